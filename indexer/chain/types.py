@@ -1,0 +1,83 @@
+"""What the chain says, as typed values: the shapes that every other room shares.
+
+Felts stay hex text as the wire gives them, in canonical form (`0x`, lower case, no leading
+zeros), because most are only stored; a decoder turns the few that it needs into integers.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EmittedEvent(msgspec.Struct, frozen=True, gc=False):
+    """One event of one accepted block. Its key is (block_number, transaction_index, event_index).
+
+    `event_index` counts inside its transaction. All felts are canonical hex text.
+    """
+
+    block_number: int
+    transaction_index: int
+    event_index: int
+    block_hash: str
+    transaction_hash: str
+    from_address: str
+    keys: list[str]
+    data: list[str]
+
+
+class BlockHeader(msgspec.Struct, frozen=True, gc=False):
+    """A sealed block's header. `timestamp` is in whole seconds since 1970, UTC.
+
+    `event_count` and `event_commitment` are None where the node does not tell them
+    (RPC below 0.10), and the commitment also where it says 0x0 for old blocks.
+    """
+
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+    status: str
+    starknet_version: str
+    event_count: int | None = None
+    event_commitment: str | None = None
+
+
+class ReceiptEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as a receipt carries it: its index is its position in the receipt."""
+
+    from_address: str
+    keys: list[str]
+    data: list[str]
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """A transaction's receipt. `actual_fee` in units of 10^-18 STRK ('FRI') or ETH ('WEI')."""
+
+    transaction_hash: str
+    transaction_index: int
+    actual_fee: int
+    fee_unit: str
+    execution_status: str
+    events: list[ReceiptEvent]
+
+
+class BlockWithReceipts(msgspec.Struct, frozen=True):
+    """A sealed block with all its receipts, in transaction order."""
+
+    header: BlockHeader
+    receipts: list[Receipt]
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Everything the chain says about a set of addresses in a closed range of blocks.
+
+    Invariants: `events` ascend by their key without duplicates; `blocks` holds exactly the
+    blocks that have an event here, ascending; `tip` is the header of `to_block`, read again
+    after the events and unchanged.
+    """
+
+    from_block: int
+    to_block: int
+    tip: BlockHeader
+    events: list[EmittedEvent]
+    blocks: list[BlockWithReceipts]

@@ -1,0 +1,155 @@
+"""Every error that the indexer raises on purpose, in one tree.
+
+    IndexerError
+    ├── ConfigError                 the configuration is wrong (exit 2)
+    ├── SurroundingsError           disk, port, database or node stand in the way (exit 3)
+    │   ├── DataDirectoryError
+    │   ├── PortInUseError
+    │   ├── EmbeddedServerError
+    │   ├── DatabaseUnavailableError
+    │   └── DatabaseRightsError
+    ├── WriterConflictError         another process writes this database (exit 3)
+    ├── SchemaError                 migrations and code do not fit (exit 3)
+    ├── NodeError                   the node's side (exit 3)
+    │   ├── RetryableNodeError      the same call may go through later, or elsewhere
+    │   │   ├── NodeUnreachableError
+    │   │   ├── NodeBusyError       429 and its kin; carries retry_after
+    │   │   ├── RangeTooLargeError  the same question, asked smaller, may be answered
+    │   │   └── InconsistentAnswerError  answers that contradict each other
+    │   └── FatalNodeError          repeating it changes nothing
+    │       ├── WrongChainError
+    │       ├── UnsupportedSpecError
+    │       └── RpcError            a JSON-RPC error object; carries code and data
+    ├── RecordingError              a recorded chain is missing or broken (exit 2)
+    ├── DecodeError
+    │   └── UndecodableEventError   a known selector with an unfitting payload
+    ├── MissingObservationError     a replay needs a view answer that the log lacks
+    └── ProjectionError             the fold met a state that cannot be
+
+An error's docstring is its message where none is given. `exit_code` is what the command line
+ends with. Library errors are turned into these at the edge where they arise.
+"""
+
+from __future__ import annotations
+
+
+class IndexerError(Exception):
+    """The indexer cannot go on."""
+
+    exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigError(IndexerError):
+    """The configuration is not valid."""
+
+    exit_code = 2
+
+
+class SurroundingsError(IndexerError):
+    """Something around the indexer stands in the way."""
+
+    exit_code = 3
+
+
+class DataDirectoryError(SurroundingsError):
+    """The data directory cannot be used."""
+
+
+class PortInUseError(SurroundingsError):
+    """The port is taken by another process."""
+
+
+class EmbeddedServerError(SurroundingsError):
+    """The embedded PostgreSQL server cannot be started."""
+
+
+class DatabaseUnavailableError(SurroundingsError):
+    """The database cannot be reached."""
+
+
+class DatabaseRightsError(SurroundingsError):
+    """The database role lacks a right that the indexer needs."""
+
+
+class WriterConflictError(SurroundingsError):
+    """Another indexer writes to this database."""
+
+
+class SchemaError(SurroundingsError):
+    """The database's migrations do not fit this version of the indexer."""
+
+
+class NodeError(IndexerError):
+    """The Starknet node gave no usable answer."""
+
+    exit_code = 3
+
+
+class RetryableNodeError(NodeError):
+    """The node gave no usable answer for now."""
+
+
+class NodeUnreachableError(RetryableNodeError):
+    """The node cannot be reached."""
+
+
+class NodeBusyError(RetryableNodeError):
+    """The node asks to be left alone for a while."""
+
+    def __init__(self, message: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RangeTooLargeError(RetryableNodeError):
+    """The node could not answer for so many blocks at once."""
+
+
+class InconsistentAnswerError(RetryableNodeError):
+    """The node's answers contradict each other."""
+
+
+class FatalNodeError(NodeError):
+    """The node refuses, and asking again changes nothing."""
+
+
+class WrongChainError(FatalNodeError):
+    """The node serves another chain than the one configured."""
+
+
+class UnsupportedSpecError(FatalNodeError):
+    """The node speaks a version of the Starknet RPC that the indexer does not know."""
+
+
+class RpcError(FatalNodeError):
+    """The node answered with a JSON-RPC error."""
+
+    def __init__(self, message: str, code: int, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class RecordingError(IndexerError):
+    """The recorded chain is missing or broken."""
+
+    exit_code = 2
+
+
+class DecodeError(IndexerError):
+    """A payload does not have the shape that its type demands."""
+
+
+class UndecodableEventError(DecodeError):
+    """An event with a known selector has a payload that does not fit its ABI."""
+
+
+class MissingObservationError(IndexerError):
+    """The log lacks the answer of a contract view that the fold needs."""
+
+
+class ProjectionError(IndexerError):
+    """An event contradicts the state that the earlier events made."""
