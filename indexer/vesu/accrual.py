@@ -1,0 +1,125 @@
+"""The asset state of a V2 pool and how interest moves it through time.
+
+`AssetState` is the contract's AssetConfig plus the rate model and the last price that the
+chain told. It is exact at `last_updated`; `accrue` gives it exactly at any later time.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from indexer.vesu import events, maths
+
+NO_MODEL = events.InterestRateConfig(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+class AssetState(msgspec.Struct, frozen=True, gc=False):
+    """One asset of one pool. Units: see `maths`; times in seconds since 1970.
+
+    `price_block` is the block whose event told the price, None before the first;
+    `block_number` that of the event that last changed any of this; `v_token` the current one.
+    """
+
+    total_collateral_shares: int = 0
+    total_nominal_debt: int = 0
+    reserve: int = 0
+    max_utilization: int = 0
+    floor: int = 0
+    scale: int = 0
+    is_legacy: bool = False
+    last_updated: int = 0
+    last_rate_accumulator: int = 0
+    last_full_utilization_rate: int = 0
+    fee_rate: int = 0
+    fee_shares: int = 0
+    price: int | None = None
+    price_is_valid: bool | None = None
+    price_block: int | None = None
+    model: events.InterestRateConfig = NO_MODEL
+    v_token: int | None = None
+    block_number: int = 0
+
+    @property
+    def total_debt(self) -> int:
+        """All debt at `last_updated` in raw units, rounded down."""
+        return maths.calculate_debt(
+            self.total_nominal_debt, self.last_rate_accumulator, self.scale, up=False
+        )
+
+    @property
+    def utilization(self) -> int:
+        """Debt / (reserve + debt) at `last_updated`, scaled by 10^18."""
+        return maths.utilization(self.reserve, self.total_debt)
+
+
+def with_config(state: AssetState, config: events.AssetConfig) -> AssetState:
+    """The state after the contract wrote `config`."""
+    return msgspec.structs.replace(
+        state,
+        total_collateral_shares=config.total_collateral_shares,
+        total_nominal_debt=config.total_nominal_debt,
+        reserve=config.reserve,
+        max_utilization=config.max_utilization,
+        floor=config.floor,
+        scale=config.scale,
+        is_legacy=config.is_legacy,
+        last_updated=config.last_updated,
+        last_rate_accumulator=config.last_rate_accumulator,
+        last_full_utilization_rate=config.last_full_utilization_rate,
+        fee_rate=config.fee_rate,
+        fee_shares=config.fee_shares,
+    )
+
+
+def current_rate(state: AssetState, now: int) -> tuple[int, int]:
+    """(interest rate per second, full-utilisation rate) that hold from `last_updated` to now."""
+    return maths.interest_rate(
+        state.model,
+        state.utilization,
+        now - state.last_updated,
+        state.last_full_utilization_rate,
+    )
+
+
+def accrue(state: AssetState, now: int) -> AssetState:
+    """The state at time `now` (>= last_updated): what `asset_config` answers then.
+
+    No time passed, or no debt model yet: unchanged. The utilisation that sets the rate is
+    the one before the accrual.
+    """
+    elapsed = now - state.last_updated
+    if elapsed <= 0 or state.last_updated == 0:
+        return state
+    rate, full = current_rate(state, now)
+    accumulator = maths.rate_accumulator(state.last_rate_accumulator, rate, elapsed)
+    minted = maths.fee_shares(
+        total_nominal_debt=state.total_nominal_debt,
+        total_shares=state.total_collateral_shares,
+        reserve=state.reserve,
+        old_accumulator=state.last_rate_accumulator,
+        new_accumulator=accumulator,
+        scale=state.scale,
+        fee_rate=state.fee_rate,
+    )
+    return msgspec.structs.replace(
+        state,
+        last_updated=now,
+        last_rate_accumulator=accumulator,
+        last_full_utilization_rate=full,
+        fee_shares=state.fee_shares + minted,
+        total_collateral_shares=state.total_collateral_shares + minted,
+    )
+
+
+def collateral_of(shares: int, state: AssetState) -> int:
+    """Raw units that `shares` of an accrued state are worth, rounded down."""
+    return maths.calculate_collateral(
+        shares, state.reserve, state.total_debt, state.total_collateral_shares
+    )
+
+
+def debt_of(nominal_debt: int, state: AssetState) -> int:
+    """Raw units owed for a nominal debt in an accrued state, rounded up."""
+    return maths.calculate_debt(
+        nominal_debt, state.last_rate_accumulator, state.scale, up=True
+    )

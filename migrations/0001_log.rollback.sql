@@ -1,0 +1,9 @@
+DROP TABLE orphaned_observations;
+DROP TABLE orphaned_events;
+DROP TABLE reorgs;
+DROP TABLE chain_head;
+DROP TABLE cursor;
+DROP TABLE observations;
+DROP TABLE receipts;
+DROP TABLE events;
+DROP TABLE blocks;

@@ -1,0 +1,2 @@
+DROP TABLE contract_history;
+DROP TABLE contracts;

@@ -1,0 +1,2 @@
+DROP TABLE vesu_liquidations;
+DROP TABLE vesu_transactions;
