@@ -1,0 +1,158 @@
+"""starknet_getEvents over a recorded chain, with pathfinder's continuation tokens and limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from indexer import errors
+from indexer.chain import types
+from indexer.recording import chain
+from indexer.recording import context as context_module
+
+_TOKEN = re.compile(r"(\d{1,18})-(\d{1,18})")
+_MAX_KEY_POSITIONS = 16
+
+Context = context_module.Context
+
+
+class EventFilter(msgspec.Struct):
+    """The filter as a client sends it."""
+
+    chunk_size: int
+    from_block: Any = None
+    to_block: Any = None
+    address: str | list[str] | None = None
+    keys: list[list[str]] | None = None
+    continuation_token: str | None = None
+
+
+class EventWithoutIndexes(msgspec.Struct):
+    """An event as nodes told it before RPC 0.10."""
+
+    block_number: int
+    block_hash: str
+    transaction_hash: str
+    from_address: str
+    keys: list[str]
+    data: list[str]
+
+
+class _Matcher:
+    """Decides which events a filter lets through."""
+
+    def __init__(self, asked: EventFilter) -> None:
+        addresses = [asked.address] if isinstance(asked.address, str) else asked.address or []
+        self.addresses = {context_module.felt(item, "address") for item in addresses}
+        self.keys = [
+            {context_module.felt(item, "keys") for item in position}
+            for position in asked.keys or []
+        ]
+        while self.keys and not self.keys[-1]:
+            self.keys.pop()
+
+    def events(self, block: chain.Block) -> list[types.EmittedEvent]:
+        return [event for event in block.events if self._matches(event)]
+
+    def _matches(self, event: types.EmittedEvent) -> bool:
+        if self.addresses and event.from_address not in self.addresses:
+            return False
+        if len(event.keys) < len(self.keys):
+            return False
+        return all(
+            not wanted or key in wanted for wanted, key in zip(self.keys, event.keys, strict=False)
+        )
+
+
+def get_events(context: Context, filter_: object) -> dict[str, Any]:
+    """A page of events in chain order, and a token where more may follow.
+
+    A token "<block>-<n>" goes on at that block after its first n matching events. It is not
+    tied to the filter nor to a block hash, as on real nodes.
+    """
+    asked = context_module.convert(filter_, EventFilter, "filter")
+    matcher = _checked(context, asked)
+    first, last = _range(context, asked)
+    first, skip = _resume(asked.continuation_token, first)
+    page, token = _scan(context, matcher, asked.chunk_size, range(first, last + 1), skip)
+    answer: dict[str, Any] = {"events": page}
+    if not context.profile.indexes:
+        answer["events"] = [_without_indexes(event) for event in page]
+    if token is not None:
+        answer["continuation_token"] = token
+    return answer
+
+
+def _checked(context: Context, asked: EventFilter) -> _Matcher:
+    if asked.chunk_size < 1:
+        raise context_module.invalid_params("chunk_size is below 1")
+    if asked.chunk_size > context.options.chunk_limit:
+        raise errors.RpcError("Requested page size is too big", 31)
+    if isinstance(asked.address, list) and not context.profile.indexes:
+        raise context_module.invalid_params(
+            f"address: RPC {context.profile.spec_version} takes one address, not a list"
+        )
+    matcher = _Matcher(asked)
+    if len(matcher.keys) > _MAX_KEY_POSITIONS:
+        data = {"limit": _MAX_KEY_POSITIONS, "requested": len(matcher.keys)}
+        raise errors.RpcError("Too many keys provided in a filter", 34, data)
+    return matcher
+
+
+def _range(context: Context, asked: EventFilter) -> tuple[int, int]:
+    """First and last block to look at, inside what is visible; first > last: nothing."""
+    head = context.view.head
+    if head is None:
+        return 0, -1
+    first, last = context.view.first, head.number
+    if asked.from_block is not None:
+        first = max(first, _number(context, asked.from_block))
+    if asked.to_block is not None:
+        last = min(last, _number(context, asked.to_block))
+    return first, last
+
+
+def _number(context: Context, block_id: Any) -> int:
+    """A number is taken as it is, also above the head; any other id must name a block."""
+    if isinstance(block_id, dict) and set(block_id) == {"block_number"}:
+        return context_module.convert(block_id["block_number"], int, "block_number")
+    return context.block(block_id).number
+
+
+def _resume(token: str | None, first: int) -> tuple[int, int]:
+    if token is None:
+        return first, 0
+    match = _TOKEN.fullmatch(token)
+    if match is None or int(match[1]) < first:
+        raise errors.RpcError("The supplied continuation token is invalid or unknown", 33)
+    return int(match[1]), int(match[2])
+
+
+def _scan(
+    context: Context, matcher: _Matcher, size: int, numbers: range, skip: int
+) -> tuple[list[types.EmittedEvent], str | None]:
+    page: list[types.EmittedEvent] = []
+    for scanned, number in enumerate(numbers):
+        if scanned == context.options.scan_limit:
+            return page, f"{number}-0"
+        block = context.view.at(number)
+        found = matcher.events(block)[skip:] if block is not None else []
+        room = size - len(page)
+        page.extend(found[:room])
+        if len(found) > room:
+            return page, f"{number}-{skip + room}"
+        skip = 0
+    return page, None
+
+
+def _without_indexes(event: types.EmittedEvent) -> EventWithoutIndexes:
+    return EventWithoutIndexes(
+        block_number=event.block_number,
+        block_hash=event.block_hash,
+        transaction_hash=event.transaction_hash,
+        from_address=event.from_address,
+        keys=event.keys,
+        data=event.data,
+    )
