@@ -1,0 +1,444 @@
+"""The settings: defaults, then a TOML file, then the environment, then flags; the last wins.
+
+The file is the one given, else the one that VESU_CONFIG names, else ./config.toml if it is there.
+`database.url` beats the DB_* variables wherever it comes from. Empty text counts as not given.
+Every key has a variable VESU_<SECTION>_<KEY>; VESU_TEST_* belongs to the tests and is left alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from indexer import config_values, errors
+
+ContractKind = Literal[
+    "singleton_v1_0",
+    "extension_v1_0_genesis",
+    "extension_v1_0",
+    "singleton_v1_1",
+    "extension_v1_1",
+    "pool_factory_v2",
+]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
+NOT_SETTINGS = ("VESU_CONFIG", "VESU_TEST_")
+
+
+class ContractEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contract to watch from the start; pools, vTokens and tokens are discovered from these.
+
+    `address` is 0x and 64 lower-case hex digits; `from_block` the block of its deployment.
+    """
+
+    kind: ContractKind
+    address: str
+    from_block: Natural
+
+
+class Network(msgspec.Struct, frozen=True):
+    """Which chain. `chain_id` is canonical hex text, as a node answers it.
+
+    `contracts` is empty for mainnet and sepolia, whose contracts the address book holds;
+    `start_block` is None for the first block of the earliest contract.
+    """
+
+    name: Literal["mainnet", "sepolia", "custom"] = "mainnet"
+    chain_id: str = "0x534e5f4d41494e"
+    start_block: Natural | None = None
+    contracts: tuple[ContractEntry, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True):
+    """How to reach the chain. `urls` in order of preference; they may hold keys."""
+
+    urls: tuple[str, ...] = ()
+    poll_interval_seconds: Seconds = 2.0
+    request_timeout_seconds: Seconds = 20.0
+    max_concurrency: Count = 8
+    max_requests_per_second: Rate = 50.0
+
+    def __repr__(self) -> str:
+        """Without the keys in the URLs, for logs and tracebacks."""
+        return f"Node({', '.join(config_values.redact_node_url(url) for url in self.urls)})"
+
+
+class Database(msgspec.Struct, frozen=True):
+    """Where the tables are. `url` None: embedded PostgreSQL under the data directory.
+
+    `url` is in the plain form (postgresql://…) and carries sslmode=require where `ssl` is set.
+    """
+
+    url: str | None = None
+    pool_min: Natural = 2
+    pool_max: Count = 10
+    acquire_ms: Milliseconds = 30_000
+    idle_ms: Milliseconds = 10_000
+    ssl: bool = False
+
+    def __repr__(self) -> str:
+        """Without the password, for logs and tracebacks."""
+        return f"Database({config_values.redact_database_url(self.url or 'embedded')})"
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """How the log is filled. About `batch_events` events go into one transaction while far
+    behind, which bounds the memory.
+    """
+
+    verify: Literal["all", "events", "off"] = "events"
+    batch_events: Count = 5_000
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """How often oracle prices are read at the head."""
+
+    sample_seconds: Count = 60
+
+
+class Api(msgspec.Struct, frozen=True):
+    """Where the HTTP side listens. Port 0 takes any free port."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What is logged and how; format 'auto': console on a terminal, JSON otherwise."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All settings, checked. `data_dir` is absolute."""
+
+    data_dir: Path
+    network: Network = Network()
+    node: Node = Node()
+    database: Database = Database()
+    ingest: Ingest = Ingest()
+    prices: Prices = Prices()
+    api: Api = Api()
+    log: Log = Log()
+
+    def require_node(self) -> None:
+        """Raise ConfigError unless at least one node is configured."""
+        if not self.node.urls:
+            raise errors.ConfigError(
+                "node.urls is empty: set it in config.toml, or VESU_NODE_URLS, to the HTTP "
+                "address of a Starknet node"
+            )
+
+    def redacted(self) -> dict[str, Any]:
+        """The settings as plain values for people's eyes: no password, no key of a node."""
+        shown: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        shown["node"]["urls"] = [config_values.redact_node_url(url) for url in self.node.urls]
+        if self.database.url is not None:
+            shown["database"]["url"] = config_values.redact_database_url(self.database.url)
+        return shown
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A value as one layer gave it: `source` names the layer in errors; `text` allows "8080"."""
+
+    value: object
+    source: str
+    text: bool = False
+
+
+def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Read the settings; `flags` maps dotted keys to values, where None means not given.
+
+    Raises ConfigError, in one line that names the key, its source and the remedy.
+    """
+    file = _find_file(path, environ)
+    given = {} if file is None else _from_file(file)
+    given |= _from_environment(environ)
+    given |= _from_flags(flags)
+    if "database.url" not in given:
+        given |= _from_guide_variables(environ)
+    values = {key: _convert(key, item) for key, item in given.items()}
+    return _assemble(values, environ)
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """The platform's place for a user's data: XDG_DATA_HOME, else ~/.local/share."""
+    base = environ.get("XDG_DATA_HOME", "")
+    if not Path(base).is_absolute():
+        home = environ.get("HOME") or str(Path.home())
+        base = str(Path(home, ".local", "share"))
+    return Path(base, "vesu-indexer")
+
+
+def _sections() -> dict[str, type[msgspec.Struct]]:
+    hints = typing.get_type_hints(Settings)
+    return {name: hint for name, hint in hints.items() if name != "data_dir"}
+
+
+def _key_types() -> dict[str, Any]:
+    types: dict[str, Any] = {"data_dir": str}
+    for section, struct in _sections().items():
+        for field, hint in typing.get_type_hints(struct, include_extras=True).items():
+            types[f"{section}.{field}"] = hint
+    return types
+
+
+KEY_TYPES = _key_types()
+"""Every key, dotted, with the type of its value."""
+VARIABLES = {f"VESU_{key.replace('.', '_').upper()}": key for key in KEY_TYPES}
+GUIDE_VARIABLES = {
+    "DATABASE_URL": "database.url",
+    "DB_SSL": "database.ssl",
+    "DB_POOL_MAX": "database.pool_max",
+    "DB_POOL_MIN": "database.pool_min",
+    "DB_POOL_ACQUIRE": "database.acquire_ms",
+    "DB_POOL_IDLE": "database.idle_ms",
+}
+CONNECTION_VARIABLES = ("DB_NAME", "DB_USER", "DB_PASSWORD", "DB_HOST", "DB_PORT")
+
+
+def _find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if path is not None:
+        return path
+    if named := environ.get("VESU_CONFIG"):
+        return Path(named)
+    here = Path("config.toml")
+    return here if here.is_file() else None
+
+
+def _from_file(file: Path) -> dict[str, Given]:
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise errors.ConfigError(
+            f"{file} cannot be read ({error.strerror}): give a readable file with --config or "
+            "VESU_CONFIG"
+        ) from error
+    except ValueError as error:
+        raise errors.ConfigError(f"{file} is not valid TOML: {error}") from error
+    given = {key: Given(value, str(file)) for key, value in _flatten(tables, file)}
+    if "data_dir" in given and isinstance(given["data_dir"].value, str):
+        # A relative directory in the file is meant beside the file, wherever it is read from.
+        place = file.absolute().parent / Path(given["data_dir"].value).expanduser()
+        given["data_dir"] = Given(str(place), str(file))
+    return given
+
+
+def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, object]]:
+    sections = _sections()
+    for name, value in tables.items():
+        if name not in sections and name != "data_dir":
+            near = _nearest(name, [*sections, *KEY_TYPES])
+            raise errors.ConfigError(f"{file}: unknown key {name}; the nearest known is {near}")
+        if name == "data_dir":
+            entries = {name: value}
+        elif isinstance(value, dict):
+            entries = {f"{name}.{field}": item for field, item in value.items()}
+        else:
+            raise errors.ConfigError(f"{file}: {name} is a table: write [{name}] and its keys")
+        for key, item in entries.items():
+            _require_known(key, str(file))
+            if item != "":
+                yield key, item
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
+    for name in environ:
+        if name.startswith("VESU_") and name not in VARIABLES and not name.startswith(NOT_SETTINGS):
+            near = _nearest(name, VARIABLES)
+            raise errors.ConfigError(
+                f"environment: unknown variable {name}; the nearest known is {near}"
+            )
+    # The specific names come last, so that they win over the guide's.
+    return {
+        key: Given(environ[name], f"environment variable {name}", text=True)
+        for name, key in (GUIDE_VARIABLES | VARIABLES).items()
+        if environ.get(name)
+    }
+
+
+def _from_guide_variables(environ: Mapping[str, str]) -> dict[str, Given]:
+    """One database URL from DB_NAME, DB_USER, DB_PASSWORD, DB_HOST and DB_PORT, if any is set."""
+    present = [name for name in CONNECTION_VARIABLES if environ.get(name)]
+    if not present:
+        return {}
+    if "DB_NAME" not in present:
+        raise errors.ConfigError(
+            f"environment: {present[0]} is set but DB_NAME is not: set DB_NAME too, or DATABASE_URL"
+        )
+    port = environ.get("DB_PORT") or "5432"
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) <= 65535):
+        raise errors.ConfigError(
+            "environment variable DB_PORT: must be a port number from 1 to 65535"
+        )
+    return {
+        "database.url": Given(
+            config_values.guide_url(environ, port), "environment variables DB_*", text=True
+        )
+    }
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, Given]:
+    for key in flags:
+        _require_known(key, "command line")
+    return {
+        key: Given(value, "command line", text=True)
+        for key, value in flags.items()
+        if value is not None and value != ""
+    }
+
+
+def _require_known(key: str, source: str) -> None:
+    if key not in KEY_TYPES:
+        near = _nearest(key, KEY_TYPES)
+        raise errors.ConfigError(f"{source}: unknown key {key}; the nearest known is {near}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+
+
+def _convert(key: str, given: Given) -> Any:
+    """The value in its key's type and normal form; ConfigError without the value's text."""
+    try:
+        typed = msgspec.convert(_shaped(key, given), KEY_TYPES[key], strict=not given.text)
+        normalise = NORMALISERS.get(key)
+        return normalise(typed) if normalise else typed
+    except ValueError as error:
+        # msgspec.ValidationError is a ValueError too; a path in it (`$[0].kind`) is kept.
+        reason = str(error).removesuffix(" - at `$`")
+        raise errors.ConfigError(
+            f"{given.source}: {key}: {reason}{_remedy(key, reason)}"
+        ) from error
+
+
+def _shaped(key: str, given: Given) -> object:
+    """Text of the environment as the structure that the file would hold."""
+    value = given.value
+    if isinstance(value, Path):
+        return str(value)
+    if key == "node.urls" and isinstance(value, str):
+        return value.replace(",", " ").split()
+    if key == "network.contracts":
+        entries = _json(value) if isinstance(value, str) else value
+        _require_known_fields(entries)
+        return entries
+    if typing.get_origin(KEY_TYPES[key]) is Literal and isinstance(value, str):
+        return value.lower()
+    return value
+
+
+def _json(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"must be a JSON array of objects ({error})") from error
+
+
+def _require_known_fields(entries: object) -> None:
+    fields = ContractEntry.__struct_fields__
+    for entry in entries if isinstance(entries, list) else ():
+        for name in entry if isinstance(entry, dict) else ():
+            if name not in fields:
+                raise ValueError(
+                    f"unknown key {name}; the nearest known is {_nearest(name, fields)}"
+                )
+
+
+def _remedy(key: str, reason: str) -> str:
+    if "`bool`" in reason:
+        return " (write true or false)"
+    if "enum value" not in reason:
+        return ""
+    allowed = ContractKind if key == "network.contracts" else KEY_TYPES[key]
+    return f" (one of {', '.join(typing.get_args(allowed))})"
+
+
+def _contracts(entries: tuple[ContractEntry, ...]) -> tuple[ContractEntry, ...]:
+    normal = []
+    for index, entry in enumerate(entries):
+        try:
+            address = f"0x{config_values.felt(entry.address):064x}"
+        except ValueError as error:
+            raise ValueError(f"{error} - at `$[{index}].address`") from error
+        normal.append(ContractEntry(entry.kind, address, entry.from_block))
+    if len({entry.address for entry in normal}) < len(normal):
+        raise ValueError("an address stands there twice: keep one entry an address")
+    return tuple(normal)
+
+
+NORMALISERS: dict[str, Callable[[Any], object]] = {
+    "data_dir": lambda text: Path(text).expanduser().absolute(),
+    "network.chain_id": config_values.chain_id,
+    "network.contracts": _contracts,
+    "node.urls": config_values.node_urls,
+    "database.url": config_values.database_url,
+}
+
+
+def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    fields: dict[str, Any] = {
+        section: struct(**_section_values(section, values))
+        for section, struct in _sections().items()
+    }
+    network = _checked_network(fields["network"], values)
+    database = _checked_database(fields["database"])
+    data_dir = values.get("data_dir") or default_data_dir(environ)
+    return Settings(data_dir, **(fields | {"network": network, "database": database}))
+
+
+def _section_values(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    prefix = f"{section}."
+    return {
+        key.removeprefix(prefix): item for key, item in values.items() if key.startswith(prefix)
+    }
+
+
+def _checked_network(network: Network, values: Mapping[str, Any]) -> Network:
+    """Hold a custom network to naming its chain and contracts, a known one to its own."""
+    if network.name == "custom":
+        if "network.chain_id" not in values:
+            raise errors.ConfigError("network.chain_id is missing: a custom network needs it")
+        if not network.contracts:
+            raise errors.ConfigError(
+                "network.contracts is missing: a custom network needs at least one "
+                "[[network.contracts]] with kind, address and from_block"
+            )
+        return network
+    if network.contracts:
+        raise errors.ConfigError(
+            f'network.contracts is for network.name = "custom", not "{network.name}": '
+            "change the name or leave the contracts out"
+        )
+    chain_id = config_values.chain_id(CHAIN_IDS[network.name])
+    if values.get("network.chain_id", chain_id) != chain_id:
+        raise errors.ConfigError(
+            f'network.chain_id is not that of network.name = "{network.name}" '
+            f'({CHAIN_IDS[network.name]}): leave it out, or set network.name = "custom"'
+        )
+    return msgspec.structs.replace(network, chain_id=chain_id)
+
+
+def _checked_database(database: Database) -> Database:
+    if database.pool_min > database.pool_max:
+        raise errors.ConfigError(
+            f"database.pool_min ({database.pool_min}) is above database.pool_max "
+            f"({database.pool_max}): lower the one or raise the other"
+        )
+    if not database.ssl or database.url is None or "sslmode=" in database.url:
+        return database
+    join = "&" if "?" in database.url else "?"
+    return msgspec.structs.replace(database, url=f"{database.url}{join}sslmode=require")

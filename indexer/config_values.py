@@ -1,0 +1,86 @@
+"""The text forms of single values: felts, chain ids and URLs, checked and made uniform.
+
+Every check raises ValueError with what the value must be and never with the value itself,
+since URLs hold secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib import parse
+
+FIELD_PRIME = 2**251 + 17 * 2**192 + 1
+SHORT_STRING_LENGTH = 31
+"""A Cairo short string holds at most 31 ASCII characters."""
+
+
+def felt(text: str) -> int:
+    """The integer of hex text such as an address: above 0 and below the field's prime."""
+    if not re.fullmatch("0x[0-9a-fA-F]+", text):
+        raise ValueError("must be 0x and hex digits")
+    if not 0 < (value := int(text, 16)) < FIELD_PRIME:
+        raise ValueError("must be a felt: above 0 and below the field's prime")
+    return value
+
+
+def chain_id(text: str) -> str:
+    """Canonical hex text, as a node answers it, of a chain id in hex or as a short string."""
+    if text.startswith("0x"):
+        return f"{felt(text):#x}"
+    if not text.isascii() or len(text) > SHORT_STRING_LENGTH:
+        raise ValueError("must be hex (0x…) or a short string such as SN_MAIN")
+    return f"0x{text.encode().hex()}"
+
+
+def node_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """The URLs as they are, each of them http or https with a host."""
+    for index, url in enumerate(urls):
+        try:
+            parts = parse.urlsplit(url)
+            fine = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            fine = False
+        if not fine:
+            raise ValueError(f"must be http://host… or https://host… - at `$[{index}]`")
+    return urls
+
+
+def database_url(url: str) -> str:
+    """The plain form that asyncpg takes, of that and of postgresql+psycopg:// and its kin."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise ValueError("must be postgresql://user:password@host:port/name")
+    return f"postgresql://{rest}"
+
+
+def guide_url(environ: Mapping[str, str], port: str) -> str:
+    """One URL from DB_NAME, DB_USER, DB_PASSWORD and DB_HOST, a name or a socket's folder."""
+    user, password, name = (
+        parse.quote(environ.get(key, ""), safe="") for key in ("DB_USER", "DB_PASSWORD", "DB_NAME")
+    )
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    host = environ.get("DB_HOST") or "localhost"
+    if host.startswith("/"):
+        return f"postgresql://{login}/{name}?{parse.urlencode({'host': host, 'port': port})}"
+    return f"postgresql://{login}{f'[{host}]' if ':' in host else host}:{port}/{name}"
+
+
+def redact_node_url(url: str) -> str:
+    """Scheme, host and port alone: providers put keys into paths, queries and user names."""
+    parts = parse.urlsplit(url)
+    hidden = "/***" if parts.path.strip("/") or parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{hidden}"
+
+
+def redact_database_url(url: str) -> str:
+    """The URL without its password, wherever that stands."""
+    parts = parse.urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    query = [
+        (key, value if key in {"host", "port", "sslmode"} else "***")
+        for key, value in parse.parse_qsl(parts.query)
+    ]
+    netloc = f"{name}{colon and ':***'}{at}{host}"
+    return parts._replace(netloc=netloc, query=parse.urlencode(query, safe="/*")).geturl()
