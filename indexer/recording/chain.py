@@ -16,7 +16,7 @@ import hashlib
 import itertools
 import pathlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -97,7 +97,13 @@ class Branch:
     @functools.cached_property
     def state_updates(self) -> dict[int, msgspec.Raw]:
         """The node's starknet_getStateUpdate results as JSON text, by block number."""
-        lines = _rows(self.folder / "state_updates.jsonl.gz", msgspec.Raw)
+        path = self.folder / "state_updates.jsonl.gz"
+        lines = _rows(path, msgspec.Raw)
+        if len(lines) != len(self.blocks):
+            raise errors.RecordingError(
+                f"{path} holds {len(lines)} state updates for {len(self.blocks)} blocks; "
+                "take a fresh copy of the recording."
+            )
         return dict(zip(sorted(self.blocks), lines, strict=True))
 
     @functools.cached_property
@@ -182,7 +188,9 @@ class Recording:
             if "class_hash" in token
         }
         for contract in self.manifest.get("contracts", {}).values():
-            found[contract["address"]] = (contract["deployed_at_block"], contract["class_hash"])
+            if "class_hash" in contract:
+                since = contract.get("deployed_at_block", self.main.first)
+                found[contract["address"]] = (since, contract["class_hash"])
         return found
 
     def _text(self, key: str) -> str:
@@ -192,15 +200,18 @@ class Recording:
         raise errors.RecordingError(f"{self.folder / 'manifest.json'} does not say the {key}.")
 
     def _read_fork(self, folder: pathlib.Path) -> Branch:
-        abort = _read_json(folder / "abort.json")
-        return Branch(folder, int(folder.name), abort["common_block_number"])
+        path = folder / "abort.json"
+        abort = _decode(_read(path), _Abort, path)
+        return Branch(folder, int(folder.name), abort.common_block_number)
 
     def _check_links(self) -> None:
         for branch in (self.main, *self.forks):
             below = self.main.blocks.get(branch.common)
             for number in range(branch.first, branch.last + 1):
                 block = branch.blocks.get(number)
-                if block is None or (below is not None and block.parent_hash != below.hash):
+                if block is None or (
+                    number > self.main.first and (below is None or block.parent_hash != below.hash)
+                ):
                     raise errors.RecordingError(
                         f"In the recording {branch.folder} block {number} is missing or does not "
                         f"follow block {number - 1}; take a fresh copy of it."
@@ -226,6 +237,10 @@ def load(path: str | pathlib.Path) -> Recording:
 def bundled() -> pathlib.Path:
     """The folder of the recording that comes with the package."""
     return pathlib.Path(__file__).parent / "bundled" / "devnet-a"
+
+
+class _Abort(msgspec.Struct):
+    common_block_number: int
 
 
 class _BlockLine(msgspec.Struct):
@@ -284,10 +299,10 @@ def _read_blocks(folder: pathlib.Path, branch: int) -> Iterator[Block]:
         )
 
 
-def _fork_folders(folder: pathlib.Path) -> Iterable[pathlib.Path]:
-    if not (folder / "forks").is_dir():
-        return []
-    return sorted((folder / "forks").iterdir(), key=lambda path: int(path.name))
+def _fork_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of abandoned branches, the older first."""
+    found = (path for path in folder.glob("forks/*") if path.name.isdigit())
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def _rows(path: pathlib.Path, kind: type[T]) -> list[T]:

@@ -114,12 +114,14 @@ class Playhead:
     def go_to(self, number: int, branch: int = 0) -> None:
         """Put the head on any block. On the way up the steps between count as shown.
 
-        With `story`, forks on which the head has stood are not played again.
+        From a fork to the main chain the head jumps at once: the rest of the fork is never
+        shown. With `story`, forks on which the head has stood are not played again.
         """
         tip = Tip(branch, number)
         if number not in self.recording.branch(branch).blocks:
             raise errors.RecordingError(f"The recording has no block {number} on branch {branch}.")
-        if tip in self._future:
+        leaves_fork = bool(self._past) and self._past[-1].branch not in (0, branch)
+        if tip in self._future and not leaves_fork:
             self._step(self._future.index(tip) + 1)
             return
         self._past.append(tip)
