@@ -26,6 +26,8 @@ from indexer.chain import types
 
 T = TypeVar("T")
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the latter inside a JSON string
+
 # Views whose answer never changes: any recorded answer is good for every block.
 CONSTANTS = frozenset({"name", "symbol", "decimals", "asset", "pool_contract", "pool_name"})
 
@@ -315,7 +317,7 @@ def _rows(path: pathlib.Path, kind: type[T]) -> list[T]:
         ) from error
     try:
         return msgspec.json.Decoder(kind).decode_lines(text)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise _broken(path, error) from error
 
 
@@ -326,11 +328,11 @@ def _read_json(path: pathlib.Path) -> Any:
 def _decode(text: bytes | msgspec.Raw, kind: type[T], path: pathlib.Path | None = None) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise _broken(path or "A block or state update", error) from error
 
 
-def _broken(what: object, error: msgspec.DecodeError) -> errors.RecordingError:
+def _broken(what: object, error: Exception) -> errors.RecordingError:
     return errors.RecordingError(
         f"{what} does not hold the JSON of a recording ({error}); take a fresh copy of it."
     )

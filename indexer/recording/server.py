@@ -101,7 +101,7 @@ class RecordingServer:
     async def _post(self, profile: profiles.Profile, request: web.Request) -> web.StreamResponse:
         try:
             message = msgspec.json.decode(await request.read())
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):  # the latter inside a JSON string
             refusal = node.refusal(None, errors.RpcError("Parse error", -32700))
             return self._respond(request, refusal)
         items = message if isinstance(message, list) else [message]

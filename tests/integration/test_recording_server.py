@@ -249,8 +249,9 @@ async def test_refusals(stage: Stage) -> None:
     assert await client.code("traceTransaction", ["0x1"]) == -32601
     assert (await client.post([]))["error"]["code"] == -32600
     assert (await client.post({"id": 1}))["error"]["code"] == -32600
-    async with client.session.post(client.url, data=b"{oops") as response:
-        assert (await response.json())["error"]["code"] == -32700
+    for garbage in (b"{oops", b'{"method":"\xff"}', b""):
+        async with client.session.post(client.url, data=garbage) as response:
+            assert (await response.json())["error"]["code"] == -32700
     async with client.session.post(client.url + "/rpc/v0_5", json={}) as response:
         assert response.status == 404
 
