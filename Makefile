@@ -1,0 +1,77 @@
+# Everything a person or a machine does here, by one name each. Needs make and Python >= 3.11.
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKS  := requirements.lock requirements-build.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench lock wheel clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  Options: PYTHON=python3.12 (for the virtualenv), ARGS="..." (for demo, test and bench)'
+
+demo: $(VENV)/.installed ## Embedded database, recorded chain, filled tables (ARGS="--once" ends by itself)
+	@$(BIN)/vesu-indexer demo $(ARGS)
+
+test: check ## All checks, then all tests (ARGS="-k NAME" for some)
+	@echo 'pytest'
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.installed-dev ## Format, lint, types, rooms; changes nothing
+	@echo 'ruff format --check'
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check . ; echo 'make format puts it right'; exit 1; }
+	@echo 'ruff check'
+	@$(BIN)/ruff check --quiet .
+	@echo 'mypy'
+	@$(BIN)/mypy --no-error-summary
+	@echo 'lint-imports'
+	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
+
+format: $(VENV)/.installed-dev ## Format the code and apply the linter's safe fixes
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev ## Benchmarks on recorded chains
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(VENV)/.python ## Pin the newest fitting versions anew (with their hashes, without any address)
+	@$(PIP) install uv
+	@$(call compile,requirements.lock,pyproject.toml)
+	@$(call compile,requirements-build.lock,--group build -c requirements.lock)
+	@$(call compile,requirements-dev.lock,pyproject.toml --group dev -c requirements.lock)
+
+wheel: $(VENV)/.installed ## Build the wheel into dist/
+	@$(PIP) wheel . --no-deps --no-build-isolation --wheel-dir dist
+	@ls dist/*.whl
+
+clean: ## Remove the virtualenv, caches and built files; data stays
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call compile,LOCK,SOURCES): for every platform and Python that pyproject.toml allows.
+compile = echo '$(1)' && $(BIN)/uv --quiet --no-config pip compile --universal --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 $(2) -o $(1)
+
+# Stamps: each step is done again only when what it was made from has changed.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'error: $(PYTHON) is missing or older than Python 3.11: name another one, as in make PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo 'error: $(PYTHON) cannot make virtualenvs: install its venv package (on Debian: apt-get install python3-venv)' >&2; exit 2; }
+	@echo 'creating $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python $(LOCKS) pyproject.toml
+	@echo 'installing what runs (once, about a minute)'
+	@$(PIP) install --require-hashes $(addprefix -r ,$(LOCKS))
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo 'installing what tests (once, about a minute)'
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

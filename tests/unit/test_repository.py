@@ -1,0 +1,166 @@
+"""The repository's own promises: locks, no addresses or foreign paths, sizes, the wheel."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders import wheel
+from packaging import requirements, utils
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+# Written in halves, so that this file does not name them either.
+REGISTRY_HOSTS = [
+    ".".join(halves)
+    for halves in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("crates", "io"),
+        ("deb", "debian", "org"),
+        ("security", "debian", "org"),
+        ("proxy", "golang", "org"),
+        ("maven", "apache", "org"),
+        ("anaconda", "org"),
+        ("docker", "io"),
+        ("ghcr", "io"),
+    )
+]
+FOREIGN_PATH = re.compile(rb"(?<![\w.*}-])/(?:root|work|Users|home/[a-z_][\w-]*)/")
+MODULE_LINES = 450
+WHEEL_BYTES = 3_000_000
+
+
+def tracked_files() -> list[Path]:
+    """What the repository holds: tracked files and new ones that are not ignored."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+TRACKED = tracked_files()
+MODULES = [path for path in TRACKED if path.suffix == ".py"]
+
+
+def content(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def locked(name: str) -> dict[str, tuple[str, list[str]]]:
+    """Package → (version, hashes) of a lock file; anything else in it is refused."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        if not line or line.lstrip().startswith("#"):
+            continue
+        pin, *hashes = line.split("--hash=sha256:")
+        requirement = requirements.Requirement(pin)
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), line[:80]
+        digests = [digest.strip() for digest in hashes]
+        found[utils.canonicalize_name(requirement.name)] = (str(requirement.specifier), digests)
+    return found
+
+
+def declared(entries: list[object]) -> set[str]:
+    return {
+        utils.canonicalize_name(requirements.Requirement(entry).name)
+        for entry in entries
+        if isinstance(entry, str)
+    }
+
+
+def test_no_file_names_a_registry_or_a_path_of_a_build_machine() -> None:
+    assert len(TRACKED) > 100
+    hosts = re.compile("|".join(map(re.escape, REGISTRY_HOSTS)).encode())
+    for path in TRACKED:
+        data = content(path)
+        for pattern in (hosts, FOREIGN_PATH):
+            found = pattern.search(data)
+            assert found is None, f"{path.relative_to(ROOT)}: {found and found.group()!r}"
+
+
+def test_no_lock_with_download_addresses() -> None:
+    names = {path.name for path in TRACKED}
+    assert not names & {"uv.lock", "pylock.toml", "poetry.lock", "package-lock.json"}
+    for name in LOCKS:
+        assert "://" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_requirement_is_pinned_and_hashed(name: str) -> None:
+    pins = locked(name)
+    assert len(pins) >= 5
+    for package, (_, digests) in pins.items():
+        assert digests, package
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests), package
+
+
+def test_the_locks_hold_what_is_declared_and_agree() -> None:
+    runtime, build, dev = (locked(name) for name in LOCKS)
+    groups = PROJECT["dependency-groups"]
+    assert declared(PROJECT["project"]["dependencies"]) <= set(runtime)
+    assert declared(groups["build"]) <= set(build)
+    assert declared(groups["dev"]) <= set(dev)
+    assert dev.items() >= runtime.items()
+    assert dev.items() >= build.items()
+
+
+def test_every_dependency_is_explained() -> None:
+    text = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    explained = {
+        utils.canonicalize_name(name)
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`([\w-]+)(?:\[\w+\])?`", line.split("|")[1])
+    }
+    groups = PROJECT["dependency-groups"]
+    wanted = declared(
+        PROJECT["project"]["dependencies"] + groups["build"] + groups["dev"],
+    )
+    assert wanted == explained
+
+
+def test_no_module_grows_beyond_what_one_can_read() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in MODULES
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > MODULE_LINES
+    }
+    assert not long
+
+
+def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    marks = re.compile(r"pytest\.(skip|xfail|importorskip)\b|mark\.(skip|skipif|xfail)\b")
+    for path in MODULES:
+        if path != Path(__file__) and "tests" in path.relative_to(ROOT).parts:
+            assert not marks.search(path.read_text(encoding="utf-8")), path.relative_to(ROOT)
+
+
+def test_containers_publish_loopback_ports_alone() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    ports = re.findall(r"^\s+ports: *(.*)$", text, re.MULTILINE)
+    assert ports
+    for entry in ports:
+        assert re.fullmatch(r'\["127\.0\.0\.1:[^",]+"\]', entry), entry
+
+
+def test_the_wheel_holds_all_that_runs_and_stays_small(tmp_path: Path) -> None:
+    built = Path(next(wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path))))
+    names = set(zipfile.ZipFile(built).namelist())
+    relative = [path.relative_to(ROOT).as_posix() for path in TRACKED]
+    wanted = {name for name in relative if name.startswith("indexer/")}
+    wanted |= {f"indexer/_{name}" for name in relative if name.startswith("migrations/")}
+    wanted.add("indexer/_config.toml")
+    assert any(name.startswith("indexer/_migrations/") for name in wanted)
+    assert {"indexer/py.typed", "indexer/recording/bundled/devnet-a/manifest.json"} <= wanted
+    assert wanted <= names
+    others = {name for name in names - wanted if ".dist-info/" not in name}
+    assert not others
+    assert built.stat().st_size <= WHEEL_BYTES
