@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+import typing
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from indexer import config, config_values, errors
+from indexer.vesu import kinds
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 FACTORY = "0x3760f903a37948f97302736f89ce30290e45f441559325026842b7a6fb388c0"
@@ -222,6 +224,10 @@ def test_a_custom_network_is_held_to_its_own_names() -> None:
     network = load(CUSTOM).network
     assert network.chain_id == "0x534e5f5345504f4c4941"
     assert network.contracts == (config.ContractEntry("pool_factory_v2", f"0x0{FACTORY[2:]}", 7),)
+
+
+def test_the_configurable_kinds_are_kinds_of_the_protocol() -> None:
+    assert set(typing.get_args(config.ContractKind)) <= {kind.value for kind in kinds.Kind}
 
 
 @pytest.mark.parametrize("name", config.CHAIN_IDS)
