@@ -33,6 +33,8 @@ CREATE TABLE vesu_pools (
     last_synced_at timestamptz NOT NULL,
     last_synced_block bigint NOT NULL,
     created_at timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
+    changed_block bigint NOT NULL,
     PRIMARY KEY (pool_id, id)
 );
 COMMENT ON TABLE vesu_pools IS 'One row per pool and (collateral, debt) pair.';
@@ -55,8 +57,8 @@ COMMENT ON COLUMN vesu_pools.max_ltv IS 'Maximum loan-to-value of the pair, 0.75
 COMMENT ON COLUMN vesu_pools.liquidation_threshold IS 'LTV from which a position may be liquidated: in Vesu the same as max_ltv.';
 COMMENT ON COLUMN vesu_pools.liquidation_bonus IS 'What a liquidator earns: 1 / liquidation factor - 1.';
 COMMENT ON COLUMN vesu_pools.debt_cap IS 'Debt cap in token units; NULL: none.';
-COMMENT ON COLUMN vesu_pools.total_supply IS 'Supply of the debt assets market in token units: reserve plus debt.';
-COMMENT ON COLUMN vesu_pools.total_borrow IS 'Debt of the debt assets market in token units.';
+COMMENT ON COLUMN vesu_pools.total_supply IS 'Supply of the debt asset''s market in token units: reserve plus debt.';
+COMMENT ON COLUMN vesu_pools.total_borrow IS 'Debt of the debt asset''s market in token units.';
 COMMENT ON COLUMN vesu_pools.utilization IS 'total_borrow / total_supply, as the contract rounds it.';
 COMMENT ON COLUMN vesu_pools.supply_apy IS 'Yearly yield of supplying the debt asset, compounded per second over 365 days.';
 COMMENT ON COLUMN vesu_pools.borrow_apy IS 'Yearly cost of borrowing the debt asset, compounded per second over 365 days.';
@@ -67,7 +69,9 @@ COMMENT ON COLUMN vesu_pools.is_active IS 'Configured and not paused.';
 COMMENT ON COLUMN vesu_pools.is_paused IS 'Whether the pool is paused.';
 COMMENT ON COLUMN vesu_pools.last_synced_at IS 'Block time of the last change of the pair or of one of its markets.';
 COMMENT ON COLUMN vesu_pools.last_synced_block IS 'Block of that change.';
-COMMENT ON COLUMN vesu_pools.created_at IS 'Block time of the pairs first event.';
+COMMENT ON COLUMN vesu_pools.created_at IS 'Block time of the first event of the pair.';
+COMMENT ON COLUMN vesu_pools.changed_at IS 'Block time of the last change of the pair itself.';
+COMMENT ON COLUMN vesu_pools.changed_block IS 'Block of the last change of the pair itself.';
 
 CREATE TABLE vesu_assets (
     id uuid NOT NULL,
@@ -106,6 +110,7 @@ CREATE TABLE vesu_assets (
     supply_apy numeric,
     borrow_apy numeric,
     block_number bigint NOT NULL,
+    changed_at timestamptz NOT NULL,
     PRIMARY KEY (pool_id, id)
 );
 COMMENT ON TABLE vesu_assets IS 'One row per pool and asset: the contracts AssetConfig, rate model and last told price.';
@@ -145,6 +150,7 @@ COMMENT ON COLUMN vesu_assets.utilization IS 'Debt / (reserve + debt) at last_up
 COMMENT ON COLUMN vesu_assets.supply_apy IS 'Yearly yield of supplying, compounded per second over 365 days.';
 COMMENT ON COLUMN vesu_assets.borrow_apy IS 'Yearly cost of borrowing, compounded per second over 365 days.';
 COMMENT ON COLUMN vesu_assets.block_number IS 'Block of the last change.';
+COMMENT ON COLUMN vesu_assets.changed_at IS 'Time of that block.';
 
 CREATE TABLE vesu_positions (
     id uuid NOT NULL,

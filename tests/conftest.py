@@ -6,3 +6,5 @@ import hypothesis
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
+
+pytest_plugins = ["tests.postgres"]

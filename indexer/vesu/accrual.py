@@ -17,7 +17,8 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     """One asset of one pool. Units: see `maths`; times in seconds since 1970.
 
     `price_block` is the block whose event told the price, None before the first;
-    `block_number` that of the event that last changed any of this; `v_token` the current one.
+    `block_number` and `updated_at` are block and time of the event that last changed any of
+    this; `v_token` is the current one.
     """
 
     total_collateral_shares: int = 0
@@ -38,6 +39,7 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     model: events.InterestRateConfig = NO_MODEL
     v_token: int | None = None
     block_number: int = 0
+    updated_at: int = 0
 
     @property
     def total_debt(self) -> int:
@@ -123,3 +125,8 @@ def debt_of(nominal_debt: int, state: AssetState) -> int:
     return maths.calculate_debt(
         nominal_debt, state.last_rate_accumulator, state.scale, up=True
     )
+
+
+def replace_price(state: AssetState, price: int, block: int) -> AssetState:
+    """The state with another price, told at `block`."""
+    return msgspec.structs.replace(state, price=price, price_is_valid=True, price_block=block)

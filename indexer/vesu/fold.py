@@ -55,13 +55,15 @@ class Fold:
                 created_block=here.at.block_number,
                 created_at=here.timestamp,
             )
-        changed = replace(current, **changes)
+        changed = replace(current, last_event_block=here.at.block_number, **changes)
         self.world.contracts[address] = changed
         self.journal.contracts.append((here.at, address, changed))
 
     def asset(self, here: Context, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state."""
-        changed = replace(changed, block_number=here.at.block_number)
+        changed = replace(
+            changed, block_number=here.at.block_number, updated_at=here.timestamp
+        )
         self.world.assets[key] = changed
         self.journal.assets.append((here.at, key, changed))
 

@@ -70,6 +70,7 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     is_current: bool = True
     created_block: int = 0
     created_at: int = 0
+    last_event_block: int = 0
 
 
 class PairState(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,122 @@
+"""Wiring: from settings to the parts that work together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from indexer import config, errors
+from indexer.chain import client
+from indexer.projections import engine as engines
+from indexer.store import database, embedded, migrate
+from indexer.vesu import book, discovery, kinds
+
+log = structlog.get_logger(__name__)
+
+FOLDED_KINDS = frozenset({kinds.Kind.POOL_FACTORY_V2})
+"""Kinds of configured contracts that this version folds."""
+
+
+@contextlib.contextmanager
+def database_url(settings: config.Settings) -> Iterator[str]:
+    """The configured database's URL; with none configured, an embedded server's while inside."""
+    if settings.database.url:
+        yield settings.database.url
+        return
+    server = embedded.EmbeddedPostgres(Path(settings.data_dir) / "postgres")
+    url = server.start()
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+@contextlib.asynccontextmanager
+async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """One connection with our codecs."""
+    connection = await database.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def reader(settings: config.Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to read a database that is migrated already; says so where it is not."""
+    with database_url(settings) as url:
+        async with connect(url) as connection:
+            if await connection.fetchval("SELECT to_regclass('cursor')") is None:
+                raise errors.SchemaError(
+                    "the database has no tables of the indexer yet: run `vesu-indexer migrate`"
+                )
+            yield connection
+
+
+def migrated(url: str) -> list[str]:
+    """Apply what is missing of the migrations; returns the names of those applied."""
+    applied = migrate.apply(url)
+    if applied:
+        log.info("migrated", applied=applied)
+    return applied
+
+
+def contracts(settings: config.Settings) -> list[book.Contract]:
+    """The contracts that discovery starts from: configured ones, or the network's book."""
+    if settings.network.name == "custom":
+        entries = [
+            book.Contract(kinds.Kind(entry.kind), int(entry.address, 16), entry.from_block)
+            for entry in settings.network.contracts
+        ]
+        for entry in entries:
+            if entry.kind not in FOLDED_KINDS:
+                raise errors.ConfigError(
+                    f"network.contracts: kind {entry.kind.value} is not indexed by this version, "
+                    "only pool_factory_v2 (Vesu V2) is; remove the entry"
+                )
+        return entries
+    known = book.mainnet() if settings.network.name == "mainnet" else book.sepolia()
+    found = [entry for entry in known if entry.kind in FOLDED_KINDS]
+    if not found:
+        raise errors.ConfigError(
+            f"network.name: there is no Vesu V2 on {settings.network.name}; use mainnet, or "
+            "custom with network.contracts"
+        )
+    return found
+
+
+def start_block(settings: config.Settings) -> int:
+    """The first block to read."""
+    if settings.network.start_block is not None:
+        return settings.network.start_block
+    return min(entry.from_block for entry in contracts(settings))
+
+
+def engine(settings: config.Settings) -> engines.Engine:
+    """An engine that knows the configured contracts."""
+    return engines.Engine(
+        (entry.address, discovery.Known(entry.kind)) for entry in contracts(settings)
+    )
+
+
+async def node(settings: config.Settings) -> client.StarknetNode:
+    """A probed connection to the configured node."""
+    settings.require_node()
+    return await client.connect(
+        settings.node.urls,
+        chain_id(settings),
+        client.NodeSettings(
+            request_timeout_seconds=settings.node.request_timeout_seconds,
+            max_concurrency=settings.node.max_concurrency,
+            max_requests_per_second=settings.node.max_requests_per_second,
+        ),
+    )
+
+
+def chain_id(settings: config.Settings) -> int:
+    """The configured chain id as the felt that a node answers with."""
+    return int(settings.network.chain_id, 16)

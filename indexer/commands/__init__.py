@@ -1,0 +1,1 @@
+"""The commands: one module each, thin: ask, print, choose the exit code."""

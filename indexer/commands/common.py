@@ -1,0 +1,127 @@
+"""What the commands share: settings, logs, output, progress."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import decimal
+import functools
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+import structlog
+
+from indexer import config
+
+T = TypeVar("T")
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command takes."""
+    decorators = (
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Configuration file (default: ./config.toml, then the built-in defaults).",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+    )
+    return functools.reduce(lambda wrapped, decorate: decorate(wrapped), decorators, command)
+
+
+def settings(config_file: Path | None, **flags: object) -> config.Settings:
+    """Settings from file, environment and flags (dotted keys, `__` for the dot), logs set up."""
+    given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
+    loaded = config.load(config_file, os.environ, given)
+    set_up_logs(loaded.log.level, loaded.log.format)
+    return loaded
+
+
+def set_up_logs(level: str, format_: str) -> None:
+    """Logs go to stderr: for people on a terminal, JSON lines otherwise."""
+    on_terminal = sys.stderr.isatty() if format_ == "auto" else format_ == "console"
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if on_terminal
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's asynchronous half."""
+    return asyncio.run(work)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; decimals as text, exactly."""
+    raw = msgspec.to_builtins(document, builtin_types=(decimal.Decimal, datetime.datetime))
+    encoded = msgspec.json.encode(raw, enc_hook=_plain, decimal_format="string")
+    click.echo(msgspec.json.format(encoded, indent=2).decode())
+
+
+class ProgressLine:
+    """Long work's progress: rate, percent and ETA, on one line of a terminal or as log lines."""
+
+    def __init__(self, what: str, first: int, quiet: bool = False) -> None:
+        self._what = what
+        self._first = first
+        self._quiet = quiet
+        self._began = time.monotonic()
+        self._said = 0.0
+        self._on_terminal = sys.stderr.isatty()
+        self._log = structlog.get_logger(what)
+
+    def update(self, block: int, last: int, events: int) -> None:
+        """Say where the work is, at most a few times a second (a terminal) or every 5 s."""
+        now = time.monotonic()
+        is_done = block >= last
+        if self._quiet or (
+            not is_done and now - self._said < (0.2 if self._on_terminal else 5.0)
+        ):
+            return
+        self._said = now
+        span, done = max(last - self._first + 1, 1), block - self._first + 1
+        elapsed = max(now - self._began, 1e-6)
+        eta = elapsed * (span - done) / done if done > 0 else 0.0
+        percent = 100 * done / span
+        if self._on_terminal:
+            line = (
+                f"\r{self._what}: block {block:,} of {last:,} · {percent:5.1f} % · "
+                f"{events:,} events · {events / elapsed:,.0f}/s · ETA {eta:,.0f} s   "
+            )
+            click.echo(line, err=True, nl=is_done)
+        else:
+            self._log.info(
+                "progress", block=block, of=last, percent=round(percent, 1), events=events,
+                events_per_second=round(events / elapsed), eta_seconds=round(eta),
+            )

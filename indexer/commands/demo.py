@@ -1,0 +1,277 @@
+"""`demo`: from nothing to filled tables: embedded database, recorded chain, indexer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import click
+import msgspec
+import rich.console
+import rich.live
+import rich.table
+
+from indexer import app, config, ingestor
+from indexer.api import server as http
+from indexer.chain import client
+from indexer.commands import common
+from indexer.query import tables
+from indexer.recording import chain, playhead, server
+from indexer.store import embedded, locks
+
+LIVE_BLOCKS = 56
+"""So many steps at the end of the recording happen while one watches, its reorganisation too."""
+
+BLOCKS_PER_SECOND = 5.0
+
+
+@click.command(epilog="Example: vesu-indexer demo --once")
+@common.options
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--once", is_flag=True, help="Index, print the tables, end.")
+def command(config_file: Path | None, as_json: bool, port: int, once: bool) -> None:
+    """Index a recorded chain into an embedded PostgreSQL and show the tables.
+
+    Needs no configuration, no node and no database. The chain is a real one: Vesu's own
+    contract classes on a local Starknet node, with a reorganisation in the middle of it.
+    """
+    settings = common.settings(config_file, log__level="warning" if not as_json else None)
+    recorded = chain.load(chain.bundled())
+    directory = Path(settings.data_dir) / "demo"
+    postgres = embedded.EmbeddedPostgres(directory / "postgres")
+    url = postgres.start()
+    try:
+        url = _fresh_database(url)
+        app.migrated(url)
+        common.run(_Demo(settings, recorded, url, port, once, as_json).run())
+    finally:
+        postgres.stop()
+
+
+def _fresh_database(url: str) -> str:
+    """A demo begins from nothing each time: an empty database of its own."""
+
+    async def make() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("DROP DATABASE IF EXISTS demo WITH (FORCE)")
+            await connection.execute("CREATE DATABASE demo")
+        finally:
+            await connection.close()
+
+    common.run(make())
+    base, _, query = url.partition("?")
+    return base.rsplit("/", 1)[0] + "/demo" + (f"?{query}" if query else "")
+
+
+class _Demo:
+    def __init__(
+        self,
+        settings: config.Settings,
+        recorded: chain.Recording,
+        url: str,
+        port: int,
+        once: bool,
+        as_json: bool,
+    ) -> None:
+        self._recorded = recorded
+        self._url = url
+        self._port = port
+        self._once = once
+        self._as_json = as_json
+        self._settings = settings
+        self._last = ingestor.Progress(0, 0, 0, 0)
+        self._console = rich.console.Console()
+
+    async def run(self) -> None:
+        """Serve the recording, index it, show the tables."""
+        head = self._playhead()
+        async with contextlib.AsyncExitStack() as stack:
+            node = await stack.enter_async_context(
+                server.RecordingServer(self._recorded, head, server.ServerOptions())
+            )
+            settings = self._demo_settings(node.url)
+            await stack.enter_async_context(locks.WriterLock(self._url))
+            connection = await stack.enter_async_context(app.connect(self._url))
+            worker = await self._worker(stack, settings, connection)
+            if self._once:
+                await worker.run(self._recorded.main.last)
+                await self._finish(connection)
+                return
+            await self._watch(stack, settings, worker)
+
+    def _playhead(self) -> playhead.Playhead:
+        if self._once:
+            return playhead.Playhead.everything(self._recorded)
+        return playhead.Playhead.paced(
+            self._recorded,
+            held_back=LIVE_BLOCKS,
+            blocks_per_second=BLOCKS_PER_SECOND,
+            story=True,
+        )
+
+    def _demo_settings(self, node_url: str) -> config.Settings:
+        manifest = self._recorded.manifest
+        factory = manifest["contracts"]["pool_factory"]
+        return msgspec.structs.replace(
+            self._settings,
+            network=config.Network(
+                name="custom",
+                chain_id=manifest["chain_id"],
+                start_block=0,
+                contracts=(config.ContractEntry("pool_factory_v2", factory["address"], 0),),
+            ),
+            node=config.Node(urls=(node_url,), poll_interval_seconds=0.2),
+        )
+
+    async def _worker(
+        self,
+        stack: contextlib.AsyncExitStack,
+        settings: config.Settings,
+        connection: asyncpg.Connection,
+    ) -> ingestor.Ingestor:
+        node: client.StarknetNode = await app.node(settings)
+        stack.push_async_callback(node.close)
+        worker = ingestor.Ingestor(
+            node,
+            connection,
+            app.engine(settings),
+            settings.node.poll_interval_seconds,
+            self._note,
+        )
+        await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
+        return worker
+
+    def _note(self, progress: ingestor.Progress) -> None:
+        self._last = progress
+
+    async def _watch(
+        self,
+        stack: contextlib.AsyncExitStack,
+        settings: config.Settings,
+        worker: ingestor.Ingestor,
+    ) -> None:
+        """Show the tables as they fill until the recording is over, then until stopped."""
+        port = await stack.enter_async_context(
+            http.serving(self._url, settings.api.host, self._port)
+        )
+        looking = await stack.enter_async_context(app.connect(self._url))
+        task = asyncio.create_task(worker.run(self._recorded.main.last))
+        try:
+            await self._show_until_done(looking, task)
+        finally:
+            worker.stopping.set()
+            await task
+        await self._finish(looking)
+        self._console.print(
+            f"Still serving [b]http://{settings.api.host}:{port}/health[/b] and the database "
+            f"at\n  {self._url}\nCtrl-C ends it."
+        )
+        await asyncio.Event().wait()
+
+    async def _show_until_done(
+        self, looking: asyncpg.Connection, task: asyncio.Task[None]
+    ) -> None:
+        if not self._console.is_terminal:
+            await task
+            return
+        with rich.live.Live(console=self._console, transient=True, auto_refresh=False) as live:
+            while not task.done():
+                live.update(await self._picture(looking, rows=8), refresh=True)
+                await asyncio.wait([task], timeout=0.3)
+
+    async def _finish(self, connection: asyncpg.Connection) -> None:
+        if self._as_json:
+            common.print_json(
+                {
+                    "committed_block": self._last.block,
+                    "events": self._last.total_events,
+                    "pools": await tables.pools(connection, 100),
+                    "positions_at_risk": await tables.at_risk(connection, 100),
+                    "transactions": await tables.transactions(connection, 100),
+                    "liquidations": await tables.liquidations(connection, 100),
+                }
+            )
+            return
+        self._console.print(await self._picture(connection, rows=12))
+
+    async def _picture(self, connection: asyncpg.Connection, rows: int) -> rich.console.Group:
+        last = self._last
+        return rich.console.Group(
+            f"[b]block {last.block:,} of {last.head:,}[/b] · {last.total_events:,} events",
+            _table("Pools", _POOLS, await tables.pools(connection, rows)),
+            _table("Positions at risk", _RISK, await tables.at_risk(connection, rows)),
+            _table("Last transactions", _TRANSACTIONS, await tables.transactions(connection, rows)),
+            _table("Liquidations", _LIQUIDATIONS, await tables.liquidations(connection, rows)),
+        )
+
+
+_POOLS = (
+    ("pool", "name"),
+    ("collateral", "collateral_asset"),
+    ("debt", "debt_asset"),
+    ("max LTV", "max_ltv"),
+    ("supply", "total_supply"),
+    ("borrowed", "total_borrow"),
+    ("supply APY", "supply_apy"),
+    ("borrow APY", "borrow_apy"),
+)
+_RISK = (
+    ("user", "user_id"),
+    ("collateral", "collateral_amount"),
+    ("", "collateral_asset"),
+    ("debt", "debt_amount"),
+    ("", "debt_asset"),
+    ("LTV", "ltv"),
+    ("health", "health_factor"),
+)
+_TRANSACTIONS = (
+    ("block", "block_number"),
+    ("type", "type"),
+    ("amount", "amount"),
+    ("", "asset"),
+    ("user", "user_id"),
+    ("transaction", "transaction_hash"),
+)
+_LIQUIDATIONS = (
+    ("block", "block_number"),
+    ("user", "user_id"),
+    ("liquidator", "liquidator_address"),
+    ("seized", "collateral_seized"),
+    ("", "collateral_asset"),
+    ("repaid", "debt_repaid"),
+    ("", "debt_asset"),
+    ("bad debt", "bad_debt"),
+)
+_PERCENT = frozenset({"max_ltv", "supply_apy", "borrow_apy", "ltv"})
+
+
+def _table(
+    title: str, columns: Sequence[tuple[str, str]], found: Sequence[dict[str, Any]]
+) -> rich.table.Table:
+    table = rich.table.Table(title=title, title_justify="left", header_style="dim")
+    for heading, name in columns:
+        is_number = bool(found) and not isinstance(found[0][name], str)
+        table.add_column(heading, justify="right" if is_number else "left")
+    for row in found:
+        table.add_row(*(_cell(name, row[name]) for _, name in columns))
+    return table
+
+
+def _cell(name: str, value: Any) -> str:
+    """A value as a glance takes it: the exact one is in the table."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return f"{value[:6]}…{value[-4:]}" if value.startswith("0x") else value
+    if name in _PERCENT:
+        return f"{value * 100:.2f} %"
+    if name == "health_factor":
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+
+

@@ -1,0 +1,122 @@
+"""`doctor`: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+
+from indexer import app, config, errors
+from indexer.audit import indexes
+from indexer.commands import common
+from indexer.query import status
+from indexer.store import migrate
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    what: str
+    is_good: bool
+    found: str
+
+
+@click.command(epilog="Example: vesu-indexer doctor --config config.toml")
+@common.options
+def command(config_file: Path | None, as_json: bool) -> None:
+    """Check configuration, database, migrations, indexes and node, and say what to do.
+
+    Exit code 0: all is well; 1: something is not.
+    """
+    settings = common.settings(config_file)
+    findings = [_configuration(settings)]
+    findings += _guarded("database", lambda: _database(settings))
+    findings += _guarded("node", lambda: [common.run(_node(settings))])
+    is_good = all(finding.is_good for finding in findings)
+    if as_json:
+        common.print_json({"is_good": is_good, "findings": findings})
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.what:<14} {finding.found}")
+    sys.exit(0 if is_good else 1)
+
+
+def _guarded(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return look()
+    except errors.IndexerError as error:
+        return [Finding(what, False, str(error))]
+
+
+def _configuration(settings: config.Settings) -> Finding:
+    try:
+        found = app.contracts(settings)
+    except errors.ConfigError as error:
+        return Finding("configuration", False, str(error))
+    return Finding(
+        "configuration",
+        True,
+        f"network {settings.network.name}, {len(found)} contracts to start from, "
+        f"first block {app.start_block(settings):,}",
+    )
+
+
+def _database(settings: config.Settings) -> list[Finding]:
+    with app.database_url(settings) as url:
+        pending = migrate.pending(url)
+        findings = [
+            Finding("database", True, "reachable" if settings.database.url else "embedded, runs"),
+            Finding(
+                "migrations",
+                not pending,
+                f"{len(pending)} pending: run `vesu-indexer migrate`" if pending else "all applied",
+            ),
+        ]
+        if not pending:
+            findings += common.run(_tables(url))
+    return findings
+
+
+async def _tables(url: str) -> list[Finding]:
+    async with app.connect(url) as connection:
+        return [await _indexes(connection), await _freshness(connection)]
+
+
+async def _indexes(connection: asyncpg.Connection) -> Finding:
+    report = await indexes.check(connection)
+    bad = report.missing + report.invalid
+    return Finding(
+        "indexes",
+        report.is_good,
+        f"missing or invalid: {', '.join(bad)}; run `vesu-indexer migrate`, or REINDEX"
+        if bad
+        else f"all {report.expected} present",
+    )
+
+
+async def _freshness(connection: asyncpg.Connection) -> Finding:
+    is_fresh, reason, block = await status.freshness(connection)
+    if block is None:
+        return Finding("tables", True, "empty: run `vesu-indexer run`")
+    return Finding("tables", is_fresh, f"block {block:,}: {reason}")
+
+
+async def _node(settings: config.Settings) -> Finding:
+    node = await app.node(settings)
+    try:
+        head = await node.head()
+        finalised = await node.finalised()
+    finally:
+        await node.close()
+    profile = node.profile
+    return Finding(
+        "node",
+        True,
+        f"RPC {profile.spec_version}, head {head.number:,}, final {finalised}, "
+        f"address lists {'yes' if profile.address_lists else 'no'}, "
+        f"batches {'yes' if profile.batches else 'no'}",
+    )

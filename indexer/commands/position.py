@@ -1,0 +1,76 @@
+"""`position`: one position, exact, at a block."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from indexer import app, config
+from indexer.commands import common
+from indexer.query import positions
+from indexer.vesu import state
+
+
+class Felt(click.ParamType):
+    """An address: hex with 0x, any zero padding."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The address as an integer."""
+        if isinstance(value, int):
+            return value
+        try:
+            felt = int(value, 16) if value.lower().startswith("0x") else -1
+        except ValueError:
+            felt = -1
+        if not 0 <= felt < 2**251 + 17 * 2**192 + 1:
+            self.fail(f"{value!r} is not a Starknet address (0x and up to 64 hex digits)")
+        return felt
+
+
+@click.command(epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90")
+@common.options
+@click.argument("pool", type=Felt())
+@click.argument("collateral", type=Felt())
+@click.argument("debt", type=Felt())
+@click.argument("user", type=Felt())
+@click.option("--at-block", type=click.IntRange(min=0), help="Any committed block.")
+@click.option("--v-token", type=Felt(), help="A vToken holding instead; give 0x0 as DEBT.")
+def command(
+    config_file: Path | None,
+    as_json: bool,
+    pool: int,
+    collateral: int,
+    debt: int,
+    user: int,
+    at_block: int | None,
+    v_token: int | None,
+) -> None:
+    """Show one position with interest accrued to a block, and that block's hash.
+
+    Exit code 1: there was no such position.
+    """
+    key = state.PositionKey(pool, collateral, debt, v_token or 0, user)
+    found = common.run(_read(common.settings(config_file), key, at_block))
+    if found is None:
+        click.echo("no such position at that block", err=True)
+        sys.exit(1)
+    if as_json:
+        common.print_json(found)
+        return
+    for name, value in msgspec.structs.asdict(found).items():
+        click.echo(f"{name:<22} {'-' if value is None else value}")
+
+
+async def _read(
+    settings: config.Settings, key: state.PositionKey, at_block: int | None
+) -> positions.PositionAt | None:
+    async with app.reader(settings) as connection:
+        return await positions.at_block(connection, key, at_block)

@@ -1,0 +1,103 @@
+"""`run`: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import structlog
+
+from indexer import app, config, ingestor
+from indexer.api import server
+from indexer.commands import common
+from indexer.store import locks
+
+log = structlog.get_logger(__name__)
+
+
+@click.command(
+    epilog="Example: DATABASE_URL=postgresql://localhost/vesu VESU_NODE_URLS=https://NODE/rpc/v0_10 "
+    "vesu-indexer run"
+)
+@common.options
+@click.option("--until-block", type=click.IntRange(min=0), help="Stop once block N is committed.")
+@click.option(
+    "--serve/--no-serve", default=True, help="Answer /health, /ready and /metrics while running."
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the HTTP side.")
+def command(
+    config_file: Path | None,
+    as_json: bool,
+    until_block: int | None,
+    serve: bool,
+    port: int | None,
+) -> None:
+    """Migrate if needed, catch up, follow the head until stopped.
+
+    SIGTERM and SIGINT end it after the batch in hand. Killed at any other point it loses
+    nothing: the next run takes up where the last commit left off.
+    """
+    settings = common.settings(config_file, api__port=port)
+    settings.require_node()
+    app.contracts(settings)
+    with app.database_url(settings) as url:
+        app.migrated(url)
+        common.run(daemon(settings, url, until_block, serve, as_json))
+
+
+async def daemon(
+    settings: config.Settings,
+    url: str,
+    until_block: int | None,
+    serve: bool,
+    as_json: bool = False,
+    report: Callable[[ingestor.Progress], None] | None = None,
+) -> None:
+    """Index into a migrated database until stopped or until a block is committed."""
+    async with locks.WriterLock(url), app.connect(url) as connection:
+        node = await app.node(settings)
+        try:
+            worker = ingestor.Ingestor(
+                node,
+                connection,
+                app.engine(settings),
+                settings.node.poll_interval_seconds,
+                report or _reporter(app.start_block(settings)),
+            )
+            _stop_on_signals(worker.stopping)
+            await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
+            log.info("started", from_block=worker.position.block_number + 1)
+            async with contextlib.AsyncExitStack() as stack:
+                if serve:
+                    port = await stack.enter_async_context(
+                        server.serving(url, settings.api.host, settings.api.port)
+                    )
+                    log.info("serving", health=f"http://{settings.api.host}:{port}/health")
+                await worker.run(until_block)
+        finally:
+            await node.close()
+    stands = worker.position
+    log.info("stopped", committed_block=stands.block_number)
+    if as_json:
+        common.print_json(
+            {"committed_block": stands.block_number, "committed_hash": stands.block_hash}
+        )
+
+
+def _reporter(first: int) -> Callable[[ingestor.Progress], None]:
+    line = common.ProgressLine("indexing", first)
+
+    def report(progress: ingestor.Progress) -> None:
+        line.update(progress.block, progress.head, progress.total_events)
+
+    return report
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)

@@ -1,0 +1,60 @@
+"""`status`: where the tables stand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from indexer import app, config
+from indexer.commands import common
+from indexer.query import status
+
+
+@click.command(epilog="Example: vesu-indexer status --json")
+@common.options
+def command(config_file: Path | None, as_json: bool) -> None:
+    """Show cursor, head, lag, age, finality, reorganisations and unknown events.
+
+    Exit code 0: the tables are fresh; 1: they are stale.
+    """
+    found = common.run(_read(common.settings(config_file)))
+    if as_json:
+        common.print_json(found)
+    else:
+        _print(found)
+    sys.exit(0 if found.is_fresh else 1)
+
+
+async def _read(settings: config.Settings) -> status.Status:
+    async with app.reader(settings) as connection:
+        return await status.read(connection)
+
+
+def _print(found: status.Status) -> None:
+    age = "-" if found.age_seconds is None else f"{found.age_seconds:,.0f} s old"
+    silence = found.head_silence_seconds
+    lines = [
+        ("state", f"{'fresh' if found.is_fresh else 'STALE'}: {found.reason}"),
+        ("committed", f"block {found.committed_block:,} ({age})"),
+        ("hash", found.committed_hash or "-"),
+        ("head", "-" if found.head_block is None else f"block {found.head_block:,}"),
+        ("heard", "never" if silence is None else f"{silence:,.0f} s ago"),
+        ("lag", "-" if found.lag_blocks is None else f"{found.lag_blocks:,} blocks"),
+        ("final", "-" if found.finalised_block is None else f"block {found.finalised_block:,}"),
+        ("chain", found.chain_id),
+        ("rows", ", ".join(f"{count:,} {name}" for name, count in found.rows.items())),
+        ("reorgs", f"{found.fork_counter:,}"),
+    ]
+    for name, value in lines:
+        click.echo(f"{name:<10} {value}")
+    for reorg in found.reorgs:
+        click.echo(
+            f"{'':<10} block {reorg.old_number:,} back to {reorg.ancestor_number:,}: "
+            f"{reorg.events_orphaned:,} events, {reorg.seconds:.2f} s, {reorg.detected_at:%F %T}"
+        )
+    unknown = sum(one.events for one in found.undecoded)
+    click.echo(f"{'undecoded':<10} {unknown:,} events")
+    for one in found.undecoded:
+        click.echo(f"{'':<10} {one.events:,} x {one.selector} of {one.contract} {one.address}")

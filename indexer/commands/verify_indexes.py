@@ -1,0 +1,35 @@
+"""`verify-indexes`: is every index there?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from indexer import app, config
+from indexer.audit import indexes
+from indexer.commands import common
+
+
+@click.command(epilog="Example: vesu-indexer verify-indexes")
+@common.options
+def command(config_file: Path | None, as_json: bool) -> None:
+    """Check that every expected index is there and valid. Exit code 1: one is not."""
+    report = common.run(_check(common.settings(config_file)))
+    if as_json:
+        common.print_json(report)
+    elif report.is_good:
+        click.echo("All expected indexes are present!")
+    else:
+        for name in report.missing:
+            click.echo(f"missing  {name}")
+        for name in report.invalid:
+            click.echo(f"invalid  {name}")
+        click.echo("Run `vesu-indexer migrate`, or REINDEX INDEX for an invalid one.", err=True)
+    sys.exit(0 if report.is_good else 1)
+
+
+async def _check(settings: config.Settings) -> indexes.IndexReport:
+    async with app.reader(settings) as connection:
+        return await indexes.check(connection)

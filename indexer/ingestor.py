@@ -1,0 +1,284 @@
+"""The ingestor: follows the chain and commits it, one transaction a range.
+
+Where the room's doors meet: the chain room reads, the log keeps, the projections fold, the
+cursor moves, all in one transaction. What it believes is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import asyncpg
+import msgspec
+import structlog
+
+from indexer import errors
+from indexer.api import metrics
+from indexer.chain import client, follower, ranges, types
+from indexer.log import cursor, facts, observations, reorgs
+from indexer.projections import engine as engines
+from indexer.store import sqlfile
+from indexer.vesu import selectors
+
+log = structlog.get_logger(__name__)
+
+AT_HEAD_BLOCKS = 10
+"""Within so many blocks of the head every batch brings all valuations up to date."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What the last commit reached."""
+
+    block: int
+    head: int
+    events: int
+    total_events: int
+
+
+class Ingestor:
+    """One writer: reads `node`, writes through `connection`.
+
+    Invariant: between two calls, engine and cursor are what the database holds.
+    """
+
+    def __init__(
+        self,
+        node: client.StarknetNode,
+        connection: asyncpg.Connection,
+        engine: engines.Engine,
+        poll_seconds: float,
+        report: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._node = node
+        self._connection = connection
+        self._engine = engine
+        self._poll_seconds = poll_seconds
+        self._report = report
+        self._total_events = 0
+        self.stopping = asyncio.Event()
+
+    async def open(self, chain_id: str, start_block: int) -> None:
+        """Take up where the database stands; makes the cursor of a new one."""
+        self._cursor = await cursor.open_for(
+            self._connection, chain_id, start_block, engines.FOLD_VERSION
+        )
+        if self._cursor.fold_version != engines.FOLD_VERSION:
+            raise errors.SchemaError(
+                f"these tables were made by fold {self._cursor.fold_version}, this version has "
+                f"fold {engines.FOLD_VERSION}: run `vesu-indexer replay --from-block "
+                f"{self._cursor.start_block}` first"
+            )
+        await self._engine.load(self._connection)
+
+    @property
+    def position(self) -> cursor.Cursor:
+        """Where the tables stand."""
+        return self._cursor
+
+    async def run(self, until_block: int | None = None) -> None:
+        """Follow the head until `stopping` is set, or until `until_block` is committed."""
+        while not self.stopping.is_set():
+            if until_block is not None and self._cursor.block_number >= until_block:
+                return
+            try:
+                moved = await self.step(until_block)
+            except errors.RetryableNodeError as error:
+                metrics.node_failures.inc()
+                log.warning("node_trouble", reason=str(error), retry_in=self._poll_seconds)
+                # The reader may have taken up contracts of a range that was never committed.
+                await self._forget()
+                moved = False
+            if not moved:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self.stopping.wait(), self._poll_seconds)
+        except TimeoutError:
+            return
+
+    async def step(self, until_block: int | None = None) -> bool:
+        """One look at the chain; commits all that is new. False: there was nothing to do."""
+        head = await self._node.head()
+        await cursor.note_head(self._connection, head, await self._node.finalised())
+        metrics.head_block.set(head.number)
+        if await self._is_abandoned(head):
+            await self._reorganise(head)
+            return True
+        last = head.number if until_block is None else min(head.number, until_block)
+        if last <= self._cursor.block_number:
+            return False
+        await self._catch_up(last, head)
+        return True
+
+    # --- following ------------------------------------------------------------------------
+
+    async def _is_abandoned(self, head: types.BlockHeader) -> bool:
+        """Whether the node's chain has another block where the tables stand.
+
+        A head below ours proves nothing by itself: the node may lag. Then the highest stored
+        block that the node must know decides.
+        """
+        stands = self._cursor
+        if stands.block_hash is None:
+            return False
+        if head.number >= stands.block_number:
+            return not await follower.head_agrees(
+                self._node, stands.block_number, stands.block_hash
+            )
+        for number, hash_ in await reorgs.ladder(self._connection):
+            if number <= head.number:
+                return not await follower.head_agrees(self._node, number, hash_)
+        return False
+
+    async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
+        reader = ranges.RangeReader(self._node)
+        parts = reader.ranges(
+            self._cursor.block_number + 1, last, self._engine.addresses, self._engine.discover
+        )
+        async for part in parts:
+            if not await self._continues(part):
+                log.info("chain_changed_while_reading", from_block=part.from_block)
+                await self._forget()
+                return
+            await self._commit(part, head)
+            if self.stopping.is_set():
+                return
+
+    async def _continues(self, part: types.Range) -> bool:
+        """Whether a range stands on the committed block."""
+        stands = self._cursor
+        if stands.block_hash is None:
+            return True
+        if part.from_block == part.to_block:
+            return part.tip.parent_hash == stands.block_hash
+        return await follower.head_agrees(self._node, stands.block_number, stands.block_hash)
+
+    # --- committing -----------------------------------------------------------------------
+
+    async def _commit(self, part: types.Range, head: types.BlockHeader) -> None:
+        began = time.monotonic()
+        batch = facts.batch_of(part)
+        prepared = self._engine.prepare(batch)
+        seen = await self._observe(prepared.needs)
+        self._engine.observe(seen)
+        try:
+            async with self._connection.transaction():
+                moved = await cursor.advance(self._connection, self._cursor, part.tip)
+                await facts.append(self._connection, part, batch, prepared.derived)
+                await observations.append(self._connection, seen)
+                summary = await self._engine.project(
+                    self._connection,
+                    prepared,
+                    revalue=part.to_block >= head.number - AT_HEAD_BLOCKS,
+                )
+                await self._notify(moved, summary.tables)
+        except BaseException:
+            # The engine has folded what was not committed: only a fresh one may go on.
+            await self._forget()
+            raise
+        self._cursor = moved
+        self._committed(summary, head, time.monotonic() - began)
+
+    async def _forget(self) -> None:
+        if not self._connection.is_closed():
+            await self._engine.load(self._connection)
+
+    async def _observe(
+        self, needs: list[observations.View]
+    ) -> list[observations.Observation]:
+        """Ask the node for the views that the fold needs, each at its block's hash."""
+        answers = await self._node.calls(
+            [
+                client.ViewCall(
+                    int(view.contract, 16),
+                    selectors.VIEWS[view.view],
+                    tuple(int(felt, 16) for felt in view.calldata),
+                    view.block_hash,
+                )
+                for view in needs
+            ]
+        )
+        return [_observation(view, answer) for view, answer in zip(needs, answers, strict=True)]
+
+    async def _notify(self, moved: cursor.Cursor, tables: tuple[str, ...]) -> None:
+        message = {
+            "block_number": moved.block_number,
+            "block_hash": facts.padded(moved.block_hash or "0x0"),
+            "fork_counter": moved.fork_counter,
+            "tables": tables,
+        }
+        await self._connection.execute(
+            sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
+        )
+
+    def _committed(
+        self, summary: engines.Summary, head: types.BlockHeader, seconds: float
+    ) -> None:
+        stands = self._cursor
+        self._total_events += summary.events
+        metrics.committed_block.set(stands.block_number)
+        metrics.committed_timestamp.set(stands.timestamp or 0)
+        metrics.events_total.inc(summary.events)
+        metrics.undecoded_total.inc(summary.undecoded)
+        metrics.commit_seconds.observe(seconds)
+        log.debug("committed", block=stands.block_number, events=summary.events)
+        self._report(
+            Progress(stands.block_number, head.number, summary.events, self._total_events)
+        )
+
+    # --- reorganising ---------------------------------------------------------------------
+
+    async def _reorganise(self, head: types.BlockHeader) -> None:
+        """Take everything back to the highest stored block that the node's chain still has."""
+        began = time.monotonic()
+        rungs = await reorgs.ladder(self._connection)
+        ancestor = await follower.find_common_ancestor(self._node, rungs)
+        if ancestor is None:
+            raise errors.FatalNodeError(
+                "the node's chain shares no block with this database: it serves another chain, "
+                "or the database was filled from one; nothing was changed"
+            )
+        old = self._cursor
+        try:
+            async with self._connection.transaction():
+                self._cursor = await self._take_back(old, ancestor, head, began)
+        except BaseException:
+            self._cursor = old
+            await self._forget()
+            raise
+        metrics.reorgs_total.inc()
+        log.warning(
+            "reorganised",
+            ancestor=ancestor[0],
+            old_block=old.block_number,
+            new_head=head.number,
+            depth=old.block_number - ancestor[0],
+        )
+
+    async def _take_back(
+        self,
+        old: cursor.Cursor,
+        ancestor: tuple[int, str],
+        head: types.BlockHeader,
+        began: float,
+    ) -> cursor.Cursor:
+        number, hash_ = ancestor
+        connection = self._connection
+        time_ = await connection.fetchval(sqlfile.load("reorgs")["block_time"], number)
+        moved = await cursor.retreat(connection, old, number, hash_, int(time_.timestamp()))
+        reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head)
+        restored = await self._engine.rollback(connection, number)
+        await reorgs.close(connection, reorg_id, orphaned, restored, time.monotonic() - began)
+        await self._notify(moved, ("vesu_pools", "vesu_assets", "vesu_positions"))
+        return moved
+
+
+def _observation(
+    view: observations.View, answer: list[int] | errors.RpcError
+) -> observations.Observation:
+    if isinstance(answer, errors.RpcError):
+        return observations.Observation(view, None, str(answer))
+    return observations.Observation(view, tuple(hex(felt) for felt in answer))

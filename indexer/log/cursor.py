@@ -1,0 +1,124 @@
+"""The cursor: the one row that says which block all tables hold.
+
+It moves only by compare-and-swap on (number, hash), inside the transaction that writes the
+tables. A writer whose picture of it is old moves nothing, so it can write nothing.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.chain import types
+from indexer.log import facts
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Where the tables stand. `block_hash` is canonical, None before the first commit."""
+
+    chain_id: str
+    start_block: int
+    block_number: int
+    block_hash: str | None
+    timestamp: int | None
+    fork_counter: int
+    fold_version: int
+
+
+async def read(connection: Connection) -> Cursor | None:
+    """The cursor; None in a database that no run has touched."""
+    row = await connection.fetchrow(sqlfile.load("cursor")["read"])
+    return None if row is None else _cursor(row)
+
+
+async def open_for(
+    connection: Connection, chain_id: str, start_block: int, fold_version: int
+) -> Cursor:
+    """The cursor, made if the database is new; refuses another chain or an earlier start."""
+    statements = sqlfile.load("cursor")
+    await connection.execute(statements["create"], chain_id, start_block, fold_version)
+    cursor = _cursor(await connection.fetchrow(statements["read"]))
+    if cursor.chain_id != chain_id:
+        raise errors.ConfigError(
+            f"this database follows chain {cursor.chain_id}, but network.chain_id is {chain_id}: "
+            "use another database or another network"
+        )
+    if cursor.start_block > start_block:
+        raise errors.ConfigError(
+            f"this database was filled from block {cursor.start_block} on, but the configured "
+            f"contracts start at {start_block}: use a new database to index the earlier blocks"
+        )
+    return cursor
+
+
+async def advance(connection: Connection, expected: Cursor, tip: types.BlockHeader) -> Cursor:
+    """Move on to `tip` if the cursor still stands where `expected` says."""
+    return await _swap(
+        connection, expected, tip.number, tip.hash, tip.timestamp, expected.fork_counter
+    )
+
+
+async def retreat(
+    connection: Connection, expected: Cursor, number: int, hash_: str | None, timestamp: int | None
+) -> Cursor:
+    """Move back to an ancestor; counts a fork."""
+    return await _swap(connection, expected, number, hash_, timestamp, expected.fork_counter + 1)
+
+
+async def _swap(
+    connection: Connection,
+    expected: Cursor,
+    number: int,
+    hash_: str | None,
+    timestamp: int | None,
+    fork_counter: int,
+) -> Cursor:
+    moved = await connection.fetchrow(
+        sqlfile.load("cursor")["swap"],
+        expected.block_number,
+        None if expected.block_hash is None else facts.padded(expected.block_hash),
+        number,
+        None if hash_ is None else facts.padded(hash_),
+        None if timestamp is None else facts.at(timestamp),
+        fork_counter,
+    )
+    if moved is None:
+        raise errors.WriterConflictError(
+            f"the cursor is no longer at block {expected.block_number}: another indexer writes "
+            "to this database; this one stops"
+        )
+    return _cursor(moved)
+
+
+async def note_fold_version(connection: Connection, version: int) -> None:
+    """Remember which fold made the projections."""
+    await connection.execute(sqlfile.load("cursor")["note_fold_version"], version)
+
+
+async def note_head(
+    connection: Connection, head: types.BlockHeader, finalised: int | None
+) -> None:
+    """Remember the head that the node told just now."""
+    await connection.execute(
+        sqlfile.load("cursor")["note_head"],
+        head.number,
+        facts.padded(head.hash),
+        facts.at(head.timestamp),
+        finalised,
+    )
+
+
+def _cursor(row: asyncpg.Record) -> Cursor:
+    return Cursor(
+        row["chain_id"],
+        row["start_block"],
+        row["block_number"],
+        None if row["block_hash"] is None else facts.minimal(row["block_hash"]),
+        None if row["block_timestamp"] is None else int(row["block_timestamp"].timestamp()),
+        row["fork_counter"],
+        row["fold_version"],
+    )

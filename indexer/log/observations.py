@@ -1,0 +1,68 @@
+"""Observations: answers of contract views, kept in the log because no event carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import asyncpg
+import msgspec
+
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class View(msgspec.Struct, frozen=True):
+    """A question to a contract at a block. `contract` is padded hex, `calldata` minimal hex."""
+
+    block_number: int
+    block_hash: str
+    contract: str
+    view: str
+    calldata: tuple[str, ...] = ()
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """The answer: felts in minimal hex, or what the contract said in refusing."""
+
+    asked: View
+    result: tuple[str, ...] | None
+    error: str | None = None
+
+
+async def append(connection: Connection, observations: Iterable[Observation]) -> None:
+    """Add observations to the log, inside the caller's transaction."""
+    rows = [
+        (
+            seen.asked.block_number,
+            seen.asked.contract,
+            seen.asked.view,
+            list(seen.asked.calldata),
+            seen.asked.block_hash,
+            None if seen.result is None else list(seen.result),
+            seen.error,
+        )
+        for seen in observations
+    ]
+    if rows:
+        await connection.executemany(sqlfile.load("observations")["append"], rows)
+
+
+async def read(connection: Connection, views: Sequence[str]) -> list[Observation]:
+    """All observations of the named views, in the order of their blocks."""
+    rows = await connection.fetch(sqlfile.load("observations")["read"], list(views))
+    return [_observation(row) for row in rows]
+
+
+def _observation(row: asyncpg.Record) -> Observation:
+    return Observation(
+        View(
+            row["block_number"],
+            row["block_hash"],
+            row["contract"],
+            row["view"],
+            tuple(row["calldata"]),
+        ),
+        None if row["result"] is None else tuple(row["result"]),
+        row["error"],
+    )

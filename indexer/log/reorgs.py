@@ -1,0 +1,52 @@
+"""Reorganisations: what an abandoned branch held moves to the audit tables, with a row each."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from indexer.chain import types
+from indexer.log import cursor, facts
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+async def ladder(connection: Connection) -> list[tuple[int, str]]:
+    """Number and canonical hash of every stored block, highest first."""
+    rows = await connection.fetch(sqlfile.load("facts")["ladder"])
+    return [(row["number"], facts.minimal(row["hash"])) for row in rows]
+
+
+async def orphan(
+    connection: Connection,
+    old: cursor.Cursor,
+    ancestor: tuple[int, str],
+    head: types.BlockHeader,
+) -> tuple[int, int]:
+    """Move the log above `ancestor` to the audit tables; returns (reorg id, events moved)."""
+    number, hash_ = ancestor
+    reorg_id: int = await connection.fetchval(
+        sqlfile.load("reorgs")["open"],
+        number,
+        facts.padded(hash_),
+        old.block_number,
+        facts.padded(old.block_hash or "0x0"),
+        head.number,
+        facts.padded(head.hash),
+        old.block_number - number,
+    )
+    statements = sqlfile.load("facts")
+    moved = await connection.execute(statements["orphan_events"], reorg_id, number)
+    await connection.execute(sqlfile.load("observations")["orphan"], reorg_id, number)
+    await connection.execute(statements["drop_receipts"], number)
+    await connection.execute(statements["drop_blocks"], number)
+    return reorg_id, int(moved.split()[-1])
+
+
+async def close(
+    connection: Connection, reorg_id: int, events: int, restored: int, seconds: float
+) -> None:
+    """Complete the row of a reorganisation with what it took."""
+    await connection.execute(
+        sqlfile.load("reorgs")["close"], reorg_id, events, restored, seconds
+    )

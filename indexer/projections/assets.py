@@ -1,0 +1,109 @@
+"""The vesu_assets table: the contract's AssetConfig, rate model and last told price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from indexer.projections import rows, tokens
+from indexer.vesu import accrual, events, maths, state, valuation
+
+_CONFIG = (
+    "total_collateral_shares",
+    "total_nominal_debt",
+    "reserve",
+    "max_utilization",
+    "floor",
+    "scale",
+    "last_rate_accumulator",
+    "last_full_utilization_rate",
+    "fee_rate",
+    "fee_shares",
+)
+_MODEL = events.InterestRateConfig.__struct_fields__
+
+
+def identity(protocol: str, key: state.AssetKey) -> dict[str, Any]:
+    """The columns that name the row."""
+    return {
+        "id": rows.asset_id(protocol, key),
+        "pool_id": rows.padded(key.pool),
+        "pool_address": rows.padded(key.pool),
+        "protocol": protocol,
+        "asset_address": rows.padded(key.asset),
+    }
+
+
+def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> dict[str, Any]:
+    """The columns that the current row and its history share."""
+    row = identity(protocol, key)
+    for field in _CONFIG:
+        row[field] = str(getattr(asset, field))
+    for field in _MODEL:
+        row[field] = str(getattr(asset.model, field))
+    row["is_legacy"] = asset.is_legacy
+    row["last_updated"] = rows.iso(asset.last_updated)
+    row["price"] = None if asset.price is None else str(asset.price)
+    row["price_is_valid"] = asset.price_is_valid
+    row["price_block"] = asset.price_block
+    row["v_token"] = rows.padded_or_none(asset.v_token)
+    row["changed_at"] = rows.iso(asset.updated_at)
+    return row
+
+
+def current(
+    protocol: str, key: state.AssetKey, asset: accrual.AssetState, token: tokens.Token
+) -> dict[str, Any]:
+    """A row of vesu_assets."""
+    known = rows.decimals_of(asset.scale) if asset.scale else token.decimals
+    return columns(protocol, key, asset) | {
+        "symbol": token.symbol,
+        "name": token.name,
+        "decimals": known,
+        "utilization": rows.scaled(asset.utilization),
+        "supply_apy": rows.scaled(valuation.supply_apy(asset)),
+        "borrow_apy": rows.scaled(valuation.borrow_apy(asset)),
+        "block_number": asset.block_number,
+    }
+
+
+def history(
+    protocol: str, at: state.EventKey, key: state.AssetKey, asset: accrual.AssetState
+) -> dict[str, Any]:
+    """A row of vesu_asset_history."""
+    return columns(protocol, key, asset) | rows.event_place(at)
+
+
+def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:
+    """Key and state, from either table."""
+    key = state.AssetKey(int(row["pool_address"], 16), int(row["asset_address"], 16))
+    return key, accrual.AssetState(
+        **{field: int(row[field]) for field in _CONFIG},
+        model=events.InterestRateConfig(**{field: int(row[field]) for field in _MODEL}),
+        is_legacy=row["is_legacy"],
+        last_updated=int(row["last_updated"].timestamp()),
+        price=None if row["price"] is None else int(row["price"]),
+        price_is_valid=row["price_is_valid"],
+        price_block=row["price_block"],
+        v_token=None if row["v_token"] is None else int(row["v_token"], 16),
+        block_number=row["block_number"],
+        updated_at=int(row["changed_at"].timestamp()),
+    )
+
+
+def market(asset: accrual.AssetState) -> dict[str, str | None]:
+    """What a pair can draw on: supply, debt and rates of its debt asset, in people's units."""
+    decimals = rows.decimals_of(asset.scale)
+    return {
+        "total_supply": rows.units(asset.reserve + asset.total_debt, decimals),
+        "total_borrow": rows.units(asset.total_debt, decimals),
+        "utilization": rows.scaled(asset.utilization),
+        "supply_apy": rows.scaled(valuation.supply_apy(asset)),
+        "borrow_apy": rows.scaled(valuation.borrow_apy(asset)),
+    }
+
+
+def bonus(liquidation_factor: int) -> int:
+    """What a liquidator earns, x 10^18: 1 / factor - 1; a factor of 0 counts as one."""
+    return maths.SCALE * maths.SCALE // (liquidation_factor or maths.SCALE) - maths.SCALE

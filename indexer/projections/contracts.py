@@ -1,0 +1,66 @@
+"""The contracts table: who is ours, and every contract's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from indexer.projections import rows
+from indexer.vesu import kinds, state
+
+_ADDRESSES = ("owner", "curator", "oracle", "fee_recipient", "pausing_agent", "class_hash")
+
+
+def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
+    """The columns that the current row and its history share."""
+    row: dict[str, Any] = {
+        "address": rows.padded(address),
+        "kind": contract.kind.value,
+        "pool_address": rows.padded_or_none(contract.pool),
+        "asset_address": rows.padded_or_none(contract.asset),
+        "debt_address": rows.padded_or_none(contract.debt_asset),
+        "name": contract.name,
+        "symbol": contract.symbol,
+        "is_paused": contract.is_paused,
+        "is_current": contract.is_current,
+        "created_block": contract.created_block,
+        "created_at": rows.iso(contract.created_at),
+    }
+    for column in _ADDRESSES:
+        row[column] = rows.padded_or_none(getattr(contract, column))
+    return row
+
+
+def current(address: int, contract: state.ContractState) -> dict[str, Any]:
+    """A row of contracts."""
+    return columns(address, contract) | {"last_event_block": contract.last_event_block}
+
+
+def history(
+    at: state.EventKey, address: int, contract: state.ContractState
+) -> dict[str, Any]:
+    """A row of contract_history."""
+    return columns(address, contract) | rows.event_place(at)
+
+
+def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:
+    """Address and state, from either table."""
+    return int(row["address"], 16), state.ContractState(
+        kind=kinds.Kind(row["kind"]),
+        pool=_felt(row["pool_address"]),
+        asset=_felt(row["asset_address"]),
+        debt_asset=_felt(row["debt_address"]),
+        name=row["name"],
+        symbol=row["symbol"],
+        is_paused=row["is_paused"],
+        is_current=row["is_current"],
+        created_block=row["created_block"],
+        created_at=int(row["created_at"].timestamp()),
+        last_event_block=row["block_number"],
+        **{column: _felt(row[column]) for column in _ADDRESSES},
+    )
+
+
+def _felt(value: str | None) -> int | None:
+    return None if value is None else int(value, 16)

@@ -1,0 +1,110 @@
+"""The vesu_pools table: one row per pool and (collateral, debt) pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from indexer.projections import assets, rows, tokens
+from indexer.vesu import accrual, state, valuation
+
+
+def columns(protocol: str, key: state.PairKey, pair: state.PairState) -> dict[str, Any]:
+    """The columns that the current row and its history share."""
+    return {
+        "id": rows.pair_id(protocol, key),
+        "pool_id": rows.padded(key.pool),
+        "pool_address": rows.padded(key.pool),
+        "protocol": protocol,
+        "collateral_address": rows.padded(key.collateral),
+        "debt_address": rows.padded(key.debt),
+        "max_ltv_raw": str(pair.max_ltv),
+        "liquidation_factor_raw": str(pair.liquidation_factor),
+        "debt_cap_raw": str(pair.debt_cap),
+        "pair_collateral_shares": str(pair.total_collateral_shares),
+        "pair_nominal_debt": str(pair.total_nominal_debt),
+        "is_configured": pair.is_configured,
+        "created_at": rows.iso(pair.created_at),
+        "changed_at": rows.iso(pair.updated_at),
+    }
+
+
+def current(
+    protocol: str,
+    key: state.PairKey,
+    world: state.World,
+    named: dict[int, tokens.Token],
+) -> dict[str, Any]:
+    """A row of vesu_pools: valued at the last change of the pair or of one of its markets."""
+    pair = world.pairs[key]
+    pool = world.contracts.get(key.pool)
+    collateral = world.assets.get(state.AssetKey(key.pool, key.collateral), accrual.AssetState())
+    debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
+    synced_at = max(pair.updated_at, collateral.updated_at, debt.updated_at)
+    is_paused = pool is not None and pool.is_paused
+    return (
+        columns(protocol, key, pair)
+        | _configuration(pair, rows.decimals_of(debt.scale))
+        | assets.market(debt)
+        | _totals(pair, accrual.accrue(collateral, synced_at), accrual.accrue(debt, synced_at))
+        | {
+            "name": pool.name if pool else None,
+            "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
+            "debt_asset": named.get(key.debt, tokens.Token()).symbol,
+            "collateral_supply_apy": rows.scaled(valuation.supply_apy(collateral)),
+            "is_active": pair.is_configured and not is_paused,
+            "is_paused": is_paused,
+            "last_synced_at": rows.iso(synced_at),
+            "last_synced_block": max(
+                pair.block_number, collateral.block_number, debt.block_number
+            ),
+            "changed_block": pair.block_number,
+        }
+    )
+
+
+def _configuration(pair: state.PairState, debt_decimals: int) -> dict[str, Any]:
+    return {
+        "max_ltv": rows.scaled(pair.max_ltv),
+        # Vesu has one limit: what may be borrowed is also where liquidation begins.
+        "liquidation_threshold": rows.scaled(pair.max_ltv),
+        "liquidation_bonus": rows.scaled(assets.bonus(pair.liquidation_factor)),
+        "debt_cap": rows.units(pair.debt_cap, debt_decimals) if pair.debt_cap else None,
+    }
+
+
+def _totals(
+    pair: state.PairState, collateral: accrual.AssetState, debt: accrual.AssetState
+) -> dict[str, Any]:
+    held = accrual.collateral_of(pair.total_collateral_shares, collateral)
+    owed = accrual.debt_of(pair.total_nominal_debt, debt)
+    return {
+        "pair_collateral": rows.units(held, rows.decimals_of(collateral.scale)),
+        "pair_debt": rows.units(owed, rows.decimals_of(debt.scale)),
+    }
+
+
+def history(
+    protocol: str, at: state.EventKey, key: state.PairKey, pair: state.PairState
+) -> dict[str, Any]:
+    """A row of vesu_pool_history."""
+    return columns(protocol, key, pair) | rows.event_place(at)
+
+
+def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:
+    """Key and state, from either table."""
+    key = state.PairKey(
+        int(row["pool_address"], 16), int(row["collateral_address"], 16), int(row["debt_address"], 16)
+    )
+    return key, state.PairState(
+        max_ltv=int(row["max_ltv_raw"]),
+        liquidation_factor=int(row["liquidation_factor_raw"]),
+        debt_cap=int(row["debt_cap_raw"]),
+        total_collateral_shares=int(row["pair_collateral_shares"]),
+        total_nominal_debt=int(row["pair_nominal_debt"]),
+        is_configured=row["is_configured"],
+        block_number=row["block_number"],
+        created_at=int(row["created_at"].timestamp()),
+        updated_at=int(row["changed_at"].timestamp()),
+    )

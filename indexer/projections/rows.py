@@ -1,0 +1,92 @@
+"""From exact integers to what a column holds: padded hex, exact decimals, ids, times.
+
+Rows travel to PostgreSQL as JSON with every number as text, so that no float is on the way.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import uuid
+
+import msgspec
+
+from indexer.vesu import kinds, state
+
+NAMESPACE = uuid.UUID("6f0a7a44-52f1-5f0e-9d3b-7665737500a1")
+"""Namespace of all ids; fixed for ever, or ids would differ between machines."""
+
+PROTOCOLS = {kinds.Kind.POOL_V2: "v2"}
+
+encode = msgspec.json.Encoder().encode
+
+
+def padded(value: int) -> str:
+    """An address or hash: 0x and 64 lower-case hex digits."""
+    return f"0x{value:064x}"
+
+
+def padded_or_none(value: int | None) -> str | None:
+    """Like `padded`; nothing and the zero address stay NULL."""
+    return padded(value) if value else None
+
+
+def iso(seconds: int) -> str:
+    """A block time as PostgreSQL reads it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
+
+
+def units(raw: int, decimals: int) -> str:
+    """`raw` / 10^decimals as an exact decimal."""
+    if decimals == 0:
+        return str(raw)
+    sign = "-" if raw < 0 else ""
+    whole, part = divmod(abs(raw), 10**decimals)
+    return f"{sign}{whole}.{part:0{decimals}d}"
+
+
+def scaled(value: int | None) -> str | None:
+    """A value x 10^18 as an exact decimal; None stays None."""
+    return None if value is None else units(value, 18)
+
+
+def decimals_of(scale: int) -> int:
+    """The decimals that a scale of 10^decimals stands for; 0 where no scale is known yet."""
+    return len(str(scale)) - 1 if scale else 0
+
+
+@functools.lru_cache(maxsize=200_000)
+def position_id(protocol: str, key: state.PositionKey) -> str:
+    """The id of a position, from its natural key."""
+    parts = (key.pool, key.collateral, key.debt, key.v_token, key.user)
+    return _id("position", protocol, *map(hex, parts))
+
+
+@functools.lru_cache(maxsize=20_000)
+def pair_id(protocol: str, key: state.PairKey) -> str:
+    """The id of a (pool, collateral, debt) row."""
+    return _id("pair", protocol, *map(hex, key))
+
+
+@functools.lru_cache(maxsize=20_000)
+def asset_id(protocol: str, key: state.AssetKey) -> str:
+    """The id of a (pool, asset) row."""
+    return _id("asset", protocol, *map(hex, key))
+
+
+def effect_id(what: str, at: state.EventKey, leg: int) -> str:
+    """The id of a transaction or liquidation row, from its place in the chain."""
+    return _id(what, *map(str, at), str(leg))
+
+
+def _id(*parts: str) -> str:
+    return str(uuid.uuid5(NAMESPACE, "/".join(parts)))
+
+
+def event_place(at: state.EventKey) -> dict[str, int]:
+    """The columns that say which event made a history row."""
+    return {
+        "block_number": at.block_number,
+        "transaction_index": at.transaction_index,
+        "event_index": at.event_index,
+    }

@@ -1,0 +1,123 @@
+"""How fresh the tables are, and what the log could not explain."""
+
+from __future__ import annotations
+
+import datetime
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+STALE_AFTER_SECONDS = 300.0
+"""A committed block this much older than the head's own time counts as stale."""
+
+SILENT_AFTER_SECONDS = 120.0
+"""A node that gave no good answer for so long counts as silent."""
+
+
+class Undecoded(msgspec.Struct, frozen=True):
+    """Events of one contract and selector that nobody can decode."""
+
+    contract: str
+    address: str
+    selector: str | None
+    events: int
+
+
+class Reorg(msgspec.Struct, frozen=True):
+    """One reorganisation that the database went through."""
+
+    detected_at: datetime.datetime
+    ancestor_number: int
+    old_number: int
+    new_number: int
+    depth: int
+    events_orphaned: int
+    rows_restored: int
+    seconds: float
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Where the tables stand. Ages and silence in seconds; None where nothing is known yet."""
+
+    is_fresh: bool
+    reason: str
+    chain_id: str
+    committed_block: int
+    committed_hash: str | None
+    committed_at: datetime.datetime | None
+    age_seconds: float | None
+    head_block: int | None
+    head_silence_seconds: float | None
+    lag_blocks: int | None
+    finalised_block: int | None
+    fork_counter: int
+    fold_version: int
+    rows: dict[str, int]
+    undecoded: list[Undecoded]
+    reorgs: list[Reorg]
+
+
+async def read(connection: Connection) -> Status:
+    """The whole status; ConfigError where no run has made a cursor yet."""
+    statements = sqlfile.load("status")
+    row = await connection.fetchrow(statements["status"])
+    if row is None:
+        raise errors.ConfigError("the database is empty: run `vesu-indexer run` first")
+    reason = stale_reason(row)
+    counts = await connection.fetchrow(statements["counts"])
+    undecoded = await connection.fetch(statements["undecoded"])
+    reorgs = await connection.fetch(statements["reorgs"])
+    return Status(
+        is_fresh=reason is None,
+        reason=reason or "the tables follow the head",
+        chain_id=row["chain_id"],
+        committed_block=row["committed_block"],
+        committed_hash=row["committed_hash"],
+        committed_at=row["committed_at"],
+        age_seconds=_seconds(row["age_seconds"]),
+        head_block=row["head_block"],
+        head_silence_seconds=_seconds(row["head_age_seconds"]),
+        lag_blocks=row["lag_blocks"],
+        finalised_block=row["finalised_block"],
+        fork_counter=row["fork_counter"],
+        fold_version=row["fold_version"],
+        rows=dict(counts.items()),
+        undecoded=[Undecoded(*one.values()) for one in undecoded],
+        reorgs=[Reorg(*one.values()) for one in reorgs],
+    )
+
+
+async def freshness(connection: Connection) -> tuple[bool, str, int | None]:
+    """Whether the tables are fresh, why not, and the committed block: what /health asks."""
+    row = await connection.fetchrow(sqlfile.load("status")["status"])
+    if row is None:
+        return False, "nothing is committed yet", None
+    reason = stale_reason(row)
+    return reason is None, reason or "the tables follow the head", row["committed_block"]
+
+
+def stale_reason(row: asyncpg.Record) -> str | None:
+    """Why the tables are stale by a row of indexer_status; None where they are fresh.
+
+    The committed block is held against what the node last said and when it said it: a stalled
+    indexer stops hearing the node, and a stalled node stops moving; both show.
+    """
+    if row["committed_hash"] is None:
+        return "nothing is committed yet"
+    silence = _seconds(row["head_age_seconds"])
+    if silence is None:
+        return "the node was never heard"
+    if silence > SILENT_AFTER_SECONDS:
+        return f"no good answer from the node for {silence:.0f} s"
+    if row["lag_blocks"] and (age := _seconds(row["age_seconds"]) or 0.0) > STALE_AFTER_SECONDS:
+        return f"{row['lag_blocks']} blocks behind the head, committed block {age:.0f} s old"
+    return None
+
+
+def _seconds(value: object) -> float | None:
+    return None if value is None else float(str(value))

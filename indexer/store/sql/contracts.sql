@@ -1,0 +1,48 @@
+-- name: upsert
+-- Write current rows; an older version of a row is replaced.
+INSERT INTO contracts
+SELECT * FROM json_populate_recordset(NULL::contracts, $1::text::json)
+ON CONFLICT (address) DO UPDATE
+SET (
+    kind, pool_address, asset_address, debt_address, name, symbol, owner, curator, oracle,
+    fee_recipient, pausing_agent, class_hash, is_paused, is_current, created_block, created_at,
+    last_event_block
+) = (
+    excluded.kind, excluded.pool_address, excluded.asset_address, excluded.debt_address,
+    excluded.name, excluded.symbol, excluded.owner, excluded.curator, excluded.oracle,
+    excluded.fee_recipient, excluded.pausing_agent, excluded.class_hash, excluded.is_paused,
+    excluded.is_current, excluded.created_block, excluded.created_at, excluded.last_event_block
+);
+
+-- name: append_history
+-- Add versions of rows, each keyed by the event that made it.
+INSERT INTO contract_history
+SELECT * FROM json_populate_recordset(NULL::contract_history, $1::text::json);
+
+-- name: load
+-- All contracts.
+SELECT
+    address, kind, pool_address, asset_address, debt_address, name, symbol, owner, curator,
+    oracle, fee_recipient, pausing_agent, class_hash, is_paused, is_current, created_block,
+    created_at,
+    last_event_block AS block_number
+FROM contracts;
+
+-- name: drop_history
+-- Forget the versions above a block; returns the rows they belonged to.
+DELETE FROM contract_history WHERE block_number > $1 RETURNING address;
+
+-- name: latest
+-- The newest version that is left of each of these contracts.
+SELECT DISTINCT ON (address)
+    address, kind, pool_address, asset_address, debt_address, name, symbol, owner, curator,
+    oracle, fee_recipient, pausing_agent, class_hash, is_paused, is_current, created_block,
+    created_at,
+    block_number
+FROM contract_history
+WHERE address = ANY ($1::text[])
+ORDER BY address, block_number DESC, transaction_index DESC, event_index DESC;
+
+-- name: delete
+-- Take contracts out that no version is left of.
+DELETE FROM contracts WHERE address = ANY ($1::text[]);

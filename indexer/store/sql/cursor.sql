@@ -1,0 +1,39 @@
+-- name: create
+-- Make the cursor of a new database.
+INSERT INTO cursor (chain_id, start_block, block_number, fold_version)
+VALUES ($1, $2, $2 - 1, $3)
+ON CONFLICT (singleton) DO NOTHING;
+
+-- name: read
+-- The cursor.
+SELECT chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter, fold_version
+FROM cursor;
+
+-- name: swap
+-- Move the cursor if it still stands where the writer thinks.
+UPDATE cursor
+SET block_number = $3,
+    block_hash = $4,
+    block_timestamp = $5,
+    fork_counter = $6,
+    committed_at = clock_timestamp()
+WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2
+RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
+    fold_version;
+
+-- name: note_fold_version
+-- Remember which fold made the projections.
+UPDATE cursor SET fold_version = $1 WHERE fold_version <> $1;
+
+-- name: note_head
+-- Remember the head that the node told.
+INSERT INTO chain_head (block_number, block_hash, block_timestamp, finalised_block, seen_at)
+VALUES ($1, $2, $3, $4, clock_timestamp())
+ON CONFLICT (singleton) DO UPDATE
+SET (block_number, block_hash, block_timestamp, finalised_block, seen_at)
+    = (excluded.block_number, excluded.block_hash, excluded.block_timestamp,
+       COALESCE(excluded.finalised_block, chain_head.finalised_block), excluded.seen_at);
+
+-- name: notify
+-- Tell listeners that a block was committed.
+SELECT pg_notify('vesu_blocks', $1);

@@ -1,0 +1,66 @@
+-- name: append_block
+-- Add a block; one that is there already has the same hash or the log is broken.
+INSERT INTO blocks (number, hash, parent_hash, timestamp, finality, event_count, event_commitment)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: rewrite_derived
+-- Store what decoding says now, where it differs.
+UPDATE events e
+SET contract = d.contract, name = d.name, args = d.args::jsonb
+FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[])
+    AS d (block_number, transaction_index, event_index, contract, name, args)
+WHERE e.block_number = d.block_number
+    AND e.transaction_index = d.transaction_index
+    AND e.event_index = d.event_index
+    AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args::jsonb);
+
+-- name: batch_end
+-- The last block of a batch of about so many events; NULL where the rest is smaller.
+SELECT block_number
+FROM events
+WHERE block_number BETWEEN $1 AND $2
+ORDER BY block_number, transaction_index, event_index
+OFFSET $3
+LIMIT 1;
+
+-- name: read
+-- Raw events from block to block in chain order.
+SELECT block_number, transaction_index, event_index, block_hash, transaction_hash,
+    from_address, keys, data
+FROM events
+WHERE block_number BETWEEN $1 AND $2
+ORDER BY block_number, transaction_index, event_index;
+
+-- name: read_times
+-- Block times from block to block.
+SELECT number, timestamp FROM blocks WHERE number BETWEEN $1 AND $2;
+
+-- name: read_fees
+-- Transaction fees from block to block.
+SELECT block_number, transaction_index, actual_fee, fee_unit
+FROM receipts
+WHERE block_number BETWEEN $1 AND $2;
+
+-- name: ladder
+-- Number and hash of every stored block, highest first.
+SELECT number, hash FROM blocks ORDER BY number DESC;
+
+-- name: orphan_events
+-- Move the events above a block to the audit table.
+WITH gone AS (
+    DELETE FROM events WHERE block_number > $2 RETURNING *
+)
+INSERT INTO orphaned_events
+    (reorg_id, block_number, transaction_index, event_index, block_hash, transaction_hash,
+     from_address, keys, data)
+SELECT $1, block_number, transaction_index, event_index, block_hash, transaction_hash,
+    from_address, keys, data
+FROM gone;
+
+-- name: drop_receipts
+-- Forget the receipts above a block.
+DELETE FROM receipts WHERE block_number > $1;
+
+-- name: drop_blocks
+-- Forget the blocks above a block.
+DELETE FROM blocks WHERE number > $1;

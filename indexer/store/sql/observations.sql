@@ -1,0 +1,20 @@
+-- name: append
+-- Add one view answer to the log.
+INSERT INTO observations (block_number, contract, view, calldata, block_hash, result, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: read
+-- All answers of the named views, oldest first.
+SELECT block_number, block_hash, contract, view, calldata, result, error
+FROM observations
+WHERE view = ANY ($1::text[])
+ORDER BY block_number, contract, view;
+
+-- name: orphan
+-- Move the answers above a block to the audit table.
+WITH gone AS (
+    DELETE FROM observations WHERE block_number > $2 RETURNING *
+)
+INSERT INTO orphaned_observations
+    (reorg_id, block_number, contract, view, calldata, block_hash, result, error)
+SELECT $1, block_number, contract, view, calldata, block_hash, result, error FROM gone;

@@ -1,0 +1,45 @@
+-- name: committed_block
+-- The last block that all tables hold; none before the first commit.
+SELECT block_number FROM cursor WHERE block_hash IS NOT NULL;
+
+-- name: status
+-- How fresh the tables are.
+SELECT committed_block, committed_hash, committed_at, age_seconds, head_block, head_seen_at,
+    extract(epoch FROM clock_timestamp() - head_seen_at) AS head_age_seconds,
+    lag_blocks, finalised_block, fork_counter, chain_id, fold_version
+FROM indexer_status;
+
+-- name: counts
+-- How many rows the tables hold, and the events that nobody could decode.
+SELECT
+    (SELECT count(*) FROM events) AS events,
+    (SELECT count(*) FROM vesu_pools) AS pools,
+    (SELECT count(*) FROM vesu_assets) AS assets,
+    (SELECT count(*) FROM vesu_positions) AS positions,
+    (SELECT count(*) FROM vesu_transactions) AS transactions,
+    (SELECT count(*) FROM vesu_liquidations) AS liquidations;
+
+-- name: undecoded
+-- Events of ours without a name, by contract and selector.
+SELECT contract, from_address, keys[1] AS selector, count(*) AS events
+FROM events
+WHERE name IS NULL
+GROUP BY contract, from_address, keys[1]
+ORDER BY count(*) DESC, from_address, keys[1]
+LIMIT 20;
+
+-- name: reorgs
+-- The last reorganisations.
+SELECT detected_at, ancestor_number, old_number, new_number, depth, events_orphaned,
+    rows_restored, seconds
+FROM reorgs
+ORDER BY id DESC
+LIMIT 5;
+
+-- name: indexes
+-- Every index of the schema that is there, and whether it is valid.
+SELECT t.relname AS table_name, c.relname AS index_name, i.indisvalid AS is_valid
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class t ON t.oid = i.indrelid
+WHERE t.relnamespace = to_regnamespace(current_schema())::oid;

@@ -1,0 +1,286 @@
+"""Decoders: from an event's felts to its typed value, by (kind, selector, inner selector).
+
+The same selector has different layouts in different kinds, so the kind always decides. A
+payload must have exactly the felts that its ABI gives it, each within its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from indexer import errors
+from indexer.vesu import events, kinds, selectors, text
+
+LIMB = 1 << 128
+U64 = 1 << 64
+
+Felts = Sequence[int]
+
+
+class Shape(NamedTuple):
+    """How an event is laid out: felts after its selectors, felts of data, and its builder.
+
+    `keys` is None where a ByteArray stands among the keys and the builder checks the length.
+    """
+
+    name: str
+    keys: int | None
+    data: int
+    build: Callable[[Felts, Felts], events.VesuEvent]
+
+
+def decode(
+    kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]
+) -> events.VesuEvent | None:
+    """The typed event; None for a selector that this kind does not know.
+
+    UndecodableEventError where the selector is known and the payload does not fit it.
+    """
+    if not keys:
+        return None
+    shapes = _SHAPES.get(kind)
+    if shapes is None:
+        return None
+    skip = 1
+    shape = shapes.get(keys[0])
+    if shape is None and len(keys) > 1:
+        shape, skip = shapes.get((keys[0], keys[1])), 2
+    if shape is None:
+        return None
+    _check_length(kind, shape, len(keys) - skip, len(data))
+    try:
+        return shape.build(
+            [int(felt, 16) for felt in keys[skip:]], [int(felt, 16) for felt in data]
+        )
+    except ValueError as error:
+        raise errors.UndecodableEventError(f"{shape.name} of {kind.value}: {error}") from error
+
+
+def known_selectors(kind: kinds.Kind) -> frozenset[str]:
+    """First selectors that this kind is known to emit, in minimal hex."""
+    shapes = _SHAPES.get(kind, {})
+    return frozenset(key if isinstance(key, str) else key[0] for key in shapes)
+
+
+def _check_length(kind: kinds.Kind, shape: Shape, keys: int, data: int) -> None:
+    if data != shape.data or (shape.keys is not None and keys != shape.keys):
+        raise errors.UndecodableEventError(
+            f"{shape.name} of {kind.value}: expected {shape.keys} key and {shape.data} data "
+            f"felts, found {keys} and {data}"
+        )
+
+
+# --- types -----------------------------------------------------------------------------
+
+
+def _u256(low: int, high: int) -> int:
+    if low >= LIMB or high >= LIMB:
+        raise ValueError("a u256 has a limb of more than 128 bits")
+    return low | high << 128
+
+
+def _i257(low: int, high: int, is_negative: int) -> int:
+    value = _u256(low, high)
+    if is_negative == 0:
+        return value
+    if is_negative == 1:
+        return -value
+    raise ValueError(f"an i257 has the sign {is_negative}")
+
+
+def _bool(felt: int) -> bool:
+    if felt > 1:
+        raise ValueError(f"a bool is {felt}")
+    return felt == 1
+
+
+def _below(felt: int, limit: int) -> int:
+    if felt >= limit:
+        raise ValueError(f"{felt} is too large for its type")
+    return felt
+
+
+def _asset_config(d: Felts, at: int) -> events.AssetConfig:
+    return events.AssetConfig(
+        _u256(d[at], d[at + 1]),
+        _u256(d[at + 2], d[at + 3]),
+        _u256(d[at + 4], d[at + 5]),
+        _u256(d[at + 6], d[at + 7]),
+        _u256(d[at + 8], d[at + 9]),
+        _u256(d[at + 10], d[at + 11]),
+        _bool(d[at + 12]),
+        _below(d[at + 13], U64),
+        _u256(d[at + 14], d[at + 15]),
+        _u256(d[at + 16], d[at + 17]),
+        _u256(d[at + 18], d[at + 19]),
+        _u256(d[at + 20], d[at + 21]),
+    )
+
+
+def _asset_price(d: Felts, at: int) -> events.AssetPrice:
+    return events.AssetPrice(_u256(d[at], d[at + 1]), _bool(d[at + 2]))
+
+
+def _rate_config(d: Felts, at: int) -> events.InterestRateConfig:
+    return events.InterestRateConfig(
+        *(_u256(d[i], d[i + 1]) for i in range(at, at + 16, 2))
+    )
+
+
+# --- V2: pool --------------------------------------------------------------------------
+
+
+def _update_context(k: Felts, d: Felts) -> events.UpdateContext:
+    return events.UpdateContext(
+        k[0],
+        k[1],
+        _asset_config(d, 0),
+        _asset_config(d, 22),
+        _asset_price(d, 44),
+        _asset_price(d, 47),
+    )
+
+
+def _modify_position(k: Felts, d: Felts) -> events.ModifyPosition:
+    return events.ModifyPosition(
+        k[0],
+        k[1],
+        k[2],
+        _i257(d[0], d[1], d[2]),
+        _i257(d[3], d[4], d[5]),
+        _i257(d[6], d[7], d[8]),
+        _i257(d[9], d[10], d[11]),
+    )
+
+
+def _liquidate_position(k: Felts, d: Felts) -> events.LiquidatePosition:
+    return events.LiquidatePosition(
+        k[0],
+        k[1],
+        k[2],
+        k[3],
+        _i257(d[0], d[1], d[2]),
+        _i257(d[3], d[4], d[5]),
+        _i257(d[6], d[7], d[8]),
+        _i257(d[9], d[10], d[11]),
+        _u256(d[12], d[13]),
+    )
+
+
+def _pair_config(k: Felts, d: Felts) -> events.SetPairConfig:
+    return events.SetPairConfig(
+        k[0], k[1], events.PairConfig(_below(d[0], U64), _below(d[1], U64), _below(d[2], LIMB))
+    )
+
+
+def _oracle_config(k: Felts, d: Felts) -> events.SetOracleConfig:
+    if d[5] > 2:
+        raise ValueError(f"there is no aggregation mode {d[5]}")
+    return events.SetOracleConfig(
+        k[0],
+        events.OracleConfig(
+            d[0], _below(d[1], U64), _below(d[2], 1 << 32), _below(d[3], U64), _below(d[4], U64), d[5]
+        ),
+    )
+
+
+def _create_v_token(k: Felts, _: Felts) -> events.CreateVToken:
+    name, taken = text.byte_array(k[3:])
+    symbol, rest = text.byte_array(k[3 + taken :])
+    if len(k) != 3 + taken + rest:
+        raise ValueError(f"{len(k) - 3 - taken - rest} felts too many in the keys")
+    return events.CreateVToken(k[0], k[1], k[2], name, symbol)
+
+
+_OWNERSHIP = (
+    Shape("OwnershipTransferred", 2, 0, lambda k, d: events.OwnershipTransferred(*k)),
+    Shape("OwnershipTransferStarted", 2, 0, lambda k, d: events.OwnershipTransferStarted(*k)),
+)
+_UPGRADED = Shape("ContractUpgraded", 0, 1, lambda k, d: events.ContractUpgraded(d[0]))
+
+_POOL = (
+    *_OWNERSHIP,
+    _UPGRADED,
+    Shape("UpdateContext", 2, 50, _update_context),
+    Shape("ModifyPosition", 3, 12, _modify_position),
+    Shape("LiquidatePosition", 4, 14, _liquidate_position),
+    Shape("Flashloan", 3, 2, lambda k, d: events.Flashloan(*k, _u256(*d))),
+    Shape("ModifyDelegation", 2, 1, lambda k, d: events.ModifyDelegation(*k, _bool(d[0]))),
+    Shape("Donate", 1, 2, lambda k, d: events.Donate(k[0], _u256(*d))),
+    Shape("SetAssetConfig", 1, 22, lambda k, d: events.SetAssetConfig(k[0], _asset_config(d, 0))),
+    Shape("SetOracle", 0, 1, lambda k, d: events.SetOracle(d[0])),
+    Shape("SetPairConfig", 2, 3, _pair_config),
+    Shape(
+        "ClaimFees",
+        1,
+        5,
+        lambda k, d: events.ClaimFees(k[0], d[0], _u256(d[1], d[2]), _u256(d[3], d[4])),
+    ),
+    Shape("SetFeeRecipient", 1, 0, lambda k, d: events.SetFeeRecipient(k[0])),
+    Shape("SetPausingAgent", 1, 0, lambda k, d: events.SetPausingAgent(k[0])),
+    Shape("SetCurator", 1, 0, lambda k, d: events.SetCurator(k[0])),
+    Shape("NominateCurator", 1, 0, lambda k, d: events.NominateCurator(k[0])),
+    Shape("ContractPaused", 0, 1, lambda k, d: events.ContractPaused(d[0])),
+    Shape("ContractUnpaused", 0, 1, lambda k, d: events.ContractUnpaused(d[0])),
+)
+_POOL_NESTED = {
+    "InterestRateModelEvents": (
+        Shape(
+            "SetInterestRateConfig",
+            0,
+            17,
+            lambda k, d: events.SetInterestRateConfig(d[0], _rate_config(d, 1)),
+        ),
+    )
+}
+
+# --- V2: factory, oracle, vToken -------------------------------------------------------
+
+_FACTORY = (
+    *_OWNERSHIP,
+    _UPGRADED,
+    Shape("CreatePool", 5, 0, lambda k, d: events.CreatePool(*k)),
+    Shape("AddAsset", 2, 0, lambda k, d: events.AddAsset(*k)),
+    Shape("CreateVToken", None, 0, _create_v_token),
+    Shape("UpdateVToken", 4, 0, lambda k, d: events.UpdateVToken(*k)),
+    Shape("CreateOracle", 2, 0, lambda k, d: events.CreateOracle(*k)),
+)
+_ORACLE = (
+    *_OWNERSHIP,
+    Shape("ContractUpgraded", 1, 0, lambda k, d: events.ContractUpgraded(k[0])),
+    Shape("SetOracleConfig", 1, 6, _oracle_config),
+    Shape("SetManager", 1, 0, lambda k, d: events.SetManager(k[0])),
+    Shape("NominateManager", 1, 0, lambda k, d: events.NominateManager(k[0])),
+)
+_VTOKEN = (
+    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(*k, _u256(*d))),
+    Shape("Approval", 2, 2, lambda k, d: events.Approval(*k, _u256(*d))),
+    Shape(
+        "Deposit", 2, 4, lambda k, d: events.Deposit(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))
+    ),
+    Shape(
+        "Withdraw", 3, 4, lambda k, d: events.Withdraw(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))
+    ),
+)
+
+_Table = dict[str | tuple[str, str], Shape]
+
+
+def _table(flat: Sequence[Shape], nested: dict[str, tuple[Shape, ...]] | None = None) -> _Table:
+    def selector(name: str) -> str:
+        return hex(selectors.EVENTS[name])
+
+    table: _Table = {selector(shape.name): shape for shape in flat}
+    for component, shapes in (nested or {}).items():
+        for shape in shapes:
+            table[selector(component), selector(shape.name)] = shape
+    return table
+
+
+_SHAPES: dict[kinds.Kind, _Table] = {
+    kinds.Kind.POOL_V2: _table(_POOL, _POOL_NESTED),
+    kinds.Kind.POOL_FACTORY_V2: _table(_FACTORY),
+    kinds.Kind.ORACLE_V2: _table(_ORACLE),
+    kinds.Kind.VTOKEN_V2: _table(_VTOKEN),
+}

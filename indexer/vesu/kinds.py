@@ -1,0 +1,21 @@
+"""Kinds of contracts: what a contract is and of which code generation."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Kind(enum.StrEnum):
+    """Kind and generation; the value stands in configuration, log and tables."""
+
+    POOL_FACTORY_V2 = "pool_factory_v2"
+    POOL_V2 = "pool_v2"
+    ORACLE_V2 = "oracle_v2"
+    VTOKEN_V2 = "vtoken_v2"
+    SINGLETON_V1_0 = "singleton_v1_0"
+    EXTENSION_V1_0_GENESIS = "extension_v1_0_genesis"
+    EXTENSION_V1_0 = "extension_v1_0"
+    VTOKEN_V1_0 = "vtoken_v1_0"
+    SINGLETON_V1_1 = "singleton_v1_1"
+    EXTENSION_V1_1 = "extension_v1_1"
+    VTOKEN_V1_1 = "vtoken_v1_1"

@@ -1,0 +1,52 @@
+"""Text from felts: short strings and ByteArrays, tolerant of whatever a token answers."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+WORD_BYTES = 31
+"""A ByteArray holds its text in words of so many bytes."""
+
+
+def short_string(felt: int) -> str:
+    """The text that a felt holds as ASCII bytes, big-endian."""
+    return felt.to_bytes(32, "big").lstrip(b"\0").decode("utf-8", "replace")
+
+
+def byte_array(felts: Sequence[int]) -> tuple[str, int]:
+    """A ByteArray at the beginning of `felts`: its text and how many felts it takes.
+
+    Shape: number of full words, the words, the pending word, its length. ValueError where the
+    felts do not have that shape.
+    """
+    if not felts or felts[0] + 3 > len(felts):
+        raise ValueError("a ByteArray is cut short")
+    words = felts[0]
+    pending, length = felts[words + 1], felts[words + 2]
+    if length >= WORD_BYTES or pending >> (8 * length):
+        raise ValueError(f"a ByteArray's last word does not fit its length {length}")
+    if any(word >> (8 * WORD_BYTES) for word in felts[1 : words + 1]):
+        raise ValueError("a ByteArray's word is longer than 31 bytes")
+    raw = b"".join(word.to_bytes(WORD_BYTES, "big") for word in felts[1 : words + 1])
+    return (raw + pending.to_bytes(length, "big")).decode("utf-8", "replace"), words + 3
+
+
+def string_of(felts: Sequence[int]) -> str:
+    """The text of a `name()` or `symbol()` answer: one felt, or a ByteArray; else empty."""
+    if len(felts) == 1:
+        return short_string(felts[0])
+    try:
+        return byte_array(felts)[0]
+    except ValueError:
+        return ""
+
+
+def clean(text: str, limit: int = 64) -> str:
+    """`text` fit for display: no control, format or private characters, single spaces, short."""
+    kept = "".join(
+        " " if unicodedata.category(char) in ("Zs", "Zl", "Zp", "Cc") else char
+        for char in unicodedata.normalize("NFC", text)
+        if unicodedata.category(char) not in ("Cf", "Co", "Cs", "Cn")
+    )
+    return " ".join(kept.split())[:limit]

@@ -1,0 +1,39 @@
+"""Fixtures of the acceptance tests: devnet-a, indexed by the shipped command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from indexer.recording import chain, server
+from indexer.store import database
+from tests import postgres
+from tests.acceptance import stage, truth
+
+
+@pytest.fixture(scope="session")
+def recorded() -> truth.Recorded:
+    return truth.Recorded()
+
+
+@pytest.fixture(scope="session")
+async def indexed_url(recorded: truth.Recorded) -> AsyncIterator[str]:
+    """A database that `vesu-indexer run` filled from the whole of devnet-a."""
+    async with postgres.fresh_database() as url:
+        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+            environ = stage.environment(recorded, node.url, url)
+            await stage.command(
+                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
+            )
+        yield url
+
+
+@pytest.fixture
+async def indexed(indexed_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database.connect(indexed_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,66 @@
+"""Runs the shipped commands against recorded chains served over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import msgspec
+
+from tests.acceptance import truth
+
+OURS = ("VESU_", "DB_", "DATABASE_")
+
+
+def environment(
+    recorded: truth.Recorded, node_url: str, database_url: str, **more: str
+) -> dict[str, str]:
+    """The environment that points a command at a served recording and a database."""
+    contracts = [{"kind": "pool_factory_v2", "address": recorded.factory, "from_block": 0}]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+    return clean | {
+        "DATABASE_URL": database_url,
+        "VESU_NETWORK_NAME": "custom",
+        "VESU_NETWORK_CHAIN_ID": recorded.manifest["chain_id"],
+        "VESU_NETWORK_START_BLOCK": "0",
+        "VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode(),
+        "VESU_NODE_URLS": node_url,
+        "VESU_NODE_POLL_INTERVAL_SECONDS": "0.05",
+        "VESU_NODE_MAX_REQUESTS_PER_SECOND": "10000",
+        "VESU_LOG_LEVEL": "warning",
+        **more,
+    }
+
+
+async def start(environ: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    """Start `vesu-indexer ARGUMENTS` and leave it running."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "indexer",
+        *arguments,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def command(
+    environ: dict[str, str], *arguments: str, expect: int | None = 0, timeout: float = 120
+) -> tuple[int, str, str]:
+    """Run `vesu-indexer ARGUMENTS`; returns (exit code, stdout, stderr)."""
+    process = await start(environ, *arguments)
+    out, err = await asyncio.wait_for(process.communicate(), timeout)
+    code = process.returncode
+    assert code is not None
+    if expect is not None:
+        assert code == expect, f"{arguments} ended with {code}:\n{out.decode()}\n{err.decode()}"
+    return code, out.decode(), err.decode()
+
+
+async def json_of(environ: dict[str, str], *arguments: str, expect: int | None = 0) -> Any:
+    """The JSON document that a command prints with --json."""
+    _, out, _ = await command(environ, *arguments, "--json", expect=expect)
+    return msgspec.json.decode(out)

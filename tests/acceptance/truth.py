@@ -1,0 +1,70 @@
+"""The contracts' own answers in a recording, as the tests hold the tables against them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from indexer.recording import chain
+
+U256 = 2
+
+
+def felts(answer: list[str]) -> list[int]:
+    return [int(felt, 16) for felt in answer]
+
+
+def u256s(values: list[int]) -> list[int]:
+    """Pairs of 128-bit limbs, low first, as integers."""
+    return [low + (high << 128) for low, high in zip(values[::2], values[1::2], strict=True)]
+
+
+class Recorded:
+    """A recording's blocks, view answers and operations, read once."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or chain.bundled()
+        self.manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text())
+        self.timestamps: dict[int, int] = {}
+        self.hashes: dict[int, str] = {}
+        with gzip.open(self.folder / "blocks.jsonl.gz", "rt") as lines:
+            for line in lines:
+                block = json.loads(line)
+                self.timestamps[block["block_number"]] = block["timestamp"]
+                self.hashes[block["block_number"]] = block["block_hash"]
+        self.calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        with gzip.open(self.folder / "calls.jsonl.gz", "rt") as lines:
+            for line in lines:
+                call = json.loads(line)
+                self.calls[call["name"]].append(call)
+        self.operations = [
+            json.loads(line) for line in (self.folder / "operations.jsonl").read_text().splitlines()
+        ]
+
+    @property
+    def last_block(self) -> int:
+        return int(self.manifest["last_block"])
+
+    @property
+    def factory(self) -> str:
+        return str(self.manifest["contracts"]["pool_factory"]["address"])
+
+    @property
+    def v_tokens(self) -> dict[int, dict[str, Any]]:
+        return {int(entry["address"], 16): entry for entry in self.manifest["v_tokens"]}
+
+    def answered(self, name: str) -> list[tuple[int, int, list[int], list[int]]]:
+        """(block, contract, calldata, result) of each call of a view that gave a result."""
+        return [
+            (
+                call["block_number"],
+                int(call["contract"], 16),
+                felts(call["calldata"]),
+                felts(call["result"]),
+            )
+            for call in self.calls[name]
+            if "result" in call
+        ]

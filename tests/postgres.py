@@ -1,0 +1,98 @@
+"""A real PostgreSQL for the tests: TEST_DATABASE_URL, or a throwaway server of our own.
+
+VESU_TEST_PG chooses the programs: `system` (default: whatever is found first), `wheel-16`,
+`wheel-18`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from urllib import parse
+
+import asyncpg
+import pytest
+
+from indexer.store import binaries, embedded, migrate
+
+_server: dict[str, str] = {}
+
+
+def programs() -> Path | None:
+    """The folder of PostgreSQL's programs that VESU_TEST_PG asks for; None: any."""
+    asked = os.environ.get("VESU_TEST_PG", "system")
+    if asked == "system":
+        return None
+    wanted = int(asked.removeprefix("wheel-"))
+    return next(folder for folder in binaries.wheel() if binaries.major(folder) == wanted)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def postgres_server() -> Iterator[None]:
+    """One server for the whole run, started when a test first needs it."""
+    yield
+    while _stops:
+        _stops.pop()()
+
+
+_stops: list[Callable[[], None]] = []
+
+
+def server_url() -> str:
+    """The server's URL; starts it the first time."""
+    if "url" not in _server:
+        given = os.environ.get("TEST_DATABASE_URL")
+        _server["url"] = given or _start()
+    return _server["url"]
+
+
+def _start() -> str:
+    home = Path(tempfile.mkdtemp(prefix="vesu-pg-"))
+    server = embedded.EmbeddedPostgres(home, programs())
+
+    def stop() -> None:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+    _stops.append(stop)
+    return server.start()
+
+
+def with_name(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return parse.urlunsplit(parse.urlsplit(url)._replace(path=f"/{name}"))
+
+
+@contextlib.asynccontextmanager
+async def fresh_database(migrated: bool = False) -> AsyncIterator[str]:
+    """An empty database of its own, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(server_url())
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        url = with_name(server_url(), name)
+        if migrated:
+            migrate.apply(url)
+        try:
+            yield url
+        finally:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def empty_database_url() -> AsyncIterator[str]:
+    async with fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def migrated_database_url() -> AsyncIterator[str]:
+    async with fresh_database(migrated=True) as url:
+        yield url
