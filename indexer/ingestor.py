@@ -186,9 +186,7 @@ class Ingestor:
         if not self._connection.is_closed():
             await self._engine.load(self._connection)
 
-    async def _observe(
-        self, needs: list[observations.View]
-    ) -> list[observations.Observation]:
+    async def _observe(self, needs: list[observations.View]) -> list[observations.Observation]:
         """Ask the node for the views that the fold needs, each at its block's hash."""
         answers = await self._node.calls(
             [
@@ -214,9 +212,7 @@ class Ingestor:
             sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
         )
 
-    def _committed(
-        self, summary: engines.Summary, head: types.BlockHeader, seconds: float
-    ) -> None:
+    def _committed(self, summary: engines.Summary, head: types.BlockHeader, seconds: float) -> None:
         stands = self._cursor
         self._total_events += summary.events
         metrics.committed_block.set(stands.block_number)
@@ -225,9 +221,7 @@ class Ingestor:
         metrics.undecoded_total.inc(summary.undecoded)
         metrics.commit_seconds.observe(seconds)
         log.debug("committed", block=stands.block_number, events=summary.events)
-        self._report(
-            Progress(stands.block_number, head.number, summary.events, self._total_events)
-        )
+        self._report(Progress(stands.block_number, head.number, summary.events, self._total_events))
 
     # --- reorganising ---------------------------------------------------------------------
 

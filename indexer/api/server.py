@@ -54,7 +54,7 @@ async def _freshness(pool: asyncpg.Pool) -> tuple[bool, str, int | None]:
         return False, f"the database does not answer: {type(error).__name__}", None
 
 
-@litestar.get("/health", sync_to_thread=False)
+@litestar.get("/health")
 async def health(state: litestar.datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the tables follow the head. 503: they do not, and why."""
     is_fresh, reason, block = await _freshness(state.pool)
@@ -68,7 +68,7 @@ async def health(state: litestar.datastructures.State) -> litestar.Response[dict
     )
 
 
-@litestar.get("/ready", sync_to_thread=False)
+@litestar.get("/ready")
 async def ready(state: litestar.datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the database answers and a block is committed, however old. 503: not yet."""
     _, reason, block = await _freshness(state.pool)

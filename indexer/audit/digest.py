@@ -65,9 +65,7 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
     return Digest(committed if block is None else block, _over(tables), tables)
 
 
-async def _table(
-    connection: Connection, table: str, block: int, asked: int | None
-) -> TableDigest:
+async def _table(connection: Connection, table: str, block: int, asked: int | None) -> TableDigest:
     statements = sqlfile.load("digest")
     if asked is None and table in STATE_TABLES:
         row = await connection.fetchrow(statements[f"{table}_now"])

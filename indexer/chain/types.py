@@ -51,7 +51,10 @@ class ReceiptEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """A transaction's receipt. `actual_fee` in units of 10^-18 STRK ('FRI') or ETH ('WEI')."""
+    """A transaction's receipt. `actual_fee` in units of 10^-18 STRK ('FRI') or ETH ('WEI').
+
+    `events` is empty where the block was read without them.
+    """
 
     transaction_hash: str
     transaction_index: int

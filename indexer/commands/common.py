@@ -105,9 +105,7 @@ class ProgressLine:
         """Say where the work is, at most a few times a second (a terminal) or every 5 s."""
         now = time.monotonic()
         is_done = block >= last
-        if self._quiet or (
-            not is_done and now - self._said < (0.2 if self._on_terminal else 5.0)
-        ):
+        if self._quiet or (not is_done and now - self._said < (0.2 if self._on_terminal else 5.0)):
             return
         self._said = now
         span, done = max(last - self._first + 1, 1), block - self._first + 1
@@ -122,6 +120,11 @@ class ProgressLine:
             click.echo(line, err=True, nl=is_done)
         else:
             self._log.info(
-                "progress", block=block, of=last, percent=round(percent, 1), events=events,
-                events_per_second=round(events / elapsed), eta_seconds=round(eta),
+                "progress",
+                block=block,
+                of=last,
+                percent=round(percent, 1),
+                events=events,
+                events_per_second=round(events / elapsed),
+                eta_seconds=round(eta),
             )

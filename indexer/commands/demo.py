@@ -173,9 +173,7 @@ class _Demo:
         )
         await asyncio.Event().wait()
 
-    async def _show_until_done(
-        self, looking: asyncpg.Connection, task: asyncio.Task[None]
-    ) -> None:
+    async def _show_until_done(self, looking: asyncpg.Connection, task: asyncio.Task[None]) -> None:
         if not self._console.is_terminal:
             await task
             return
@@ -273,5 +271,3 @@ def _cell(name: str, value: Any) -> str:
     if name == "health_factor":
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
-
-

@@ -41,7 +41,9 @@ def command(config_file: Path | None, as_json: bool) -> None:
         common.print_json({"is_good": is_good, "findings": findings})
     else:
         for finding in findings:
-            click.echo(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.what:<14} {finding.found}")
+            click.echo(
+                f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.what:<14} {finding.found}"
+            )
     sys.exit(0 if is_good else 1)
 
 

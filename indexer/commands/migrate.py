@@ -11,7 +11,9 @@ from indexer.commands import common
 from indexer.store import migrate
 
 
-@click.command(epilog="Example: DATABASE_URL=postgresql://localhost/vesu vesu-indexer migrate --list")
+@click.command(
+    epilog="Example: DATABASE_URL=postgresql://localhost/vesu vesu-indexer migrate --list"
+)
 @common.options
 @click.option("--list", "listing", is_flag=True, help="Show what is applied and what is pending.")
 @click.option("--rollback", is_flag=True, help="Take all migrations back: drops every table.")

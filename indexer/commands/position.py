@@ -20,9 +20,7 @@ class Felt(click.ParamType):
 
     name = "address"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The address as an integer."""
         if isinstance(value, int):
             return value
@@ -35,7 +33,9 @@ class Felt(click.ParamType):
         return felt
 
 
-@click.command(epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90")
+@click.command(
+    epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90"
+)
 @common.options
 @click.argument("pool", type=Felt())
 @click.argument("collateral", type=Felt())

@@ -99,9 +99,7 @@ async def note_fold_version(connection: Connection, version: int) -> None:
     await connection.execute(sqlfile.load("cursor")["note_fold_version"], version)
 
 
-async def note_head(
-    connection: Connection, head: types.BlockHeader, finalised: int | None
-) -> None:
+async def note_head(connection: Connection, head: types.BlockHeader, finalised: int | None) -> None:
     """Remember the head that the node told just now."""
     await connection.execute(
         sqlfile.load("cursor")["note_head"],

@@ -180,9 +180,7 @@ async def read_batches(
     """The log from block to block in batches of whole blocks of about `size` events."""
     first = from_block
     while first <= to_block:
-        last = await connection.fetchval(
-            sqlfile.load("facts")["batch_end"], first, to_block, size
-        )
+        last = await connection.fetchval(sqlfile.load("facts")["batch_end"], first, to_block, size)
         last = to_block if last is None else last
         yield await _read_batch(connection, first, last)
         first = last + 1

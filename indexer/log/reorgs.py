@@ -47,6 +47,4 @@ async def close(
     connection: Connection, reorg_id: int, events: int, restored: int, seconds: float
 ) -> None:
     """Complete the row of a reorganisation with what it took."""
-    await connection.execute(
-        sqlfile.load("reorgs")["close"], reorg_id, events, restored, seconds
-    )
+    await connection.execute(sqlfile.load("reorgs")["close"], reorg_id, events, restored, seconds)

@@ -30,9 +30,7 @@ class Decoded(msgspec.Struct, gc=False):
     derived: facts.Derived
 
 
-def decode(
-    emitted: Sequence[types.EmittedEvent], registry: discovery.Registry
-) -> list[Decoded]:
+def decode(emitted: Sequence[types.EmittedEvent], registry: discovery.Registry) -> list[Decoded]:
     """Decode a batch; the registry must know every contract in it."""
     return [_decode_one(event, registry) for event in emitted]
 
@@ -65,9 +63,7 @@ def _decode_one(raw: types.EmittedEvent, registry: discovery.Registry) -> Decode
     return Decoded(raw, emitter, event, derived)
 
 
-def discover(
-    emitted: Iterable[types.EmittedEvent], registry: discovery.Registry
-) -> frozenset[int]:
+def discover(emitted: Iterable[types.EmittedEvent], registry: discovery.Registry) -> frozenset[int]:
     """Take up the contracts that factory events among these name; returns the new addresses."""
     named = []
     for raw in emitted:

@@ -84,9 +84,7 @@ class Engine:
     def _known_contracts(self) -> discovery.Registry:
         registry = discovery.Registry(self._book)
         for address, contract in self.world.contracts.items():
-            registry.add(
-                address, discovery.Known(contract.kind, contract.pool, contract.asset)
-            )
+            registry.add(address, discovery.Known(contract.kind, contract.pool, contract.asset))
         return registry
 
     def addresses(self) -> frozenset[int]:
@@ -129,9 +127,7 @@ class Engine:
                 f"{view.block_number}: restore it from a backup, or index again from a node"
             )
 
-    async def project(
-        self, connection: Connection, prepared: Prepared, revalue: bool
-    ) -> Summary:
+    async def project(self, connection: Connection, prepared: Prepared, revalue: bool) -> Summary:
         """Fold a prepared batch and write all tables.
 
         `revalue` also brings the worth of every position up to date that the batch's markets
@@ -194,25 +190,43 @@ class Engine:
 
     async def _write_contracts(self, connection: Connection, journal: state.Journal) -> None:
         changed = {address for _, address, _ in journal.contracts}
-        await put(connection, "contracts", "upsert", [
-            contracts.current(address, self.world.contracts[address]) for address in changed
-        ])
+        await put(
+            connection,
+            "contracts",
+            "upsert",
+            [contracts.current(address, self.world.contracts[address]) for address in changed],
+        )
         versions = {(at, address): contract for at, address, contract in journal.contracts}
-        await put(connection, "contracts", "append_history", [
-            contracts.history(at, address, contract)
-            for (at, address), contract in versions.items()
-        ])
+        await put(
+            connection,
+            "contracts",
+            "append_history",
+            [
+                contracts.history(at, address, contract)
+                for (at, address), contract in versions.items()
+            ],
+        )
 
     async def _write_pools(self, connection: Connection, journal: state.Journal) -> None:
-        await put(connection, "pools", "upsert", [
-            pools.current(self._protocol(key.pool), key, self.world, self.tokens)
-            for key in self._pairs_concerned(journal)
-        ])
+        await put(
+            connection,
+            "pools",
+            "upsert",
+            [
+                pools.current(self._protocol(key.pool), key, self.world, self.tokens)
+                for key in self._pairs_concerned(journal)
+            ],
+        )
         versions = {(at, key): pair for at, key, pair in journal.pairs}
-        await put(connection, "pools", "append_history", [
-            pools.history(self._protocol(key.pool), at, key, pair)
-            for (at, key), pair in versions.items()
-        ])
+        await put(
+            connection,
+            "pools",
+            "append_history",
+            [
+                pools.history(self._protocol(key.pool), at, key, pair)
+                for (at, key), pair in versions.items()
+            ],
+        )
 
     def _pairs_concerned(self, journal: state.Journal) -> list[state.PairKey]:
         """Pairs that changed, or whose pool or markets changed."""
@@ -232,10 +246,15 @@ class Engine:
         changed = {key for _, key, _ in journal.assets}
         await put(connection, "assets", "upsert", [self._asset_row(key) for key in changed])
         versions = {(at, key): asset for at, key, asset in journal.assets}
-        await put(connection, "assets", "append_history", [
-            assets.history(self._protocol(key.pool), at, key, asset)
-            for (at, key), asset in versions.items()
-        ])
+        await put(
+            connection,
+            "assets",
+            "append_history",
+            [
+                assets.history(self._protocol(key.pool), at, key, asset)
+                for (at, key), asset in versions.items()
+            ],
+        )
 
     def _asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         token = self.tokens.get(key.asset, tokens.Token())
@@ -243,45 +262,61 @@ class Engine:
 
     async def _write_positions(self, connection: Connection, journal: state.Journal) -> None:
         changed = {key for _, key, _ in journal.positions}
-        await put(connection, "positions", "upsert", [
-            self._position_row(key, self.world.positions[key]) for key in changed
-        ])
+        await put(
+            connection,
+            "positions",
+            "upsert",
+            [self._position_row(key, self.world.positions[key]) for key in changed],
+        )
         versions = {(at, key): position for at, key, position in journal.positions}
-        await put(connection, "positions", "append_history", [
-            positions.history(self._protocol(key.pool), at, key, position)
-            for (at, key), position in versions.items()
-        ])
+        await put(
+            connection,
+            "positions",
+            "append_history",
+            [
+                positions.history(self._protocol(key.pool), at, key, position)
+                for (at, key), position in versions.items()
+            ],
+        )
 
     def _position_row(
         self, key: state.PositionKey, position: state.PositionState
     ) -> dict[str, Any]:
-        return positions.current(
-            self._protocol(key.pool), key, position, self.world, self.tokens
-        )
+        return positions.current(self._protocol(key.pool), key, position, self.world, self.tokens)
 
     async def _write_effects(
         self, connection: Connection, prepared: Prepared, journal: state.Journal
     ) -> None:
         origins = _origins(prepared)
-        await put(connection, "transactions", "append", [
-            transactions.transaction(
-                self._protocol(effect.position.pool),
-                effect,
-                origins[effect.at],
-                self._named(effect.position.pool, effect.asset),
-            )
-            for effect in journal.transactions
-        ])
-        await put(connection, "liquidations", "append", [
-            transactions.liquidation(
-                self._protocol(effect.position.pool),
-                effect,
-                origins[effect.at],
-                self._named(effect.position.pool, effect.position.collateral),
-                self._named(effect.position.pool, effect.position.debt),
-            )
-            for effect in journal.liquidations
-        ])
+        await put(
+            connection,
+            "transactions",
+            "append",
+            [
+                transactions.transaction(
+                    self._protocol(effect.position.pool),
+                    effect,
+                    origins[effect.at],
+                    self._named(effect.position.pool, effect.asset),
+                )
+                for effect in journal.transactions
+            ],
+        )
+        await put(
+            connection,
+            "liquidations",
+            "append",
+            [
+                transactions.liquidation(
+                    self._protocol(effect.position.pool),
+                    effect,
+                    origins[effect.at],
+                    self._named(effect.position.pool, effect.position.collateral),
+                    self._named(effect.position.pool, effect.position.debt),
+                )
+                for effect in journal.liquidations
+            ],
+        )
 
     def _named(self, pool: int, asset: int) -> transactions.Named:
         return transactions.named(self.world, self.tokens, pool, asset)
@@ -295,9 +330,12 @@ class Engine:
             [rows.padded(key.pool) for key in self._stale],
             [rows.padded(key.asset) for key in self._stale],
         )
-        await put(connection, "positions", "upsert", [
-            self._position_row(*positions.parse(row)) for row in found
-        ])
+        await put(
+            connection,
+            "positions",
+            "upsert",
+            [self._position_row(*positions.parse(row)) for row in found],
+        )
         self._stale.clear()
 
     # --- taking back ----------------------------------------------------------------------
@@ -333,9 +371,12 @@ class Engine:
         await connection.execute(
             statements["delete"], [address for address in touched if address not in kept]
         )
-        await put(connection, "contracts", "upsert", [
-            contracts.current(address, contract) for address, contract in found
-        ])
+        await put(
+            connection,
+            "contracts",
+            "upsert",
+            [contracts.current(address, contract) for address, contract in found],
+        )
         return len(found)
 
     async def _restore(
@@ -347,13 +388,21 @@ class Engine:
         self.world.assets |= restored_assets
         self.world.pairs |= restored_pairs
         await put(connection, "assets", "upsert", [self._asset_row(key) for key in restored_assets])
-        await put(connection, "pools", "upsert", [
-            pools.current(self._protocol(key.pool), key, self.world, self.tokens)
-            for key in self.world.pairs
-        ])
-        await put(connection, "positions", "upsert", [
-            self._position_row(*positions.parse(row)) for row in versions["positions"]
-        ])
+        await put(
+            connection,
+            "pools",
+            "upsert",
+            [
+                pools.current(self._protocol(key.pool), key, self.world, self.tokens)
+                for key in self.world.pairs
+            ],
+        )
+        await put(
+            connection,
+            "positions",
+            "upsert",
+            [self._position_row(*positions.parse(row)) for row in versions["positions"]],
+        )
 
 
 async def put(
@@ -361,9 +410,7 @@ async def put(
 ) -> None:
     """Write rows by a named statement that takes them as one JSON document."""
     if records:
-        await connection.execute(
-            sqlfile.load(table)[statement], rows.encode(records).decode()
-        )
+        await connection.execute(sqlfile.load(table)[statement], rows.encode(records).decode())
 
 
 async def _latest(

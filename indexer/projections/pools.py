@@ -56,9 +56,7 @@ def current(
             "is_active": pair.is_configured and not is_paused,
             "is_paused": is_paused,
             "last_synced_at": rows.iso(synced_at),
-            "last_synced_block": max(
-                pair.block_number, collateral.block_number, debt.block_number
-            ),
+            "last_synced_block": max(pair.block_number, collateral.block_number, debt.block_number),
             "changed_block": pair.block_number,
         }
     )
@@ -95,7 +93,9 @@ def history(
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:
     """Key and state, from either table."""
     key = state.PairKey(
-        int(row["pool_address"], 16), int(row["collateral_address"], 16), int(row["debt_address"], 16)
+        int(row["pool_address"], 16),
+        int(row["collateral_address"], 16),
+        int(row["debt_address"], 16),
     )
     return key, state.PairState(
         max_ltv=int(row["max_ltv_raw"]),

@@ -10,9 +10,7 @@ from indexer.projections import rows, tokens
 from indexer.vesu import accrual, state, valuation
 
 
-def columns(
-    protocol: str, key: state.PositionKey, position: state.PositionState
-) -> dict[str, Any]:
+def columns(protocol: str, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
     """The columns that the current row and its history share."""
     return {
         "id": rows.position_id(protocol, key),

@@ -82,9 +82,7 @@ class Named:
         self.decimals = decimals
 
 
-def named(
-    world: state.World, tokens_: dict[int, tokens.Token], pool: int, asset: int
-) -> Named:
+def named(world: state.World, tokens_: dict[int, tokens.Token], pool: int, asset: int) -> Named:
     """How people read an asset of a pool, or one of its vTokens."""
     held = world.assets.get(state.AssetKey(pool, asset))
     if held is not None:

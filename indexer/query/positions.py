@@ -66,7 +66,8 @@ async def block_at(connection: Connection, number: int | None) -> Block:
     row = await connection.fetchrow(sqlfile.load("point_in_time")["block"], number)
     if row is None:
         raise errors.ConfigError(
-            "no block is committed yet" if number is None
+            "no block is committed yet"
+            if number is None
             else f"block {number} is before the first block of this database"
         )
     committed = row["committed"]

@@ -53,7 +53,9 @@ def major(folder: Path) -> int:
     ).stdout
     found = re.search(r"\(PostgreSQL\) (\d+)", said)
     if found is None:
-        raise errors.EmbeddedServerError(f"{folder / 'postgres'} does not tell its version: {said!r}")
+        raise errors.EmbeddedServerError(
+            f"{folder / 'postgres'} does not tell its version: {said!r}"
+        )
     return int(found[1])
 
 

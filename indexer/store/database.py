@@ -45,8 +45,7 @@ def redact(url: str) -> str:
     """The URL without its password."""
     parts = parse.urlsplit(url)
     query = "&".join(
-        "password=***" if item.startswith("password=") else item
-        for item in parts.query.split("&")
+        "password=***" if item.startswith("password=") else item for item in parts.query.split("&")
     )
     netloc = parts.netloc
     if "@" in netloc:

@@ -169,7 +169,15 @@ class EmbeddedPostgres:
 
     def _initialise(self, programs: Path) -> None:
         self._run(
-            programs, "initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
+            programs,
+            "initdb",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
             "--no-instructions",
         )
 
@@ -184,8 +192,16 @@ class EmbeddedPostgres:
             "-c max_wal_size=1GB -c jit=off"
         )
         self._run(
-            programs, "pg_ctl", "start", "-w", "-t", str(int(START_SECONDS)),
-            "-l", str(self._home / "server.log"), "-o", options,
+            programs,
+            "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            str(int(START_SECONDS)),
+            "-l",
+            str(self._home / "server.log"),
+            "-o",
+            options,
         )
 
     # --- the server -------------------------------------------------------------------

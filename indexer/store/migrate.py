@@ -102,9 +102,7 @@ def _alone(url: str) -> Iterator[Any]:
     import yoyo
 
     with _connected(url) as connection:
-        taken = connection.execute(
-            "SELECT pg_try_advisory_lock(%s)", (MIGRATE_KEY,)
-        ).fetchone()
+        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (MIGRATE_KEY,)).fetchone()
         if not taken or not taken[0]:
             raise errors.WriterConflictError(
                 "another process migrates this database just now: try again when it is done"
@@ -124,9 +122,7 @@ def _alone(url: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     with _mapped(url):
-        connection = psycopg.connect(
-            database.asyncpg_url(url), autocommit=True, connect_timeout=10
-        )
+        connection = psycopg.connect(database.asyncpg_url(url), autocommit=True, connect_timeout=10)
     with connection, _mapped(url):
         yield connection
 

@@ -122,9 +122,7 @@ def collateral_of(shares: int, state: AssetState) -> int:
 
 def debt_of(nominal_debt: int, state: AssetState) -> int:
     """Raw units owed for a nominal debt in an accrued state, rounded up."""
-    return maths.calculate_debt(
-        nominal_debt, state.last_rate_accumulator, state.scale, up=True
-    )
+    return maths.calculate_debt(nominal_debt, state.last_rate_accumulator, state.scale, up=True)
 
 
 def replace_price(state: AssetState, price: int, block: int) -> AssetState:

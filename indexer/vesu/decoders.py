@@ -30,9 +30,7 @@ class Shape(NamedTuple):
     build: Callable[[Felts, Felts], events.VesuEvent]
 
 
-def decode(
-    kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]
-) -> events.VesuEvent | None:
+def decode(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events.VesuEvent | None:
     """The typed event; None for a selector that this kind does not know.
 
     UndecodableEventError where the selector is known and the payload does not fit it.
@@ -123,9 +121,7 @@ def _asset_price(d: Felts, at: int) -> events.AssetPrice:
 
 
 def _rate_config(d: Felts, at: int) -> events.InterestRateConfig:
-    return events.InterestRateConfig(
-        *(_u256(d[i], d[i + 1]) for i in range(at, at + 16, 2))
-    )
+    return events.InterestRateConfig(*(_u256(d[i], d[i + 1]) for i in range(at, at + 16, 2)))
 
 
 # --- V2: pool --------------------------------------------------------------------------
@@ -180,7 +176,12 @@ def _oracle_config(k: Felts, d: Felts) -> events.SetOracleConfig:
     return events.SetOracleConfig(
         k[0],
         events.OracleConfig(
-            d[0], _below(d[1], U64), _below(d[2], 1 << 32), _below(d[3], U64), _below(d[4], U64), d[5]
+            d[0],
+            _below(d[1], U64),
+            _below(d[2], 1 << 32),
+            _below(d[3], U64),
+            _below(d[4], U64),
+            d[5],
         ),
     )
 
@@ -256,12 +257,8 @@ _ORACLE = (
 _VTOKEN = (
     Shape("Transfer", 2, 2, lambda k, d: events.Transfer(*k, _u256(*d))),
     Shape("Approval", 2, 2, lambda k, d: events.Approval(*k, _u256(*d))),
-    Shape(
-        "Deposit", 2, 4, lambda k, d: events.Deposit(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))
-    ),
-    Shape(
-        "Withdraw", 3, 4, lambda k, d: events.Withdraw(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))
-    ),
+    Shape("Deposit", 2, 4, lambda k, d: events.Deposit(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))),
+    Shape("Withdraw", 3, 4, lambda k, d: events.Withdraw(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))),
 )
 
 _Table = dict[str | tuple[str, str], Shape]

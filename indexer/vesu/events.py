@@ -350,10 +350,7 @@ class AbiEvent(Struct):
 VesuEvent = Struct
 
 _FELT_FIELDS = frozenset(
-    """collateral_asset debt_asset user liquidator sender receiver asset delegator delegatee oracle
-    recipient fee_recipient agent curator pending_curator account new_implementation
-    previous_owner new_owner pool name owner v_token prev_v_token new_v_token manager
-    pending_manager spender pragma_key""".split()
+    ["collateral_asset", "debt_asset", "user", "liquidator", "sender", "receiver", "asset", "delegator", "delegatee", "oracle", "recipient", "fee_recipient", "agent", "curator", "pending_curator", "account", "new_implementation", "previous_owner", "new_owner", "pool", "name", "owner", "v_token", "prev_v_token", "new_v_token", "manager", "pending_manager", "spender", "pragma_key"]
 )
 """Fields that hold an address, a class hash or a felt, shown as hex; the rest are numbers."""
 

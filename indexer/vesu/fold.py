@@ -61,9 +61,7 @@ class Fold:
 
     def asset(self, here: Context, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state."""
-        changed = replace(
-            changed, block_number=here.at.block_number, updated_at=here.timestamp
-        )
+        changed = replace(changed, block_number=here.at.block_number, updated_at=here.timestamp)
         self.world.assets[key] = changed
         self.journal.assets.append((here.at, key, changed))
 
@@ -456,9 +454,7 @@ def touched_positions(
     match event:
         case events.ModifyPosition() | events.LiquidatePosition():
             return (
-                state.PositionKey(
-                    emitter, event.collateral_asset, event.debt_asset, 0, event.user
-                ),
+                state.PositionKey(emitter, event.collateral_asset, event.debt_asset, 0, event.user),
             )
         case events.Transfer() if known.kind is _VTOKEN:
             return tuple(

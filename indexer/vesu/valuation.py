@@ -60,7 +60,9 @@ def value(
     )
 
 
-def _usd(amount: int, asset: accrual.AssetState, formula: Callable[[int, int, int], int]) -> int | None:
+def _usd(
+    amount: int, asset: accrual.AssetState, formula: Callable[[int, int, int], int]
+) -> int | None:
     if asset.price is None or not asset.scale:
         return None
     return formula(amount, asset.price, asset.scale)

@@ -45,9 +45,7 @@ async def history(connection: asyncpg.Connection, table: str, parse: object) -> 
     return History([(row["block_number"], parse(row)) for row in found])  # type: ignore[operator]
 
 
-async def test_positions_and_amounts(
-    indexed: asyncpg.Connection, recorded: truth.Recorded
-) -> None:
+async def test_positions_and_amounts(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
     """Shares, nominal debt, collateral (down) and debt (up) of every position at every block."""
     compared = 0
     for block, pool, calldata, result in recorded.answered("position"):
@@ -59,7 +57,10 @@ async def test_positions_and_amounts(
             position, world = found
             worth = positions.value_at(key, position, world, recorded.timestamps[block])
             ours = [
-                position.collateral_shares, position.nominal_debt, worth.collateral, worth.debt,
+                position.collateral_shares,
+                position.nominal_debt,
+                worth.collateral,
+                worth.debt,
             ]
         assert ours == truth.u256s(result), f"position {key} at block {block}"
         compared += 4
@@ -266,8 +267,13 @@ async def test_operations_match_both_ways(
         "SELECT transaction_hash, type, user_id, asset_address, amount_raw FROM vesu_transactions"
     )
     ours = sorted(
-        (row["transaction_hash"], row["type"], row["user_id"], row["asset_address"],
-         int(row["amount_raw"]))
+        (
+            row["transaction_hash"],
+            row["type"],
+            row["user_id"],
+            row["asset_address"],
+            int(row["amount_raw"]),
+        )
         for row in found
     )
     print(f"compared {len(expected)} effects of {len(recorded.operations)} operations")

@@ -65,9 +65,7 @@ async def test_kills_lose_nothing(
             await asyncio.sleep(dice.uniform(0.8, 1.8))
             process.kill()
             await process.communicate()
-        await stage.command(
-            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-        )
+        await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         assert await stage.json_of(environ, "digest") == undisturbed
 
 
@@ -102,7 +100,10 @@ async def _rows(url: str) -> dict[str, list[str]]:
                 )
             ]
             for table in (
-                "vesu_pools", "vesu_assets", "vesu_positions", "vesu_transactions",
+                "vesu_pools",
+                "vesu_assets",
+                "vesu_positions",
+                "vesu_transactions",
                 "vesu_liquidations",
             )
         }
@@ -125,9 +126,7 @@ async def test_reorganisation_leaves_the_final_branch(
         await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")
         on_fork = await stage.json_of(environ, "digest")
         head.go_to(loaded.main.last)
-        await stage.command(
-            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-        )
+        await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         final = await stage.json_of(environ, "digest")
         status = await stage.json_of(environ, "status", expect=None)
     assert on_fork["all"] != final["all"]

@@ -1,7 +1,7 @@
 -- name: create
 -- Make the cursor of a new database.
 INSERT INTO cursor (chain_id, start_block, block_number, fold_version)
-VALUES ($1, $2, $2 - 1, $3)
+VALUES ($1, $2::bigint, $2::bigint - 1, $3)
 ON CONFLICT (singleton) DO NOTHING;
 
 -- name: read

@@ -1,0 +1,40 @@
+"""Where our chain and the node's part: decided by hash at a height, never by height alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from indexer.chain import types
+
+
+class Headers(Protocol):
+    """Whoever tells headers by number."""
+
+    async def header(self, number: int) -> types.BlockHeader | None:
+        """A block's header; None where there is no such block."""
+        ...
+
+
+async def head_agrees(node: Headers, number: int, hash_: str) -> bool:
+    """Whether the node's block at this height is the one with this hash."""
+    header = await node.header(number)
+    return header is not None and header.hash == hash_
+
+
+async def find_common_ancestor(
+    node: Headers, ladder: Sequence[tuple[int, str]]
+) -> tuple[int, str] | None:
+    """The highest of these (number, hash) that the node's chain holds; None where none is.
+
+    `ladder` may come in any order. A binary search: below a shared block all are shared.
+    """
+    rungs = sorted(ladder)
+    low, high = -1, len(rungs) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if await head_agrees(node, *rungs[middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return rungs[low] if low >= 0 else None

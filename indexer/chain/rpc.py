@@ -1,0 +1,277 @@
+"""JSON-RPC over HTTP to one endpoint: one session, bounded, retried, every failure typed.
+
+Transient trouble (no connection, time-outs, 408, 413, 429, 5xx, bodies that are no JSON-RPC)
+is retried with growing, jittered pauses that honour Retry-After; what repeating cannot change
+is raised at once. URLs may hold keys, so only their host is ever shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib import parse
+
+import aiohttp
+import aiolimiter
+import msgspec
+import structlog
+
+from indexer import errors
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 64 * 1024 * 1024
+LONGEST_PAUSE = 30.0
+BATCH_REFUSED = -32600
+TRANSIENT_CODES = frozenset({-32603, -32005, -32010, -32012, 429})
+BUSY_WORDS = ("timeout", "timed out", "busy", "temporarily", "rate limit", "capacity")
+
+
+class NodeSettings(msgspec.Struct, frozen=True):
+    """How to treat an endpoint. Times in seconds."""
+
+    request_timeout_seconds: float = 20.0
+    max_concurrency: int = 8
+    max_requests_per_second: float = 50.0
+    attempts: int = 5
+    first_pause: float = 0.2
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One method call; `params` by name or by position."""
+
+    method: str
+    params: Any = ()
+
+
+class _Error(msgspec.Struct):
+    code: int
+    message: str = ""
+    data: Any = None
+
+
+class _Response(msgspec.Struct):
+    jsonrpc: str
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: _Error | None = None
+
+
+_decode_one = msgspec.json.Decoder(_Response).decode
+_decode_many = msgspec.json.Decoder(list[_Response]).decode
+
+
+def redact(url: str) -> str:
+    """Scheme and host of a URL; path and query may hold a key."""
+    parts = parse.urlsplit(url)
+    host = parts.hostname or "?"
+    port = f":{parts.port}" if parts.port else ""
+    rest = "/***" if parts.path.strip("/") or parts.query else ""
+    return f"{parts.scheme}://{host}{port}{rest}"
+
+
+class Endpoint:
+    """One node behind one URL."""
+
+    def __init__(self, url: str, settings: NodeSettings) -> None:
+        self._url = url
+        self.name = redact(url)
+        self._settings = settings
+        self._slots = asyncio.Semaphore(settings.max_concurrency)
+        self._rate = aiolimiter.AsyncLimiter(max(settings.max_requests_per_second, 1), 1)
+        self._session: aiohttp.ClientSession | None = None
+        self._ids = 0
+        self.batches = True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(self, request: Request) -> msgspec.Raw:
+        """The result of one call, still as JSON text."""
+        answer = (await self._retried([request]))[0]
+        if isinstance(answer, errors.RpcError):
+            raise answer
+        return answer
+
+    async def call_many(self, requests: Sequence[Request]) -> list[msgspec.Raw | errors.RpcError]:
+        """The results of several calls, in order: one batch, or single calls where refused."""
+        if not requests:
+            return []
+        if self.batches and len(requests) > 1:
+            try:
+                return await self._retried(requests)
+            except errors.RpcError as error:
+                if error.code != BATCH_REFUSED:
+                    raise
+                log.info("batches_refused", endpoint=self.name)
+                self.batches = False
+        answers = await asyncio.gather(*(self._retried([request]) for request in requests))
+        return [answer for (answer,) in answers]
+
+    # --- one attempt after another ----------------------------------------------------
+
+    async def _retried(self, requests: Sequence[Request]) -> list[msgspec.Raw | errors.RpcError]:
+        pause = self._settings.first_pause
+        for attempt in range(1, self._settings.attempts + 1):
+            try:
+                return await self._attempt(requests)
+            except errors.RangeTooLargeError:
+                raise  # The same question again gets the same answer: the caller asks smaller.
+            except errors.RetryableNodeError as error:
+                if attempt == self._settings.attempts:
+                    raise
+                asked = getattr(error, "retry_after", None)
+                wait = min(
+                    asked if asked is not None else pause * random.uniform(0.5, 1.5), LONGEST_PAUSE
+                )
+                log.debug("retrying", endpoint=self.name, reason=str(error), seconds=wait)
+                await asyncio.sleep(wait)
+                pause *= 2
+        raise AssertionError("the loop returns or raises")
+
+    async def _attempt(self, requests: Sequence[Request]) -> list[msgspec.Raw | errors.RpcError]:
+        first = self._ids + 1
+        self._ids += len(requests)
+        calls = [
+            {"jsonrpc": "2.0", "id": first + index, "method": one.method, "params": one.params}
+            for index, one in enumerate(requests)
+        ]
+        body = msgspec.json.encode(calls if len(calls) > 1 else calls[0])
+        async with self._slots, self._rate:
+            answer = await self._post(body)
+        if len(calls) > 1:
+            return self._matched(answer, first, len(calls))
+        return [self._result(self._parsed(answer, _decode_one), first)]
+
+    async def _post(self, body: bytes) -> bytes:
+        async with self._mapped(), self._opened().post(self._url, data=body) as response:
+            if response.status != 200:
+                raise self._http_error(response)
+            return await self._bounded(response)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            total = self._settings.request_timeout_seconds
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=total, sock_connect=min(total, 10)),
+                headers={"Content-Type": "application/json"},
+                connector=aiohttp.TCPConnector(limit=self._settings.max_concurrency),
+            )
+        return self._session
+
+    async def _bounded(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, read no further than the limit."""
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > LARGEST_BODY:
+                raise errors.RangeTooLargeError(
+                    f"{self.name} answered with more than {LARGEST_BODY} bytes"
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+    @contextlib.asynccontextmanager
+    async def _mapped(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            seconds = self._settings.request_timeout_seconds
+            raise errors.NodeUnreachableError(
+                f"{self.name} gave no answer within {seconds:g} s"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise errors.NodeUnreachableError(
+                f"{self.name} cannot be reached: {_reason(error)}"
+            ) from error
+
+    # --- reading answers --------------------------------------------------------------
+
+    def _http_error(self, response: aiohttp.ClientResponse) -> errors.NodeError:
+        status = response.status
+        said = f"{self.name} answered HTTP {status}"
+        if status in (408, 413):
+            return errors.RangeTooLargeError(said)
+        if status == 429 or status == 503:
+            return errors.NodeBusyError(said, _retry_after(response.headers.get("Retry-After")))
+        if status >= 500:
+            return errors.NodeUnreachableError(said)
+        return errors.FatalNodeError(f"{said}: check the URL and its key in node.urls")
+
+    def _parsed(self, body: bytes, decode: Any) -> Any:
+        try:
+            return decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise errors.NodeUnreachableError(
+                f"{self.name} answered with something that is no JSON-RPC: {error}"
+            ) from error
+
+    def _result(self, response: _Response, wanted: int) -> msgspec.Raw | errors.RpcError:
+        if response.error is not None:
+            return self._rpc_error(response.error)
+        if response.id != wanted:
+            raise errors.InconsistentAnswerError(f"{self.name} answered another call than asked")
+        if not len(memoryview(response.result)):
+            raise errors.InconsistentAnswerError(f"{self.name} answered without a result")
+        return response.result
+
+    def _matched(self, body: bytes, first: int, count: int) -> list[msgspec.Raw | errors.RpcError]:
+        """A batch's answers in the order of the calls, whatever order they came in."""
+        if body.lstrip()[:1] == b"{":
+            response = self._parsed(body, _decode_one)
+            if response.error is None:
+                raise errors.InconsistentAnswerError(
+                    f"{self.name} answered a batch with one result"
+                )
+            raise self._rpc_error(response.error)
+        responses = self._parsed(body, _decode_many)
+        by_id = {response.id: response for response in responses}
+        if len(responses) != count or set(by_id) != set(range(first, first + count)):
+            raise errors.InconsistentAnswerError(
+                f"{self.name} answered {len(responses)} of a batch of {count} calls, or others"
+            )
+        return [self._result(by_id[id_], id_) for id_ in range(first, first + count)]
+
+    def _rpc_error(self, error: _Error) -> errors.RpcError:
+        """Fatal errors are returned; those that may pass are raised, to be retried."""
+        text = f"{self.name}: {error.message} (code {error.code})"
+        busy = error.code == -32000 and any(word in error.message.lower() for word in BUSY_WORDS)
+        if error.code == -32005 and "range" in error.message.lower():
+            raise errors.RangeTooLargeError(text)
+        if error.code in (429, -32005, -32012):
+            raise errors.NodeBusyError(text)
+        if busy or error.code in TRANSIENT_CODES:
+            raise errors.NodeUnreachableError(text)
+        return errors.RpcError(text, error.code, error.data)
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds that a Retry-After header asks for: a number, or a date."""
+    if header is None:
+        return None
+    try:
+        return max(float(header), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(email.utils.parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError):
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """What a network error says, without the URL that aiohttp puts in."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return str(error.os_error.strerror or error.os_error)
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return type(error).__name__

@@ -1,0 +1,180 @@
+"""The wire's shapes (Starknet RPC 0.8 to 0.10) and the way to our own types.
+
+Felts are brought into canonical form here, once; an answer that cannot be true is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+
+from indexer import errors
+from indexer.chain import types
+
+PRIME = 2**251 + 17 * 2**192 + 1
+LONGEST_FELT = 66
+
+
+class Event(msgspec.Struct, gc=False):
+    """An emitted event. Indexes are told from RPC 0.10 on; no hash: not in a sealed block."""
+
+    from_address: str
+    keys: list[str]
+    data: list[str]
+    transaction_hash: str
+    block_hash: str | None = None
+    block_number: int | None = None
+    transaction_index: int | None = None
+    event_index: int | None = None
+
+
+class EventsPage(msgspec.Struct):
+    """One page of getEvents."""
+
+    events: list[Event]
+    continuation_token: str | None = None
+
+
+class Header(msgspec.Struct):
+    """The header fields of a block that we use."""
+
+    block_hash: str
+    parent_hash: str
+    block_number: int
+    timestamp: int
+    status: str = "ACCEPTED_ON_L2"
+    starknet_version: str = ""
+    event_count: int | None = None
+    event_commitment: str | None = None
+
+
+class Fee(msgspec.Struct):
+    """What a transaction paid."""
+
+    amount: str
+    unit: str
+
+
+class ReceiptEvent(msgspec.Struct, gc=False):
+    """An event inside a receipt."""
+
+    from_address: str
+    keys: list[str]
+    data: list[str]
+
+
+class Receipt(msgspec.Struct):
+    """The receipt fields that we always use; its events are skipped unread."""
+
+    transaction_hash: str
+    actual_fee: Fee
+    execution_status: str
+
+
+class FullReceipt(Receipt):
+    """A receipt with its events."""
+
+    events: list[ReceiptEvent] = []
+
+
+class WithReceipt(msgspec.Struct):
+    """A transaction of a block; its body is left alone."""
+
+    receipt: Receipt
+
+
+class WithFullReceipt(msgspec.Struct):
+    """The same, with the receipt's events."""
+
+    receipt: FullReceipt
+
+
+class Block(Header):
+    """A block with receipts."""
+
+    transactions: list[WithReceipt] = []
+
+
+class FullBlock(Header):
+    """A block with receipts and their events."""
+
+    transactions: list[WithFullReceipt] = []
+
+
+header_decoder = msgspec.json.Decoder(Header)
+block_decoder = msgspec.json.Decoder(Block)
+full_block_decoder = msgspec.json.Decoder(FullBlock)
+page_decoder = msgspec.json.Decoder(EventsPage)
+felts_decoder = msgspec.json.Decoder(list[str])
+text_decoder = msgspec.json.Decoder(str)
+number_decoder = msgspec.json.Decoder(int)
+
+
+def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> Any:
+    """A result as its shape; InconsistentAnswerError where it has another."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.InconsistentAnswerError(
+            f"the node's {what} has no known shape: {error}"
+        ) from error
+
+
+@functools.lru_cache(maxsize=100_000)
+def felt(text: str) -> str:
+    """A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
+    digits = text[2:]
+    if not text.startswith(("0x", "0X")) or not digits or len(text) > LONGEST_FELT:
+        raise errors.InconsistentAnswerError(f"the node's answer holds no felt: {text[:80]!r}")
+    try:
+        value = int(digits, 16)
+    except ValueError:
+        raise errors.InconsistentAnswerError(
+            f"the node's answer holds no felt: {text[:80]!r}"
+        ) from None
+    if value >= PRIME or "_" in digits:
+        raise errors.InconsistentAnswerError(f"the node's answer holds no felt: {text[:80]!r}")
+    return hex(value)
+
+
+def header(block: Header) -> types.BlockHeader:
+    """Our header of a wire header."""
+    commitment = None if block.event_commitment is None else felt(block.event_commitment)
+    return types.BlockHeader(
+        block.block_number,
+        felt(block.block_hash),
+        felt(block.parent_hash),
+        block.timestamp,
+        block.status,
+        block.starknet_version,
+        block.event_count,
+        None if commitment == "0x0" and block.event_count else commitment,
+    )
+
+
+def block(wire: Block | FullBlock) -> types.BlockWithReceipts:
+    """Our block of a wire block."""
+    return types.BlockWithReceipts(
+        header(wire),
+        [_receipt(index, item.receipt) for index, item in enumerate(wire.transactions)],
+    )
+
+
+def _receipt(index: int, wire: Receipt) -> types.Receipt:
+    return types.Receipt(
+        felt(wire.transaction_hash),
+        index,
+        int(wire.actual_fee.amount, 16),
+        wire.actual_fee.unit,
+        wire.execution_status,
+        [
+            types.ReceiptEvent(
+                felt(event.from_address),
+                [felt(key) for key in event.keys],
+                [felt(item) for item in event.data],
+            )
+            for event in (wire.events if isinstance(wire, FullReceipt) else ())
+        ],
+    )
