@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,19 +75,25 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime.datetime):
-        return value.isoformat()
-    return str(value)
-
-
 def print_json(document: Any) -> None:
-    """One JSON document on stdout; decimals as text, exactly."""
-    raw = msgspec.to_builtins(document, builtin_types=(decimal.Decimal, datetime.datetime))
-    encoded = msgspec.json.encode(raw, enc_hook=_plain, decimal_format="string")
+    """One JSON document on stdout; decimals as plain text, exactly."""
+    encoded = msgspec.json.encode(_plain(_builtins(document)))
     click.echo(msgspec.json.format(encoded, indent=2).decode())
+
+
+def _builtins(document: Any) -> Any:
+    return msgspec.to_builtins(
+        document, builtin_types=(decimal.Decimal, datetime.datetime, uuid.UUID), enc_hook=str
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Decimals without exponents, everything else as it is."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return format(value, "f") if isinstance(value, decimal.Decimal) else value
 
 
 class ProgressLine:
