@@ -49,12 +49,14 @@ class Ingestor:
         connection: asyncpg.Connection,
         engine: engines.Engine,
         poll_seconds: float,
+        verify: str = "off",
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._node = node
         self._connection = connection
         self._engine = engine
         self._poll_seconds = poll_seconds
+        self._reading = ranges.ReaderSettings(verify=verify)
         self._report = report
         self._total_events = 0
         self.stopping = asyncio.Event()
@@ -134,7 +136,7 @@ class Ingestor:
         return False
 
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
-        reader = ranges.RangeReader(self._node)
+        reader = ranges.RangeReader(self._node, self._reading)
         parts = reader.ranges(
             self._cursor.block_number + 1, last, self._engine.addresses, self._engine.discover
         )

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.chain import client, types
+from indexer.chain import client, completeness, types
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,11 @@ Discover = Callable[[Sequence[types.EmittedEvent]], frozenset[int]]
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
-    """How far to look at once. `target_events` bounds the memory that a range takes."""
+    """How far to look at once. `target_events` bounds the memory that a range takes.
+
+    `verify`: prove the blocks with our events complete ("events"), every block ("all"), or
+    believe what getEvents tells ("off").
+    """
 
     first_window: int = 10_000
     largest_window: int = 80_000
@@ -32,6 +36,7 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     windows_ahead: int = 2
     attempts: int = 4
     pause_seconds: float = 0.5
+    verify: str = "off"
 
 
 class _Part(msgspec.Struct):
@@ -126,7 +131,7 @@ class RangeReader:
     async def _add_blocks(self, part: _Part) -> None:
         """Read the blocks that hold events; every event must be of its block."""
         missing = {event.block_number for event in part.events} - part.blocks.keys()
-        for block in await self._node.blocks(sorted(missing)):
+        for block in await self._node.blocks(sorted(missing), self._is_proving):
             part.blocks[block.header.number] = block
         for event in part.events:
             header = part.blocks[event.block_number].header
@@ -151,6 +156,7 @@ class RangeReader:
             try:
                 await self._add_discovered(part, known, discover)
                 await self._close(part)
+                proved = await self._prove(part)
             except errors.InconsistentAnswerError as error:
                 if attempt == self._settings.attempts:
                     raise
@@ -161,7 +167,7 @@ class RangeReader:
             else:
                 break
         blocks = [part.blocks[number] for number in sorted(part.blocks)]
-        return types.Range(part.from_block, part.to_block, part.tip, part.events, blocks)
+        return types.Range(part.from_block, part.to_block, part.tip, part.events, blocks, proved)
 
     async def _add_discovered(self, part: _Part, known: Known, discover: Discover) -> None:
         """Fetch the events of addresses that were not known when the window was asked."""
@@ -174,6 +180,41 @@ class RangeReader:
             part.addresses |= missing
             part.events = sorted([*part.events, *found], key=_key)
             await self._add_blocks(part)
+
+    @property
+    def _is_proving(self) -> bool:
+        return self._settings.verify != "off"
+
+    async def _prove(self, part: _Part) -> frozenset[int]:
+        """Prove the range's blocks complete; returns those for which that was possible."""
+        if not self._is_proving:
+            return frozenset()
+        told: dict[int, list[types.EmittedEvent]] = {}
+        for event in part.events:
+            told.setdefault(event.block_number, []).append(event)
+        addresses = {hex(address) for address in part.addresses}
+        proved = set()
+        async for block in self._to_prove(part):
+            number = block.header.number
+            # Hashing a busy block takes a tenth of a second: not on the event loop.
+            if await asyncio.to_thread(completeness.prove, block, told.get(number, ()), addresses):
+                proved.add(number)
+        return frozenset(proved)
+
+    async def _to_prove(self, part: _Part) -> AsyncIterator[types.BlockWithReceipts]:
+        """The blocks to prove, ascending, those without our events a batch at a time."""
+        for number in sorted(part.blocks):
+            yield part.blocks[number]
+        if self._settings.verify == "all":
+            others = [
+                number
+                for number in range(part.from_block, part.to_block + 1)
+                if number not in part.blocks
+            ]
+            for start in range(0, len(others), client.BLOCKS_PER_BATCH):
+                batch = others[start : start + client.BLOCKS_PER_BATCH]
+                for block in await self._node.blocks(batch, with_events=True):
+                    yield block
 
     async def _close(self, part: _Part) -> None:
         again = await self._header(part.to_block)

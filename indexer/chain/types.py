@@ -76,7 +76,8 @@ class Range(msgspec.Struct, frozen=True):
 
     Invariants: `events` ascend by their key without duplicates; `blocks` holds exactly the
     blocks that have an event here, ascending; `tip` is the header of `to_block`, read again
-    after the events and unchanged.
+    after the events and unchanged. `proved` names the blocks whose events were proved
+    complete against their headers.
     """
 
     from_block: int
@@ -84,3 +85,4 @@ class Range(msgspec.Struct, frozen=True):
     tip: BlockHeader
     events: list[EmittedEvent]
     blocks: list[BlockWithReceipts]
+    proved: frozenset[int] = frozenset()

@@ -141,6 +141,7 @@ class _Demo:
             connection,
             app.engine(settings),
             settings.node.poll_interval_seconds,
+            settings.ingest.verify,
             self._note,
         )
         await worker.open(hex(app.chain_id(settings)), app.start_block(settings))

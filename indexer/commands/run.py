@@ -66,6 +66,7 @@ async def daemon(
                 connection,
                 app.engine(settings),
                 settings.node.poll_interval_seconds,
+                settings.ingest.verify,
                 report or _reporter(app.start_block(settings)),
             )
             _stop_on_signals(worker.stopping)

@@ -121,6 +121,7 @@ async def _append_blocks(connection: Connection, part: types.Range) -> None:
                 header.status,
                 header.event_count,
                 header.event_commitment,
+                True if header.number in part.proved else None,
             )
             for header in headers.values()
         ],

@@ -1,0 +1,63 @@
+"""The event commitment of a block header (protocol 0.13.2 and later).
+
+The root of a Merkle-Patricia tree of height 64 over the block's events in chain order: leaf i
+is Poseidon(from_address, transaction hash, #keys, keys…, #data, data…). A binary node is
+Poseidon(left, right); an edge is Poseidon(child, path) + length, modulo the prime. A block
+without events has the commitment 0. Checked against recorded and real blocks in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from poseidon_py import poseidon_hash
+
+from indexer.chain import types
+
+PRIME = 2**251 + 17 * 2**192 + 1
+HEIGHT = 64
+
+
+def of_block(receipts: Sequence[types.Receipt]) -> int:
+    """The event commitment over all events of these receipts (a whole block's, in order)."""
+    leaves = [
+        _leaf(event, int(receipt.transaction_hash, 16))
+        for receipt in receipts
+        for event in receipt.events
+    ]
+    return root(leaves)
+
+
+def _leaf(event: types.ReceiptEvent, transaction_hash: int) -> int:
+    keys = [int(key, 16) for key in event.keys]
+    data = [int(item, 16) for item in event.data]
+    felts = [int(event.from_address, 16), transaction_hash, len(keys), *keys, len(data), *data]
+    return int(poseidon_hash.poseidon_hash_many(felts))
+
+
+def root(leaves: Sequence[int]) -> int:
+    """The root over leaves at the positions 0, 1, 2, …"""
+    return _node(leaves, 0, HEIGHT) if leaves else 0
+
+
+def _node(leaves: Sequence[int], first: int, height: int) -> int:
+    """The subtree of `height` whose leftmost position is `first`, a multiple of 2^height."""
+    here = min(len(leaves) - first, 1 << height)
+    if height == 0:
+        return leaves[first]
+    # Descend along empty right halves: they make one edge of zeros.
+    length = 0
+    while height > 0 and here <= 1 << (height - 1):
+        height -= 1
+        length += 1
+    child = _node(leaves, first, 0) if height == 0 else _branch(leaves, first, height)
+    if length == 0:
+        return child
+    return (int(poseidon_hash.poseidon_hash(child, 0)) + length) % PRIME
+
+
+def _branch(leaves: Sequence[int], first: int, height: int) -> int:
+    half = 1 << (height - 1)
+    left = _node(leaves, first, height - 1)
+    right = _node(leaves, first + half, height - 1)
+    return int(poseidon_hash.poseidon_hash(left, right))

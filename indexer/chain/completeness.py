@@ -1,0 +1,71 @@
+"""Is what the node told of a block's events everything? Proved from its receipts and header.
+
+Three checks: the receipts hold as many events as the header counts; their event commitment is
+the header's; and what getEvents told of our addresses is exactly what the receipts hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from indexer import errors
+from indexer.chain import commitment, types
+
+
+def prove(
+    block: types.BlockWithReceipts, told: Sequence[types.EmittedEvent], addresses: Collection[str]
+) -> bool:
+    """Check a block read with its receipts' events; `told` are ours of it, in chain order.
+
+    True: proved complete. False: nothing contradicts, but the header carries no count or no
+    commitment to prove it by (RPC below 0.10, old blocks). InconsistentAnswerError otherwise.
+    """
+    header = block.header
+    held = _held(block, addresses)
+    if held != list(told):
+        raise errors.InconsistentAnswerError(
+            f"getEvents told {len(told)} events of ours in block {header.number}, its receipts "
+            f"hold {len(held)}: {_first_difference(held, told)}"
+        )
+    count = sum(len(receipt.events) for receipt in block.receipts)
+    if header.event_count is not None and header.event_count != count:
+        raise errors.InconsistentAnswerError(
+            f"block {header.number} counts {header.event_count} events, its receipts hold {count}"
+        )
+    if header.event_commitment is None:
+        return False
+    if hex(commitment.of_block(block.receipts)) != header.event_commitment:
+        raise errors.InconsistentAnswerError(
+            f"the receipts of block {header.number} do not have the event commitment of its header"
+        )
+    return header.event_count is not None
+
+
+def _held(block: types.BlockWithReceipts, addresses: Collection[str]) -> list[types.EmittedEvent]:
+    """The events of these addresses that the receipts hold."""
+    return [
+        types.EmittedEvent(
+            block.header.number,
+            receipt.transaction_index,
+            index,
+            block.header.hash,
+            receipt.transaction_hash,
+            event.from_address,
+            event.keys,
+            event.data,
+        )
+        for receipt in block.receipts
+        for index, event in enumerate(receipt.events)
+        if event.from_address in addresses
+    ]
+
+
+def _first_difference(
+    held: Sequence[types.EmittedEvent], told: Sequence[types.EmittedEvent]
+) -> str:
+    for mine, theirs in zip(held, told, strict=False):
+        if mine != theirs:
+            return f"first at transaction {mine.transaction_index}, event {mine.event_index}"
+    longer = held if len(held) > len(told) else told
+    event = longer[min(len(held), len(told))]
+    return f"first at transaction {event.transaction_index}, event {event.event_index}"

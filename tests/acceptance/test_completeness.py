@@ -1,0 +1,94 @@
+"""An event that the node leaves out is found before it is missed: verify = "events", "all"."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from indexer.recording import chain, options, server
+from tests import postgres
+from tests.acceptance import stage, truth
+
+SEED = 20261125
+
+
+@pytest.fixture
+async def fresh() -> AsyncIterator[str]:
+    async with postgres.fresh_database() as url:
+        yield url
+
+
+def dropping(nth: int, times: int) -> options.Fault | Any:
+    """A fault that drops the nth event of a page that has so many, `times` times over."""
+    left = [times]
+
+    def edit(result: dict[str, Any]) -> dict[str, Any]:
+        if left[0] and len(result["events"]) > nth:
+            left[0] -= 1
+            del result["events"][nth]
+        return result
+
+    def fault(method: str, _: Any) -> options.Fault | None:
+        return options.Fault(edit=edit) if method == "starknet_getEvents" else None
+
+    return fault
+
+
+@pytest.mark.parametrize("verify", ["events", "all"])
+async def test_a_dropped_event_is_found_and_read_again(
+    fresh: str, recorded: truth.Recorded, indexed_url: str, verify: str
+) -> None:
+    """The node leaves one event out once: the tables are as if it never had."""
+    dice = random.Random(SEED)
+    print(f"seed {SEED}")
+    # The first page asks for the factory alone; its events are few, so drop within them.
+    faults = options.ServerOptions(fault=dropping(dice.randrange(3, 40), times=1))
+    environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
+    undisturbed = await stage.json_of(environ, "digest")
+    async with server.RecordingServer(chain.load(recorded.folder), options=faults) as node:
+        environ = stage.environment(recorded, node.url, fresh, VESU_INGEST_VERIFY=verify)
+        _, _, err = await stage.command(
+            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
+        )
+        assert "getEvents told" in err
+        assert await stage.json_of(environ, "digest") == undisturbed
+    assert await _unverified(fresh) == 0
+
+
+async def test_a_node_that_keeps_leaving_it_out_is_refused(
+    fresh: str, recorded: truth.Recorded
+) -> None:
+    """Nothing is committed of a range that contradicts its blocks."""
+    faults = options.ServerOptions(fault=dropping(10, times=10_000))
+    async with server.RecordingServer(chain.load(recorded.folder), options=faults) as node:
+        environ = stage.environment(recorded, node.url, fresh, VESU_INGEST_VERIFY="events")
+        process = await stage.start(environ, "run", "--no-serve")
+        line = b""
+        while b"node_trouble" not in line:
+            assert process.stderr is not None
+            line = await process.stderr.readline()
+            assert line, "the daemon ended"
+        process.terminate()
+        await process.communicate()
+    connection = await asyncpg.connect(fresh)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM events") == 0
+    finally:
+        await connection.close()
+
+
+async def _unverified(url: str) -> int:
+    """Blocks with events of ours that were not proved complete."""
+    connection = await asyncpg.connect(url)
+    try:
+        count: int = await connection.fetchval(
+            "SELECT count(*) FROM blocks WHERE verified IS NOT TRUE "
+            "AND number IN (SELECT block_number FROM events)"
+        )
+        return count
+    finally:
+        await connection.close()

@@ -1,0 +1,94 @@
+"""The event commitment agrees with every recorded header, and completeness with the receipts."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from indexer import errors
+from indexer.chain import commitment, completeness, types, wire
+from indexer.recording import chain
+
+DATA = Path(__file__).parent.parent / "data"
+RECORDINGS = [
+    chain.bundled(),
+    *(DATA / name for name in ("devnet-v11", "devnet-v10-migration", "devnet-v10-genesis")),
+]
+
+
+def blocks(folder: Path) -> list[types.BlockWithReceipts]:
+    with gzip.open(folder / "blocks.jsonl.gz") as lines:
+        return [wire.block(wire.full_block_decoder.decode(line)) for line in lines]
+
+
+@pytest.mark.parametrize("folder", RECORDINGS, ids=lambda folder: folder.name)
+def test_commitment_and_count_of_every_recorded_block(folder: Path) -> None:
+    compared = 0
+    for block in blocks(folder):
+        count = sum(len(receipt.events) for receipt in block.receipts)
+        assert count == block.header.event_count
+        assert hex(commitment.of_block(block.receipts)) == block.header.event_commitment
+        compared += 1
+    print(f"compared {compared} blocks of {folder.name}")
+    assert compared > 50
+
+
+def ours(block: types.BlockWithReceipts, address: str) -> list[types.EmittedEvent]:
+    return [
+        types.EmittedEvent(
+            block.header.number,
+            receipt.transaction_index,
+            index,
+            block.header.hash,
+            receipt.transaction_hash,
+            event.from_address,
+            event.keys,
+            event.data,
+        )
+        for receipt in block.receipts
+        for index, event in enumerate(receipt.events)
+        if event.from_address == address
+    ]
+
+
+@pytest.fixture(scope="module")
+def busy() -> types.BlockWithReceipts:
+    return max(blocks(chain.bundled()), key=lambda block: block.header.event_count or 0)
+
+
+def test_all_that_is_told_proves_complete(busy: types.BlockWithReceipts) -> None:
+    address = busy.receipts[0].events[0].from_address
+    assert completeness.prove(busy, ours(busy, address), {address})
+
+
+def test_one_event_less_is_refused(busy: types.BlockWithReceipts) -> None:
+    address = busy.receipts[0].events[0].from_address
+    told = ours(busy, address)
+    for index in range(len(told)):
+        with pytest.raises(errors.InconsistentAnswerError, match="its receipts hold"):
+            completeness.prove(busy, told[:index] + told[index + 1 :], {address})
+
+
+def test_receipts_that_lack_an_event_are_refused(busy: types.BlockWithReceipts) -> None:
+    first = busy.receipts[0]
+    short = msgspec.structs.replace(first, events=first.events[:-1])
+    block = msgspec.structs.replace(busy, receipts=[short, *busy.receipts[1:]])
+    with pytest.raises(errors.InconsistentAnswerError, match="counts"):
+        completeness.prove(block, [], set())
+
+
+def test_receipts_that_change_an_event_are_refused(busy: types.BlockWithReceipts) -> None:
+    first = busy.receipts[0]
+    event = msgspec.structs.replace(first.events[-1], data=["0x1234"])
+    changed = msgspec.structs.replace(first, events=[*first.events[:-1], event])
+    block = msgspec.structs.replace(busy, receipts=[changed, *busy.receipts[1:]])
+    with pytest.raises(errors.InconsistentAnswerError, match="commitment"):
+        completeness.prove(block, [], set())
+
+
+def test_a_header_without_commitment_proves_nothing(busy: types.BlockWithReceipts) -> None:
+    header = msgspec.structs.replace(busy.header, event_count=None, event_commitment=None)
+    assert not completeness.prove(msgspec.structs.replace(busy, header=header), [], set())
