@@ -6,7 +6,7 @@ payload must have exactly the felts that its ABI gives it, each within its type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from indexer import errors
@@ -206,9 +206,9 @@ _POOL = (
     Shape("UpdateContext", 2, 50, _update_context),
     Shape("ModifyPosition", 3, 12, _modify_position),
     Shape("LiquidatePosition", 4, 14, _liquidate_position),
-    Shape("Flashloan", 3, 2, lambda k, d: events.Flashloan(*k, _u256(*d))),
-    Shape("ModifyDelegation", 2, 1, lambda k, d: events.ModifyDelegation(*k, _bool(d[0]))),
-    Shape("Donate", 1, 2, lambda k, d: events.Donate(k[0], _u256(*d))),
+    Shape("Flashloan", 3, 2, lambda k, d: events.Flashloan(k[0], k[1], k[2], _u256(d[0], d[1]))),
+    Shape("ModifyDelegation", 2, 1, lambda k, d: events.ModifyDelegation(k[0], k[1], _bool(d[0]))),
+    Shape("Donate", 1, 2, lambda k, d: events.Donate(k[0], _u256(d[0], d[1]))),
     Shape("SetAssetConfig", 1, 22, lambda k, d: events.SetAssetConfig(k[0], _asset_config(d, 0))),
     Shape("SetOracle", 0, 1, lambda k, d: events.SetOracle(d[0])),
     Shape("SetPairConfig", 2, 3, _pair_config),
@@ -255,16 +255,26 @@ _ORACLE = (
     Shape("NominateManager", 1, 0, lambda k, d: events.NominateManager(k[0])),
 )
 _VTOKEN = (
-    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(*k, _u256(*d))),
-    Shape("Approval", 2, 2, lambda k, d: events.Approval(*k, _u256(*d))),
-    Shape("Deposit", 2, 4, lambda k, d: events.Deposit(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))),
-    Shape("Withdraw", 3, 4, lambda k, d: events.Withdraw(*k, _u256(d[0], d[1]), _u256(d[2], d[3]))),
+    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(k[0], k[1], _u256(d[0], d[1]))),
+    Shape("Approval", 2, 2, lambda k, d: events.Approval(k[0], k[1], _u256(d[0], d[1]))),
+    Shape(
+        "Deposit",
+        2,
+        4,
+        lambda k, d: events.Deposit(k[0], k[1], _u256(d[0], d[1]), _u256(d[2], d[3])),
+    ),
+    Shape(
+        "Withdraw",
+        3,
+        4,
+        lambda k, d: events.Withdraw(k[0], k[1], k[2], _u256(d[0], d[1]), _u256(d[2], d[3])),
+    ),
 )
 
 _Table = dict[str | tuple[str, str], Shape]
 
 
-def _table(flat: Sequence[Shape], nested: dict[str, tuple[Shape, ...]] | None = None) -> _Table:
+def _table(flat: Sequence[Shape], nested: Mapping[str, Sequence[Shape]] | None = None) -> _Table:
     def selector(name: str) -> str:
         return hex(selectors.EVENTS[name])
 

@@ -1,14 +1,21 @@
 """Typed events. All felts, addresses and integers are Python ints; ByteArrays are text.
 
+`Felt` and `int` are the same to Python; the word says how a field is shown.
+
 Field names are the ABI's, but for `from` and `to` of a transfer, which are Python's keywords
 or too short to search for. u256 and i257 are plain ints, i257 signed.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
+Felt = int
+"""An address, a class hash or a felt: shown as hex, where an `int` is shown as a number."""
 
 
 class Struct(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +25,7 @@ class Struct(msgspec.Struct, frozen=True, gc=False):
 # --- structs inside events -----------------------------------------------------------------
 
 
-class AssetConfig(Struct):
+class AssetConfig(Struct, frozen=True, gc=False):
     """The contract's AssetConfig: 22 felts in V2. Units: `maths`."""
 
     total_collateral_shares: int
@@ -35,14 +42,14 @@ class AssetConfig(Struct):
     fee_shares: int
 
 
-class AssetPrice(Struct):
+class AssetPrice(Struct, frozen=True, gc=False):
     """An oracle price in USD x 10^18, and whether the oracle calls it valid."""
 
     value: int
     is_valid: bool
 
 
-class InterestRateConfig(Struct):
+class InterestRateConfig(Struct, frozen=True, gc=False):
     """The rate model. Utilisations x 10^5, rates per second x 10^18, half-life in seconds."""
 
     min_target_utilization: int
@@ -55,7 +62,7 @@ class InterestRateConfig(Struct):
     target_rate_percent: int
 
 
-class PairConfig(Struct):
+class PairConfig(Struct, frozen=True, gc=False):
     """A pair's limits: LTV and factor x 10^18, cap in raw units of the debt asset."""
 
     max_ltv: int
@@ -63,10 +70,10 @@ class PairConfig(Struct):
     debt_cap: int
 
 
-class OracleConfig(Struct):
+class OracleConfig(Struct, frozen=True, gc=False):
     """How an asset's price is read from Pragma."""
 
-    pragma_key: int
+    pragma_key: Felt
     timeout: int
     number_of_sources: int
     start_time_offset: int
@@ -77,36 +84,36 @@ class OracleConfig(Struct):
 # --- the pool ------------------------------------------------------------------------------
 
 
-class UpdateContext(Struct):
+class UpdateContext(Struct, frozen=True, gc=False):
     """Both assets' full state after an action, and the prices that it used."""
 
-    collateral_asset: int
-    debt_asset: int
+    collateral_asset: Felt
+    debt_asset: Felt
     collateral_asset_config: AssetConfig
     debt_asset_config: AssetConfig
     collateral_asset_price: AssetPrice
     debt_asset_price: AssetPrice
 
 
-class ModifyPosition(Struct):
+class ModifyPosition(Struct, frozen=True, gc=False):
     """A position's change; deltas in raw units, shares and nominal debt."""
 
-    collateral_asset: int
-    debt_asset: int
-    user: int
+    collateral_asset: Felt
+    debt_asset: Felt
+    user: Felt
     collateral_delta: int
     collateral_shares_delta: int
     debt_delta: int
     nominal_debt_delta: int
 
 
-class LiquidatePosition(Struct):
+class LiquidatePosition(Struct, frozen=True, gc=False):
     """A liquidation; `debt_delta` is negative and includes `bad_debt`."""
 
-    collateral_asset: int
-    debt_asset: int
-    user: int
-    liquidator: int
+    collateral_asset: Felt
+    debt_asset: Felt
+    user: Felt
+    liquidator: Felt
     collateral_delta: int
     collateral_shares_delta: int
     debt_delta: int
@@ -114,225 +121,225 @@ class LiquidatePosition(Struct):
     bad_debt: int
 
 
-class Flashloan(Struct):
+class Flashloan(Struct, frozen=True, gc=False):
     """A flash loan: no state changes."""
 
-    sender: int
-    receiver: int
-    asset: int
+    sender: Felt
+    receiver: Felt
+    asset: Felt
     amount: int
 
 
-class ModifyDelegation(Struct):
+class ModifyDelegation(Struct, frozen=True, gc=False):
     """A right to act for somebody, given or taken."""
 
-    delegator: int
-    delegatee: int
+    delegator: Felt
+    delegatee: Felt
     delegation: bool
 
 
-class Donate(Struct):
+class Donate(Struct, frozen=True, gc=False):
     """Raw units given to an asset's reserve."""
 
-    asset: int
+    asset: Felt
     amount: int
 
 
-class SetAssetConfig(Struct):
+class SetAssetConfig(Struct, frozen=True, gc=False):
     """An asset's full state, at its addition and after each parameter change."""
 
-    asset: int
+    asset: Felt
     asset_config: AssetConfig
 
 
-class SetOracle(Struct):
+class SetOracle(Struct, frozen=True, gc=False):
     """The pool's new oracle contract."""
 
-    oracle: int
+    oracle: Felt
 
 
-class SetPairConfig(Struct):
+class SetPairConfig(Struct, frozen=True, gc=False):
     """A pair's full configuration."""
 
-    collateral_asset: int
-    debt_asset: int
+    collateral_asset: Felt
+    debt_asset: Felt
     pair_config: PairConfig
 
 
-class SetInterestRateConfig(Struct):
+class SetInterestRateConfig(Struct, frozen=True, gc=False):
     """An asset's full rate model; nested under InterestRateModelEvents."""
 
-    asset: int
+    asset: Felt
     interest_rate_config: InterestRateConfig
 
 
-class ClaimFees(Struct):
+class ClaimFees(Struct, frozen=True, gc=False):
     """Fee shares burned and the raw units paid for them."""
 
-    asset: int
-    recipient: int
+    asset: Felt
+    recipient: Felt
     fee_shares: int
     fee_amount: int
 
 
-class SetFeeRecipient(Struct):
+class SetFeeRecipient(Struct, frozen=True, gc=False):
     """Who may claim the fees."""
 
-    fee_recipient: int
+    fee_recipient: Felt
 
 
-class SetPausingAgent(Struct):
+class SetPausingAgent(Struct, frozen=True, gc=False):
     """Who may pause the pool."""
 
-    agent: int
+    agent: Felt
 
 
-class SetCurator(Struct):
+class SetCurator(Struct, frozen=True, gc=False):
     """The curator, from now on."""
 
-    curator: int
+    curator: Felt
 
 
-class NominateCurator(Struct):
+class NominateCurator(Struct, frozen=True, gc=False):
     """Who may accept to become the curator."""
 
-    pending_curator: int
+    pending_curator: Felt
 
 
-class ContractPaused(Struct):
+class ContractPaused(Struct, frozen=True, gc=False):
     """The pool is paused."""
 
-    account: int
+    account: Felt
 
 
-class ContractUnpaused(Struct):
+class ContractUnpaused(Struct, frozen=True, gc=False):
     """The pool is no longer paused."""
 
-    account: int
+    account: Felt
 
 
-class ContractUpgraded(Struct):
+class ContractUpgraded(Struct, frozen=True, gc=False):
     """The contract runs another class from now on."""
 
-    new_implementation: int
+    new_implementation: Felt
 
 
-class OwnershipTransferred(Struct):
+class OwnershipTransferred(Struct, frozen=True, gc=False):
     """A new owner."""
 
-    previous_owner: int
-    new_owner: int
+    previous_owner: Felt
+    new_owner: Felt
 
 
-class OwnershipTransferStarted(Struct):
+class OwnershipTransferStarted(Struct, frozen=True, gc=False):
     """An owner to be, who must accept."""
 
-    previous_owner: int
-    new_owner: int
+    previous_owner: Felt
+    new_owner: Felt
 
 
 # --- the factory ---------------------------------------------------------------------------
 
 
-class CreatePool(Struct):
+class CreatePool(Struct, frozen=True, gc=False):
     """A pool is created; `curator` is only nominated. `name` is a short string's felt."""
 
-    pool: int
-    name: int
-    owner: int
-    curator: int
-    oracle: int
+    pool: Felt
+    name: Felt
+    owner: Felt
+    curator: Felt
+    oracle: Felt
 
 
-class AddAsset(Struct):
+class AddAsset(Struct, frozen=True, gc=False):
     """An asset is added to a pool through the factory."""
 
-    pool: int
-    asset: int
+    pool: Felt
+    asset: Felt
 
 
-class CreateVToken(Struct):
+class CreateVToken(Struct, frozen=True, gc=False):
     """A vToken is deployed for a pool's asset."""
 
-    pool: int
-    asset: int
-    v_token: int
+    pool: Felt
+    asset: Felt
+    v_token: Felt
     v_token_name: str
     v_token_symbol: str
 
 
-class UpdateVToken(Struct):
+class UpdateVToken(Struct, frozen=True, gc=False):
     """A pool's asset gets another vToken; the old one stays redeemable."""
 
-    pool: int
-    asset: int
-    prev_v_token: int
-    new_v_token: int
+    pool: Felt
+    asset: Felt
+    prev_v_token: Felt
+    new_v_token: Felt
 
 
-class CreateOracle(Struct):
+class CreateOracle(Struct, frozen=True, gc=False):
     """An oracle contract is deployed."""
 
-    oracle: int
-    manager: int
+    oracle: Felt
+    manager: Felt
 
 
 # --- the oracle ----------------------------------------------------------------------------
 
 
-class SetOracleConfig(Struct):
+class SetOracleConfig(Struct, frozen=True, gc=False):
     """How an asset's price is read from now on."""
 
-    asset: int
+    asset: Felt
     oracle_config: OracleConfig
 
 
-class SetManager(Struct):
+class SetManager(Struct, frozen=True, gc=False):
     """The oracle's manager, from now on."""
 
-    manager: int
+    manager: Felt
 
 
-class NominateManager(Struct):
+class NominateManager(Struct, frozen=True, gc=False):
     """Who may accept to become the manager."""
 
-    pending_manager: int
+    pending_manager: Felt
 
 
 # --- the vToken ----------------------------------------------------------------------------
 
 
-class Transfer(Struct, rename={"sender": "from", "recipient": "to"}):
+class Transfer(Struct, frozen=True, gc=False, rename={"sender": "from", "recipient": "to"}):
     """vTokens change hands; 0x0 on one side means minted or burned."""
 
-    sender: int
-    recipient: int
+    sender: Felt
+    recipient: Felt
     value: int
 
 
-class Approval(Struct):
+class Approval(Struct, frozen=True, gc=False):
     """An allowance."""
 
-    owner: int
-    spender: int
+    owner: Felt
+    spender: Felt
     value: int
 
 
-class Deposit(Struct):
+class Deposit(Struct, frozen=True, gc=False):
     """Assets supplied for vTokens."""
 
-    sender: int
-    owner: int
+    sender: Felt
+    owner: Felt
     assets: int
     shares: int
 
 
-class Withdraw(Struct):
+class Withdraw(Struct, frozen=True, gc=False):
     """vTokens redeemed for assets."""
 
-    sender: int
-    receiver: int
-    owner: int
+    sender: Felt
+    receiver: Felt
+    owner: Felt
     assets: int
     shares: int
 
@@ -340,7 +347,7 @@ class Withdraw(Struct):
 # --- any other -----------------------------------------------------------------------------
 
 
-class AbiEvent(Struct):
+class AbiEvent(Struct, frozen=True, gc=False):
     """An event of a kind without hand-written types, decoded by its ABI."""
 
     name: str
@@ -348,11 +355,6 @@ class AbiEvent(Struct):
 
 
 VesuEvent = Struct
-
-_FELT_FIELDS = frozenset(
-    ["collateral_asset", "debt_asset", "user", "liquidator", "sender", "receiver", "asset", "delegator", "delegatee", "oracle", "recipient", "fee_recipient", "agent", "curator", "pending_curator", "account", "new_implementation", "previous_owner", "new_owner", "pool", "name", "owner", "v_token", "prev_v_token", "new_v_token", "manager", "pending_manager", "spender", "pragma_key"]
-)
-"""Fields that hold an address, a class hash or a felt, shown as hex; the rest are numbers."""
 
 
 def name_of(event: VesuEvent) -> str:
@@ -364,13 +366,31 @@ def to_args(event: VesuEvent) -> dict[str, Any]:
     """Arguments as JSON holds them: felts as 0x and 64 digits, numbers as decimal text."""
     if isinstance(event, AbiEvent):
         return event.args
-    names = zip(event.__struct_fields__, event.__struct_encode_fields__, strict=True)
-    return {shown: _shown(field, getattr(event, field)) for field, shown in names}
+    return {shown: show(getattr(event, field)) for field, shown, show in _shown_as(type(event))}
 
 
-def _shown(field: str, value: Any) -> Any:
-    if isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, Struct):
-        return to_args(value)
-    return f"0x{value:064x}" if field in _FELT_FIELDS else str(value)
+def padded(felt: int) -> str:
+    """A felt as tables and arguments hold it: 0x and 64 lower-case hex digits."""
+    return f"0x{felt:064x}"
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+_SHOW: dict[str, Callable[[Any], Any]] = {
+    "Felt": padded,
+    "int": str,
+    "bool": _as_is,
+    "str": _as_is,
+}
+"""How a field is shown, by its annotation; what stands not here is a struct."""
+
+
+@functools.cache
+def _shown_as(type_: type[Struct]) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+    """(field, its name in the ABI, how its value is shown) of each field."""
+    names = zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True)
+    return tuple(
+        (field, shown, _SHOW.get(type_.__annotations__[field], to_args)) for field, shown in names
+    )

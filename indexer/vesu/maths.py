@@ -134,9 +134,9 @@ def fee_shares(
     fee_rate: int,
 ) -> int:
     """Shares that the accrued interest mints for the fee recipient (V2: debts rounded up)."""
-    interest = calculate_debt(total_nominal_debt, new_accumulator - old_accumulator, scale, True)
+    interest = calculate_debt(total_nominal_debt, new_accumulator - old_accumulator, scale, up=True)
     fee = interest * fee_rate // SCALE
-    total = reserve + calculate_debt(total_nominal_debt, old_accumulator, scale, True)
+    total = reserve + calculate_debt(total_nominal_debt, old_accumulator, scale, up=True)
     denominator = total + interest - fee
     return fee * total_shares // denominator if denominator else 0
 

@@ -1,0 +1,53 @@
+"""What the events of V2's factory and of its oracles mean: who is ours, and their settings."""
+
+from __future__ import annotations
+
+from indexer.vesu import events, ledger, text
+
+HANDLERS: ledger.Handlers = {}
+ORACLE_HANDLERS: ledger.Handlers = {}
+
+ledger.upgradable(HANDLERS)
+ledger.upgradable(ORACLE_HANDLERS)
+ledger.setting(ORACLE_HANDLERS, events.SetManager, "curator", "manager")
+
+
+@ledger.on(HANDLERS, events.CreatePool)
+def _create_pool(book: ledger.Ledger, here: ledger.Context, event: events.CreatePool) -> None:
+    # `curator` is only nominated here: the factory is the curator until SetCurator.
+    book.contract(
+        here,
+        event.pool,
+        name=text.clean(text.short_string(event.name)),
+        owner=event.owner,
+        curator=here.emitter,
+        oracle=event.oracle,
+    )
+
+
+@ledger.on(HANDLERS, events.CreateOracle)
+def _create_oracle(book: ledger.Ledger, here: ledger.Context, event: events.CreateOracle) -> None:
+    book.contract(here, event.oracle, curator=event.manager)
+
+
+@ledger.on(HANDLERS, events.CreateVToken)
+def _create_v_token(book: ledger.Ledger, here: ledger.Context, event: events.CreateVToken) -> None:
+    if not book.is_v_token(event.v_token, event.pool, event.asset):
+        return
+    book.contract(
+        here,
+        event.v_token,
+        name=text.clean(event.v_token_name),
+        symbol=text.clean(event.v_token_symbol),
+    )
+    book.set_v_token(here, event.pool, event.asset, event.v_token)
+
+
+@ledger.on(HANDLERS, events.UpdateVToken)
+def _update_v_token(book: ledger.Ledger, here: ledger.Context, event: events.UpdateVToken) -> None:
+    if not book.is_v_token(event.new_v_token, event.pool, event.asset):
+        return
+    if book.is_v_token(event.prev_v_token, event.pool, event.asset):
+        book.contract(here, event.prev_v_token, is_current=False)
+    book.contract(here, event.new_v_token, is_current=True)
+    book.set_v_token(here, event.pool, event.asset, event.new_v_token)

@@ -1,0 +1,220 @@
+"""What a V2 pool's events mean for its assets, pairs, positions and settings.
+
+The order of emission and the meaning of each event: docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indexer import errors
+from indexer.vesu import accrual, events, ledger, state
+
+HANDLERS: ledger.Handlers = {}
+
+
+# --- assets and pairs --------------------------------------------------------------------
+
+
+@ledger.on(HANDLERS, events.UpdateContext)
+def _update_context(book: ledger.Ledger, here: ledger.Context, event: events.UpdateContext) -> None:
+    sides = (
+        (event.collateral_asset, event.collateral_asset_config, event.collateral_asset_price),
+        (event.debt_asset, event.debt_asset_config, event.debt_asset_price),
+    )
+    for asset, config, price in sides:
+        key = state.AssetKey(here.emitter, asset)
+        told = accrual.with_config(book.asset_state(key), config)
+        book.asset(
+            here,
+            key,
+            ledger.replace(
+                told,
+                price=price.value,
+                price_is_valid=price.is_valid,
+                price_block=here.at.block_number,
+            ),
+        )
+
+
+@ledger.on(HANDLERS, events.SetAssetConfig)
+def _set_asset_config(
+    book: ledger.Ledger, here: ledger.Context, event: events.SetAssetConfig
+) -> None:
+    key = state.AssetKey(here.emitter, event.asset)
+    book.asset(here, key, accrual.with_config(book.asset_state(key), event.asset_config))
+
+
+@ledger.on(HANDLERS, events.SetInterestRateConfig)
+def _set_interest_rate_config(
+    book: ledger.Ledger, here: ledger.Context, event: events.SetInterestRateConfig
+) -> None:
+    # The contract accrues with the old model before it stores the new one.
+    key = state.AssetKey(here.emitter, event.asset)
+    accrued = accrual.accrue(book.asset_state(key), here.timestamp)
+    book.asset(here, key, ledger.replace(accrued, model=event.interest_rate_config))
+
+
+@ledger.on(HANDLERS, events.Donate)
+def _donate(book: ledger.Ledger, here: ledger.Context, event: events.Donate) -> None:
+    key = state.AssetKey(here.emitter, event.asset)
+    accrued = accrual.accrue(book.asset_state(key), here.timestamp)
+    book.asset(here, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
+
+
+@ledger.on(HANDLERS, events.ClaimFees)
+def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events.ClaimFees) -> None:
+    # The paid amount is taken as told: its rounding changed between two classes of V2.
+    key = state.AssetKey(here.emitter, event.asset)
+    accrued = accrual.accrue(book.asset_state(key), here.timestamp)
+    book.asset(
+        here,
+        key,
+        ledger.replace(
+            accrued,
+            fee_shares=accrued.fee_shares - event.fee_shares,
+            total_collateral_shares=accrued.total_collateral_shares - event.fee_shares,
+            reserve=accrued.reserve - event.fee_amount,
+        ),
+    )
+
+
+@ledger.on(HANDLERS, events.SetPairConfig)
+def _set_pair_config(
+    book: ledger.Ledger, here: ledger.Context, event: events.SetPairConfig
+) -> None:
+    config = event.pair_config
+    book.pair(
+        here,
+        event.collateral_asset,
+        event.debt_asset,
+        max_ltv=config.max_ltv,
+        liquidation_factor=config.liquidation_factor,
+        debt_cap=config.debt_cap,
+        is_configured=True,
+    )
+
+
+# --- positions ---------------------------------------------------------------------------
+
+
+def _move(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    event: events.ModifyPosition | events.LiquidatePosition,
+    emptied: str,
+) -> state.PositionKey:
+    """Apply the deltas of shares and nominal debt to the position and to its pair."""
+    collateral, debt = event.collateral_asset, event.debt_asset
+    key = state.PositionKey(here.emitter, collateral, debt, 0, event.user)
+    before = book.position(key)
+    shares = before.collateral_shares + event.collateral_shares_delta
+    nominal = before.nominal_debt + event.nominal_debt_delta
+    if shares < 0 or nominal < 0:
+        raise errors.ProjectionError(
+            f"event {tuple(here.at)} takes more from a position of {event.user:#x} than it "
+            f"holds: {shares} shares, {nominal} nominal debt would remain; the log is incomplete"
+        )
+    book.put_position(
+        here,
+        key,
+        ledger.replace(
+            before,
+            collateral_shares=shares,
+            nominal_debt=nominal,
+            status="active" if shares or nominal else emptied,
+        ),
+    )
+    _move_pair(book, here, event)
+    return key
+
+
+def _move_pair(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    event: events.ModifyPosition | events.LiquidatePosition,
+) -> None:
+    collateral, debt = event.collateral_asset, event.debt_asset
+    current = book.world.pairs.get(state.PairKey(here.emitter, collateral, debt))
+    pair = current or state.PairState()
+    book.pair(
+        here,
+        collateral,
+        debt,
+        total_collateral_shares=pair.total_collateral_shares + event.collateral_shares_delta,
+        total_nominal_debt=pair.total_nominal_debt + event.nominal_debt_delta,
+    )
+
+
+@ledger.on(HANDLERS, events.ModifyPosition)
+def _modify_position(
+    book: ledger.Ledger, here: ledger.Context, event: events.ModifyPosition
+) -> None:
+    key = _move(book, here, event, emptied="closed")
+    if book.world.positions[key].kind == "system":
+        _learn_debt_asset(book, here, event)
+        return
+    supplied, borrowed = event.collateral_delta, event.debt_delta
+    book.transaction(
+        here, 0, key, "supply" if supplied > 0 else "withdraw", event.collateral_asset, supplied
+    )
+    book.transaction(
+        here, 1, key, "borrow" if borrowed > 0 else "repay", event.debt_asset, borrowed
+    )
+
+
+def _learn_debt_asset(
+    book: ledger.Ledger, here: ledger.Context, event: events.ModifyPosition
+) -> None:
+    """A vToken's debt asset is told by no event but the positions that it takes."""
+    current = book.world.contracts.get(event.user)
+    if current is not None and current.debt_asset is None:
+        book.contract(here, event.user, debt_asset=event.debt_asset)
+
+
+@ledger.on(HANDLERS, events.LiquidatePosition)
+def _liquidate_position(
+    book: ledger.Ledger, here: ledger.Context, event: events.LiquidatePosition
+) -> None:
+    key = _move(book, here, event, emptied="liquidated")
+    book.transaction(here, 0, key, "liquidation", event.collateral_asset, event.collateral_delta)
+    book.transaction(here, 1, key, "liquidation", event.debt_asset, event.debt_delta)
+    seized = -event.collateral_delta
+    repaid = -event.debt_delta - event.bad_debt
+    collateral = book.asset_state(state.AssetKey(here.emitter, event.collateral_asset))
+    debt = book.asset_state(state.AssetKey(here.emitter, event.debt_asset))
+    book.journal.liquidations.append(
+        state.LiquidationEffect(
+            here.at,
+            key,
+            event.liquidator,
+            seized,
+            repaid,
+            event.bad_debt,
+            seized - _worth(repaid, debt, collateral),
+            collateral.price or 0,
+            debt.price or 0,
+        )
+    )
+
+
+def _worth(amount: int, of: accrual.AssetState, in_: accrual.AssetState) -> int:
+    """Raw units of `in_` that `amount` raw units of `of` buy at the last prices, rounded down."""
+    if not (of.scale and in_.price):
+        return 0
+    return amount * (of.price or 0) * in_.scale // (of.scale * in_.price)
+
+
+# --- settings ----------------------------------------------------------------------------
+
+
+ledger.upgradable(HANDLERS)
+ledger.setting(HANDLERS, events.SetOracle, "oracle", "oracle")
+ledger.setting(HANDLERS, events.SetFeeRecipient, "fee_recipient", "fee_recipient")
+ledger.setting(HANDLERS, events.SetPausingAgent, "pausing_agent", "agent")
+ledger.setting(HANDLERS, events.SetCurator, "curator", "curator")
+
+
+@ledger.on(HANDLERS, events.ContractPaused, events.ContractUnpaused)
+def _pause(book: ledger.Ledger, here: ledger.Context, event: Any) -> None:
+    book.contract(here, here.emitter, is_paused=isinstance(event, events.ContractPaused))
