@@ -1,0 +1,78 @@
+"""What the projections hold in memory between batches: contracts, markets, pairs, tokens.
+
+Positions are many and so are read for each batch; everything else is few and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from indexer.log import observations
+from indexer.projections import assets, contracts, pools, positions, rows, tokens, transactions
+from indexer.store import sqlfile
+from indexer.vesu import discovery, kinds, state
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Memory:
+    """The world as of the last batch, who is ours, and what the tokens call themselves.
+
+    `stale` names the markets that changed since the worth of all their positions was written.
+    """
+
+    def __init__(self, book: Mapping[int, discovery.Known]) -> None:
+        self._book = dict(book)
+        self.registry = discovery.Registry(self._book)
+        self.world = state.World()
+        self.tokens: dict[int, tokens.Token] = {}
+        self.stale: set[state.AssetKey] = set()
+
+    async def load(self, connection: Connection) -> None:
+        """Read everything anew; forget everything held before."""
+        self.world = state.World()
+        for row in await connection.fetch(sqlfile.load("contracts")["load"]):
+            address, contract = contracts.parse(row)
+            self.world.contracts[address] = contract
+        for row in await connection.fetch(sqlfile.load("assets")["load"]):
+            key, asset = assets.parse(row)
+            self.world.assets[key] = asset
+        for row in await connection.fetch(sqlfile.load("pools")["load"]):
+            pair_key, pair = pools.parse(row)
+            self.world.pairs[pair_key] = pair
+        self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))
+        self.registry = self._known_contracts()
+        self.stale = set(self.world.assets)
+
+    def _known_contracts(self) -> discovery.Registry:
+        registry = discovery.Registry(self._book)
+        for address, contract in self.world.contracts.items():
+            registry.add(address, discovery.Known(contract.kind, contract.pool, contract.asset))
+        return registry
+
+    def protocol(self, pool: int) -> str:
+        """The protocol's generation that a pool is of, as the tables name it."""
+        known = self.registry.get(pool)
+        return rows.PROTOCOLS[known.kind if known else kinds.Kind.POOL_V2]
+
+    # --- current rows, which need more than their own state -------------------------------
+
+    def pool_row(self, key: state.PairKey) -> dict[str, Any]:
+        """A row of vesu_pools."""
+        return pools.current(self.protocol(key.pool), key, self.world, self.tokens)
+
+    def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
+        """A row of vesu_assets."""
+        token = self.tokens.get(key.asset, tokens.Token())
+        return assets.current(self.protocol(key.pool), key, self.world.assets[key], token)
+
+    def position_row(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
+        """A row of vesu_positions."""
+        return positions.current(self.protocol(key.pool), key, position, self.world, self.tokens)
+
+    def named(self, pool: int, asset: int) -> transactions.Named:
+        """An asset as transaction rows name it."""
+        return transactions.named(self.world, self.tokens, pool, asset)
