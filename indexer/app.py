@@ -46,6 +46,16 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @contextlib.asynccontextmanager
+async def pool(url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A small pool for the HTTP side; connects when it is first asked."""
+    made = await database.connect_pool(database.DatabaseSettings(url, pool_min=0, pool_max=2))
+    try:
+        yield made
+    finally:
+        made.terminate()
+
+
+@contextlib.asynccontextmanager
 async def reader(settings: config.Settings) -> AsyncIterator[asyncpg.Connection]:
     """A connection to read a database that is migrated already; says so where it is not."""
     with database_url(settings) as url:

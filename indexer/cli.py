@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
+import traceback
 
 import click
 
@@ -22,6 +24,11 @@ COMMANDS = {
     "events": "The raw log, decoded.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
+LATER = frozenset({"verify", "reconcile", "export", "backup", "restore", "serve"})
+"""Commands with a name and a meaning already, which this version does not have."""
+
+INTERNAL_ERROR = 70
+"""What a mistake of the indexer's own ends with (EX_SOFTWARE of sysexits.h)."""
 
 
 class Lazy(click.Group):
@@ -30,13 +37,19 @@ class Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in LATER:
+            raise errors.ConfigError(f"{cmd_name} is not in this version; see vesu-indexer --help")
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"indexer.commands.{name.replace('-', '_')}")
+        module = importlib.import_module(f"indexer.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        command.short_help = COMMANDS[name]
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, so that the group's help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(
@@ -52,18 +65,47 @@ def group() -> None:
 def main() -> None:
     """Entry point of the console script."""
     try:
-        group.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
+        code = group.main(prog_name="vesu-indexer", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(2)
+        code = error.exit_code
+    except click.ClickException as error:
+        _say(f"{error.format_message().rstrip('.')}{_hint(error)}")
+        code = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        sys.exit(130)
+        code = 130
     except errors.IndexerError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(error.exit_code)
+        _say(str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `vesu-indexer events | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except Exception as error:  # noqa: BLE001 - said, not swallowed; the traceback on request
+        code = _internal(error)
+    sys.exit(code)
+
+
+def _say(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+
+
+def _hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"; see {context.command_path} --help" if context else ""
+
+
+def _internal(error: Exception) -> int:
+    """A mistake of ours: one line, and the traceback where logs are asked to be detailed."""
+    _say(
+        f"internal error: {type(error).__name__}: {error}; run with VESU_LOG_LEVEL=debug for the "
+        "traceback, and report it"
+    )
+    if os.environ.get("VESU_LOG_LEVEL", "").lower() == "debug":
+        traceback.print_exception(error)
+    return INTERNAL_ERROR
 
 
 if __name__ == "__main__":

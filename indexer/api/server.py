@@ -8,42 +8,58 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
 import litestar
 import uvicorn
+from litestar import datastructures
+from litestar import exceptions as litestar_errors
 from litestar.openapi import config as openapi
 
 from indexer import errors
 from indexer.api import metrics
 from indexer.query import status
-from indexer.store import database
 
 ANSWER_SECONDS = 5.0
 """A health check that the database does not answer within this time is a failed one."""
 
+BACKLOG = 128
 
-def app(url: str) -> litestar.Litestar:
-    """The application; opens a small pool to `url` when it starts."""
+STOP_SECONDS = 5
+"""So long may an answer in hand take once the server is told to stop."""
+
+
+def app(pool: asyncpg.Pool) -> litestar.Litestar:
+    """The application; it asks through `pool`, which stays the caller's to close."""
     return litestar.Litestar(
         route_handlers=[health, ready, prometheus],
-        lifespan=[lambda app: _pooled(app, url)],
+        state=datastructures.State({"pool": pool}),
+        exception_handlers={litestar_errors.HTTPException: _problem},
         openapi_config=openapi.OpenAPIConfig(title="vesu-indexer", version="1", path="/openapi"),
         request_max_body_size=16_384,
+        logging_config=None,
     )
 
 
-@contextlib.asynccontextmanager
-async def _pooled(app: litestar.Litestar, url: str) -> AsyncIterator[None]:
-    pool = await database.connect_pool(database.DatabaseSettings(url, pool_min=0, pool_max=2))
-    app.state.pool = pool
-    try:
-        yield
-    finally:
-        await pool.close()
+def _problem(
+    _: litestar.Request[Any, Any, Any], error: litestar_errors.HTTPException
+) -> litestar.Response[dict[str, Any]]:
+    """An error as problem+json."""
+    return litestar.Response(
+        {
+            "type": "about:blank",
+            "title": http.HTTPStatus(error.status_code).phrase,
+            "status": error.status_code,
+            "detail": error.detail,
+        },
+        status_code=error.status_code,
+        headers=error.headers,
+        media_type="application/problem+json",
+    )
 
 
 async def _freshness(pool: asyncpg.Pool) -> tuple[bool, str, int | None]:
@@ -55,7 +71,7 @@ async def _freshness(pool: asyncpg.Pool) -> tuple[bool, str, int | None]:
 
 
 @litestar.get("/health")
-async def health(state: litestar.datastructures.State) -> litestar.Response[dict[str, Any]]:
+async def health(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the tables follow the head. 503: they do not, and why."""
     is_fresh, reason, block = await _freshness(state.pool)
     return litestar.Response(
@@ -69,7 +85,7 @@ async def health(state: litestar.datastructures.State) -> litestar.Response[dict
 
 
 @litestar.get("/ready")
-async def ready(state: litestar.datastructures.State) -> litestar.Response[dict[str, Any]]:
+async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the database answers and a block is committed, however old. 503: not yet."""
     _, reason, block = await _freshness(state.pool)
     is_ready = block is not None
@@ -91,39 +107,58 @@ def _bind(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise errors.PortInUseError(
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another api.port "
-            "(or run with --no-serve)"
+            f"cannot listen on {host} port {port}: {error.strerror}; set api.host and api.port "
+            "to a free address of this machine (--port for the port alone)"
         ) from error
     return listening
 
 
 class _Quiet(uvicorn.Server):
-    """Leaves signals to the daemon, which ends the batch in hand first."""
+    """Says when it listens; leaves signals to the daemon, which ends the batch in hand first."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Any:
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 
 @contextlib.asynccontextmanager
-async def serving(url: str, host: str, port: int) -> AsyncIterator[int]:
-    """Serve while inside; yields the port (useful where 0 was asked for)."""
+async def serving(pool: asyncpg.Pool, host: str, port: int) -> AsyncIterator[int]:
+    """Serve while inside; yields the port (useful where 0 was asked for).
+
+    PortInUseError where host and port cannot be listened on.
+    """
     listening = _bind(host, port)
     server = _Quiet(
-        uvicorn.Config(app(url), log_config=None, access_log=False, lifespan="on", backlog=128)
+        uvicorn.Config(
+            app(pool),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
     )
     task = asyncio.create_task(server.serve(sockets=[listening]))
+    listens = asyncio.create_task(server.listens.wait())
     try:
-        while not server.started and not task.done():
-            await asyncio.sleep(0.01)
+        await asyncio.wait([task, listens], return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             await task
             raise errors.SurroundingsError("the HTTP side did not start; see the log above")
         yield listening.getsockname()[1]
     finally:
+        listens.cancel()
         server.should_exit = True
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=STOP_SECONDS + 1)
         listening.close()

@@ -71,6 +71,7 @@ async def _table(connection: Connection, table: str, block: int, asked: int | No
         row = await connection.fetchrow(statements[f"{table}_now"])
     else:
         row = await connection.fetchrow(statements[f"{table}_at"], block)
+    assert row is not None  # aggregates have one row
     parts = "|".join([str(row["rows"]), *(row[f"part_{part}"] for part in range(1, 5))])
     return TableDigest(row["rows"], hashlib.sha256(parts.encode()).hexdigest())
 

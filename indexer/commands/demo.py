@@ -157,9 +157,8 @@ class _Demo:
         worker: ingestor.Ingestor,
     ) -> None:
         """Show the tables as they fill until the recording is over, then until stopped."""
-        port = await stack.enter_async_context(
-            http.serving(self._url, settings.api.host, self._port)
-        )
+        pool = await stack.enter_async_context(app.pool(self._url))
+        port = await stack.enter_async_context(http.serving(pool, settings.api.host, self._port))
         looking = await stack.enter_async_context(app.connect(self._url))
         task = asyncio.create_task(worker.run(self._recorded.main.last))
         try:

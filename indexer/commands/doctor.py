@@ -21,8 +21,8 @@ class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at."""
 
     what: str
-    is_good: bool
     found: str
+    is_good: bool = True
 
 
 @click.command(epilog="Example: vesu-indexer doctor --config config.toml")
@@ -51,17 +51,16 @@ def _guarded(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
     except errors.IndexerError as error:
-        return [Finding(what, False, str(error))]
+        return [Finding(what, str(error), is_good=False)]
 
 
 def _configuration(settings: config.Settings) -> Finding:
     try:
         found = app.contracts(settings)
     except errors.ConfigError as error:
-        return Finding("configuration", False, str(error))
+        return Finding("configuration", str(error), is_good=False)
     return Finding(
         "configuration",
-        True,
         f"network {settings.network.name}, {len(found)} contracts to start from, "
         f"first block {app.start_block(settings):,}",
     )
@@ -71,11 +70,11 @@ def _database(settings: config.Settings) -> list[Finding]:
     with app.database_url(settings) as url:
         pending = migrate.pending(url)
         findings = [
-            Finding("database", True, "reachable" if settings.database.url else "embedded, runs"),
+            Finding("database", "reachable" if settings.database.url else "embedded, runs"),
             Finding(
                 "migrations",
-                not pending,
                 f"{len(pending)} pending: run `vesu-indexer migrate`" if pending else "all applied",
+                is_good=not pending,
             ),
         ]
         if not pending:
@@ -93,18 +92,18 @@ async def _indexes(connection: asyncpg.Connection) -> Finding:
     bad = report.missing + report.invalid
     return Finding(
         "indexes",
-        report.is_good,
         f"missing or invalid: {', '.join(bad)}; run `vesu-indexer migrate`, or REINDEX"
         if bad
         else f"all {report.expected} present",
+        report.is_good,
     )
 
 
 async def _freshness(connection: asyncpg.Connection) -> Finding:
     is_fresh, reason, block = await status.freshness(connection)
     if block is None:
-        return Finding("tables", True, "empty: run `vesu-indexer run`")
-    return Finding("tables", is_fresh, f"block {block:,}: {reason}")
+        return Finding("tables", "empty: run `vesu-indexer run`")
+    return Finding("tables", f"block {block:,}: {reason}", is_fresh)
 
 
 async def _node(settings: config.Settings) -> Finding:
@@ -117,7 +116,6 @@ async def _node(settings: config.Settings) -> Finding:
     profile = node.profile
     return Finding(
         "node",
-        True,
         f"RPC {profile.spec_version}, head {head.number:,}, final {finalised}, "
         f"address lists {'yes' if profile.address_lists else 'no'}, "
         f"batches {'yes' if profile.batches else 'no'}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -14,35 +14,29 @@ from indexer.commands import common
 from indexer.query import positions
 from indexer.vesu import state
 
+FIELD_PRIME = 2**251 + 17 * 2**192 + 1
 
-class Felt(click.ParamType):
-    """An address: hex with 0x, any zero padding."""
 
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The address as an integer."""
-        if isinstance(value, int):
-            return value
-        try:
-            felt = int(value, 16) if value.lower().startswith("0x") else -1
-        except ValueError:
-            felt = -1
-        if not 0 <= felt < 2**251 + 17 * 2**192 + 1:
-            self.fail(f"{value!r} is not a Starknet address (0x and up to 64 hex digits)")
-        return felt
+def address(text: str) -> int:
+    """An address as an integer, from 0x and hex digits with any zero padding."""
+    felt = int(text, 16) if re.fullmatch("0[xX][0-9a-fA-F]{1,64}", text) else -1
+    if not 0 <= felt < FIELD_PRIME:
+        raise click.BadParameter(
+            f"{text!r} is not a Starknet address: write 0x and up to 64 hex digits"
+        )
+    return felt
 
 
 @click.command(
     epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90"
 )
 @common.options
-@click.argument("pool", type=Felt())
-@click.argument("collateral", type=Felt())
-@click.argument("debt", type=Felt())
-@click.argument("user", type=Felt())
+@click.argument("pool", type=address)
+@click.argument("collateral", type=address)
+@click.argument("debt", type=address)
+@click.argument("user", type=address)
 @click.option("--at-block", type=click.IntRange(min=0), help="Any committed block.")
-@click.option("--v-token", type=Felt(), help="A vToken holding instead; give 0x0 as DEBT.")
+@click.option("--v-token", type=address, help="A vToken holding instead; give 0x0 as DEBT.")
 def command(
     config_file: Path | None,
     as_json: bool,

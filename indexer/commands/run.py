@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 
 @click.command(
-    epilog="Example: DATABASE_URL=postgresql://localhost/vesu VESU_NODE_URLS=https://NODE/rpc/v0_10 "
-    "vesu-indexer run"
+    epilog="Example: DATABASE_URL=postgresql://localhost/vesu "
+    "VESU_NODE_URLS=https://NODE/rpc/v0_10 vesu-indexer run"
 )
 @common.options
 @click.option("--until-block", type=click.IntRange(min=0), help="Stop once block N is committed.")
@@ -74,8 +74,9 @@ async def daemon(
             log.info("started", from_block=worker.position.block_number + 1)
             async with contextlib.AsyncExitStack() as stack:
                 if serve:
+                    pool = await stack.enter_async_context(app.pool(url))
                     port = await stack.enter_async_context(
-                        server.serving(url, settings.api.host, settings.api.port)
+                        server.serving(pool, settings.api.host, settings.api.port)
                     )
                     log.info("serving", health=f"http://{settings.api.host}:{port}/health")
                 await worker.run(until_block)

@@ -41,7 +41,9 @@ async def open_for(
     """The cursor, made if the database is new; refuses another chain or an earlier start."""
     statements = sqlfile.load("cursor")
     await connection.execute(statements["create"], chain_id, start_block, fold_version)
-    cursor = _cursor(await connection.fetchrow(statements["read"]))
+    row = await connection.fetchrow(statements["read"])
+    assert row is not None  # made above, if it was not there
+    cursor = _cursor(row)
     if cursor.chain_id != chain_id:
         raise errors.ConfigError(
             f"this database follows chain {cursor.chain_id}, but network.chain_id is {chain_id}: "

@@ -70,6 +70,7 @@ async def read(connection: Connection) -> Status:
         raise errors.ConfigError("the database is empty: run `vesu-indexer run` first")
     reason = stale_reason(row)
     counts = await connection.fetchrow(statements["counts"])
+    assert counts is not None  # aggregates have one row
     undecoded = await connection.fetch(statements["undecoded"])
     reorgs = await connection.fetch(statements["reorgs"])
     return Status(
