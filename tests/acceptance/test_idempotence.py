@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -134,8 +135,44 @@ async def test_reorganisation_leaves_the_final_branch(
     assert status["fork_counter"] == 1
     assert status["reorgs"][0]["ancestor_number"] == 84
     assert status["reorgs"][0]["depth"] == 7
-    ours = sum(status["reorgs"][0]["events_orphaned"] for _ in range(1))
-    assert ours == await _orphans(fresh) > 0
+    assert status["reorgs"][0]["events_orphaned"] == await _orphans(fresh) > 0
+
+
+async def test_reorganisation_under_a_running_daemon(
+    fresh: str, recorded: truth.Recorded, undisturbed: dict[str, Any]
+) -> None:
+    """The same while one process follows the head: no restart between the branches."""
+    loaded = chain.load(recorded.folder)
+    head = playhead.Playhead.at(loaded, 84, story=True)
+    async with server.RecordingServer(loaded, head) as node:
+        environ = stage.environment(recorded, node.url, fresh)
+        process = await stage.start(
+            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
+        )
+        await _committed(fresh, 84)
+        head.go_to(loaded.forks[0].last, branch=1)
+        await _committed(fresh, loaded.forks[0].last)
+        # The head drops below what is committed: a lag or a reorganisation, not yet known.
+        head.go_to(84)
+        await asyncio.sleep(0.5)
+        head.go_to(loaded.main.last)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert await stage.json_of(environ, "digest") == undisturbed
+    assert await _orphans(fresh) > 0
+
+
+async def _committed(url: str, block: int) -> None:
+    """Wait until a block is committed."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(asyncpg.UndefinedTableError):
+                connection = await asyncpg.connect(url)
+                try:
+                    if await connection.fetchval("SELECT block_number FROM cursor") == block:
+                        return
+                finally:
+                    await connection.close()
+            await asyncio.sleep(0.1)
 
 
 async def _orphans(url: str) -> int:
