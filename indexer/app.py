@@ -37,10 +37,21 @@ def database_url(settings: config.Settings) -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """One connection with our codecs."""
+    """One connection; its loss and the lack of a right are told as errors of ours."""
     connection = await database.connect(url)
     try:
         yield connection
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise errors.DatabaseRightsError(
+            f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"
+        ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if not connection.is_closed():
+            raise
+        raise errors.DatabaseUnavailableError(
+            f"the connection to the database at {database.redact(url)} was lost ({error}); "
+            "nothing was half-written: start again once it is back"
+        ) from error
     finally:
         await connection.close()
 

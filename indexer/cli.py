@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
 import traceback
 
@@ -64,6 +65,8 @@ def group() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # So that whoever holds an embedded server or a lock lets go of it on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         code = group.main(prog_name="vesu-indexer", standalone_mode=False)
         sys.stdout.flush()

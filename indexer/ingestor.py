@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 AT_HEAD_BLOCKS = 10
 """Within so many blocks of the head every batch brings all valuations up to date."""
 
+LOOK_SECONDS = 10.0
+"""So often is the head asked for while catching up, so that lag and silence stay true."""
+
 
 class Progress(msgspec.Struct, frozen=True):
     """What the last commit reached."""
@@ -59,6 +62,8 @@ class Ingestor:
         self._reading = ranges.ReaderSettings(verify=verify)
         self._report = report
         self._total_events = 0
+        self._looked = 0.0
+        self._writing = asyncio.Lock()
         self.stopping = asyncio.Event()
 
     async def open(self, chain_id: str, start_block: int) -> None:
@@ -80,12 +85,33 @@ class Ingestor:
         return self._cursor
 
     async def run(self, until_block: int | None = None) -> None:
-        """Follow the head until `stopping` is set, or until `until_block` is committed."""
+        """Follow the head until `stopping` is set, or until `until_block` is committed.
+
+        Stopping breaks off what is being read, and never what is being written.
+        """
+        following = asyncio.create_task(self._follow(until_block))
+        stopped = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait([following, stopped], return_when=asyncio.FIRST_COMPLETED)
+            async with self._writing:
+                following.cancel()
+        finally:
+            following.cancel()
+            stopped.cancel()
+            await asyncio.wait([following, stopped])
+        if not following.cancelled():
+            following.result()
+
+    async def _follow(self, until_block: int | None) -> None:
         while not self.stopping.is_set():
             if until_block is not None and self._cursor.block_number >= until_block:
                 return
             try:
                 moved = await self.step(until_block)
+            except errors.ProjectionsReplacedError:
+                log.info("projections_replaced")
+                await self.open(self._cursor.chain_id, self._cursor.start_block)
+                moved = True
             except errors.RetryableNodeError as error:
                 metrics.node_failures.inc()
                 log.warning("node_trouble", reason=str(error), retry_in=self._poll_seconds)
@@ -103,9 +129,7 @@ class Ingestor:
 
     async def step(self, until_block: int | None = None) -> bool:
         """One look at the chain; commits all that is new. False: there was nothing to do."""
-        head = await self._node.head()
-        await cursor.note_head(self._connection, head, await self._node.finalised())
-        metrics.head_block.set(head.number)
+        head = await self._look()
         if await self._is_abandoned(head):
             await self._reorganise(head)
             return True
@@ -114,6 +138,14 @@ class Ingestor:
             return False
         await self._catch_up(last, head)
         return True
+
+    async def _look(self) -> types.BlockHeader:
+        """Ask for the head, and remember that the node told it."""
+        head = await self._node.head()
+        await cursor.note_head(self._connection, head, await self._node.finalised())
+        metrics.head_block.set(head.number)
+        self._looked = time.monotonic()
+        return head
 
     # --- following ------------------------------------------------------------------------
 
@@ -148,6 +180,8 @@ class Ingestor:
             await self._commit(part, head)
             if self.stopping.is_set():
                 return
+            if time.monotonic() - self._looked > LOOK_SECONDS:
+                head = await self._look()
 
     async def _continues(self, part: types.Range) -> bool:
         """Whether a range stands on the committed block."""
@@ -167,7 +201,7 @@ class Ingestor:
         seen = await self._observe(prepared.needs)
         self._engine.observe(seen)
         try:
-            async with self._connection.transaction():
+            async with self._writing, self._connection.transaction():
                 moved = await cursor.advance(self._connection, self._cursor, part.tip)
                 await facts.append(self._connection, part, batch, prepared.derived)
                 await observations.append(self._connection, seen)
@@ -239,7 +273,7 @@ class Ingestor:
             )
         old = self._cursor
         try:
-            async with self._connection.transaction():
+            async with self._writing, self._connection.transaction():
                 self._cursor = await self._take_back(old, ancestor, head, began)
         except BaseException:
             self._cursor = old

@@ -8,6 +8,7 @@ import decimal
 import functools
 import logging
 import os
+import signal
 import sys
 import time
 import uuid
@@ -73,6 +74,13 @@ def set_up_logs(level: str, format_: str) -> None:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous half."""
     return asyncio.run(work)
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """From now on SIGTERM and SIGINT set `stopping` and do nothing else."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
 
 
 def print_json(document: Any) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import os
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import click
 import msgspec
 import rich.console
 import rich.live
-import rich.table
 
 from indexer import app, config, ingestor
 from indexer.api import server as http
 from indexer.chain import client
-from indexer.commands import common
-from indexer.query import tables
+from indexer.commands import common, glance
+from indexer.query import status, tables
 from indexer.recording import chain, playhead, server
 from indexer.store import embedded, locks
 
@@ -39,7 +37,9 @@ def command(config_file: Path | None, as_json: bool, port: int, once: bool) -> N
     Needs no configuration, no node and no database. The chain is a real one: Vesu's own
     contract classes on a local Starknet node, with a reorganisation in the middle of it.
     """
-    settings = common.settings(config_file, log__level="warning" if not as_json else None)
+    # A log line would tear the picture; what it says of a reorganisation the title says too.
+    level = None if "VESU_LOG_LEVEL" in os.environ else "error"
+    settings = common.settings(config_file, log__level=level)
     recorded = chain.load(chain.bundled())
     directory = Path(settings.data_dir) / "demo"
     postgres = embedded.EmbeddedPostgres(directory / "postgres")
@@ -157,6 +157,7 @@ class _Demo:
         worker: ingestor.Ingestor,
     ) -> None:
         """Show the tables as they fill until the recording is over, then until stopped."""
+        common.stop_on_signals(worker.stopping)
         pool = await stack.enter_async_context(app.pool(self._url))
         port = await stack.enter_async_context(http.serving(pool, settings.api.host, self._port))
         looking = await stack.enter_async_context(app.connect(self._url))
@@ -164,110 +165,54 @@ class _Demo:
         try:
             await self._show_until_done(looking, task)
         finally:
-            worker.stopping.set()
+            if not task.done():
+                worker.stopping.set()
             await task
         await self._finish(looking)
-        self._console.print(
-            f"Still serving [b]http://{settings.api.host}:{port}/health[/b] and the database "
-            f"at\n  {self._url}\nCtrl-C ends it."
+        if not worker.stopping.is_set():
+            self._say_where(f"http://{settings.api.host}:{port}")
+            await worker.stopping.wait()
+
+    def _say_where(self, address: str) -> None:
+        """On stdout for people; with --json on stderr, beside the one document."""
+        lines = (
+            "The recording is over; this goes on serving until Ctrl-C:",
+            f"  curl {address}/health   (also /ready and /metrics)",
+            f"  psql '{self._url}'",
         )
-        await asyncio.Event().wait()
+        click.echo("\n".join(lines), err=self._as_json)
 
     async def _show_until_done(self, looking: asyncpg.Connection, task: asyncio.Task[None]) -> None:
-        if not self._console.is_terminal:
-            await task
+        if self._as_json or not self._console.is_terminal:
+            await asyncio.wait([task])
             return
         with rich.live.Live(console=self._console, transient=True, auto_refresh=False) as live:
             while not task.done():
-                live.update(await self._picture(looking, rows=8), refresh=True)
+                rows = glance.rows_that_fit(self._console.height)
+                live.update(await self._picture(looking, rows), refresh=True)
                 await asyncio.wait([task], timeout=0.3)
 
     async def _finish(self, connection: asyncpg.Connection) -> None:
-        if self._as_json:
-            common.print_json(
-                {
-                    "committed_block": self._last.block,
-                    "events": self._last.total_events,
-                    "pools": await tables.pools(connection, 100),
-                    "positions_at_risk": await tables.at_risk(connection, 100),
-                    "transactions": await tables.transactions(connection, 100),
-                    "liquidations": await tables.liquidations(connection, 100),
-                }
-            )
+        if not self._as_json:
+            self._console.print(await self._picture(connection, rows=12))
             return
-        self._console.print(await self._picture(connection, rows=12))
-
-    async def _picture(self, connection: asyncpg.Connection, rows: int) -> rich.console.Group:
-        last = self._last
-        return rich.console.Group(
-            f"[b]block {last.block:,} of {last.head:,}[/b] · {last.total_events:,} events",
-            _table("Pools", _POOLS, await tables.pools(connection, rows)),
-            _table("Positions at risk", _RISK, await tables.at_risk(connection, rows)),
-            _table("Last transactions", _TRANSACTIONS, await tables.transactions(connection, rows)),
-            _table("Liquidations", _LIQUIDATIONS, await tables.liquidations(connection, rows)),
+        common.print_json(
+            {
+                "committed_block": self._last.block,
+                "events": self._last.total_events,
+                "pools": await tables.pools(connection, 100),
+                "positions_at_risk": await tables.at_risk(connection, 100),
+                "transactions": await tables.transactions(connection, 100),
+                "liquidations": await tables.liquidations(connection, 100),
+            }
         )
 
-
-_POOLS = (
-    ("pool", "name"),
-    ("collateral", "collateral_asset"),
-    ("debt", "debt_asset"),
-    ("max LTV", "max_ltv"),
-    ("supply", "total_supply"),
-    ("borrowed", "total_borrow"),
-    ("supply APY", "supply_apy"),
-    ("borrow APY", "borrow_apy"),
-)
-_RISK = (
-    ("user", "user_id"),
-    ("collateral", "collateral_amount"),
-    ("", "collateral_asset"),
-    ("debt", "debt_amount"),
-    ("", "debt_asset"),
-    ("LTV", "ltv"),
-    ("health", "health_factor"),
-)
-_TRANSACTIONS = (
-    ("block", "block_number"),
-    ("type", "type"),
-    ("amount", "amount"),
-    ("", "asset"),
-    ("user", "user_id"),
-    ("transaction", "transaction_hash"),
-)
-_LIQUIDATIONS = (
-    ("block", "block_number"),
-    ("user", "user_id"),
-    ("liquidator", "liquidator_address"),
-    ("seized", "collateral_seized"),
-    ("", "collateral_asset"),
-    ("repaid", "debt_repaid"),
-    ("", "debt_asset"),
-    ("bad debt", "bad_debt"),
-)
-_PERCENT = frozenset({"max_ltv", "supply_apy", "borrow_apy", "ltv"})
-
-
-def _table(
-    title: str, columns: Sequence[tuple[str, str]], found: Sequence[dict[str, Any]]
-) -> rich.table.Table:
-    table = rich.table.Table(title=title, title_justify="left", header_style="dim")
-    for heading, name in columns:
-        is_number = bool(found) and not isinstance(found[0][name], str)
-        table.add_column(heading, justify="right" if is_number else "left")
-    for row in found:
-        table.add_row(*(_cell(name, row[name]) for _, name in columns))
-    return table
-
-
-def _cell(name: str, value: Any) -> str:
-    """A value as a glance takes it: the exact one is in the table."""
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return f"{value[:6]}…{value[-4:]}" if value.startswith("0x") else value
-    if name in _PERCENT:
-        return f"{value * 100:.2f} %"
-    if name == "health_factor":
-        return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+    async def _picture(
+        self, connection: asyncpg.Connection, rows: int
+    ) -> rich.console.RenderableType:
+        last = self._last
+        title = f"Block {last.block:,} of {last.head:,} · {last.total_events:,} events"
+        reorgs = (await status.read(connection)).reorgs
+        if reorgs:
+            title += f" · a reorganisation of {reorgs[0].depth} blocks gone through"
+        return await glance.picture(connection, title, rows)

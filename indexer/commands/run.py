@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +67,7 @@ async def daemon(
                 settings.ingest.verify,
                 report or _reporter(app.start_block(settings)),
             )
-            _stop_on_signals(worker.stopping)
+            common.stop_on_signals(worker.stopping)
             await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
             log.info("started", from_block=worker.position.block_number + 1)
             async with contextlib.AsyncExitStack() as stack:
@@ -97,9 +95,3 @@ def _reporter(first: int) -> Callable[[ingestor.Progress], None]:
         line.update(progress.block, progress.head, progress.total_events)
 
     return report
-
-
-def _stop_on_signals(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopping.set)
