@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from indexer.vesu import text
+
 Felt = int
 """An address, a class hash or a felt: shown as hex, where an `int` is shown as a number."""
 
@@ -382,7 +384,7 @@ _SHOW: dict[str, Callable[[Any], Any]] = {
     "Felt": padded,
     "int": str,
     "bool": _as_is,
-    "str": _as_is,
+    "str": text.storable,
 }
 """How a field is shown, by its annotation; what stands not here is a struct."""
 

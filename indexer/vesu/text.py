@@ -43,10 +43,36 @@ def string_of(felts: Sequence[int]) -> str:
 
 
 def clean(text: str, limit: int = 64) -> str:
-    """`text` fit for display: no control, format or private characters, single spaces, short."""
+    """`text` fit for display: nothing invisible in it, single spaces, at most `limit` characters.
+
+    Control characters count as spaces; what turns or hides text (bidirectional overrides, zero
+    widths, blank letters) is left out. Cleaning a clean text changes nothing.
+    """
     kept = "".join(
         " " if unicodedata.category(char) in ("Zs", "Zl", "Zp", "Cc") else char
-        for char in unicodedata.normalize("NFC", text)
-        if unicodedata.category(char) not in ("Cf", "Co", "Cs", "Cn")
+        for char in text
+        if unicodedata.category(char) not in ("Cf", "Co", "Cs", "Cn") and char not in _INVISIBLE
     )
-    return " ".join(kept.split())[:limit]
+    return " ".join(unicodedata.normalize("NFC", kept).split())[:limit].rstrip()
+
+
+def storable(text: str) -> str:
+    """`text` without NUL, which PostgreSQL's text and jsonb cannot hold; U+FFFD in its place."""
+    return text.replace("\0", "\ufffd")
+
+
+_INVISIBLE = frozenset(
+    map(
+        chr,
+        (
+            0x034F,  # combining grapheme joiner
+            *(0x115F, 0x1160, 0x3164, 0xFFA0),  # Hangul fillers
+            *(0x17B4, 0x17B5),  # Khmer inherent vowels
+            *range(0x180B, 0x1810),  # Mongolian variation selectors
+            0x2800,  # blank Braille pattern
+            *range(0xFE00, 0xFE10),  # variation selectors
+            *range(0xE0100, 0xE01F0),  # more of them
+        ),
+    )
+)
+"""Letters and marks that show nothing, beside the general categories that `clean` leaves out."""
