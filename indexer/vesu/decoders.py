@@ -1,7 +1,8 @@
 """Decoders: from an event's felts to its typed value, by (kind, selector, inner selector).
 
 The same selector has different layouts in different kinds, so the kind always decides. A
-payload must have exactly the felts that its ABI gives it, each within its type.
+payload must have exactly the felts that its ABI gives it, each within its type. V2's kinds are
+decoded by hand, V1's by their ABIs, read at their first event.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from indexer import errors
-from indexer.vesu import events, kinds, selectors, text
+from indexer.vesu import abi, cairo, events, kinds, selectors, text
 
 LIMB = 1 << 128
 U64 = 1 << 64
+PRIME = 2**251 + 17 * 2**192 + 1
+"""A felt is smaller."""
 
 Felts = Sequence[int]
 
@@ -39,89 +42,80 @@ def decode(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events
         return None
     shapes = _SHAPES.get(kind)
     if shapes is None:
-        return None
+        return _by_abi(kind, keys, data)
     skip = 1
     shape = shapes.get(keys[0])
     if shape is None and len(keys) > 1:
         shape, skip = shapes.get((keys[0], keys[1])), 2
     if shape is None:
         return None
-    _check_length(kind, shape, len(keys) - skip, len(data))
     try:
-        return shape.build(
-            [int(felt, 16) for felt in keys[skip:]], [int(felt, 16) for felt in data]
-        )
+        _check_length(shape, len(keys) - skip, len(data))
+        return shape.build(_felts(keys[skip:]), _felts(data))
     except ValueError as error:
         raise errors.UndecodableEventError(f"{shape.name} of {kind.value}: {error}") from error
 
 
 def known_selectors(kind: kinds.Kind) -> frozenset[str]:
     """First selectors that this kind is known to emit, in minimal hex."""
-    shapes = _SHAPES.get(kind, {})
-    return frozenset(key if isinstance(key, str) else key[0] for key in shapes)
+    if kind in _SHAPES:
+        return frozenset(key if isinstance(key, str) else key[0] for key in _SHAPES[kind])
+    return frozenset(path[0] for path in abi.load(*_ABIS[kind]))
 
 
-def _check_length(kind: kinds.Kind, shape: Shape, keys: int, data: int) -> None:
+def _by_abi(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events.AbiEvent | None:
+    found = abi.find(abi.load(*_ABIS[kind]), keys)
+    if found is None:
+        return None
+    skip, layouts = found
+    try:
+        return abi.decode(layouts, _felts(keys[skip:]), _felts(data))
+    except ValueError as error:
+        name = next(iter(layouts.values())).name
+        raise errors.UndecodableEventError(f"{name} of {kind.value}: {error}") from error
+
+
+def _felts(hexes: Sequence[str]) -> list[int]:
+    felts = [int(felt, 16) for felt in hexes]
+    if felts and not 0 <= min(felts) <= max(felts) < PRIME:
+        raise ValueError("a felt is out of range")
+    return felts
+
+
+def _check_length(shape: Shape, keys: int, data: int) -> None:
     if data != shape.data or (shape.keys is not None and keys != shape.keys):
-        raise errors.UndecodableEventError(
-            f"{shape.name} of {kind.value}: expected {shape.keys} key and {shape.data} data "
-            f"felts, found {keys} and {data}"
+        wanted = "its" if shape.keys is None else shape.keys
+        raise ValueError(
+            f"expected {wanted} key and {shape.data} data felts, found {keys} and {data}"
         )
 
 
 # --- types -----------------------------------------------------------------------------
 
 
-def _u256(low: int, high: int) -> int:
-    if low >= LIMB or high >= LIMB:
-        raise ValueError("a u256 has a limb of more than 128 bits")
-    return low | high << 128
-
-
-def _i257(low: int, high: int, is_negative: int) -> int:
-    value = _u256(low, high)
-    if is_negative == 0:
-        return value
-    if is_negative == 1:
-        return -value
-    raise ValueError(f"an i257 has the sign {is_negative}")
-
-
-def _bool(felt: int) -> bool:
-    if felt > 1:
-        raise ValueError(f"a bool is {felt}")
-    return felt == 1
-
-
-def _below(felt: int, limit: int) -> int:
-    if felt >= limit:
-        raise ValueError(f"{felt} is too large for its type")
-    return felt
-
-
 def _asset_config(d: Felts, at: int) -> events.AssetConfig:
     return events.AssetConfig(
-        _u256(d[at], d[at + 1]),
-        _u256(d[at + 2], d[at + 3]),
-        _u256(d[at + 4], d[at + 5]),
-        _u256(d[at + 6], d[at + 7]),
-        _u256(d[at + 8], d[at + 9]),
-        _u256(d[at + 10], d[at + 11]),
-        _bool(d[at + 12]),
-        _below(d[at + 13], U64),
-        _u256(d[at + 14], d[at + 15]),
-        _u256(d[at + 16], d[at + 17]),
-        _u256(d[at + 18], d[at + 19]),
-        _u256(d[at + 20], d[at + 21]),
+        cairo.u256(d[at], d[at + 1]),
+        cairo.u256(d[at + 2], d[at + 3]),
+        cairo.u256(d[at + 4], d[at + 5]),
+        cairo.u256(d[at + 6], d[at + 7]),
+        cairo.u256(d[at + 8], d[at + 9]),
+        cairo.u256(d[at + 10], d[at + 11]),
+        cairo.boolean(d[at + 12]),
+        cairo.below(d[at + 13], U64),
+        cairo.u256(d[at + 14], d[at + 15]),
+        cairo.u256(d[at + 16], d[at + 17]),
+        cairo.u256(d[at + 18], d[at + 19]),
+        cairo.u256(d[at + 20], d[at + 21]),
     )
 
 
 def _asset_price(d: Felts, at: int) -> events.AssetPrice:
-    return events.AssetPrice(_u256(d[at], d[at + 1]), _bool(d[at + 2]))
+    return events.AssetPrice(cairo.u256(d[at], d[at + 1]), cairo.boolean(d[at + 2]))
 
 
 def _rate_config(d: Felts, at: int) -> events.InterestRateConfig:
-    return events.InterestRateConfig(*(_u256(d[i], d[i + 1]) for i in range(at, at + 16, 2)))
+    return events.InterestRateConfig(*(cairo.u256(d[i], d[i + 1]) for i in range(at, at + 16, 2)))
 
 
 # --- V2: pool --------------------------------------------------------------------------
@@ -143,10 +137,10 @@ def _modify_position(k: Felts, d: Felts) -> events.ModifyPosition:
         k[0],
         k[1],
         k[2],
-        _i257(d[0], d[1], d[2]),
-        _i257(d[3], d[4], d[5]),
-        _i257(d[6], d[7], d[8]),
-        _i257(d[9], d[10], d[11]),
+        cairo.i257(d[0], d[1], d[2]),
+        cairo.i257(d[3], d[4], d[5]),
+        cairo.i257(d[6], d[7], d[8]),
+        cairo.i257(d[9], d[10], d[11]),
     )
 
 
@@ -156,17 +150,19 @@ def _liquidate_position(k: Felts, d: Felts) -> events.LiquidatePosition:
         k[1],
         k[2],
         k[3],
-        _i257(d[0], d[1], d[2]),
-        _i257(d[3], d[4], d[5]),
-        _i257(d[6], d[7], d[8]),
-        _i257(d[9], d[10], d[11]),
-        _u256(d[12], d[13]),
+        cairo.i257(d[0], d[1], d[2]),
+        cairo.i257(d[3], d[4], d[5]),
+        cairo.i257(d[6], d[7], d[8]),
+        cairo.i257(d[9], d[10], d[11]),
+        cairo.u256(d[12], d[13]),
     )
 
 
 def _pair_config(k: Felts, d: Felts) -> events.SetPairConfig:
     return events.SetPairConfig(
-        k[0], k[1], events.PairConfig(_below(d[0], U64), _below(d[1], U64), _below(d[2], LIMB))
+        k[0],
+        k[1],
+        events.PairConfig(cairo.below(d[0], U64), cairo.below(d[1], U64), cairo.below(d[2], LIMB)),
     )
 
 
@@ -177,10 +173,10 @@ def _oracle_config(k: Felts, d: Felts) -> events.SetOracleConfig:
         k[0],
         events.OracleConfig(
             d[0],
-            _below(d[1], U64),
-            _below(d[2], 1 << 32),
-            _below(d[3], U64),
-            _below(d[4], U64),
+            cairo.below(d[1], U64),
+            cairo.below(d[2], 1 << 32),
+            cairo.below(d[3], U64),
+            cairo.below(d[4], U64),
             d[5],
         ),
     )
@@ -206,9 +202,16 @@ _POOL = (
     Shape("UpdateContext", 2, 50, _update_context),
     Shape("ModifyPosition", 3, 12, _modify_position),
     Shape("LiquidatePosition", 4, 14, _liquidate_position),
-    Shape("Flashloan", 3, 2, lambda k, d: events.Flashloan(k[0], k[1], k[2], _u256(d[0], d[1]))),
-    Shape("ModifyDelegation", 2, 1, lambda k, d: events.ModifyDelegation(k[0], k[1], _bool(d[0]))),
-    Shape("Donate", 1, 2, lambda k, d: events.Donate(k[0], _u256(d[0], d[1]))),
+    Shape(
+        "Flashloan", 3, 2, lambda k, d: events.Flashloan(k[0], k[1], k[2], cairo.u256(d[0], d[1]))
+    ),
+    Shape(
+        "ModifyDelegation",
+        2,
+        1,
+        lambda k, d: events.ModifyDelegation(k[0], k[1], cairo.boolean(d[0])),
+    ),
+    Shape("Donate", 1, 2, lambda k, d: events.Donate(k[0], cairo.u256(d[0], d[1]))),
     Shape("SetAssetConfig", 1, 22, lambda k, d: events.SetAssetConfig(k[0], _asset_config(d, 0))),
     Shape("SetOracle", 0, 1, lambda k, d: events.SetOracle(d[0])),
     Shape("SetPairConfig", 2, 3, _pair_config),
@@ -216,7 +219,7 @@ _POOL = (
         "ClaimFees",
         1,
         5,
-        lambda k, d: events.ClaimFees(k[0], d[0], _u256(d[1], d[2]), _u256(d[3], d[4])),
+        lambda k, d: events.ClaimFees(k[0], d[0], cairo.u256(d[1], d[2]), cairo.u256(d[3], d[4])),
     ),
     Shape("SetFeeRecipient", 1, 0, lambda k, d: events.SetFeeRecipient(k[0])),
     Shape("SetPausingAgent", 1, 0, lambda k, d: events.SetPausingAgent(k[0])),
@@ -255,19 +258,21 @@ _ORACLE = (
     Shape("NominateManager", 1, 0, lambda k, d: events.NominateManager(k[0])),
 )
 _VTOKEN = (
-    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(k[0], k[1], _u256(d[0], d[1]))),
-    Shape("Approval", 2, 2, lambda k, d: events.Approval(k[0], k[1], _u256(d[0], d[1]))),
+    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(k[0], k[1], cairo.u256(d[0], d[1]))),
+    Shape("Approval", 2, 2, lambda k, d: events.Approval(k[0], k[1], cairo.u256(d[0], d[1]))),
     Shape(
         "Deposit",
         2,
         4,
-        lambda k, d: events.Deposit(k[0], k[1], _u256(d[0], d[1]), _u256(d[2], d[3])),
+        lambda k, d: events.Deposit(k[0], k[1], cairo.u256(d[0], d[1]), cairo.u256(d[2], d[3])),
     ),
     Shape(
         "Withdraw",
         3,
         4,
-        lambda k, d: events.Withdraw(k[0], k[1], k[2], _u256(d[0], d[1]), _u256(d[2], d[3])),
+        lambda k, d: events.Withdraw(
+            k[0], k[1], k[2], cairo.u256(d[0], d[1]), cairo.u256(d[2], d[3])
+        ),
     ),
 )
 
@@ -291,3 +296,15 @@ _SHAPES: dict[kinds.Kind, _Table] = {
     kinds.Kind.ORACLE_V2: _table(_ORACLE),
     kinds.Kind.VTOKEN_V2: _table(_VTOKEN),
 }
+
+_ABIS: dict[kinds.Kind, tuple[str, ...]] = {
+    # The audited code's AccrueFees is kept beside the deployed one's: a test network may run it.
+    kinds.Kind.SINGLETON_V1_0: ("singleton_v1", "singleton_v1_audited"),
+    kinds.Kind.EXTENSION_V1_0_GENESIS: ("extension_v0_genesis",),
+    kinds.Kind.EXTENSION_V1_0: ("extension_po_v1", "extension_cl_v1", "extension_ek_v1"),
+    kinds.Kind.VTOKEN_V1_0: ("vtoken_v1",),
+    kinds.Kind.SINGLETON_V1_1: ("singleton_v1_1a", "singleton_v1_1b"),
+    kinds.Kind.EXTENSION_V1_1: ("extension_po_v1_1a_with_utils_events", "extension_po_v1_1b"),
+    kinds.Kind.VTOKEN_V1_1: ("vtoken_v1_1",),
+}
+"""Packaged ABIs of the kinds without decoders by hand; one address may run several classes."""

@@ -1,0 +1,142 @@
+"""Decoders compiled from the packaged ABIs, for kinds without hand-written ones.
+
+An ABI's root Event enum names all events of a contract: a variant that is a struct has one
+selector key, a component's variant two (the component's and its own), but for flat components,
+whose events stand as if they were the contract's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from indexer.vesu import cairo, events, selectors
+
+_FOLDER = pathlib.Path(__file__).parent / "abis"
+
+
+class Layout(NamedTuple):
+    """How one event is laid out after its selectors: members among the keys, and in the data.
+
+    `key_felts` is None where a ByteArray stands among the keys.
+    """
+
+    name: str
+    keys: tuple[tuple[str, cairo.Type], ...]
+    data: tuple[tuple[str, cairo.Type], ...]
+
+    @property
+    def key_felts(self) -> int | None:
+        """Felts of the keys after the selectors."""
+        return cairo.size(type_ for _, type_ in self.keys)
+
+    @property
+    def data_felts(self) -> int | None:
+        """Felts of the data."""
+        return cairo.size(type_ for _, type_ in self.data)
+
+
+Path = tuple[str, ...]
+"""The selectors that an event's keys begin with, in minimal hex: one, or two if nested."""
+
+Lengths = tuple[int | None, int | None]
+
+Table = Mapping[Path, Mapping[Lengths, Layout]]
+"""Layouts by selectors, then by (key felts, data felts): generations of one contract may give
+one selector several layouts, which their lengths tell apart."""
+
+
+@functools.cache
+def load(*names: str) -> Table:
+    """The events of all ABIs so named together; of layouts with equal lengths the first stays."""
+    table: dict[Path, dict[Lengths, Layout]] = {}
+    for name in names:
+        for path, layout in compile_events(_read(name)):
+            lengths = (layout.key_felts, layout.data_felts)
+            table.setdefault(path, {}).setdefault(lengths, layout)
+    return table
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    content = (_FOLDER / f"{name}.json").read_bytes()
+    return msgspec.json.decode(content, type=list[dict[str, Any]])
+
+
+def compile_events(abi: Sequence[cairo.Entry]) -> Iterator[tuple[Path, Layout]]:
+    """Every event that the ABI's root Event enum names, with its selectors."""
+    found = {entry["name"]: entry for entry in abi if entry["type"] == "event"}
+    defined = {entry["name"]: entry for entry in abi if entry["type"] in ("struct", "enum")}
+    enums = [entry for entry in found.values() if entry["kind"] == "enum"]
+    inner = {variant["type"] for entry in enums for variant in entry["variants"]}
+    for root in enums:
+        if root["name"] not in inner:
+            yield from _variants(root, (), found, defined)
+
+
+def _variants(
+    enum: cairo.Entry,
+    path: Path,
+    found: Mapping[str, cairo.Entry],
+    defined: Mapping[str, cairo.Entry],
+) -> Iterator[tuple[Path, Layout]]:
+    for variant in enum["variants"]:
+        name, target = variant["name"], found[variant["type"]]
+        step = () if variant["kind"] == "flat" else (hex(selectors.EVENTS[name]),)
+        if target["kind"] == "enum":
+            yield from _variants(target, path + step, found, defined)
+        else:
+            yield path + step, _layout(name, target, defined)
+
+
+def _layout(name: str, struct: cairo.Entry, defined: Mapping[str, cairo.Entry]) -> Layout:
+    def members(kind: str) -> tuple[tuple[str, cairo.Type], ...]:
+        return tuple(
+            (member["name"], cairo.type_of(member["type"], defined))
+            for member in struct["members"]
+            if member["kind"] == kind
+        )
+
+    return Layout(name, members("key"), members("data"))
+
+
+def find(table: Table, keys: Sequence[str]) -> tuple[int, Mapping[Lengths, Layout]] | None:
+    """How many of the keys are selectors, and the layouts that they name; None if unknown."""
+    for length in (1, 2):
+        layouts = table.get(tuple(keys[:length]))
+        if layouts is not None:
+            return length, layouts
+    return None
+
+
+def decode(
+    layouts: Mapping[Lengths, Layout], keys: Sequence[int], data: Sequence[int]
+) -> events.AbiEvent:
+    """The event, by the layout that fits the felts after the selectors.
+
+    ValueError where none fits, or a value is not of its type.
+    """
+    layout = _fitting(layouts, len(keys), len(data))
+    values = _members(layout.keys, keys) | _members(layout.data, data)
+    return events.AbiEvent(layout.name, values)
+
+
+def _fitting(layouts: Mapping[Lengths, Layout], keys: int, data: int) -> Layout:
+    layout = layouts.get((keys, data)) or layouts.get((None, data))
+    if layout is None:
+        wanted = " or ".join(f"{k} key and {d} data felts" for k, d in layouts)
+        raise ValueError(f"expected {wanted}, found {keys} and {data}")
+    return layout
+
+
+def _members(members: Sequence[tuple[str, cairo.Type]], felts: Sequence[int]) -> dict[str, Any]:
+    try:
+        values, end = cairo.read_members(members, felts, 0)
+    except IndexError as error:
+        raise ValueError(f"{len(felts)} felts are too few") from error
+    if end != len(felts):
+        raise ValueError(f"{len(felts) - end} felts are too many")
+    return values
