@@ -24,6 +24,7 @@
     ├── DecodeError
     │   └── UndecodableEventError   a known selector with an unfitting payload
     ├── MissingObservationError     a replay needs a view answer that the log lacks
+    ├── ProjectionsReplacedError    a shadow replay was swapped in: read them again
     └── ProjectionError             the fold met a state that cannot be
 
 An error's docstring is its message where none is given. `exit_code` is what the command line
@@ -149,6 +150,10 @@ class UndecodableEventError(DecodeError):
 
 class MissingObservationError(IndexerError):
     """The log lacks the answer of a contract view that the fold needs."""
+
+
+class ProjectionsReplacedError(IndexerError):
+    """A shadow replay replaced the projections; they must be read again before going on."""
 
 
 class ProjectionError(IndexerError):

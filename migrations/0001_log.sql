@@ -90,6 +90,7 @@ CREATE TABLE cursor (
     block_timestamp timestamptz,
     fork_counter bigint NOT NULL DEFAULT 0,
     fold_version integer NOT NULL,
+    generation bigint NOT NULL DEFAULT 0,
     committed_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE cursor IS 'One row: the last block that all tables hold. It moves only by compare-and-swap, in the transaction that writes the tables.';
@@ -101,6 +102,7 @@ COMMENT ON COLUMN cursor.block_hash IS 'Hash of that block; NULL before the firs
 COMMENT ON COLUMN cursor.block_timestamp IS 'Time of that block; NULL before the first commit.';
 COMMENT ON COLUMN cursor.fork_counter IS 'Number of reorganisations that this database went through.';
 COMMENT ON COLUMN cursor.fold_version IS 'Version of the fold that made the projections.';
+COMMENT ON COLUMN cursor.generation IS 'How often a shadow replay replaced the projections; the writer notices by it.';
 COMMENT ON COLUMN cursor.committed_at IS 'Wall-clock time of the last commit.';
 
 CREATE TABLE chain_head (

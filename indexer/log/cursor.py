@@ -27,6 +27,7 @@ class Cursor(msgspec.Struct, frozen=True):
     timestamp: int | None
     fork_counter: int
     fold_version: int
+    generation: int
 
 
 async def read(connection: Connection) -> Cursor | None:
@@ -87,8 +88,12 @@ async def _swap(
         None if hash_ is None else facts.padded(hash_),
         None if timestamp is None else facts.at(timestamp),
         fork_counter,
+        expected.generation,
     )
     if moved is None:
+        now = await read(connection)
+        if now is not None and now.generation != expected.generation:
+            raise errors.ProjectionsReplacedError()
         raise errors.WriterConflictError(
             f"the cursor is no longer at block {expected.block_number}: another indexer writes "
             "to this database; this one stops"
@@ -121,4 +126,5 @@ def _cursor(row: asyncpg.Record) -> Cursor:
         None if row["block_timestamp"] is None else int(row["block_timestamp"].timestamp()),
         row["fork_counter"],
         row["fold_version"],
+        row["generation"],
     )

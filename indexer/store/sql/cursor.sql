@@ -6,7 +6,8 @@ ON CONFLICT (singleton) DO NOTHING;
 
 -- name: read
 -- The cursor.
-SELECT chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter, fold_version
+SELECT chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
+    fold_version, generation
 FROM cursor;
 
 -- name: swap
@@ -17,9 +18,9 @@ SET block_number = $3,
     block_timestamp = $5,
     fork_counter = $6,
     committed_at = clock_timestamp()
-WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2
+WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2 AND generation = $7
 RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
-    fold_version;
+    fold_version, generation;
 
 -- name: note_fold_version
 -- Remember which fold made the projections.
