@@ -127,7 +127,9 @@ def decode(
 def _fitting(layouts: Mapping[Lengths, Layout], keys: int, data: int) -> Layout:
     layout = layouts.get((keys, data)) or layouts.get((None, data))
     if layout is None:
-        wanted = " or ".join(f"{k} key and {d} data felts" for k, d in layouts)
+        wanted = " or ".join(
+            f"{'its' if k is None else k} key and {d} data felts" for k, d in layouts
+        )
         raise ValueError(f"expected {wanted}, found {keys} and {data}")
     return layout
 

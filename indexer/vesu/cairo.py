@@ -77,7 +77,7 @@ def _read_i257(felts: Sequence[int], at: int) -> tuple[str, int]:
 
 def _read_byte_array(felts: Sequence[int], at: int) -> tuple[str, int]:
     value, taken = text.byte_array(felts[at:])
-    return value, at + taken
+    return text.storable(value), at + taken
 
 
 _FELT = _one(events.padded)
@@ -112,10 +112,17 @@ def type_of(name: str, defined: Mapping[str, Entry]) -> Type:
 def read_members(
     members: Sequence[tuple[str, Type]], felts: Sequence[int], at: int
 ) -> tuple[dict[str, Any], int]:
-    """Named values, one after another from position `at`, and the position after them."""
+    """Named values, one after another from position `at`, and the position after them.
+
+    A ValueError says which member is not of its type.
+    """
     values = {}
-    for name, type_ in members:
-        values[name], at = type_.read(felts, at)
+    name = ""
+    try:
+        for name, type_ in members:
+            values[name], at = type_.read(felts, at)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     return values, at
 
 

@@ -2,7 +2,8 @@
 
 The same selector has different layouts in different kinds, so the kind always decides. A
 payload must have exactly the felts that its ABI gives it, each within its type. V2's kinds are
-decoded by hand, V1's by their ABIs, read at their first event.
+decoded by hand, V1's by their ABIs, read at their first event; of what V2's decoders refuse,
+the ABI says why.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def decode(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events
         _check_length(shape, len(keys) - skip, len(data))
         return shape.build(_felts(keys[skip:]), _felts(data))
     except ValueError as error:
+        _by_abi(kind, keys, data)  # refuses it too, and says which member is the wrong one
         raise errors.UndecodableEventError(f"{shape.name} of {kind.value}: {error}") from error
 
 
@@ -298,6 +300,10 @@ _SHAPES: dict[kinds.Kind, _Table] = {
 }
 
 _ABIS: dict[kinds.Kind, tuple[str, ...]] = {
+    kinds.Kind.POOL_V2: ("pool_v2",),
+    kinds.Kind.POOL_FACTORY_V2: ("pool_factory_v2",),
+    kinds.Kind.ORACLE_V2: ("oracle_v2",),
+    kinds.Kind.VTOKEN_V2: ("vtoken_v2",),
     # The audited code's AccrueFees is kept beside the deployed one's: a test network may run it.
     kinds.Kind.SINGLETON_V1_0: ("singleton_v1", "singleton_v1_audited"),
     kinds.Kind.EXTENSION_V1_0_GENESIS: ("extension_v0_genesis",),
@@ -307,4 +313,4 @@ _ABIS: dict[kinds.Kind, tuple[str, ...]] = {
     kinds.Kind.EXTENSION_V1_1: ("extension_po_v1_1a_with_utils_events", "extension_po_v1_1b"),
     kinds.Kind.VTOKEN_V1_1: ("vtoken_v1_1",),
 }
-"""Packaged ABIs of the kinds without decoders by hand; one address may run several classes."""
+"""Packaged ABIs of each kind; one address may run several classes."""

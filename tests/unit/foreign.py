@@ -110,7 +110,7 @@ def _shown(type_: data_types.CairoType, value: Any) -> Any:
             magnitude, is_negative = value.values()
             return str(-magnitude if is_negative else magnitude)
         case data_types.StructType(name=name) if name.endswith("::ByteArray"):
-            return value
+            return value.replace("\0", "\ufffd")
         case data_types.StructType(types=members):
             pairs = zip(members.items(), value.values(), strict=True)
             return {name: _shown(inner, one) for (name, inner), one in pairs}
