@@ -1,26 +1,49 @@
-"""`digest`: a hash to quote."""
+"""`digest`: a hash to quote, and where two databases part."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from indexer import app, config
-from indexer.audit import digest
+from indexer.audit import digest, parting
 from indexer.commands import common
 
 
 @click.command(epilog="Example: vesu-indexer digest --at-block 3000000 --json")
 @common.options
 @click.option("--at-block", type=click.IntRange(min=0), help="Any committed block.")
-def command(config_file: Path | None, as_json: bool, at_block: int | None) -> None:
+@click.option("--compare", "other", metavar="URL", help="Find where another database parts.")
+def command(config_file: Path | None, as_json: bool, at_block: int | None, other: str) -> None:
     """One hash per table and one over all, of the state at a block.
 
     Equal on every machine, PostgreSQL version and replay that holds the same. Valuations are
     not part of it: they follow from the state, the prices and the time that is asked for.
+
+    With --compare the two databases are asked at O(log n) blocks for the first one at which
+    they part, and its tables are named. Exit code 1: they differ.
     """
-    found = common.run(_digest(common.settings(config_file), at_block))
+    settings = common.settings(config_file)
+    if other:
+        found = common.run(_compare(settings, other))
+        _print_parting(found, as_json)
+        sys.exit(0 if found.is_equal else 1)
+    _print(common.run(_digest(settings, at_block)), as_json)
+
+
+async def _digest(settings: config.Settings, at_block: int | None) -> digest.Digest:
+    async with app.reader(settings) as connection:
+        return await digest.at_block(connection, at_block)
+
+
+async def _compare(settings: config.Settings, other: str) -> parting.Parting:
+    async with app.reader(settings) as ours, app.connect(other) as theirs:
+        return await parting.find(ours, theirs)
+
+
+def _print(found: digest.Digest, as_json: bool) -> None:
     if as_json:
         common.print_json(found)
         return
@@ -29,6 +52,13 @@ def command(config_file: Path | None, as_json: bool, at_block: int | None) -> No
     click.echo(f"{found.all}  all tables at block {found.block_number:,}")
 
 
-async def _digest(settings: config.Settings, at_block: int | None) -> digest.Digest:
-    async with app.reader(settings) as connection:
-        return await digest.at_block(connection, at_block)
+def _print_parting(found: parting.Parting, as_json: bool) -> None:
+    if as_json:
+        common.print_json(found)
+        return
+    if found.first_block is None:
+        click.echo(f"Both hold the same up to block {found.compared_to:,}.")
+    else:
+        click.echo(f"They part at block {found.first_block:,}: {', '.join(found.tables)}")
+    if found.current:
+        click.echo(f"Current rows differ in: {', '.join(found.current)}")

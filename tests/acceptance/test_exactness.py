@@ -6,6 +6,7 @@ Each test prints how many comparisons it made, and fails on the first difference
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import asyncpg
 
@@ -34,8 +35,8 @@ class History:
             found = value
         return found
 
-    def keys(self) -> list[object]:
-        return list(self._versions)
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._versions)
 
 
 async def history(connection: asyncpg.Connection, table: str, parse: object) -> History:
@@ -187,7 +188,7 @@ def _earn_key(
 
 def _compare_supplies(held: History, recorded: truth.Recorded) -> int:
     compared = 0
-    keys = [key for key in held.keys() if isinstance(key, state.PositionKey)]
+    keys = [key for key in held if isinstance(key, state.PositionKey)]
     for block, contract, _, result in recorded.answered("total_supply"):
         if contract not in recorded.v_tokens:
             continue

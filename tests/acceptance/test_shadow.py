@@ -1,4 +1,4 @@
-"""`replay --shadow`: equal to the live tables, finds what is not, swaps without a reader's notice."""
+"""`replay --shadow`: equal to the live tables, finds what is not, swaps unnoticed by readers."""
 
 from __future__ import annotations
 

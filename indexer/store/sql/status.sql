@@ -43,3 +43,7 @@ FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_class t ON t.oid = i.indrelid
 WHERE t.relnamespace = to_regnamespace(current_schema())::oid;
+
+-- name: extent
+-- The first block that was read and the committed one; none before the first commit.
+SELECT start_block, block_number FROM cursor WHERE block_hash IS NOT NULL;

@@ -1,0 +1,73 @@
+"""Where two databases part: the first block whose digests differ, by halving the range.
+
+What is held up to a block never changes again, so digests that are equal at a block are equal
+at every block below it, and O(log n) questions find the place.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.audit import digest
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Parting(msgspec.Struct, frozen=True):
+    """The comparison up to `compared_to`, the lower of the two committed blocks.
+
+    `first_block` and `tables` say where the histories part first; `current` names tables whose
+    current rows differ although they were compared at one committed block.
+    """
+
+    compared_to: int
+    questions: int
+    first_block: int | None
+    tables: list[str]
+    current: list[str]
+
+    @property
+    def is_equal(self) -> bool:
+        """Nothing differs."""
+        return self.first_block is None and not self.current
+
+
+async def find(ours: Connection, theirs: Connection) -> Parting:
+    """Compare two databases of the same chain."""
+    ends = [await _extent(connection) for connection in (ours, theirs)]
+    low = min(start for start, _ in ends)
+    high = min(committed for _, committed in ends)
+    current = []
+    if ends[0][1] == ends[1][1]:
+        current = _differing(await digest.at_block(ours), await digest.at_block(theirs))
+    questions = 1
+    at_end = await _at(ours, theirs, high)
+    if not at_end:
+        return Parting(high, questions, None, [], current)
+    parted, tables = high, at_end
+    while low < parted:
+        middle = (low + parted) // 2
+        questions += 1
+        if found := await _at(ours, theirs, middle):
+            parted, tables = middle, found
+        else:
+            low = middle + 1
+    return Parting(high, questions, parted, tables, current)
+
+
+async def _extent(connection: Connection) -> tuple[int, int]:
+    row = await connection.fetchrow(sqlfile.load("status")["extent"])
+    if row is None:
+        raise errors.ConfigError("one of the two databases is empty: run the indexer first")
+    return row["start_block"], row["block_number"]
+
+
+async def _at(ours: Connection, theirs: Connection, block: int) -> list[str]:
+    return _differing(await digest.at_block(ours, block), await digest.at_block(theirs, block))
+
+
+def _differing(ours: digest.Digest, theirs: digest.Digest) -> list[str]:
+    return [table for table, held in ours.tables.items() if held != theirs.tables[table]]

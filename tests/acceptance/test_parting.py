@@ -1,0 +1,58 @@
+"""`digest --compare`: two databases that differ in one row are told apart, by block and table."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from indexer.recording import chain, server
+from tests import postgres
+from tests.acceptance import stage, truth
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("table", "where", "change"),
+    [
+        ("vesu_transactions", "block_number = 35 AND leg = 0", "amount_raw = amount_raw + 1"),
+        ("vesu_asset_history", "block_number = 58", "reserve = reserve - 1"),
+        ("events", "block_number = 99", "data = data || '0x1'::text"),
+    ],
+)
+async def test_the_parting_block_and_table_are_found(
+    indexed_url: str, recorded: truth.Recorded, table: str, where: str, change: str
+) -> None:
+    async with postgres.fresh_database() as url:
+        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+            environ = stage.environment(recorded, node.url, url)
+            await stage.command(
+                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
+            )
+        environ = stage.environment(recorded, NOWHERE, url)
+        same = await stage.json_of(environ, "digest", "--compare", indexed_url)
+        assert same["first_block"] is None
+        assert same["current"] == []
+        connection = await asyncpg.connect(url)
+        block = await connection.fetchval(
+            f"UPDATE {table} SET {change} WHERE ctid = "
+            f"(SELECT ctid FROM {table} WHERE {where} LIMIT 1) RETURNING block_number"
+        )
+        await connection.close()
+        found = await stage.json_of(environ, "digest", "--compare", indexed_url, expect=1)
+    assert found["first_block"] == block
+    assert table in found["tables"]
+    assert found["questions"] <= 9
+
+
+async def test_databases_at_different_blocks_compare_up_to_the_lower(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    async with postgres.fresh_database() as url:
+        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+            environ = stage.environment(recorded, node.url, url)
+            await stage.command(environ, "run", "--until-block", "70", "--no-serve")
+        environ = stage.environment(recorded, NOWHERE, url)
+        found = await stage.json_of(environ, "digest", "--compare", indexed_url)
+    assert found["compared_to"] == 70
+    assert found["first_block"] is None
