@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Cursor, head, lag, reorganisations, unknown events.",
     "verify-indexes": "Check that every expected index is there and valid.",
     "digest": "One hash per table, and one over all, at a block.",
+    "audit": "Prove what can be proved without a node, in one report.",
     "position": "One position, exact, at any past block.",
     "events": "The raw log, decoded.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",

@@ -17,7 +17,7 @@ NOWHERE = "http://127.0.0.1:1"
     [
         ("vesu_transactions", "block_number = 35 AND leg = 0", "amount_raw = amount_raw + 1"),
         ("vesu_asset_history", "block_number = 58", "reserve = reserve - 1"),
-        ("events", "block_number = 99", "data = data || '0x1'::text"),
+        ("events", "block_number = 100", "data = data || '0x1'::text"),
     ],
 )
 async def test_the_parting_block_and_table_are_found(
