@@ -17,7 +17,7 @@ from indexer.vesu import book, discovery, kinds
 
 log = structlog.get_logger(__name__)
 
-FOLDED_KINDS = frozenset({kinds.Kind.POOL_FACTORY_V2})
+FOLDED_KINDS = frozenset({kinds.Kind.POOL_FACTORY_V2, kinds.Kind.ORACLE_V2})
 """Kinds of configured contracts that this version folds."""
 
 

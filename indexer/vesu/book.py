@@ -65,6 +65,12 @@ def mainnet() -> tuple[Contract, ...]:
             0x03760F903A37948F97302736F89CE30290E45F441559325026842B7A6FB388C0,
             V2_FIRST_BLOCK,
         ),
+        # Not known to be made by the factory, so its CreateOracle may never tell it.
+        Contract(
+            kind.ORACLE_V2,
+            0x000FE4BFB1B353BA51EB34DFF963017F94AF5A5CF8BDF3DFC191C504657F3C05,
+            V2_FIRST_BLOCK,
+        ),
     )
 
 

@@ -30,6 +30,7 @@ def addresses(contracts: Iterable[book.Contract]) -> dict[int, tuple[kinds.Kind,
         ("singleton_v1_1", kinds.Kind.SINGLETON_V1_1, 1_439_949),
         ("extension_v1_1", kinds.Kind.EXTENSION_V1_1, 1_439_949),
         ("pool_factory_v2", kinds.Kind.POOL_FACTORY_V2, 2_000_000),
+        ("oracle_v2", kinds.Kind.ORACLE_V2, 2_000_000),
     ],
 )
 def test_mainnet_contract(published: str, kind: kinds.Kind, from_block: int) -> None:
@@ -40,7 +41,7 @@ def test_mainnet_contract(published: str, kind: kinds.Kind, from_block: int) -> 
 
 
 def test_mainnet_holds_nothing_else() -> None:
-    assert len(book.mainnet()) == len(addresses(book.mainnet())) == 7
+    assert len(book.mainnet()) == len(addresses(book.mainnet())) == 8
 
 
 def test_sepolia() -> None:
