@@ -1,177 +1,109 @@
-"""The node as the rest of the indexer sees it: typed questions, typed answers, fail-over.
+"""The node as the rest of the indexer sees it: several endpoints in order, one in use.
 
-Several URLs are tried in order. The one in use changes only between ranges, never inside one:
-`fail_over` is the reader's to call.
+A range is read from one source as a whole (`source`), and whoever reads it says when that
+source failed (`fail_over`). The head and views at a block hash may come from any endpoint, so
+asking for them goes to the next one by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-import msgspec
 import structlog
 
 from indexer import errors
-from indexer.chain import pages, probe, rpc, types, wire
+from indexer.chain import probe, rpc, types
+from indexer.chain import source as sources
 
 log = structlog.get_logger(__name__)
 
 NodeSettings = rpc.NodeSettings
+ViewCall = sources.ViewCall
 
-BLOCK_NOT_FOUND = 24
-BLOCKS_PER_BATCH = 20
-
-
-class ViewCall(msgspec.Struct, frozen=True):
-    """A question to a contract's view, at the state after the block with this hash."""
-
-    contract: int
-    selector: int
-    calldata: tuple[int, ...]
-    block_hash: str
+T = TypeVar("T")
 
 
 class StarknetNode:
-    """A probed node; made by `connect`."""
+    """A node with at least one endpoint that probed well; made by `connect`."""
 
     def __init__(
         self, endpoints: Sequence[rpc.Endpoint], current: int, profile: probe.NodeProfile
     ) -> None:
         self._endpoints = list(endpoints)
         self._current = current
-        self.profile = profile
+        self._source = sources.Source(endpoints[current], profile)
+        self._moving = asyncio.Lock()
 
     @property
-    def _endpoint(self) -> rpc.Endpoint:
-        return self._endpoints[self._current]
+    def profile(self) -> probe.NodeProfile:
+        """What the endpoint in use can do."""
+        return self._source.profile
+
+    @property
+    def source(self) -> sources.Source:
+        """The endpoint in use; it stays the same one for whoever holds it."""
+        return self._source
 
     async def close(self) -> None:
         """Close the connections of every endpoint."""
         for endpoint in self._endpoints:
             await endpoint.close()
 
-    async def fail_over(self) -> None:
-        """Go to the next endpoint that probes well; stays where there is none."""
-        chain = int(self.profile.chain_id, 16)
-        for step in range(1, len(self._endpoints)):
-            index = (self._current + step) % len(self._endpoints)
-            try:
-                profile = await probe.probe(self._endpoints[index], chain)
-            except errors.NodeError as error:
-                log.warning(
-                    "endpoint_unfit", endpoint=self._endpoints[index].name, reason=str(error)
-                )
-                continue
-            log.warning("failed_over", to=profile.endpoint, of=self._endpoint.name)
-            self._current, self.profile = index, profile
-            return
+    async def fail_over(self, failed: sources.Source) -> bool:
+        """Leave a source for the next endpoint that probes well; False where there is none.
 
-    # --- blocks -----------------------------------------------------------------------
+        True also where somebody else has left it already.
+        """
+        async with self._moving:
+            if failed is not self._source:
+                return True
+            for step in range(1, len(self._endpoints)):
+                index = (self._current + step) % len(self._endpoints)
+                if await self._moved(index):
+                    log.warning("failed_over", to=self._source.name, of=failed.name)
+                    return True
+        return False
+
+    async def _moved(self, index: int) -> bool:
+        endpoint = self._endpoints[index]
+        try:
+            profile = await probe.probe(endpoint, int(self.profile.chain_id, 16))
+        except errors.NodeError as error:
+            log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
+            return False
+        self._current, self._source = index, sources.Source(endpoint, profile)
+        return True
+
+    async def _somewhere(self, question: Callable[[sources.Source], Awaitable[T]]) -> T:
+        """The answer of the first endpoint that gives one, beginning with the one in use."""
+        for _ in self._endpoints[1:]:
+            asked = self._source
+            try:
+                return await question(asked)
+            except errors.NodeError as error:
+                log.warning("question_failed", endpoint=asked.name, reason=str(error))
+                if not await self.fail_over(asked):
+                    raise
+        return await question(self._source)
 
     async def head(self) -> types.BlockHeader:
         """The newest sealed block."""
-        return await self._header("latest")
+        return await self._somewhere(lambda asked: asked.head())
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
-        return await self._known_header({"block_number": number})
+        return await self._source.header(number)
 
     async def finalised(self) -> int | None:
         """The newest block accepted on L1; None where the node does not say."""
         try:
-            header = await self._known_header("l1_accepted")
-        except errors.RpcError:
-            return None  # RPC 0.8 does not know the tag.
-        return None if header is None else header.number
-
-    async def _known_header(self, block_id: Any) -> types.BlockHeader | None:
-        try:
-            return await self._header(block_id)
-        except errors.RpcError as error:
-            if error.code == BLOCK_NOT_FOUND:
-                return None
-            raise
-
-    async def _header(self, block_id: Any) -> types.BlockHeader:
-        raw = await self._endpoint.call(
-            rpc.Request("starknet_getBlockWithTxHashes", {"block_id": block_id})
-        )
-        return wire.header(wire.decoded(wire.header_decoder, raw, "block header"))
-
-    async def blocks(
-        self, numbers: Sequence[int], with_events: bool = False
-    ) -> list[types.BlockWithReceipts]:
-        """Blocks with receipts, in the order asked; with the receipts' events on request."""
-        found: list[types.BlockWithReceipts] = []
-        for start in range(0, len(numbers), BLOCKS_PER_BATCH):
-            part = numbers[start : start + BLOCKS_PER_BATCH]
-            found += await self._some_blocks(part, with_events)
-        return found
-
-    async def _some_blocks(
-        self, numbers: Sequence[int], with_events: bool
-    ) -> list[types.BlockWithReceipts]:
-        answers = await self._endpoint.call_many(
-            [
-                rpc.Request("starknet_getBlockWithReceipts", {"block_id": {"block_number": number}})
-                for number in numbers
-            ]
-        )
-        decoder = wire.full_block_decoder if with_events else wire.block_decoder
-        blocks = []
-        for number, answer in zip(numbers, answers, strict=True):
-            if isinstance(answer, errors.RpcError):
-                if answer.code != BLOCK_NOT_FOUND:
-                    raise answer
-                raise errors.InconsistentAnswerError(
-                    f"{self._endpoint.name} told events of block {number} and does not know it"
-                )
-            block = wire.block(wire.decoded(decoder, answer, "block"))
-            if block.header.number != number:
-                raise errors.InconsistentAnswerError(
-                    f"{self._endpoint.name} answered block {block.header.number} for {number}"
-                )
-            blocks.append(block)
-        return blocks
-
-    # --- events and views -------------------------------------------------------------
-
-    async def events(
-        self, from_block: int, to_block: int, addresses: Collection[int]
-    ) -> list[types.EmittedEvent]:
-        """Every event of these addresses in a closed range, in chain order.
-
-        RangeTooLargeError where the node wants to be asked for less.
-        """
-        found = await pages.read(
-            self._endpoint, self.profile, from_block, to_block, sorted(addresses)
-        )
-        if self.profile.event_indexes:
-            return found
-        return await self._from_receipts({event.block_number for event in found}, addresses)
-
-    async def _from_receipts(
-        self, numbers: Collection[int], addresses: Collection[int]
-    ) -> list[types.EmittedEvent]:
-        """Events with their indexes, which nodes below RPC 0.10 tell only through receipts."""
-        wanted = {hex(address) for address in addresses}
-        return [
-            types.EmittedEvent(
-                block.header.number,
-                receipt.transaction_index,
-                index,
-                block.header.hash,
-                receipt.transaction_hash,
-                event.from_address,
-                event.keys,
-                event.data,
-            )
-            for block in await self.blocks(sorted(numbers), with_events=True)
-            for receipt in block.receipts
-            for index, event in enumerate(receipt.events)
-            if event.from_address in wanted
-        ]
+            return await self._source.finalised()
+        except errors.RetryableNodeError as error:
+            # Indexing never waits for finality.
+            log.info("finality_unknown", reason=str(error))
+            return None
 
     async def call(self, asked: ViewCall) -> list[int]:
         """A view's answer; RpcError where the contract refuses."""
@@ -182,30 +114,7 @@ class StarknetNode:
 
     async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
         """Answers of views in the order asked; a contract's refusal stands in its place."""
-        answers = await self._endpoint.call_many([_call_request(one) for one in asked])
-        return [
-            answer
-            if isinstance(answer, errors.RpcError)
-            else [
-                int(wire.felt(felt), 16)
-                for felt in wire.decoded(wire.felts_decoder, answer, "view answer")
-            ]
-            for answer in answers
-        ]
-
-
-def _call_request(asked: ViewCall) -> rpc.Request:
-    return rpc.Request(
-        "starknet_call",
-        {
-            "request": {
-                "contract_address": hex(asked.contract),
-                "entry_point_selector": hex(asked.selector),
-                "calldata": [hex(felt) for felt in asked.calldata],
-            },
-            "block_id": {"block_hash": asked.block_hash},
-        },
-    )
+        return await self._somewhere(lambda chosen: chosen.calls(asked))
 
 
 async def connect(
@@ -214,14 +123,23 @@ async def connect(
     """The first of these URLs that probes well; raises the first's trouble where none does."""
     endpoints = [rpc.Endpoint(url, settings) for url in urls]
     troubles: list[errors.NodeError] = []
-    for index, endpoint in enumerate(endpoints):
-        try:
-            profile = await probe.probe(endpoint, chain_id)
-        except errors.NodeError as error:
-            log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
-            troubles.append(error)
-            continue
-        return StarknetNode(endpoints, index, profile)
+    try:
+        for index, endpoint in enumerate(endpoints):
+            try:
+                profile = await probe.probe(endpoint, chain_id)
+            except errors.NodeError as error:
+                if len(endpoints) > 1:  # a single one's trouble is the error itself
+                    log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
+                troubles.append(error)
+                continue
+            return StarknetNode(endpoints, index, profile)
+    except BaseException:
+        await _close(endpoints)
+        raise
+    await _close(endpoints)
+    raise troubles[0]
+
+
+async def _close(endpoints: Sequence[rpc.Endpoint]) -> None:
     for endpoint in endpoints:
         await endpoint.close()
-    raise troubles[0]

@@ -21,7 +21,7 @@ def prove(
     commitment to prove it by (RPC below 0.10, old blocks). InconsistentAnswerError otherwise.
     """
     header = block.header
-    held = _held(block, addresses)
+    held = types.events_of(block, addresses)
     if held != list(told):
         raise errors.InconsistentAnswerError(
             f"getEvents told {len(told)} events of ours in block {header.number}, its receipts "
@@ -39,25 +39,6 @@ def prove(
             f"the receipts of block {header.number} do not have the event commitment of its header"
         )
     return header.event_count is not None
-
-
-def _held(block: types.BlockWithReceipts, addresses: Collection[str]) -> list[types.EmittedEvent]:
-    """The events of these addresses that the receipts hold."""
-    return [
-        types.EmittedEvent(
-            block.header.number,
-            receipt.transaction_index,
-            index,
-            block.header.hash,
-            receipt.transaction_hash,
-            event.from_address,
-            event.keys,
-            event.data,
-        )
-        for receipt in block.receipts
-        for index, event in enumerate(receipt.events)
-        if event.from_address in addresses
-    ]
 
 
 def _first_difference(

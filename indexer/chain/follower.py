@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from indexer import errors
 from indexer.chain import types
 
 
@@ -17,9 +18,17 @@ class Headers(Protocol):
 
 
 async def head_agrees(node: Headers, number: int, hash_: str) -> bool:
-    """Whether the node's block at this height is the one with this hash."""
+    """Whether the node's block at this height, which its head has reached, has this hash.
+
+    InconsistentAnswerError where it has no block there: such a node lags behind its own
+    head, which proves nothing of the chain.
+    """
     header = await node.header(number)
-    return header is not None and header.hash == hash_
+    if header is None:
+        raise errors.InconsistentAnswerError(
+            f"the node told a head at or above block {number} and does not know that block"
+        )
+    return header.hash == hash_
 
 
 async def find_common_ancestor(
@@ -33,8 +42,13 @@ async def find_common_ancestor(
     low, high = -1, len(rungs) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if await head_agrees(node, *rungs[middle]):
+        if await _holds(node, *rungs[middle]):
             low = middle
         else:
             high = middle - 1
     return rungs[low] if low >= 0 else None
+
+
+async def _holds(node: Headers, number: int, hash_: str) -> bool:
+    header = await node.header(number)
+    return header is not None and header.hash == hash_

@@ -6,14 +6,29 @@ must ascend, lie in the range and come from the asked addresses.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from indexer import errors
 from indexer.chain import probe, rpc, types, wire
 
 CHUNK = 1000
 MOST_PAGES = 2_000
+INVALID_TOKEN = 33
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """One question: `address` as it is sent, `addresses` as they are checked."""
+
+    node: str
+    from_block: int
+    to_block: int
+    address: str | list[str]
+    addresses: frozenset[str]
+    most: int | None
 
 
 async def read(
@@ -22,70 +37,95 @@ async def read(
     from_block: int,
     to_block: int,
     addresses: Sequence[int],
+    most: int | None = None,
 ) -> list[types.EmittedEvent]:
-    """All events of `addresses` from block to block.
+    """All events of `addresses` from block to block; RangeTooLargeError above `most` events.
 
-    Where the node tells no indexes, they are -1 and only the blocks' numbers are of use.
+    Where the node tells no indexes, they are -1 and only the blocks' numbers and hashes are
+    of use.
     """
+    node, texts = endpoint.name, [hex(address) for address in addresses]
     if profile.address_lists:
-        found = await _all_pages(endpoint, from_block, to_block, list(addresses), as_list=True)
+        asked = [_Asked(node, from_block, to_block, texts, frozenset(texts), most)]
     else:
-        found = []
-        for address in addresses:
-            found += await _all_pages(endpoint, from_block, to_block, [address], as_list=False)
-    if profile.event_indexes:
-        found.sort(key=_key)
-        _check_order(endpoint.name, found)
+        asked = [
+            _Asked(node, from_block, to_block, text, frozenset([text]), most) for text in texts
+        ]
+    parts = await rpc.together(_all_pages(endpoint, profile, one) for one in asked)
+    found = sorted((event for part in parts for event in part), key=_key)
+    if most is not None and len(found) > most:
+        raise errors.RangeTooLargeError(f"blocks {from_block} to {to_block} hold {len(found)}")
+    _check_order(node, found, profile.event_indexes)
     return found
 
 
 async def _all_pages(
-    endpoint: rpc.Endpoint, from_block: int, to_block: int, addresses: list[int], as_list: bool
+    endpoint: rpc.Endpoint, profile: probe.NodeProfile, asked: _Asked
 ) -> list[types.EmittedEvent]:
-    asked = {hex(address) for address in addresses}
-    query: dict[str, Any] = {
-        "from_block": {"block_number": from_block},
-        "to_block": {"block_number": to_block},
-        "address": sorted(asked) if as_list else next(iter(asked)),
-        "chunk_size": CHUNK,
-    }
     found: dict[tuple[int, int, int, int], types.EmittedEvent] = {}
+    token: str | None = None
     seen: set[str] = set()
     for _ in range(MOST_PAGES):
-        raw = await endpoint.call(rpc.Request("starknet_getEvents", {"filter": query}))
-        page = wire.decoded(wire.page_decoder, raw, "page of events")
+        page = await _page(endpoint, asked, token)
         for event in page.events:
-            checked = _checked(endpoint.name, event, from_block, to_block, asked)
+            checked = _checked(asked, event, profile.event_indexes)
             # Repeated events are the token's doing; without indexes nothing tells them apart.
-            unique = 0 if event.event_index is not None else len(found)
-            found[(*_key(checked), unique)] = checked
+            key = (*_key(checked), 0 if profile.event_indexes else len(found))
+            if found.setdefault(key, checked) != checked:
+                raise errors.InconsistentAnswerError(
+                    f"{asked.node} answered two events at {_key(checked)}"
+                )
         token = page.continuation_token
         if token is None:
             return list(found.values())
         if token in seen:
             raise errors.InconsistentAnswerError(
-                f"{endpoint.name} repeats the continuation token {token[:40]!r}"
+                f"{asked.node} repeats the continuation token {token[:40]!r}"
             )
         seen.add(token)
+        if asked.most is not None and len(found) > asked.most:
+            break
+    raise errors.RangeTooLargeError(
+        f"{asked.node} needs more than {len(seen)} pages for blocks {asked.from_block} to "
+        f"{asked.to_block}"
+    )
+
+
+async def _page(endpoint: rpc.Endpoint, asked: _Asked, token: str | None) -> wire.EventsPage:
+    query: dict[str, Any] = {
+        "from_block": {"block_number": asked.from_block},
+        "to_block": {"block_number": asked.to_block},
+        "address": asked.address,
+        "chunk_size": CHUNK,
+    }
+    if token is not None:
         query["continuation_token"] = token
-    raise errors.RangeTooLargeError(f"{endpoint.name} needs more than {MOST_PAGES} pages")
+    try:
+        raw = await endpoint.call(rpc.Request("starknet_getEvents", {"filter": query}))
+    except errors.RpcError as error:
+        if error.code != INVALID_TOKEN:
+            raise
+        # A token of its own that the node does not take: another node answers now.
+        raise errors.InconsistentAnswerError(str(error)) from None
+    page: wire.EventsPage = wire.decoded(wire.page_decoder, raw, "page of events")
+    return page
 
 
-def _checked(
-    node: str, event: wire.Event, from_block: int, to_block: int, addresses: set[str]
-) -> types.EmittedEvent:
+def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:
     """The event in our shape, if it may be one of those asked for."""
     number, hash_ = event.block_number, event.block_hash
-    if hash_ is None or number is None or not from_block <= number <= to_block:
+    if hash_ is None or number is None or not asked.from_block <= number <= asked.to_block:
         raise errors.InconsistentAnswerError(
-            f"{node} answered an event of block {number} ({'no hash' if hash_ is None else hash_}) "
-            f"for the range {from_block} to {to_block}"
+            f"{asked.node} answered an event of block {number} ({hash_ or 'no hash'}) for the "
+            f"range {asked.from_block} to {asked.to_block}"
         )
+    if with_indexes and (event.transaction_index is None or event.event_index is None):
+        raise errors.InconsistentAnswerError(f"{asked.node} answered an event without indexes")
     felt = wire.felt
     address = felt(event.from_address)
-    if address not in addresses:
+    if address not in asked.addresses:
         raise errors.InconsistentAnswerError(
-            f"{node} answered an event of {address}, not asked for"
+            f"{asked.node} answered an event of {address}, not asked for"
         )
     return types.EmittedEvent(
         number,
@@ -103,12 +143,12 @@ def _key(event: types.EmittedEvent) -> tuple[int, int, int]:
     return event.block_number, event.transaction_index, event.event_index
 
 
-def _check_order(node: str, found: Sequence[types.EmittedEvent]) -> None:
+def _check_order(node: str, found: Sequence[types.EmittedEvent], with_indexes: bool) -> None:
     """Within one block all events have one hash, and every event has its own key."""
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         if before.block_number == after.block_number and before.block_hash != after.block_hash:
             raise errors.InconsistentAnswerError(
                 f"{node} answered events of two blocks {after.block_number}"
             )
-        if _key(before) == _key(after):
+        if with_indexes and _key(before) == _key(after):
             raise errors.InconsistentAnswerError(f"{node} answered two events at {_key(after)}")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
+import structlog
 
 from indexer import errors
 from indexer.chain import rpc, wire
+
+log = structlog.get_logger(__name__)
 
 SUPPORTED = "0.8, 0.9 and 0.10"
 
@@ -30,13 +35,13 @@ async def probe(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
             f"{endpoint.name} speaks Starknet RPC {version}; the indexer knows {SUPPORTED}: use a "
             "URL with the version in its path, such as /rpc/v0_10"
         )
-    chain = await _text(endpoint, "starknet_chainId")
+    chain = wire.felt(await _text(endpoint, "starknet_chainId"))
     if chain_id is not None and int(chain, 16) != chain_id:
         raise errors.WrongChainError(
             f"{endpoint.name} serves {_named(int(chain, 16))}, but network.chain_id is "
             f"{_named(chain_id)}: change node.urls or the network"
         )
-    await endpoint.call_many([rpc.Request("starknet_specVersion")] * 2)
+    await _try_batch(endpoint)
     return NodeProfile(
         endpoint.name,
         version,
@@ -47,6 +52,17 @@ async def probe(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
     )
 
 
+async def _try_batch(endpoint: rpc.Endpoint) -> None:
+    """Ask without batches from now on where the endpoint answers single calls alone."""
+    try:
+        await endpoint.call_many([rpc.Request("starknet_specVersion")] * 2)
+    except errors.NodeBusyError:
+        raise
+    except errors.NodeError as error:
+        log.info("batches_failed", endpoint=endpoint.name, reason=str(error))
+        endpoint.batches = False
+
+
 async def _text(endpoint: rpc.Endpoint, method: str) -> str:
     raw = await endpoint.call(rpc.Request(method))
     text: str = wire.decoded(wire.text_decoder, raw, method)
@@ -55,13 +71,11 @@ async def _text(endpoint: rpc.Endpoint, method: str) -> str:
 
 def _version(text: str) -> tuple[int, int, int]:
     """Major, minor and patch; a pre-release counts as its release."""
-    numbers = text.partition("-")[0].split(".")
-    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-        return (0, 0, 0)
-    return int(numbers[0]), int(numbers[1]), int(numbers[2])
+    found = re.fullmatch(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})([-+].*)?", text)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
 
 
 def _named(chain: int) -> str:
     """A chain id as people know it, such as SN_MAIN (0x534e5f4d41494e)."""
-    name = chain.to_bytes(32, "big").lstrip(b"\0")
-    return f"{name.decode()} ({chain:#x})" if name.isalnum() or b"_" in name else hex(chain)
+    name = chain.to_bytes(32, "big").lstrip(b"\0").decode("ascii", "replace")
+    return f"{name} ({chain:#x})" if re.fullmatch(r"\w+", name, re.ASCII) else hex(chain)

@@ -1,21 +1,24 @@
 """The range reader: windows of the chain, read ahead, delivered in order, each one closed.
 
-A range is closed by reading the header of its last block again after everything else: the
-same hash as before means that nothing changed underneath. Windows shrink when the node finds
-them too large or too full, and grow again while it copes.
+A range comes from one source as a whole. It is closed by reading the header of its last block
+again after everything else: the same hash as before means that nothing changed underneath.
+Windows shrink when the node finds them too large or they hold too much, and grow again while
+it copes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from indexer import errors
 from indexer.chain import client, completeness, types
+from indexer.chain import source as sources
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +27,9 @@ Discover = Callable[[Sequence[types.EmittedEvent]], frozenset[int]]
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
-    """How far to look at once. `target_events` bounds the memory that a range takes.
+    """How far to look at once. The targets bound the memory that a range takes.
 
+    A window that holds more than `spare` times a target is asked again in smaller parts.
     `verify`: prove the blocks with our events complete ("events"), every block ("all"), or
     believe what getEvents tells ("off").
     """
@@ -33,6 +37,8 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     first_window: int = 10_000
     largest_window: int = 80_000
     target_events: int = 10_000
+    target_blocks: int = 200
+    spare: int = 4
     windows_ahead: int = 2
     attempts: int = 4
     pause_seconds: float = 0.5
@@ -40,8 +46,9 @@ class ReaderSettings(msgspec.Struct, frozen=True):
 
 
 class _Part(msgspec.Struct):
-    """What a window held for the addresses known when it was asked."""
+    """What a window held for the addresses known when it was asked, and who said so."""
 
+    source: sources.Source
     from_block: int
     to_block: int
     tip: types.BlockHeader
@@ -50,8 +57,15 @@ class _Part(msgspec.Struct):
     blocks: dict[int, types.BlockWithReceipts]
 
 
+class _Ahead(NamedTuple):
+    """A window that is being read."""
+
+    from_block: int
+    task: asyncio.Task[_Part]
+
+
 class RangeReader:
-    """Reads ranges from one node. One reader serves one catch-up."""
+    """Reads ranges from one node; keeps what it learnt of the right size of a window."""
 
     def __init__(self, node: client.StarknetNode, settings: ReaderSettings | None = None) -> None:
         self._node = node
@@ -67,20 +81,19 @@ class RangeReader:
         range's events newly name, and `known()` tells them from then on; their events are
         fetched from the range's first block on, before the range is delivered.
         """
-        ahead: collections.deque[asyncio.Task[_Part]] = collections.deque()
+        ahead: collections.deque[_Ahead] = collections.deque()
         wanted = asked = from_block
         try:
             while wanted <= to_block:
                 while asked <= to_block and len(ahead) <= self._settings.windows_ahead:
                     end = min(asked + self._window - 1, to_block)
-                    read = self._read(asked, end, known())
-                    ahead.append(asyncio.create_task(read, name=str(asked)))
+                    task = asyncio.create_task(self._read(asked, end, known()))
+                    ahead.append(_Ahead(asked, task))
                     asked = end + 1
-                task = ahead.popleft()
-                part = await task
-                delivered = await self._complete(part, known, discover)
+                delivered = await self._deliver(await ahead[0].task, known, discover)
+                ahead.popleft()
                 wanted = delivered.to_block + 1
-                if wanted != (_start(ahead) if ahead else asked):
+                if wanted != (ahead[0].from_block if ahead else asked):
                     # The window was cut short: what was read ahead leaves a gap.
                     await _cancel(ahead)
                     asked = wanted
@@ -88,51 +101,65 @@ class RangeReader:
         finally:
             await _cancel(ahead)
 
+    # --- trouble ----------------------------------------------------------------------
+
+    async def _next_end(
+        self, error: errors.NodeError, failed: sources.Source, from_: int, to: int, failures: int
+    ) -> int:
+        """Up to where to ask after a failure; raises it where asking again is no use."""
+        if not _asks_for_less(error, from_, to):
+            if failures >= self._settings.attempts:
+                raise error
+            moved = await self._node.fail_over(failed)
+            if isinstance(error, errors.FatalNodeError) and not moved:
+                raise error
+            log.warning("range_read_again", endpoint=failed.name, reason=str(error))
+            await asyncio.sleep(self._settings.pause_seconds)
+        if isinstance(error, errors.InconsistentAnswerError | errors.FatalNodeError):
+            return to
+        end = from_ + (to - from_) // 2
+        self._window = min(self._window, end - from_ + 1)
+        log.info("smaller_window", blocks=self._window, reason=str(error))
+        return end
+
     # --- a window ---------------------------------------------------------------------
 
     async def _read(self, from_block: int, to_block: int, addresses: frozenset[int]) -> _Part:
         """A window, or its beginning where the node wants to be asked for less."""
-        for attempt in range(1, self._settings.attempts + 1):
+        failures = 0
+        while True:
+            asked = self._node.source
             try:
-                return await self._attempt(from_block, to_block, addresses)
-            except errors.RangeTooLargeError as error:
-                if to_block == from_block:
-                    raise
-                to_block = from_block + (to_block - from_block) // 2
-                self._window = max(to_block - from_block + 1, 1)
-                log.info("smaller_window", blocks=self._window, reason=str(error))
-            except errors.RetryableNodeError as error:
-                if attempt == self._settings.attempts:
-                    raise
-                await self._try_elsewhere(error)
-        return await self._read(from_block, to_block, addresses)
+                return await self._attempt(asked, from_block, to_block, addresses)
+            except errors.NodeError as error:
+                failures += not _asks_for_less(error, from_block, to_block)
+                to_block = await self._next_end(error, asked, from_block, to_block, failures)
 
-    async def _try_elsewhere(self, error: errors.RetryableNodeError) -> None:
-        log.warning("range_read_again", reason=str(error))
-        await self._node.fail_over()
-        await asyncio.sleep(self._settings.pause_seconds)
-
-    async def _attempt(self, from_block: int, to_block: int, addresses: frozenset[int]) -> _Part:
-        tip = await self._header(to_block)
-        events = await self._node.events(from_block, to_block, addresses)
-        part = _Part(from_block, to_block, tip, addresses, events, {})
-        await self._add_blocks(part)
-        self._adapt(to_block - from_block + 1, len(events))
+    async def _attempt(
+        self, asked: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
+    ) -> _Part:
+        tip = await _header(asked, to_block)
+        part = _Part(asked, from_block, to_block, tip, addresses, [], {})
+        await self._add_events(part, addresses)
+        self._adapt(part)
         return part
 
-    async def _header(self, number: int) -> types.BlockHeader:
-        header = await self._node.header(number)
-        if header is None:
-            raise errors.InconsistentAnswerError(
-                f"the node told a head above block {number} and does not know that block"
+    async def _add_events(self, part: _Part, addresses: frozenset[int]) -> None:
+        """Read the events of these addresses and the blocks that hold them."""
+        is_one_block = part.from_block == part.to_block
+        most = None if is_one_block else self._settings.target_events * self._settings.spare
+        found = await part.source.events(part.from_block, part.to_block, addresses, most)
+        part.events = sorted([*part.events, *found], key=_key)
+        missing = {event.block_number for event in found} - part.blocks.keys()
+        if not is_one_block and len(missing) > self._settings.target_blocks * self._settings.spare:
+            raise errors.RangeTooLargeError(
+                f"{len(missing)} of the blocks {part.from_block} to {part.to_block} hold events"
             )
-        return header
-
-    async def _add_blocks(self, part: _Part) -> None:
-        """Read the blocks that hold events; every event must be of its block."""
-        missing = {event.block_number for event in part.events} - part.blocks.keys()
-        for block in await self._node.blocks(sorted(missing), self._is_proving):
+        for block in await part.source.blocks(sorted(missing), self._is_proving):
             part.blocks[block.header.number] = block
+        self._check_hashes(part)
+
+    def _check_hashes(self, part: _Part) -> None:
         for event in part.events:
             header = part.blocks[event.block_number].header
             if header.hash != event.block_hash:
@@ -141,31 +168,37 @@ class RangeReader:
                     f"{event.block_hash}: the chain changed while it was read"
                 )
 
-    def _adapt(self, blocks: int, events: int) -> None:
-        """Aim at the target number of events a window; never more than double at once."""
+    def _adapt(self, part: _Part) -> None:
+        """Aim at the targets a window; never more than double at once."""
         settings = self._settings
-        if events > settings.target_events:
-            self._window = max(blocks * settings.target_events // events, 1)
-        elif blocks >= self._window and events * 2 <= settings.target_events:
+        size = part.to_block - part.from_block + 1
+        fullness = max(
+            len(part.events) / settings.target_events, len(part.blocks) / settings.target_blocks
+        )
+        if fullness > 1:
+            self._window = max(int(size / fullness), 1)
+        elif size >= self._window and fullness <= 1 / 2:
             self._window = min(self._window * 2, settings.largest_window)
 
     # --- delivery ---------------------------------------------------------------------
 
-    async def _complete(self, part: _Part, known: Known, discover: Discover) -> types.Range:
-        for attempt in range(1, self._settings.attempts + 1):
+    async def _deliver(self, part: _Part, known: Known, discover: Discover) -> types.Range:
+        """The part made whole and closed; read anew where that fails, perhaps a shorter one."""
+        failures = 0
+        while True:
             try:
-                await self._add_discovered(part, known, discover)
-                await self._close(part)
-                proved = await self._prove(part)
-            except errors.InconsistentAnswerError as error:
-                if attempt == self._settings.attempts:
-                    raise
-                await self._try_elsewhere(error)
-                fresh = await self._attempt(part.from_block, part.to_block, known())
-                part.tip, part.events, part.blocks = fresh.tip, fresh.events, fresh.blocks
-                part.addresses = fresh.addresses
-            else:
-                break
+                return await self._complete(part, known, discover)
+            except errors.NodeError as error:
+                failures += not _asks_for_less(error, part.from_block, part.to_block)
+                end = await self._next_end(
+                    error, part.source, part.from_block, part.to_block, failures
+                )
+            part = await self._read(part.from_block, end, known())
+
+    async def _complete(self, part: _Part, known: Known, discover: Discover) -> types.Range:
+        await self._add_discovered(part, known, discover)
+        proved = await self._prove(part)
+        await self._close(part)
         blocks = [part.blocks[number] for number in sorted(part.blocks)]
         return types.Range(part.from_block, part.to_block, part.tip, part.events, blocks, proved)
 
@@ -176,10 +209,8 @@ class RangeReader:
             missing = known() - part.addresses
             if not missing:
                 return
-            found = await self._node.events(part.from_block, part.to_block, missing)
             part.addresses |= missing
-            part.events = sorted([*part.events, *found], key=_key)
-            await self._add_blocks(part)
+            await self._add_events(part, missing)
 
     @property
     def _is_proving(self) -> bool:
@@ -211,30 +242,40 @@ class RangeReader:
                 for number in range(part.from_block, part.to_block + 1)
                 if number not in part.blocks
             ]
-            for start in range(0, len(others), client.BLOCKS_PER_BATCH):
-                batch = others[start : start + client.BLOCKS_PER_BATCH]
-                for block in await self._node.blocks(batch, with_events=True):
+            for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
+                batch = others[start : start + sources.BLOCKS_PER_BATCH]
+                for block in await part.source.blocks(batch, with_events=True):
                     yield block
 
     async def _close(self, part: _Part) -> None:
-        again = await self._header(part.to_block)
+        again = await _header(part.source, part.to_block)
         if again.hash != part.tip.hash:
             raise errors.InconsistentAnswerError(
                 f"block {part.to_block} changed while the range up to it was read"
             )
 
 
+def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> bool:
+    """Whether a failure is no failure: the node answers if it is asked for fewer blocks."""
+    return isinstance(error, errors.RangeTooLargeError) and to_block > from_block
+
+
+async def _header(asked: sources.Source, number: int) -> types.BlockHeader:
+    header = await asked.header(number)
+    if header is None:
+        raise errors.InconsistentAnswerError(
+            f"{asked.name} told a head at or above block {number} and does not know that block"
+        )
+    return header
+
+
 def _key(event: types.EmittedEvent) -> tuple[int, int, int]:
     return event.block_number, event.transaction_index, event.event_index
 
 
-def _start(ahead: Collection[asyncio.Task[_Part]]) -> int:
-    """The first block of the oldest window that is read ahead."""
-    return int(next(iter(ahead)).get_name())
-
-
-async def _cancel(ahead: collections.deque[asyncio.Task[_Part]]) -> None:
-    while ahead:
-        task = ahead.popleft()
+async def _cancel(ahead: collections.deque[_Ahead]) -> None:
+    tasks = [window.task for window in ahead]
+    ahead.clear()
+    for task in tasks:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

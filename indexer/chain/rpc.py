@@ -1,8 +1,9 @@
 """JSON-RPC over HTTP to one endpoint: one session, bounded, retried, every failure typed.
 
-Transient trouble (no connection, time-outs, 408, 413, 429, 5xx, bodies that are no JSON-RPC)
-is retried with growing, jittered pauses that honour Retry-After; what repeating cannot change
-is raised at once. URLs may hold keys, so only their host is ever shown.
+Transient trouble (no connection, time-outs, 429, 5xx, bodies that are no JSON-RPC) is retried
+with growing, jittered pauses that honour Retry-After; what repeating cannot change is raised
+at once, as is what asks for a smaller question (408, 413, bodies beyond the limit). URLs may
+hold keys, so only their host is ever shown.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import contextlib
 import email.utils
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 from urllib import parse
 
 import aiohttp
@@ -25,10 +26,14 @@ from indexer import errors
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 LARGEST_BODY = 64 * 1024 * 1024
 LONGEST_PAUSE = 30.0
-BATCH_REFUSED = -32600
+SHORTEST_KEY = 8
 TRANSIENT_CODES = frozenset({-32603, -32005, -32010, -32012, 429})
+RANGE_CODES = frozenset({-32000, -32005, -32602})
+RANGE_WORDS = ("block range", "range too", "range is too", "too many blocks")
 BUSY_WORDS = ("timeout", "timed out", "busy", "temporarily", "rate limit", "capacity")
 
 
@@ -51,7 +56,7 @@ class Request(msgspec.Struct, frozen=True):
 
 class _Error(msgspec.Struct):
     code: int
-    message: str = ""
+    message: str | None = None
     data: Any = None
 
 
@@ -66,13 +71,35 @@ _decode_one = msgspec.json.Decoder(_Response).decode
 _decode_many = msgspec.json.Decoder(list[_Response]).decode
 
 
+async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All answers in order; the first failure ends the other questions."""
+    tasks = [asyncio.create_task(question) for question in questions]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 def redact(url: str) -> str:
     """Scheme and host of a URL; path and query may hold a key."""
     parts = parse.urlsplit(url)
     host = parts.hostname or "?"
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ":?"
     rest = "/***" if parts.path.strip("/") or parts.query else ""
     return f"{parts.scheme}://{host}{port}{rest}"
+
+
+def secrets_of(url: str) -> list[str]:
+    """What in a URL may be a key: long pieces of the path, the query's values, a password."""
+    parts = parse.urlsplit(url)
+    pieces = [piece for piece in parts.path.split("/") if len(piece) >= SHORTEST_KEY]
+    values = [value for _, value in parse.parse_qsl(parts.query)]
+    found = {piece for piece in (*pieces, *values, parts.username, parts.password) if piece}
+    return sorted(found | {parse.unquote(piece) for piece in found}, key=len, reverse=True)
 
 
 class Endpoint:
@@ -81,12 +108,18 @@ class Endpoint:
     def __init__(self, url: str, settings: NodeSettings) -> None:
         self._url = url
         self.name = redact(url)
+        self._secrets = secrets_of(url)
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.max_concurrency)
-        self._rate = aiolimiter.AsyncLimiter(max(settings.max_requests_per_second, 1), 1)
+        rate = settings.max_requests_per_second
+        self._rate = aiolimiter.AsyncLimiter(max(rate, 1), max(1 / rate, 1))
         self._session: aiohttp.ClientSession | None = None
         self._ids = 0
         self.batches = True
+
+    @property
+    def _timeout(self) -> float:
+        return self._settings.request_timeout_seconds
 
     async def close(self) -> None:
         """Close every connection."""
@@ -108,30 +141,37 @@ class Endpoint:
         if self.batches and len(requests) > 1:
             try:
                 return await self._retried(requests)
-            except errors.RpcError as error:
-                if error.code != BATCH_REFUSED:
-                    raise
-                log.info("batches_refused", endpoint=self.name)
-                self.batches = False
-        answers = await asyncio.gather(*(self._retried([request]) for request in requests))
+            except errors.FatalNodeError as error:
+                refusal = str(error)
+            answers = await self._one_by_one(requests)
+            # Single calls go through, so it was the batch that was refused.
+            log.info("batches_refused", endpoint=self.name, reason=refusal)
+            self.batches = False
+            return answers
+        return await self._one_by_one(requests)
+
+    async def _one_by_one(self, requests: Sequence[Request]) -> list[msgspec.Raw | errors.RpcError]:
+        answers = await together(self._retried([request]) for request in requests)
         return [answer for (answer,) in answers]
 
     # --- one attempt after another ----------------------------------------------------
 
     async def _retried(self, requests: Sequence[Request]) -> list[msgspec.Raw | errors.RpcError]:
-        pause = self._settings.first_pause
+        pause, spent = self._settings.first_pause, 0.0
         for attempt in range(1, self._settings.attempts + 1):
+            began = time.monotonic()
             try:
                 return await self._attempt(requests)
             except errors.RangeTooLargeError:
                 raise  # The same question again gets the same answer: the caller asks smaller.
             except errors.RetryableNodeError as error:
-                if attempt == self._settings.attempts:
+                spent += time.monotonic() - began
+                # A node that does not answer in time is not waited for five times over.
+                if attempt == self._settings.attempts or spent > 2 * self._timeout:
                     raise
                 asked = getattr(error, "retry_after", None)
-                wait = min(
-                    asked if asked is not None else pause * random.uniform(0.5, 1.5), LONGEST_PAUSE
-                )
+                jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311
+                wait = min(jittered if asked is None else asked, LONGEST_PAUSE)
                 log.debug("retrying", endpoint=self.name, reason=str(error), seconds=wait)
                 await asyncio.sleep(wait)
                 pause *= 2
@@ -152,14 +192,18 @@ class Endpoint:
         return [self._result(self._parsed(answer, _decode_one), first)]
 
     async def _post(self, body: bytes) -> bytes:
-        async with self._mapped(), self._opened().post(self._url, data=body) as response:
+        session = self._opened()
+        # A redirect would make a GET of the question.
+        asking = session.post(self._url, data=body, allow_redirects=False)
+        async with self._mapped(), asking as response:
+            answer = await self._bounded(response)
             if response.status != 200:
-                raise self._http_error(response)
-            return await self._bounded(response)
+                raise self._http_error(response, answer)
+            return answer
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            total = self._settings.request_timeout_seconds
+            total = self._timeout
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=min(total, 10)),
                 headers={"Content-Type": "application/json"},
@@ -184,19 +228,19 @@ class Endpoint:
     async def _mapped(self) -> AsyncIterator[None]:
         try:
             yield
-        except TimeoutError as error:
-            seconds = self._settings.request_timeout_seconds
+        # Not chained: what aiohttp says may show the whole URL.
+        except TimeoutError:
             raise errors.NodeUnreachableError(
-                f"{self.name} gave no answer within {seconds:g} s"
-            ) from error
+                f"{self.name} gave no answer within {self._timeout:g} s"
+            ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise errors.NodeUnreachableError(
                 f"{self.name} cannot be reached: {_reason(error)}"
-            ) from error
+            ) from None
 
     # --- reading answers --------------------------------------------------------------
 
-    def _http_error(self, response: aiohttp.ClientResponse) -> errors.NodeError:
+    def _http_error(self, response: aiohttp.ClientResponse, body: bytes) -> errors.NodeError:
         status = response.status
         said = f"{self.name} answered HTTP {status}"
         if status in (408, 413):
@@ -205,12 +249,16 @@ class Endpoint:
             return errors.NodeBusyError(said, _retry_after(response.headers.get("Retry-After")))
         if status >= 500:
             return errors.NodeUnreachableError(said)
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            told = _decode_one(body).error
+            if told is not None:
+                return self._rpc_error(told)
         return errors.FatalNodeError(f"{said}: check the URL and its key in node.urls")
 
     def _parsed(self, body: bytes, decode: Any) -> Any:
         try:
             return decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise errors.NodeUnreachableError(
                 f"{self.name} answered with something that is no JSON-RPC: {error}"
             ) from error
@@ -234,6 +282,9 @@ class Endpoint:
                 )
             raise self._rpc_error(response.error)
         responses = self._parsed(body, _decode_many)
+        for response in responses:
+            if response.id is None and response.error is not None:
+                raise self._rpc_error(response.error)
         by_id = {response.id: response for response in responses}
         if len(responses) != count or set(by_id) != set(range(first, first + count)):
             raise errors.InconsistentAnswerError(
@@ -243,10 +294,15 @@ class Endpoint:
 
     def _rpc_error(self, error: _Error) -> errors.RpcError:
         """Fatal errors are returned; those that may pass are raised, to be retried."""
-        text = f"{self.name}: {error.message} (code {error.code})"
-        busy = error.code == -32000 and any(word in error.message.lower() for word in BUSY_WORDS)
-        if error.code == -32005 and "range" in error.message.lower():
+        message = error.message or ""
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
+        text = f"{self.name}: {message} (code {error.code})"
+        said = f"{message} {error.data}".lower()
+        words = ("range",) if error.code == -32005 else RANGE_WORDS
+        if error.code in RANGE_CODES and any(word in said for word in words):
             raise errors.RangeTooLargeError(text)
+        busy = error.code == -32000 and any(word in said for word in BUSY_WORDS)
         if error.code in (429, -32005, -32012):
             raise errors.NodeBusyError(text)
         if busy or error.code in TRANSIENT_CODES:
@@ -258,13 +314,11 @@ def _retry_after(header: str | None) -> float | None:
     """Seconds that a Retry-After header asks for: a number, or a date."""
     if header is None:
         return None
-    try:
-        return max(float(header), 0.0)
-    except ValueError:
-        pass
+    if header.strip().isdecimal():
+        return float(header)
     try:
         return max(email.utils.parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, OverflowError):
         return None
 
 

@@ -6,6 +6,8 @@ zeros), because most are only stored; a decoder turns the few that it needs into
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 
@@ -86,3 +88,22 @@ class Range(msgspec.Struct, frozen=True):
     events: list[EmittedEvent]
     blocks: list[BlockWithReceipts]
     proved: frozenset[int] = frozenset()
+
+
+def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[EmittedEvent]:
+    """The events of these addresses that a block's receipts hold, in chain order."""
+    return [
+        EmittedEvent(
+            block.header.number,
+            receipt.transaction_index,
+            index,
+            block.header.hash,
+            receipt.transaction_hash,
+            event.from_address,
+            event.keys,
+            event.data,
+        )
+        for receipt in block.receipts
+        for index, event in enumerate(receipt.events)
+        if event.from_address in addresses
+    ]

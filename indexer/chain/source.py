@@ -1,0 +1,193 @@
+"""One endpoint of the node: typed questions, typed answers.
+
+What belongs together must come from one source: two nodes may stand on two forks, or one
+may lag behind the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from indexer import errors
+from indexer.chain import pages, probe, rpc, types, wire
+
+BLOCK_NOT_FOUND = 24
+BLOCKS_PER_BATCH = 20
+
+REFUSALS = frozenset({20, 21, 40})
+"""What a contract's view may answer for good: no contract, no such entry point, a failed call."""
+
+
+class ViewCall(msgspec.Struct, frozen=True):
+    """A question to a contract's view, at the state after the block with this hash."""
+
+    contract: int
+    selector: int
+    calldata: tuple[int, ...]
+    block_hash: str
+
+
+class Source:
+    """A probed endpoint."""
+
+    def __init__(self, endpoint: rpc.Endpoint, profile: probe.NodeProfile) -> None:
+        self._endpoint = endpoint
+        self.name = endpoint.name
+        self.profile = profile
+
+    # --- blocks -----------------------------------------------------------------------
+
+    async def head(self) -> types.BlockHeader:
+        """The newest sealed block."""
+        return await self._header("latest")
+
+    async def header(self, number: int) -> types.BlockHeader | None:
+        """A block's header; None where the node has no such block."""
+        header = await self._known_header({"block_number": number})
+        if header is not None and header.number != number:
+            raise errors.InconsistentAnswerError(
+                f"{self.name} answered block {header.number} for {number}"
+            )
+        return header
+
+    async def finalised(self) -> int | None:
+        """The newest block accepted on L1; None where the node does not say."""
+        try:
+            header = await self._known_header("l1_accepted")
+        except errors.RpcError:
+            return None  # RPC 0.8 does not know the tag.
+        return None if header is None else header.number
+
+    async def _known_header(self, block_id: Any) -> types.BlockHeader | None:
+        try:
+            return await self._header(block_id)
+        except errors.RpcError as error:
+            if error.code == BLOCK_NOT_FOUND:
+                return None
+            raise
+
+    async def _header(self, block_id: Any) -> types.BlockHeader:
+        raw = await self._endpoint.call(
+            rpc.Request("starknet_getBlockWithTxHashes", {"block_id": block_id})
+        )
+        return wire.header(wire.decoded(wire.header_decoder, raw, "block header"))
+
+    async def blocks(
+        self, numbers: Sequence[int], with_events: bool = False
+    ) -> list[types.BlockWithReceipts]:
+        """Blocks with receipts, in the order asked; with the receipts' events on request."""
+        found: list[types.BlockWithReceipts] = []
+        for start in range(0, len(numbers), BLOCKS_PER_BATCH):
+            part = numbers[start : start + BLOCKS_PER_BATCH]
+            found += await self._some_blocks(part, with_events)
+        return found
+
+    async def _some_blocks(
+        self, numbers: Sequence[int], with_events: bool
+    ) -> list[types.BlockWithReceipts]:
+        answers = await self._endpoint.call_many(
+            [
+                rpc.Request("starknet_getBlockWithReceipts", {"block_id": {"block_number": number}})
+                for number in numbers
+            ]
+        )
+        return [
+            self._block(number, answer, with_events)
+            for number, answer in zip(numbers, answers, strict=True)
+        ]
+
+    def _block(
+        self, number: int, answer: msgspec.Raw | errors.RpcError, with_events: bool
+    ) -> types.BlockWithReceipts:
+        if isinstance(answer, errors.RpcError):
+            if answer.code != BLOCK_NOT_FOUND:
+                raise answer
+            raise errors.InconsistentAnswerError(
+                f"{self.name} told of block {number} and does not know it now"
+            )
+        decoder = wire.full_block_decoder if with_events else wire.block_decoder
+        block = wire.block(wire.decoded(decoder, answer, "block"))
+        if block.header.number != number:
+            raise errors.InconsistentAnswerError(
+                f"{self.name} answered block {block.header.number} for {number}"
+            )
+        return block
+
+    # --- events and views -------------------------------------------------------------
+
+    async def events(
+        self,
+        from_block: int,
+        to_block: int,
+        addresses: Collection[int],
+        most: int | None = None,
+    ) -> list[types.EmittedEvent]:
+        """Every event of these addresses in a closed range, in chain order.
+
+        RangeTooLargeError where the node wants to be asked for less, or where there are more
+        than `most` events.
+        """
+        if not addresses:
+            return []  # To a node, an empty list means any address.
+        found = await pages.read(
+            self._endpoint, self.profile, from_block, to_block, sorted(addresses), most
+        )
+        if self.profile.event_indexes:
+            return found
+        hashes = {event.block_number: event.block_hash for event in found}
+        return await self._from_receipts(hashes, addresses)
+
+    async def _from_receipts(
+        self, hashes: Mapping[int, str], addresses: Collection[int]
+    ) -> list[types.EmittedEvent]:
+        """Events with their indexes, which nodes below RPC 0.10 tell only through receipts."""
+        wanted = {hex(address) for address in addresses}
+        found: list[types.EmittedEvent] = []
+        numbers = sorted(hashes)
+        for start in range(0, len(numbers), BLOCKS_PER_BATCH):
+            part = numbers[start : start + BLOCKS_PER_BATCH]
+            for block in await self.blocks(part, with_events=True):
+                if block.header.hash != hashes[block.header.number]:
+                    raise errors.InconsistentAnswerError(
+                        f"{self.name} changed block {block.header.number} while it was read"
+                    )
+                found += types.events_of(block, wanted)
+        return found
+
+    async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
+        """Answers of views in the order asked; a contract's refusal stands in its place.
+
+        InconsistentAnswerError where the node does not know a block that was asked for: it
+        lags, or the block is gone; RpcError where it refuses the question itself.
+        """
+        answers = await self._endpoint.call_many([_call_request(one) for one in asked])
+        return [self._view(answer) for answer in answers]
+
+    def _view(self, answer: msgspec.Raw | errors.RpcError) -> list[int] | errors.RpcError:
+        if isinstance(answer, errors.RpcError):
+            if answer.code in REFUSALS:
+                return answer
+            if answer.code == BLOCK_NOT_FOUND:
+                raise errors.InconsistentAnswerError(
+                    f"{self.name} does not know the block at which a view was asked"
+                )
+            raise answer
+        felts = wire.decoded(wire.felts_decoder, answer, "view answer")
+        return [int(wire.felt(felt), 16) for felt in felts]
+
+
+def _call_request(asked: ViewCall) -> rpc.Request:
+    return rpc.Request(
+        "starknet_call",
+        {
+            "request": {
+                "contract_address": hex(asked.contract),
+                "entry_point_selector": hex(asked.selector),
+                "calldata": [hex(felt) for felt in asked.calldata],
+            },
+            "block_id": {"block_hash": asked.block_hash},
+        },
+    )
