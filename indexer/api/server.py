@@ -28,6 +28,7 @@ ANSWER_SECONDS = 5.0
 """A health check that the database does not answer within this time is a failed one."""
 
 BACKLOG = 128
+READ = [litestar.HttpMethod.GET, litestar.HttpMethod.HEAD]
 
 STOP_SECONDS = 5
 """So long may an answer in hand take once the server is told to stop."""
@@ -70,7 +71,7 @@ async def _freshness(pool: asyncpg.Pool) -> tuple[bool, str, int | None]:
         return False, f"the database does not answer: {type(error).__name__}", None
 
 
-@litestar.get("/health")
+@litestar.route("/health", http_method=READ)
 async def health(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the tables follow the head. 503: they do not, and why."""
     is_fresh, reason, block = await _freshness(state.pool)
@@ -84,7 +85,7 @@ async def health(state: datastructures.State) -> litestar.Response[dict[str, Any
     )
 
 
-@litestar.get("/ready")
+@litestar.route("/ready", http_method=READ)
 async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the database answers and a block is committed, however old. 503: not yet."""
     _, reason, block = await _freshness(state.pool)
@@ -95,7 +96,9 @@ async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]
     )
 
 
-@litestar.get("/metrics", media_type="text/plain; version=0.0.4", sync_to_thread=False)
+@litestar.route(
+    "/metrics", http_method=READ, media_type="text/plain; version=0.0.4", sync_to_thread=False
+)
 def prometheus() -> bytes:
     """All metrics in Prometheus' text format."""
     return metrics.exposition()

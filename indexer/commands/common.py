@@ -8,6 +8,7 @@ import decimal
 import functools
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ import click
 import msgspec
 import structlog
 
-from indexer import config
+from indexer import config, config_values
 
 T = TypeVar("T")
 
@@ -45,6 +46,16 @@ def settings(config_file: Path | None, **flags: object) -> config.Settings:
     loaded = config.load(config_file, os.environ, given)
     set_up_logs(loaded.log.level, loaded.log.format)
     return loaded
+
+
+def felt(text: str) -> int:
+    """An address or hash of an option or argument: 0x and hex digits with any zero padding."""
+    value = int(text, 16) if re.fullmatch("0[xX][0-9a-fA-F]{1,64}", text) else -1
+    if not 0 <= value < config_values.FIELD_PRIME:
+        raise click.BadParameter(
+            f"{text!r} is not a Starknet address or hash: write 0x and up to 64 hex digits"
+        )
+    return value
 
 
 def set_up_logs(level: str, format_: str) -> None:

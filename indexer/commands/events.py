@@ -16,14 +16,14 @@ from indexer.query import tables
 @click.command(epilog="Example: vesu-indexer events --name LiquidatePosition --limit 5")
 @common.options
 @click.option("--block", type=click.IntRange(min=0), help="Only this block.")
-@click.option("--tx", help="Only this transaction hash.")
+@click.option("--tx", type=common.felt, help="Only this transaction hash.")
 @click.option("--name", help="Only events of this name.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 def command(
     config_file: Path | None,
     as_json: bool,
     block: int | None,
-    tx: str | None,
+    tx: int | None,
     name: str | None,
     limit: int,
 ) -> None:
@@ -39,9 +39,9 @@ def command(
 
 
 async def _read(
-    settings: config.Settings, block: int | None, tx: str | None, name: str | None, limit: int
+    settings: config.Settings, block: int | None, tx: int | None, name: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    padded = None if tx is None else "0x" + tx.lower().removeprefix("0x").rjust(64, "0")
+    padded = None if tx is None else f"0x{tx:064x}"
     async with app.reader(settings) as connection:
         return await tables.events(
             connection, block=block, transaction=padded, name=name, limit=limit

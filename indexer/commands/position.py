@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -14,29 +13,17 @@ from indexer.commands import common
 from indexer.query import positions
 from indexer.vesu import state
 
-FIELD_PRIME = 2**251 + 17 * 2**192 + 1
-
-
-def address(text: str) -> int:
-    """An address as an integer, from 0x and hex digits with any zero padding."""
-    felt = int(text, 16) if re.fullmatch("0[xX][0-9a-fA-F]{1,64}", text) else -1
-    if not 0 <= felt < FIELD_PRIME:
-        raise click.BadParameter(
-            f"{text!r} is not a Starknet address: write 0x and up to 64 hex digits"
-        )
-    return felt
-
 
 @click.command(
     epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90"
 )
 @common.options
-@click.argument("pool", type=address)
-@click.argument("collateral", type=address)
-@click.argument("debt", type=address)
-@click.argument("user", type=address)
+@click.argument("pool", type=common.felt)
+@click.argument("collateral", type=common.felt)
+@click.argument("debt", type=common.felt)
+@click.argument("user", type=common.felt)
 @click.option("--at-block", type=click.IntRange(min=0), help="Any committed block.")
-@click.option("--v-token", type=address, help="A vToken holding instead; give 0x0 as DEBT.")
+@click.option("--v-token", type=common.felt, help="A vToken holding instead; give 0x0 as DEBT.")
 def command(
     config_file: Path | None,
     as_json: bool,

@@ -68,8 +68,6 @@ async def daemon(
                 report or _reporter(app.start_block(settings)),
             )
             common.stop_on_signals(worker.stopping)
-            await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
-            log.info("started", from_block=worker.position.block_number + 1)
             async with contextlib.AsyncExitStack() as stack:
                 if serve:
                     pool = await stack.enter_async_context(app.pool(url))
@@ -77,6 +75,8 @@ async def daemon(
                         server.serving(pool, settings.api.host, settings.api.port)
                     )
                     log.info("serving", health=f"http://{settings.api.host}:{port}/health")
+                await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
+                log.info("started", from_block=worker.position.block_number + 1)
                 await worker.run(until_block)
         finally:
             await node.close()

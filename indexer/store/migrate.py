@@ -61,6 +61,9 @@ def pending(url: str) -> list[str]:
 
 def apply(url: str) -> list[str]:
     """Apply what is missing; returns the names. SchemaError: the database is newer than this."""
+    _refuse_newer(url)
+    if not pending(url):
+        return []
     with _alone(url) as backend:
         _refuse_newer(url)
         todo = backend.to_apply(_read())
@@ -107,6 +110,7 @@ def _alone(url: str) -> Iterator[Any]:
             raise errors.WriterConflictError(
                 "another process migrates this database just now: try again when it is done"
             )
+        _require_create(connection, url)
         if _has_table(connection, "yoyo_lock"):
             # We hold the lock that counts, so a row here is what a killed migrator left.
             connection.execute("DELETE FROM yoyo_lock")
@@ -117,6 +121,18 @@ def _alone(url: str) -> Iterator[Any]:
                 yield backend
         finally:
             backend.connection.close()
+
+
+def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
+    """Ask first: yoyo would try for ten seconds to lock a table that it may not make."""
+    row = connection.execute(
+        "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+    ).fetchone()
+    if row is None or not row[0]:
+        raise errors.DatabaseRightsError(
+            f"the database role at {database.redact(url)} may not create tables: "
+            "GRANT CREATE, USAGE ON SCHEMA public to it"
+        )
 
 
 @contextlib.contextmanager
