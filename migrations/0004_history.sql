@@ -13,6 +13,10 @@ CREATE TABLE vesu_pool_history (
     pair_collateral_shares numeric(78,0) NOT NULL,
     pair_nominal_debt numeric(78,0) NOT NULL,
     is_configured boolean NOT NULL,
+    max_ltv numeric NOT NULL,
+    liquidation_threshold numeric NOT NULL,
+    liquidation_bonus numeric NOT NULL,
+    debt_cap numeric,
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
     block_number bigint NOT NULL,
@@ -33,6 +37,10 @@ COMMENT ON COLUMN vesu_pool_history.debt_cap_raw IS 'Debt cap in raw units of th
 COMMENT ON COLUMN vesu_pool_history.pair_collateral_shares IS 'Collateral shares of all positions of the pair.';
 COMMENT ON COLUMN vesu_pool_history.pair_nominal_debt IS 'Nominal debt of all positions of the pair.';
 COMMENT ON COLUMN vesu_pool_history.is_configured IS 'Whether the pair was ever given a configuration.';
+COMMENT ON COLUMN vesu_pool_history.max_ltv IS 'Maximum loan-to-value of the pair, 0.75 = 75 %.';
+COMMENT ON COLUMN vesu_pool_history.liquidation_threshold IS 'LTV from which a position may be liquidated: in Vesu the same as max_ltv.';
+COMMENT ON COLUMN vesu_pool_history.liquidation_bonus IS 'What a liquidator earns: 1 / liquidation factor - 1.';
+COMMENT ON COLUMN vesu_pool_history.debt_cap IS 'Debt cap in token units; NULL: none.';
 COMMENT ON COLUMN vesu_pool_history.created_at IS 'Block time of the first event of this row.';
 COMMENT ON COLUMN vesu_pool_history.changed_at IS 'Block time of this version.';
 COMMENT ON COLUMN vesu_pool_history.block_number IS 'Block of the event that made this version.';

@@ -10,9 +10,11 @@ from indexer.projections import assets, rows, tokens
 from indexer.vesu import accrual, state, valuation
 
 
-def columns(protocol: str, key: state.PairKey, pair: state.PairState) -> dict[str, Any]:
+def columns(
+    protocol: str, key: state.PairKey, pair: state.PairState, debt_decimals: int
+) -> dict[str, Any]:
     """The columns that the current row and its history share."""
-    return {
+    return _configuration(pair, debt_decimals) | {
         "id": rows.pair_id(protocol, key),
         "pool_id": rows.padded(key.pool),
         "pool_address": rows.padded(key.pool),
@@ -44,8 +46,7 @@ def current(
     synced_at = max(pair.updated_at, collateral.updated_at, debt.updated_at)
     is_paused = pool is not None and pool.is_paused
     return (
-        columns(protocol, key, pair)
-        | _configuration(pair, rows.decimals_of(debt.scale))
+        columns(protocol, key, pair, rows.decimals_of(debt.scale))
         | assets.market(debt)
         | _totals(pair, accrual.accrue(collateral, synced_at), accrual.accrue(debt, synced_at))
         | {
@@ -84,10 +85,15 @@ def _totals(
 
 
 def history(
-    protocol: str, at: state.EventKey, key: state.PairKey, pair: state.PairState
+    protocol: str,
+    at: state.EventKey,
+    key: state.PairKey,
+    pair: state.PairState,
+    world: state.World,
 ) -> dict[str, Any]:
     """A row of vesu_pool_history."""
-    return columns(protocol, key, pair) | rows.event_place(at)
+    debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
+    return columns(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(at)
 
 
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:

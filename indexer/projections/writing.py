@@ -91,7 +91,7 @@ async def _write_pools(
         "pools",
         "append_history",
         [
-            pools.history(held.protocol(key.pool), at, key, pair)
+            pools.history(held.protocol(key.pool), at, key, pair, held.world)
             for (at, key), pair in versions.items()
         ],
     )
