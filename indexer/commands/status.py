@@ -37,7 +37,7 @@ def _print(found: status.Status) -> None:
     silence = found.head_silence_seconds
     lines = [
         ("state", f"{'fresh' if found.is_fresh else 'STALE'}: {found.reason}"),
-        ("committed", f"block {found.committed_block:,} ({age})"),
+        ("committed", f"block {found.committed_block:,} ({age})" if found.committed_hash else "-"),
         ("hash", found.committed_hash or "-"),
         ("head", "-" if found.head_block is None else f"block {found.head_block:,}"),
         ("heard", "never" if silence is None else f"{silence:,.0f} s ago"),

@@ -18,6 +18,8 @@ STALE_AFTER_SECONDS = 300.0
 SILENT_AFTER_SECONDS = 120.0
 """A node that gave no good answer for so long counts as silent."""
 
+NOTHING_YET = "nothing is committed yet"
+
 
 class Undecoded(msgspec.Struct, frozen=True):
     """Events of one contract and selector that nobody can decode."""
@@ -94,10 +96,13 @@ async def read(connection: Connection) -> Status:
 
 
 async def freshness(connection: Connection) -> tuple[bool, str, int | None]:
-    """Whether the tables are fresh, why not, and the committed block: what /health asks."""
+    """Whether the tables are fresh, why not, and the committed block: what /health asks.
+
+    The block is None before the first commit.
+    """
     row = await connection.fetchrow(sqlfile.load("status")["status"])
-    if row is None:
-        return False, "nothing is committed yet", None
+    if row is None or row["committed_hash"] is None:
+        return False, NOTHING_YET, None
     reason = stale_reason(row)
     return reason is None, reason or "the tables follow the head", row["committed_block"]
 
@@ -109,7 +114,7 @@ def stale_reason(row: asyncpg.Record) -> str | None:
     indexer stops hearing the node, and a stalled node stops moving; both show.
     """
     if row["committed_hash"] is None:
-        return "nothing is committed yet"
+        return NOTHING_YET
     silence = _seconds(row["head_age_seconds"])
     if silence is None:
         return "the node was never heard"
