@@ -15,6 +15,7 @@ from indexer import errors
 from indexer.chain import pages, probe, rpc, types, wire
 
 BLOCK_NOT_FOUND = 24
+NO_BLOCKS = 32
 BLOCKS_PER_BATCH = 20
 
 REFUSALS = frozenset({20, 21, 40})
@@ -41,8 +42,13 @@ class Source:
     # --- blocks -----------------------------------------------------------------------
 
     async def head(self) -> types.BlockHeader:
-        """The newest sealed block."""
-        return await self._header("latest")
+        """The newest sealed block; NodeUnreachableError while the node has none yet."""
+        try:
+            return await self._header("latest")
+        except errors.RpcError as error:
+            if error.code not in (BLOCK_NOT_FOUND, NO_BLOCKS):
+                raise
+            raise errors.NodeUnreachableError(f"{self.name} has no block yet") from None
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
