@@ -69,10 +69,15 @@ def _usd(
 
 
 def _liquidation_price(amount: int, debt_usd: int, max_ltv: int, scale: int) -> int | None:
-    """The collateral price below which the position may be liquidated, debt price unchanged."""
+    """The collateral price below which the position may be liquidated, debt price unchanged.
+
+    Exact: at this price it may not, at the next lower one it may. The contract rounds the
+    collateral's value down, so the value that is needed is made whole first.
+    """
     if not amount or not max_ltv:
         return None
-    return maths.ceil_div(debt_usd * maths.SCALE * scale, max_ltv * amount)
+    needed = maths.ceil_div(debt_usd * maths.SCALE, max_ltv)
+    return maths.ceil_div(needed * scale, amount)
 
 
 def borrow_apy(asset: accrual.AssetState) -> int:

@@ -317,3 +317,19 @@ def test_arguments_of_all_recorded_events_are_json() -> None:
             assert decoded is not None
             args = events.to_args(decoded)
             assert msgspec.json.decode(msgspec.json.encode(args)) == args
+
+
+def test_names_padded_with_zeros_stay_in_the_keys_and_leave_the_arguments() -> None:
+    """PostgreSQL's jsonb holds no NUL; by hand and by ABI the arguments are the same."""
+    keys = [hex(selectors.EVENTS["CreateVToken"]), "0x1", "0x2", "0x3"]
+    padded = ["0x0", hex(int.from_bytes(b"\0\0vETH")), "0x6"]
+    keys += padded + padded
+    created = decoders.decode(kinds.Kind.POOL_FACTORY_V2, keys, [])
+    assert isinstance(created, events.CreateVToken)
+    assert created.v_token_symbol == "\0\0vETH"
+    found = abi.find(abi.load("pool_factory_v2"), keys)
+    assert found is not None
+    args = events.to_args(created)
+    assert args == abi.decode(found[1], ints(keys[1:]), []).args
+    assert args["v_token_symbol"] == "\ufffd\ufffdvETH"
+    assert b"\\u0000" not in msgspec.json.encode(args)

@@ -1,0 +1,576 @@
+"""The fold: recorded chains folded to the contracts' own answers, and histories made by hand."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import msgspec
+import pytest
+
+from indexer import errors
+from indexer.vesu import accrual, decoders, discovery, events, fold, kinds, maths, state
+from tests.acceptance import truth
+from tests.unit import recorded
+
+SCALE = maths.SCALE
+FACTORY, POOL, OTHER_POOL, STRANGER = 0xFAC, 0x9001, 0x9002, 0xBAD
+ETH, USDC, V_ETH, V_ETH_2 = 0xE, 0xC, 0x7E, 0x7E2
+ALICE, BOB = 0xA11CE, 0xB0B
+NOW = 1_700_000_000
+
+MODEL = events.InterestRateConfig(75_000, 85_000, 87_500, 10**9, 10**10, 10**8, 172_800, SCALE // 5)
+
+
+# --- the recorded chain ------------------------------------------------------------------------
+
+
+class Replay:
+    """devnet-a's main branch, folded block by block with what discovery finds by itself."""
+
+    def __init__(self) -> None:
+        self.recorded = truth.Recorded()
+        factory = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
+        self.registry = discovery.Registry({int(self.recorded.factory, 16): factory})
+        self.world = state.World()
+        self.journals: list[state.Journal] = []
+        self.blocks: dict[int, list[recorded.Event]] = collections.defaultdict(list)
+        for event in recorded.events(recorded.DEVNET_A, with_forks=False):
+            self.blocks[event.block].append(event)
+
+    def fold(self, block: int) -> None:
+        decoded = [
+            (raw, decoders.decode(raw.kind, raw.keys, raw.data)) for raw in self.blocks[block]
+        ]
+        assert all(event is not None for _, event in decoded)
+        self.registry.learn(
+            event for raw, event in decoded if event and raw.kind is kinds.Kind.POOL_FACTORY_V2
+        )
+        folding = fold.Fold(self.world, self.registry)
+        for raw, event in decoded:
+            assert event is not None
+            at = state.EventKey(raw.block, raw.transaction, raw.index)
+            folding.apply(at, self.recorded.timestamps[block], raw.emitter, event)
+        self.journals.append(folding.journal)
+
+
+@pytest.fixture(scope="module")
+def compared() -> collections.Counter[str]:
+    """Folds the whole recording, comparing every answer on the way; returns how many."""
+    replay = Replay()
+    answers: dict[int, list[tuple]] = collections.defaultdict(list)
+    for view in ("asset_config", "position", "pairs", "total_supply", "balance_of", "pair_config"):
+        for block, contract, arguments, answer in replay.recorded.answered(view):
+            answers[block].append((view, contract, arguments, answer))
+    count: collections.Counter[str] = collections.Counter()
+    for block in range(replay.recorded.last_block + 1):
+        replay.fold(block)
+        for view, contract, arguments, answer in answers[block]:
+            known = replay.registry.get(contract)
+            if known is None:
+                continue  # a token's balance_of
+            now = replay.recorded.timestamps[block]
+            expected = VIEWS[view](replay.world, now, contract, known, arguments)
+            if expected is not None:
+                assert expected == answer, (block, view, hex(contract), arguments)
+                count[view] += 1
+    count["events"] = sum(map(len, replay.blocks.values()))
+    found = replay.registry.addresses()
+    wanted = recorded.manifest(recorded.DEVNET_A)["contracts"]
+    assert found == {
+        int(contract["address"], 16)
+        for name, contract in wanted.items()
+        if not name.startswith("mock_")
+    }
+    return count
+
+
+def halves(*numbers: int) -> list[int]:
+    """u256s as felts."""
+    return [half for number in numbers for half in (number % (1 << 128), number >> 128)]
+
+
+def _asset_config(world: state.World, now: int, pool: int, _: Any, arguments: list[int]) -> Any:
+    stored = world.assets.get(state.AssetKey(pool, arguments[0]))
+    if stored is None:
+        return None
+    asset = accrual.accrue(stored, now)
+    return [
+        *halves(
+            asset.total_collateral_shares,
+            asset.total_nominal_debt,
+            asset.reserve,
+            asset.max_utilization,
+            asset.floor,
+            asset.scale,
+        ),
+        int(asset.is_legacy),
+        asset.last_updated,
+        *halves(
+            asset.last_rate_accumulator,
+            asset.last_full_utilization_rate,
+            asset.fee_rate,
+            asset.fee_shares,
+        ),
+    ]
+
+
+def _position(world: state.World, now: int, pool: int, _: Any, arguments: list[int]) -> Any:
+    collateral, debt, user = arguments
+    key = state.PositionKey(pool, collateral, debt, 0, user)
+    held = world.positions.get(key, state.PositionState("borrow"))
+    asset, lent = (
+        accrual.accrue(world.assets[state.AssetKey(pool, one)], now) for one in (collateral, debt)
+    )
+    return halves(
+        held.collateral_shares,
+        held.nominal_debt,
+        accrual.collateral_of(held.collateral_shares, asset),
+        accrual.debt_of(held.nominal_debt, lent),
+    )
+
+
+def _pairs(world: state.World, _: int, pool: int, __: Any, arguments: list[int]) -> Any:
+    pair = world.pairs.get(state.PairKey(pool, *arguments), state.PairState())
+    return halves(pair.total_collateral_shares, pair.total_nominal_debt)
+
+
+def _pair_config(world: state.World, _: int, pool: int, __: Any, arguments: list[int]) -> Any:
+    pair = world.pairs.get(state.PairKey(pool, *arguments), state.PairState())
+    return [pair.max_ltv, pair.liquidation_factor, pair.debt_cap]
+
+
+def _total_supply(world: state.World, _: int, v_token: int, __: Any, ___: list[int]) -> Any:
+    balances = (p.vtoken_balance for k, p in world.positions.items() if k.v_token == v_token)
+    return halves(sum(balances))
+
+
+def _balance_of(
+    world: state.World, _: int, v_token: int, known: discovery.Known, arguments: list[int]
+) -> Any:
+    if known.kind is not kinds.Kind.VTOKEN_V2:
+        return None
+    assert known.pool is not None
+    assert known.asset is not None
+    key = state.PositionKey(known.pool, known.asset, 0, v_token, arguments[0])
+    return halves(world.positions.get(key, state.PositionState("earn")).vtoken_balance)
+
+
+VIEWS = {
+    "asset_config": _asset_config,
+    "position": _position,
+    "pairs": _pairs,
+    "pair_config": _pair_config,
+    "total_supply": _total_supply,
+    "balance_of": _balance_of,
+}
+
+
+def test_the_folded_recording_equals_the_contracts_answers(
+    compared: collections.Counter[str],
+) -> None:
+    print(dict(compared))
+    assert compared["asset_config"] > 1300
+    assert compared["position"] > 4000
+    assert compared["pairs"] > 2000
+    assert compared["pair_config"] > 2000
+    assert compared["total_supply"] > 1400
+    assert compared["balance_of"] > 1400
+    assert compared["events"] == 672
+
+
+# --- histories made by hand --------------------------------------------------------------------
+
+
+class History:
+    """Events one after another, each in a transaction of its own; discovery as it goes."""
+
+    def __init__(self) -> None:
+        self.registry = discovery.Registry({FACTORY: discovery.Known(kinds.Kind.POOL_FACTORY_V2)})
+        self.world = state.World()
+        self.folding = fold.Fold(self.world, self.registry)
+        self.block = 0
+
+    def emit(self, emitter: int, *emitted: events.VesuEvent) -> None:
+        self.block += 1
+        if emitter == FACTORY:
+            self.registry.learn(emitted)
+        for index, event in enumerate(emitted):
+            at = state.EventKey(self.block, 0, index)
+            self.folding.apply(at, NOW + self.block, emitter, event)
+
+    @property
+    def journal(self) -> state.Journal:
+        return self.folding.journal
+
+    def position(self, user: int) -> state.PositionState:
+        return self.world.positions[state.PositionKey(POOL, ETH, USDC, 0, user)]
+
+    def balance(self, user: int, v_token: int = V_ETH) -> state.PositionState:
+        return self.world.positions[state.PositionKey(POOL, ETH, 0, v_token, user)]
+
+
+CREATE_POOL = events.CreatePool(POOL, 0x5072696D65, owner=1, curator=2, oracle=3)
+CREATE_V_ETH = events.CreateVToken(POOL, ETH, V_ETH, "Vesu ETH", "vETH")
+
+
+def config(scale: int, *, reserve: int = 10**24, shares: int = 10**24) -> events.AssetConfig:
+    return events.AssetConfig(
+        total_collateral_shares=shares,
+        total_nominal_debt=0,
+        reserve=reserve,
+        max_utilization=SCALE,
+        floor=0,
+        scale=scale,
+        is_legacy=False,
+        last_updated=NOW,
+        last_rate_accumulator=SCALE,
+        last_full_utilization_rate=10**9,
+        fee_rate=SCALE // 10,
+        fee_shares=0,
+    )
+
+
+def context(eth_price: int, usdc_price: int) -> events.UpdateContext:
+    return events.UpdateContext(
+        ETH,
+        USDC,
+        config(SCALE),
+        config(10**6, reserve=10**12),
+        events.AssetPrice(eth_price * SCALE, is_valid=True),
+        events.AssetPrice(usdc_price * SCALE, is_valid=True),
+    )
+
+
+def modify(user: int, shares: int, nominal: int = 0) -> events.ModifyPosition:
+    return events.ModifyPosition(ETH, USDC, user, shares, shares, nominal // 10**12, nominal)
+
+
+@pytest.fixture
+def history() -> History:
+    """A pool with ETH and its vToken."""
+    made = History()
+    made.emit(FACTORY, CREATE_POOL, events.AddAsset(POOL, ETH), CREATE_V_ETH)
+    made.emit(POOL, context(2_000, 1))
+    return made
+
+
+@pytest.mark.parametrize(
+    "fake",
+    [
+        events.CreateVToken(STRANGER, ETH, V_ETH, "fake", "FAKE"),
+        events.AddAsset(STRANGER, ETH),
+        events.UpdateVToken(STRANGER, ETH, 0, V_ETH),
+        events.UpdateVToken(STRANGER, ETH, V_ETH, V_ETH_2),
+    ],
+)
+def test_a_pool_that_no_create_pool_named_is_refused(fake: events.VesuEvent) -> None:
+    made = History()
+    made.emit(FACTORY, fake)
+    assert made.registry.addresses() == {FACTORY}
+    assert made.journal == state.Journal()
+    assert made.world == state.World()
+
+
+def test_a_later_create_pool_does_not_legitimise_what_came_before() -> None:
+    """In one batch discovery knows the pool before the fold reaches the fake."""
+    made = History()
+    made.emit(FACTORY, events.CreateVToken(POOL, ETH, STRANGER, "early", "E"), CREATE_POOL)
+    assert made.registry.get(STRANGER) is None
+    assert made.world.assets == {}
+    assert set(made.world.contracts) == {POOL}
+
+
+def test_a_known_address_named_again_stays_what_it_is(history: History) -> None:
+    before = dict(history.world.contracts)
+    history.emit(
+        FACTORY,
+        events.CreatePool(OTHER_POOL, 0x41, 1, 2, 3),
+        events.CreateVToken(OTHER_POOL, USDC, V_ETH, "stolen", "S"),
+        events.UpdateVToken(OTHER_POOL, USDC, V_ETH, POOL),
+        events.UpdateVToken(POOL, USDC, 0, V_ETH),
+        events.CreateVToken(POOL, USDC, FACTORY, "factory", "F"),
+        events.CreateVToken(POOL, USDC, 0, "nobody", "N"),
+    )
+    assert history.registry.get(V_ETH) == discovery.Known(kinds.Kind.VTOKEN_V2, POOL, ETH)
+    assert history.registry.get(POOL) == discovery.Known(kinds.Kind.POOL_V2, pool=POOL)
+    assert history.registry.get(FACTORY) == discovery.Known(kinds.Kind.POOL_FACTORY_V2)
+    assert history.registry.get(0) is None
+    changed = {a for a, one in history.world.contracts.items() if before.get(a) != one}
+    assert changed == {OTHER_POOL}
+    assert history.world.assets[state.AssetKey(POOL, ETH)].v_token == V_ETH
+    assert history.world.assets[state.AssetKey(POOL, USDC)].v_token is None
+    assert state.AssetKey(OTHER_POOL, USDC) not in history.world.assets
+
+
+def test_an_event_of_a_stranger_is_an_error(history: History) -> None:
+    with pytest.raises(errors.ProjectionError, match="no known contract 0xbad"):
+        history.emit(STRANGER, events.Transfer(0, ALICE, 1))
+
+
+def test_the_owner_told_before_create_pool_is_kept() -> None:
+    """The pool's constructor speaks before the factory does, in the same transaction."""
+    made = History()
+    made.registry.learn([CREATE_POOL])
+    made.folding.apply(state.EventKey(1, 0, 0), NOW, POOL, events.OwnershipTransferred(0, 7))
+    made.folding.apply(state.EventKey(1, 0, 1), NOW, FACTORY, CREATE_POOL)
+    made.folding.apply(state.EventKey(1, 0, 2), NOW, POOL, events.OwnershipTransferred(1, 8))
+    told = made.world.contracts[POOL]
+    assert (told.name, told.owner, told.curator, told.oracle) == ("Prime", 8, FACTORY, 3)
+    assert (told.kind, told.pool, told.created_at) == (kinds.Kind.POOL_V2, POOL, NOW)
+    assert [at.event_index for at, _, _ in made.journal.contracts] == [0, 1, 2]
+
+
+def test_the_curator_is_nominated_before_it_is_one(history: History) -> None:
+    history.emit(POOL, events.NominateCurator(9))
+    assert history.world.contracts[POOL].curator == FACTORY
+    history.emit(POOL, events.SetCurator(9))
+    assert history.world.contracts[POOL].curator == 9
+
+
+def test_settings_and_pause(history: History) -> None:
+    history.emit(
+        POOL,
+        events.SetOracle(11),
+        events.SetFeeRecipient(12),
+        events.SetPausingAgent(13),
+        events.ContractUpgraded(14),
+        events.ContractPaused(13),
+    )
+    told = history.world.contracts[POOL]
+    assert (told.oracle, told.fee_recipient, told.pausing_agent, told.class_hash) == (
+        11,
+        12,
+        13,
+        14,
+    )
+    assert told.is_paused
+    history.emit(POOL, events.ContractUnpaused(13))
+    assert not history.world.contracts[POOL].is_paused
+
+
+def test_a_position_opens_grows_and_closes(history: History) -> None:
+    history.emit(POOL, modify(ALICE, 10**18, 10**20))
+    history.emit(POOL, modify(ALICE, 0, -(10**20)))
+    history.emit(POOL, modify(ALICE, -(10**18)))
+    assert [
+        (p.status, p.collateral_shares, p.nominal_debt) for _, _, p in history.journal.positions
+    ] == [("active", 10**18, 10**20), ("active", 10**18, 0), ("closed", 0, 0)]
+    assert [(t.type, t.leg, t.amount) for t in history.journal.transactions] == [
+        ("supply", 0, 10**18),
+        ("borrow", 1, 10**8),
+        ("repay", 1, -(10**8)),
+        ("withdraw", 0, -(10**18)),
+    ]
+    pair = history.world.pairs[state.PairKey(POOL, ETH, USDC)]
+    assert (pair.total_collateral_shares, pair.total_nominal_debt) == (0, 0)
+    assert not pair.is_configured
+    created = {p.created_at for _, _, p in history.journal.positions}
+    assert len(created) == 1
+
+
+def test_an_interaction_that_moves_nothing_is_no_transaction(history: History) -> None:
+    history.emit(POOL, modify(ALICE, 0))
+    assert history.journal.transactions == []
+    assert history.position(ALICE).is_empty
+
+
+def test_a_liquidation_with_bad_debt(history: History) -> None:
+    """Price halves, all collateral goes, the liquidator pays 900 of 1,200 owed."""
+    history.emit(POOL, modify(ALICE, 10**18, 1_200 * SCALE))
+    history.emit(POOL, context(1_000, 1))
+    history.emit(
+        POOL,
+        events.LiquidatePosition(
+            ETH,
+            USDC,
+            ALICE,
+            BOB,
+            -(10**18),
+            -(10**18),
+            -1_200 * 10**6,
+            -1_200 * SCALE,
+            bad_debt=300 * 10**6,
+        ),
+    )
+    assert history.position(ALICE).status == "liquidated"
+    (liquidation,) = history.journal.liquidations
+    assert liquidation.liquidator == BOB
+    assert (liquidation.collateral_seized, liquidation.debt_repaid) == (10**18, 900 * 10**6)
+    assert liquidation.bad_debt == 300 * 10**6
+    assert liquidation.bonus == 10**17, "one ETH at 1,000 for 900"
+    assert (liquidation.collateral_price, liquidation.debt_price) == (1_000 * SCALE, SCALE)
+    legs = [t for t in history.journal.transactions if t.type == "liquidation"]
+    assert [(t.leg, t.asset, t.amount) for t in legs] == [
+        (0, ETH, -(10**18)),
+        (1, USDC, -1_200 * 10**6),
+    ]
+
+
+def test_a_partial_liquidation_leaves_the_position_active(history: History) -> None:
+    history.emit(POOL, modify(ALICE, 10**18, 100 * SCALE))
+    history.emit(
+        POOL,
+        events.LiquidatePosition(
+            ETH, USDC, ALICE, BOB, -1, -1, -50 * 10**6, -50 * SCALE, bad_debt=0
+        ),
+    )
+    assert history.position(ALICE).status == "active"
+    assert history.position(ALICE).nominal_debt == 50 * SCALE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        modify(ALICE, -1),
+        modify(ALICE, 1, -1),
+        events.LiquidatePosition(ETH, USDC, ALICE, BOB, -1, -1, 0, 0, bad_debt=0),
+    ],
+)
+def test_taking_more_than_a_position_holds_says_the_log_is_incomplete(
+    history: History, change: events.VesuEvent
+) -> None:
+    before = len(history.journal.positions)
+    with pytest.raises(
+        errors.ProjectionError,
+        match=rf"event \(3, 0, 0\) takes more from a position of {ALICE:#x} than it holds: "
+        ".* would remain; the log is incomplete",
+    ):
+        history.emit(POOL, change)
+    assert len(history.journal.positions) == before
+
+
+def test_taking_more_vtokens_than_held_says_the_log_is_incomplete(history: History) -> None:
+    history.emit(V_ETH, events.Transfer(0, ALICE, 5))
+    with pytest.raises(
+        errors.ProjectionError,
+        match=rf"takes more vTokens from {ALICE:#x} than it holds: -1 would remain; "
+        "the log is incomplete",
+    ):
+        history.emit(V_ETH, events.Transfer(ALICE, BOB, 6))
+
+
+def test_mint_transfer_and_burn_of_vtokens(history: History) -> None:
+    history.emit(V_ETH, events.Transfer(0, ALICE, 100), events.Deposit(BOB, ALICE, 90, 100))
+    history.emit(V_ETH, events.Transfer(ALICE, BOB, 40))
+    history.emit(V_ETH, events.Transfer(BOB, 0, 40), events.Withdraw(BOB, ALICE, BOB, 37, 40))
+    assert history.balance(ALICE).vtoken_balance == 60
+    assert history.balance(BOB).vtoken_balance == 0
+    assert (history.balance(ALICE).status, history.balance(BOB).status) == ("active", "closed")
+    assert [(t.type, t.position.user, t.asset, t.amount) for t in history.journal.transactions] == [
+        ("supply", ALICE, ETH, 90),
+        ("transfer", ALICE, V_ETH, -40),
+        ("transfer", BOB, V_ETH, 40),
+        ("withdraw", BOB, ETH, -37),
+    ]
+
+
+def test_a_transfer_to_oneself_changes_no_balance(history: History) -> None:
+    history.emit(V_ETH, events.Transfer(0, ALICE, 100))
+    history.emit(V_ETH, events.Transfer(ALICE, ALICE, 100))
+    assert history.balance(ALICE).vtoken_balance == 100
+    assert history.balance(ALICE).status == "active"
+    rows = [(t.leg, t.amount) for t in history.journal.transactions]
+    assert rows == [(0, -100), (1, 100)], "two rows that add up to nothing"
+
+
+def test_a_transfer_of_nothing_is_nothing(history: History) -> None:
+    before = len(history.journal.positions)
+    history.emit(V_ETH, events.Transfer(ALICE, BOB, 0), events.Approval(ALICE, BOB, 7))
+    assert len(history.journal.positions) == before
+    assert history.journal.transactions == []
+
+
+def test_a_vtoken_position_is_the_systems_and_tells_its_debt_asset(history: History) -> None:
+    history.emit(POOL, modify(V_ETH, 10**18))
+    assert history.position(V_ETH).kind == "system"
+    assert history.journal.transactions == [], "nobody's transaction"
+    assert history.world.contracts[V_ETH].debt_asset == USDC
+
+
+def test_a_replaced_vtoken_stays_redeemable(history: History) -> None:
+    history.emit(V_ETH, events.Transfer(0, ALICE, 100))
+    history.emit(FACTORY, events.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
+    assert not history.world.contracts[V_ETH].is_current
+    assert history.world.contracts[V_ETH_2].is_current
+    assert history.world.assets[state.AssetKey(POOL, ETH)].v_token == V_ETH_2
+    history.emit(V_ETH, events.Transfer(ALICE, 0, 100))
+    history.emit(V_ETH_2, events.Transfer(0, ALICE, 3))
+    assert history.balance(ALICE).status == "closed"
+    assert history.balance(ALICE, V_ETH_2).vtoken_balance == 3
+
+
+def test_names_of_vtokens_are_made_fit_for_display() -> None:
+    made = History()
+    named = events.CreateVToken(POOL, ETH, V_ETH, "a\u202eb\0c" + "x" * 99, "\u200bv\nE")
+    made.emit(FACTORY, CREATE_POOL, named)
+    told = made.world.contracts[V_ETH]
+    assert told.name == "ab c" + "x" * 60
+    assert told.symbol == "v E"
+
+
+def test_a_new_rate_model_accrues_with_the_old_one_first(history: History) -> None:
+    key = state.AssetKey(POOL, USDC)
+    history.emit(POOL, events.SetInterestRateConfig(USDC, MODEL))
+    history.emit(POOL, modify(ALICE, 10**18))
+    lent = msgspec.structs.replace(
+        config(10**6, reserve=10**12), total_nominal_debt=500_000 * SCALE
+    )
+    history.emit(POOL, events.SetAssetConfig(USDC, lent))
+    before = history.world.assets[key]
+    other = events.InterestRateConfig(1, 2, 3, 4, 5, 6, 7, 8)
+    history.emit(POOL, events.SetInterestRateConfig(USDC, other))
+    after = history.world.assets[key]
+    assert after.model == other
+    expected = accrual.accrue(before, NOW + history.block)
+    assert after.last_rate_accumulator == expected.last_rate_accumulator > SCALE
+    assert after.fee_shares == expected.fee_shares > 0
+    assert after.last_updated == NOW + history.block
+
+
+def test_donations_and_claimed_fees_move_reserve_and_shares(history: History) -> None:
+    key = state.AssetKey(POOL, ETH)
+    before = history.world.assets[key]
+    history.emit(POOL, events.Donate(ETH, 5 * 10**18))
+    assert history.world.assets[key].reserve == before.reserve + 5 * 10**18
+    history.emit(POOL, events.ClaimFees(ETH, BOB, 10**17, 2 * 10**17))
+    after = history.world.assets[key]
+    assert after.reserve == before.reserve + 5 * 10**18 - 2 * 10**17
+    assert after.total_collateral_shares == before.total_collateral_shares - 10**17
+    assert history.journal.transactions == []
+
+
+def test_events_without_meaning_for_the_state_change_nothing(history: History) -> None:
+    before = len(history.journal.contracts), len(history.journal.assets)
+    history.emit(
+        POOL,
+        events.Flashloan(ALICE, ALICE, ETH, 1),
+        events.ModifyDelegation(ALICE, BOB, delegation=True),
+        events.OwnershipTransferStarted(1, 2),
+    )
+    history.emit(FACTORY, events.AddAsset(POOL, USDC))
+    assert (len(history.journal.contracts), len(history.journal.assets)) == before
+    assert history.journal.positions == history.journal.transactions == []
+
+
+def test_an_oracle_of_the_factory_is_known_with_its_manager() -> None:
+    made = History()
+    made.emit(FACTORY, events.CreateOracle(0x0AC1E, 5))
+    assert made.registry.get(0x0AC1E) == discovery.Known(kinds.Kind.ORACLE_V2)
+    made.emit(0x0AC1E, events.SetManager(6), events.OwnershipTransferred(0, 7))
+    told = made.world.contracts[0x0AC1E]
+    assert (told.curator, told.owner, told.kind) == (6, 7, kinds.Kind.ORACLE_V2)
+
+
+def test_touched_positions_are_those_that_the_fold_reads(history: History) -> None:
+    pool = history.registry.get(POOL)
+    v_token = history.registry.get(V_ETH)
+    assert pool is not None
+    assert v_token is not None
+    key = state.PositionKey(POOL, ETH, USDC, 0, ALICE)
+    assert fold.touched_positions(POOL, pool, modify(ALICE, 1)) == (key,)
+    assert fold.touched_positions(V_ETH, v_token, events.Transfer(0, BOB, 1)) == (
+        state.PositionKey(POOL, ETH, 0, V_ETH, BOB),
+    )
+    assert len(fold.touched_positions(V_ETH, v_token, events.Transfer(ALICE, BOB, 1))) == 2
+    assert fold.touched_positions(POOL, pool, events.SetOracle(1)) == ()
