@@ -7,6 +7,7 @@ cursor moves, all in one transaction. What it believes is decided here and nowhe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -59,7 +60,7 @@ class Ingestor:
         self._connection = connection
         self._engine = engine
         self._poll_seconds = poll_seconds
-        self._reading = ranges.ReaderSettings(verify=verify)
+        self._reader = ranges.RangeReader(node, ranges.ReaderSettings(verify=verify))
         self._report = report
         self._total_events = 0
         self._looked = 0.0
@@ -168,20 +169,21 @@ class Ingestor:
         return False
 
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
-        reader = ranges.RangeReader(self._node, self._reading)
-        parts = reader.ranges(
+        reading = self._reader.ranges(
             self._cursor.block_number + 1, last, self._engine.addresses, self._engine.discover
         )
-        async for part in parts:
-            if not await self._continues(part):
-                log.info("chain_changed_while_reading", from_block=part.from_block)
-                await self._forget()
-                return
-            await self._commit(part, head)
-            if self.stopping.is_set():
-                return
-            if time.monotonic() - self._looked > LOOK_SECONDS:
-                head = await self._look()
+        # Closed at once, also where it is left early: it reads ahead.
+        async with contextlib.aclosing(reading) as parts:
+            async for part in parts:
+                if not await self._continues(part):
+                    log.info("chain_changed_while_reading", from_block=part.from_block)
+                    await self._forget()
+                    return
+                await self._commit(part, head)
+                if self.stopping.is_set():
+                    return
+                if time.monotonic() - self._looked > LOOK_SECONDS:
+                    head = await self._look()
 
     async def _continues(self, part: types.Range) -> bool:
         """Whether a range stands on the committed block."""

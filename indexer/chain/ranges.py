@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -74,7 +74,7 @@ class RangeReader:
 
     async def ranges(
         self, from_block: int, to_block: int, known: Known, discover: Discover
-    ) -> AsyncIterator[types.Range]:
+    ) -> AsyncGenerator[types.Range, None]:
         """Every block from `from_block` to `to_block`, once, in order.
 
         `known()` tells the addresses to watch now. `discover(events)` returns those that a
