@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 import msgspec
 
-from indexer.store import sqlfile
+from indexer.store import migrate, sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -53,11 +55,12 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 
 
 class IndexReport(msgspec.Struct, frozen=True):
-    """What was found: names as `table.index`."""
+    """What was found: names as `table.index`, and the statements that put it right."""
 
     expected: int
     missing: list[str]
     invalid: list[str]
+    remedies: list[str]
 
     @property
     def is_good(self) -> bool:
@@ -72,8 +75,26 @@ async def check(connection: Connection) -> IndexReport:
         for row in await connection.fetch(sqlfile.load("status")["indexes"])
     }
     wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
+    missing = [one for one in wanted if one not in found]
+    invalid = [one for one in wanted if found.get(one) is False]
+    made_by = _statements() if missing else {}
     return IndexReport(
         len(wanted),
-        [f"{table}.{index}" for table, index in wanted if (table, index) not in found],
-        [f"{table}.{index}" for table, index in wanted if found.get((table, index)) is False],
+        [f"{table}.{index}" for table, index in missing],
+        [f"{table}.{index}" for table, index in invalid],
+        [made_by[index] for _, index in missing]
+        + [f"REINDEX INDEX {index};" for _, index in invalid],
     )
+
+
+def _statements() -> dict[str, str]:
+    """The statement of the migrations that makes each index, on one line."""
+    text = "".join(
+        path.read_text("utf-8")
+        for path in sorted(migrate.folder().glob("*.sql"))
+        if not path.stem.endswith(".rollback")
+    )
+    return {
+        found[1]: " ".join(found[0].split())
+        for found in re.finditer(r"CREATE INDEX (\w+)[^;]*;", text)
+    }

@@ -13,7 +13,7 @@ import msgspec
 import rich.console
 import rich.live
 
-from indexer import app, config, ingestor
+from indexer import app, config, errors, ingestor
 from indexer.api import server as http
 from indexer.chain import client
 from indexer.commands import common, glance
@@ -26,12 +26,18 @@ LIVE_BLOCKS = 56
 
 BLOCKS_PER_SECOND = 5.0
 
+PORT = 8080
+
 
 @click.command(epilog="Example: vesu-indexer demo --once")
 @common.options
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port of the HTTP side (default: 8080, or any free one where that is taken).",
+)
 @click.option("--once", is_flag=True, help="Index, print the tables, end.")
-def command(config_file: Path | None, as_json: bool, port: int, once: bool) -> None:
+def command(config_file: Path | None, as_json: bool, port: int | None, once: bool) -> None:
     """Index a recorded chain into an embedded PostgreSQL and show the tables.
 
     Needs no configuration, no node and no database. The chain is a real one: Vesu's own
@@ -44,26 +50,25 @@ def command(config_file: Path | None, as_json: bool, port: int, once: bool) -> N
     directory = Path(settings.data_dir) / "demo"
     postgres = embedded.EmbeddedPostgres(directory / "postgres")
     url = postgres.start()
+
+    async def show() -> None:
+        # The lock keeps a second demo from dropping the database under this one.
+        async with locks.WriterLock(url):
+            demo_url = await _fresh_database(url)
+            app.migrated(demo_url)
+            await _Demo(settings, recorded, demo_url, port, once, as_json).run()
+
     try:
-        url = _fresh_database(url)
-        app.migrated(url)
-        common.run(_Demo(settings, recorded, url, port, once, as_json).run())
+        common.run(show())
     finally:
         postgres.stop()
 
 
-def _fresh_database(url: str) -> str:
+async def _fresh_database(url: str) -> str:
     """A demo begins from nothing each time: an empty database of its own."""
-
-    async def make() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute("DROP DATABASE IF EXISTS demo WITH (FORCE)")
-            await connection.execute("CREATE DATABASE demo")
-        finally:
-            await connection.close()
-
-    common.run(make())
+    async with app.connect(url) as connection:
+        await connection.execute("DROP DATABASE IF EXISTS demo WITH (FORCE)")
+        await connection.execute("CREATE DATABASE demo")
     base, _, query = url.partition("?")
     return base.rsplit("/", 1)[0] + "/demo" + (f"?{query}" if query else "")
 
@@ -74,7 +79,7 @@ class _Demo:
         settings: config.Settings,
         recorded: chain.Recording,
         url: str,
-        port: int,
+        port: int | None,
         once: bool,
         as_json: bool,
     ) -> None:
@@ -95,7 +100,6 @@ class _Demo:
                 server.RecordingServer(self._recorded, head, server.ServerOptions())
             )
             settings = self._demo_settings(node.url)
-            await stack.enter_async_context(locks.WriterLock(self._url))
             connection = await stack.enter_async_context(app.connect(self._url))
             worker = await self._worker(stack, settings, connection)
             if self._once:
@@ -159,7 +163,7 @@ class _Demo:
         """Show the tables as they fill until the recording is over, then until stopped."""
         common.stop_on_signals(worker.stopping)
         pool = await stack.enter_async_context(app.pool(self._url))
-        port = await stack.enter_async_context(http.serving(pool, settings.api.host, self._port))
+        port = await self._serve(stack, pool, settings.api.host)
         looking = await stack.enter_async_context(app.connect(self._url))
         task = asyncio.create_task(worker.run(self._recorded.main.last))
         try:
@@ -172,6 +176,14 @@ class _Demo:
         if not worker.stopping.is_set():
             self._say_where(f"http://{settings.api.host}:{port}")
             await worker.stopping.wait()
+
+    async def _serve(self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, host: str) -> int:
+        if self._port is not None:
+            return await stack.enter_async_context(http.serving(pool, host, self._port))
+        try:
+            return await stack.enter_async_context(http.serving(pool, host, PORT))
+        except errors.PortInUseError:
+            return await stack.enter_async_context(http.serving(pool, host, 0))
 
     def _say_where(self, address: str) -> None:
         """On stdout for people; with --json on stderr, beside the one document."""

@@ -92,7 +92,7 @@ async def _indexes(connection: asyncpg.Connection) -> Finding:
     bad = report.missing + report.invalid
     return Finding(
         "indexes",
-        f"missing or invalid: {', '.join(bad)}; run `vesu-indexer migrate`, or REINDEX"
+        f"missing or invalid: {', '.join(bad)}; `vesu-indexer verify-indexes` says how to mend it"
         if bad
         else f"all {report.expected} present",
         report.is_good,

@@ -8,7 +8,7 @@ import click
 
 from indexer import app
 from indexer.commands import common
-from indexer.store import migrate
+from indexer.store import locks, migrate
 
 
 @click.command(
@@ -19,11 +19,13 @@ from indexer.store import migrate
 @click.option("--rollback", is_flag=True, help="Take all migrations back: drops every table.")
 def command(config_file: Path | None, as_json: bool, listing: bool, rollback: bool) -> None:
     """Apply the migrations that are missing. `yoyo apply` in the checkout does the same."""
+    if listing and rollback:
+        raise click.UsageError("--list and --rollback exclude each other")
     settings = common.settings(config_file)
     with app.database_url(settings) as url:
         changed: list[str] = []
         if rollback:
-            changed = migrate.rollback(url)
+            changed = common.run(_rollback(url))
         elif not listing:
             changed = migrate.apply(url)
         applied, pending = migrate.applied(url), migrate.pending(url)
@@ -37,3 +39,9 @@ def command(config_file: Path | None, as_json: bool, listing: bool, rollback: bo
             click.echo(f"{'applied' if name in applied else 'pending'}  {name}")
     elif not changed:
         click.echo("Nothing to do: the database is up to date.")
+
+
+async def _rollback(url: str) -> list[str]:
+    """Never under a running indexer."""
+    async with locks.WriterLock(url):
+        return migrate.rollback(url)

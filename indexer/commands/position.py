@@ -40,12 +40,16 @@ def command(
     """
     key = state.PositionKey(pool, collateral, debt, v_token or 0, user)
     found = common.run(_read(common.settings(config_file), key, at_block))
-    if found is None:
-        click.echo("no such position at that block", err=True)
-        sys.exit(1)
     if as_json:
         common.print_json(found)
-        return
+    elif found is None:
+        click.echo("no such position at that block", err=True)
+    else:
+        _print(found)
+    sys.exit(1 if found is None else 0)
+
+
+def _print(found: positions.PositionAt) -> None:
     for name, value in msgspec.structs.asdict(found).items():
         click.echo(f"{name:<22} {'-' if value is None else value}")
 

@@ -26,7 +26,9 @@ def command(config_file: Path | None, as_json: bool) -> None:
             click.echo(f"missing  {name}")
         for name in report.invalid:
             click.echo(f"invalid  {name}")
-        click.echo("Run `vesu-indexer migrate`, or REINDEX INDEX for an invalid one.", err=True)
+        click.echo("These statements put it right:")
+        for statement in report.remedies:
+            click.echo(f"  {statement}")
     sys.exit(0 if report.is_good else 1)
 
 
