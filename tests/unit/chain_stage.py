@@ -46,6 +46,11 @@ class FakeNode:
     """Serves an invented chain. Its fields may be changed between requests."""
 
     def __init__(self, events: dict[int, list[Said]] | None = None, head: int = 9) -> None:
+        self.url = ""
+        self.reset(events, head)
+
+    def reset(self, events: dict[int, list[Said]] | None, head: int) -> None:
+        """As new, with these events by block, in chain order; keeps serving where it serves."""
         self.events = events or {}
         self.head = head
         self.fork = dict.fromkeys(range(head + 1), 0)
@@ -59,7 +64,6 @@ class FakeNode:
         self.changed: Callable[[str, Any, Any], Any] = lambda method, params, result: result
         self.asked: list[tuple[str, Any]] = []
         self.posts = 0
-        self.url = ""
 
     # --- the chain --------------------------------------------------------------------
 
