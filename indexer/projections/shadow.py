@@ -136,6 +136,7 @@ class Shadow:
             async with self._connection.transaction():
                 committed = await self._connection.fetchval(self._statements["lock_cursor"])
                 row = await self._connection.fetchrow(self._statements["progress"])
+                assert row is not None  # catch_up has just written it
                 if row["block_number"] == committed and row["ancestor_number"] is None:
                     changed = await self._apply()
                     await self._connection.execute(
