@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import structlog
 
 from indexer import errors
 from indexer.chain import types
@@ -16,6 +17,8 @@ from indexer.log import facts, observations
 from indexer.projections import decoding, memory, positions, rollback, rows, tokens, writing
 from indexer.store import sqlfile
 from indexer.vesu import discovery, events, fold, state
+
+log = structlog.get_logger(__name__)
 
 FOLD_VERSION = 1
 """Raised whenever the same log would give other rows; stored with the data."""
@@ -136,6 +139,8 @@ class Engine:
                 raw = one.raw
                 at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
                 folding.apply(at, times[raw.block_number], one.emitter, one.event)
+        for at, reason in folding.journal.refused:
+            log.warning("refused_event", block=at.block_number, event=tuple(at), reason=reason)
         return folding.journal
 
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:

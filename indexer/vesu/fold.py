@@ -66,10 +66,14 @@ def touched_positions(
             return (
                 state.PositionKey(emitter, event.collateral_asset, event.debt_asset, 0, event.user),
             )
-        case events.Transfer() if known.kind is kinds.Kind.VTOKEN_V2:
-            return tuple(
-                state.PositionKey(known.pool or 0, known.asset or 0, 0, emitter, holder)
-                for holder in (event.sender, event.recipient)
-                if holder
-            )
-    return ()
+        case events.Transfer():
+            holders: tuple[int, ...] = (event.sender, event.recipient)
+        case events.Deposit() | events.Withdraw():
+            holders = (event.owner,)
+        case _:
+            return ()
+    return tuple(
+        state.PositionKey(known.pool or 0, known.asset or 0, 0, emitter, holder)
+        for holder in holders
+        if holder
+    )

@@ -76,6 +76,15 @@ class Ledger:
         """
         return self.registry.get(address) == discovery.Known(kinds.Kind.VTOKEN_V2, pool, asset)
 
+    def is_deployed_by_factory(self, v_token: int) -> bool:
+        """Whether CreateVToken told of this vToken; it alone tells a name."""
+        contract = self.world.contracts.get(v_token)
+        return contract is not None and contract.name is not None
+
+    def refuse(self, here: Context, reason: str) -> None:
+        """Note that the event in hand contradicts the state and is left out."""
+        self.journal.refused.append((here.at, reason))
+
     def pair(self, here: Context, collateral: int, debt: int, **changes: Any) -> None:
         """Change a pair's configuration or totals."""
         key = state.PairKey(here.emitter, collateral, debt)

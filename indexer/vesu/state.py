@@ -135,7 +135,10 @@ class LiquidationEffect(NamedTuple):
 
 
 class Journal(msgspec.Struct):
-    """What a fold changed, in chain order: one entry an event and row."""
+    """What a fold changed, in chain order: one entry an event and row.
+
+    `refused` holds the events that were left out, and why.
+    """
 
     contracts: list[tuple[EventKey, int, ContractState]] = []
     assets: list[tuple[EventKey, AssetKey, accrual.AssetState]] = []
@@ -143,6 +146,7 @@ class Journal(msgspec.Struct):
     positions: list[tuple[EventKey, PositionKey, PositionState]] = []
     transactions: list[TransactionEffect] = []
     liquidations: list[LiquidationEffect] = []
+    refused: list[tuple[EventKey, str]] = []
 
 
 class World(msgspec.Struct):

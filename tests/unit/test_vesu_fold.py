@@ -500,6 +500,54 @@ def test_a_replaced_vtoken_stays_redeemable(history: History) -> None:
     assert history.balance(ALICE, V_ETH_2).vtoken_balance == 3
 
 
+def test_a_deposit_too_small_for_a_share_has_a_position_to_belong_to(history: History) -> None:
+    """The vToken mints nothing and says so; whoever had no position gets an empty one."""
+    history.emit(V_ETH, events.Transfer(0, BOB, 7))
+    told = events.Transfer(0, ALICE, 0), events.Deposit(ALICE, ALICE, 1, 0)
+    history.emit(V_ETH, *told, events.Deposit(ALICE, BOB, 1, 0))
+    assert history.balance(ALICE).is_empty
+    assert history.balance(ALICE).status == "closed"
+    assert history.balance(BOB).vtoken_balance == 7
+    known = {key for _, key, _ in history.journal.positions}
+    assert {t.position for t in history.journal.transactions} <= known
+    assert [(t.type, t.position.user, t.amount) for t in history.journal.transactions] == [
+        ("supply", ALICE, 1),
+        ("supply", BOB, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        events.Transfer(ALICE, BOB, 1),
+        events.Transfer(ALICE, 0, 1),
+        events.Transfer(ALICE, ALICE, 1),
+        events.Transfer(0, ALICE, 1 << 128),
+        events.Transfer(0, ALICE, (1 << 256) - 1),
+    ],
+)
+def test_a_vtoken_that_a_curator_named_cannot_stop_the_fold(
+    history: History, lie: events.Transfer
+) -> None:
+    """UpdateVToken takes any address of any curator's choice, and anyone may be a curator."""
+    history.emit(FACTORY, events.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
+    before = dict(history.world.positions)
+    history.emit(V_ETH_2, lie)
+    assert history.world.positions == before
+    assert history.journal.transactions == []
+    ((at, reason),) = history.journal.refused
+    assert at == state.EventKey(history.block, 0, 0)
+    assert "a vToken that no CreateVToken named" in reason
+    history.emit(V_ETH_2, events.Transfer(0, BOB, 3))
+    assert history.balance(BOB, V_ETH_2).vtoken_balance == 3
+
+
+def test_more_vtokens_than_a_pool_can_store_are_an_error(history: History) -> None:
+    history.emit(V_ETH, events.Transfer(0, ALICE, (1 << 128) - 1))
+    with pytest.raises(errors.ProjectionError, match="more vTokens than a pool can store"):
+        history.emit(V_ETH, events.Transfer(0, ALICE, 1))
+
+
 def test_names_of_vtokens_are_made_fit_for_display() -> None:
     made = History()
     named = events.CreateVToken(POOL, ETH, V_ETH, "a\u202eb\0c" + "x" * 99, "\u200bv\nE")
@@ -573,4 +621,7 @@ def test_touched_positions_are_those_that_the_fold_reads(history: History) -> No
         state.PositionKey(POOL, ETH, 0, V_ETH, BOB),
     )
     assert len(fold.touched_positions(V_ETH, v_token, events.Transfer(ALICE, BOB, 1))) == 2
+    owned = (state.PositionKey(POOL, ETH, 0, V_ETH, BOB),)
+    assert fold.touched_positions(V_ETH, v_token, events.Deposit(ALICE, BOB, 1, 1)) == owned
+    assert fold.touched_positions(V_ETH, v_token, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
     assert fold.touched_positions(POOL, pool, events.SetOracle(1)) == ()
