@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from indexer import config, errors
-from indexer.chain import client
+from indexer.chain import client, ranges
 from indexer.projections import engine as engines
 from indexer.store import database, embedded, migrate
 from indexer.vesu import book, discovery, kinds
@@ -57,9 +57,17 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @contextlib.asynccontextmanager
-async def pool(url: str) -> AsyncIterator[asyncpg.Pool]:
-    """A small pool for the HTTP side; connects when it is first asked."""
-    made = await database.connect_pool(database.DatabaseSettings(url, pool_min=0, pool_max=2))
+async def pool(settings: config.Settings, url: str) -> AsyncIterator[asyncpg.Pool]:
+    """The pool of the HTTP side; sized by database.pool_min and pool_max."""
+    made = await database.connect_pool(
+        database.DatabaseSettings(
+            url,
+            pool_min=settings.database.pool_min,
+            pool_max=settings.database.pool_max,
+            acquire_timeout=settings.database.acquire_ms / 1000,
+            idle_timeout=settings.database.idle_ms / 1000,
+        )
+    )
     try:
         yield made
     finally:
@@ -135,6 +143,13 @@ async def node(settings: config.Settings) -> client.StarknetNode:
             max_concurrency=settings.node.max_concurrency,
             max_requests_per_second=settings.node.max_requests_per_second,
         ),
+    )
+
+
+def reading(settings: config.Settings) -> ranges.ReaderSettings:
+    """How the chain is read: what is proved, and how much at once."""
+    return ranges.ReaderSettings(
+        verify=settings.ingest.verify, target_events=settings.ingest.batch_events
     )
 
 

@@ -53,14 +53,14 @@ class Ingestor:
         connection: asyncpg.Connection,
         engine: engines.Engine,
         poll_seconds: float,
-        verify: str = "off",
+        reading: ranges.ReaderSettings | None = None,
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._node = node
         self._connection = connection
         self._engine = engine
         self._poll_seconds = poll_seconds
-        self._reader = ranges.RangeReader(node, ranges.ReaderSettings(verify=verify))
+        self._reader = ranges.RangeReader(node, reading)
         self._report = report
         self._total_events = 0
         self._looked = 0.0

@@ -145,7 +145,7 @@ class _Demo:
             connection,
             app.engine(settings),
             settings.node.poll_interval_seconds,
-            settings.ingest.verify,
+            app.reading(settings),
             self._note,
         )
         await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
@@ -162,7 +162,7 @@ class _Demo:
     ) -> None:
         """Show the tables as they fill until the recording is over, then until stopped."""
         common.stop_on_signals(worker.stopping)
-        pool = await stack.enter_async_context(app.pool(self._url))
+        pool = await stack.enter_async_context(app.pool(settings, self._url))
         port = await self._serve(stack, pool, settings.api.host)
         looking = await stack.enter_async_context(app.connect(self._url))
         task = asyncio.create_task(worker.run(self._recorded.main.last))

@@ -64,13 +64,13 @@ async def daemon(
                 connection,
                 app.engine(settings),
                 settings.node.poll_interval_seconds,
-                settings.ingest.verify,
+                app.reading(settings),
                 report or _reporter(app.start_block(settings)),
             )
             common.stop_on_signals(worker.stopping)
             async with contextlib.AsyncExitStack() as stack:
                 if serve:
-                    pool = await stack.enter_async_context(app.pool(url))
+                    pool = await stack.enter_async_context(app.pool(settings, url))
                     port = await stack.enter_async_context(
                         server.serving(pool, settings.api.host, settings.api.port)
                     )
