@@ -157,16 +157,7 @@ class RangeReader:
             )
         for block in await part.source.blocks(sorted(missing), self._is_proving):
             part.blocks[block.header.number] = block
-        self._check_hashes(part)
-
-    def _check_hashes(self, part: _Part) -> None:
-        for event in part.events:
-            header = part.blocks[event.block_number].header
-            if header.hash != event.block_hash:
-                raise errors.InconsistentAnswerError(
-                    f"block {event.block_number} has the hash {header.hash}, its events say "
-                    f"{event.block_hash}: the chain changed while it was read"
-                )
+        _check_hashes(part)
 
     def _adapt(self, part: _Part) -> None:
         """Aim at the targets a window; never more than double at once."""
@@ -267,6 +258,25 @@ async def _header(asked: sources.Source, number: int) -> types.BlockHeader:
             f"{asked.name} told a head at or above block {number} and does not know that block"
         )
     return header
+
+
+def _check_hashes(part: _Part) -> None:
+    """Events, blocks and tip must be of one chain, as far as they touch each other."""
+    headers = {number: block.header for number, block in part.blocks.items()}
+    for event in part.events:
+        if headers[event.block_number].hash != event.block_hash:
+            raise errors.InconsistentAnswerError(
+                f"block {event.block_number} has the hash {headers[event.block_number].hash}, "
+                f"its events say {event.block_hash}: the chain changed while it was read"
+            )
+    if headers.get(part.to_block, part.tip).hash != part.tip.hash:
+        raise errors.InconsistentAnswerError(f"block {part.to_block} is not its tip")
+    for number, header in headers.items():
+        before = headers.get(number - 1)
+        if before is not None and header.parent_hash != before.hash:
+            raise errors.InconsistentAnswerError(
+                f"block {number} does not stand on block {number - 1}"
+            )
 
 
 def _key(event: types.EmittedEvent) -> tuple[int, int, int]:

@@ -85,6 +85,7 @@ def redact(url: str) -> str:
     """Scheme and host of a URL; path and query may hold a key."""
     parts = parse.urlsplit(url)
     host = parts.hostname or "?"
+    host = f"[{host}]" if ":" in host else host
     try:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:

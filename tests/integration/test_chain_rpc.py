@@ -198,7 +198,11 @@ async def test_an_address_that_is_none_is_said_without_the_key() -> None:
 
 async def test_trouble_that_passes_is_not_noticed() -> None:
     answers = [lambda message: ok(message, "0x7"), BUSY["429"], RETRIED["empty"]]
-    async with chain_stage.endpoint(lambda message: answers.pop()(message)) as (made, liar):
+
+    def reply(message: Any) -> Any:
+        return answers.pop()(message)
+
+    async with chain_stage.endpoint(reply) as (made, liar):
         assert bytes(await made.call(ASK)) == b'"0x7"'
     assert len(liar.asked) == 3
 

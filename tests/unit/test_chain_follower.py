@@ -1,7 +1,8 @@
-"""The common ancestor: by hash at a height, with a head that may have gone down."""
+"""Where two chains part, whatever the chains and whichever blocks were kept."""
 
 from __future__ import annotations
 
+import math
 import random
 
 import hypothesis
@@ -12,44 +13,50 @@ from indexer import errors
 from indexer.chain import follower, types
 
 
-class Headers:
-    """A chain that shares its blocks below `fork` with ours and ends at `head`."""
+class Chain:
+    """A chain of `length` blocks; from `parts_at` on its hashes are another branch's."""
 
-    def __init__(self, fork: int, head: int) -> None:
-        self.fork, self.head = fork, head
-        self.asked = 0
+    def __init__(self, length: int, parts_at: int) -> None:
+        self.length, self.parts_at, self.asked = length, parts_at, 0
+
+    def hash_of(self, number: int) -> str:
+        return f"0x{number:x}{'b' if number >= self.parts_at else 'a'}"
 
     async def header(self, number: int) -> types.BlockHeader | None:
         self.asked += 1
-        if number > self.head:
+        if number >= self.length:
             return None
-        hash_ = hex(number) if number < self.fork else hex(number + 0x1000000)
-        return types.BlockHeader(number, hash_, "0x0", 0, "ACCEPTED_ON_L2", "")
+        return types.BlockHeader(number, self.hash_of(number), "0x0", number, "ACCEPTED_ON_L2", "")
 
 
 @hypothesis.given(
-    strategies.sets(strategies.integers(0, 20_000), max_size=60),
-    strategies.integers(0, 20_001),
-    strategies.integers(-1, 20_000),
+    strategies.integers(0, 300),
+    strategies.integers(0, 300),
+    strategies.sets(strategies.integers(0, 400), max_size=120),
     strategies.randoms(use_true_random=False),
 )
-async def test_the_ancestor_is_the_highest_shared_block(
-    numbers: set[int], fork: int, head: int, chance: random.Random
+async def test_the_highest_shared_block_is_found(
+    length: int, parts_at: int, kept: set[int], shuffler: random.Random
 ) -> None:
-    ladder = [(number, hex(number)) for number in numbers]
-    chance.shuffle(ladder)
-    node = Headers(fork, head)
-    shared = [number for number in numbers if number < fork and number <= head]
-    expected = (max(shared), hex(max(shared))) if shared else None
-    assert await follower.find_common_ancestor(node, ladder) == expected
-    assert node.asked <= len(numbers).bit_length() + 1
+    node = Chain(length, parts_at)
+    ladder = [(number, f"0x{number:x}a") for number in kept]
+    shuffler.shuffle(ladder)
+    found = await follower.find_common_ancestor(node, ladder)
+    shared = [rung for rung in ladder if rung[0] < min(length, parts_at)]
+    assert found == max(shared, default=None)
+    assert node.asked <= math.ceil(math.log2(len(ladder) + 1)) + 1
 
 
-async def test_a_hash_decides_at_a_height() -> None:
-    assert await follower.head_agrees(Headers(50, 100), 49, hex(49))
-    assert not await follower.head_agrees(Headers(50, 100), 50, hex(50))
+async def test_no_ladder_has_no_ancestor() -> None:
+    assert await follower.find_common_ancestor(Chain(5, 5), []) is None
 
 
-async def test_a_node_that_lags_proves_nothing() -> None:
-    with pytest.raises(errors.InconsistentAnswerError, match="block 101"):
-        await follower.head_agrees(Headers(50, 100), 101, hex(101))
+async def test_agreement_is_decided_by_the_hash() -> None:
+    node = Chain(10, 5)
+    assert await follower.head_agrees(node, 4, "0x4a")
+    assert not await follower.head_agrees(node, 5, "0x5a")
+
+
+async def test_a_node_that_lags_behind_its_own_head_proves_nothing() -> None:
+    with pytest.raises(errors.InconsistentAnswerError, match="does not know that block"):
+        await follower.head_agrees(Chain(10, 5), 10, "0xaa")

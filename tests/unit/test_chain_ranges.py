@@ -101,10 +101,10 @@ async def test_a_range_is_never_of_two_chains(seed: int) -> None:
     versions = [first]
     for name in "bcd":
         parting = chance.randint(0, BLOCKS)
-        shared = {number: first[number] for number in range(parting)}
+        shared = {number: versions[-1][number] for number in range(parting)}
         emitted = chain_fake.random_events(chance, BLOCKS, ALL)
         versions.append(chain_fake.version(name, BLOCKS, emitted, shared))
-    left = list(versions[1:])
+    left = versions[:0:-1]
 
     def trouble(source: FakeSource, *_: Any) -> None:
         if left and chance.random() < 0.03:
@@ -256,6 +256,7 @@ async def test_one_block_that_is_too_large_is_tried_elsewhere() -> None:
 
 async def test_leaving_ends_what_is_read_ahead() -> None:
     source = FakeSource("x", chain_fake.version("a", BLOCKS, {}))
+    source.stuck_from = SETTINGS.first_window
     made: Any = FakeNode(source)
     before = asyncio.all_tasks()
     watch = Watch(ALL)
@@ -282,6 +283,24 @@ async def test_a_range_is_of_one_endpoint(seed: int) -> None:
     parts = await read(node, Watch(ALL), attempts=30, windows_ahead=2)
     check_gapless(parts, 0, BLOCKS - 1)
     assert all(a_version_of(part, forks) for part in parts)
+
+
+async def test_a_tip_of_another_fork_than_its_events_is_refused() -> None:
+    """Behind one URL may stand two nodes: one tells the headers, another the rest."""
+    forks = [chain_fake.version(name, BLOCKS, {7: [POOL], 8: [POOL]}) for name in "ab"]
+
+    def trouble(source: FakeSource, kind: str, *_: Any) -> None:
+        source.chain = forks[kind == "header"]
+
+    with pytest.raises(errors.InconsistentAnswerError, match="its tip"):
+        await read(FakeNode(FakeSource("x", forks[0], trouble)), Watch(ALL), 8, 8)
+
+
+async def test_blocks_that_do_not_follow_each_other_are_refused() -> None:
+    forks = [chain_fake.version(name, BLOCKS, {7: [POOL], 8: [POOL]}) for name in "ab"]
+    mixed = {**forks[0], 8: forks[1][8]}
+    with pytest.raises(errors.InconsistentAnswerError, match="does not stand on block 7"):
+        await read(FakeNode(FakeSource("x", mixed)), Watch(ALL), 0, 9)
 
 
 async def test_an_endpoint_that_lags_tells_nothing() -> None:
