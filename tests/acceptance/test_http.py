@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from indexer import app
+from indexer import app, config
 from indexer.api import server as http
 from indexer.recording import chain, options, playhead, server
 from tests import postgres
@@ -231,7 +231,7 @@ async def test_lost_database_ends_the_daemon_in_one_line(
 async def test_database_gone_is_not_healthy() -> None:
     async with (
         postgres.fresh_database(migrated=True) as url,
-        app.pool(url) as pool,
+        app.pool(config.load(None, {}, {}), url) as pool,
         http.serving(pool, "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
