@@ -1,0 +1,178 @@
+"""Measure ingest and replay on this machine: `python -m benchmarks [--events N] [--json]`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib import parse
+
+import asyncpg
+import click
+
+from benchmarks import chain
+from indexer.store import embedded, migrate
+
+RUNS = ("ingest", "ingest_proved", "replay")
+PHASES = ("fetch", "decode", "fold", "write", "rollback")
+
+
+@click.command(epilog="Example: python -m benchmarks --events 100000 --runs 3")
+@click.option("--events", default=50_000, show_default=True, help="How many events to invent.")
+@click.option("--block-events", default=100, show_default=True, help="Events in a block.")
+@click.option("--runs", default=3, show_default=True, help="Runs; the median counts.")
+@click.option("--seed", default=chain.SEED, show_default=True, help="Of the invented chain.")
+@click.option("--database", help="URL of a server; default: a throwaway embedded one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def main(
+    events: int, block_events: int, runs: int, seed: int, database: str | None, as_json: bool
+) -> None:
+    """Index an invented dense chain over HTTP, replay it from the log, print the rates."""
+    with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home, _server(database, home) as url:
+        folder = Path(home) / "chain"
+        head = chain.build(folder, events, seed, block_events)
+        measured = asyncio.run(_measure(folder, head, url, runs))
+    options = {"events": events, "block_events": block_events, "runs": runs, "seed": seed}
+    report = {"options": options, **measured}
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        _print(report)
+
+
+@contextlib.contextmanager
+def _server(database: str | None, home: str) -> Iterator[str]:
+    if database:
+        yield database
+        return
+    server = embedded.EmbeddedPostgres(Path(home) / "postgres")
+    url = server.start()
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+async def _measure(folder: Path, head: int, url: str, runs: int) -> dict[str, Any]:
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    job = {
+        "chain_id": manifest["chain_id"],
+        "factory": manifest["contracts"]["pool_factory"]["address"],
+        "until_block": head,
+        "verify": "off",
+    }
+    found: dict[str, list[dict[str, Any]]] = {what: [] for what in RUNS}
+    with _node(folder) as node:
+        for _ in range(runs):
+            async with _fresh_database(url) as database:
+                found["ingest"].append(_run("ingest", job | {"node": node, "database": database}))
+                found["replay"].append(_run("replay", job | {"database": database}))
+            async with _fresh_database(url) as database:
+                proving = job | {"node": node, "database": database, "verify": "events"}
+                found["ingest_proved"].append(_run("ingest", proving))
+    return {"machine": await _machine(url)} | {
+        what: _median(results) for what, results in found.items()
+    }
+
+
+def _run(what: str, job: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.worker", what],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise click.ClickException(f"the {what} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _median(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run of the median rate, with the rates of all runs."""
+    ordered = sorted(results, key=lambda result: result["events_per_second"])
+    middle = statistics.median_low(result["events_per_second"] for result in ordered)
+    median = next(result for result in ordered if result["events_per_second"] == middle)
+    return median | {"all_events_per_second": [result["events_per_second"] for result in results]}
+
+
+@contextlib.contextmanager
+def _node(folder: Path) -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.node", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.communicate()
+
+
+@contextlib.asynccontextmanager
+async def _fresh_database(url: str) -> AsyncIterator[str]:
+    name = f"bench_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(url)
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        fresh = parse.urlunsplit(parse.urlsplit(url)._replace(path=f"/{name}"))
+        migrate.apply(fresh)
+        yield fresh
+    finally:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+async def _machine(url: str) -> dict[str, Any]:
+    connection = await asyncpg.connect(url)
+    version = await connection.fetchval("SHOW server_version")
+    await connection.close()
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "cpu": _cpu(),
+        "python": platform.python_version(),
+        "postgresql": version,
+    }
+
+
+def _cpu() -> str:
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text("utf-8").splitlines() if told.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _print(report: dict[str, Any]) -> None:
+    click.echo(", ".join(f"{name} {value}" for name, value in report["machine"].items()))
+    click.echo(", ".join(f"{name} {value}" for name, value in report["options"].items()))
+    for what in RUNS:
+        result = report[what]
+        shares = ", ".join(
+            f"{phase} {result['shares'][phase]:.0%}"
+            for phase in PHASES
+            if phase in result["shares"]
+        )
+        click.echo(
+            f"{what}: {result['events_per_second']:,} events/s ({result['events']:,} events in "
+            f"{result['seconds']:.1f} s, {result['cpu_seconds']:.1f} s of CPU), peak memory "
+            f"{result['peak_megabytes']:.0f} MB; {shares}"
+        )
+
+
+if __name__ == "__main__":
+    main()

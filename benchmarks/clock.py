@@ -1,0 +1,43 @@
+"""Where the time of a run goes: seconds by phase, and the process's peak memory."""
+
+from __future__ import annotations
+
+import collections
+import inspect
+import resource
+import sys
+import time
+from typing import Any
+
+
+class Clock:
+    """Adds up the wall-clock seconds spent in the methods that it watches."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = collections.defaultdict(float)
+
+    def watch(self, owner: Any, method: str, phase: str) -> None:
+        """From now on calls of `owner.method` count for `phase`."""
+        inner = getattr(owner, method)
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return inner(*arguments, **named)
+            finally:
+                self.seconds[phase] += time.perf_counter() - began
+
+        async def timed_async(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return await inner(*arguments, **named)
+            finally:
+                self.seconds[phase] += time.perf_counter() - began
+
+        setattr(owner, method, timed_async if inspect.iscoroutinefunction(inner) else timed)
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,0 +1,91 @@
+"""One measured run in a process of its own: `python -m benchmarks.worker ingest|replay`.
+
+Takes a JSON job on stdin (database, node, chain_id, factory, until_block) and prints what it
+measured as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+import structlog
+
+from benchmarks import clock
+from indexer import app, ingestor
+from indexer.chain import client, ranges
+from indexer.log import facts
+from indexer.projections import engine as engines
+from indexer.projections import replay
+from indexer.vesu import discovery, kinds
+
+UNLIMITED = 1_000_000
+
+
+def _engine(job: dict[str, Any], watch: clock.Clock) -> engines.Engine:
+    factory = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
+    engine = engines.Engine([(int(job["factory"], 16), factory)])
+    watch.watch(engine, "prepare", "decode")
+    watch.watch(engine, "_fold", "fold")
+    return engine
+
+
+async def ingest(job: dict[str, Any]) -> dict[str, Any]:
+    """Index everything that the node serves into an empty, migrated database."""
+    watch = clock.Clock()
+    chain_id = int(job["chain_id"], 16)
+    settings = client.NodeSettings(max_requests_per_second=UNLIMITED)
+    node = await client.connect([job["node"]], chain_id, settings)
+    events = 0
+
+    def report(progress: ingestor.Progress) -> None:
+        nonlocal events
+        events = progress.total_events
+
+    reading = ranges.ReaderSettings(verify=job["verify"])
+    async with app.connect(job["database"]) as connection:
+        worker = ingestor.Ingestor(node, connection, _engine(job, watch), 0.05, reading, report)
+        watch.watch(worker, "_commit", "commit")
+        began, cpu = time.perf_counter(), time.process_time()
+        await worker.open(hex(chain_id), 0)
+        await worker.run(job["until_block"])
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    await node.close()
+    watch.seconds["fetch"] = seconds - watch.seconds["commit"]
+    return _measured(watch, events, seconds, cpu)
+
+
+async def again(job: dict[str, Any]) -> dict[str, Any]:
+    """Replay the whole log."""
+    watch = clock.Clock()
+    async with app.connect(job["database"]) as connection:
+        engine = _engine(job, watch)
+        watch.watch(engine, "rollback", "rollback")
+        watch.watch(facts, "_read_batch", "fetch")
+        began, cpu = time.perf_counter(), time.process_time()
+        done = await replay.replay(connection, engine, 0)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return _measured(watch, done.events, seconds, cpu)
+
+
+def _measured(watch: clock.Clock, events: int, seconds: float, cpu: float) -> dict[str, Any]:
+    phases = {name: watch.seconds[name] for name in ("fetch", "decode", "fold", "rollback")}
+    phases["write"] = seconds - sum(phases.values())
+    return {
+        "events": events,
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu, 3),
+        "events_per_second": round(events / seconds),
+        "peak_megabytes": clock.peak_megabytes(),
+        "shares": {name: round(spent / seconds, 3) for name, spent in phases.items() if spent},
+    }
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    work = {"ingest": ingest, "replay": again}[sys.argv[1]]
+    print(json.dumps(asyncio.run(work(json.load(sys.stdin)))))
