@@ -140,7 +140,13 @@ class Engine:
                 at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
                 folding.apply(at, times[raw.block_number], one.emitter, one.event)
         for at, reason in folding.journal.refused:
-            log.warning("refused_event", block=at.block_number, event=tuple(at), reason=reason)
+            log.warning(
+                "refused_event",
+                block=at.block_number,
+                transaction_index=at.transaction_index,
+                event_index=at.event_index,
+                reason=reason,
+            )
         return folding.journal
 
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:
