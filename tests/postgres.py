@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib import parse
 
 import asyncpg
+import psycopg
 import pytest
 
 from indexer.store import binaries, embedded, migrate
@@ -28,16 +29,21 @@ def programs() -> Path | None:
     asked = os.environ.get("VESU_TEST_PG", "system")
     if asked == "system":
         return None
-    wanted = int(asked.removeprefix("wheel-"))
-    return next(folder for folder in binaries.wheel() if binaries.major(folder) == wanted)
+    folders = {f"wheel-{binaries.major(folder)}": folder for folder in binaries.wheel()}
+    if asked not in folders:
+        raise pytest.UsageError(f"VESU_TEST_PG={asked}: know only system, {', '.join(folders)}")
+    return folders[asked]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def postgres_server() -> Iterator[None]:
-    """One server for the whole run, started when a test first needs it."""
+    """One server for the whole run, started when a test first needs it; also gone after errors."""
     yield
-    while _stops:
-        _stops.pop()()
+    with contextlib.ExitStack() as undo:
+        for stop in _stops:
+            undo.callback(stop)
+    _stops.clear()
+    _server.clear()
 
 
 _stops: list[Callable[[], None]] = []
@@ -70,20 +76,34 @@ def with_name(url: str, name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def fresh_database(migrated: bool = False) -> AsyncIterator[str]:
-    """An empty database of its own, dropped afterwards."""
+    """An empty or migrated database of its own, dropped afterwards."""
+    template = _migrated_template() if migrated else "template1"
     name = f"test_{uuid.uuid4().hex}"
     admin = await asyncpg.connect(server_url())
     try:
-        await admin.execute(f'CREATE DATABASE "{name}"')
-        url = with_name(server_url(), name)
-        if migrated:
-            migrate.apply(url)
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
-            yield url
+            yield with_name(server_url(), name)
         finally:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     finally:
         await admin.close()
+
+
+def _migrated_template() -> str:
+    """The database that migrated ones are copies of; migrated when it is first needed."""
+    if "template" not in _server:
+        name = f"template_{uuid.uuid4().hex}"
+        _administer(f'CREATE DATABASE "{name}"')
+        _stops.append(lambda: _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        migrate.apply(with_name(server_url(), name))
+        _server["template"] = name
+    return _server["template"]
+
+
+def _administer(statement: str) -> None:
+    with psycopg.connect(server_url(), autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 @pytest.fixture
