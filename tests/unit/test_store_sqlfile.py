@@ -1,0 +1,58 @@
+"""Named SQL statements: what a file may hold, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.store import sqlfile
+
+TWO = """-- name: first
+-- What it does.
+SELECT 1;
+
+-- name: second
+-- What the other does.
+-- A remark of its own.
+SELECT ';'
+FROM somewhere;
+"""
+
+
+def test_statements_by_name() -> None:
+    assert sqlfile.parse(TWO) == {
+        "first": "SELECT 1",
+        "second": "-- A remark of its own.\nSELECT ';'\nFROM somewhere",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "does not begin with"),
+        ("SELECT 1;\n", "does not begin with"),
+        ("SELECT 0;\n" + TWO, "does not begin with"),
+        ("-- name: alone\nSELECT 1;\n", "does not begin with"),
+        (TWO + "-- name: third\nSELECT 3;\n", "a name lacks its line"),
+        (TWO + "--name: third\n-- Badly written.\nSELECT 3;\n", "a name lacks its line"),
+        (TWO + "-- name: two words\n-- Badly named.\nSELECT 3;\n", "not one word"),
+        (TWO + "-- name: third\n-- name: fourth\n-- Two names.\nSELECT 3;\n", "lacks its line"),
+        (TWO + "-- name: first\n-- Again.\nSELECT 3;\n", "first is there twice"),
+        (TWO + "-- name: third\n-- Nothing.\n;\n", "third is empty"),
+        (TWO + "-- name: third\n-- Nothing.\n-- but a remark\n", "third is empty"),
+    ],
+)
+def test_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        sqlfile.parse(text)
+
+
+def test_loaded_once_and_not_to_be_changed() -> None:
+    statements = sqlfile.load("locks")
+    assert sqlfile.load("locks") is statements
+    with pytest.raises(TypeError):
+        statements["try"] = "SELECT true"  # type: ignore[index]
+
+
+def test_unknown_file() -> None:
+    with pytest.raises(FileNotFoundError):
+        sqlfile.load("no_such_file")
