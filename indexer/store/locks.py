@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from types import TracebackType
 
 import asyncpg
@@ -12,44 +14,106 @@ from indexer.store import database, sqlfile
 WRITER_KEY = 0x5645_5355
 """The advisory lock's key: the letters VESU."""
 
+CHECK_SECONDS = 10.0
+"""A connection whose other end vanished says nothing by itself; so it is asked this often."""
+
+PATIENCE = 3
+"""So many times that long it may take to answer: a busy database is not a lost one."""
+
 
 class WriterLock:
-    """Held from entering to leaving the context, or until its connection ends."""
+    """The right to write this database, from entering to leaving the context.
 
-    def __init__(self, url: str) -> None:
+    The body never goes on without the lock: when the connection that holds it ends, or a pooler
+    gives it to somebody else, the body is cancelled and the context ends with
+    DatabaseUnavailableError. Entering raises WriterConflictError, which says who holds it.
+    """
+
+    def __init__(self, url: str, check_seconds: float = CHECK_SECONDS) -> None:
         self._url = url
+        self._check_seconds = check_seconds
         self._connection: asyncpg.Connection | None = None
+        self._owner: asyncio.Task[object] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._is_lost = False
+        self._cancelled_before = 0
 
     async def __aenter__(self) -> WriterLock:
         connection = await database.connect(self._url)
-        statements = sqlfile.load("locks")
-        if not await connection.fetchval(statements["try"], WRITER_KEY):
-            holder = await connection.fetchrow(statements["holder"], WRITER_KEY)
+        try:
+            await _take(connection)
+        except BaseException:
             await connection.close()
-            raise errors.WriterConflictError(_conflict(holder))
+            raise
         self._connection = connection
+        self._is_lost = False
+        self._owner = asyncio.current_task()
+        self._cancelled_before = self._owner.cancelling() if self._owner else 0
+        connection.add_termination_listener(self._on_lost)
+        self._watch = asyncio.create_task(self._keep_asking(connection))
         return self
 
     async def __aexit__(
         self,
         _type: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        connection, watch, owner = self._connection, self._watch, self._owner
+        assert connection is not None and watch is not None and owner is not None
+        connection.remove_termination_listener(self._on_lost)
+        watch.cancel()
+        self._connection = self._watch = self._owner = None
+        if not self._is_lost:
+            await connection.close()
+            return
+        connection.terminate()
+        is_ours = owner.uncancel() <= self._cancelled_before
+        # The body's own error, or somebody else's cancellation besides ours, goes on as such.
+        if error is None or (is_ours and isinstance(error, asyncio.CancelledError)):
+            raise errors.DatabaseUnavailableError(
+                f"the connection to {database.redact(self._url)} that held the writer's lock "
+                "was lost; nothing was half-written: start again once the database is back, "
+                "and connect directly, not through a pooler in transaction mode"
+            ) from None
 
     def is_held(self) -> bool:
-        """Whether the connection that holds the lock still lives."""
-        return self._connection is not None and not self._connection.is_closed()
+        """Whether we hold the lock, as far as is known."""
+        return self._connection is not None and not self._is_lost
+
+    async def _keep_asking(self, connection: asyncpg.Connection) -> None:
+        held = sqlfile.load("locks")["held"]
+        is_held = True
+        while is_held:
+            await asyncio.sleep(self._check_seconds)
+            is_held = False
+            # Whatever kept it from answering, nothing says any more that the lock is ours.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                timeout = PATIENCE * self._check_seconds
+                is_held = await connection.fetchval(held, WRITER_KEY, timeout=timeout)
+        self._on_lost(connection)
+
+    def _on_lost(self, _connection: object) -> None:
+        if not self._is_lost and self._owner is not None:
+            self._is_lost = True
+            self._owner.cancel()
+
+
+async def _take(connection: asyncpg.Connection) -> None:
+    statements = sqlfile.load("locks")
+    if not await connection.fetchval(statements["try"], WRITER_KEY):
+        holder = await connection.fetchrow(statements["holder"], WRITER_KEY)
+        raise errors.WriterConflictError(_conflict(holder))
 
 
 def _conflict(holder: asyncpg.Record | None) -> str:
     if holder is None:
         return "another indexer just let go of this database: try again"
+    name = f" ({holder['application_name']})" if holder["application_name"] else ""
     where = holder["client_addr"] or "this machine"
+    since = holder["backend_start"]
+    began = f", since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
     return (
-        f"another indexer writes to this database: server process {holder['pid']} from {where}, "
-        f"since {holder['backend_start']:%Y-%m-%d %H:%M:%S %Z}; stop it first"
+        f"another indexer writes to this database: server process {holder['pid']}{name} from "
+        f"{where}{began}; stop it first"
     )

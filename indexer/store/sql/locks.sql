@@ -2,12 +2,24 @@
 -- Take the writer's lock if it is free.
 SELECT pg_try_advisory_lock($1::bigint);
 
+-- name: held
+-- Whether this session holds the writer's lock.
+SELECT EXISTS (
+    SELECT
+    FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+        AND (classid::bigint << 32 | objid::bigint) = $1::bigint
+        AND objsubid = 1
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+);
+
 -- name: holder
--- Who holds the writer's lock.
-SELECT a.pid, a.client_addr::text, a.backend_start
+-- Who holds the writer's lock; of another role's session only its process is told.
+SELECT l.pid, a.application_name, a.client_addr::text, a.backend_start
 FROM pg_locks l
-JOIN pg_stat_activity a USING (pid)
+LEFT JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted
     AND (l.classid::bigint << 32 | l.objid::bigint) = $1::bigint
+    AND l.objsubid = 1
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 LIMIT 1;
