@@ -1,4 +1,5 @@
 -- The contracts of ours and their settings, with every change.
+-- depends: 0001_log
 
 CREATE TABLE contracts (
     address text NOT NULL,

@@ -1,4 +1,5 @@
 -- The state tables: pools (pairs), assets and positions as they are at the committed block.
+-- depends: 0002_contracts
 
 CREATE TABLE vesu_pools (
     id uuid NOT NULL,

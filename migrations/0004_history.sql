@@ -1,4 +1,5 @@
 -- Every version of every state row: rollback, replay, point-in-time reads and charts live on it.
+-- depends: 0003_state
 
 CREATE TABLE vesu_pool_history (
     id uuid NOT NULL,

@@ -1,4 +1,5 @@
 -- What people did: one row per effect, and one per liquidation.
+-- depends: 0004_history
 
 CREATE TABLE vesu_transactions (
     id uuid NOT NULL,

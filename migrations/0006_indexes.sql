@@ -1,4 +1,5 @@
 -- The 24 indexes of the users' guide, and those that the indexer's own reads need.
+-- depends: 0005_transactions
 CREATE INDEX idx_vesu_pools_address ON vesu_pools (pool_address);
 CREATE INDEX idx_vesu_pools_asset_pair ON vesu_pools (collateral_asset, debt_asset);
 CREATE INDEX idx_vesu_pools_is_active ON vesu_pools (is_active);

@@ -1,4 +1,5 @@
 -- Freshness, readable inside a reader's own transaction.
+-- depends: 0006_indexes
 CREATE VIEW indexer_status AS
 SELECT
     c.block_number AS committed_block,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
-from urllib import parse
 
 import asyncpg
 import msgspec
@@ -13,6 +13,35 @@ from indexer import errors
 
 OLDEST_SERVER = 13
 APPLICATION = "vesu-indexer"
+
+LIBPQ_ONLY = frozenset(
+    {
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssdelegation",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "replication",
+        "require_auth",
+        "requirepeer",
+        "requiressl",
+        "sslcertmode",
+        "sslcompression",
+        "sslsni",
+        "tcp_user_timeout",
+    }
+)
+"""Parameters of a URL for psycopg alone; the URLs that hosting firms give out have them."""
+
+_SECRET = re.compile(r"((?:^|[?&])(?:ssl)?password=)[^&]*")
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
@@ -26,37 +55,43 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
 
 
 def asyncpg_url(url: str) -> str:
-    """The URL as asyncpg takes it: plain `postgresql://`, whatever driver was named."""
-    scheme, separator, rest = url.partition("://")
+    """The URL as asyncpg takes it: plain, and without what only libpq understands.
+
+    asyncpg would pass those parameters on to the server, which refuses them.
+    """
+    base, mark, query = libpq_url(url).partition("?")
+    kept = [item for item in query.split("&") if item.partition("=")[0] not in LIBPQ_ONLY]
+    return base + (mark + "&".join(kept) if kept and mark else "")
+
+
+def libpq_url(url: str) -> str:
+    """The URL as psycopg takes it: plain `postgresql://`, whatever driver was named."""
+    scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
+        # Not even a part of it is repeated: who knows where in it the password stands.
         raise errors.ConfigError(
-            f"database.url: {redact(url)!r} is not a PostgreSQL URL; write "
-            "postgresql://user:password@host:5432/name"
+            "database.url is not a PostgreSQL URL; write postgresql://user:password@host:5432/name"
         )
     return f"postgresql://{rest}"
 
 
 def yoyo_url(url: str) -> str:
     """The URL as yoyo takes it for psycopg 3."""
-    return "postgresql+psycopg://" + asyncpg_url(url).partition("://")[2]
+    return "postgresql+psycopg://" + libpq_url(url).partition("://")[2]
 
 
 def redact(url: str) -> str:
-    """The URL without its password."""
-    parts = parse.urlsplit(url)
-    query = "&".join(
-        "password=***" if item.startswith("password=") else item for item in parts.query.split("&")
-    )
-    netloc = parts.netloc
-    if "@" in netloc:
-        user, _, host = netloc.rpartition("@")
-        netloc = f"{user.split(':')[0]}{':***' if ':' in user else ''}@{host}"
-    return parse.urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    """The URL without its password, however badly that is quoted."""
+    scheme, separator, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    shown = f"{scheme}{separator}{user}{colon and ':***'}{at}{place}"
+    return _SECRET.sub(r"\1***", shown)
 
 
 @contextlib.contextmanager
 def mapped_errors(url: str) -> Iterator[None]:
-    """Turn the driver's connection errors into ours, each one clear line."""
+    """Turn the driver's errors of connecting into ours, each one clear line."""
     where = redact(url)
     try:
         yield
@@ -72,11 +107,24 @@ def mapped_errors(url: str) -> Iterator[None]:
         raise errors.DatabaseUnavailableError(
             f"{error} at {where}: create it with `createdb`, or name another one"
         ) from error
-    except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+    except (ValueError, asyncpg.UndefinedObjectError) as error:
+        raise errors.ConfigError(f"database.url: {where} cannot be used: {error}") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise errors.DatabaseUnavailableError(
             f"cannot reach the database at {where}: {error or type(error).__name__}; is "
             "PostgreSQL running and the address right?"
         ) from error
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that the connection is gone, and nothing about the statement."""
+    return isinstance(
+        error,
+        asyncpg.PostgresConnectionError
+        | asyncpg.OperatorInterventionError
+        | asyncpg.InterfaceError
+        | OSError,
+    ) and not isinstance(error, asyncpg.QueryCanceledError)
 
 
 async def connect(url: str) -> asyncpg.Connection:
@@ -86,7 +134,7 @@ async def connect(url: str) -> asyncpg.Connection:
             asyncpg_url(url), timeout=10, server_settings={"application_name": APPLICATION}
         )
     try:
-        _check_version(connection)
+        check_version(connection.get_server_version().major)
     except BaseException:
         await connection.close()
         raise
@@ -107,8 +155,8 @@ async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
         )
 
 
-def _check_version(connection: asyncpg.Connection) -> None:
-    major = connection.get_server_version().major
+def check_version(major: int) -> None:
+    """SchemaError: a server of this major version lacks what the indexer needs."""
     if major < OLDEST_SERVER:
         raise errors.SchemaError(
             f"the database runs PostgreSQL {major}; the indexer needs {OLDEST_SERVER} or newer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,22 @@ from typing import Any
 import psycopg
 
 from indexer import errors
-from indexer.store import database
+from indexer.store import database, locks
 
 MIGRATE_KEY = 0x5645_5356
 """Advisory lock of whoever migrates; yoyo's own lock is a row that a kill leaves behind."""
+
+TURN_SECONDS = 60.0
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def folder() -> Path:
-    """Where the migrations are: in the checkout, or packed into the wheel."""
-    for place in (PACKAGE.parent / "migrations", PACKAGE / "_migrations"):
+    """Where the migrations are: packed into the wheel, or in the checkout.
+
+    The wheel's come first: beside an installed package another one's `migrations` may stand.
+    """
+    for place in (PACKAGE / "_migrations", PACKAGE.parent / "migrations"):
         if any(place.glob("*.sql")):
             return place
     raise errors.SchemaError(
@@ -60,28 +66,43 @@ def pending(url: str) -> list[str]:
 
 
 def apply(url: str) -> list[str]:
-    """Apply what is missing; returns the names. SchemaError: the database is newer than this."""
+    """Apply what is missing, each migration wholly or not at all; returns the names.
+
+    SchemaError: the database is newer than this version, or holds tables that are in the way.
+    """
     _refuse_newer(url)
     if not pending(url):
         return []
     with _alone(url) as backend:
         _refuse_newer(url)
-        todo = backend.to_apply(_read())
-        names = [migration.id for migration in todo]
-        if names:
-            backend.apply_migrations(todo)
-    return names
+        return [_move(backend, migration, "apply") for migration in backend.to_apply(_read())]
 
 
 def rollback(url: str) -> list[str]:
-    """Take every migration back: drops all tables; returns the names."""
-    with _alone(url) as backend:
+    """Take every migration back: drops all tables; returns the names.
+
+    WriterConflictError: an indexer writes these tables.
+    """
+    with _alone(url, also=locks.WRITER_KEY) as backend:
         _refuse_newer(url)
-        todo = backend.to_rollback(_read())
-        names = [migration.id for migration in todo]
-        if names:
-            backend.rollback_migrations(todo)
-    return names
+        return [_move(backend, migration, "rollback") for migration in backend.to_rollback(_read())]
+
+
+def _move(backend: Any, migration: Any, direction: str) -> str:
+    """Apply or roll back one migration and note it, in one transaction (but for those that
+    say `transactional: false`).
+
+    yoyo notes it in a second one: a kill between the two would leave tables that no later
+    `apply` gets past.
+    """
+    migration.load()
+    whole = backend.transaction() if migration.use_transactions else contextlib.nullcontext()
+    with whole:
+        migration.process_steps(backend, direction)
+        backend.log_migration(migration, direction)
+        note = backend.mark_one if direction == "apply" else backend.unmark_one
+        note(migration, log=False)
+    return str(migration.id)
 
 
 def _read() -> Any:
@@ -94,28 +115,26 @@ def _refuse_newer(url: str) -> None:
     unknown = sorted(set(applied(url)) - set(known()))
     if unknown:
         raise errors.SchemaError(
-            f"the database holds migrations that this version does not know ({', '.join(unknown)}): "
+            f"the database holds migrations unknown to this version ({', '.join(unknown)}): "
             "it was made by a newer indexer; upgrade this one"
         )
 
 
 @contextlib.contextmanager
-def _alone(url: str) -> Iterator[Any]:
-    """yoyo's backend, while no other process of ours migrates this database."""
-    import yoyo
-
+def _alone(url: str, also: int | None = None) -> Iterator[Any]:
+    """yoyo's backend, while no other process of ours migrates this database, or holds `also`."""
     with _connected(url) as connection:
-        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (MIGRATE_KEY,)).fetchone()
-        if not taken or not taken[0]:
+        _take_turn(connection)
+        if also is not None and not _try_lock(connection, also):
             raise errors.WriterConflictError(
-                "another process migrates this database just now: try again when it is done"
+                "an indexer writes to this database: stop it before taking its tables away"
             )
         _require_create(connection, url)
         if _has_table(connection, "yoyo_lock"):
             # We hold the lock that counts, so a row here is what a killed migrator left.
             connection.execute("DELETE FROM yoyo_lock")
         with _mapped(url):
-            backend = yoyo.get_backend(database.yoyo_url(url))
+            backend = _backend(url)
         try:
             with _mapped(url):
                 yield backend
@@ -123,14 +142,48 @@ def _alone(url: str) -> Iterator[Any]:
             backend.connection.close()
 
 
+def _take_turn(connection: psycopg.Connection[Any]) -> None:
+    deadline = time.monotonic() + TURN_SECONDS
+    while not _try_lock(connection, MIGRATE_KEY):
+        if time.monotonic() > deadline:
+            raise errors.WriterConflictError(
+                f"another process has been migrating this database for {TURN_SECONDS:.0f} s: "
+                "try again when it is done"
+            )
+        time.sleep(0.1)
+
+
+def _try_lock(connection: psycopg.Connection[Any], key: int) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _backend(url: str) -> Any:
+    import yoyo
+
+    try:
+        return yoyo.get_backend(database.yoyo_url(url))
+    except ValueError as error:
+        raise errors.ConfigError(
+            f"database.url: {database.redact(url)} cannot be used for migrations: {error}"
+        ) from error
+
+
 def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
     """Ask first: yoyo would try for ten seconds to lock a table that it may not make."""
+    where = database.redact(url)
     row = connection.execute(
-        "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+        "SELECT current_setting('transaction_read_only')::boolean, "
+        "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
     ).fetchone()
-    if row is None or not row[0]:
+    assert row is not None  # a SELECT without FROM
+    if row[0]:
         raise errors.DatabaseRightsError(
-            f"the database role at {database.redact(url)} may not create tables: "
+            f"the database at {where} is read-only, as a standby is: name the primary"
+        )
+    if not row[1]:
+        raise errors.DatabaseRightsError(
+            f"the database role at {where} may not create tables: "
             "GRANT CREATE, USAGE ON SCHEMA public to it"
         )
 
@@ -138,8 +191,9 @@ def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     with _mapped(url):
-        connection = psycopg.connect(database.asyncpg_url(url), autocommit=True, connect_timeout=10)
+        connection = psycopg.connect(database.libpq_url(url), autocommit=True, connect_timeout=10)
     with connection, _mapped(url):
+        database.check_version(connection.info.server_version // 10_000)
         yield connection
 
 
@@ -159,11 +213,21 @@ def _mapped(url: str) -> Iterator[None]:
             f"the database role at {where} may not create tables: {_first(error)}; "
             "GRANT CREATE, USAGE ON SCHEMA public to it"
         ) from error
+    except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
+        raise errors.SchemaError(
+            f"the database at {where} holds something of that name already: {_first(error)}; "
+            "name a database of the indexer's own"
+        ) from error
     except psycopg.OperationalError as error:
         raise errors.DatabaseUnavailableError(
             f"cannot use the database at {where}: {_first(error)}; is PostgreSQL running, and "
             "are address, name, user and password right?"
         ) from error
+    except psycopg.Error as error:
+        if error.sqlstate is None:
+            said = _first(error).replace(database.libpq_url(url), where)
+            raise errors.ConfigError(f"database.url: {where} cannot be used: {said}") from error
+        raise errors.SchemaError(f"migrating {where} failed: {_first(error)}") from error
 
 
 def _first(error: psycopg.Error) -> str:
