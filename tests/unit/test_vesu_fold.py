@@ -1,311 +1,39 @@
-"""The fold: recorded chains folded to the contracts' own answers, and histories made by hand."""
+"""The fold: what each event means, by histories made by hand.
+
+Recorded histories: test_vesu_fold_recorded.py; whose events count at all: test_vesu_discovery.py.
+"""
 
 from __future__ import annotations
-
-import collections
-from typing import Any
 
 import msgspec
 import pytest
 
 from indexer import errors
-from indexer.vesu import accrual, decoders, discovery, events, fold, kinds, maths, state
-from tests.acceptance import truth
-from tests.unit import recorded
-
-SCALE = maths.SCALE
-FACTORY, POOL, OTHER_POOL, STRANGER = 0xFAC, 0x9001, 0x9002, 0xBAD
-ETH, USDC, V_ETH, V_ETH_2 = 0xE, 0xC, 0x7E, 0x7E2
-ALICE, BOB = 0xA11CE, 0xB0B
-NOW = 1_700_000_000
-
-MODEL = events.InterestRateConfig(75_000, 85_000, 87_500, 10**9, 10**10, 10**8, 172_800, SCALE // 5)
-
-
-# --- the recorded chain ------------------------------------------------------------------------
-
-
-class Replay:
-    """devnet-a's main branch, folded block by block with what discovery finds by itself."""
-
-    def __init__(self) -> None:
-        self.recorded = truth.Recorded()
-        factory = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
-        self.registry = discovery.Registry({int(self.recorded.factory, 16): factory})
-        self.world = state.World()
-        self.journals: list[state.Journal] = []
-        self.blocks: dict[int, list[recorded.Event]] = collections.defaultdict(list)
-        for event in recorded.events(recorded.DEVNET_A, with_forks=False):
-            self.blocks[event.block].append(event)
-
-    def fold(self, block: int) -> None:
-        decoded = [
-            (raw, decoders.decode(raw.kind, raw.keys, raw.data)) for raw in self.blocks[block]
-        ]
-        assert all(event is not None for _, event in decoded)
-        self.registry.learn(
-            event for raw, event in decoded if event and raw.kind is kinds.Kind.POOL_FACTORY_V2
-        )
-        folding = fold.Fold(self.world, self.registry)
-        for raw, event in decoded:
-            assert event is not None
-            at = state.EventKey(raw.block, raw.transaction, raw.index)
-            folding.apply(at, self.recorded.timestamps[block], raw.emitter, event)
-        self.journals.append(folding.journal)
-
-
-@pytest.fixture(scope="module")
-def compared() -> collections.Counter[str]:
-    """Folds the whole recording, comparing every answer on the way; returns how many."""
-    replay = Replay()
-    answers: dict[int, list[tuple]] = collections.defaultdict(list)
-    for view in ("asset_config", "position", "pairs", "total_supply", "balance_of", "pair_config"):
-        for block, contract, arguments, answer in replay.recorded.answered(view):
-            answers[block].append((view, contract, arguments, answer))
-    count: collections.Counter[str] = collections.Counter()
-    for block in range(replay.recorded.last_block + 1):
-        replay.fold(block)
-        for view, contract, arguments, answer in answers[block]:
-            known = replay.registry.get(contract)
-            if known is None:
-                continue  # a token's balance_of
-            now = replay.recorded.timestamps[block]
-            expected = VIEWS[view](replay.world, now, contract, known, arguments)
-            if expected is not None:
-                assert expected == answer, (block, view, hex(contract), arguments)
-                count[view] += 1
-    count["events"] = sum(map(len, replay.blocks.values()))
-    found = replay.registry.addresses()
-    wanted = recorded.manifest(recorded.DEVNET_A)["contracts"]
-    assert found == {
-        int(contract["address"], 16)
-        for name, contract in wanted.items()
-        if not name.startswith("mock_")
-    }
-    return count
-
-
-def halves(*numbers: int) -> list[int]:
-    """u256s as felts."""
-    return [half for number in numbers for half in (number % (1 << 128), number >> 128)]
-
-
-def _asset_config(world: state.World, now: int, pool: int, _: Any, arguments: list[int]) -> Any:
-    stored = world.assets.get(state.AssetKey(pool, arguments[0]))
-    if stored is None:
-        return None
-    asset = accrual.accrue(stored, now)
-    return [
-        *halves(
-            asset.total_collateral_shares,
-            asset.total_nominal_debt,
-            asset.reserve,
-            asset.max_utilization,
-            asset.floor,
-            asset.scale,
-        ),
-        int(asset.is_legacy),
-        asset.last_updated,
-        *halves(
-            asset.last_rate_accumulator,
-            asset.last_full_utilization_rate,
-            asset.fee_rate,
-            asset.fee_shares,
-        ),
-    ]
-
-
-def _position(world: state.World, now: int, pool: int, _: Any, arguments: list[int]) -> Any:
-    collateral, debt, user = arguments
-    key = state.PositionKey(pool, collateral, debt, 0, user)
-    held = world.positions.get(key, state.PositionState("borrow"))
-    asset, lent = (
-        accrual.accrue(world.assets[state.AssetKey(pool, one)], now) for one in (collateral, debt)
-    )
-    return halves(
-        held.collateral_shares,
-        held.nominal_debt,
-        accrual.collateral_of(held.collateral_shares, asset),
-        accrual.debt_of(held.nominal_debt, lent),
-    )
-
-
-def _pairs(world: state.World, _: int, pool: int, __: Any, arguments: list[int]) -> Any:
-    pair = world.pairs.get(state.PairKey(pool, *arguments), state.PairState())
-    return halves(pair.total_collateral_shares, pair.total_nominal_debt)
-
-
-def _pair_config(world: state.World, _: int, pool: int, __: Any, arguments: list[int]) -> Any:
-    pair = world.pairs.get(state.PairKey(pool, *arguments), state.PairState())
-    return [pair.max_ltv, pair.liquidation_factor, pair.debt_cap]
-
-
-def _total_supply(world: state.World, _: int, v_token: int, __: Any, ___: list[int]) -> Any:
-    balances = (p.vtoken_balance for k, p in world.positions.items() if k.v_token == v_token)
-    return halves(sum(balances))
-
-
-def _balance_of(
-    world: state.World, _: int, v_token: int, known: discovery.Known, arguments: list[int]
-) -> Any:
-    if known.kind is not kinds.Kind.VTOKEN_V2:
-        return None
-    assert known.pool is not None
-    assert known.asset is not None
-    key = state.PositionKey(known.pool, known.asset, 0, v_token, arguments[0])
-    return halves(world.positions.get(key, state.PositionState("earn")).vtoken_balance)
-
-
-VIEWS = {
-    "asset_config": _asset_config,
-    "position": _position,
-    "pairs": _pairs,
-    "pair_config": _pair_config,
-    "total_supply": _total_supply,
-    "balance_of": _balance_of,
-}
-
-
-def test_the_folded_recording_equals_the_contracts_answers(
-    compared: collections.Counter[str],
-) -> None:
-    print(dict(compared))
-    assert compared["asset_config"] > 1300
-    assert compared["position"] > 4000
-    assert compared["pairs"] > 2000
-    assert compared["pair_config"] > 2000
-    assert compared["total_supply"] > 1400
-    assert compared["balance_of"] > 1400
-    assert compared["events"] == 672
-
-
-# --- histories made by hand --------------------------------------------------------------------
-
-
-class History:
-    """Events one after another, each in a transaction of its own; discovery as it goes."""
-
-    def __init__(self) -> None:
-        self.registry = discovery.Registry({FACTORY: discovery.Known(kinds.Kind.POOL_FACTORY_V2)})
-        self.world = state.World()
-        self.folding = fold.Fold(self.world, self.registry)
-        self.block = 0
-
-    def emit(self, emitter: int, *emitted: events.VesuEvent) -> None:
-        self.block += 1
-        if emitter == FACTORY:
-            self.registry.learn(emitted)
-        for index, event in enumerate(emitted):
-            at = state.EventKey(self.block, 0, index)
-            self.folding.apply(at, NOW + self.block, emitter, event)
-
-    @property
-    def journal(self) -> state.Journal:
-        return self.folding.journal
-
-    def position(self, user: int) -> state.PositionState:
-        return self.world.positions[state.PositionKey(POOL, ETH, USDC, 0, user)]
-
-    def balance(self, user: int, v_token: int = V_ETH) -> state.PositionState:
-        return self.world.positions[state.PositionKey(POOL, ETH, 0, v_token, user)]
-
-
-CREATE_POOL = events.CreatePool(POOL, 0x5072696D65, owner=1, curator=2, oracle=3)
-CREATE_V_ETH = events.CreateVToken(POOL, ETH, V_ETH, "Vesu ETH", "vETH")
-
-
-def config(scale: int, *, reserve: int = 10**24, shares: int = 10**24) -> events.AssetConfig:
-    return events.AssetConfig(
-        total_collateral_shares=shares,
-        total_nominal_debt=0,
-        reserve=reserve,
-        max_utilization=SCALE,
-        floor=0,
-        scale=scale,
-        is_legacy=False,
-        last_updated=NOW,
-        last_rate_accumulator=SCALE,
-        last_full_utilization_rate=10**9,
-        fee_rate=SCALE // 10,
-        fee_shares=0,
-    )
-
-
-def context(eth_price: int, usdc_price: int) -> events.UpdateContext:
-    return events.UpdateContext(
-        ETH,
-        USDC,
-        config(SCALE),
-        config(10**6, reserve=10**12),
-        events.AssetPrice(eth_price * SCALE, is_valid=True),
-        events.AssetPrice(usdc_price * SCALE, is_valid=True),
-    )
-
-
-def modify(user: int, shares: int, nominal: int = 0) -> events.ModifyPosition:
-    return events.ModifyPosition(ETH, USDC, user, shares, shares, nominal // 10**12, nominal)
+from indexer.vesu import accrual, discovery, events, fold, kinds, state
+from tests.unit.history import (
+    ALICE,
+    BOB,
+    CREATE_POOL,
+    ETH,
+    FACTORY,
+    MODEL,
+    NOW,
+    POOL,
+    SCALE,
+    USDC,
+    V_ETH,
+    V_ETH_2,
+    History,
+    config,
+    context,
+    made_pool,
+    modify,
+)
 
 
 @pytest.fixture
 def history() -> History:
-    """A pool with ETH and its vToken."""
-    made = History()
-    made.emit(FACTORY, CREATE_POOL, events.AddAsset(POOL, ETH), CREATE_V_ETH)
-    made.emit(POOL, context(2_000, 1))
-    return made
-
-
-@pytest.mark.parametrize(
-    "fake",
-    [
-        events.CreateVToken(STRANGER, ETH, V_ETH, "fake", "FAKE"),
-        events.AddAsset(STRANGER, ETH),
-        events.UpdateVToken(STRANGER, ETH, 0, V_ETH),
-        events.UpdateVToken(STRANGER, ETH, V_ETH, V_ETH_2),
-    ],
-)
-def test_a_pool_that_no_create_pool_named_is_refused(fake: events.VesuEvent) -> None:
-    made = History()
-    made.emit(FACTORY, fake)
-    assert made.registry.addresses() == {FACTORY}
-    assert made.journal == state.Journal()
-    assert made.world == state.World()
-
-
-def test_a_later_create_pool_does_not_legitimise_what_came_before() -> None:
-    """In one batch discovery knows the pool before the fold reaches the fake."""
-    made = History()
-    made.emit(FACTORY, events.CreateVToken(POOL, ETH, STRANGER, "early", "E"), CREATE_POOL)
-    assert made.registry.get(STRANGER) is None
-    assert made.world.assets == {}
-    assert set(made.world.contracts) == {POOL}
-
-
-def test_a_known_address_named_again_stays_what_it_is(history: History) -> None:
-    before = dict(history.world.contracts)
-    history.emit(
-        FACTORY,
-        events.CreatePool(OTHER_POOL, 0x41, 1, 2, 3),
-        events.CreateVToken(OTHER_POOL, USDC, V_ETH, "stolen", "S"),
-        events.UpdateVToken(OTHER_POOL, USDC, V_ETH, POOL),
-        events.UpdateVToken(POOL, USDC, 0, V_ETH),
-        events.CreateVToken(POOL, USDC, FACTORY, "factory", "F"),
-        events.CreateVToken(POOL, USDC, 0, "nobody", "N"),
-    )
-    assert history.registry.get(V_ETH) == discovery.Known(kinds.Kind.VTOKEN_V2, POOL, ETH)
-    assert history.registry.get(POOL) == discovery.Known(kinds.Kind.POOL_V2, pool=POOL)
-    assert history.registry.get(FACTORY) == discovery.Known(kinds.Kind.POOL_FACTORY_V2)
-    assert history.registry.get(0) is None
-    changed = {a for a, one in history.world.contracts.items() if before.get(a) != one}
-    assert changed == {OTHER_POOL}
-    assert history.world.assets[state.AssetKey(POOL, ETH)].v_token == V_ETH
-    assert history.world.assets[state.AssetKey(POOL, USDC)].v_token is None
-    assert state.AssetKey(OTHER_POOL, USDC) not in history.world.assets
-
-
-def test_an_event_of_a_stranger_is_an_error(history: History) -> None:
-    with pytest.raises(errors.ProjectionError, match="no known contract 0xbad"):
-        history.emit(STRANGER, events.Transfer(0, ALICE, 1))
+    return made_pool()
 
 
 def test_the_owner_told_before_create_pool_is_kept() -> None:

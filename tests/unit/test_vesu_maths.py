@@ -1,4 +1,4 @@
-"""The integer maths: published vectors, the contracts' recorded answers, and laws.
+"""The integer maths: published vectors and laws. Recorded answers: test_vesu_maths_recorded.py.
 
 Published vectors: the unit tests of Vesu's public V1 source (nominal debt, interest rate,
 utilisation, fee shares), whose inputs and results are restated here as numbers. They were made
@@ -9,15 +9,12 @@ are left out.
 
 from __future__ import annotations
 
-from typing import Any
-
 import hypothesis
 import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from indexer.vesu import accrual, events, maths, state, valuation
-from tests.acceptance import truth
+from indexer.vesu import accrual, events, maths
 
 SCALE = maths.SCALE
 YEAR_360 = 360 * 86_400
@@ -142,104 +139,6 @@ def test_utilization_of_empty_idle_and_exhausted_markets() -> None:
 
 def test_an_accumulator_of_300_percent_for_a_year_is_unsafe() -> None:
     assert maths.rate_accumulator(SCALE, 100_824_704_600, YEAR_360) > 18 * SCALE
-
-
-# --- what the contracts answered ---------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def recorded() -> truth.Recorded:
-    return truth.Recorded()
-
-
-@pytest.fixture(scope="module")
-def configs(recorded: truth.Recorded) -> dict[tuple[int, int, int], events.AssetConfig]:
-    """asset_config's answers by block, pool and asset: accrued to the block's time."""
-    return {
-        (block, pool, asset): config_of(answer)
-        for block, pool, (asset,), answer in recorded.answered("asset_config")
-    }
-
-
-def config_of(answer: list[int]) -> events.AssetConfig:
-    numbers = truth.u256s(answer[:12])
-    later = truth.u256s(answer[14:])
-    return events.AssetConfig(*numbers, bool(answer[12]), answer[13], *later)
-
-
-def total_debt(config: events.AssetConfig) -> int:
-    return maths.calculate_debt(
-        config.total_nominal_debt, config.last_rate_accumulator, config.scale, up=False
-    )
-
-
-def test_recorded_utilizations(recorded: truth.Recorded, configs: dict) -> None:
-    answers = recorded.answered("utilization")
-    for block, pool, (asset,), answer in answers:
-        config = configs[block, pool, asset]
-        assert [maths.utilization(config.reserve, total_debt(config))] == truth.u256s(answer)
-    print(f"{len(answers)} utilisations")
-    assert len(answers) > 1000
-
-
-def test_recorded_interest_rates(recorded: truth.Recorded) -> None:
-    models = {
-        (block, pool, asset): events.InterestRateConfig(*truth.u256s(answer))
-        for block, pool, (asset,), answer in recorded.answered("interest_rate_config")
-    }
-    answers = recorded.answered("interest_rate")
-    for block, pool, arguments, answer in answers:
-        (used, full), updated = truth.u256s(arguments[1:3] + arguments[4:]), arguments[3]
-        elapsed = recorded.timestamps[block] - updated
-        rate, _ = maths.interest_rate(models[block, pool, arguments[0]], used, elapsed, full)
-        assert [rate] == truth.u256s(answer)
-    print(f"{len(answers)} interest rates")
-    assert len(answers) > 1000
-
-
-# Recorded accruals: test_vesu_fold.py, where the stored states that they start from are known.
-
-
-def test_recorded_positions(recorded: truth.Recorded, configs: dict) -> None:
-    compared = 0
-    for block, pool, (collateral, debt, _), answer in recorded.answered("position"):
-        shares, nominal, amount, owed = truth.u256s(answer)
-        held, lent = configs[block, pool, collateral], configs[block, pool, debt]
-        market = accrual.with_config(accrual.AssetState(), held)
-        assert accrual.collateral_of(shares, market) == amount
-        assert accrual.debt_of(nominal, accrual.with_config(accrual.AssetState(), lent)) == owed
-        compared += 2
-    print(f"{compared} amounts of positions")
-    assert compared > 8000
-
-
-def test_recorded_collateralizations(recorded: truth.Recorded, configs: dict) -> None:
-    prices = {
-        (block, contract, asset): answer[0] + (answer[1] << 128)
-        for block, contract, (asset,), answer in recorded.answered("price")
-    }
-    limits = {
-        (block, pool, collateral, debt): answer[0]
-        for block, pool, (collateral, debt), answer in recorded.answered("pair_config")
-    }
-    amounts = {
-        (block, pool, *position): truth.u256s(answer)[2:]
-        for block, pool, position, answer in recorded.answered("position")
-    }
-    verdicts = {True: 0, False: 0}
-    for block, pool, position, answer in recorded.answered("check_collateralization"):
-        collateral, debt, _ = position
-        amount, owed = amounts[block, pool, *position]
-        held, lent = configs[block, pool, collateral], configs[block, pool, debt]
-        value = maths.collateral_value(amount, prices[block, pool, collateral], held.scale)
-        owes = maths.debt_value(owed, prices[block, pool, debt], lent.scale)
-        assert [value, owes] == truth.u256s(answer[1:])
-        max_ltv = limits[block, pool, collateral, debt]
-        assert maths.is_collateralized(value, owes, max_ltv) == bool(answer[0])
-        verdicts[bool(answer[0])] += 1
-    print(f"collateralised: {verdicts}")
-    assert verdicts[True] > 1000
-    assert verdicts[False] > 10
 
 
 # --- laws --------------------------------------------------------------------------------------
@@ -456,100 +355,3 @@ def test_values_are_rounded_against_the_position(
     assert down * scale <= amount * price <= up * scale
     assert maths.collateral_value(amount + more, price, scale) >= down
     assert maths.debt_value(amount + more, price, scale) >= up
-
-
-# --- valuation ---------------------------------------------------------------------------------
-
-
-def valued(amount: int, owed: int, price: int, max_ltv: int, scale: int) -> valuation.Valuation:
-    """A position of `amount` collateral at `price` against `owed` units worth a dollar each."""
-    collateral = accrual.AssetState(
-        total_collateral_shares=10**40, reserve=10**40, scale=scale, price=price
-    )
-    debt = accrual.AssetState(last_rate_accumulator=SCALE, scale=SCALE, price=SCALE)
-    position = state.PositionState("borrow", collateral_shares=amount, nominal_debt=owed)
-    return valuation.value(position, collateral, debt, max_ltv)
-
-
-@hypothesis.given(totals, totals, prices, st.integers(1, SCALE), decimals)
-def test_health_is_below_one_exactly_where_a_liquidation_is_allowed(
-    amount: int, owed: int, price: int, max_ltv: int, places: int
-) -> None:
-    worth = valued(amount, owed, price, max_ltv, 10**places)
-    assert worth.health_factor is not None
-    assert worth.collateral_usd is not None
-    assert worth.debt_usd is not None
-    allowed = not maths.is_collateralized(worth.collateral_usd, worth.debt_usd, max_ltv)
-    assert (worth.health_factor < SCALE) == allowed
-
-
-@hypothesis.given(totals, totals, prices, st.integers(1, SCALE), decimals)
-def test_liquidation_price_is_the_least_that_is_still_safe(
-    amount: int, owed: int, price: int, max_ltv: int, places: int
-) -> None:
-    scale = 10**places
-    limit = valued(amount, owed, price, max_ltv, scale).liquidation_price
-    assert limit is not None
-
-    def is_safe(at: int) -> bool:
-        health = valued(amount, owed, at, max_ltv, scale).health_factor
-        return health is not None and health >= SCALE
-
-    assert is_safe(limit)
-    assert not is_safe(limit - 1)
-
-
-@pytest.mark.parametrize(
-    ("changes", "blank"),
-    [
-        ({"price": None}, ("collateral_usd", "ltv", "health_factor", "liquidation_price")),
-        ({"scale": 0}, ("collateral_usd", "ltv", "health_factor", "liquidation_price")),
-    ],
-)
-def test_without_a_price_there_is_no_value(changes: dict[str, Any], blank: tuple[str, ...]) -> None:
-    collateral = msgspec.structs.replace(
-        accrual.AssetState(total_collateral_shares=10, reserve=10, scale=10**6, price=SCALE),
-        **changes,
-    )
-    debt = accrual.AssetState(last_rate_accumulator=SCALE, scale=SCALE, price=SCALE)
-    position = state.PositionState("borrow", collateral_shares=5, nominal_debt=5)
-    worth = valuation.value(position, collateral, debt, SCALE)
-    assert (worth.collateral, worth.debt, worth.debt_usd) == (5, 5, 5)
-    assert all(getattr(worth, name) is None for name in blank)
-
-
-def test_without_debt_health_does_not_apply() -> None:
-    worth = valued(10**18, 0, SCALE, SCALE // 2, SCALE)
-    assert (worth.collateral_usd, worth.debt_usd) == (10**18, 0)
-    assert worth.health_factor is worth.ltv is worth.liquidation_price is None
-    earning = accrual.AssetState(
-        total_collateral_shares=100, reserve=200, scale=SCALE, price=3 * SCALE
-    )
-    held = state.PositionState("earn", vtoken_balance=50)
-    assert valuation.value(held, earning, None, 0) == valuation.Valuation(100, 0, 300, 0)
-
-
-def test_worthless_collateral_has_no_ltv_and_no_health() -> None:
-    worth = valued(0, 10**18, SCALE, SCALE // 2, SCALE)
-    assert (worth.ltv, worth.health_factor, worth.liquidation_price) == (None, 0, None)
-
-
-def test_apy_of_lenders_is_what_borrowers_pay_on_what_is_used_less_fees() -> None:
-    market = accrual.AssetState(
-        total_collateral_shares=SCALE,
-        total_nominal_debt=SCALE // 2,
-        reserve=50_000_000,
-        scale=10**8,
-        last_updated=1,
-        last_rate_accumulator=SCALE,
-        last_full_utilization_rate=APR_20,
-        fee_rate=SCALE // 10,
-        model=PUBLISHED_MODEL,
-    )
-    rate, _ = accrual.current_rate(market, 1)
-    year = 365 * 86_400
-    assert valuation.borrow_apy(market) == maths.pow_scale(SCALE + rate, year) - SCALE
-    earned = rate * 45 // 100
-    assert valuation.supply_apy(market) == maths.pow_scale(SCALE + earned, year) - SCALE
-    idle = msgspec.structs.replace(market, total_nominal_debt=0)
-    assert valuation.supply_apy(idle) == 0
