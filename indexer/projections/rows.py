@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import uuid
 
 import msgspec
@@ -21,6 +22,7 @@ PROTOCOLS = {kinds.Kind.POOL_V2: "v2"}
 encode = msgspec.json.Encoder().encode
 
 
+@functools.lru_cache(maxsize=20_000)
 def padded(value: int) -> str:
     """An address or hash: 0x and 64 lower-case hex digits."""
     return f"0x{value:064x}"
@@ -31,6 +33,7 @@ def padded_or_none(value: int | None) -> str | None:
     return padded(value) if value else None
 
 
+@functools.lru_cache(maxsize=5_000)
 def iso(seconds: int) -> str:
     """A block time as PostgreSQL reads it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
@@ -41,8 +44,8 @@ def units(raw: int, decimals: int) -> str:
     if decimals == 0:
         return str(raw)
     sign = "-" if raw < 0 else ""
-    whole, part = divmod(abs(raw), 10**decimals)
-    return f"{sign}{whole}.{part:0{decimals}d}"
+    digits = str(abs(raw)).rjust(decimals + 1, "0")
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 def scaled(value: int | None) -> str | None:
@@ -80,7 +83,13 @@ def effect_id(what: str, at: state.EventKey, leg: int) -> str:
 
 
 def _id(*parts: str) -> str:
-    return str(uuid.uuid5(NAMESPACE, "/".join(parts)))
+    """uuid v5 (RFC 9562), written out: uuid.uuid5 takes three times as long, once a row."""
+    name = NAMESPACE.bytes + "/".join(parts).encode()
+    digest = bytearray(hashlib.sha1(name, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def event_place(at: state.EventKey) -> dict[str, int]:
