@@ -15,11 +15,27 @@ from indexer.chain import commitment, types
 def prove(
     block: types.BlockWithReceipts, told: Sequence[types.EmittedEvent], addresses: Collection[str]
 ) -> bool:
-    """Check a block read with its receipts' events; `told` are ours of it, in chain order.
+    """All three checks of a block read with its receipts' events.
 
-    True: proved complete. False: nothing contradicts, but the header carries no count or no
-    commitment to prove it by (RPC below 0.10, old blocks). InconsistentAnswerError otherwise.
+    `told` are ours of it, in chain order. True: proved complete. False: nothing contradicts,
+    but the header carries no count or no commitment to prove it by (RPC below 0.10, old
+    blocks). InconsistentAnswerError otherwise.
     """
+    is_counted = match(block, told, addresses)
+    header = block.header
+    if header.event_commitment is None:
+        return False
+    if hex(commitment.of_block(block.receipts)) != header.event_commitment:
+        raise errors.InconsistentAnswerError(
+            f"the receipts of block {header.number} do not have the event commitment of its header"
+        )
+    return is_counted
+
+
+def match(
+    block: types.BlockWithReceipts, told: Sequence[types.EmittedEvent], addresses: Collection[str]
+) -> bool:
+    """The first and the last check alone, which cost no hashing; whether a count was there."""
     header = block.header
     held = types.events_of(block, addresses)
     if held != list(told):
@@ -31,12 +47,6 @@ def prove(
     if header.event_count is not None and header.event_count != count:
         raise errors.InconsistentAnswerError(
             f"block {header.number} counts {header.event_count} events, its receipts hold {count}"
-        )
-    if header.event_commitment is None:
-        return False
-    if hex(commitment.of_block(block.receipts)) != header.event_commitment:
-        raise errors.InconsistentAnswerError(
-            f"the receipts of block {header.number} do not have the event commitment of its header"
         )
     return header.event_count is not None
 

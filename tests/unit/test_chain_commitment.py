@@ -92,3 +92,13 @@ def test_receipts_that_change_an_event_are_refused(busy: types.BlockWithReceipts
 def test_a_header_without_commitment_proves_nothing(busy: types.BlockWithReceipts) -> None:
     header = msgspec.structs.replace(busy.header, event_count=None, event_commitment=None)
     assert not completeness.prove(msgspec.structs.replace(busy, header=header), [], set())
+
+
+def test_matching_finds_a_missing_event_without_hashing(busy: types.BlockWithReceipts) -> None:
+    address = busy.receipts[0].events[0].from_address
+    told = ours(busy, address)
+    assert completeness.match(busy, told, {address})
+    with pytest.raises(errors.InconsistentAnswerError, match="its receipts hold"):
+        completeness.match(busy, told[1:], {address})
+    header = msgspec.structs.replace(busy.header, event_commitment="0x1")
+    assert completeness.match(msgspec.structs.replace(busy, header=header), told, {address})
