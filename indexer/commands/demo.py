@@ -24,7 +24,8 @@ from indexer.store import embedded, locks
 LIVE_BLOCKS = 56
 """So many steps at the end of the recording happen while one watches, its reorganisation too."""
 
-BLOCKS_PER_SECOND = 5.0
+STEP_SECONDS = 0.2
+"""So long does each step stay the head at least, and until it is indexed."""
 
 PORT = 8080
 
@@ -106,17 +107,16 @@ class _Demo:
                 await worker.run(self._recorded.main.last)
                 await self._finish(connection)
                 return
+            playing = asyncio.create_task(_play(head, worker))
+            stack.callback(playing.cancel)
             await self._watch(stack, settings, worker)
 
     def _playhead(self) -> playhead.Playhead:
         if self._once:
             return playhead.Playhead.everything(self._recorded)
-        return playhead.Playhead.paced(
-            self._recorded,
-            held_back=LIVE_BLOCKS,
-            blocks_per_second=BLOCKS_PER_SECOND,
-            story=True,
-        )
+        head = playhead.Playhead(self._recorded, story=True)
+        head.release(head.steps_left - LIVE_BLOCKS)
+        return head
 
     def _demo_settings(self, node_url: str) -> config.Settings:
         manifest = self._recorded.manifest
@@ -129,7 +129,7 @@ class _Demo:
                 start_block=0,
                 contracts=(config.ContractEntry("pool_factory_v2", factory["address"], 0),),
             ),
-            node=config.Node(urls=(node_url,), poll_interval_seconds=0.2),
+            node=config.Node(urls=(node_url,), poll_interval_seconds=0.1),
         )
 
     async def _worker(
@@ -228,3 +228,11 @@ class _Demo:
         if reorgs:
             title += f" · a reorganisation of {reorgs[0].depth} blocks gone through"
         return await glance.picture(connection, title, rows)
+
+
+async def _play(head: playhead.Playhead, worker: ingestor.Ingestor) -> None:
+    """Let block after block appear, none before the last one is indexed: nothing is missed."""
+    while head.steps_left:
+        await asyncio.sleep(STEP_SECONDS)
+        if head.tip is not None and head.tip.number <= worker.position.block_number:
+            head.release()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 import msgspec
 import pytest
@@ -330,26 +333,33 @@ async def test_demo_live_to_the_end(bare: dict[str, str]) -> None:
     assert "Block 125 of 125" in out
     assert "a reorganisation of 7 blocks" in out
     address = next(word for word in out.split() if word.startswith("http://"))
-    assert await _get(address) == 200
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        assert answer.status == 200
     _, _, second = await stage.command(bare, "demo", "--once", expect=3)
     assert "another indexer" in second
     await _end(demo, signal.SIGINT, bare)
 
 
-async def _get(address: str) -> int:
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session, session.get(address) as answer:
-        return answer.status
-
-
 async def test_demo_live_stopped_on_the_way(bare: dict[str, str]) -> None:
-    demo = await stage.start(bare, "demo", "--port", "0", "--json")
-    await asyncio.sleep(4)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    demo = await stage.start(bare, "demo", "--port", port, "--json")
+    await _indexes(f"http://127.0.0.1:{port}/ready")
     out = await _end(demo, signal.SIGTERM, bare)
     found: dict[str, Any] = msgspec.json.decode(out)
     assert found["pools"]
     assert found["committed_block"] < 125
+
+
+async def _indexes(address: str) -> None:
+    """Wait until something is committed."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get(address) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.05)
 
 
 async def _end(
