@@ -46,7 +46,8 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
             f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"
         ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        if not connection.is_closed():
+        # The server's last word may arrive before the connection is seen to be closed.
+        if not connection.is_closed() and not database.says_goodbye(error):
             raise
         raise errors.DatabaseUnavailableError(
             f"the connection to the database at {database.redact(url)} was lost ({error}); "

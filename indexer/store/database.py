@@ -43,6 +43,12 @@ LIBPQ_ONLY = frozenset(
 
 _SECRET = re.compile(r"((?:^|[?&])(?:ssl)?password=)[^&]*")
 
+_HOST = r"(?:\[[^\s@/?#\[\]]+\]|[^\s@/?#:\[\]]*)(?::\d*)?"
+_QUOTED = re.compile(
+    rf"(?:[^\s@/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^\s@/?#]*)?(?:\?(?:\w+=[^\s#&]*(?:&|$))*)?"
+)
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
     """Where the database is and how many connections a pool may hold; times in seconds."""
@@ -71,6 +77,13 @@ def libpq_url(url: str) -> str:
         # Not even a part of it is repeated: who knows where in it the password stands.
         raise errors.ConfigError(
             "database.url is not a PostgreSQL URL; write postgresql://user:password@host:5432/name"
+        )
+    if not _QUOTED.fullmatch(rest) or _BAD_ESCAPE.search(rest):
+        # The drivers would take a piece of the password for a host, and say so.
+        raise errors.ConfigError(
+            "database.url cannot be read; write postgresql://user:password@host:5432/name, and in "
+            "user, password and name %40 for @, %2F for /, %3F for ?, %23 for #, %25 for %, %20 "
+            "for a space"
         )
     return f"postgresql://{rest}"
 
@@ -116,15 +129,15 @@ def mapped_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether an error says that the connection is gone, and nothing about the statement."""
-    return isinstance(
-        error,
-        asyncpg.PostgresConnectionError
-        | asyncpg.OperatorInterventionError
-        | asyncpg.InterfaceError
-        | OSError,
-    ) and not isinstance(error, asyncpg.QueryCanceledError)
+def says_goodbye(error: BaseException) -> bool:
+    """Whether the server said that it ends the connection: shut down, crashed, told to."""
+    goodbyes = (
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+        asyncpg.IdleInTransactionSessionTimeoutError,
+        asyncpg.PostgresConnectionError,
+    )
+    return isinstance(error, goodbyes)
 
 
 async def connect(url: str) -> asyncpg.Connection:
