@@ -410,7 +410,7 @@ async def test_a_standby_is_refused(empty_database_url: str) -> None:
         ("postgresql://u:s3cret@127.0.0.1:1/x", errors.DatabaseUnavailableError, "refused"),
         ("postgresql://u:s3cret@nowhere.invalid/x", errors.DatabaseUnavailableError, "resolve"),
         ("postgresql://u:s3cret@127.0.0.1/x?color=red", errors.ConfigError, "color"),
-        ("postgresql://u:s3cret@[::1/x", errors.ConfigError, "cannot be used"),
+        ("postgresql://u:s3cret@[::1/x", errors.ConfigError, "cannot be read"),
         ("mysql://u:s3cret@127.0.0.1/x", errors.ConfigError, "postgresql://"),
     ],
 )
