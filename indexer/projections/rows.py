@@ -1,6 +1,6 @@
 """From exact integers to what a column holds: padded hex, exact decimals, ids, times.
 
-Rows travel to PostgreSQL as JSON with every number as text, so that no float is on the way.
+Rows travel to PostgreSQL with every number as text, so that no float is on the way.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import datetime
 import functools
 import hashlib
 import uuid
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -19,6 +20,8 @@ NAMESPACE = uuid.UUID("6f0a7a44-52f1-5f0e-9d3b-7665737500a1")
 
 PROTOCOLS = {kinds.Kind.POOL_V2: "v2"}
 
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -26,6 +29,21 @@ encode = msgspec.json.Encoder().encode
 def padded(value: int) -> str:
     """An address or hash: 0x and 64 lower-case hex digits."""
     return f"0x{value:064x}"
+
+
+def copied(records: Iterable[Mapping[str, object]]) -> bytes:
+    """Rows as COPY's text format takes them."""
+    lines = ["\t".join([_field(value) for value in record.values()]) for record in records]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return r"\N"
+    text = value if isinstance(value, str) else str(value)
+    if text.isprintable() and "\\" not in text:
+        return text
+    return text.translate(_ESCAPES)
 
 
 def padded_or_none(value: int | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,17 @@ async def put(
     """Write rows by a named statement that takes them as one JSON document."""
     if records:
         await connection.execute(sqlfile.load(table)[statement], rows.encode(records).decode())
+
+
+async def append(
+    connection: memory.Connection, table: str, records: Sequence[dict[str, Any]]
+) -> None:
+    """Add rows, all with the same columns, to a table that nothing but time adds to."""
+    # COPY takes the server a third of the time that rows in JSON take it.
+    if records:
+        await connection.copy_to_table(
+            table, source=io.BytesIO(rows.copied(records)), columns=list(records[0]), format="text"
+        )
 
 
 async def write(
@@ -72,10 +84,9 @@ async def _write_contracts(
         [contracts.current(address, held.world.contracts[address]) for address in changed],
     )
     versions = {(at, address): contract for at, address, contract in journal.contracts}
-    await put(
+    await append(
         connection,
-        "contracts",
-        "append_history",
+        "contract_history",
         [contracts.history(at, address, contract) for (at, address), contract in versions.items()],
     )
 
@@ -86,10 +97,9 @@ async def _write_pools(
     concerned = _pairs_concerned(held.world, journal)
     await put(connection, "pools", "upsert", [held.pool_row(key) for key in concerned])
     versions = {(at, key): pair for at, key, pair in journal.pairs}
-    await put(
+    await append(
         connection,
-        "pools",
-        "append_history",
+        "vesu_pool_history",
         [
             pools.history(held.protocol(key.pool), at, key, pair, held.world)
             for (at, key), pair in versions.items()
@@ -118,10 +128,9 @@ async def _write_assets(
     changed = {key for _, key, _ in journal.assets}
     await put(connection, "assets", "upsert", [held.asset_row(key) for key in changed])
     versions = {(at, key): asset for at, key, asset in journal.assets}
-    await put(
+    await append(
         connection,
-        "assets",
-        "append_history",
+        "vesu_asset_history",
         [
             assets.history(held.protocol(key.pool), at, key, asset)
             for (at, key), asset in versions.items()
@@ -140,10 +149,9 @@ async def _write_positions(
         [held.position_row(key, held.world.positions[key]) for key in changed],
     )
     versions = {(at, key): position for at, key, position in journal.positions}
-    await put(
+    await append(
         connection,
-        "positions",
-        "append_history",
+        "vesu_position_history",
         [
             positions.history(held.protocol(key.pool), at, key, position)
             for (at, key), position in versions.items()
@@ -157,10 +165,9 @@ async def _write_effects(
     origins: dict[state.EventKey, transactions.Origin],
     journal: state.Journal,
 ) -> None:
-    await put(
+    await append(
         connection,
-        "transactions",
-        "append",
+        "vesu_transactions",
         [
             transactions.transaction(
                 held.protocol(effect.position.pool),
@@ -171,10 +178,9 @@ async def _write_effects(
             for effect in journal.transactions
         ],
     )
-    await put(
+    await append(
         connection,
-        "liquidations",
-        "append",
+        "vesu_liquidations",
         [
             transactions.liquidation(
                 held.protocol(effect.position.pool),

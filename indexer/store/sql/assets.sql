@@ -25,11 +25,6 @@ SET (
     excluded.supply_apy, excluded.borrow_apy, excluded.block_number, excluded.changed_at
 );
 
--- name: append_history
--- Add versions of rows, each keyed by the event that made it.
-INSERT INTO vesu_asset_history
-SELECT * FROM json_populate_recordset(NULL::vesu_asset_history, $1::text::json);
-
 -- name: load
 -- All assets.
 SELECT

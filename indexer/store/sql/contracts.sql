@@ -14,11 +14,6 @@ SET (
     excluded.is_current, excluded.created_block, excluded.created_at, excluded.last_event_block
 );
 
--- name: append_history
--- Add versions of rows, each keyed by the event that made it.
-INSERT INTO contract_history
-SELECT * FROM json_populate_recordset(NULL::contract_history, $1::text::json);
-
 -- name: load
 -- All contracts.
 SELECT

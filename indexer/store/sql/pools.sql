@@ -23,11 +23,6 @@ SET (
     excluded.changed_at, excluded.changed_block
 );
 
--- name: append_history
--- Add versions of rows, each keyed by the event that made it.
-INSERT INTO vesu_pool_history
-SELECT * FROM json_populate_recordset(NULL::vesu_pool_history, $1::text::json);
-
 -- name: load
 -- All pairs.
 SELECT

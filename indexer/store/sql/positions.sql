@@ -21,11 +21,6 @@ SET (
     excluded.last_event_block, excluded.created_at
 );
 
--- name: append_history
--- Add versions of rows, each keyed by the event that made it.
-INSERT INTO vesu_position_history
-SELECT * FROM json_populate_recordset(NULL::vesu_position_history, $1::text::json);
-
 -- name: load
 -- The named positions.
 SELECT
