@@ -1,0 +1,47 @@
+"""The benchmarks run on an invented chain and say what they measured; no timing is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import chain
+from indexer.recording import chain as recordings
+from tests import postgres
+
+
+async def test_the_report_says_what_was_measured() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "benchmarks", "--events", "200", "--runs", "1", "--json"),
+        *("--database", postgres.server_url()),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0
+    report = msgspec.json.decode(out)
+    assert report["options"]["seed"] == chain.SEED
+    assert report["machine"].keys() == {"date", "cores", "cpu", "python", "postgresql"}
+    assert report["ingest"]["events"] == report["replay"]["events"] > 200
+    for what, phases in (
+        ("ingest", {"fetch", "decode", "fold", "write"}),
+        ("ingest_proved", {"fetch", "decode", "fold", "write"}),
+        ("replay", {"fetch", "decode", "fold", "write", "rollback"}),
+    ):
+        result = report[what]
+        assert result["events_per_second"] > 0
+        assert result["peak_megabytes"] > 0
+        assert result["shares"].keys() == phases
+        assert abs(sum(result["shares"].values()) - 1) < 0.01
+
+
+def test_the_same_seed_invents_the_same_chain(tmp_path: Path) -> None:
+    heads = [chain.build(tmp_path / name, 300, seed=7) for name in ("one", "two")]
+    one, two = (recordings.load(tmp_path / name) for name in ("one", "two"))
+    assert heads == [one.main.last, two.main.last]
+    assert [block.answer for block in one.main.blocks.values()] == [
+        block.answer for block in two.main.blocks.values()
+    ]
