@@ -386,7 +386,8 @@ async def test_a_role_without_the_right_to_create(empty_database_url: str) -> No
     rows(empty_database_url, f"CREATE ROLE {role} LOGIN")
     try:
         rows(empty_database_url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        url = empty_database_url.replace("//postgres@", f"//{role}@")
+        join = "&" if "?" in empty_database_url else "?"
+        url = f"{empty_database_url}{join}options=-crole%3D{role}"
         with pytest.raises(errors.DatabaseRightsError, match=r"GRANT CREATE") as caught:
             migrate.apply(url)
         assert "\n" not in str(caught.value)
