@@ -95,3 +95,15 @@ def test_a_fee_that_is_no_felt_is_refused() -> None:
 def test_a_url_is_shown_without_its_key(url: str, name: str) -> None:
     assert rpc.redact(url) == name
     assert KEY in rpc.secrets_of(url)
+
+
+HEADER = {"block_hash": "0xA", "parent_hash": "0x09", "block_number": 7, "timestamp": 8}
+
+
+@pytest.mark.parametrize("gone", sorted(HEADER))
+def test_a_block_that_is_not_sealed_is_no_header(gone: str) -> None:
+    whole = wire.decoded(wire.header_decoder, msgspec.Raw(msgspec.json.encode(HEADER)), "header")
+    assert (wire.header(whole).hash, wire.header(whole).parent_hash) == ("0xa", "0x9")
+    raw = msgspec.Raw(msgspec.json.encode({k: v for k, v in HEADER.items() if k != gone}))
+    with pytest.raises(errors.InconsistentAnswerError, match="header"):
+        wire.decoded(wire.header_decoder, raw, "header")
