@@ -33,17 +33,17 @@ def padded(value: int) -> str:
 
 def copied(records: Iterable[Mapping[str, object]]) -> bytes:
     """Rows as COPY's text format takes them."""
-    lines = ["\t".join([_field(value) for value in record.values()]) for record in records]
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(map(_line, records)).encode()
 
 
-def _field(value: object) -> str:
-    if value is None:
-        return r"\N"
-    text = value if isinstance(value, str) else str(value)
-    if text.isprintable() and "\\" not in text:
-        return text
-    return text.translate(_ESCAPES)
+def _line(record: Mapping[str, object]) -> str:
+    texts = [value if isinstance(value, str) else str(value) for value in record.values()]
+    # Nearly no row holds anything to escape: one look at the whole row finds that out.
+    together = "".join(texts)
+    if "\\" in together or not together.isprintable():
+        texts = [text.translate(_ESCAPES) for text in texts]
+    fields = zip(record.values(), texts, strict=True)
+    return "\t".join([r"\N" if value is None else text for value, text in fields]) + "\n"
 
 
 def padded_or_none(value: int | None) -> str | None:
