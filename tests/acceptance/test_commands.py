@@ -321,31 +321,45 @@ async def test_demo_once_twice(bare: dict[str, str]) -> None:
     assert servers_left(bare) == []
 
 
+@contextlib.asynccontextmanager
+async def live_demo(
+    bare: dict[str, str], *arguments: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A running demo, told to end where a failed test has not ended it."""
+    demo = await stage.start(bare, "demo", *arguments)
+    try:
+        yield demo
+    finally:
+        if demo.returncode is None:
+            demo.terminate()
+            await demo.communicate()
+
+
 async def test_demo_live_to_the_end(bare: dict[str, str]) -> None:
     """Without a terminal: the tables at the end, a line that it serves, and a clean Ctrl-C."""
-    demo = await stage.start(bare, "demo", "--port", "0")
-    assert demo.stdout is not None
-    out = ""
-    async with asyncio.timeout(60):
-        while "psql" not in out:
-            out += (await demo.stdout.readline()).decode()
-    assert all(f"\n{title}" in out for title in TITLES)
-    assert "Block 125 of 125" in out
-    assert "a reorganisation of 7 blocks" in out
-    address = next(word for word in out.split() if word.startswith("http://"))
-    async with aiohttp.ClientSession() as session, session.get(address) as answer:
-        assert answer.status == 200
-    _, _, second = await stage.command(bare, "demo", "--once", expect=3)
-    assert "another indexer" in second
-    await _end(demo, signal.SIGINT, bare)
+    async with live_demo(bare, "--port", "0") as demo:
+        assert demo.stdout is not None
+        out = ""
+        async with asyncio.timeout(90):
+            while "psql" not in out:
+                out += (await demo.stdout.readline()).decode()
+        assert all(f"\n{title}" in out for title in TITLES)
+        assert "Block 125 of 125" in out
+        assert "a reorganisation of 7 blocks" in out
+        address = next(word for word in out.split() if word.startswith("http://"))
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            assert answer.status == 200
+        _, _, second = await stage.command(bare, "demo", "--once", expect=3)
+        assert "another indexer" in second
+        await _end(demo, signal.SIGINT, bare)
 
 
 async def test_demo_live_stopped_on_the_way(bare: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    demo = await stage.start(bare, "demo", "--port", port, "--json")
-    await _indexes(f"http://127.0.0.1:{port}/ready")
-    out = await _end(demo, signal.SIGTERM, bare)
+    async with live_demo(bare, "--port", port, "--json") as demo:
+        await _indexes(f"http://127.0.0.1:{port}/ready")
+        out = await _end(demo, signal.SIGTERM, bare)
     found: dict[str, Any] = msgspec.json.decode(out)
     assert found["pools"]
     assert found["committed_block"] < 125
