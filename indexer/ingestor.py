@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 AT_HEAD_BLOCKS = 10
 """Within so many blocks of the head every batch brings all valuations up to date."""
 
+REFUSED = "refused"
+"""What the log keeps where a contract refuses a view."""
+
 LOOK_SECONDS = 10.0
 """So often is the head asked for while catching up, so that lag and silence stay true."""
 
@@ -312,5 +315,7 @@ def _observation(
     view: observations.View, answer: list[int] | errors.RpcError
 ) -> observations.Observation:
     if isinstance(answer, errors.RpcError):
-        return observations.Observation(view, None, str(answer))
+        # Nodes word it differently, and name themselves: the log must be the same from each.
+        log.info("view_refused", view=view.view, contract=view.contract, reason=str(answer))
+        return observations.Observation(view, None, REFUSED)
     return observations.Observation(view, tuple(hex(felt) for felt in answer))
