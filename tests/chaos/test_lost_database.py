@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from indexer.recording import chain, server
-from indexer.store import embedded
+from indexer.store import embedded, locks
 from tests.acceptance import stage, truth
 from tests.acceptance.conftest import indexed_url, recorded
 from tests.integration import embedded_stage
@@ -22,6 +22,9 @@ TERMINATE = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
+WRITES = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = $1"
+REACHED = "SELECT true FROM cursor WHERE block_number >= $1"
+
 
 @pytest.fixture
 async def node(recorded: truth.Recorded) -> AsyncIterator[str]:
@@ -30,15 +33,13 @@ async def node(recorded: truth.Recorded) -> AsyncIterator[str]:
 
 
 async def reaches(connection: asyncpg.Connection, block: int) -> None:
-    """Wait until the indexer has committed a block."""
+    """Wait until an indexer holds the database, and a block is committed."""
     async with asyncio.timeout(60):
         while True:
-            found = await connection.fetchval("SELECT to_regclass('cursor')")
-            if (
-                found
-                and (await connection.fetchval("SELECT block_number FROM cursor") or 0) >= block
-            ):
-                return
+            if await connection.fetchval(WRITES, locks.WRITER_KEY):
+                found = await connection.fetchval("SELECT to_regclass('cursor')")
+                if found and await connection.fetchval(REACHED, block):
+                    return
             await asyncio.sleep(0.01)
 
 
