@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 
+from indexer.recording import chain, options, server
 from tests.acceptance import truth
+
+Edit = Callable[[Any], Any]
 
 OURS = ("VESU_", "DB_", "DATABASE_")
 
@@ -64,3 +69,18 @@ async def json_of(environ: dict[str, str], *arguments: str, expect: int | None =
     """The JSON document that a command prints with --json."""
     _, out, _ = await command(environ, *arguments, "--json", expect=expect)
     return msgspec.json.decode(out)
+
+
+@contextlib.asynccontextmanager
+async def edited(recorded: truth.Recorded, **edits: Edit) -> AsyncIterator[str]:
+    """The URL of a node some of whose answers are edited; the methods without `starknet_`."""
+
+    def fault(method: str, _: Any) -> options.Fault | None:
+        edit = edits.get(method.removeprefix("starknet_"))
+        return None if edit is None else options.Fault(edit=edit)
+
+    loaded = chain.load(recorded.folder)
+    async with server.RecordingServer(
+        loaded, options=options.ServerOptions(fault=fault)
+    ) as running:
+        yield running.url

@@ -6,25 +6,20 @@ Exit 2 is usage or configuration, 3 the surroundings. No key of a URL is ever sh
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
 import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
-from urllib import parse
 
-import asyncpg
 import click
 import msgspec
 import pytest
 
 from indexer import cli
-from indexer.recording import chain, options, server
-from tests import postgres
-from tests.acceptance import stage, truth
+from indexer.recording import chain, server
+from tests.acceptance import refusal, stage, truth
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -48,35 +43,6 @@ def environ(
     )
 
 
-async def refused(environ: dict[str, str], *arguments: str, code: int) -> str:
-    """The one line on stderr that a command ends with; it printed nothing else anywhere."""
-    got, out, err = await stage.command(environ, *arguments, expect=None, timeout=60)
-    lines = err.splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("error: ")
-    assert got == code, err
-    assert out == ""
-    return lines[0]
-
-
-async def tables(url: str) -> set[str]:
-    connection = await asyncpg.connect(url)
-    try:
-        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        return {row["tablename"] for row in rows}
-    finally:
-        await connection.close()
-
-
-async def cursors(url: str) -> int:
-    connection = await asyncpg.connect(url)
-    try:
-        count: int = await connection.fetchval("SELECT count(*) FROM cursor")
-        return count
-    finally:
-        await connection.close()
-
-
 # --- usage ----------------------------------------------------------------------------------
 
 
@@ -96,7 +62,7 @@ async def cursors(url: str) -> int:
 async def test_usage(
     environ: dict[str, str], arguments: tuple[str, ...], says: tuple[str, ...]
 ) -> None:
-    line = await refused(environ, *arguments, code=2)
+    line = await refusal.refused(environ, *arguments, code=2)
     for part in says:
         assert part in line
 
@@ -113,7 +79,7 @@ def test_later_commands_are_known_as_absent(
 
 
 async def test_unknown_key_in_the_environment(environ: dict[str, str]) -> None:
-    line = await refused(environ | {"VESU_NODE_URL": "http://x"}, "run", code=2)
+    line = await refusal.refused(environ | {"VESU_NODE_URL": "http://x"}, "run", code=2)
     assert "VESU_NODE_URL;" in line
     assert "VESU_NODE_URLS" in line
 
@@ -121,18 +87,18 @@ async def test_unknown_key_in_the_environment(environ: dict[str, str]) -> None:
 async def test_unknown_key_in_the_file(environ: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[node]\nurl = "http://localhost"\n')
-    line = await refused(environ, "run", "--config", str(file), code=2)
+    line = await refusal.refused(environ, "run", "--config", str(file), code=2)
     assert f"{file}: unknown key node.url; the nearest known is node.urls" in line
 
 
 async def test_missing_file(environ: dict[str, str], tmp_path: Path) -> None:
-    line = await refused(environ, "status", "--config", str(tmp_path / "none.toml"), code=2)
+    line = await refusal.refused(environ, "status", "--config", str(tmp_path / "none.toml"), code=2)
     assert "none.toml cannot be read" in line
     assert "--config" in line
 
 
 async def test_no_node(environ: dict[str, str]) -> None:
-    line = await refused(environ | {"VESU_NODE_URLS": ""}, "run", code=2)
+    line = await refusal.refused(environ | {"VESU_NODE_URLS": ""}, "run", code=2)
     assert "node.urls is empty" in line
     assert "VESU_NODE_URLS" in line
 
@@ -143,20 +109,20 @@ async def test_kinds_of_v1(environ: dict[str, str], empty_database_url: str) -> 
         "DATABASE_URL": empty_database_url,
         "VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode(),
     }
-    line = await refused(environ, "run", code=2)
+    line = await refusal.refused(environ, "run", code=2)
     assert "network.contracts: kind singleton_v1_1" in line
     assert "remove the entry" in line
-    assert await tables(empty_database_url) == set()
+    assert await refusal.tables(empty_database_url) == set()
 
 
 async def test_sepolia(environ: dict[str, str], empty_database_url: str) -> None:
     environ = {
         key: value for key, value in environ.items() if not key.startswith("VESU_NETWORK_")
     } | {"DATABASE_URL": empty_database_url, "VESU_NETWORK_NAME": "sepolia"}
-    line = await refused(environ, "run", code=2)
+    line = await refusal.refused(environ, "run", code=2)
     assert "network.name" in line
     assert "use mainnet" in line
-    assert await tables(empty_database_url) == set()
+    assert await refusal.tables(empty_database_url) == set()
 
 
 async def test_missing_recording(tmp_path: Path) -> None:
@@ -181,9 +147,9 @@ async def test_missing_recording(tmp_path: Path) -> None:
 async def test_unreachable_node(environ: dict[str, str], empty_database_url: str) -> None:
     environ |= {"DATABASE_URL": empty_database_url, "VESU_NODE_URLS": NOWHERE}
     environ["VESU_LOG_LEVEL"] = "error"
-    line = await refused(environ, "run", "--no-serve", code=3)
+    line = await refusal.refused(environ, "run", "--no-serve", code=3)
     assert "127.0.0.1:1" in line
-    assert await cursors(empty_database_url) == 0
+    assert await refusal.cursors(empty_database_url) == 0
 
 
 async def test_no_key_of_a_node_in_detailed_logs(
@@ -205,189 +171,27 @@ async def test_no_key_of_a_node_in_detailed_logs(
         assert "Traceback" not in text
 
 
-Edit = Callable[[Any], Any]
-
-
-@contextlib.asynccontextmanager
-async def edited(recorded: truth.Recorded, **edits: Edit) -> AsyncIterator[str]:
-    """The URL of a node some of whose answers are edited; the methods without `starknet_`."""
-
-    def fault(method: str, _: Any) -> options.Fault | None:
-        edit = edits.get(method.removeprefix("starknet_"))
-        return None if edit is None else options.Fault(edit=edit)
-
-    loaded = chain.load(recorded.folder)
-    async with server.RecordingServer(
-        loaded, options=options.ServerOptions(fault=fault)
-    ) as running:
-        yield running.url
-
-
 async def test_wrong_chain(
     environ: dict[str, str], recorded: truth.Recorded, empty_database_url: str
 ) -> None:
-    async with edited(recorded, chainId=lambda _: "0x534e5f4d41494e") as url:
+    async with stage.edited(recorded, chainId=lambda _: "0x534e5f4d41494e") as url:
         environ |= {"DATABASE_URL": empty_database_url, "VESU_NODE_URLS": f"{url}/"}
-        line = await refused(environ, "run", "--no-serve", code=3)
+        line = await refusal.refused(environ, "run", "--no-serve", code=3)
     assert "serves SN_MAIN (0x534e5f4d41494e), but network.chain_id is" in line
     assert "change node.urls or the network" in line
-    assert await cursors(empty_database_url) == 0
+    assert await refusal.cursors(empty_database_url) == 0
 
 
 @pytest.mark.parametrize("version", ["0.7.1", "0.11.0", "new"])
 async def test_wrong_version(
     environ: dict[str, str], recorded: truth.Recorded, empty_database_url: str, version: str
 ) -> None:
-    async with edited(recorded, specVersion=lambda _: version) as url:
+    async with stage.edited(recorded, specVersion=lambda _: version) as url:
         environ |= {"DATABASE_URL": empty_database_url, "VESU_NODE_URLS": url}
-        line = await refused(environ, "run", "--no-serve", code=3)
+        line = await refusal.refused(environ, "run", "--no-serve", code=3)
     assert f"speaks Starknet RPC {version}" in line
     assert "/rpc/v0_10" in line
-    assert await cursors(empty_database_url) == 0
-
-
-# --- the database ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", ["run", "status", "migrate"])
-async def test_unreachable_database(environ: dict[str, str], command: str) -> None:
-    environ["DATABASE_URL"] = "postgresql://vesu:SECRET@127.0.0.1:1/vesu"
-    line = await refused(environ, command, code=3)
-    assert "127.0.0.1:1" in line
-    assert "is PostgreSQL running" in line
-    assert "SECRET" not in line
-
-
-async def test_missing_database(environ: dict[str, str], empty_database_url: str) -> None:
-    environ["DATABASE_URL"] = postgres.with_name(empty_database_url, "no_such_database")
-    for command in ("run", "status"):
-        line = await refused(environ, command, code=3)
-        assert '"no_such_database" does not exist' in line
-
-
-@pytest.fixture
-async def limited(empty_database_url: str) -> AsyncIterator[Callable[[str], str]]:
-    """Any database's URL for a role that may do nothing but log in."""
-    role = "limited_by_tests"
-    admin = await asyncpg.connect(empty_database_url)
-    await admin.execute(f"DROP ROLE IF EXISTS {role}")
-    await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
-    await admin.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-
-    def url(of: str) -> str:
-        parts = parse.urlsplit(of)
-        host = parts.netloc.rpartition("@")[2]
-        return parse.urlunsplit(parts._replace(netloc=f"{role}:{role}@{host}"))
-
-    yield url
-    await admin.execute(f"DROP ROLE {role}")
-    await admin.close()
-
-
-@pytest.mark.parametrize("command", ["run", "migrate"])
-async def test_role_that_may_not_create(
-    environ: dict[str, str],
-    empty_database_url: str,
-    limited: Callable[[str], str],
-    command: str,
-) -> None:
-    environ["DATABASE_URL"] = limited(empty_database_url)
-    line = await refused(environ, command, code=3)
-    assert "may not create tables" in line
-    assert "GRANT CREATE" in line
-    assert await tables(empty_database_url) == set()
-
-
-@pytest.mark.parametrize("command", ["status", "digest", "events", "verify-indexes"])
-async def test_role_that_may_not_read(
-    environ: dict[str, str],
-    indexed_url: str,
-    limited: Callable[[str], str],
-    command: str,
-) -> None:
-    environ["DATABASE_URL"] = limited(indexed_url)
-    if command == "verify-indexes":  # the catalogue is open to everyone
-        await stage.command(environ, command)
-        return
-    line = await refused(environ, command, code=3)
-    assert "permission denied" in line
-    assert "GRANT" in line
-
-
-@pytest.mark.parametrize("command", ["status", "digest", "events", "verify-indexes"])
-async def test_database_without_tables(
-    environ: dict[str, str], empty_database_url: str, command: str
-) -> None:
-    environ["DATABASE_URL"] = empty_database_url
-    line = await refused(environ, command, code=3)
-    assert "run `vesu-indexer migrate`" in line
-    assert await tables(empty_database_url) == set()
-
-
-@pytest.mark.parametrize("command", ["status", "digest"])
-async def test_database_without_blocks(
-    environ: dict[str, str], migrated_database_url: str, command: str
-) -> None:
-    environ["DATABASE_URL"] = migrated_database_url
-    line = await refused(environ, command, code=2)
-    assert "run" in line
-
-
-async def test_database_of_another_chain(
-    environ: dict[str, str], recorded: truth.Recorded, indexed_url: str
-) -> None:
-    async with edited(recorded, chainId=lambda _: "0x4f54484552") as url:
-        environ |= {
-            "DATABASE_URL": indexed_url,
-            "VESU_NODE_URLS": url,
-            "VESU_NETWORK_CHAIN_ID": "OTHER",
-        }
-        line = await refused(environ, "run", "--no-serve", code=2)
-    assert "this database follows chain" in line
-    assert "network.chain_id" in line
-
-
-async def test_node_that_shares_no_block(
-    environ: dict[str, str], recorded: truth.Recorded, indexed_url: str
-) -> None:
-    def foreign(block: Any) -> Any:
-        return block | {"block_hash": hex(int(block["block_hash"], 16) ^ 1)}
-
-    async with edited(recorded, getBlockWithTxHashes=foreign) as url:
-        environ |= {"DATABASE_URL": indexed_url, "VESU_NODE_URLS": url}
-        before = await stage.json_of(environ, "digest")
-        line = await refused(environ, "run", "--no-serve", code=3)
-        assert "shares no block with this database" in line
-        assert await stage.json_of(environ, "digest") == before
-
-
-async def test_second_daemon(environ: dict[str, str], empty_database_url: str) -> None:
-    environ["DATABASE_URL"] = empty_database_url
-    first = await stage.start(environ, "run", "--no-serve")
-    try:
-        await _committed(empty_database_url)
-        for command in (("run", "--no-serve"), ("replay", "--from-block", "0")):
-            line = await refused(environ, *command, code=3)
-            assert "another indexer writes to this database" in line
-            assert "stop it first" in line
-    finally:
-        first.send_signal(signal.SIGTERM)
-        await first.communicate()
-    assert first.returncode == 0
-
-
-async def _committed(url: str) -> None:
-    """Wait until something is committed."""
-    connection = await asyncpg.connect(url)
-    try:
-        async with asyncio.timeout(20):
-            while True:
-                made = await connection.fetchval("SELECT to_regclass('cursor') IS NOT NULL")
-                if made and await connection.fetchval("SELECT count(block_hash) FROM cursor"):
-                    return
-                await asyncio.sleep(0.05)
-    finally:
-        await connection.close()
+    assert await refusal.cursors(empty_database_url) == 0
 
 
 # --- replay and points in time ----------------------------------------------------------------
@@ -395,26 +199,26 @@ async def _committed(url: str) -> None:
 
 async def test_replay_of_an_empty_log(environ: dict[str, str], migrated_database_url: str) -> None:
     environ["DATABASE_URL"] = migrated_database_url
-    line = await refused(environ, "replay", "--from-block", "0", code=2)
+    line = await refusal.refused(environ, "replay", "--from-block", "0", code=2)
     assert "nothing to replay" in line
 
 
 async def test_replay_from_above_the_head(environ: dict[str, str], indexed_url: str) -> None:
     environ["DATABASE_URL"] = indexed_url
-    line = await refused(environ, "replay", "--from-block", "9999", code=2)
+    line = await refusal.refused(environ, "replay", "--from-block", "9999", code=2)
     assert "--from-block 9999 is above the last committed block 125" in line
 
 
 async def test_swap_alone(environ: dict[str, str], indexed_url: str) -> None:
     environ["DATABASE_URL"] = indexed_url
-    line = await refused(environ, "replay", "--from-block", "0", "--swap", code=2)
+    line = await refusal.refused(environ, "replay", "--from-block", "0", "--swap", code=2)
     assert "--shadow" in line
 
 
 async def test_block_above_the_committed_one(environ: dict[str, str], indexed_url: str) -> None:
     environ["DATABASE_URL"] = indexed_url
     for command in (("digest",), ("position", "0x1", "0x2", "0x3", "0x4")):
-        line = await refused(environ, *command, "--at-block", "9999", code=2)
+        line = await refusal.refused(environ, *command, "--at-block", "9999", code=2)
         assert "block 9999 is above the committed block 125" in line
 
 
@@ -428,7 +232,7 @@ async def test_data_directory_that_cannot_be_written(
     """Below a file, where not even root may make a folder."""
     (tmp_path / "file").write_text("")
     environ |= {"DATABASE_URL": "", "VESU_DATA_DIR": str(tmp_path / "file" / "data")}
-    line = await refused(environ, *command, code=3)
+    line = await refusal.refused(environ, *command, code=3)
     assert f"the data directory {tmp_path}" in line
     assert "VESU_DATA_DIR" in line
 
@@ -437,15 +241,15 @@ async def test_port_in_use(environ: dict[str, str], empty_database_url: str) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         environ |= {"DATABASE_URL": empty_database_url, "VESU_API_PORT": port}
-        line = await refused(environ, "run", code=3)
+        line = await refusal.refused(environ, "run", code=3)
     assert f"cannot listen on 127.0.0.1 port {port}" in line
     assert "api.port" in line
-    assert await cursors(empty_database_url) == 0
+    assert await refusal.cursors(empty_database_url) == 0
 
 
 async def test_host_that_is_not_ours(environ: dict[str, str], empty_database_url: str) -> None:
     environ |= {"DATABASE_URL": empty_database_url, "VESU_API_HOST": "nowhere.invalid"}
-    line = await refused(environ, "run", code=3)
+    line = await refusal.refused(environ, "run", code=3)
     assert "cannot listen on nowhere.invalid" in line
     assert "api.host" in line
 
