@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from indexer import errors
-from indexer.store import database, locks
+from indexer.store import database
 
 MIGRATE_KEY = 0x5645_5356
 """Advisory lock of whoever migrates; yoyo's own lock is a row that a kill leaves behind."""
@@ -81,9 +81,9 @@ def apply(url: str) -> list[str]:
 def rollback(url: str) -> list[str]:
     """Take every migration back: drops all tables; returns the names.
 
-    WriterConflictError: an indexer writes these tables.
+    The caller holds the writer's lock, so that no indexer loses its tables while it runs.
     """
-    with _alone(url, also=locks.WRITER_KEY) as backend:
+    with _alone(url) as backend:
         _refuse_newer(url)
         return [_move(backend, migration, "rollback") for migration in backend.to_rollback(_read())]
 
@@ -121,14 +121,10 @@ def _refuse_newer(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(url: str, also: int | None = None) -> Iterator[Any]:
-    """yoyo's backend, while no other process of ours migrates this database, or holds `also`."""
+def _alone(url: str) -> Iterator[Any]:
+    """yoyo's backend, while no other process of ours migrates this database."""
     with _connected(url) as connection:
         _take_turn(connection)
-        if also is not None and not _try_lock(connection, also):
-            raise errors.WriterConflictError(
-                "an indexer writes to this database: stop it before taking its tables away"
-            )
         _require_create(connection, url)
         if _has_table(connection, "yoyo_lock"):
             # We hold the lock that counts, so a row here is what a killed migrator left.
