@@ -46,6 +46,8 @@ async def replay(
         )
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
+        # Without statistics the check of each deleted position reads all rows of its pool.
+        await connection.execute("ANALYZE vesu_transactions, vesu_liquidations")
         await engine.load(connection)
         await engine.rollback(connection, first - 1)
         done = await _fold(connection, engine, first, stands.block_number, report)
