@@ -17,7 +17,8 @@ import pytest
 
 from indexer import errors
 from indexer.audit import indexes
-from indexer.store import database, migrate
+from indexer.commands import migrate as command
+from indexer.store import database, locks, migrate
 from tests import checksums, postgres
 from tests.integration import embedded_stage as stage
 
@@ -364,6 +365,14 @@ async def test_waiting_for_another_migrator_ends(
         other.execute("SELECT pg_advisory_lock(%s)", (migrate.MIGRATE_KEY,))
         with pytest.raises(errors.WriterConflictError, match="try again when it is done"):
             migrate.apply(empty_database_url)
+
+
+async def test_tables_are_not_taken_from_under_a_writer(migrated_database_url: str) -> None:
+    async with locks.WriterLock(migrated_database_url):
+        with pytest.raises(errors.WriterConflictError, match="stop it"):
+            await command._rollback(migrated_database_url)
+    assert migrate.pending(migrated_database_url) == []
+    assert await command._rollback(migrated_database_url)
 
 
 async def test_tables_of_somebody_else_are_left_alone(empty_database_url: str) -> None:
