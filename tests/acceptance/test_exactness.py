@@ -15,8 +15,11 @@ from indexer.projections import pools as pool_rows
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
 from indexer.query import positions
+from indexer.recording import chain, playhead, server
+from indexer.store import database
 from indexer.vesu import accrual, state, valuation
-from tests.acceptance import truth
+from tests import postgres
+from tests.acceptance import stage, truth
 
 
 class History:
@@ -48,6 +51,12 @@ async def history(connection: asyncpg.Connection, table: str, parse: object) -> 
 
 async def test_positions_and_amounts(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
     """Shares, nominal debt, collateral (down) and debt (up) of every position at every block."""
+    compared = await compare_positions(indexed, recorded)
+    print(f"compared {compared} values of position()")
+    assert compared > 16_000
+
+
+async def compare_positions(indexed: asyncpg.Connection, recorded: truth.Recorded) -> int:
     compared = 0
     for block, pool, calldata, result in recorded.answered("position"):
         key = state.PositionKey(pool, calldata[0], calldata[1], 0, calldata[2])
@@ -65,12 +74,17 @@ async def test_positions_and_amounts(indexed: asyncpg.Connection, recorded: trut
             ]
         assert ours == truth.u256s(result), f"position {key} at block {block}"
         compared += 4
-    print(f"compared {compared} values of position()")
-    assert compared > 16_000
+    return compared
 
 
 async def test_asset_configurations(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
-    """The accrued asset state, all 12 fields, and the accumulator, utilisation and rate views."""
+    """The accrued asset state, all 12 fields."""
+    compared = await compare_assets(indexed, recorded)
+    print(f"compared {compared} values of asset_config()")
+    assert compared > 16_000
+
+
+async def compare_assets(indexed: asyncpg.Connection, recorded: truth.Recorded) -> int:
     assets = await history(indexed, "vesu_asset_history", asset_rows.parse)
     compared = 0
     for block, pool, (asset,), result in recorded.answered("asset_config"):
@@ -81,8 +95,7 @@ async def test_asset_configurations(indexed: asyncpg.Connection, recorded: truth
         for field, value in theirs.items():
             assert getattr(ours, field) == value, f"{field} of {asset:#x} at block {block}"
             compared += 1
-    print(f"compared {compared} values of asset_config()")
-    assert compared > 16_000
+    return compared
 
 
 def _asset_config(felts: list[int]) -> dict[str, int]:
@@ -159,6 +172,12 @@ async def test_pairs(indexed: asyncpg.Connection, recorded: truth.Recorded) -> N
 
 async def test_v_token_balances(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
     """balance_of(), total_supply() and convert_to_assets() of every vToken at every block."""
+    compared = await compare_v_tokens(indexed, recorded)
+    print(f"compared {compared} values of vTokens")
+    assert compared > 7_000
+
+
+async def compare_v_tokens(indexed: asyncpg.Connection, recorded: truth.Recorded) -> int:
     held = await history(indexed, "vesu_position_history", position_rows.parse)
     assets = await history(indexed, "vesu_asset_history", asset_rows.parse)
     v_tokens = recorded.v_tokens
@@ -174,8 +193,7 @@ async def test_v_token_balances(indexed: asyncpg.Connection, recorded: truth.Rec
         compared += 1
     compared += _compare_supplies(held, recorded)
     compared += _compare_conversions(held, assets, recorded)
-    print(f"compared {compared} values of vTokens")
-    assert compared > 7_000
+    return compared
 
 
 def _earn_key(
@@ -345,3 +363,27 @@ async def test_liquidations_match(indexed: asyncpg.Connection, recorded: truth.R
     assert expected
     assert ours == expected
     assert any(row["bad_debt_raw"] for row in found)
+
+
+async def test_the_abandoned_branch_while_it_was_the_chain(recorded: truth.Recorded) -> None:
+    """The same on the branch of the reorganisation, before it was abandoned."""
+    loaded = chain.load(recorded.folder)
+    fork = loaded.forks[0]
+    head = playhead.Playhead.at(loaded, 84, story=True)
+    head.go_to(fork.last, branch=1)
+    async with postgres.fresh_database() as url:
+        async with server.RecordingServer(loaded, head) as node:
+            environ = stage.environment(recorded, node.url, url)
+            await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")
+        branch = truth.Recorded(fork.folder)
+        connection = await database.connect(url)
+        try:
+            compared = (
+                await compare_positions(connection, branch)
+                + await compare_assets(connection, branch)
+                + await compare_v_tokens(connection, branch)
+            )
+        finally:
+            await connection.close()
+    print(f"compared {compared} values of the abandoned branch")
+    assert compared > 2_000
