@@ -1,4 +1,4 @@
-# One image for `run`, `serve`, `migrate` and every other command.
+# One image for `run`, `migrate` and every other command.
 # Built with: docker build -t vesu-indexer .
 ARG PYTHON_IMAGE=python:3.13-slim
 
