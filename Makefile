@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+SEEDS  ?= 30
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS  := requirements.lock requirements-build.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock wheel clean
+.PHONY: help demo test check format bench chaos lock wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +37,9 @@ format: $(VENV)/.installed-dev ## Format the code and apply the linter's safe fi
 
 bench: $(VENV)/.installed-dev ## Benchmarks on recorded chains
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(VENV)/.installed-dev ## Kills and lost databases, many seeds (SEEDS=30)
+	@VESU_TEST_CHAOS_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q tests/chaos $(ARGS)
 
 lock: $(VENV)/.python ## Pin the newest fitting versions anew (with their hashes, without any address)
 	@$(PIP) install uv
