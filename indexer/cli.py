@@ -87,7 +87,9 @@ def main() -> None:
         # Whoever read our output has gone, as in `vesu-indexer events | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
-    except Exception as error:  # noqa: BLE001 - said, not swallowed; the traceback on request
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - said, not swallowed; the traceback on request
         code = _internal(error)
     sys.exit(code)
 
@@ -101,7 +103,7 @@ def _hint(error: click.ClickException) -> str:
     return f"; see {context.command_path} --help" if context else ""
 
 
-def _internal(error: Exception) -> int:
+def _internal(error: BaseException) -> int:
     """A mistake of ours: one line, and the traceback where logs are asked to be detailed."""
     _say(
         f"internal error: {type(error).__name__}: {error}; run with VESU_LOG_LEVEL=debug for the "
