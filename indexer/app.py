@@ -54,7 +54,7 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
             "nothing was half-written: start again once it is back"
         ) from error
     finally:
-        await connection.close()
+        await database.close(connection)
 
 
 @contextlib.asynccontextmanager

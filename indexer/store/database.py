@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import asyncpg
 import msgspec
+import structlog
 
 from indexer import errors
+
+log = structlog.get_logger(__name__)
 
 OLDEST_SERVER = 13
 APPLICATION = "vesu-indexer"
@@ -130,14 +133,25 @@ def mapped_errors(url: str) -> Iterator[None]:
 
 
 def says_goodbye(error: BaseException) -> bool:
-    """Whether the server said that it ends the connection: shut down, crashed, told to."""
+    """Whether the connection is over: the server said so (shut down, crashed, told to), or the
+    socket did before asyncpg saw it closed."""
     goodbyes = (
+        ConnectionError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
         asyncpg.IdleInTransactionSessionTimeoutError,
         asyncpg.PostgresConnectionError,
     )
     return isinstance(error, goodbyes)
+
+
+async def close(connection: asyncpg.Connection) -> None:
+    """End a connection, whatever state it is in: one whose other end is gone is dropped."""
+    try:
+        await connection.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        log.debug("connection_dropped", reason=str(error))
+        connection.terminate()
 
 
 async def connect(url: str) -> asyncpg.Connection:

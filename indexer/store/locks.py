@@ -65,7 +65,7 @@ class WriterLock:
         watch.cancel()
         self._connection = self._watch = self._owner = None
         if not self._is_lost:
-            await connection.close()
+            await database.close(connection)
             return
         connection.terminate()
         is_ours = owner.uncancel() <= self._cancelled_before

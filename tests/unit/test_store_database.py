@@ -110,5 +110,7 @@ def test_each_error_of_connecting_gets_a_line_of_ours(
 def test_a_goodbye_is_not_any_error() -> None:
     assert database.says_goodbye(asyncpg.AdminShutdownError("no"))
     assert database.says_goodbye(asyncpg.ConnectionDoesNotExistError("no"))
+    assert database.says_goodbye(BrokenPipeError("no"))
+    assert database.says_goodbye(ConnectionResetError("no"))
     assert not database.says_goodbye(asyncpg.QueryCanceledError("no"))
     assert not database.says_goodbye(asyncpg.UniqueViolationError("no"))
