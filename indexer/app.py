@@ -45,7 +45,7 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
         raise errors.DatabaseRightsError(
             f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"
         ) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except database.CONNECTION_ERRORS as error:
         # The server's last word may arrive before the connection is seen to be closed.
         if not connection.is_closed() and not database.says_goodbye(error):
             raise

@@ -15,6 +15,15 @@ from indexer import errors
 log = structlog.get_logger(__name__)
 
 OLDEST_SERVER = 13
+
+CONNECTION_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""Everything that a connection in use may raise."""
+
 APPLICATION = "vesu-indexer"
 
 LIBPQ_ONLY = frozenset(
@@ -133,10 +142,11 @@ def mapped_errors(url: str) -> Iterator[None]:
 
 
 def says_goodbye(error: BaseException) -> bool:
-    """Whether the connection is over: the server said so (shut down, crashed, told to), or the
-    socket did before asyncpg saw it closed."""
+    """Whether the connection is over: the server said so (shut down, crashed, told to), the
+    socket did before asyncpg saw it closed, or asyncpg was caught between the two."""
     goodbyes = (
         ConnectionError,
+        asyncpg.InternalClientError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
         asyncpg.IdleInTransactionSessionTimeoutError,
@@ -149,7 +159,7 @@ async def close(connection: asyncpg.Connection) -> None:
     """End a connection, whatever state it is in: one whose other end is gone is dropped."""
     try:
         await connection.close()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except CONNECTION_ERRORS as error:
         log.debug("connection_dropped", reason=str(error))
         connection.terminate()
 

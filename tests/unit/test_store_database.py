@@ -111,6 +111,7 @@ def test_a_goodbye_is_not_any_error() -> None:
     assert database.says_goodbye(asyncpg.AdminShutdownError("no"))
     assert database.says_goodbye(asyncpg.ConnectionDoesNotExistError("no"))
     assert database.says_goodbye(BrokenPipeError("no"))
+    assert database.says_goodbye(asyncpg.InternalClientError("no"))
     assert database.says_goodbye(ConnectionResetError("no"))
     assert not database.says_goodbye(asyncpg.QueryCanceledError("no"))
     assert not database.says_goodbye(asyncpg.UniqueViolationError("no"))
