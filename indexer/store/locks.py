@@ -88,7 +88,7 @@ class WriterLock:
             await asyncio.sleep(self._check_seconds)
             is_held = False
             # Whatever kept it from answering, nothing says any more that the lock is ours.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*database.CONNECTION_ERRORS):
                 timeout = PATIENCE * self._check_seconds
                 is_held = await connection.fetchval(held, WRITER_KEY, timeout=timeout)
         self._on_lost(connection)

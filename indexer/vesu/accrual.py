@@ -123,8 +123,3 @@ def collateral_of(shares: int, state: AssetState) -> int:
 def debt_of(nominal_debt: int, state: AssetState) -> int:
     """Raw units owed for a nominal debt in an accrued state, rounded up."""
     return maths.calculate_debt(nominal_debt, state.last_rate_accumulator, state.scale, up=True)
-
-
-def replace_price(state: AssetState, price: int, block: int) -> AssetState:
-    """The state with another price, told at `block`."""
-    return msgspec.structs.replace(state, price=price, price_is_valid=True, price_block=block)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import asyncpg
+import msgspec
 
 from indexer.projections import assets as asset_rows
 from indexer.projections import pools as pool_rows
@@ -249,7 +250,9 @@ async def test_collateralisation(indexed: asyncpg.Connection, recorded: truth.Re
         position, world = found
         for asset_key, asset in world.assets.items():
             price = prices[block, pool, asset_key.asset]
-            world.assets[asset_key] = accrual.replace_price(asset, price, block)
+            world.assets[asset_key] = msgspec.structs.replace(
+                asset, price=price, price_is_valid=True, price_block=block
+            )
         worth = positions.value_at(key, position, world, recorded.timestamps[block])
         is_safe = worth.health_factor is None or worth.health_factor >= 10**18
         assert is_safe == bool(result[0]), f"position {key} at block {block}"
