@@ -38,7 +38,7 @@ def command(
 
     Exit code 1: there was no such position.
     """
-    key = state.PositionKey(pool, collateral, debt, v_token or 0, user)
+    key = state.PositionKey(state.v2_pool(pool), collateral, debt, v_token or 0, user)
     found = common.run(_read(common.settings(config_file), key, at_block))
     if as_json:
         common.print_json(found)

@@ -28,8 +28,8 @@ def identity(protocol: str, key: state.AssetKey) -> dict[str, Any]:
     """The columns that name the row."""
     return {
         "id": rows.asset_id(protocol, key),
-        "pool_id": rows.padded(key.pool),
-        "pool_address": rows.padded(key.pool),
+        "pool_id": rows.padded(key.pool.id),
+        "pool_address": rows.padded(key.pool.address),
         "protocol": protocol,
         "asset_address": rows.padded(key.asset),
     }
@@ -77,7 +77,7 @@ def history(
 
 def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:
     """Key and state, from either table."""
-    key = state.AssetKey(int(row["pool_address"], 16), int(row["asset_address"], 16))
+    key = state.AssetKey(rows.pool_key(row), int(row["asset_address"], 16))
     return key, accrual.AssetState(
         **{field: int(row[field]) for field in _CONFIG},
         model=events.InterestRateConfig(**{field: int(row[field]) for field in _MODEL}),

@@ -17,7 +17,8 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
     row: dict[str, Any] = {
         "address": rows.padded(address),
         "kind": contract.kind.value,
-        "pool_address": rows.padded_or_none(contract.pool),
+        "pool_address": rows.padded(contract.pool.address) if contract.pool else None,
+        "pool_id": rows.padded(contract.pool.id) if contract.pool else None,
         "asset_address": rows.padded_or_none(contract.asset),
         "debt_address": rows.padded_or_none(contract.debt_asset),
         "name": contract.name,
@@ -46,7 +47,7 @@ def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:
     """Address and state, from either table."""
     return int(row["address"], 16), state.ContractState(
         kind=kinds.Kind(row["kind"]),
-        pool=_felt(row["pool_address"]),
+        pool=rows.pool_key(row) if row["pool_id"] else None,
         asset=_felt(row["asset_address"]),
         debt_asset=_felt(row["debt_address"]),
         name=row["name"],

@@ -125,7 +125,7 @@ class Engine:
             return
         for row in await connection.fetch(
             sqlfile.load("positions")["load"],
-            [rows.padded(key.pool) for key in keys],
+            [rows.padded(key.pool.id) for key in keys],
             [rows.position_id(held.protocol(key.pool), key) for key in keys],
         ):
             key, position = positions.parse(row)

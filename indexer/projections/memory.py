@@ -53,9 +53,9 @@ class Memory:
             registry.add(address, discovery.Known(contract.kind, contract.pool, contract.asset))
         return registry
 
-    def protocol(self, pool: int) -> str:
+    def protocol(self, pool: state.PoolKey) -> str:
         """The protocol's generation that a pool is of, as the tables name it."""
-        known = self.registry.get(pool)
+        known = self.registry.get(pool.address)
         return rows.PROTOCOLS[known.kind if known else kinds.Kind.POOL_V2]
 
     # --- current rows, which need more than their own state -------------------------------
@@ -73,6 +73,6 @@ class Memory:
         """A row of vesu_positions."""
         return positions.current(self.protocol(key.pool), key, position, self.world, self.tokens)
 
-    def named(self, pool: int, asset: int) -> transactions.Named:
+    def named(self, pool: state.PoolKey, asset: int) -> transactions.Named:
         """An asset as transaction rows name it."""
         return transactions.named(self.world, self.tokens, pool, asset)

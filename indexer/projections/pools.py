@@ -16,8 +16,8 @@ def columns(
     """The columns that the current row and its history share."""
     return _configuration(pair, debt_decimals) | {
         "id": rows.pair_id(protocol, key),
-        "pool_id": rows.padded(key.pool),
-        "pool_address": rows.padded(key.pool),
+        "pool_id": rows.padded(key.pool.id),
+        "pool_address": rows.padded(key.pool.address),
         "protocol": protocol,
         "collateral_address": rows.padded(key.collateral),
         "debt_address": rows.padded(key.debt),
@@ -40,7 +40,7 @@ def current(
 ) -> dict[str, Any]:
     """A row of vesu_pools: valued at the last change of the pair or of one of its markets."""
     pair = world.pairs[key]
-    pool = world.contracts.get(key.pool)
+    pool = world.contracts.get(key.pool.address)
     collateral = world.assets.get(state.AssetKey(key.pool, key.collateral), accrual.AssetState())
     debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
     synced_at = max(pair.updated_at, collateral.updated_at, debt.updated_at)
@@ -99,7 +99,7 @@ def history(
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:
     """Key and state, from either table."""
     key = state.PairKey(
-        int(row["pool_address"], 16),
+        rows.pool_key(row),
         int(row["collateral_address"], 16),
         int(row["debt_address"], 16),
     )

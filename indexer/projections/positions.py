@@ -14,8 +14,8 @@ def columns(protocol: str, key: state.PositionKey, position: state.PositionState
     """The columns that the current row and its history share."""
     return {
         "id": rows.position_id(protocol, key),
-        "pool_id": rows.padded(key.pool),
-        "pool_address": rows.padded(key.pool),
+        "pool_id": rows.padded(key.pool.id),
+        "pool_address": rows.padded(key.pool.address),
         "protocol": protocol,
         "user_id": rows.padded(key.user),
         "kind": position.kind,
@@ -102,7 +102,7 @@ def history(
 def parse(row: asyncpg.Record) -> tuple[state.PositionKey, state.PositionState]:
     """Key and state, from either table."""
     key = state.PositionKey(
-        int(row["pool_address"], 16),
+        rows.pool_key(row),
         int(row["collateral_address"], 16),
         int(row["debt_address"] or "0x0", 16),
         int(row["v_token"] or "0x0", 16),

@@ -11,6 +11,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 
+import asyncpg
 import msgspec
 
 from indexer.vesu import kinds, state
@@ -57,6 +58,11 @@ def iso(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
 
 
+def pool_key(row: asyncpg.Record) -> state.PoolKey:
+    """The pool that a row is of."""
+    return state.PoolKey(int(row["pool_address"], 16), int(row["pool_id"], 16))
+
+
 def units(raw: int, decimals: int) -> str:
     """`raw` / 10^decimals as an exact decimal."""
     if decimals == 0:
@@ -79,20 +85,20 @@ def decimals_of(scale: int) -> int:
 @functools.lru_cache(maxsize=200_000)
 def position_id(protocol: str, key: state.PositionKey) -> str:
     """The id of a position, from its natural key."""
-    parts = (key.pool, key.collateral, key.debt, key.v_token, key.user)
+    parts = (key.pool.id, key.collateral, key.debt, key.v_token, key.user)
     return _id("position", protocol, *map(hex, parts))
 
 
 @functools.lru_cache(maxsize=20_000)
 def pair_id(protocol: str, key: state.PairKey) -> str:
     """The id of a (pool, collateral, debt) row."""
-    return _id("pair", protocol, *map(hex, key))
+    return _id("pair", protocol, hex(key.pool.id), hex(key.collateral), hex(key.debt))
 
 
 @functools.lru_cache(maxsize=20_000)
 def asset_id(protocol: str, key: state.AssetKey) -> str:
     """The id of a (pool, asset) row."""
-    return _id("asset", protocol, *map(hex, key))
+    return _id("asset", protocol, hex(key.pool.id), hex(key.asset))
 
 
 def effect_id(what: str, at: state.EventKey, leg: int) -> str:

@@ -82,7 +82,9 @@ class Named:
         self.decimals = decimals
 
 
-def named(world: state.World, tokens_: dict[int, tokens.Token], pool: int, asset: int) -> Named:
+def named(
+    world: state.World, tokens_: dict[int, tokens.Token], pool: state.PoolKey, asset: int
+) -> Named:
     """How people read an asset of a pool, or one of its vTokens."""
     held = world.assets.get(state.AssetKey(pool, asset))
     if held is not None:
@@ -101,7 +103,7 @@ def _place(
 ) -> dict[str, Any]:
     return {
         "id": rows.effect_id(what, at, leg),
-        "pool_id": rows.padded(position.pool),
+        "pool_id": rows.padded(position.pool.id),
         "position_id": rows.position_id(protocol, position),
         "user_id": rows.padded(position.user),
         "transaction_hash": origin.hash,

@@ -61,7 +61,7 @@ async def revalue(connection: memory.Connection, held: memory.Memory) -> None:
         return
     found = await connection.fetch(
         sqlfile.load("positions")["load_of_assets"],
-        [rows.padded(key.pool) for key in held.stale],
+        [rows.padded(key.pool.address) for key in held.stale],
         [rows.padded(key.asset) for key in held.stale],
     )
     await put(
@@ -116,7 +116,7 @@ def _pairs_concerned(world: state.World, journal: state.Journal) -> list[state.P
         key
         for key in world.pairs
         if key in changed
-        or key.pool in settings
+        or key.pool.address in settings
         or state.AssetKey(key.pool, key.collateral) in markets
         or state.AssetKey(key.pool, key.debt) in markets
     ]

@@ -94,20 +94,20 @@ async def state_at(
     """A position's exact state at a block, with the assets and the pair that it stands in."""
     statements = sqlfile.load("point_in_time")
     row = await connection.fetchrow(
-        statements["position"], rows.padded(key.pool), rows.position_id("v2", key), number
+        statements["position"], rows.padded(key.pool.id), rows.position_id("v2", key), number
     )
     if row is None:
         return None
     world = state.World()
     touched = [rows.padded(asset) for asset in (key.collateral, key.debt) if asset]
     for found in await connection.fetch(
-        statements["assets"], rows.padded(key.pool), touched, number
+        statements["assets"], rows.padded(key.pool.id), touched, number
     ):
         asset_key, asset = asset_rows.parse(found)
         world.assets[asset_key] = asset
     pair_key = state.PairKey(key.pool, key.collateral, key.debt)
     for found in await connection.fetch(
-        statements["pair"], rows.padded(key.pool), rows.pair_id("v2", pair_key), number
+        statements["pair"], rows.padded(key.pool.id), rows.pair_id("v2", pair_key), number
     ):
         world.pairs[pair_key] = pool_rows.parse(found)[1]
     return position_rows.parse(row)[1], world
@@ -143,7 +143,7 @@ def _answer(
         block_number=block.number,
         block_hash=block.hash,
         block_time=datetime.datetime.fromtimestamp(block.timestamp, datetime.UTC),
-        pool_id=rows.padded(key.pool),
+        pool_id=rows.padded(key.pool.id),
         user_id=rows.padded(key.user),
         kind=position.kind,
         status=position.status,

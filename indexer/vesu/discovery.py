@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-from indexer.vesu import events, kinds
+from indexer.vesu import events, kinds, state
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
     """What decoding and folding must know of a contract before its first event."""
 
     kind: kinds.Kind
-    pool: int | None = None
+    pool: state.PoolKey | None = None
     asset: int | None = None
 
 
@@ -54,15 +54,19 @@ class Registry:
     def _named_by(self, event: events.VesuEvent) -> tuple[int, Known] | None:
         match event:
             case events.CreatePool():
-                return event.pool, Known(kinds.Kind.POOL_V2, pool=event.pool)
+                return event.pool, Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))
             case events.CreateOracle():
                 return event.oracle, Known(kinds.Kind.ORACLE_V2)
             case events.CreateVToken() if self._is_pool(event.pool):
-                return event.v_token, Known(kinds.Kind.VTOKEN_V2, event.pool, event.asset)
+                return event.v_token, _v_token(event)
             case events.UpdateVToken() if self._is_pool(event.pool):
-                return event.new_v_token, Known(kinds.Kind.VTOKEN_V2, event.pool, event.asset)
+                return event.new_v_token, _v_token(event)
         return None
 
     def _is_pool(self, address: int) -> bool:
         known = self._contracts.get(address)
         return known is not None and known.kind is kinds.Kind.POOL_V2
+
+
+def _v_token(event: events.CreateVToken | events.UpdateVToken) -> Known:
+    return Known(kinds.Kind.VTOKEN_V2, state.v2_pool(event.pool), event.asset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.vesu import events, ledger, text
+from indexer.vesu import events, ledger, state, text
 
 HANDLERS: ledger.Handlers = {}
 ORACLE_HANDLERS: ledger.Handlers = {}
@@ -40,7 +40,7 @@ def _create_v_token(book: ledger.Ledger, here: ledger.Context, event: events.Cre
         name=text.clean(event.v_token_name),
         symbol=text.clean(event.v_token_symbol),
     )
-    book.set_v_token(here, event.pool, event.asset, event.v_token)
+    book.set_v_token(here, state.v2_pool(event.pool), event.asset, event.v_token)
 
 
 @ledger.on(HANDLERS, events.UpdateVToken)
@@ -50,4 +50,4 @@ def _update_v_token(book: ledger.Ledger, here: ledger.Context, event: events.Upd
     if book.is_v_token(event.prev_v_token, event.pool, event.asset):
         book.contract(here, event.prev_v_token, is_current=False)
     book.contract(here, event.new_v_token, is_current=True)
-    book.set_v_token(here, event.pool, event.asset, event.new_v_token)
+    book.set_v_token(here, state.v2_pool(event.pool), event.asset, event.new_v_token)

@@ -64,7 +64,9 @@ def touched_positions(
     match event:
         case events.ModifyPosition() | events.LiquidatePosition():
             return (
-                state.PositionKey(emitter, event.collateral_asset, event.debt_asset, 0, event.user),
+                state.PositionKey(
+                    state.v2_pool(emitter), event.collateral_asset, event.debt_asset, 0, event.user
+                ),
             )
         case events.Transfer():
             holders: tuple[int, ...] = (event.sender, event.recipient)
@@ -72,8 +74,9 @@ def touched_positions(
             holders = (event.owner,)
         case _:
             return ()
+    assert known.pool is not None and known.asset is not None, "a vToken has a pool and an asset"
     return tuple(
-        state.PositionKey(known.pool or 0, known.asset or 0, 0, emitter, holder)
+        state.PositionKey(known.pool, known.asset, 0, emitter, holder)
         for holder in holders
         if holder
     )

@@ -23,6 +23,12 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     emitter: int
     known: discovery.Known
 
+    @property
+    def pool(self) -> state.PoolKey:
+        """The pool that a V2 pool's or a vToken's event is of."""
+        assert self.known.pool is not None, "discovery gives pools and vTokens their pool"
+        return self.known.pool
+
 
 class Ledger:
     """`world` as it stands, and the `journal` of what changed in it.
@@ -63,7 +69,7 @@ class Ledger:
         """An asset's state, blank before its first event."""
         return self.world.assets.get(key, accrual.AssetState())
 
-    def set_v_token(self, here: Context, pool: int, asset: int, v_token: int) -> None:
+    def set_v_token(self, here: Context, pool: state.PoolKey, asset: int, v_token: int) -> None:
         """Make `v_token` the current vToken of a pool's asset."""
         key = state.AssetKey(pool, asset)
         self.asset(here, key, replace(self.asset_state(key), v_token=v_token))
@@ -74,7 +80,8 @@ class Ledger:
         A factory may be made to name an invented pool, or one that has no CreatePool yet, or
         somebody else's contract; discovery refuses these, and so must the fold.
         """
-        return self.registry.get(address) == discovery.Known(kinds.Kind.VTOKEN_V2, pool, asset)
+        wanted = discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
+        return self.registry.get(address) == wanted
 
     def is_deployed_by_factory(self, v_token: int) -> bool:
         """Whether CreateVToken told of this vToken; it alone tells a name."""
@@ -87,7 +94,7 @@ class Ledger:
 
     def pair(self, here: Context, collateral: int, debt: int, **changes: Any) -> None:
         """Change a pair's configuration or totals."""
-        key = state.PairKey(here.emitter, collateral, debt)
+        key = state.PairKey(here.pool, collateral, debt)
         current = self.world.pairs.get(key)
         if current is None:
             current = state.PairState(created_at=here.timestamp)

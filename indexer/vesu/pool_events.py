@@ -23,7 +23,7 @@ def _update_context(book: ledger.Ledger, here: ledger.Context, event: events.Upd
         (event.debt_asset, event.debt_asset_config, event.debt_asset_price),
     )
     for asset, config, price in sides:
-        key = state.AssetKey(here.emitter, asset)
+        key = state.AssetKey(here.pool, asset)
         told = accrual.with_config(book.asset_state(key), config)
         book.asset(
             here,
@@ -41,7 +41,7 @@ def _update_context(book: ledger.Ledger, here: ledger.Context, event: events.Upd
 def _set_asset_config(
     book: ledger.Ledger, here: ledger.Context, event: events.SetAssetConfig
 ) -> None:
-    key = state.AssetKey(here.emitter, event.asset)
+    key = state.AssetKey(here.pool, event.asset)
     book.asset(here, key, accrual.with_config(book.asset_state(key), event.asset_config))
 
 
@@ -50,14 +50,14 @@ def _set_interest_rate_config(
     book: ledger.Ledger, here: ledger.Context, event: events.SetInterestRateConfig
 ) -> None:
     # The contract accrues with the old model before it stores the new one.
-    key = state.AssetKey(here.emitter, event.asset)
+    key = state.AssetKey(here.pool, event.asset)
     accrued = accrual.accrue(book.asset_state(key), here.timestamp)
     book.asset(here, key, ledger.replace(accrued, model=event.interest_rate_config))
 
 
 @ledger.on(HANDLERS, events.Donate)
 def _donate(book: ledger.Ledger, here: ledger.Context, event: events.Donate) -> None:
-    key = state.AssetKey(here.emitter, event.asset)
+    key = state.AssetKey(here.pool, event.asset)
     accrued = accrual.accrue(book.asset_state(key), here.timestamp)
     book.asset(here, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
@@ -65,7 +65,7 @@ def _donate(book: ledger.Ledger, here: ledger.Context, event: events.Donate) -> 
 @ledger.on(HANDLERS, events.ClaimFees)
 def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events.ClaimFees) -> None:
     # The paid amount is taken as told: its rounding changed between two classes of V2.
-    key = state.AssetKey(here.emitter, event.asset)
+    key = state.AssetKey(here.pool, event.asset)
     accrued = accrual.accrue(book.asset_state(key), here.timestamp)
     book.asset(
         here,
@@ -106,7 +106,7 @@ def _move(
 ) -> state.PositionKey:
     """Apply the deltas of shares and nominal debt to the position and to its pair."""
     collateral, debt = event.collateral_asset, event.debt_asset
-    key = state.PositionKey(here.emitter, collateral, debt, 0, event.user)
+    key = state.PositionKey(here.pool, collateral, debt, 0, event.user)
     before = book.position(key)
     shares = before.collateral_shares + event.collateral_shares_delta
     nominal = before.nominal_debt + event.nominal_debt_delta
@@ -135,7 +135,7 @@ def _move_pair(
     event: events.ModifyPosition | events.LiquidatePosition,
 ) -> None:
     collateral, debt = event.collateral_asset, event.debt_asset
-    current = book.world.pairs.get(state.PairKey(here.emitter, collateral, debt))
+    current = book.world.pairs.get(state.PairKey(here.pool, collateral, debt))
     pair = current or state.PairState()
     book.pair(
         here,
@@ -181,8 +181,8 @@ def _liquidate_position(
     book.transaction(here, 1, key, "liquidation", event.debt_asset, event.debt_delta)
     seized = -event.collateral_delta
     repaid = -event.debt_delta - event.bad_debt
-    collateral = book.asset_state(state.AssetKey(here.emitter, event.collateral_asset))
-    debt = book.asset_state(state.AssetKey(here.emitter, event.debt_asset))
+    collateral = book.asset_state(state.AssetKey(here.pool, event.collateral_asset))
+    debt = book.asset_state(state.AssetKey(here.pool, event.debt_asset))
     book.journal.liquidations.append(
         state.LiquidationEffect(
             here.at,

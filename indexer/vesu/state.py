@@ -22,17 +22,29 @@ class EventKey(NamedTuple):
     event_index: int
 
 
-class AssetKey(NamedTuple):
-    """One asset of one pool contract."""
+class PoolKey(NamedTuple):
+    """A pool: the contract that holds it, and its id there. V2: a pool is its own contract."""
 
-    pool: int
+    address: int
+    id: int
+
+
+def v2_pool(address: int) -> PoolKey:
+    """The key of a V2 pool."""
+    return PoolKey(address, address)
+
+
+class AssetKey(NamedTuple):
+    """One asset of one pool."""
+
+    pool: PoolKey
     asset: int
 
 
 class PairKey(NamedTuple):
-    """One (collateral, debt) pair of one pool contract."""
+    """One (collateral, debt) pair of one pool."""
 
-    pool: int
+    pool: PoolKey
     collateral: int
     debt: int
 
@@ -40,7 +52,7 @@ class PairKey(NamedTuple):
 class PositionKey(NamedTuple):
     """One position: in the contract (`v_token` 0), or a vToken holding (`debt` 0)."""
 
-    pool: int
+    pool: PoolKey
     collateral: int
     debt: int
     v_token: int
@@ -55,7 +67,7 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     """
 
     kind: kinds.Kind
-    pool: int | None = None
+    pool: PoolKey | None = None
     asset: int | None = None
     debt_asset: int | None = None
     name: str | None = None

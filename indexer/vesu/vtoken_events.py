@@ -12,9 +12,8 @@ BALANCE_LIMIT = 1 << 128
 
 
 def _earn_key(here: ledger.Context, holder: int) -> state.PositionKey:
-    known = here.known
-    assert known.pool is not None and known.asset is not None, "a vToken has a pool and an asset"
-    return state.PositionKey(known.pool, known.asset, 0, here.emitter, holder)
+    assert here.known.asset is not None, "discovery gives a vToken its asset"
+    return state.PositionKey(here.pool, here.known.asset, 0, here.emitter, holder)
 
 
 @ledger.on(HANDLERS, events.Transfer)

@@ -60,7 +60,7 @@ async def test_positions_and_amounts(indexed: asyncpg.Connection, recorded: trut
 async def compare_positions(indexed: asyncpg.Connection, recorded: truth.Recorded) -> int:
     compared = 0
     for block, pool, calldata, result in recorded.answered("position"):
-        key = state.PositionKey(pool, calldata[0], calldata[1], 0, calldata[2])
+        key = state.PositionKey(state.v2_pool(pool), calldata[0], calldata[1], 0, calldata[2])
         found = await positions.state_at(indexed, key, block)
         if found is None:
             ours = [0, 0, 0, 0]
@@ -89,7 +89,7 @@ async def compare_assets(indexed: asyncpg.Connection, recorded: truth.Recorded) 
     assets = await history(indexed, "vesu_asset_history", asset_rows.parse)
     compared = 0
     for block, pool, (asset,), result in recorded.answered("asset_config"):
-        found = assets.at(state.AssetKey(pool, asset), block)
+        found = assets.at(state.AssetKey(state.v2_pool(pool), asset), block)
         assert isinstance(found, accrual.AssetState), f"{pool:#x} {asset:#x} at {block}"
         ours = accrual.accrue(found, recorded.timestamps[block])
         theirs = _asset_config(result)
@@ -123,7 +123,7 @@ async def test_rates_and_utilisation(indexed: asyncpg.Connection, recorded: trut
     compared = 0
     for view in ("rate_accumulator", "utilization", "interest_rate"):
         for block, pool, calldata, result in recorded.answered(view):
-            found = assets.at(state.AssetKey(pool, calldata[0]), block)
+            found = assets.at(state.AssetKey(state.v2_pool(pool), calldata[0]), block)
             assert isinstance(found, accrual.AssetState)
             now = accrual.accrue(found, recorded.timestamps[block])
             ours = {
@@ -142,7 +142,7 @@ async def test_rate_models(indexed: asyncpg.Connection, recorded: truth.Recorded
     assets = await history(indexed, "vesu_asset_history", asset_rows.parse)
     compared = 0
     for block, pool, (asset,), result in recorded.answered("interest_rate_config"):
-        found = assets.at(state.AssetKey(pool, asset), block)
+        found = assets.at(state.AssetKey(state.v2_pool(pool), asset), block)
         assert isinstance(found, accrual.AssetState)
         model = found.model
         ours = [getattr(model, field) for field in model.__struct_fields__]
@@ -158,7 +158,10 @@ async def test_pairs(indexed: asyncpg.Connection, recorded: truth.Recorded) -> N
     compared = 0
     for view in ("pair_config", "pairs"):
         for block, pool, (collateral, debt), result in recorded.answered(view):
-            found = pairs.at(state.PairKey(pool, collateral, debt), block) or state.PairState()
+            found = (
+                pairs.at(state.PairKey(state.v2_pool(pool), collateral, debt), block)
+                or state.PairState()
+            )
             assert isinstance(found, state.PairState)
             if view == "pair_config":
                 ours = [found.max_ltv, found.liquidation_factor, found.debt_cap]
@@ -202,7 +205,7 @@ def _earn_key(
 ) -> state.PositionKey:
     entry = v_tokens[contract]
     pool, asset = int(str(entry["pool"]), 16), int(str(entry["asset"]), 16)
-    return state.PositionKey(pool, asset, 0, contract, holder)
+    return state.PositionKey(state.v2_pool(pool), asset, 0, contract, holder)
 
 
 def _compare_supplies(held: History, recorded: truth.Recorded) -> int:
@@ -223,7 +226,7 @@ def _compare_conversions(held: History, assets: History, recorded: truth.Recorde
     compared = 0
     for block, contract, calldata, result in recorded.answered("convert_to_assets"):
         entry = recorded.v_tokens[contract]
-        key = state.AssetKey(int(entry["pool"], 16), int(entry["asset"], 16))
+        key = state.AssetKey(state.v2_pool(int(entry["pool"], 16)), int(entry["asset"], 16))
         found = assets.at(key, block)
         assert isinstance(found, accrual.AssetState)
         holding = state.PositionState("earn", vtoken_balance=truth.u256s(calldata)[0])
@@ -243,7 +246,7 @@ async def test_collateralisation(indexed: asyncpg.Connection, recorded: truth.Re
     }
     compared = 0
     for block, pool, calldata, result in recorded.answered("check_collateralization"):
-        key = state.PositionKey(pool, calldata[0], calldata[1], 0, calldata[2])
+        key = state.PositionKey(state.v2_pool(pool), calldata[0], calldata[1], 0, calldata[2])
         found = await positions.state_at(indexed, key, block)
         if found is None:
             continue

@@ -35,10 +35,10 @@ class History:
         return self.folding.journal
 
     def position(self, user: int) -> state.PositionState:
-        return self.world.positions[state.PositionKey(POOL, ETH, USDC, 0, user)]
+        return self.world.positions[state.PositionKey(state.v2_pool(POOL), ETH, USDC, 0, user)]
 
     def balance(self, user: int, v_token: int = V_ETH) -> state.PositionState:
-        return self.world.positions[state.PositionKey(POOL, ETH, 0, v_token, user)]
+        return self.world.positions[state.PositionKey(state.v2_pool(POOL), ETH, 0, v_token, user)]
 
 
 CREATE_POOL = events.CreatePool(POOL, 0x5072696D65, owner=1, curator=2, oracle=3)

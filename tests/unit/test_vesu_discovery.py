@@ -64,15 +64,17 @@ def test_a_known_address_named_again_stays_what_it_is(history: History) -> None:
         events.CreateVToken(POOL, USDC, FACTORY, "factory", "F"),
         events.CreateVToken(POOL, USDC, 0, "nobody", "N"),
     )
-    assert history.registry.get(V_ETH) == discovery.Known(kinds.Kind.VTOKEN_V2, POOL, ETH)
-    assert history.registry.get(POOL) == discovery.Known(kinds.Kind.POOL_V2, pool=POOL)
+    assert history.registry.get(V_ETH) == discovery.Known(
+        kinds.Kind.VTOKEN_V2, state.v2_pool(POOL), ETH
+    )
+    assert history.registry.get(POOL) == discovery.Known(kinds.Kind.POOL_V2, state.v2_pool(POOL))
     assert history.registry.get(FACTORY) == discovery.Known(kinds.Kind.POOL_FACTORY_V2)
     assert history.registry.get(0) is None
     changed = {a for a, one in history.world.contracts.items() if before.get(a) != one}
     assert changed == {OTHER_POOL}
-    assert history.world.assets[state.AssetKey(POOL, ETH)].v_token == V_ETH
-    assert history.world.assets[state.AssetKey(POOL, USDC)].v_token is None
-    assert state.AssetKey(OTHER_POOL, USDC) not in history.world.assets
+    assert history.world.assets[state.AssetKey(state.v2_pool(POOL), ETH)].v_token == V_ETH
+    assert history.world.assets[state.AssetKey(state.v2_pool(POOL), USDC)].v_token is None
+    assert state.AssetKey(state.v2_pool(OTHER_POOL), USDC) not in history.world.assets
 
 
 def test_an_event_of_a_stranger_is_an_error(history: History) -> None:

@@ -45,7 +45,11 @@ def test_the_owner_told_before_create_pool_is_kept() -> None:
     made.folding.apply(state.EventKey(1, 0, 2), NOW, POOL, events.OwnershipTransferred(1, 8))
     told = made.world.contracts[POOL]
     assert (told.name, told.owner, told.curator, told.oracle) == ("Prime", 8, FACTORY, 3)
-    assert (told.kind, told.pool, told.created_at) == (kinds.Kind.POOL_V2, POOL, NOW)
+    assert (told.kind, told.pool, told.created_at) == (
+        kinds.Kind.POOL_V2,
+        state.v2_pool(POOL),
+        NOW,
+    )
     assert [at.event_index for at, _, _ in made.journal.contracts] == [0, 1, 2]
 
 
@@ -90,7 +94,7 @@ def test_a_position_opens_grows_and_closes(history: History) -> None:
         ("repay", 1, -(10**8)),
         ("withdraw", 0, -(10**18)),
     ]
-    pair = history.world.pairs[state.PairKey(POOL, ETH, USDC)]
+    pair = history.world.pairs[state.PairKey(state.v2_pool(POOL), ETH, USDC)]
     assert (pair.total_collateral_shares, pair.total_nominal_debt) == (0, 0)
     assert not pair.is_configured
     created = {p.created_at for _, _, p in history.journal.positions}
@@ -221,7 +225,7 @@ def test_a_replaced_vtoken_stays_redeemable(history: History) -> None:
     history.emit(FACTORY, events.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
     assert not history.world.contracts[V_ETH].is_current
     assert history.world.contracts[V_ETH_2].is_current
-    assert history.world.assets[state.AssetKey(POOL, ETH)].v_token == V_ETH_2
+    assert history.world.assets[state.AssetKey(state.v2_pool(POOL), ETH)].v_token == V_ETH_2
     history.emit(V_ETH, events.Transfer(ALICE, 0, 100))
     history.emit(V_ETH_2, events.Transfer(0, ALICE, 3))
     assert history.balance(ALICE).status == "closed"
@@ -286,7 +290,7 @@ def test_names_of_vtokens_are_made_fit_for_display() -> None:
 
 
 def test_a_new_rate_model_accrues_with_the_old_one_first(history: History) -> None:
-    key = state.AssetKey(POOL, USDC)
+    key = state.AssetKey(state.v2_pool(POOL), USDC)
     history.emit(POOL, events.SetInterestRateConfig(USDC, MODEL))
     history.emit(POOL, modify(ALICE, 10**18))
     lent = msgspec.structs.replace(
@@ -305,7 +309,7 @@ def test_a_new_rate_model_accrues_with_the_old_one_first(history: History) -> No
 
 
 def test_donations_and_claimed_fees_move_reserve_and_shares(history: History) -> None:
-    key = state.AssetKey(POOL, ETH)
+    key = state.AssetKey(state.v2_pool(POOL), ETH)
     before = history.world.assets[key]
     history.emit(POOL, events.Donate(ETH, 5 * 10**18))
     assert history.world.assets[key].reserve == before.reserve + 5 * 10**18
@@ -343,13 +347,13 @@ def test_touched_positions_are_those_that_the_fold_reads(history: History) -> No
     v_token = history.registry.get(V_ETH)
     assert pool is not None
     assert v_token is not None
-    key = state.PositionKey(POOL, ETH, USDC, 0, ALICE)
+    key = state.PositionKey(state.v2_pool(POOL), ETH, USDC, 0, ALICE)
     assert fold.touched_positions(POOL, pool, modify(ALICE, 1)) == (key,)
     assert fold.touched_positions(V_ETH, v_token, events.Transfer(0, BOB, 1)) == (
-        state.PositionKey(POOL, ETH, 0, V_ETH, BOB),
+        state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),
     )
     assert len(fold.touched_positions(V_ETH, v_token, events.Transfer(ALICE, BOB, 1))) == 2
-    owned = (state.PositionKey(POOL, ETH, 0, V_ETH, BOB),)
+    owned = (state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),)
     assert fold.touched_positions(V_ETH, v_token, events.Deposit(ALICE, BOB, 1, 1)) == owned
     assert fold.touched_positions(V_ETH, v_token, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
     assert fold.touched_positions(POOL, pool, events.SetOracle(1)) == ()

@@ -78,7 +78,7 @@ def halves(*numbers: int) -> list[int]:
 
 
 def _asset_config(world: state.World, now: int, pool: int, _: Any, arguments: list[int]) -> Any:
-    stored = world.assets.get(state.AssetKey(pool, arguments[0]))
+    stored = world.assets.get(state.AssetKey(state.v2_pool(pool), arguments[0]))
     if stored is None:
         return None
     asset = accrual.accrue(stored, now)
@@ -104,10 +104,11 @@ def _asset_config(world: state.World, now: int, pool: int, _: Any, arguments: li
 
 def _position(world: state.World, now: int, pool: int, _: Any, arguments: list[int]) -> Any:
     collateral, debt, user = arguments
-    key = state.PositionKey(pool, collateral, debt, 0, user)
+    key = state.PositionKey(state.v2_pool(pool), collateral, debt, 0, user)
     held = world.positions.get(key, state.PositionState("borrow"))
     asset, lent = (
-        accrual.accrue(world.assets[state.AssetKey(pool, one)], now) for one in (collateral, debt)
+        accrual.accrue(world.assets[state.AssetKey(state.v2_pool(pool), one)], now)
+        for one in (collateral, debt)
     )
     return halves(
         held.collateral_shares,
@@ -118,12 +119,12 @@ def _position(world: state.World, now: int, pool: int, _: Any, arguments: list[i
 
 
 def _pairs(world: state.World, _: int, pool: int, __: Any, arguments: list[int]) -> Any:
-    pair = world.pairs.get(state.PairKey(pool, *arguments), state.PairState())
+    pair = world.pairs.get(state.PairKey(state.v2_pool(pool), *arguments), state.PairState())
     return halves(pair.total_collateral_shares, pair.total_nominal_debt)
 
 
 def _pair_config(world: state.World, _: int, pool: int, __: Any, arguments: list[int]) -> Any:
-    pair = world.pairs.get(state.PairKey(pool, *arguments), state.PairState())
+    pair = world.pairs.get(state.PairKey(state.v2_pool(pool), *arguments), state.PairState())
     return [pair.max_ltv, pair.liquidation_factor, pair.debt_cap]
 
 

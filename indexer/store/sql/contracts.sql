@@ -4,11 +4,11 @@ INSERT INTO contracts
 SELECT * FROM json_populate_recordset(NULL::contracts, $1::text::json)
 ON CONFLICT (address) DO UPDATE
 SET (
-    kind, pool_address, asset_address, debt_address, name, symbol, owner, curator, oracle,
+    kind, pool_address, pool_id, asset_address, debt_address, name, symbol, owner, curator, oracle,
     fee_recipient, pausing_agent, class_hash, is_paused, is_current, created_block, created_at,
     last_event_block
 ) = (
-    excluded.kind, excluded.pool_address, excluded.asset_address, excluded.debt_address,
+    excluded.kind, excluded.pool_address, excluded.pool_id, excluded.asset_address, excluded.debt_address,
     excluded.name, excluded.symbol, excluded.owner, excluded.curator, excluded.oracle,
     excluded.fee_recipient, excluded.pausing_agent, excluded.class_hash, excluded.is_paused,
     excluded.is_current, excluded.created_block, excluded.created_at, excluded.last_event_block
@@ -17,7 +17,7 @@ SET (
 -- name: load
 -- All contracts.
 SELECT
-    address, kind, pool_address, asset_address, debt_address, name, symbol, owner, curator,
+    address, kind, pool_address, pool_id, asset_address, debt_address, name, symbol, owner, curator,
     oracle, fee_recipient, pausing_agent, class_hash, is_paused, is_current, created_block,
     created_at,
     last_event_block AS block_number
@@ -30,7 +30,7 @@ DELETE FROM contract_history WHERE block_number > $1 RETURNING address;
 -- name: latest
 -- The newest version that is left of each of these contracts.
 SELECT DISTINCT ON (address)
-    address, kind, pool_address, asset_address, debt_address, name, symbol, owner, curator,
+    address, kind, pool_address, pool_id, asset_address, debt_address, name, symbol, owner, curator,
     oracle, fee_recipient, pausing_agent, class_hash, is_paused, is_current, created_block,
     created_at,
     block_number
