@@ -17,9 +17,6 @@ from indexer.vesu import book, discovery, kinds
 
 log = structlog.get_logger(__name__)
 
-FOLDED_KINDS = frozenset({kinds.Kind.POOL_FACTORY_V2, kinds.Kind.ORACLE_V2})
-"""Kinds of configured contracts that this version folds."""
-
 
 @contextlib.contextmanager
 def database_url(settings: config.Settings) -> Iterator[str]:
@@ -98,25 +95,11 @@ def migrated(url: str) -> list[str]:
 def contracts(settings: config.Settings) -> list[book.Contract]:
     """The contracts that discovery starts from: configured ones, or the network's book."""
     if settings.network.name == "custom":
-        entries = [
+        return [
             book.Contract(kinds.Kind(entry.kind), int(entry.address, 16), entry.from_block)
             for entry in settings.network.contracts
         ]
-        for entry in entries:
-            if entry.kind not in FOLDED_KINDS:
-                raise errors.ConfigError(
-                    f"network.contracts: kind {entry.kind.value} is not indexed by this version, "
-                    "only pool_factory_v2 (Vesu V2) is; remove the entry"
-                )
-        return entries
-    known = book.mainnet() if settings.network.name == "mainnet" else book.sepolia()
-    found = [entry for entry in known if entry.kind in FOLDED_KINDS]
-    if not found:
-        raise errors.ConfigError(
-            f"network.name: there is no Vesu V2 on {settings.network.name}; use mainnet, or "
-            "custom with network.contracts"
-        )
-    return found
+    return list(book.mainnet() if settings.network.name == "mainnet" else book.sepolia())
 
 
 def start_block(settings: config.Settings) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -65,6 +65,7 @@ class Ingestor:
         self._poll_seconds = poll_seconds
         self._reader = ranges.RangeReader(node, reading)
         self._report = report
+        self._seen: list[observations.Observation] = []
         self._total_events = 0
         self._looked = 0.0
         self._writing = asyncio.Lock()
@@ -173,7 +174,7 @@ class Ingestor:
 
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
         reading = self._reader.ranges(
-            self._cursor.block_number + 1, last, self._engine.addresses, self._engine.discover
+            self._cursor.block_number + 1, last, self._engine.addresses, self._discover
         )
         # Closed at once, also where it is left early: it reads ahead.
         async with contextlib.aclosing(reading) as parts:
@@ -202,9 +203,11 @@ class Ingestor:
     async def _commit(self, part: types.Range, head: types.BlockHeader) -> None:
         began = time.monotonic()
         batch = facts.batch_of(part)
-        prepared = self._engine.prepare(batch)
-        seen = await self._observe(prepared.needs)
-        self._engine.observe(seen)
+        prepared = await self._engine.prepare(self._connection, batch)
+        while prepared.needs:
+            self._seen += await self._observe(prepared.needs)
+            prepared = self._engine.refold(prepared)
+        seen = [one for one in self._seen if one.asked.block_number <= part.to_block]
         try:
             async with self._writing, self._connection.transaction():
                 moved = await cursor.advance(self._connection, self._cursor, part.tip)
@@ -221,14 +224,20 @@ class Ingestor:
             await self._forget()
             raise
         self._cursor = moved
+        self._seen = [one for one in self._seen if one.asked.block_number > part.to_block]
         self._committed(summary, head, time.monotonic() - began)
 
+    async def _discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
+        """Take up the contracts that events name, and those that a view must name for them."""
+        self._seen += await self._observe(self._engine.discover(emitted))
+
     async def _forget(self) -> None:
+        self._seen = []
         if not self._connection.is_closed():
             await self._engine.load(self._connection)
 
     async def _observe(self, needs: list[observations.View]) -> list[observations.Observation]:
-        """Ask the node for the views that the fold needs, each at its block's hash."""
+        """Ask the node for views, each at its block's hash, and let the engine know."""
         answers = await self._node.calls(
             [
                 client.ViewCall(
@@ -240,7 +249,9 @@ class Ingestor:
                 for view in needs
             ]
         )
-        return [_observation(view, answer) for view, answer in zip(needs, answers, strict=True)]
+        seen = [_observation(view, answer) for view, answer in zip(needs, answers, strict=True)]
+        self._engine.observe(seen)
+        return seen
 
     async def _notify(self, moved: cursor.Cursor, tables: tuple[str, ...]) -> None:
         message = {
@@ -260,6 +271,8 @@ class Ingestor:
         metrics.committed_timestamp.set(stands.timestamp or 0)
         metrics.events_total.inc(summary.events)
         metrics.undecoded_total.inc(summary.undecoded)
+        metrics.accruals_checked.inc(summary.accruals_checked)
+        metrics.accruals_wrong.inc(summary.accruals_wrong)
         metrics.commit_seconds.observe(seconds)
         log.debug("committed", block=stands.block_number, events=summary.events)
         self._report(Progress(stands.block_number, head.number, summary.events, self._total_events))

@@ -13,6 +13,12 @@ events_total = prometheus_client.Counter("vesu_events", "Events committed")
 undecoded_total = prometheus_client.Counter(
     "vesu_undecoded_events", "Events of known contracts that could not be decoded"
 )
+accruals_checked = prometheus_client.Counter(
+    "vesu_accruals_checked", "Accruals of V1 compared with the fold's prediction"
+)
+accruals_wrong = prometheus_client.Counter(
+    "vesu_accruals_wrong", "Numbers of accruals that the fold predicted otherwise"
+)
 reorgs_total = prometheus_client.Counter("vesu_reorgs", "Reorganisations gone through")
 node_failures = prometheus_client.Counter(
     "vesu_node_failures", "Looks at the chain that failed and will be repeated"

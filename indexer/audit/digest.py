@@ -28,6 +28,7 @@ LOG_TABLES = (
     "vesu_pool_history",
     "vesu_asset_history",
     "vesu_position_history",
+    "accrual_mismatches",
 )
 
 

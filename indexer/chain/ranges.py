@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ from indexer.chain import source as sources
 log = structlog.get_logger(__name__)
 
 Known = Callable[[], frozenset[int]]
-Discover = Callable[[Sequence[types.EmittedEvent]], frozenset[int]]
+Discover = Callable[[Sequence[types.EmittedEvent]], Awaitable[object]]
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class RangeReader:
     ) -> AsyncGenerator[types.Range, None]:
         """Every block from `from_block` to `to_block`, once, in order.
 
-        `known()` tells the addresses to watch now. `discover(events)` returns those that a
+        `known()` tells the addresses to watch now. `discover(events)` takes up those that a
         range's events newly name, and `known()` tells them from then on; their events are
         fetched from the range's first block on, before the range is delivered.
         """
@@ -200,7 +200,7 @@ class RangeReader:
     async def _add_discovered(self, part: _Part, known: Known, discover: Discover) -> None:
         """Fetch the events of addresses that were not known when the window was asked."""
         while True:
-            discover(part.events)
+            await discover(part.events)
             missing = known() - part.addresses
             if not missing:
                 return

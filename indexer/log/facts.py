@@ -53,6 +53,7 @@ class Batch(msgspec.Struct, frozen=True):
     `timestamps` by block number, in seconds; `fees` by (block number, transaction index).
     """
 
+    from_block: int
     to_block: int
     events: Sequence[types.EmittedEvent]
     timestamps: dict[int, int]
@@ -78,6 +79,7 @@ def batch_of(part: types.Range) -> Batch:
     """The facts of a range that a fold needs."""
     senders = {(event.block_number, event.transaction_index) for event in part.events}
     return Batch(
+        part.from_block,
         part.to_block,
         part.events,
         {block.header.number: block.header.timestamp for block in part.blocks},
@@ -193,6 +195,7 @@ async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
     times = await connection.fetch(statements["read_times"], first, last)
     fees = await connection.fetch(statements["read_fees"], first, last)
     return Batch(
+        first,
         last,
         emitted,
         {row["number"]: int(row["timestamp"].timestamp()) for row in times},

@@ -48,6 +48,12 @@ async def append(connection: Connection, observations: Iterable[Observation]) ->
         await connection.executemany(sqlfile.load("observations")["append"], rows)
 
 
+async def read_blocks(connection: Connection, from_block: int, to_block: int) -> list[Observation]:
+    """All observations of these blocks, oldest first."""
+    rows = await connection.fetch(sqlfile.load("observations")["read_blocks"], from_block, to_block)
+    return [_observation(row) for row in rows]
+
+
 async def read(connection: Connection, views: Sequence[str]) -> list[Observation]:
     """All observations of the named views, in the order of their blocks."""
     rows = await connection.fetch(sqlfile.load("observations")["read"], list(views))

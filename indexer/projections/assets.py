@@ -47,6 +47,7 @@ def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> di
     row["price"] = None if asset.price is None else str(asset.price)
     row["price_is_valid"] = asset.price_is_valid
     row["price_block"] = asset.price_block
+    row["variant"] = asset.variant.value
     row["v_token"] = rows.padded_or_none(asset.v_token)
     row["changed_at"] = rows.iso(asset.updated_at)
     return row
@@ -79,17 +80,22 @@ def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:
     """Key and state, from either table."""
     key = state.AssetKey(rows.pool_key(row), int(row["asset_address"], 16))
     return key, accrual.AssetState(
-        **{field: int(row[field]) for field in _CONFIG},
+        **_numbers(row),
         model=events.InterestRateConfig(**{field: int(row[field]) for field in _MODEL}),
         is_legacy=row["is_legacy"],
         last_updated=int(row["last_updated"].timestamp()),
         price=None if row["price"] is None else int(row["price"]),
         price_is_valid=row["price_is_valid"],
         price_block=row["price_block"],
+        variant=maths.Variant(row["variant"]),
         v_token=None if row["v_token"] is None else int(row["v_token"], 16),
         block_number=row["block_number"],
         updated_at=int(row["changed_at"].timestamp()),
     )
+
+
+def _numbers(row: asyncpg.Record) -> Any:
+    return {field: int(row[field]) for field in _CONFIG}
 
 
 def market(asset: accrual.AssetState) -> dict[str, str | None]:

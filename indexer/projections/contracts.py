@@ -1,4 +1,4 @@
-"""The contracts table: who is ours, and every contract's settings."""
+"""The contracts table: who is ours, and the settings of every contract and V1 pool."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from typing import Any
 import asyncpg
 
 from indexer.projections import rows
-from indexer.vesu import kinds, state
+from indexer.vesu import kinds, maths, state
 
-_ADDRESSES = ("owner", "curator", "oracle", "fee_recipient", "pausing_agent", "class_hash")
+_ADDRESSES = (
+    "owner",
+    "curator",
+    "oracle",
+    "fee_recipient",
+    "pausing_agent",
+    "class_hash",
+    "extension",
+    "successor",
+)
+
+POOL_KINDS = frozenset(kinds.POOLS.values())
+"""Rows that are pools inside a singleton, not contracts."""
 
 
 def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
@@ -23,6 +35,7 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
         "debt_address": rows.padded_or_none(contract.debt_asset),
         "name": contract.name,
         "symbol": contract.symbol,
+        "variants": ",".join(contract.variants) if contract.variants else None,
         "is_paused": contract.is_paused,
         "is_current": contract.is_current,
         "created_block": contract.created_block,
@@ -52,13 +65,22 @@ def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:
         debt_asset=_felt(row["debt_address"]),
         name=row["name"],
         symbol=row["symbol"],
+        variants=_variants(row["variants"]),
         is_paused=row["is_paused"],
         is_current=row["is_current"],
         created_block=row["created_block"],
         created_at=int(row["created_at"].timestamp()),
         last_event_block=row["block_number"],
-        **{column: _felt(row[column]) for column in _ADDRESSES},
+        **_addresses(row),
     )
+
+
+def _addresses(row: asyncpg.Record) -> Any:
+    return {column: _felt(row[column]) for column in _ADDRESSES}
+
+
+def _variants(value: str | None) -> tuple[maths.Variant, ...] | None:
+    return tuple(map(maths.Variant, value.split(","))) if value else None
 
 
 def _felt(value: str | None) -> int | None:

@@ -6,17 +6,21 @@ arguments, and is counted; it never stops the indexer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 import structlog
 
 from indexer import errors
 from indexer.chain import types
-from indexer.log import facts
-from indexer.vesu import decoders, discovery, events, kinds
+from indexer.log import facts, observations
+from indexer.projections import rows, tokens
+from indexer.vesu import decoders, discovery, events, events_v1, kinds, state
 
 log = structlog.get_logger(__name__)
+
+_NAMING = frozenset({kinds.Kind.POOL_FACTORY_V2, *kinds.EXTENSIONS})
+"""Kinds whose events name contracts of ours."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,17 +68,70 @@ def _decode_one(raw: types.EmittedEvent, registry: discovery.Registry) -> Decode
 
 
 def discover(emitted: Iterable[types.EmittedEvent], registry: discovery.Registry) -> frozenset[int]:
-    """Take up the contracts that factory events among these name; returns the new addresses."""
+    """Take up the contracts that events among these name; returns the new addresses."""
     named = []
     for raw in emitted:
-        known = registry.get(int(raw.from_address, 16))
-        if known is None or known.kind is not kinds.Kind.POOL_FACTORY_V2:
+        emitter = int(raw.from_address, 16)
+        known = registry.get(emitter)
+        if known is None or known.kind not in _NAMING:
             continue
-        try:
-            event = decoders.decode(known.kind, raw.keys, raw.data)
-        except errors.UndecodableEventError:
-            # Reported when the batch is decoded; it names no contract that could be trusted.
-            continue
+        event = _decoded_or_none(known.kind, raw)
         if event is not None:
-            named.append(event)
+            named.append((emitter, event))
     return registry.learn(named)
+
+
+def naming_views(
+    emitted: Iterable[types.EmittedEvent], registry: discovery.Registry, world: state.World
+) -> list[observations.View]:
+    """Views that name the vTokens of these events' new Genesis assets, which no event names."""
+    extensions: dict[int, int] = {key.id: pool.extension or 0 for key, pool in world.pools.items()}
+    found = []
+    for raw in emitted:
+        emitter = int(raw.from_address, 16)
+        known = registry.get(emitter)
+        if known is None or known.kind is not kinds.Kind.SINGLETON_V1_0:
+            continue
+        event = _decoded_or_none(known.kind, raw)
+        if isinstance(event, events_v1.SetExtension):
+            extensions[event.pool_id] = event.extension
+        elif isinstance(event, events_v1.SetAssetConfig):
+            extension = registry.get(extensions.get(event.pool_id, 0))
+            if extension is not None and extension.kind is kinds.Kind.EXTENSION_V1_0_GENESIS:
+                found.append(_naming_view(raw, extensions[event.pool_id], event))
+    return found
+
+
+def _naming_view(
+    raw: types.EmittedEvent, extension: int, event: events_v1.SetAssetConfig
+) -> observations.View:
+    return observations.View(
+        raw.block_number,
+        raw.block_hash,
+        rows.padded(extension),
+        "v_token_for_collateral_asset",
+        (hex(event.pool_id), hex(event.asset)),
+    )
+
+
+def _decoded_or_none(kind: kinds.Kind, raw: types.EmittedEvent) -> events.VesuEvent | None:
+    try:
+        return decoders.decode(kind, raw.keys, raw.data)
+    except errors.UndecodableEventError:
+        # Reported when the batch is decoded; it names no contract that could be trusted.
+        return None
+
+
+def token_views(decoded: Iterable[Decoded], known: Container[int]) -> list[observations.View]:
+    """Symbol, name and decimals of each token that appears for the first time."""
+    needed: dict[int, types.EmittedEvent] = {}
+    for one in decoded:
+        match one.event:
+            case events.SetAssetConfig(asset=asset) | events_v1.SetAssetConfig(asset=asset):
+                needed.setdefault(asset, one.raw)
+    return [
+        observations.View(raw.block_number, raw.block_hash, rows.padded(asset), view)
+        for asset, raw in needed.items()
+        if asset not in known
+        for view in tokens.VIEWS
+    ]

@@ -14,22 +14,33 @@ import structlog
 from indexer import errors
 from indexer.chain import types
 from indexer.log import facts, observations
-from indexer.projections import decoding, memory, positions, rollback, rows, tokens, writing
+from indexer.projections import (
+    decoding,
+    memory,
+    positions,
+    questions,
+    rollback,
+    rows,
+    tokens,
+    writing,
+)
 from indexer.store import sqlfile
-from indexer.vesu import discovery, events, fold, state
+from indexer.vesu import discovery, fold, kinds, state
 
 log = structlog.get_logger(__name__)
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised whenever the same log would give other rows; stored with the data."""
 
 
 class Prepared(msgspec.Struct):
-    """A batch, decoded, with the views that the fold needs answered first."""
+    """A batch, decoded and folded; `needs` are views that must be answered before it is true."""
 
     batch: facts.Batch
     decoded: list[decoding.Decoded]
     needs: list[observations.View]
+    world: state.World
+    journal: state.Journal
 
     @property
     def derived(self) -> list[facts.Derived]:
@@ -43,6 +54,8 @@ class Summary(msgspec.Struct, frozen=True):
     events: int
     undecoded: int
     tables: tuple[str, ...]
+    accruals_checked: int = 0
+    accruals_wrong: int = 0
 
 
 class Engine:
@@ -50,65 +63,89 @@ class Engine:
 
     def __init__(self, book: Iterable[tuple[int, discovery.Known]]) -> None:
         self._held = memory.Memory(dict(book))
+        self._answers: dict[state.Question, tuple[int, ...] | None] = {}
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything held before."""
+        self._answers.clear()
         await self._held.load(connection)
 
     def addresses(self) -> frozenset[int]:
         """Every address whose events belong to the log."""
         return self._held.registry.addresses()
 
-    def discover(self, emitted: Sequence[types.EmittedEvent]) -> frozenset[int]:
-        """Take up the contracts that these events name; returns the new addresses."""
-        return decoding.discover(emitted, self._held.registry)
-
-    def prepare(self, batch: facts.Batch) -> Prepared:
-        """Decode a batch and say which views its fold needs."""
-        self.discover(batch.events)
-        decoded = decoding.decode(batch.events, self._held.registry)
-        return Prepared(batch, decoded, self._needs(decoded))
-
-    def _needs(self, decoded: Iterable[decoding.Decoded]) -> list[observations.View]:
-        """Symbol, name and decimals of each token that appears for the first time."""
-        known = self._held.tokens
-        needed: dict[int, types.EmittedEvent] = {}
-        for one in decoded:
-            if isinstance(one.event, events.SetAssetConfig) and one.event.asset not in known:
-                needed.setdefault(one.event.asset, one.raw)
+    def discover(self, emitted: Sequence[types.EmittedEvent]) -> list[observations.View]:
+        """Take up the contracts that these events name; returns the views that name others."""
+        decoding.discover(emitted, self._held.registry)
         return [
-            observations.View(raw.block_number, raw.block_hash, rows.padded(asset), view)
-            for asset, raw in needed.items()
-            for view in tokens.VIEWS
+            view
+            for view in decoding.naming_views(emitted, self._held.registry, self._held.world)
+            if questions.of(view) not in self._answers
         ]
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
-        """Take up answers of the views that `prepare` asked for."""
+        """Take up answers of views that were asked for, now or when the log was written."""
+        seen = list(seen)
         self._held.tokens |= tokens.read(seen)
+        for one in seen:
+            question = questions.of(one.asked)
+            self._answers[question] = questions.felts(one)
+            self._learn_v_token(question)
 
-    def require(self, prepared: Prepared) -> None:
-        """Refuse a replay whose log lacks an answer that the fold needs."""
+    def _learn_v_token(self, question: state.Question) -> None:
+        felts = self._answers[question]
+        if question.view == "v_token_for_collateral_asset" and felts and felts[0]:
+            singleton = self._held.registry.singleton(kinds.Kind.SINGLETON_V1_0)
+            pool_id, asset = question.calldata
+            pool = state.PoolKey(singleton or 0, pool_id)
+            self._held.registry.learn_v_token(felts[0], pool, asset)
+
+    async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
+        """Decode and fold a batch, and say which views the fold still needs."""
+        self.discover(batch.events)
+        decoded = decoding.decode(batch.events, self._held.registry)
+        await self._load_positions(connection, decoded)
+        return self._fold(batch, decoded)
+
+    def refold(self, prepared: Prepared) -> Prepared:
+        """Fold a prepared batch again, now that more views are answered."""
+        return self._fold(prepared.batch, prepared.decoded)
+
+    async def prepare_logged(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
+        """Decode and fold a batch of the log with the answers that it holds.
+
+        MissingObservationError where one is not there.
+        """
+        self.observe(await observations.read_blocks(connection, batch.from_block, batch.to_block))
+        prepared = await self.prepare(connection, batch)
         for view in prepared.needs:
             raise errors.MissingObservationError(
-                f"the log lacks the observation {view.view}() of {view.contract} at block "
-                f"{view.block_number}: restore it from a backup, or index again from a node"
+                f"the log lacks the observation {view.view}({', '.join(view.calldata)}) of "
+                f"{view.contract} at block {view.block_number}: restore it from a backup, or "
+                "index again from a node"
             )
+        return prepared
 
     async def project(
         self, connection: memory.Connection, prepared: Prepared, revalue: bool
     ) -> Summary:
-        """Fold a prepared batch and write all tables.
+        """Write all tables as a prepared batch leaves them.
 
         `revalue` also brings the worth of every position up to date that the batch's markets
         concern; far behind the head only the touched positions are valued.
         """
-        await self._load_positions(connection, prepared.decoded)
-        journal = self._fold(prepared)
-        await writing.write(connection, self._held, prepared.batch, journal)
+        self._held.world = prepared.world
+        _report_refused(prepared.journal)
+        await writing.write(connection, self._held, prepared.batch, prepared.journal)
         if revalue:
             await writing.revalue(connection, self._held)
         self._held.world.positions.clear()
-        return _summary(prepared, journal)
+        self._answers = {
+            question: felts
+            for question, felts in self._answers.items()
+            if question.block_number > prepared.batch.to_block
+        }
+        return _summary(prepared)
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
@@ -118,7 +155,7 @@ class Engine:
             key
             for one in decoded
             if one.event is not None and (known := held.registry.get(one.emitter))
-            for key in fold.touched_positions(one.emitter, known, one.event)
+            for key in fold.touched_positions(one.emitter, known, one.event, held.registry)
         }
         held.world.positions = {}
         if not keys:
@@ -131,30 +168,45 @@ class Engine:
             key, position = positions.parse(row)
             held.world.positions[key] = position
 
-    def _fold(self, prepared: Prepared) -> state.Journal:
-        folding = fold.Fold(self._held.world, self._held.registry)
-        times = prepared.batch.timestamps
-        for one in prepared.decoded:
-            if one.event is not None:
-                raw = one.raw
-                at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
-                folding.apply(at, times[raw.block_number], one.emitter, one.event)
-        for at, reason in folding.journal.refused:
-            log.warning(
-                "refused_event",
-                block=at.block_number,
-                transaction_index=at.transaction_index,
-                event_index=at.event_index,
-                reason=reason,
-            )
-        return folding.journal
+    def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
+        """Fold until nothing more comes to light about transfers that told no amounts."""
+        moved: dict[state.EventKey, state.Moved] = {}
+        while True:
+            world = self._held.world.copy()
+            folding = fold.Fold(world, self._held.registry, self._answers, moved)
+            for one in decoded:
+                if one.event is not None:
+                    raw = one.raw
+                    at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
+                    time = batch.timestamps[raw.block_number]
+                    folding.apply(at, time, one.emitter, one.event)
+            folding.finish()
+            if folding.journal.wanted or not folding.settled:
+                break
+            moved |= folding.settled
+        hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
+        needs = decoding.token_views(decoded, self._held.tokens)
+        needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
+        return Prepared(batch, decoded, needs, world, folding.journal)
 
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:
         """Make all tables what they were at `to_block`; returns the number of rows restored."""
         return await rollback.rollback(connection, self._held, to_block)
 
 
-def _summary(prepared: Prepared, journal: state.Journal) -> Summary:
+def _report_refused(journal: state.Journal) -> None:
+    for at, reason in journal.refused:
+        log.warning(
+            "refused_event",
+            block=at.block_number,
+            transaction_index=at.transaction_index,
+            event_index=at.event_index,
+            reason=reason,
+        )
+
+
+def _summary(prepared: Prepared) -> Summary:
+    journal = prepared.journal
     touched = (
         ("vesu_pools", journal.pairs or journal.assets),
         ("vesu_assets", journal.assets),
@@ -166,4 +218,6 @@ def _summary(prepared: Prepared, journal: state.Journal) -> Summary:
         len(prepared.decoded),
         sum(one.event is None for one in prepared.decoded),
         tuple(table for table, changes in touched if changes),
+        journal.checks,
+        len(journal.mismatches),
     )

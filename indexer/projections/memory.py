@@ -36,7 +36,11 @@ class Memory:
         self.world = state.World()
         for row in await connection.fetch(sqlfile.load("contracts")["load"]):
             address, contract = contracts.parse(row)
-            self.world.contracts[address] = contract
+            if contract.kind in contracts.POOL_KINDS:
+                assert contract.pool is not None, "a pool's row names its singleton"
+                self.world.pools[contract.pool] = contract
+            else:
+                self.world.contracts[address] = contract
         for row in await connection.fetch(sqlfile.load("assets")["load"]):
             key, asset = assets.parse(row)
             self.world.assets[key] = asset
@@ -57,6 +61,20 @@ class Memory:
         """The protocol's generation that a pool is of, as the tables name it."""
         known = self.registry.get(pool.address)
         return rows.PROTOCOLS[known.kind if known else kinds.Kind.POOL_V2]
+
+    def stale_markets(self) -> list[state.AssetKey]:
+        """The stale markets, and those of V1.0 whose positions are worth what these say."""
+        successors = {
+            state.PoolKey(pool.successor, key.id): key
+            for key, pool in self.world.pools.items()
+            if pool.successor is not None
+        }
+        older = [
+            state.AssetKey(successors[key.pool], key.asset)
+            for key in self.stale
+            if key.pool in successors
+        ]
+        return [*self.stale, *older]
 
     # --- current rows, which need more than their own state -------------------------------
 

@@ -40,7 +40,7 @@ def current(
 ) -> dict[str, Any]:
     """A row of vesu_pools: valued at the last change of the pair or of one of its markets."""
     pair = world.pairs[key]
-    pool = world.contracts.get(key.pool.address)
+    pool = world.pools.get(key.pool) or world.contracts.get(key.pool.address)
     collateral = world.assets.get(state.AssetKey(key.pool, key.collateral), accrual.AssetState())
     debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
     synced_at = max(pair.updated_at, collateral.updated_at, debt.updated_at)

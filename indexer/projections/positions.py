@@ -20,12 +20,14 @@ def columns(protocol: str, key: state.PositionKey, position: state.PositionState
         "user_id": rows.padded(key.user),
         "kind": position.kind,
         "collateral_address": rows.padded(key.collateral),
-        "debt_address": rows.padded_or_none(key.debt),
+        # 0x0 is what V1 takes for supply without a debt asset; a vToken holding has none.
+        "debt_address": None if key.v_token else rows.padded(key.debt),
         "v_token": rows.padded_or_none(key.v_token),
         "collateral_shares": str(position.collateral_shares),
         "nominal_debt": str(position.nominal_debt),
         "vtoken_balance_raw": str(position.vtoken_balance),
         "status": position.status,
+        "migrated_block": position.migrated_block,
         "created_at": rows.iso(position.created_at),
     }
 
@@ -39,16 +41,19 @@ def current(
 ) -> dict[str, Any]:
     """A row of vesu_positions.
 
+    What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
     Valued at the last event of the position or of one of its markets, whichever is later: a
     function of state alone, the same in every replay.
     """
-    collateral = world.assets.get(state.AssetKey(key.pool, key.collateral), accrual.AssetState())
-    debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
+    market = world.market(key.pool)
+    collateral = world.assets.get(state.AssetKey(market, key.collateral), accrual.AssetState())
+    debt = world.assets.get(state.AssetKey(market, key.debt), accrual.AssetState())
     is_pair = not key.v_token
     touched = [collateral, debt] if is_pair else [collateral]
     valued_at = max(position.last_updated, *(asset.updated_at for asset in touched))
-    pair_key = state.PairKey(key.pool, key.collateral, key.debt)
+    pair_key = state.PairKey(market, key.collateral, key.debt)
     pair = world.pairs.get(pair_key) if is_pair else None
+    own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     worth = valuation.value(
         position,
         accrual.accrue(collateral, valued_at),
@@ -60,7 +65,9 @@ def current(
         columns(protocol, key, position)
         | _worth(worth, rows.decimals_of(collateral.scale), rows.decimals_of(debt.scale))
         | {
-            "pool_pair_id": rows.pair_id(protocol, pair_key) if pair else None,
+            "pool_pair_id": rows.pair_id(protocol, own_pair)
+            if is_pair and own_pair in world.pairs
+            else None,
             "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
             "debt_asset": named.get(key.debt, tokens.Token()).symbol if is_pair else None,
             "vtoken_balance": rows.units(position.vtoken_balance, 18),
@@ -114,6 +121,7 @@ def parse(row: asyncpg.Record) -> tuple[state.PositionKey, state.PositionState]:
         nominal_debt=int(row["nominal_debt"]),
         vtoken_balance=int(row["vtoken_balance_raw"]),
         status=row["status"],
+        migrated_block=row["migrated_block"],
         created_at=int(row["created_at"].timestamp()),
         last_updated=int(row["changed_at"].timestamp()),
         last_event_block=row["block_number"],

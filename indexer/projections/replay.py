@@ -64,8 +64,7 @@ async def _fold(
 ) -> Progress:
     progress = Progress(first, first - 1, last, 0)
     async for batch in facts.read_batches(connection, first, last, BATCH_EVENTS):
-        prepared = engine.prepare(batch)
-        engine.require(prepared)
+        prepared = await engine.prepare_logged(connection, batch)
         await facts.rewrite_derived(connection, batch.events, prepared.derived)
         await engine.project(connection, prepared, revalue=batch.to_block == last)
         progress = Progress(first, batch.to_block, last, progress.events + len(batch.events))

@@ -16,7 +16,7 @@ async def rollback(connection: memory.Connection, held: memory.Memory, to_block:
     Drops what was appended above it and restores each touched row's latest version; nothing
     is ever un-added. Memory is read anew at the end.
     """
-    for table in ("transactions", "liquidations"):
+    for table in ("transactions", "liquidations", "mismatches"):
         await connection.execute(sqlfile.load(table)["drop"], to_block)
     restored = await _restore_contracts(connection, to_block)
     touched = {
@@ -35,11 +35,16 @@ async def rollback(connection: memory.Connection, held: memory.Memory, to_block:
 async def _restore_contracts(connection: memory.Connection, to_block: int) -> int:
     statements = sqlfile.load("contracts")
     dropped = await connection.fetch(statements["drop_history"], to_block)
-    touched = list({row["address"] for row in dropped})
-    found = [contracts.parse(row) for row in await connection.fetch(statements["latest"], touched)]
-    kept = {rows.padded(address) for address, _ in found}
+    touched = {(row["address"], row["kind"]) for row in dropped}
+    found = [
+        contracts.parse(row)
+        for row in await connection.fetch(
+            statements["latest"], [key[0] for key in touched], [key[1] for key in touched]
+        )
+    ]
+    gone = touched - {(rows.padded(address), contract.kind.value) for address, contract in found}
     await connection.execute(
-        statements["delete"], [address for address in touched if address not in kept]
+        statements["delete"], [key[0] for key in gone], [key[1] for key in gone]
     )
     await writing.put(
         connection,

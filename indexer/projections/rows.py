@@ -19,7 +19,12 @@ from indexer.vesu import kinds, state
 NAMESPACE = uuid.UUID("6f0a7a44-52f1-5f0e-9d3b-7665737500a1")
 """Namespace of all ids; fixed for ever, or ids would differ between machines."""
 
-PROTOCOLS = {kinds.Kind.POOL_V2: "v2"}
+PROTOCOLS = {
+    kinds.Kind.POOL_V2: "v2",
+    kinds.Kind.SINGLETON_V1_0: "v1.0",
+    kinds.Kind.SINGLETON_V1_1: "v1.1",
+}
+"""By the kind of the contract that holds the pools."""
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -114,6 +119,12 @@ def _id(*parts: str) -> str:
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def mismatch_id(protocol: str, one: state.Mismatch) -> str:
+    """The id of an accrual that the chain told otherwise."""
+    place = (*map(str, one.at), hex(one.asset.pool.id), hex(one.asset.asset), one.field)
+    return _id("mismatch", protocol, *place)
 
 
 def event_place(at: state.EventKey) -> dict[str, int]:

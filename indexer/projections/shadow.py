@@ -24,8 +24,8 @@ from indexer.store import sqlfile
 SCHEMA = "vesu_shadow"
 
 TABLES: dict[str, tuple[str, ...]] = {
-    "contracts": ("address",),
-    "contract_history": ("address", "block_number", "transaction_index", "event_index"),
+    "contracts": ("address", "kind"),
+    "contract_history": ("address", "kind", "block_number", "transaction_index", "event_index"),
     "vesu_pools": ("pool_id", "id"),
     "vesu_assets": ("pool_id", "id"),
     "vesu_positions": ("pool_id", "id"),
@@ -34,6 +34,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "vesu_position_history": ("pool_id", "id", "block_number", "transaction_index", "event_index"),
     "vesu_transactions": ("pool_id", "id"),
     "vesu_liquidations": ("pool_id", "id"),
+    "accrual_mismatches": ("pool_id", "id"),
 }
 """The projections with their primary keys, parents before children."""
 
@@ -120,8 +121,7 @@ class Shadow:
             )
 
     async def _fold(self, batch: facts.Batch, revalue: bool) -> None:
-        prepared = self._engine.prepare(batch)
-        self._engine.require(prepared)
+        prepared = await self._engine.prepare_logged(self._connection, batch)
         async with self._connection.transaction():
             await self._engine.project(self._connection, prepared, revalue=revalue)
             await self._connection.execute(self._statements["move"], batch.to_block)

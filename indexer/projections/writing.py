@@ -11,6 +11,7 @@ from indexer.projections import (
     assets,
     contracts,
     memory,
+    mismatches,
     pools,
     positions,
     rows,
@@ -52,6 +53,7 @@ async def write(
     await _write_assets(connection, held, journal)
     await _write_positions(connection, held, journal)
     await _write_effects(connection, held, _origins(batch), journal)
+    await _write_mismatches(connection, held, batch, journal)
     held.stale |= {key for _, key, _ in journal.assets}
 
 
@@ -59,10 +61,12 @@ async def revalue(connection: memory.Connection, held: memory.Memory) -> None:
     """Bring the worth of positions up to date whose markets changed since the last time."""
     if not held.stale:
         return
+    markets = held.stale_markets()
     found = await connection.fetch(
         sqlfile.load("positions")["load_of_assets"],
-        [rows.padded(key.pool.address) for key in held.stale],
-        [rows.padded(key.asset) for key in held.stale],
+        [rows.padded(key.pool.id) for key in markets],
+        [rows.padded(key.pool.address) for key in markets],
+        [rows.padded(key.asset) for key in markets],
     )
     await put(
         connection,
@@ -81,13 +85,19 @@ async def _write_contracts(
         connection,
         "contracts",
         "upsert",
-        [contracts.current(address, held.world.contracts[address]) for address in changed],
+        [contracts.current(address, held.world.contracts[address]) for address in changed]
+        + [
+            contracts.current(key.id, held.world.pools[key])
+            for key in {key for _, key, _ in journal.pools}
+        ],
     )
     versions = {(at, address): contract for at, address, contract in journal.contracts}
+    pools_then = {(at, key): pool for at, key, pool in journal.pools}
     await append(
         connection,
         "contract_history",
-        [contracts.history(at, address, contract) for (at, address), contract in versions.items()],
+        [contracts.history(at, address, contract) for (at, address), contract in versions.items()]
+        + [contracts.history(at, key.id, pool) for (at, key), pool in pools_then.items()],
     )
 
 
@@ -111,12 +121,14 @@ def _pairs_concerned(world: state.World, journal: state.Journal) -> list[state.P
     """Pairs that changed, or whose pool or markets changed."""
     changed = {key for _, key, _ in journal.pairs}
     settings = {address for _, address, _ in journal.contracts}
+    inner = {key for _, key, _ in journal.pools}
     markets = {key for _, key, _ in journal.assets}
     return [
         key
         for key in world.pairs
         if key in changed
         or key.pool.address in settings
+        or key.pool in inner
         or state.AssetKey(key.pool, key.collateral) in markets
         or state.AssetKey(key.pool, key.debt) in markets
     ]
@@ -190,6 +202,24 @@ async def _write_effects(
                 held.named(effect.position.pool, effect.position.debt),
             )
             for effect in journal.liquidations
+        ],
+    )
+
+
+async def _write_mismatches(
+    connection: memory.Connection,
+    held: memory.Memory,
+    batch: facts.Batch,
+    journal: state.Journal,
+) -> None:
+    await append(
+        connection,
+        "accrual_mismatches",
+        [
+            mismatches.row(
+                held.protocol(one.asset.pool), one, batch.timestamps[one.at.block_number]
+            )
+            for one in journal.mismatches
         ],
     )
 

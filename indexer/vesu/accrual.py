@@ -1,4 +1,4 @@
-"""The asset state of a V2 pool and how interest moves it through time.
+"""The asset state of a pool and how interest moves it through time.
 
 `AssetState` is the contract's AssetConfig plus the rate model and the last price that the
 chain told. It is exact at `last_updated`; `accrue` gives it exactly at any later time.
@@ -6,11 +6,15 @@ chain told. It is exact at `last_updated`; `accrue` gives it exactly at any late
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from indexer.vesu import events, maths
+from indexer.vesu import cairo, events, events_v1, maths
 
-NO_MODEL = events.InterestRateConfig(0, 0, 0, 0, 0, 0, 0, 0)
+RateModel = events.InterestRateConfig
+
+NO_MODEL = RateModel(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class AssetState(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +22,8 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
 
     `price_block` is the block whose event told the price, None before the first;
     `block_number` and `updated_at` are block and time of the event that last changed any of
-    this; `v_token` is the current one.
+    this; `v_token` is the current one; `variant` is the maths that the contract runs. V1 keeps
+    no fee shares here: what an accrual mints belongs to nobody only until it is written.
     """
 
     total_collateral_shares: int = 0
@@ -36,8 +41,9 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     price: int | None = None
     price_is_valid: bool | None = None
     price_block: int | None = None
-    model: events.InterestRateConfig = NO_MODEL
+    model: RateModel = NO_MODEL
     v_token: int | None = None
+    variant: maths.Variant = maths.Variant.V2
     block_number: int = 0
     updated_at: int = 0
 
@@ -54,8 +60,41 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
         return maths.utilization(self.reserve, self.total_debt)
 
 
-def with_config(state: AssetState, config: events.AssetConfig) -> AssetState:
-    """The state after the contract wrote `config`."""
+def model_of(felts: Sequence[int]) -> RateModel:
+    """The rate model that a contract's `interest_rate_config` answers: 8 u256."""
+    return RateModel(*(cairo.u256(felts[i], felts[i + 1]) for i in range(0, 16, 2)))
+
+
+def config_of(felts: Sequence[int]) -> events_v1.AssetConfig:
+    """V1's AssetConfig as `asset_config_unsafe` answers it: 20 felts, others may follow."""
+
+    def u256(at: int) -> int:
+        return cairo.u256(felts[at], felts[at + 1])
+
+    return events_v1.AssetConfig(
+        total_collateral_shares=u256(0),
+        total_nominal_debt=u256(2),
+        reserve=u256(4),
+        max_utilization=u256(6),
+        floor=u256(8),
+        scale=u256(10),
+        is_legacy=cairo.boolean(felts[12]),
+        last_updated=felts[13],
+        last_rate_accumulator=u256(14),
+        last_full_utilization_rate=u256(16),
+        fee_rate=u256(18),
+    )
+
+
+def position_of(felts: Sequence[int]) -> tuple[int, int]:
+    """(collateral shares, nominal debt) as `position_unsafe` answers them; more felts follow."""
+    return cairo.u256(felts[0], felts[1]), cairo.u256(felts[2], felts[3])
+
+
+def with_config(
+    state: AssetState, config: events.AssetConfig | events_v1.AssetConfig
+) -> AssetState:
+    """The state after the contract wrote `config`. V1's has no fee shares: they are given away."""
     return msgspec.structs.replace(
         state,
         total_collateral_shares=config.total_collateral_shares,
@@ -69,28 +108,35 @@ def with_config(state: AssetState, config: events.AssetConfig) -> AssetState:
         last_rate_accumulator=config.last_rate_accumulator,
         last_full_utilization_rate=config.last_full_utilization_rate,
         fee_rate=config.fee_rate,
-        fee_shares=config.fee_shares,
+        fee_shares=config.fee_shares if isinstance(config, events.AssetConfig) else 0,
     )
 
 
 def current_rate(state: AssetState, now: int) -> tuple[int, int]:
     """(interest rate per second, full-utilisation rate) that hold from `last_updated` to now."""
+    if state.variant is maths.Variant.FROZEN:
+        return 0, state.last_full_utilization_rate
     return maths.interest_rate(
         state.model,
         state.utilization,
         now - state.last_updated,
         state.last_full_utilization_rate,
+        state.variant,
     )
 
 
 def accrue(state: AssetState, now: int) -> AssetState:
     """The state at time `now` (>= last_updated): what `asset_config` answers then.
 
-    No time passed, or no debt model yet: unchanged. The utilisation that sets the rate is
+    No time passed, or no rate model yet: unchanged. The utilisation that sets the rate is
     the one before the accrual.
     """
     elapsed = now - state.last_updated
     if elapsed <= 0 or state.last_updated == 0:
+        return state
+    if state.variant is maths.Variant.FROZEN:
+        return msgspec.structs.replace(state, last_updated=now)
+    if state.model == NO_MODEL:
         return state
     rate, full = current_rate(state, now)
     accumulator = maths.rate_accumulator(state.last_rate_accumulator, rate, elapsed)
@@ -102,6 +148,7 @@ def accrue(state: AssetState, now: int) -> AssetState:
         new_accumulator=accumulator,
         scale=state.scale,
         fee_rate=state.fee_rate,
+        variant=state.variant,
     )
     return msgspec.structs.replace(
         state,
@@ -114,7 +161,12 @@ def accrue(state: AssetState, now: int) -> AssetState:
 
 
 def collateral_of(shares: int, state: AssetState) -> int:
-    """Raw units that `shares` of an accrued state are worth, rounded down."""
+    """Raw units that `shares` of an accrued state are worth, rounded down.
+
+    Where no shares are counted (V1's reset rule), V1 takes one for 10^-18 of a whole token.
+    """
+    if state.total_collateral_shares == 0 and state.variant is not maths.Variant.V2:
+        return shares * state.scale // maths.SCALE
     return maths.calculate_collateral(
         shares, state.reserve, state.total_debt, state.total_collateral_shares
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from indexer import errors
-from indexer.vesu import abi, cairo, events, kinds, selectors, text
+from indexer.vesu import abi, cairo, events, events_v1, kinds, selectors, text
 
 LIMB = 1 << 128
 U64 = 1 << 64
@@ -43,7 +43,8 @@ def decode(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events
         return None
     shapes = _SHAPES.get(kind)
     if shapes is None:
-        return _by_abi(kind, keys, data)
+        found = _by_abi(kind, keys, data)
+        return None if found is None else events_v1.typed(found)
     skip = 1
     shape = shapes.get(keys[0])
     if shape is None and len(keys) > 1:
@@ -297,6 +298,8 @@ _SHAPES: dict[kinds.Kind, _Table] = {
     kinds.Kind.POOL_FACTORY_V2: _table(_FACTORY),
     kinds.Kind.ORACLE_V2: _table(_ORACLE),
     kinds.Kind.VTOKEN_V2: _table(_VTOKEN),
+    # Pools inside a singleton emit nothing: the singleton speaks for them.
+    **{kind: {} for kind in kinds.POOLS.values()},
 }
 
 _ABIS: dict[kinds.Kind, tuple[str, ...]] = {

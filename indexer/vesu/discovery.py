@@ -1,8 +1,9 @@
 """Which contracts are ours: those of the address book and those that a factory of ours names.
 
-A pool counts once the factory's CreatePool names it, a vToken once CreateVToken or
+V2: a pool counts once the factory's CreatePool names it, a vToken once CreateVToken or
 UpdateVToken names it for such a pool. Anyone may make the factory speak of an invented pool;
-without a CreatePool it is refused.
+without a CreatePool it is refused. V1: pools live in the singleton; a vToken counts once an
+extension of the address book names it, by event or, for Genesis, by view.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from indexer.vesu import events, kinds, state
+from indexer.vesu import events, events_v1, kinds, state
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -26,7 +27,10 @@ class Registry:
     """All contracts known so far, by address."""
 
     def __init__(self, contracts: dict[int, Known] | None = None) -> None:
-        self._contracts = dict(contracts or {})
+        self._contracts: dict[int, Known] = {}
+        self._singletons: dict[kinds.Kind, int] = {}
+        for address, known in (contracts or {}).items():
+            self.add(address, known)
 
     def get(self, address: int) -> Known | None:
         """What is known of `address`; None for a stranger."""
@@ -41,17 +45,42 @@ class Registry:
         if address in self._contracts or address == 0:
             return False
         self._contracts[address] = known
+        if known.kind in kinds.SINGLETONS:
+            self._singletons.setdefault(known.kind, address)
         return True
 
-    def learn(self, named: Iterable[events.VesuEvent]) -> frozenset[int]:
-        """Take up the contracts that factory events name, in chain order; returns the new."""
+    def singleton(self, kind: kinds.Kind) -> int | None:
+        """The address of V1's singleton of this kind; None where the book has none."""
+        return self._singletons.get(kind)
+
+    def of_kind(self, kind: kinds.Kind) -> list[int]:
+        """The addresses of all contracts of a kind."""
+        return [address for address, known in self._contracts.items() if known.kind is kind]
+
+    def pool_of(self, emitter: Known, address: int, pool_id: int) -> state.PoolKey | None:
+        """The V1 pool that an event of a singleton or an extension is of."""
+        if emitter.kind in kinds.SINGLETONS:
+            return state.PoolKey(address, pool_id)
+        singleton = self.singleton(kinds.EXTENSIONS[emitter.kind])
+        return None if singleton is None else state.PoolKey(singleton, pool_id)
+
+    def learn(self, named: Iterable[tuple[int, events.VesuEvent]]) -> frozenset[int]:
+        """Take up the contracts that these events name, each given with its emitter, in chain
+        order; returns the new addresses."""
         return frozenset(
             address
-            for event in named
-            if (found := self._named_by(event)) and self.add(address := found[0], found[1])
+            for emitter, event in named
+            if (found := self._named_by(emitter, event)) and self.add(address := found[0], found[1])
         )
 
-    def _named_by(self, event: events.VesuEvent) -> tuple[int, Known] | None:
+    def learn_v_token(self, v_token: int, pool: state.PoolKey, asset: int) -> bool:
+        """Take up a V1 vToken that a view named; True if it is new."""
+        singleton = self.get(pool.address)
+        if singleton is None:
+            return False
+        return self.add(v_token, Known(kinds.V_TOKENS[singleton.kind], pool, asset))
+
+    def _named_by(self, emitter: int, event: events.VesuEvent) -> tuple[int, Known] | None:
         match event:
             case events.CreatePool():
                 return event.pool, Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))
@@ -61,7 +90,17 @@ class Registry:
                 return event.v_token, _v_token(event)
             case events.UpdateVToken() if self._is_pool(event.pool):
                 return event.new_v_token, _v_token(event)
+            case events_v1.CreateVToken():
+                return self._v1_v_token(emitter, event)
         return None
+
+    def _v1_v_token(self, emitter: int, event: events_v1.CreateVToken) -> tuple[int, Known] | None:
+        extension = self._contracts[emitter]
+        pool = self.pool_of(extension, emitter, event.pool_id)
+        if pool is None:
+            return None
+        kind = kinds.V_TOKENS[kinds.EXTENSIONS[extension.kind]]
+        return event.v_token, Known(kind, pool, event.collateral_asset)
 
     def _is_pool(self, address: int) -> bool:
         known = self._contracts.get(address)

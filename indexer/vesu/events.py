@@ -365,10 +365,17 @@ def name_of(event: VesuEvent) -> str:
 
 
 def to_args(event: VesuEvent) -> dict[str, Any]:
-    """Arguments as JSON holds them: felts as 0x and 64 digits, numbers as decimal text."""
+    """Arguments as JSON holds them: felts as 0x and 64 digits, numbers as decimal text.
+
+    What the event does not tell is left out.
+    """
     if isinstance(event, AbiEvent):
         return event.args
-    return {shown: show(getattr(event, field)) for field, shown, show in _shown_as(type(event))}
+    return {
+        shown: show(value)
+        for field, shown, show in _shown_as(type(event))
+        if (value := getattr(event, field)) is not None
+    }
 
 
 def padded(felt: int) -> str:
@@ -383,6 +390,7 @@ def _as_is(value: Any) -> Any:
 _SHOW: dict[str, Callable[[Any], Any]] = {
     "Felt": padded,
     "int": str,
+    "int | None": str,
     "bool": _as_is,
     "str": text.storable,
 }

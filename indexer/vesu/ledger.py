@@ -5,41 +5,82 @@ Handlers of events read and write through it, so that no change escapes the jour
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from indexer.vesu import accrual, discovery, events, kinds, state
+from indexer.vesu import accrual, discovery, events, kinds, state, text, transaction
 
 replace = msgspec.structs.replace
 
+NOBODIES = frozenset({0, int.from_bytes(b"ZERO"), int.from_bytes(b"0x0")})
+"""Holders that nobody owns: V1's inflation fee goes to 0x0, the first deposit of a new pool to
+the text ZERO, migrated vTokens to the text 0x0."""
 
-class Context(msgspec.Struct, frozen=True, gc=False):
-    """Where the event in hand stands and who emitted it."""
 
-    at: state.EventKey
-    timestamp: int
-    emitter: int
-    known: discovery.Known
+Context = transaction.Context
 
-    @property
-    def pool(self) -> state.PoolKey:
-        """The pool that a V2 pool's or a vToken's event is of."""
-        assert self.known.pool is not None, "discovery gives pools and vTokens their pool"
-        return self.known.pool
+
+class Unsettled(msgspec.Struct, frozen=True, gc=False):
+    """A transfer of a V1.0 position whose amounts are found out at the end of its block."""
+
+    here: Context
+    giver: state.PositionKey
+    taker: state.PositionKey
 
 
 class Ledger:
     """`world` as it stands, and the `journal` of what changed in it.
 
-    `registry` must already know every contract of the batch.
+    `registry` must already know every contract of the batch. `answers` are the views that the
+    log holds; what is missing there is noted as wanted. `moved` is what transfers of V1.0
+    moved, as an earlier fold of the same batch found out (`settled`): it goes before.
     """
 
-    def __init__(self, world: state.World, registry: discovery.Registry) -> None:
+    def __init__(
+        self,
+        world: state.World,
+        registry: discovery.Registry,
+        answers: state.Answers | None = None,
+        moved: Mapping[state.EventKey, state.Moved] | None = None,
+    ) -> None:
         self.world = world
         self.registry = registry
         self.journal = state.Journal()
+        self.said = transaction.Said()
+        self.moved = moved or {}
+        self.unsettled: list[Unsettled] = []
+        self.settled: dict[state.EventKey, state.Moved] = {}
+        self._answers = answers or {}
+
+    def ask(
+        self, here: Context, contract: int, view: str, *calldata: int
+    ) -> tuple[int, ...] | None:
+        """What a view answers at the end of this block; None where it refuses, or is not yet
+        answered (then the batch will be folded again)."""
+        question = state.Question(here.at.block_number, contract, view, calldata)
+        if question not in self._answers:
+            if question not in self.journal.wanted:
+                self.journal.wanted.append(question)
+            return None
+        return self._answers[question]
+
+    def pool(self, here: Context, key: state.PoolKey, **changes: Any) -> None:
+        """Change settings of a pool in a V1 singleton; the first change creates its row."""
+        current = self.world.pools.get(key)
+        if current is None:
+            holder = self.registry.get(key.address)
+            assert holder is not None, "a V1 pool is only made by a singleton of ours"
+            current = state.ContractState(
+                kinds.POOLS[holder.kind],
+                key,
+                created_block=here.at.block_number,
+                created_at=here.timestamp,
+            )
+        changed = replace(current, last_event_block=here.at.block_number, **changes)
+        self.world.pools[key] = changed
+        self.journal.pools.append((here.at, key, changed))
 
     def contract(self, here: Context, address: int, **changes: Any) -> None:
         """Change settings of a contract; the first change creates its row."""
@@ -84,17 +125,18 @@ class Ledger:
         return self.registry.get(address) == wanted
 
     def is_deployed_by_factory(self, v_token: int) -> bool:
-        """Whether CreateVToken told of this vToken; it alone tells a name."""
+        """Whether a contract of ours deployed this vToken. V2: its CreateVToken told a name."""
         contract = self.world.contracts.get(v_token)
-        return contract is not None and contract.name is not None
+        if contract is None:
+            return False
+        return contract.kind is not kinds.Kind.VTOKEN_V2 or contract.name is not None
 
     def refuse(self, here: Context, reason: str) -> None:
         """Note that the event in hand contradicts the state and is left out."""
         self.journal.refused.append((here.at, reason))
 
-    def pair(self, here: Context, collateral: int, debt: int, **changes: Any) -> None:
+    def pair(self, here: Context, key: state.PairKey, **changes: Any) -> None:
         """Change a pair's configuration or totals."""
-        key = state.PairKey(here.pool, collateral, debt)
         current = self.world.pairs.get(key)
         if current is None:
             current = state.PairState(created_at=here.timestamp)
@@ -110,9 +152,8 @@ class Ledger:
         if found is not None:
             return found
         if key.v_token:
-            return state.PositionState("earn")
-        holder = self.registry.get(key.user)
-        is_system = holder is not None and holder.kind is kinds.Kind.VTOKEN_V2
+            return state.PositionState("system" if key.user in NOBODIES else "earn")
+        is_system = key.user in NOBODIES or self.registry.get(key.user) is not None
         return state.PositionState("system" if is_system else "borrow")
 
     def put_position(
@@ -132,9 +173,21 @@ class Ledger:
         self, here: Context, leg: int, key: state.PositionKey, type_: str, asset: int, amount: int
     ) -> None:
         """Note one effect on a position; a zero amount is no effect."""
+        self.transaction_at(here.at, leg, key, type_, asset, amount)
+
+    def transaction_at(
+        self,
+        at: state.EventKey,
+        leg: int,
+        key: state.PositionKey,
+        type_: str,
+        asset: int,
+        amount: int,
+    ) -> None:
+        """The same, of an event of the past."""
         if amount:
             self.journal.transactions.append(
-                state.TransactionEffect(here.at, leg, key, type_, asset, amount)
+                state.TransactionEffect(at, leg, key, type_, asset, amount)
             )
 
 
@@ -165,3 +218,18 @@ def upgradable(handlers: Handlers) -> None:
     """What every upgradable contract with an owner tells of itself."""
     setting(handlers, events.OwnershipTransferred, "owner", "new_owner")
     setting(handlers, events.ContractUpgraded, "class_hash", "new_implementation")
+
+
+def display_name(felts: Sequence[int] | None) -> str | None:
+    """A name that a view answered, cleaned for display; None for none."""
+    return (text.clean(text.string_of(list(felts))) or None) if felts else None
+
+
+def name_v_token(book: Ledger, here: Context, v_token: int) -> None:
+    """Take up a V1 vToken under its own name and symbol, which no event tells."""
+    book.contract(
+        here,
+        v_token,
+        name=display_name(book.ask(here, v_token, "name")),
+        symbol=display_name(book.ask(here, v_token, "symbol")),
+    )

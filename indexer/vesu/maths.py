@@ -1,9 +1,10 @@
-"""Vesu V2's integer maths, bit for bit.
+"""Vesu's integer maths, bit for bit, of every generation.
 
-Every function mirrors the pool contract's u256 arithmetic: all values are non-negative
+Every function mirrors the contracts' u256 arithmetic: all values are non-negative
 integers, division floors unless a name or flag says up. Source of the formulas: the public
-Cairo source of Vesu V2 (`common.cairo`, `interest_rate_model.cairo`), proved against the
-contract's own answers in the recorded chains.
+Cairo source of Vesu (`common.cairo`, `interest_rate_model.cairo` of each generation), proved
+against the contracts' own answers in the recorded chains. Where generations differ, a
+`Variant` says how.
 
 Units: SCALE = 10^18 is one. Shares, nominal debt, accumulators, rates (per second) and
 prices (USD) are scaled by SCALE; asset amounts are raw token units; `scale` is 10^decimals.
@@ -11,11 +12,34 @@ prices (USD) are scaled by SCALE; asset amounts are raw token units; `scale` is 
 
 from __future__ import annotations
 
+import enum
 from typing import Protocol
 
 SCALE = 10**18
 UTILIZATION_SCALE = 10**5
 """The rate model counts utilisation in 1/100,000 (5 digits)."""
+
+
+class Variant(enum.StrEnum):
+    """A generation of the maths; the value stands in the tables.
+
+    V1.0 and the first class of V1.1 share one. `V1_1B` is the source of 2025-08-07, `V1_1C`
+    the public fixes after it; which of them mainnet's class runs no public source tells.
+    `FROZEN`: a V1.0 pool that moved to V1.1; its accumulators stand still.
+    """
+
+    V1_0 = "v1.0"
+    V1_1B = "v1.1b"
+    V1_1C = "v1.1c"
+    V2 = "v2"
+    FROZEN = "frozen"
+
+
+ROUNDS_DEBT_VALUE_DOWN = frozenset({Variant.V1_0, Variant.FROZEN})
+"""A debt's USD value is rounded down here, up everywhere else."""
+
+FLAT_ABOVE_TARGET = frozenset({Variant.V1_0, Variant.V1_1B, Variant.FROZEN})
+"""Above the target utilisation the rate hardly grows: the slope is divided by 10^18, not 10^5."""
 
 
 class RateModel(Protocol):
@@ -105,7 +129,11 @@ def full_utilization_rate(model: RateModel, elapsed: int, used: int, previous: i
 
 
 def interest_rate(
-    model: RateModel, utilization_scaled: int, elapsed: int, previous_full_rate: int
+    model: RateModel,
+    utilization_scaled: int,
+    elapsed: int,
+    previous_full_rate: int,
+    variant: Variant = Variant.V2,
 ) -> tuple[int, int]:
     """(interest rate per second, new full-utilisation rate), both scaled by SCALE."""
     used = utilization_scaled // (SCALE // UTILIZATION_SCALE)
@@ -115,12 +143,26 @@ def interest_rate(
     if used < target:
         return zero + used * (target_rate - zero) // target, full
     above = (used - target) * (full - target_rate)
-    return target_rate + above // (UTILIZATION_SCALE - target), full
+    whole = SCALE if variant in FLAT_ABOVE_TARGET else UTILIZATION_SCALE
+    return target_rate + above // (whole - target), full
 
 
 def rate_accumulator(previous: int, rate: int, elapsed: int) -> int:
     """The accumulator after `elapsed` seconds at `rate` per second, compounded."""
     return previous * pow_scale(SCALE + rate, elapsed) // SCALE
+
+
+def calculate_collateral_shares(
+    amount: int, reserve: int, total_debt: int, total_shares: int, scale: int
+) -> int:
+    """V1: shares that `amount` raw units are worth, rounded down; `total_debt` rounded up.
+
+    Where there are none yet, one share is 10^-18 of a whole token.
+    """
+    total = reserve + total_debt
+    if total == 0 or total_shares == 0:
+        return amount * SCALE // scale if scale else 0
+    return amount * total_shares // total
 
 
 def fee_shares(
@@ -132,11 +174,23 @@ def fee_shares(
     new_accumulator: int,
     scale: int,
     fee_rate: int,
+    variant: Variant = Variant.V2,
 ) -> int:
-    """Shares that the accrued interest mints for the fee recipient (V2: debts rounded up)."""
-    interest = calculate_debt(total_nominal_debt, new_accumulator - old_accumulator, scale, up=True)
+    """Shares that the accrued interest mints for the fee recipient.
+
+    V1.0: the fee's part of the interest's shares. Later: so many that they are worth the fee
+    after they are minted; V1.1b rounds both debts down, V1.1c and V2 up.
+    """
+    gained = new_accumulator - old_accumulator
+    if variant is Variant.V1_0:
+        interest = calculate_debt(total_nominal_debt, gained, scale, up=False)
+        owed = calculate_debt(total_nominal_debt, old_accumulator, scale, up=True)
+        shares = calculate_collateral_shares(interest, reserve, owed, total_shares, scale)
+        return shares * fee_rate // SCALE
+    up = variant is not Variant.V1_1B
+    interest = calculate_debt(total_nominal_debt, gained, scale, up)
     fee = interest * fee_rate // SCALE
-    total = reserve + calculate_debt(total_nominal_debt, old_accumulator, scale, up=True)
+    total = reserve + calculate_debt(total_nominal_debt, old_accumulator, scale, up)
     denominator = total + interest - fee
     return fee * total_shares // denominator if denominator else 0
 
@@ -146,9 +200,9 @@ def collateral_value(amount: int, price: int, scale: int) -> int:
     return amount * price // scale
 
 
-def debt_value(amount: int, price: int, scale: int) -> int:
-    """USD (scaled by SCALE) of `amount` raw units, rounded up (V1.1b and V2)."""
-    return ceil_div(amount * price, scale)
+def debt_value(amount: int, price: int, scale: int, variant: Variant = Variant.V2) -> int:
+    """USD (scaled by SCALE) of `amount` raw units; rounded up, down in V1.0 and V1.1a."""
+    return divide(amount * price, scale, up=variant not in ROUNDS_DEBT_VALUE_DOWN)
 
 
 def is_collateralized(collateral_usd: int, debt_usd: int, max_ltv: int) -> bool:

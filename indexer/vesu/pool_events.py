@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from indexer import errors
-from indexer.vesu import accrual, events, ledger, state
+from indexer.vesu import accrual, events, ledger, state, valuation
 
 HANDLERS: ledger.Handlers = {}
 
@@ -86,8 +86,7 @@ def _set_pair_config(
     config = event.pair_config
     book.pair(
         here,
-        event.collateral_asset,
-        event.debt_asset,
+        state.PairKey(here.pool, event.collateral_asset, event.debt_asset),
         max_ltv=config.max_ltv,
         liquidation_factor=config.liquidation_factor,
         debt_cap=config.debt_cap,
@@ -134,13 +133,11 @@ def _move_pair(
     here: ledger.Context,
     event: events.ModifyPosition | events.LiquidatePosition,
 ) -> None:
-    collateral, debt = event.collateral_asset, event.debt_asset
-    current = book.world.pairs.get(state.PairKey(here.pool, collateral, debt))
-    pair = current or state.PairState()
+    key = state.PairKey(here.pool, event.collateral_asset, event.debt_asset)
+    pair = book.world.pairs.get(key) or state.PairState()
     book.pair(
         here,
-        collateral,
-        debt,
+        key,
         total_collateral_shares=pair.total_collateral_shares + event.collateral_shares_delta,
         total_nominal_debt=pair.total_nominal_debt + event.nominal_debt_delta,
     )
@@ -191,18 +188,11 @@ def _liquidate_position(
             seized,
             repaid,
             event.bad_debt,
-            seized - _worth(repaid, debt, collateral),
+            seized - valuation.exchanged(repaid, debt, collateral),
             collateral.price or 0,
             debt.price or 0,
         )
     )
-
-
-def _worth(amount: int, of: accrual.AssetState, in_: accrual.AssetState) -> int:
-    """Raw units of `in_` that `amount` raw units of `of` buy at the last prices, rounded down."""
-    if not (of.scale and in_.price):
-        return 0
-    return amount * (of.price or 0) * in_.scale // (of.scale * in_.price)
 
 
 # --- settings ----------------------------------------------------------------------------

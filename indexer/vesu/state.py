@@ -7,11 +7,12 @@ the batch in hand touches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from indexer.vesu import accrual, kinds
+from indexer.vesu import accrual, kinds, maths
 
 
 class EventKey(NamedTuple):
@@ -59,11 +60,27 @@ class PositionKey(NamedTuple):
     user: int
 
 
-class ContractState(msgspec.Struct, frozen=True, gc=False):
-    """A contract of ours and its settings. Fields that its kind does not have stay None.
+class Question(NamedTuple):
+    """A view that the fold needs answered as of the end of a block."""
 
-    `pool` is the pool that a vToken belongs to, or the pool itself. `is_current` is False
-    for a vToken that another one has replaced; it stays redeemable.
+    block_number: int
+    contract: int
+    view: str
+    calldata: tuple[int, ...]
+
+
+Answers = Mapping[Question, tuple[int, ...] | None]
+"""The felts that views answered; None where the contract refused."""
+
+
+class ContractState(msgspec.Struct, frozen=True, gc=False):
+    """A contract of ours, or a pool inside a V1 singleton, and its settings.
+
+    Fields that its kind does not have stay None. `pool` is the pool that a vToken belongs to,
+    or the pool itself. `is_current` is False for a vToken that another one has replaced; it
+    stays redeemable. Of V1 alone: `extension` is the contract that decides for a pool;
+    `successor` the V1.1 singleton that took a V1.0 pool over; `variants` what a singleton's
+    class may compute with, the likeliest first.
     """
 
     kind: kinds.Kind
@@ -78,6 +95,9 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     fee_recipient: int | None = None
     pausing_agent: int | None = None
     class_hash: int | None = None
+    extension: int | None = None
+    successor: int | None = None
+    variants: tuple[maths.Variant, ...] | None = None
     is_paused: bool = False
     is_current: bool = True
     created_block: int = 0
@@ -100,7 +120,11 @@ class PairState(msgspec.Struct, frozen=True, gc=False):
 
 
 class PositionState(msgspec.Struct, frozen=True, gc=False):
-    """A position's exact holdings: shares and nominal debt, or a vToken balance."""
+    """A position's exact holdings: shares and nominal debt, or a vToken balance.
+
+    `migrated_block`: since when V1.1 holds what this V1.0 position held. The V1.0 contract
+    keeps the numbers, and so does this; they are worth nothing any more.
+    """
 
     kind: str
     collateral_shares: int = 0
@@ -110,6 +134,7 @@ class PositionState(msgspec.Struct, frozen=True, gc=False):
     created_at: int = 0
     last_updated: int = 0
     last_event_block: int = 0
+    migrated_block: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -146,10 +171,34 @@ class LiquidationEffect(NamedTuple):
     debt_price: int
 
 
+class Moved(NamedTuple):
+    """What a transfer moved from one position to another."""
+
+    shares: int
+    nominal_debt: int
+
+
+class Mismatch(NamedTuple):
+    """An accrual that the chain tells otherwise than the fold predicted it.
+
+    `field` names what differs; `explanation` what was found out about it.
+    """
+
+    at: EventKey
+    asset: AssetKey
+    variant: maths.Variant
+    field: str
+    predicted: int
+    told: int
+    explanation: str
+
+
 class Journal(msgspec.Struct):
     """What a fold changed, in chain order: one entry an event and row.
 
-    `refused` holds the events that were left out, and why.
+    `refused` holds the events that were left out, and why; `checks` counts the accruals that
+    the chain's own numbers confirmed or not. While `wanted` is not empty, the rest is no
+    result: the questions must be answered first and the batch be folded again.
     """
 
     contracts: list[tuple[EventKey, int, ContractState]] = []
@@ -159,12 +208,38 @@ class Journal(msgspec.Struct):
     transactions: list[TransactionEffect] = []
     liquidations: list[LiquidationEffect] = []
     refused: list[tuple[EventKey, str]] = []
+    pools: list[tuple[EventKey, PoolKey, ContractState]] = []
+    mismatches: list[Mismatch] = []
+    checks: int = 0
+    wanted: list[Question] = []
 
 
 class World(msgspec.Struct):
-    """The state that a fold reads and replaces."""
+    """The state that a fold reads and replaces. `pools` are those inside V1's singletons."""
 
     contracts: dict[int, ContractState] = {}
+    pools: dict[PoolKey, ContractState] = {}
     assets: dict[AssetKey, accrual.AssetState] = {}
     pairs: dict[PairKey, PairState] = {}
     positions: dict[PositionKey, PositionState] = {}
+
+    def copy(self) -> World:
+        """Another world with the same state; a fold of one leaves the other alone."""
+        return World(
+            dict(self.contracts),
+            dict(self.pools),
+            dict(self.assets),
+            dict(self.pairs),
+            dict(self.positions),
+        )
+
+    def market(self, pool: PoolKey) -> PoolKey:
+        """The pool whose markets say what a position of `pool` is worth.
+
+        Its own, but for a V1.0 pool that V1.1 took over: until they are touched, its
+        positions count there.
+        """
+        held = self.pools.get(pool)
+        if held is None or held.successor is None:
+            return pool
+        return PoolKey(held.successor, pool.id)

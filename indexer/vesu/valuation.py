@@ -6,8 +6,6 @@ down, so that `health_factor < 10^18` holds exactly where the contract allows a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from indexer.vesu import accrual, maths, state
@@ -39,14 +37,17 @@ def value(
     """Value a position with asset states that are already accrued to the wanted time.
 
     `debt` is None for a vToken holding, whose balance stands for collateral shares one to one.
+    What a position held before it migrated counts where it went, not here.
     """
+    if position.migrated_block is not None:
+        return Valuation(0, 0, 0, 0)
     shares = position.collateral_shares + position.vtoken_balance
     amount = accrual.collateral_of(shares, collateral)
     owed = accrual.debt_of(position.nominal_debt, debt) if debt is not None else 0
-    collateral_usd = _usd(amount, collateral, maths.collateral_value)
+    collateral_usd = _collateral_usd(amount, collateral)
     if debt is None:
         return Valuation(amount, 0, collateral_usd, 0 if collateral_usd is not None else None)
-    debt_usd = _usd(owed, debt, maths.debt_value) if owed else 0
+    debt_usd = _debt_usd(owed, debt) if owed else 0
     if not owed or collateral_usd is None or not debt_usd:
         return Valuation(amount, owed, collateral_usd, debt_usd)
     return Valuation(
@@ -60,12 +61,16 @@ def value(
     )
 
 
-def _usd(
-    amount: int, asset: accrual.AssetState, formula: Callable[[int, int, int], int]
-) -> int | None:
+def _collateral_usd(amount: int, asset: accrual.AssetState) -> int | None:
     if asset.price is None or not asset.scale:
         return None
-    return formula(amount, asset.price, asset.scale)
+    return maths.collateral_value(amount, asset.price, asset.scale)
+
+
+def _debt_usd(amount: int, asset: accrual.AssetState) -> int | None:
+    if asset.price is None or not asset.scale:
+        return None
+    return maths.debt_value(amount, asset.price, asset.scale, asset.variant)
 
 
 def _liquidation_price(amount: int, debt_usd: int, max_ltv: int, scale: int) -> int | None:
@@ -78,6 +83,13 @@ def _liquidation_price(amount: int, debt_usd: int, max_ltv: int, scale: int) -> 
         return None
     needed = maths.ceil_div(debt_usd * maths.SCALE, max_ltv)
     return maths.ceil_div(needed * scale, amount)
+
+
+def exchanged(amount: int, of: accrual.AssetState, in_: accrual.AssetState) -> int:
+    """Raw units of `in_` that `amount` raw units of `of` buy at the last prices, rounded down."""
+    if not (of.scale and in_.price):
+        return 0
+    return amount * (of.price or 0) * in_.scale // (of.scale * in_.price)
 
 
 def borrow_apy(asset: accrual.AssetState) -> int:

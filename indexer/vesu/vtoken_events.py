@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer import errors
-from indexer.vesu import events, ledger, state
+from indexer.vesu import events, ledger, state, transaction
 
 HANDLERS: ledger.Handlers = {}
 
@@ -28,8 +28,10 @@ def _transfer(book: ledger.Ledger, here: ledger.Context, event: events.Transfer)
             continue
         key = _earn_key(here, holder)
         _change_balance(book, here, key, delta)
-        if between_holders:
+        if between_holders and book.world.positions[key].kind == "earn":
             book.transaction(here, leg, key, "transfer", here.emitter, delta)
+        elif not between_holders:
+            book.said.minted.append(transaction.Minted(here.at, key, delta))
 
 
 def _is_possible(book: ledger.Ledger, here: ledger.Context, event: events.Transfer) -> bool:
@@ -71,11 +73,13 @@ def _change_balance(
 
 @ledger.on(HANDLERS, events.Deposit)
 def _deposit(book: ledger.Ledger, here: ledger.Context, event: events.Deposit) -> None:
+    book.said.explain(_earn_key(here, event.owner), event.shares)
     _moved(book, here, event.owner, "supply", event.assets)
 
 
 @ledger.on(HANDLERS, events.Withdraw)
 def _withdraw(book: ledger.Ledger, here: ledger.Context, event: events.Withdraw) -> None:
+    book.said.explain(_earn_key(here, event.owner), -event.shares)
     _moved(book, here, event.owner, "withdraw", -event.assets)
 
 

@@ -36,7 +36,7 @@ class Watch:
     def known(self) -> frozenset[int]:
         return self.now
 
-    def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
+    async def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
         felts = {int(felt, 16) for event in events for felt in (*event.keys, *event.data)}
         found = (felts & NAMED) - self.now
         self.now |= found

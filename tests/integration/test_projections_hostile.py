@@ -78,9 +78,10 @@ class Writer:
     async def commit(self, *sent: Sent) -> None:
         part = part_of(self._stands.block_number + 1, sent)
         batch = facts.batch_of(part)
-        prepared = self._engine.prepare(batch)
+        prepared = await self._engine.prepare(self._connection, batch)
         seen = [observations.Observation(view, ("0x12",)) for view in prepared.needs]
         self._engine.observe(seen)
+        prepared = self._engine.refold(prepared)
         async with self._connection.transaction():
             self._stands = await cursor.advance(self._connection, self._stands, part.tip)
             await facts.append(self._connection, part, batch, prepared.derived)

@@ -123,7 +123,7 @@ class Watch:
     def known(self) -> frozenset[int]:
         return self.now
 
-    def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
+    async def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
         named = {int(event.from_address, 16) for event in events}
         found = {new for address in named for new in self.names.get(address, [])} - self.now
         self.now |= found

@@ -25,7 +25,7 @@ class History:
     def emit(self, emitter: int, *emitted: events.VesuEvent) -> None:
         self.block += 1
         if emitter == FACTORY:
-            self.registry.learn(emitted)
+            self.registry.learn((emitter, event) for event in emitted)
         for index, event in enumerate(emitted):
             at = state.EventKey(self.block, 0, index)
             self.folding.apply(at, NOW + self.block, emitter, event)

@@ -33,7 +33,7 @@ class Watch:
     def known(self) -> frozenset[int]:
         return self.addresses
 
-    def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
+    async def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
         named = frozenset(int(e.data[1], 16) for e in events if e.data[:1] == [hex(NAMES)])
         new = named - self.addresses
         self.addresses |= new

@@ -5,6 +5,8 @@ Recorded histories: test_vesu_fold_recorded.py; whose events count at all: test_
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 import pytest
 
@@ -39,7 +41,7 @@ def history() -> History:
 def test_the_owner_told_before_create_pool_is_kept() -> None:
     """The pool's constructor speaks before the factory does, in the same transaction."""
     made = History()
-    made.registry.learn([CREATE_POOL])
+    made.registry.learn([(FACTORY, CREATE_POOL)])
     made.folding.apply(state.EventKey(1, 0, 0), NOW, POOL, events.OwnershipTransferred(0, 7))
     made.folding.apply(state.EventKey(1, 0, 1), NOW, FACTORY, CREATE_POOL)
     made.folding.apply(state.EventKey(1, 0, 2), NOW, POOL, events.OwnershipTransferred(1, 8))
@@ -198,7 +200,7 @@ def test_mint_transfer_and_burn_of_vtokens(history: History) -> None:
 
 
 def test_a_transfer_to_oneself_changes_no_balance(history: History) -> None:
-    history.emit(V_ETH, events.Transfer(0, ALICE, 100))
+    history.emit(V_ETH, events.Transfer(0, ALICE, 100), events.Deposit(ALICE, ALICE, 0, 100))
     history.emit(V_ETH, events.Transfer(ALICE, ALICE, 100))
     assert history.balance(ALICE).vtoken_balance == 100
     assert history.balance(ALICE).status == "active"
@@ -234,7 +236,7 @@ def test_a_replaced_vtoken_stays_redeemable(history: History) -> None:
 
 def test_a_deposit_too_small_for_a_share_has_a_position_to_belong_to(history: History) -> None:
     """The vToken mints nothing and says so; whoever had no position gets an empty one."""
-    history.emit(V_ETH, events.Transfer(0, BOB, 7))
+    history.emit(V_ETH, events.Transfer(0, BOB, 7), events.Deposit(BOB, BOB, 0, 7))
     told = events.Transfer(0, ALICE, 0), events.Deposit(ALICE, ALICE, 1, 0)
     history.emit(V_ETH, *told, events.Deposit(ALICE, BOB, 1, 0))
     assert history.balance(ALICE).is_empty
@@ -347,13 +349,14 @@ def test_touched_positions_are_those_that_the_fold_reads(history: History) -> No
     v_token = history.registry.get(V_ETH)
     assert pool is not None
     assert v_token is not None
+    touched = functools.partial(fold.touched_positions, registry=history.registry)
     key = state.PositionKey(state.v2_pool(POOL), ETH, USDC, 0, ALICE)
-    assert fold.touched_positions(POOL, pool, modify(ALICE, 1)) == (key,)
-    assert fold.touched_positions(V_ETH, v_token, events.Transfer(0, BOB, 1)) == (
+    assert touched(POOL, pool, modify(ALICE, 1)) == (key,)
+    assert touched(V_ETH, v_token, events.Transfer(0, BOB, 1)) == (
         state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),
     )
-    assert len(fold.touched_positions(V_ETH, v_token, events.Transfer(ALICE, BOB, 1))) == 2
+    assert len(touched(V_ETH, v_token, events.Transfer(ALICE, BOB, 1))) == 2
     owned = (state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),)
-    assert fold.touched_positions(V_ETH, v_token, events.Deposit(ALICE, BOB, 1, 1)) == owned
-    assert fold.touched_positions(V_ETH, v_token, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
-    assert fold.touched_positions(POOL, pool, events.SetOracle(1)) == ()
+    assert touched(V_ETH, v_token, events.Deposit(ALICE, BOB, 1, 1)) == owned
+    assert touched(V_ETH, v_token, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
+    assert touched(POOL, pool, events.SetOracle(1)) == ()

@@ -31,7 +31,9 @@ class Replay:
         ]
         assert all(event is not None for _, event in decoded)
         self.registry.learn(
-            event for raw, event in decoded if event and raw.kind is kinds.Kind.POOL_FACTORY_V2
+            (raw.emitter, event)
+            for raw, event in decoded
+            if event and raw.kind is kinds.Kind.POOL_FACTORY_V2
         )
         folding = fold.Fold(self.world, self.registry)
         for raw, event in decoded:

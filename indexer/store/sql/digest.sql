@@ -87,19 +87,23 @@ WITH hashed AS (
             coalesce(fee_recipient::text, '~'),
             coalesce(pausing_agent::text, '~'),
             coalesce(class_hash::text, '~'),
+            coalesce(pool_id::text, '~'),
+            coalesce(extension::text, '~'),
+            coalesce(successor::text, '~'),
+            coalesce(variants::text, '~'),
             coalesce(is_paused::text, '~'),
             coalesce(is_current::text, '~'),
             coalesce(created_block::text, '~'),
             coalesce(extract(epoch FROM created_at)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
     FROM (
-        SELECT DISTINCT ON (address)
+        SELECT DISTINCT ON (address, kind)
             address, kind, pool_address, asset_address, debt_address, name, symbol, owner,
-            curator, oracle, fee_recipient, pausing_agent, class_hash, is_paused, is_current,
-            created_block, created_at
+            curator, oracle, fee_recipient, pausing_agent, class_hash, pool_id, extension,
+            successor, variants, is_paused, is_current, created_block, created_at
         FROM contract_history
         WHERE block_number <= $1
-        ORDER BY address, block_number DESC, transaction_index DESC, event_index DESC
+        ORDER BY address, kind, block_number DESC, transaction_index DESC, event_index DESC
     ) AS latest
 )
 SELECT count(*) AS rows,
@@ -127,6 +131,10 @@ WITH hashed AS (
             coalesce(fee_recipient::text, '~'),
             coalesce(pausing_agent::text, '~'),
             coalesce(class_hash::text, '~'),
+            coalesce(pool_id::text, '~'),
+            coalesce(extension::text, '~'),
+            coalesce(successor::text, '~'),
+            coalesce(variants::text, '~'),
             coalesce(is_paused::text, '~'),
             coalesce(is_current::text, '~'),
             coalesce(created_block::text, '~'),
@@ -241,6 +249,7 @@ WITH hashed AS (
             coalesce(zero_utilization_rate::text, '~'),
             coalesce(rate_half_life::text, '~'),
             coalesce(target_rate_percent::text, '~'),
+            coalesce(variant::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
     FROM (
@@ -251,7 +260,7 @@ WITH hashed AS (
             fee_shares, price, price_is_valid, price_block, v_token, min_target_utilization,
             max_target_utilization, target_utilization, min_full_utilization_rate,
             max_full_utilization_rate, zero_utilization_rate, rate_half_life,
-            target_rate_percent, changed_at
+            target_rate_percent, variant, changed_at
         FROM vesu_asset_history
         WHERE block_number <= $1
         ORDER BY pool_id, id, block_number DESC, transaction_index DESC, event_index DESC
@@ -298,6 +307,7 @@ WITH hashed AS (
             coalesce(zero_utilization_rate::text, '~'),
             coalesce(rate_half_life::text, '~'),
             coalesce(target_rate_percent::text, '~'),
+            coalesce(variant::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
     FROM vesu_assets
@@ -327,6 +337,7 @@ WITH hashed AS (
             coalesce(nominal_debt::text, '~'),
             coalesce(vtoken_balance_raw::text, '~'),
             coalesce(status::text, '~'),
+            coalesce(migrated_block::text, '~'),
             coalesce(extract(epoch FROM created_at)::bigint::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
@@ -334,7 +345,7 @@ WITH hashed AS (
         SELECT DISTINCT ON (pool_id, id)
             id, pool_id, pool_address, protocol, user_id, kind, collateral_address,
             debt_address, v_token, collateral_shares, nominal_debt, vtoken_balance_raw, status,
-            created_at, changed_at
+            migrated_block, created_at, changed_at
         FROM vesu_position_history
         WHERE block_number <= $1
         ORDER BY pool_id, id, block_number DESC, transaction_index DESC, event_index DESC
@@ -365,6 +376,7 @@ WITH hashed AS (
             coalesce(nominal_debt::text, '~'),
             coalesce(vtoken_balance_raw::text, '~'),
             coalesce(status::text, '~'),
+            coalesce(migrated_block::text, '~'),
             coalesce(extract(epoch FROM created_at)::bigint::text, '~'),
             coalesce(extract(epoch FROM last_updated)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
@@ -469,6 +481,10 @@ WITH hashed AS (
             coalesce(fee_recipient::text, '~'),
             coalesce(pausing_agent::text, '~'),
             coalesce(class_hash::text, '~'),
+            coalesce(pool_id::text, '~'),
+            coalesce(extension::text, '~'),
+            coalesce(successor::text, '~'),
+            coalesce(variants::text, '~'),
             coalesce(is_paused::text, '~'),
             coalesce(is_current::text, '~'),
             coalesce(created_block::text, '~'),
@@ -554,6 +570,7 @@ WITH hashed AS (
             coalesce(zero_utilization_rate::text, '~'),
             coalesce(rate_half_life::text, '~'),
             coalesce(target_rate_percent::text, '~'),
+            coalesce(variant::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~'),
             coalesce(block_number::text, '~'),
             coalesce(transaction_index::text, '~'),
@@ -587,6 +604,7 @@ WITH hashed AS (
             coalesce(nominal_debt::text, '~'),
             coalesce(vtoken_balance_raw::text, '~'),
             coalesce(status::text, '~'),
+            coalesce(migrated_block::text, '~'),
             coalesce(extract(epoch FROM created_at)::bigint::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~'),
             coalesce(block_number::text, '~'),
@@ -594,6 +612,36 @@ WITH hashed AS (
             coalesce(event_index::text, '~')
         ), 'UTF8')), 'hex') AS hash
     FROM vesu_position_history
+    WHERE block_number <= $1
+)
+SELECT count(*) AS rows,
+    coalesce(sum(('x' || substr(hash, 1, 15))::bit(60)::bigint), 0)::text AS part_1,
+    coalesce(sum(('x' || substr(hash, 16, 15))::bit(60)::bigint), 0)::text AS part_2,
+    coalesce(sum(('x' || substr(hash, 31, 15))::bit(60)::bigint), 0)::text AS part_3,
+    coalesce(sum(('x' || substr(hash, 46, 15))::bit(60)::bigint), 0)::text AS part_4
+FROM hashed;
+
+-- name: accrual_mismatches_at
+-- accrual_mismatches up to a block.
+WITH hashed AS (
+    SELECT encode(sha256(convert_to(concat_ws(
+            '|',
+            coalesce(id::text, '~'),
+            coalesce(pool_id::text, '~'),
+            coalesce(pool_address::text, '~'),
+            coalesce(protocol::text, '~'),
+            coalesce(asset_address::text, '~'),
+            coalesce(variant::text, '~'),
+            coalesce(field::text, '~'),
+            coalesce(predicted::text, '~'),
+            coalesce(told::text, '~'),
+            coalesce(explanation::text, '~'),
+            coalesce(block_number::text, '~'),
+            coalesce(transaction_index::text, '~'),
+            coalesce(event_index::text, '~'),
+            coalesce(extract(epoch FROM timestamp)::bigint::text, '~')
+        ), 'UTF8')), 'hex') AS hash
+    FROM accrual_mismatches
     WHERE block_number <= $1
 )
 SELECT count(*) AS rows,

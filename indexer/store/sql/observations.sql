@@ -10,6 +10,13 @@ FROM observations
 WHERE view = ANY ($1::text[])
 ORDER BY block_number, contract, view;
 
+-- name: read_blocks
+-- All answers of these blocks, oldest first.
+SELECT block_number, block_hash, contract, view, calldata, result, error
+FROM observations
+WHERE block_number BETWEEN $1 AND $2
+ORDER BY block_number, contract, view;
+
 -- name: orphan
 -- Move the answers above a block to the audit table.
 WITH gone AS (

@@ -8,7 +8,7 @@ SET (
     collateral_shares, nominal_debt, vtoken_balance_raw, status, pool_pair_id,
     collateral_asset, debt_asset, vtoken_balance, collateral_raw, debt_raw, collateral_amount,
     debt_amount, collateral_value_usd, debt_value_usd, ltv, health_factor, liquidation_price,
-    valued_at, valued_at_block, last_updated, last_event_block, created_at
+    valued_at, valued_at_block, last_updated, last_event_block, created_at, migrated_block
 ) = (
     excluded.pool_address, excluded.protocol, excluded.user_id, excluded.kind,
     excluded.collateral_address, excluded.debt_address, excluded.v_token,
@@ -18,7 +18,7 @@ SET (
     excluded.collateral_amount, excluded.debt_amount, excluded.collateral_value_usd,
     excluded.debt_value_usd, excluded.ltv, excluded.health_factor, excluded.liquidation_price,
     excluded.valued_at, excluded.valued_at_block, excluded.last_updated,
-    excluded.last_event_block, excluded.created_at
+    excluded.last_event_block, excluded.created_at, excluded.migrated_block
 );
 
 -- name: load
@@ -26,7 +26,7 @@ SET (
 SELECT
     id, pool_id, pool_address, protocol, user_id, kind, collateral_address, debt_address,
     v_token, collateral_shares, nominal_debt, vtoken_balance_raw, status,
-    created_at, last_updated AS changed_at, last_event_block AS block_number
+    migrated_block, created_at, last_updated AS changed_at, last_event_block AS block_number
 FROM vesu_positions p
 JOIN unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id) USING (pool_id, id);
 
@@ -39,7 +39,7 @@ DELETE FROM vesu_position_history WHERE block_number > $1 RETURNING pool_id, id;
 SELECT DISTINCT ON (h.pool_id, h.id)
     h.id, h.pool_id, h.pool_address, h.protocol, h.user_id, h.kind, h.collateral_address,
     h.debt_address, h.v_token, h.collateral_shares, h.nominal_debt, h.vtoken_balance_raw,
-    h.status,
+    h.status, h.migrated_block,
     h.created_at, h.changed_at, h.block_number
 FROM vesu_position_history h
 JOIN unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
@@ -53,17 +53,19 @@ USING unnest($1::text[], $2::uuid[]) AS gone (pool_id, id)
 WHERE t.pool_id = gone.pool_id AND t.id = gone.id;
 
 -- name: load_of_assets
--- All positions that are not empty and hold or owe one of these assets of a pool contract.
+-- All positions that are not empty and hold or owe one of these assets of a pool.
 SELECT
     p.id, p.pool_id, p.pool_address, p.protocol, p.user_id, p.kind, p.collateral_address,
     p.debt_address, p.v_token, p.collateral_shares, p.nominal_debt, p.vtoken_balance_raw,
-    p.status,
+    p.status, p.migrated_block,
     p.created_at, p.last_updated AS changed_at, p.last_event_block AS block_number
 FROM vesu_positions p
 WHERE p.status = 'active'
     AND EXISTS (
         SELECT 1
-        FROM unnest($1::text[], $2::text[]) AS wanted (pool_address, asset_address)
-        WHERE wanted.pool_address = p.pool_address
+        FROM unnest($1::text[], $2::text[], $3::text[])
+            AS wanted (pool_id, pool_address, asset_address)
+        WHERE wanted.pool_id = p.pool_id
+            AND wanted.pool_address = p.pool_address
             AND wanted.asset_address IN (p.collateral_address, p.debt_address)
     );

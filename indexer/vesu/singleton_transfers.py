@@ -1,0 +1,209 @@
+"""What it means that a V1 position moves: to another position, or from V1.0 to V1.1.
+
+V1.0's TransferPosition tells no amounts. Where one side is the extension's position behind a
+vToken, the vTokens made or destroyed just before tell them, one for one. Otherwise the views of
+both positions at the end of the block do, less everything else that the block did to them.
+"""
+
+from __future__ import annotations
+
+from indexer.vesu import accrual, events_v1, kinds, ledger, singleton_positions, state
+
+HANDLERS: ledger.Handlers = {}
+
+
+@ledger.on(HANDLERS, events_v1.TransferPosition)
+def _transfer_position(
+    book: ledger.Ledger, here: ledger.Context, event: events_v1.TransferPosition
+) -> None:
+    pool = state.PoolKey(here.emitter, event.pool_id)
+    giver = state.PositionKey(
+        pool, event.from_collateral_asset, event.from_debt_asset, 0, event.from_user
+    )
+    taker = state.PositionKey(
+        pool, event.to_collateral_asset, event.to_debt_asset, 0, event.to_user
+    )
+    for asset in {giver.collateral, giver.debt, taker.collateral, taker.debt} - {0}:
+        key = state.AssetKey(pool, asset)
+        accrued = singleton_positions.accrued(book, here, key)
+        if accrued is not book.asset_state(key):
+            book.asset(here, key, accrued)
+    _lose_fees(book, here, giver, taker)
+    moved = _told(event) or _worked_out(book, here, giver, taker)
+    if giver != taker:
+        _move(book, here, giver, taker, moved)
+    _note(book, here, giver, taker, event, moved)
+    book.said.action_done()
+
+
+def _lose_fees(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    giver: state.PositionKey,
+    taker: state.PositionKey,
+) -> None:
+    """The contract writes a copy of the extension's position from before its fees came in.
+
+    The shares stay in the market's total and belong to nobody (facts of every V1 class).
+    """
+    for key in {giver, taker}:
+        fees = book.said.fees.get(state.AssetKey(key.pool, key.collateral), 0)
+        recipient = book.world.pools[key.pool].extension
+        if fees and not key.debt and key.user == recipient:
+            singleton_positions.change(book, here, key, -fees, 0)
+
+
+def _told(event: events_v1.TransferPosition) -> state.Moved | None:
+    if event.collateral_shares_delta is None or event.nominal_debt_delta is None:
+        return None
+    return state.Moved(-event.collateral_shares_delta, -event.nominal_debt_delta)
+
+
+def _worked_out(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    giver: state.PositionKey,
+    taker: state.PositionKey,
+) -> state.Moved:
+    """What V1.0 moved: shares where the collateral is the same, debt where the debt is."""
+    known = book.moved.get(here.at)
+    if known is not None:
+        return known
+    extension = book.world.pools[giver.pool].extension
+    if any(not key.debt and key.user == extension for key in (giver, taker)):
+        return state.Moved(_wrapped(book, giver), 0)
+    book.unsettled.append(ledger.Unsettled(here, giver, taker))
+    return state.Moved(0, 0)
+
+
+def _wrapped(book: ledger.Ledger, giver: state.PositionKey) -> int:
+    """Shares that the vTokens made or destroyed in this transaction stand for."""
+    v_token = book.asset_state(state.AssetKey(giver.pool, giver.collateral)).v_token
+    for minted in reversed(book.said.minted):
+        if minted.holder.v_token == v_token:
+            return abs(minted.amount)
+    return 0
+
+
+def _move(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    giver: state.PositionKey,
+    taker: state.PositionKey,
+    moved: state.Moved,
+) -> None:
+    for key, sign in ((giver, -1), (taker, 1)):
+        shares, nominal = sign * moved.shares, sign * moved.nominal_debt
+        singleton_positions.change(book, here, key, shares, nominal)
+        singleton_positions.change_pair(book, here, key, shares, nominal)
+
+
+def _note(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    giver: state.PositionKey,
+    taker: state.PositionKey,
+    event: events_v1.TransferPosition,
+    moved: state.Moved,
+) -> None:
+    collateral, debt = event.collateral_delta, event.debt_delta
+    if collateral is None:
+        collateral = -_collateral(book, giver, moved.shares)
+    if debt is None:
+        debt = -_debt(book, giver, moved.nominal_debt)
+    sides = ((0, giver, 1), (1, taker, -1))
+    for leg, key, sign in sides:
+        if book.position(key).kind == "borrow":
+            book.transaction(here, leg, key, "transfer", key.collateral, sign * collateral)
+            book.transaction(here, leg + 2, key, "transfer", key.debt, sign * debt)
+
+
+def _collateral(book: ledger.Ledger, key: state.PositionKey, shares: int) -> int:
+    asset = book.asset_state(state.AssetKey(key.pool, key.collateral))
+    return accrual.collateral_of(shares, asset)
+
+
+def _debt(book: ledger.Ledger, key: state.PositionKey, nominal_debt: int) -> int:
+    if not nominal_debt:
+        return 0
+    return accrual.debt_of(nominal_debt, book.asset_state(state.AssetKey(key.pool, key.debt)))
+
+
+def settle_block(book: ledger.Ledger) -> None:
+    """Find out what V1.0's transfers of the finished block moved, by views at its end."""
+    for index, transfer in enumerate(book.unsettled):
+        others = book.unsettled[:index] + book.unsettled[index + 1 :]
+        book.settled[transfer.here.at] = _settled(book, transfer, others)
+    book.unsettled.clear()
+
+
+def _settled(
+    book: ledger.Ledger, transfer: ledger.Unsettled, others: list[ledger.Unsettled]
+) -> state.Moved:
+    """What the view of one side says beyond what is known; the side that no other transfer of
+    the block touches."""
+    touched = {key for other in others for key in (other.giver, other.taker)}
+    for key, sign in ((transfer.taker, 1), (transfer.giver, -1)):
+        if key in touched:
+            continue
+        felts = book.ask(
+            transfer.here,
+            transfer.here.emitter,
+            "position_unsafe",
+            key.pool.id,
+            key.collateral,
+            key.debt,
+            key.user,
+        )
+        if felts:
+            told, held = accrual.position_of(felts), book.position(key)
+            return state.Moved(
+                sign * (told[0] - held.collateral_shares), sign * (told[1] - held.nominal_debt)
+            )
+    book.refuse(transfer.here, "moves an amount between positions that no view tells")
+    return state.Moved(0, 0)
+
+
+# --- from V1.0 to V1.1 -------------------------------------------------------------------
+
+
+@ledger.on(HANDLERS, events_v1.MigratePosition)
+def _migrate_position(
+    book: ledger.Ledger, here: ledger.Context, event: events_v1.MigratePosition
+) -> None:
+    """V1.1 holds from now on what V1.0 held; told with zeros where V1.0 held nothing."""
+    pool = state.PoolKey(here.emitter, event.pool_id)
+    pair = (event.collateral_asset, event.debt_asset, 0)
+    key = state.PositionKey(pool, *pair, event.recipient)
+    if event.collateral_shares or event.nominal_debt:
+        shares, nominal = event.collateral_shares, event.nominal_debt
+        singleton_positions.change(book, here, key, shares, nominal)
+        _note_migration(book, here, key, 1, shares, nominal)
+    singleton = book.registry.singleton(kinds.Kind.SINGLETON_V1_0)
+    if singleton is None:
+        return
+    old = state.PositionKey(state.PoolKey(singleton, event.pool_id), *pair, event.sender)
+    held = book.world.positions.get(old)
+    if held is not None and held.migrated_block is None:
+        left = ledger.replace(held, status="closed", migrated_block=here.at.block_number)
+        book.put_position(here, old, left)
+        _note_migration(book, here, old, -1, held.collateral_shares, held.nominal_debt)
+
+
+def _note_migration(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    key: state.PositionKey,
+    sign: int,
+    shares: int,
+    nominal: int,
+) -> None:
+    if book.world.positions[key].kind != "borrow":
+        return
+    market = key._replace(pool=book.world.market(key.pool))
+    leg = 0 if sign < 0 else 1
+    for offset, asset, amount in (
+        (0, key.collateral, _collateral(book, market, shares)),
+        (2, key.debt, _debt(book, market, nominal)),
+    ):
+        book.transaction(here, leg + offset, key, "transfer", asset, sign * amount)
