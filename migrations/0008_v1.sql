@@ -29,8 +29,14 @@ COMMENT ON COLUMN contract_history.successor IS 'V1.0 pools: the V1.1 singleton 
 COMMENT ON COLUMN contracts.variants IS 'V1 singletons: variants of the maths that its accruals have not refuted, the one in use first; NULL: as deployed.';
 COMMENT ON COLUMN contract_history.variants IS 'V1 singletons: variants of the maths that its accruals have not refuted, the one in use first; NULL: as deployed.';
 
-ALTER TABLE vesu_assets ADD COLUMN variant text NOT NULL DEFAULT 'v2';
-ALTER TABLE vesu_asset_history ADD COLUMN variant text NOT NULL DEFAULT 'v2';
+ALTER TABLE vesu_assets
+    ADD COLUMN variant text NOT NULL DEFAULT 'v2',
+    ADD COLUMN unowned_shares numeric(78,0) NOT NULL DEFAULT 0;
+ALTER TABLE vesu_asset_history
+    ADD COLUMN variant text NOT NULL DEFAULT 'v2',
+    ADD COLUMN unowned_shares numeric(78,0) NOT NULL DEFAULT 0;
+COMMENT ON COLUMN vesu_assets.unowned_shares IS 'Shares that the total counts and no position holds: the first deposit in V2, what V1 loses or forgets; negative where positions hold more than is counted.';
+COMMENT ON COLUMN vesu_asset_history.unowned_shares IS 'Shares that the total counts and no position holds; negative where positions hold more than is counted.';
 COMMENT ON COLUMN vesu_assets.variant IS 'Variant of the maths that the contract computes with: v1.0, v1.1b, v1.1c, v2; frozen: a V1.0 market that moved to V1.1.';
 COMMENT ON COLUMN vesu_asset_history.variant IS 'Variant of the maths that the contract computes with: v1.0, v1.1b, v1.1c, v2; frozen: a V1.0 market that moved to V1.1.';
 

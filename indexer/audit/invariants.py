@@ -1,6 +1,8 @@
 """Invariants: sums that must agree between the tables, checked as integers, tolerance 0.
 
-They hold for Vesu V2. Each is one statement of `invariants.sql` that gives rows of what, found
+They hold for every generation; what V1 loses, forgets or overwrites is counted by the fold as
+shares that nobody holds (docs/protocol.md). Each is one statement of `invariants.sql` that
+gives rows of what, found
 and expected.
 """
 
@@ -20,6 +22,7 @@ NAMES = (
     "pair_debt",
     "v_token_supply",
     "v_token_flows",
+    "v_token_backing",
     "liquidations",
 )
 EXAMPLES = 5

@@ -20,6 +20,7 @@ _CONFIG = (
     "last_full_utilization_rate",
     "fee_rate",
     "fee_shares",
+    "unowned_shares",
 )
 _MODEL = events.InterestRateConfig.__struct_fields__
 

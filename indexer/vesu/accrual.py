@@ -24,6 +24,9 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     `block_number` and `updated_at` are block and time of the event that last changed any of
     this; `v_token` is the current one; `variant` is the maths that the contract runs. V1 keeps
     no fee shares here: what an accrual mints belongs to nobody only until it is written.
+    `unowned_shares` are those that the total counts and no position holds (V2's first deposit,
+    what V1 loses or forgets; negative where positions hold more), so that the sums can be
+    checked.
     """
 
     total_collateral_shares: int = 0
@@ -43,6 +46,7 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     price_block: int | None = None
     model: RateModel = NO_MODEL
     v_token: int | None = None
+    unowned_shares: int = 0
     variant: maths.Variant = maths.Variant.V2
     block_number: int = 0
     updated_at: int = 0

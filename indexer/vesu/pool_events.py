@@ -42,7 +42,12 @@ def _set_asset_config(
     book: ledger.Ledger, here: ledger.Context, event: events.SetAssetConfig
 ) -> None:
     key = state.AssetKey(here.pool, event.asset)
-    book.asset(here, key, accrual.with_config(book.asset_state(key), event.asset_config))
+    before = book.asset_state(key)
+    told = accrual.with_config(before, event.asset_config)
+    if not before.scale:
+        # The first deposit of a new asset is nobody's.
+        told = ledger.replace(told, unowned_shares=told.total_collateral_shares)
+    book.asset(here, key, told)
 
 
 @ledger.on(HANDLERS, events.SetInterestRateConfig)

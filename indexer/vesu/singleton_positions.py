@@ -134,6 +134,15 @@ def change(
     )
 
 
+def disown(book: ledger.Ledger, here: ledger.Context, key: state.PositionKey, shares: int) -> None:
+    """Note shares that the market of a position's collateral counts and nobody holds."""
+    if shares:
+        market = state.AssetKey(key.pool, key.collateral)
+        held = book.asset_state(market)
+        left = ledger.replace(held, unowned_shares=held.unowned_shares + shares)
+        book.asset(here, market, left)
+
+
 def change_pair(
     book: ledger.Ledger, here: ledger.Context, key: state.PositionKey, shares: int, nominal: int
 ) -> None:
@@ -158,7 +167,7 @@ def _modify_position(
     key = state.PositionKey(pool, event.collateral_asset, event.debt_asset, 0, event.user)
     change(book, here, key, event.collateral_shares_delta, event.nominal_debt_delta)
     change_pair(book, here, key, event.collateral_shares_delta, event.nominal_debt_delta)
-    _pay_inflation_fee(book, here, key, event.collateral_shares_delta)
+    _settle_first_and_last(book, here, key, event.collateral_shares_delta)
     supplied, borrowed = event.collateral_delta, event.debt_delta
     if book.world.positions[key].kind == "borrow":
         type_ = "supply" if supplied > 0 else "withdraw"
@@ -168,17 +177,26 @@ def _modify_position(
     book.said.action_done()
 
 
-def _pay_inflation_fee(
+def _settle_first_and_last(
     book: ledger.Ledger, here: ledger.Context, key: state.PositionKey, shares: int
 ) -> None:
-    """An asset's first deposit leaves 1000 shares to 0x0 in its pair, over what was there."""
+    """An asset's first deposit leaves 1000 shares to 0x0 in its pair, over what was there;
+    its last withdrawal makes the contract count none any more.
+    """
     told = book.said.contexts[-1] if book.said.contexts else None
-    if told is None or told.before.total_collateral_shares or shares < 0:
+    if told is None:
+        return
+    if shares < 0 and not told.after.total_collateral_shares:
+        # A thousand shares or fewer are forgotten; 0x0 keeps those of the inflation fee.
+        fees = book.said.fees.get(state.AssetKey(key.pool, key.collateral), 0)
+        disown(book, here, key, -(told.before.total_collateral_shares + fees + shares))
+    if told.before.total_collateral_shares or shares < 0:
         return
     if told.after.total_collateral_shares == shares + INFLATION_FEE:
         nobody = key._replace(user=0)
-        held = book.position(nobody)
-        change(book, here, nobody, INFLATION_FEE - held.collateral_shares, 0)
+        held = book.position(nobody).collateral_shares
+        change(book, here, nobody, INFLATION_FEE - held, 0)
+        disown(book, here, nobody, held)
 
 
 @ledger.on(HANDLERS, events_v1.LiquidatePosition)

@@ -51,6 +51,7 @@ def _lose_fees(
         recipient = book.world.pools[key.pool].extension
         if fees and not key.debt and key.user == recipient:
             singleton_positions.change(book, here, key, -fees, 0)
+            singleton_positions.disown(book, here, key, fees)
 
 
 def _told(event: events_v1.TransferPosition) -> state.Moved | None:

@@ -10,7 +10,7 @@ SET (
     v_token, min_target_utilization, max_target_utilization, target_utilization,
     min_full_utilization_rate, max_full_utilization_rate, zero_utilization_rate,
     rate_half_life, target_rate_percent, symbol, name, decimals, utilization, supply_apy,
-    borrow_apy, block_number, changed_at, variant
+    borrow_apy, block_number, changed_at, variant, unowned_shares
 ) = (
     excluded.pool_address, excluded.protocol, excluded.asset_address,
     excluded.total_collateral_shares, excluded.total_nominal_debt, excluded.reserve,
@@ -23,7 +23,7 @@ SET (
     excluded.zero_utilization_rate, excluded.rate_half_life, excluded.target_rate_percent,
     excluded.symbol, excluded.name, excluded.decimals, excluded.utilization,
     excluded.supply_apy, excluded.borrow_apy, excluded.block_number, excluded.changed_at,
-    excluded.variant
+    excluded.variant, excluded.unowned_shares
 );
 
 -- name: load
@@ -35,7 +35,7 @@ SELECT
     price_is_valid, price_block, v_token, min_target_utilization, max_target_utilization,
     target_utilization, min_full_utilization_rate, max_full_utilization_rate,
     zero_utilization_rate, rate_half_life, target_rate_percent,
-    variant, changed_at, block_number
+    variant, unowned_shares, changed_at, block_number
 FROM vesu_assets;
 
 -- name: drop_history
@@ -52,7 +52,7 @@ SELECT DISTINCT ON (h.pool_id, h.id)
     h.min_target_utilization, h.max_target_utilization, h.target_utilization,
     h.min_full_utilization_rate, h.max_full_utilization_rate, h.zero_utilization_rate,
     h.rate_half_life, h.target_rate_percent,
-    h.variant, h.changed_at, h.block_number
+    h.variant, h.unowned_shares, h.changed_at, h.block_number
 FROM vesu_asset_history h
 JOIN unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
     ON h.pool_id = wanted.pool_id AND h.id = wanted.id

@@ -250,6 +250,7 @@ WITH hashed AS (
             coalesce(rate_half_life::text, '~'),
             coalesce(target_rate_percent::text, '~'),
             coalesce(variant::text, '~'),
+            coalesce(unowned_shares::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
     FROM (
@@ -260,7 +261,7 @@ WITH hashed AS (
             fee_shares, price, price_is_valid, price_block, v_token, min_target_utilization,
             max_target_utilization, target_utilization, min_full_utilization_rate,
             max_full_utilization_rate, zero_utilization_rate, rate_half_life,
-            target_rate_percent, variant, changed_at
+            target_rate_percent, variant, unowned_shares, changed_at
         FROM vesu_asset_history
         WHERE block_number <= $1
         ORDER BY pool_id, id, block_number DESC, transaction_index DESC, event_index DESC
@@ -308,6 +309,7 @@ WITH hashed AS (
             coalesce(rate_half_life::text, '~'),
             coalesce(target_rate_percent::text, '~'),
             coalesce(variant::text, '~'),
+            coalesce(unowned_shares::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~')
         ), 'UTF8')), 'hex') AS hash
     FROM vesu_assets
@@ -571,6 +573,7 @@ WITH hashed AS (
             coalesce(rate_half_life::text, '~'),
             coalesce(target_rate_percent::text, '~'),
             coalesce(variant::text, '~'),
+            coalesce(unowned_shares::text, '~'),
             coalesce(extract(epoch FROM changed_at)::bigint::text, '~'),
             coalesce(block_number::text, '~'),
             coalesce(transaction_index::text, '~'),
