@@ -12,9 +12,14 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import indexes
+from indexer.chain import client
 from indexer.commands import common
 from indexer.query import status
 from indexer.store import migrate
+from indexer.vesu import decoders, events
+
+MOST_EVENTS = 10_000
+"""More events of ours than any block holds."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -35,7 +40,7 @@ def command(config_file: Path | None, as_json: bool) -> None:
     settings = common.settings(config_file)
     findings = [_configuration(settings)]
     findings += _guarded("database", lambda: _database(settings))
-    findings += _guarded("node", lambda: [common.run(_node(settings))])
+    findings += _guarded("node", lambda: common.run(_node(settings)))
     is_good = all(finding.is_good for finding in findings)
     if as_json:
         common.print_json({"is_good": is_good, "findings": findings})
@@ -106,17 +111,42 @@ async def _freshness(connection: asyncpg.Connection) -> Finding:
     return Finding("tables", f"block {block:,}: {reason}", is_fresh)
 
 
-async def _node(settings: config.Settings) -> Finding:
+async def _node(settings: config.Settings) -> list[Finding]:
     node = await app.node(settings)
     try:
         head = await node.head()
         finalised = await node.finalised()
+        said = await _events(settings, node, head.number)
     finally:
         await node.close()
     profile = node.profile
-    return Finding(
+    speaks = Finding(
         "node",
         f"RPC {profile.spec_version}, head {head.number:,}, final {finalised}, "
         f"address lists {'yes' if profile.address_lists else 'no'}, "
         f"batches {'yes' if profile.batches else 'no'}",
+    )
+    return [speaks, said]
+
+
+async def _events(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
+    """What the configured contracts said in a block, and whether all of it can be decoded."""
+    kinds = {entry.address: entry.kind for entry in app.contracts(settings)}
+    found = await node.source.events(block, block, list(kinds), MOST_EVENTS)
+    named: dict[str, list[str]] = {}
+    strange = 0
+    for raw in found:
+        kind = kinds[int(raw.from_address, 16)]
+        try:
+            event = decoders.decode(kind, raw.keys, raw.data)
+        except errors.UndecodableEventError:
+            event = None
+        strange += event is None
+        named.setdefault(kind.value, []).append(events.name_of(event) if event else "unknown")
+    said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in named.items())
+    return Finding(
+        "events",
+        f"block {block:,}: {said or 'none of the configured contracts'}"
+        + (f"; {strange} cannot be decoded: is this version new enough?" if strange else ""),
+        is_good=not strange,
     )

@@ -118,7 +118,7 @@ def with_config(
 
 def current_rate(state: AssetState, now: int) -> tuple[int, int]:
     """(interest rate per second, full-utilisation rate) that hold from `last_updated` to now."""
-    if state.variant is maths.Variant.FROZEN:
+    if state.variant is maths.Variant.FROZEN or state.model == NO_MODEL:
         return 0, state.last_full_utilization_rate
     return maths.interest_rate(
         state.model,

@@ -114,10 +114,15 @@ def utilization(reserve: int, total_debt: int) -> int:
 
 
 def full_utilization_rate(model: RateModel, elapsed: int, used: int, previous: int) -> int:
-    """The rate at full utilisation after `elapsed` seconds at utilisation `used` (1/10^5)."""
+    """The rate at full utilisation after `elapsed` seconds at utilisation `used` (1/10^5).
+
+    Where the contract would divide by zero and panic (no half-life), the rate stays.
+    """
     half_life = model.rate_half_life * SCALE
     low, high = model.min_target_utilization, model.max_target_utilization
-    if used < low:
+    if not half_life:
+        rate = previous
+    elif used < low:
         delta = (low - used) * SCALE // low
         rate = previous * half_life // (half_life + delta * elapsed)
     elif used > high:
@@ -135,7 +140,11 @@ def interest_rate(
     previous_full_rate: int,
     variant: Variant = Variant.V2,
 ) -> tuple[int, int]:
-    """(interest rate per second, new full-utilisation rate), both scaled by SCALE."""
+    """(interest rate per second, new full-utilisation rate), both scaled by SCALE.
+
+    Where the contract would divide by zero and panic (all lent out, and all is the target),
+    the rate is the target's.
+    """
     used = utilization_scaled // (SCALE // UTILIZATION_SCALE)
     full = full_utilization_rate(model, elapsed, used, previous_full_rate)
     zero, target = model.zero_utilization_rate, model.target_utilization
@@ -144,6 +153,8 @@ def interest_rate(
         return zero + used * (target_rate - zero) // target, full
     above = (used - target) * (full - target_rate)
     whole = SCALE if variant in FLAT_ABOVE_TARGET else UTILIZATION_SCALE
+    if whole == target:
+        return target_rate, full
     return target_rate + above // (whole - target), full
 
 

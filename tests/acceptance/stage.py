@@ -19,13 +19,17 @@ Edit = Callable[[Any], Any]
 OURS = ("VESU_", "DB_", "DATABASE_")
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings of the indexer."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+
+
 def environment(
     recorded: truth.Recorded, node_url: str, database_url: str, **more: str
 ) -> dict[str, str]:
     """The environment that points a command at a served recording and a database."""
     contracts = [{"kind": "pool_factory_v2", "address": recorded.factory, "from_block": 0}]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
-    return clean | {
+    return clean_environment() | {
         "DATABASE_URL": database_url,
         "VESU_NETWORK_NAME": "custom",
         "VESU_NETWORK_CHAIN_ID": recorded.manifest["chain_id"],

@@ -355,3 +355,14 @@ def test_values_are_rounded_against_the_position(
     assert down * scale <= amount * price <= up * scale
     assert maths.collateral_value(amount + more, price, scale) >= down
     assert maths.debt_value(amount + more, price, scale) >= up
+
+
+@pytest.mark.parametrize("used", [0, 50_000, 100_000])
+def test_a_model_on_which_the_contract_would_panic_stops_nothing(used: int) -> None:
+    """Anyone may create a pool with such a model; the contract then refuses to accrue."""
+    model = events.InterestRateConfig(75_000, 85_000, 100_000, 1, 10**10, 0, 0, 10**17)
+    scaled = used * (maths.SCALE // maths.UTILIZATION_SCALE)
+    for variant in maths.Variant:
+        rate, full = maths.interest_rate(model, scaled, 60, 10**9, variant)
+        assert full == 10**9
+        assert 0 <= rate <= full
