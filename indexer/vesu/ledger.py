@@ -49,10 +49,10 @@ class Ledger:
         self.registry = registry
         self.journal = state.Journal()
         self.said = transaction.Said()
-        self.moved = moved or {}
+        self.moved = {} if moved is None else moved
         self.unsettled: list[Unsettled] = []
         self.settled: dict[state.EventKey, state.Moved] = {}
-        self._answers = answers or {}
+        self._answers = {} if answers is None else answers
 
     def ask(
         self, here: Context, contract: int, view: str, *calldata: int

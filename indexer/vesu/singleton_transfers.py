@@ -7,6 +7,9 @@ both positions at the end of the block do, less everything else that the block d
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Mapping
+
 from indexer.vesu import accrual, events_v1, kinds, ledger, singleton_positions, state
 
 HANDLERS: ledger.Handlers = {}
@@ -69,11 +72,14 @@ def _worked_out(
     """What V1.0 moved: shares where the collateral is the same, debt where the debt is."""
     known = book.moved.get(here.at)
     if known is not None:
+        if known.doubt:
+            book.refuse(here, known.doubt)
         return known
     extension = book.world.pools[giver.pool].extension
     if any(not key.debt and key.user == extension for key in (giver, taker)):
         return state.Moved(_wrapped(book, giver), 0)
-    book.unsettled.append(ledger.Unsettled(here, giver, taker))
+    if giver != taker:
+        book.unsettled.append(ledger.Unsettled(here, giver, taker))
     return state.Moved(0, 0)
 
 
@@ -131,38 +137,67 @@ def _debt(book: ledger.Ledger, key: state.PositionKey, nominal_debt: int) -> int
 
 
 def settle_block(book: ledger.Ledger) -> None:
-    """Find out what V1.0's transfers of the finished block moved, by views at its end."""
-    for index, transfer in enumerate(book.unsettled):
-        others = book.unsettled[:index] + book.unsettled[index + 1 :]
-        book.settled[transfer.here.at] = _settled(book, transfer, others)
+    """Find out what V1.0's transfers of the finished block moved, by views at its end.
+
+    A position that one transfer alone touches tells what that one moved; then it is known of
+    the position on the other side, and so on. Transfers in a circle cannot be told apart: one
+    of them is taken to have moved nothing, and the block's end is exact all the same.
+    """
+    left, known = list(book.unsettled), dict[state.PositionKey, state.Moved]()
     book.unsettled.clear()
-
-
-def _settled(
-    book: ledger.Ledger, transfer: ledger.Unsettled, others: list[ledger.Unsettled]
-) -> state.Moved:
-    """What the view of one side says beyond what is known; the side that no other transfer of
-    the block touches."""
-    touched = {key for other in others for key in (other.giver, other.taker)}
-    for key, sign in ((transfer.taker, 1), (transfer.giver, -1)):
-        if key in touched:
-            continue
-        felts = book.ask(
-            transfer.here,
-            transfer.here.emitter,
-            "position_unsafe",
-            key.pool.id,
-            key.collateral,
-            key.debt,
-            key.user,
-        )
-        if felts:
-            told, held = accrual.position_of(felts), book.position(key)
-            return state.Moved(
-                sign * (told[0] - held.collateral_shares), sign * (told[1] - held.nominal_debt)
+    while left:
+        transfer, key = _tellable(left)
+        left.remove(transfer)
+        moved = state.Moved(0, 0, "moves in a circle: its amount is told by nothing")
+        if key is not None:
+            gained = _gained(book, transfer.here, key, known)
+            sign = 1 if key == transfer.taker else -1
+            moved = state.Moved(sign * gained.shares, sign * gained.nominal_debt, gained.doubt)
+        book.settled[transfer.here.at] = moved
+        for side, sign in ((transfer.giver, -1), (transfer.taker, 1)):
+            before = known.get(side, state.Moved(0, 0))
+            known[side] = state.Moved(
+                before.shares + sign * moved.shares,
+                before.nominal_debt + sign * moved.nominal_debt,
             )
-    book.refuse(transfer.here, "moves an amount between positions that no view tells")
-    return state.Moved(0, 0)
+
+
+def _tellable(
+    left: list[ledger.Unsettled],
+) -> tuple[ledger.Unsettled, state.PositionKey | None]:
+    """A transfer with a position that no other one touches; any, where there is none."""
+    touches = collections.Counter(key for one in left for key in (one.giver, one.taker))
+    for one in left:
+        for key in (one.taker, one.giver):
+            if touches[key] == 1:
+                return one, key
+    return left[-1], None
+
+
+def _gained(
+    book: ledger.Ledger,
+    here: ledger.Context,
+    key: state.PositionKey,
+    known: Mapping[state.PositionKey, state.Moved],
+) -> state.Moved:
+    """What a position has at the block's end beyond what is accounted for."""
+    felts = book.ask(
+        here,
+        here.emitter,
+        "position_unsafe",
+        key.pool.id,
+        key.collateral,
+        key.debt,
+        key.user,
+    )
+    if felts is None:
+        return state.Moved(0, 0, "moves an amount that no view tells")
+    (shares, nominal), held = accrual.position_of(felts), book.position(key)
+    accounted = known.get(key, state.Moved(0, 0))
+    return state.Moved(
+        shares - held.collateral_shares - accounted.shares,
+        nominal - held.nominal_debt - accounted.nominal_debt,
+    )
 
 
 # --- from V1.0 to V1.1 -------------------------------------------------------------------

@@ -172,10 +172,11 @@ class LiquidationEffect(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What a transfer moved from one position to another."""
+    """What a transfer moved from one position to another; `doubt` says why it may not be so."""
 
     shares: int
     nominal_debt: int
+    doubt: str = ""
 
 
 class Mismatch(NamedTuple):
