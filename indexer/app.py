@@ -95,11 +95,25 @@ def migrated(url: str) -> list[str]:
 def contracts(settings: config.Settings) -> list[book.Contract]:
     """The contracts that discovery starts from: configured ones, or the network's book."""
     if settings.network.name == "custom":
-        return [
+        entries = [
             book.Contract(kinds.Kind(entry.kind), int(entry.address, 16), entry.from_block)
             for entry in settings.network.contracts
         ]
+        _check_singletons(entries)
+        return entries
     return list(book.mainnet() if settings.network.name == "mainnet" else book.sepolia())
+
+
+def _check_singletons(entries: list[book.Contract]) -> None:
+    """Extensions name pools of a singleton: it must be there, and be one."""
+    found = [entry.kind for entry in entries]
+    for kind in found:
+        singleton = kinds.EXTENSIONS.get(kind, kind)
+        if singleton in kinds.SINGLETONS and found.count(singleton) != 1:
+            raise errors.ConfigError(
+                f"network.contracts: {kind.value} needs exactly one {singleton.value}, whose "
+                f"pools it decides on; {found.count(singleton)} are given"
+            )
 
 
 def start_block(settings: config.Settings) -> int:

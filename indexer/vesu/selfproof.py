@@ -100,6 +100,27 @@ def check_fees(book: ledger.Ledger, here: ledger.Context, key: state.AssetKey, t
         choose(book, here, key.pool.address, fitting)
 
 
+def resynchronised(
+    book: ledger.Ledger, here: ledger.Context, key: state.AssetKey, accrued: accrual.AssetState
+) -> accrual.AssetState:
+    """An accrued market with the contract's own rates, asked for where no event carries them.
+
+    Only what is the same for all of a block is taken: totals may change again within it.
+    """
+    felts = book.ask(here, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
+    if not felts:
+        return accrued
+    told = accrual.config_of(felts)
+    rates = ledger.replace(
+        accrued,
+        last_rate_accumulator=told.last_rate_accumulator,
+        last_full_utilization_rate=told.last_full_utilization_rate,
+    )
+    if _rates(rates) != _rates(accrued):
+        _note(book, here, key, accrued, rates, "read by view")
+    return rates
+
+
 def ask_model(
     book: ledger.Ledger, here: ledger.Context, key: state.AssetKey
 ) -> accrual.RateModel | None:

@@ -160,7 +160,9 @@ def _set_asset_parameter(
     book: ledger.Ledger, here: ledger.Context, event: events_v1.SetAssetParameter
 ) -> None:
     key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
-    accrued = singleton_positions.accrued(book, here, key)
+    accrued = selfproof.resynchronised(
+        book, here, key, singleton_positions.accrued(book, here, key)
+    )
     name = _ASSET_PARAMETERS.get(event.parameter)
     if name is None:
         book.refuse(here, f"sets an asset parameter that is not known: {event.parameter:#x}")

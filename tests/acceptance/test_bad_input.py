@@ -103,25 +103,16 @@ async def test_no_node(environ: dict[str, str]) -> None:
     assert "VESU_NODE_URLS" in line
 
 
-async def test_kinds_of_v1(environ: dict[str, str], empty_database_url: str) -> None:
-    contracts = [{"kind": "singleton_v1_1", "address": "0x1234", "from_block": 0}]
+async def test_an_extension_without_its_singleton(
+    environ: dict[str, str], empty_database_url: str
+) -> None:
+    contracts = [{"kind": "extension_v1_1", "address": "0x1234", "from_block": 0}]
     environ |= {
         "DATABASE_URL": empty_database_url,
         "VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode(),
     }
     line = await refusal.refused(environ, "run", code=2)
-    assert "network.contracts: kind singleton_v1_1" in line
-    assert "remove the entry" in line
-    assert await refusal.tables(empty_database_url) == set()
-
-
-async def test_sepolia(environ: dict[str, str], empty_database_url: str) -> None:
-    environ = {
-        key: value for key, value in environ.items() if not key.startswith("VESU_NETWORK_")
-    } | {"DATABASE_URL": empty_database_url, "VESU_NETWORK_NAME": "sepolia"}
-    line = await refusal.refused(environ, "run", code=2)
-    assert "network.name" in line
-    assert "use mainnet" in line
+    assert "network.contracts: extension_v1_1 needs exactly one singleton_v1_1" in line
     assert await refusal.tables(empty_database_url) == set()
 
 
