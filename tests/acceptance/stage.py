@@ -28,13 +28,12 @@ def environment(
     recorded: truth.Recorded, node_url: str, database_url: str, **more: str
 ) -> dict[str, str]:
     """The environment that points a command at a served recording and a database."""
-    contracts = [{"kind": "pool_factory_v2", "address": recorded.factory, "from_block": 0}]
     return clean_environment() | {
         "DATABASE_URL": database_url,
         "VESU_NETWORK_NAME": "custom",
         "VESU_NETWORK_CHAIN_ID": recorded.manifest["chain_id"],
         "VESU_NETWORK_START_BLOCK": "0",
-        "VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode(),
+        "VESU_NETWORK_CONTRACTS": msgspec.json.encode(recorded.roots).decode(),
         "VESU_NODE_URLS": node_url,
         "VESU_NODE_POLL_INTERVAL_SECONDS": "0.05",
         "VESU_NODE_MAX_REQUESTS_PER_SECOND": "10000",

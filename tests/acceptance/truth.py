@@ -53,6 +53,11 @@ class Recorded:
         return str(self.manifest["contracts"]["pool_factory"]["address"])
 
     @property
+    def roots(self) -> list[dict[str, Any]]:
+        """The contracts that discovery starts from, as the settings name them."""
+        return [{"kind": "pool_factory_v2", "address": self.factory, "from_block": 0}]
+
+    @property
     def v_tokens(self) -> dict[int, dict[str, Any]]:
         return {int(entry["address"], 16): entry for entry in self.manifest["v_tokens"]}
 

@@ -1,0 +1,456 @@
+"""Holds our tables against the answers of Vesu V1's contracts, view by view.
+
+What our tables say at a block: the last history row up to it, accrued to the block's time by the
+functions that the indexer itself uses. Nothing stops at the first difference; all are collected.
+"""
+
+from __future__ import annotations
+
+import bisect
+import collections
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import asyncpg
+import msgspec
+
+from indexer.projections import assets as asset_rows
+from indexer.projections import pools as pool_rows
+from indexer.projections import positions as position_rows
+from indexer.vesu import accrual, maths, state, valuation
+from tests.acceptance import truth_v1
+
+T = TypeVar("T")
+
+Fields = dict[str, tuple[Any, Any]]
+"""Ours and theirs by field."""
+
+
+class AssetAt(NamedTuple):
+    """An asset of a pool in the tables: addresses and pool id as integers."""
+
+    pool_address: int
+    pool_id: int
+    asset: int
+
+
+class PairAt(NamedTuple):
+    pool_address: int
+    pool_id: int
+    collateral: int
+    debt: int
+
+
+class PositionAt(NamedTuple):
+    pool_address: int
+    pool_id: int
+    collateral: int
+    debt: int
+    user: int
+
+
+class HoldingAt(NamedTuple):
+    v_token: int
+    user: int
+
+
+class Versions(Generic[T]):
+    """Values by key and block; the last of a block counts."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, tuple[list[int], list[T]]] = collections.defaultdict(
+            lambda: ([], [])
+        )
+
+    def add(self, key: Any, block: int, value: T) -> None:
+        blocks, values = self._found[key]
+        blocks.append(block)
+        values.append(value)
+
+    def at(self, key: Any, block: int) -> T | None:
+        blocks, values = self._found.get(key, ([], []))
+        place = bisect.bisect_right(blocks, block)
+        return values[place - 1] if place else None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class Tables:
+    """The history tables, read once."""
+
+    def __init__(self) -> None:
+        self.assets: Versions[accrual.AssetState] = Versions()
+        self.pairs: Versions[state.PairState] = Versions()
+        self.positions: Versions[state.PositionState] = Versions()
+        self.holdings: Versions[state.PositionState] = Versions()
+        self.protocols: dict[int, set[str]] = collections.defaultdict(set)
+
+    @classmethod
+    async def read(cls, connection: asyncpg.Connection) -> Tables:
+        tables = cls()
+        for row in await _history(connection, "vesu_asset_history"):
+            key = AssetAt(*tables._pool(row), _felt(row["asset_address"]))
+            tables.assets.add(key, row["block_number"], asset_rows.parse(row)[1])
+        for row in await _history(connection, "vesu_pool_history"):
+            pair = PairAt(*tables._pool(row), *_pair(row))
+            tables.pairs.add(pair, row["block_number"], pool_rows.parse(row)[1])
+        for row in await _history(connection, "vesu_position_history"):
+            tables._add_position(row)
+        return tables
+
+    def _add_position(self, row: asyncpg.Record) -> None:
+        block, (_, value) = row["block_number"], position_rows.parse(row)
+        user = _felt(row["user_id"])
+        if row["v_token"] is None:
+            key = PositionAt(*self._pool(row), *_pair(row), user)
+            self.positions.add(key, block, value)
+        else:
+            self.holdings.add(HoldingAt(_felt(row["v_token"]), user), block, value)
+
+    def _pool(self, row: asyncpg.Record) -> tuple[int, int]:
+        address = _felt(row["pool_address"])
+        self.protocols[address].add(row["protocol"])
+        return address, _felt(row["pool_id"])
+
+
+async def _history(connection: asyncpg.Connection, table: str) -> list[asyncpg.Record]:
+    return await connection.fetch(
+        f"SELECT * FROM {table} ORDER BY block_number, transaction_index, event_index"
+    )
+
+
+def _felt(text: str) -> int:
+    return int(text, 16)
+
+
+def _pair(row: asyncpg.Record) -> tuple[int, int]:
+    return _felt(row["collateral_address"]), _felt(row["debt_address"])
+
+
+class Difference(NamedTuple):
+    """One field in which the tables and a contract differ."""
+
+    generation: str
+    view: str
+    block: int
+    field: str
+    ours: Any
+    theirs: Any
+    contract: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        named = {
+            name: hex(value) if isinstance(value, int) else value
+            for name, value in self.arguments.items()
+        }
+        return (
+            f"block {self.block} {self.generation} {self.view} of {self.contract} {named}: "
+            f"{self.field} is {self.ours} here, {self.theirs} there"
+        )
+
+
+class Comparison:
+    """Compares views; counts what it compared by (generation, view), keeps what differed."""
+
+    def __init__(self, recorded: truth_v1.RecordedV1, tables: Tables) -> None:
+        self.recorded = recorded
+        self.tables = tables
+        self.compared: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.differences: list[Difference] = []
+        self._prices = {
+            (answer.contract, *answer.arguments.values(), answer.block): answer.value
+            for answer in recorded.answered("price")
+        }
+        self._extensions = {
+            (answer.contract, answer.arguments["pool_id"], answer.block): answer.value
+            for answer in recorded.answered("extension")
+            if "pool_id" in answer.arguments
+        }
+
+    def run(self, *views: str) -> int:
+        """Compare every answer of these views; how many values that were."""
+        before = self.compared.total()
+        for view in views:
+            compare = _COMPARE[view]
+            for answer in self.recorded.answered(view):
+                self._note(answer, compare(self, answer))
+        return self.compared.total() - before
+
+    def report(self) -> str:
+        """Numbers of comparisons by generation and view, and the first differences."""
+        lines = [
+            f"{generation:14} {view:32} {count:7}"
+            for (generation, view), count in sorted(self.compared.items())
+        ]
+        if self.differences:
+            lines.append(f"{len(self.differences)} differences, the first of each kind:")
+        shown = {(one.generation, one.view, one.field): one for one in reversed(self.differences)}
+        return "\n".join([*lines, *map(str, reversed(shown.values()))])
+
+    def _note(self, answer: truth_v1.Answer, fields: Fields) -> None:
+        for field, (ours, theirs) in fields.items():
+            self.compared[answer.generation, answer.view] += 1
+            if ours != theirs:
+                self.differences.append(
+                    Difference(
+                        answer.generation,
+                        answer.view,
+                        answer.block,
+                        field,
+                        ours,
+                        theirs,
+                        self.recorded.contracts[answer.contract],
+                        answer.arguments,
+                    )
+                )
+
+    # --- assets ----------------------------------------------------------------------------
+
+    def asset_config(self, answer: truth_v1.Answer) -> Fields:
+        stored = self._stored(answer)
+        if stored is None:
+            return _missing
+        accrued = accrual.accrue(stored, self._time(answer))
+        theirs: truth_v1.AssetConfig = answer.value.config
+        fields = {
+            name: (getattr(accrued, name), getattr(theirs, name))
+            for name in theirs.__struct_fields__
+        }
+        minted = accrued.fee_shares - stored.fee_shares
+        return fields | {"fee_shares": (minted, answer.value.fee_shares)}
+
+    def rate(self, answer: truth_v1.Answer) -> Fields:
+        accrued = self._accrued(answer)
+        if accrued is None:
+            return _missing
+        if answer.view == "rate_accumulator_unsafe":
+            ours = accrued.last_rate_accumulator
+        elif answer.view == "utilization_unsafe":
+            ours = accrued.utilization
+        else:
+            ours = accrual.current_rate(accrued, accrued.last_updated)[0]
+        return {"value": (ours, answer.value)}
+
+    def rate_model(self, answer: truth_v1.Answer) -> Fields:
+        stored = self._stored(answer)
+        if stored is None:
+            return _missing
+        theirs: truth_v1.InterestRateConfig = answer.value
+        return {
+            name: (getattr(stored.model, name), getattr(theirs, name))
+            for name in theirs.__struct_fields__
+        }
+
+    def price(self, answer: truth_v1.Answer) -> Fields:
+        """The price that an event of the same block told."""
+        stored = self._stored(answer)
+        if stored is None or stored.price_block != answer.block:
+            return {}
+        theirs: truth_v1.AssetPrice = answer.value
+        return {
+            "value": (stored.price, theirs.value),
+            "is_valid": (stored.price_is_valid, theirs.is_valid),
+        }
+
+    # --- pairs -----------------------------------------------------------------------------
+
+    def pair(self, answer: truth_v1.Answer) -> Fields:
+        key = PairAt(
+            self._singleton(answer.contract),
+            answer.arguments["pool_id"],
+            answer.arguments["collateral_asset"],
+            answer.arguments["debt_asset"],
+        )
+        ours = self.tables.pairs.at(key, answer.block) or state.PairState()
+        theirs = answer.value
+        match answer.view:
+            case "ltv_config":
+                return {"max_ltv": (ours.max_ltv, theirs.max_ltv)}
+            case "liquidation_config":
+                return {"liquidation_factor": (ours.liquidation_factor, theirs.liquidation_factor)}
+            case "debt_caps":
+                return {"debt_cap": (ours.debt_cap, theirs)}
+        return {
+            "total_collateral_shares": (
+                ours.total_collateral_shares,
+                theirs.total_collateral_shares,
+            ),
+            "total_nominal_debt": (ours.total_nominal_debt, theirs.total_nominal_debt),
+        }
+
+    # --- positions -------------------------------------------------------------------------
+
+    def position(self, answer: truth_v1.Answer) -> Fields:
+        ours, theirs = self._position(answer), answer.value
+        collateral, debt = self._markets(answer)
+        if collateral is None or debt is None:
+            return _missing
+        return {
+            "collateral_shares": (ours.collateral_shares, theirs.position.collateral_shares),
+            "nominal_debt": (ours.nominal_debt, theirs.position.nominal_debt),
+            "collateral": (
+                accrual.collateral_of(ours.collateral_shares, collateral),
+                theirs.collateral,
+            ),
+            "debt": (accrual.debt_of(ours.nominal_debt, debt), theirs.debt),
+        }
+
+    def collateralization(self, answer: truth_v1.Answer) -> Fields:
+        """Values and safety, given the prices of the block's end."""
+        collateral, debt = self._markets(answer)
+        if collateral is None or debt is None:
+            return _missing
+        pair = self.tables.pairs.at(PairAt(*self._place(answer)[:4]), answer.block)
+        worth = valuation.value(
+            self._position(answer),
+            self._priced(answer, answer.arguments["collateral_asset"], collateral),
+            self._priced(answer, answer.arguments["debt_asset"], debt),
+            pair.max_ltv if pair else 0,
+        )
+        is_safe = worth.health_factor is None or worth.health_factor >= maths.SCALE
+        theirs: truth_v1.Collateralized = answer.value
+        return {
+            "health_factor >= 1": (is_safe, theirs.is_safe),
+            "collateral_usd": (worth.collateral_usd, theirs.collateral_value),
+            "debt_usd": (worth.debt_usd, theirs.debt_value),
+        }
+
+    # --- vTokens ---------------------------------------------------------------------------
+
+    def balance(self, answer: truth_v1.Answer) -> Fields:
+        (holder,) = answer.arguments.values()
+        ours = self.tables.holdings.at(HoldingAt(answer.contract, holder), answer.block)
+        return {"balance": (ours.vtoken_balance if ours else 0, answer.value)}
+
+    def supply(self, answer: truth_v1.Answer) -> Fields:
+        total = self._supply(answer)
+        if answer.view == "total_supply":
+            return {"supply": (total, answer.value)}
+        return {"assets": (self._worth(answer, total), answer.value)}
+
+    def conversion(self, answer: truth_v1.Answer) -> Fields:
+        (shares,) = answer.arguments.values()
+        return {"assets": (self._worth(answer, shares), answer.value)}
+
+    def _supply(self, answer: truth_v1.Answer) -> int:
+        versions = (
+            self.tables.holdings.at(key, answer.block)
+            for key in self.tables.holdings
+            if key.v_token == answer.contract
+        )
+        return sum(one.vtoken_balance for one in versions if one)
+
+    def _worth(self, answer: truth_v1.Answer, shares: int) -> int | None:
+        """Assets that vToken shares are worth, through the indexer's own valuation."""
+        key = AssetAt(*self.recorded.all_v_tokens[answer.contract])
+        stored = self.tables.assets.at(key, answer.block)
+        if stored is None:
+            return None
+        accrued = accrual.accrue(stored, self._time(answer))
+        holding = state.PositionState("earn", vtoken_balance=shares)
+        return valuation.value(holding, accrued, None, 0).collateral
+
+    # --- where things stand ----------------------------------------------------------------
+
+    def _time(self, answer: truth_v1.Answer) -> int:
+        return self.recorded.timestamps[answer.block]
+
+    def _singleton(self, contract: int) -> int:
+        """The contract that holds the pools of an extension, or is itself a singleton."""
+        name = self.recorded.contracts[contract]
+        found = self.recorded.address(f"singleton_{'v11' if name.endswith('v11') else 'v10'}")
+        assert found is not None
+        return found
+
+    def _place(self, answer: truth_v1.Answer) -> PositionAt:
+        given = answer.arguments
+        return PositionAt(
+            answer.contract,
+            given["pool_id"],
+            given["collateral_asset"],
+            given["debt_asset"],
+            given["user"],
+        )
+
+    def _asset(self, answer: truth_v1.Answer, asset: int) -> AssetAt:
+        return AssetAt(self._singleton(answer.contract), answer.arguments["pool_id"], asset)
+
+    def _stored(self, answer: truth_v1.Answer) -> accrual.AssetState | None:
+        key = self._asset(answer, answer.arguments["asset"])
+        return self.tables.assets.at(key, answer.block)
+
+    def _accrued(self, answer: truth_v1.Answer) -> accrual.AssetState | None:
+        stored = self._stored(answer)
+        return None if stored is None else accrual.accrue(stored, self._time(answer))
+
+    def _markets(
+        self, answer: truth_v1.Answer
+    ) -> tuple[accrual.AssetState | None, accrual.AssetState | None]:
+        """Collateral and debt asset, accrued; no debt asset owes nothing."""
+
+        def accrued(asset: int) -> accrual.AssetState | None:
+            stored = self.tables.assets.at(self._asset(answer, asset), answer.block)
+            return None if stored is None else accrual.accrue(stored, self._time(answer))
+
+        debt = answer.arguments["debt_asset"]
+        return (
+            accrued(answer.arguments["collateral_asset"]),
+            accrued(debt) if debt else accrual.AssetState(),
+        )
+
+    def _position(self, answer: truth_v1.Answer) -> state.PositionState:
+        """The position's row; on V1.1 the V1.0 row where it has not been migrated yet."""
+        place = self._place(answer)
+        found = self.tables.positions.at(place, answer.block)
+        if found is None and self.recorded.contracts[answer.contract] == "singleton_v11":
+            before = self.recorded.address("singleton_v10")
+            if before is not None:
+                found = self.tables.positions.at(place._replace(pool_address=before), answer.block)
+                # A closed row that still holds shares is one whose shares have moved to V1.1.
+                found = None if found is None or found.status == "closed" else found
+        return found or state.PositionState("borrow")
+
+    def _priced(
+        self, answer: truth_v1.Answer, asset: int, market: accrual.AssetState
+    ) -> accrual.AssetState:
+        if not asset:
+            return market
+        pool = answer.arguments["pool_id"]
+        extension = self._extensions[answer.contract, pool, answer.block]
+        price = self._prices.get((extension, pool, asset, answer.block))
+        if price is None:
+            return market
+        return msgspec.structs.replace(
+            market, price=price.value, price_is_valid=price.is_valid, price_block=answer.block
+        )
+
+
+_missing: Fields = {"row": (False, True)}
+
+_COMPARE: dict[str, Callable[[Comparison, truth_v1.Answer], Fields]] = {
+    "asset_config": Comparison.asset_config,
+    "asset_config_unsafe": Comparison.asset_config,
+    "rate_accumulator_unsafe": Comparison.rate,
+    "utilization_unsafe": Comparison.rate,
+    "interest_rate": Comparison.rate,
+    "interest_rate_config": Comparison.rate_model,
+    "price": Comparison.price,
+    "ltv_config": Comparison.pair,
+    "liquidation_config": Comparison.pair,
+    "debt_caps": Comparison.pair,
+    "pairs": Comparison.pair,
+    "position": Comparison.position,
+    "position_unsafe": Comparison.position,
+    "check_collateralization_unsafe": Comparison.collateralization,
+    "balance_of": Comparison.balance,
+    "total_supply": Comparison.supply,
+    "total_assets": Comparison.supply,
+    "convert_to_assets": Comparison.conversion,
+}
+
+VIEWS = tuple(_COMPARE)
