@@ -173,7 +173,7 @@ class RecordedV1(truth.Recorded):
         self.chain = chain.load(DATA / name)
         self.branch = self.chain.main if fork is None else self.chain.branch(fork)
         super().__init__(self.branch.folder)
-        self.main_manifest: dict[str, Any] = self.chain.manifest
+        self.manifest = self.chain.manifest  # a branch's own tells its story alone
 
     @functools.cached_property
     def answers(self) -> dict[str, list[Answer]]:
@@ -194,11 +194,9 @@ class RecordedV1(truth.Recorded):
     @functools.cached_property
     def contracts(self) -> dict[int, str]:
         """Names of the manifest's contracts by address."""
-        manifests = (self.main_manifest, self.manifest)
         return {
             int(contract["address"], 16): name
-            for manifest in manifests
-            for name, contract in manifest.get("contracts", {}).items()
+            for name, contract in self.manifest["contracts"].items()
         }
 
     def address(self, name: str) -> int | None:
@@ -209,21 +207,22 @@ class RecordedV1(truth.Recorded):
     def roots(self) -> list[dict[str, Any]]:
         return [
             {"kind": kind, "address": contract["address"], "from_block": 0}
-            for name, contract in self.main_manifest["contracts"].items()
+            for name, contract in self.manifest["contracts"].items()
             if (kind := _ROOTS.get(name))
         ]
 
     @functools.cached_property
     def all_v_tokens(self) -> dict[int, tuple[int, int, int]]:
         """(singleton, pool id, asset) of each vToken."""
+        deployed = {
+            one["address"]: one["generation"] for one in self.manifest["contracts"].values()
+        }
         found = {}
-        for manifest in (self.main_manifest, self.manifest):
-            for entry in manifest.get("v_tokens", []):
-                at = int(entry["address"], 16)
-                is_first = self._generation_at_deployment(entry["address"]) == "v10"
-                singleton = self.address("singleton_v10" if is_first else "singleton_v11")
-                assert singleton is not None
-                found[at] = (singleton, int(entry["pool"], 16), int(entry["asset"], 16))
+        for entry in self.manifest["v_tokens"]:
+            singleton = self.address(f"singleton_{deployed[entry['address']]}")
+            assert singleton is not None
+            place = (singleton, int(entry["pool"], 16), int(entry["asset"], 16))
+            found[int(entry["address"], 16)] = place
         return found
 
     @functools.cached_property
@@ -231,7 +230,7 @@ class RecordedV1(truth.Recorded):
         """Ids of the pools on the first extension."""
         return frozenset(
             int(pool["pool_id"], 16)
-            for pool in self.main_manifest["pools"].values()
+            for pool in self.manifest["pools"].values()
             if pool.get("extension") == "extension_v0"
         )
 
@@ -248,7 +247,7 @@ class RecordedV1(truth.Recorded):
             return "v1.0"
         later = ("SingletonV2b", "DefaultExtensionPOV2b")
         is_later = self._class_at(contract, block) in {
-            self.main_manifest["classes"][name] for name in later
+            self.manifest["classes"][name] for name in later
         }
         return "v1.1b" if is_later else "v1.1a"
 
@@ -262,14 +261,7 @@ class RecordedV1(truth.Recorded):
 
     @functools.cached_property
     def _tokens(self) -> frozenset[str]:
-        return frozenset(token["address"] for token in self.main_manifest["tokens"].values())
-
-    def _generation_at_deployment(self, address: str) -> str:
-        for manifest in (self.main_manifest, self.manifest):
-            for contract in manifest.get("contracts", {}).values():
-                if contract["address"] == address:
-                    return str(contract["generation"])
-        raise KeyError(address)
+        return frozenset(token["address"] for token in self.manifest["tokens"].values())
 
     def _class_at(self, contract: int, block: int) -> str:
         address = hex(contract)
