@@ -162,15 +162,6 @@ class Comparison:
         self.tables = tables
         self.compared: collections.Counter[tuple[str, str]] = collections.Counter()
         self.differences: list[Difference] = []
-        self._prices = {
-            (answer.contract, *answer.arguments.values(), answer.block): answer.value
-            for answer in recorded.answered("price")
-        }
-        self._extensions = {
-            (answer.contract, answer.arguments["pool_id"], answer.block): answer.value
-            for answer in recorded.answered("extension")
-            if "pool_id" in answer.arguments
-        }
 
     def run(self, *views: str) -> int:
         """Compare every answer of these views; how many values that were."""
@@ -261,7 +252,7 @@ class Comparison:
 
     def pair(self, answer: truth_v1.Answer) -> Fields:
         key = PairAt(
-            self._singleton(answer.contract),
+            self.recorded.singleton_of(answer.contract),
             answer.arguments["pool_id"],
             answer.arguments["collateral_asset"],
             answer.arguments["debt_asset"],
@@ -360,13 +351,6 @@ class Comparison:
     def _time(self, answer: truth_v1.Answer) -> int:
         return self.recorded.timestamps[answer.block]
 
-    def _singleton(self, contract: int) -> int:
-        """The contract that holds the pools of an extension, or is itself a singleton."""
-        name = self.recorded.contracts[contract]
-        found = self.recorded.address(f"singleton_{'v11' if name.endswith('v11') else 'v10'}")
-        assert found is not None
-        return found
-
     def _place(self, answer: truth_v1.Answer) -> PositionAt:
         given = answer.arguments
         return PositionAt(
@@ -378,7 +362,9 @@ class Comparison:
         )
 
     def _asset(self, answer: truth_v1.Answer, asset: int) -> AssetAt:
-        return AssetAt(self._singleton(answer.contract), answer.arguments["pool_id"], asset)
+        return AssetAt(
+            self.recorded.singleton_of(answer.contract), answer.arguments["pool_id"], asset
+        )
 
     def _stored(self, answer: truth_v1.Answer) -> accrual.AssetState | None:
         key = self._asset(answer, answer.arguments["asset"])
@@ -420,9 +406,8 @@ class Comparison:
     ) -> accrual.AssetState:
         if not asset:
             return market
-        pool = answer.arguments["pool_id"]
-        extension = self._extensions[answer.contract, pool, answer.block]
-        price = self._prices.get((extension, pool, asset, answer.block))
+        place = (answer.contract, answer.arguments["pool_id"], asset, answer.block)
+        price = self.recorded.prices.get(place)
         if price is None:
             return market
         return msgspec.structs.replace(

@@ -211,6 +211,24 @@ class RecordedV1(truth.Recorded):
             if (kind := _ROOTS.get(name))
         ]
 
+    def singleton_of(self, contract: int) -> int:
+        """The contract that holds the pools of an extension; a singleton's is itself."""
+        later = self.contracts[contract].endswith("v11")
+        found = self.address("singleton_v11" if later else "singleton_v10")
+        assert found is not None
+        return found
+
+    @functools.cached_property
+    def prices(self) -> dict[tuple[int, int, int, int], AssetPrice]:
+        """Prices by singleton, pool id, asset and block.
+
+        The extension that holds a pool during its migration passes the old one's prices on.
+        """
+        return {
+            (self.singleton_of(one.contract), *one.arguments.values(), one.block): one.value
+            for one in self.answered("price")
+        }
+
     @functools.cached_property
     def all_v_tokens(self) -> dict[int, tuple[int, int, int]]:
         """(singleton, pool id, asset) of each vToken."""
