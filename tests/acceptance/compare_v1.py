@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import collections
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,10 +18,11 @@ import msgspec
 from indexer.projections import assets as asset_rows
 from indexer.projections import pools as pool_rows
 from indexer.projections import positions as position_rows
+from indexer.store import database
 from indexer.vesu import accrual, maths, state, valuation
 from tests.acceptance import truth_v1
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 Fields = dict[str, tuple[Any, Any]]
 """Ours and theirs by field."""
@@ -71,6 +73,19 @@ class Versions(Generic[T]):
         blocks, values = self._found.get(key, ([], []))
         place = bisect.bisect_right(blocks, block)
         return values[place - 1] if place else None
+
+    @contextlib.contextmanager
+    def off_by_one(self, field: str) -> Iterator[None]:
+        """The last value of every key with one field one higher, for a while."""
+        found = [values for _, values in self._found.values()]
+        right = [values[-1] for values in found]
+        for values, last in zip(found, right, strict=True):
+            values[-1] = msgspec.structs.replace(last, **{field: getattr(last, field) + 1})
+        try:
+            yield
+        finally:
+            for values, last in zip(found, right, strict=True):
+                values[-1] = last
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._found)
@@ -129,6 +144,22 @@ def _felt(text: str) -> int:
 
 def _pair(row: asyncpg.Record) -> tuple[int, int]:
     return _felt(row["collateral_address"]), _felt(row["debt_address"])
+
+
+class Indexed(NamedTuple):
+    """A recording, the database that a command filled from it, and its histories."""
+
+    recorded: truth_v1.RecordedV1
+    url: str
+    tables: Tables
+
+    @classmethod
+    async def read(cls, recorded: truth_v1.RecordedV1, url: str) -> Indexed:
+        connection = await database.connect(url)
+        try:
+            return cls(recorded, url, await Tables.read(connection))
+        finally:
+            await connection.close()
 
 
 class Difference(NamedTuple):
@@ -247,6 +278,11 @@ class Comparison:
             "value": (stored.price, theirs.value),
             "is_valid": (stored.price_is_valid, theirs.is_valid),
         }
+
+    def v_token(self, answer: truth_v1.Answer) -> Fields:
+        key = self._asset(answer, answer.arguments["collateral_asset"])
+        stored = self.tables.assets.at(key, answer.block)
+        return {"v_token": (stored.v_token if stored else None, answer.value)}
 
     # --- pairs -----------------------------------------------------------------------------
 
@@ -425,6 +461,7 @@ _COMPARE: dict[str, Callable[[Comparison, truth_v1.Answer], Fields]] = {
     "interest_rate": Comparison.rate,
     "interest_rate_config": Comparison.rate_model,
     "price": Comparison.price,
+    "v_token_for_collateral_asset": Comparison.v_token,
     "ltv_config": Comparison.pair,
     "liquidation_config": Comparison.pair,
     "debt_caps": Comparison.pair,

@@ -1,4 +1,4 @@
-"""Fixtures of the acceptance tests: devnet-a, indexed by the shipped command."""
+"""Fixtures of the acceptance tests: recorded chains, indexed by the shipped command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from indexer.recording import chain, server
 from indexer.store import database
 from tests import postgres
-from tests.acceptance import stage, truth
+from tests.acceptance import compare_v1, stage, truth, truth_v1
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +37,16 @@ async def indexed(indexed_url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@pytest.fixture(scope="session", params=truth_v1.RECORDINGS)
+async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[compare_v1.Indexed]:
+    """A database that `vesu-indexer run` filled from a whole recording of Vesu V1."""
+    recorded = truth_v1.recorded(request.param)
+    async with postgres.fresh_database() as url:
+        async with server.RecordingServer(recorded.chain) as node:
+            await stage.command(
+                stage.environment(recorded, node.url, url),
+                *("run", "--until-block", str(recorded.last_block), "--no-serve"),
+            )
+        yield await compare_v1.Indexed.read(recorded, url)

@@ -7,46 +7,14 @@ differences at once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import NamedTuple
-
 import pytest
 
 from indexer.recording import chain, playhead, server
-from indexer.store import database
 from tests import postgres
 from tests.acceptance import compare_v1, stage, truth_v1
 
 
-class Indexed(NamedTuple):
-    """A recording, the database that the shipped command filled from it, and its histories."""
-
-    recorded: truth_v1.RecordedV1
-    url: str
-    tables: compare_v1.Tables
-
-
-@pytest.fixture(scope="session", params=truth_v1.RECORDINGS)
-async def indexed(request: pytest.FixtureRequest) -> AsyncIterator[Indexed]:
-    recorded = truth_v1.recorded(request.param)
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(recorded.chain) as node:
-            await stage.command(
-                stage.environment(recorded, node.url, url),
-                *("run", "--until-block", str(recorded.last_block), "--no-serve"),
-            )
-        yield Indexed(recorded, url, await _tables(url))
-
-
-async def _tables(url: str) -> compare_v1.Tables:
-    connection = await database.connect(url)
-    try:
-        return await compare_v1.Tables.read(connection)
-    finally:
-        await connection.close()
-
-
-def compare(indexed: Indexed, *views: str) -> None:
+def compare(indexed: compare_v1.Indexed, *views: str) -> None:
     """Compare all answers of these views; fail with all kinds of differences."""
     comparison = compare_v1.Comparison(indexed.recorded, indexed.tables)
     comparison.run(*views)
@@ -66,54 +34,71 @@ def test_every_recorded_answer_is_read(name: str) -> None:
     assert sum(good for good, _ in counts.values()) > 6_000
 
 
-def test_asset_configurations(indexed: Indexed) -> None:
+def test_asset_configurations(indexed_v1: compare_v1.Indexed) -> None:
     """The accrued asset state, all 11 fields, and the fee shares that nobody has yet."""
-    compare(indexed, "asset_config", "asset_config_unsafe")
+    compare(indexed_v1, "asset_config", "asset_config_unsafe")
 
 
-def test_rates_and_utilisation(indexed: Indexed) -> None:
-    compare(indexed, "rate_accumulator_unsafe", "utilization_unsafe", "interest_rate")
+def test_rates_and_utilisation(indexed_v1: compare_v1.Indexed) -> None:
+    compare(indexed_v1, "rate_accumulator_unsafe", "utilization_unsafe", "interest_rate")
 
 
-def test_rate_models(indexed: Indexed) -> None:
+def test_rate_models(indexed_v1: compare_v1.Indexed) -> None:
     """All 8 parameters; changes of them emit no event in V1."""
-    compare(indexed, "interest_rate_config")
+    compare(indexed_v1, "interest_rate_config")
 
 
-def test_prices(indexed: Indexed) -> None:
+def test_prices(indexed_v1: compare_v1.Indexed) -> None:
     """Prices that events told, in the block that told them."""
-    compare(indexed, "price")
+    compare(indexed_v1, "price")
 
 
-def test_pairs(indexed: Indexed) -> None:
+def test_pairs(indexed_v1: compare_v1.Indexed) -> None:
     """Limits, debt caps and totals of every pair."""
-    compare(indexed, "ltv_config", "liquidation_config", "pairs")
-    if any(indexed.recorded.answered("debt_caps")):
-        compare(indexed, "debt_caps")
+    compare(indexed_v1, "ltv_config", "liquidation_config", "pairs")
+    if any(indexed_v1.recorded.answered("debt_caps")):
+        compare(indexed_v1, "debt_caps")
 
 
-def test_positions_and_amounts(indexed: Indexed) -> None:
+def test_positions_and_amounts(indexed_v1: compare_v1.Indexed) -> None:
     """Shares, nominal debt, collateral (down) and debt (up); V1.1 reads through to V1.0."""
-    compare(indexed, "position", "position_unsafe")
+    compare(indexed_v1, "position", "position_unsafe")
 
 
-def test_collateralisation(indexed: Indexed) -> None:
+def test_collateralisation(indexed_v1: compare_v1.Indexed) -> None:
     """Values, and health_factor < 1 exactly where the contract says no, at the block's prices."""
-    compare(indexed, "check_collateralization_unsafe")
+    compare(indexed_v1, "check_collateralization_unsafe")
 
 
-def test_v_token_balances(indexed: Indexed) -> None:
-    compare(indexed, "balance_of", "total_supply", "total_assets", "convert_to_assets")
+def test_v_token_balances(indexed_v1: compare_v1.Indexed) -> None:
+    compare(indexed_v1, "balance_of", "total_supply", "total_assets", "convert_to_assets")
 
 
-def test_protocols(indexed: Indexed) -> None:
+def test_one_unit_is_seen(indexed_v1: compare_v1.Indexed) -> None:
+    """The comparison itself: a change of one unit in any table is a difference."""
+    recorded, tables = indexed_v1.recorded, indexed_v1.tables
+    for versions, field, view in (
+        (tables.assets, "reserve", "asset_config_unsafe"),
+        (tables.assets, "last_rate_accumulator", "rate_accumulator_unsafe"),
+        (tables.pairs, "max_ltv", "ltv_config"),
+        (tables.pairs, "total_nominal_debt", "pairs"),
+        (tables.positions, "nominal_debt", "position_unsafe"),
+        (tables.holdings, "vtoken_balance", "total_supply"),
+    ):
+        with versions.off_by_one(field):
+            comparison = compare_v1.Comparison(recorded, tables)
+            comparison.run(view)
+        assert comparison.differences, f"{field} of {view}"
+
+
+def test_protocols(indexed_v1: compare_v1.Indexed) -> None:
     """Rows of each singleton's pools bear its generation."""
     expected = {
-        indexed.recorded.address(name): {protocol}
+        indexed_v1.recorded.address(name): {protocol}
         for name, protocol in (("singleton_v10", "v1.0"), ("singleton_v11", "v1.1"))
-        if indexed.recorded.address(name)
+        if indexed_v1.recorded.address(name)
     }
-    assert indexed.tables.protocols == expected
+    assert indexed_v1.tables.protocols == expected
 
 
 async def test_the_abandoned_branch_while_it_was_the_chain() -> None:
@@ -129,4 +114,4 @@ async def test_the_abandoned_branch_while_it_was_the_chain() -> None:
                 stage.environment(branch, node.url, url),
                 *("run", "--until-block", str(fork.last), "--no-serve"),
             )
-        compare(Indexed(branch, url, await _tables(url)), *compare_v1.VIEWS)
+        compare(await compare_v1.Indexed.read(branch, url), *compare_v1.VIEWS)
