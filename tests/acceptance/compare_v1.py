@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from indexer.projections import assets as asset_rows
+from indexer.projections import contracts as contract_rows
 from indexer.projections import pools as pool_rows
 from indexer.projections import positions as position_rows
 from indexer.store import database
@@ -26,6 +27,13 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Fields = dict[str, tuple[Any, Any]]
 """Ours and theirs by field."""
+
+
+class PoolAt(NamedTuple):
+    """A pool in the tables: the singleton and the pool id, as integers."""
+
+    pool_address: int
+    pool_id: int
 
 
 class AssetAt(NamedTuple):
@@ -102,6 +110,7 @@ class Tables:
         self.pairs: Versions[state.PairState] = Versions()
         self.positions: Versions[state.PositionState] = Versions()
         self.holdings: Versions[state.PositionState] = Versions()
+        self.pools: Versions[state.ContractState] = Versions()
         self.protocols: dict[int, set[str]] = collections.defaultdict(set)
 
     @classmethod
@@ -115,6 +124,10 @@ class Tables:
             tables.pairs.add(pair, row["block_number"], pool_rows.parse(row)[1])
         for row in await _history(connection, "vesu_position_history"):
             tables._add_position(row)
+        for row in await _history(connection, "contract_history"):
+            if row["kind"] in ("pool_v1_0", "pool_v1_1"):
+                pool = PoolAt(_felt(row["address"]), _felt(row["pool_id"]))
+                tables.pools.add(pool, row["block_number"], contract_rows.parse(row)[1])
         return tables
 
     def _add_position(self, row: asyncpg.Record) -> None:
@@ -230,6 +243,24 @@ class Comparison:
                         answer.arguments,
                     )
                 )
+
+    # --- pools -----------------------------------------------------------------------------
+
+    def pool(self, answer: truth_v1.Answer) -> Fields:
+        if "pool_id" not in answer.arguments:
+            return {}  # the same view of a vToken
+        key = PoolAt(self.recorded.singleton_of(answer.contract), answer.arguments["pool_id"])
+        ours = self.tables.pools.at(key, answer.block)
+        if ours is None:
+            return _missing
+        match answer.view:
+            case "extension":
+                return {"extension": (ours.extension, answer.value)}
+            case "pool_owner":
+                return {"owner": (ours.owner or 0, answer.value)}
+            case "fee_config":
+                return {"fee_recipient": (ours.fee_recipient or 0, answer.value.fee_recipient)}
+        return {"name": (ours.name, answer.value.to_bytes(31, "big").strip(bytes(1)).decode())}
 
     # --- assets ----------------------------------------------------------------------------
 
@@ -454,6 +485,10 @@ class Comparison:
 _missing: Fields = {"row": (False, True)}
 
 _COMPARE: dict[str, Callable[[Comparison, truth_v1.Answer], Fields]] = {
+    "extension": Comparison.pool,
+    "pool_name": Comparison.pool,
+    "pool_owner": Comparison.pool,
+    "fee_config": Comparison.pool,
     "asset_config": Comparison.asset_config,
     "asset_config_unsafe": Comparison.asset_config,
     "rate_accumulator_unsafe": Comparison.rate,

@@ -55,9 +55,7 @@ def test_prices(indexed_v1: compare_v1.Indexed) -> None:
 
 def test_pairs(indexed_v1: compare_v1.Indexed) -> None:
     """Limits, debt caps and totals of every pair."""
-    compare(indexed_v1, "ltv_config", "liquidation_config", "pairs")
-    if any(indexed_v1.recorded.answered("debt_caps")):
-        compare(indexed_v1, "debt_caps")
+    compare(indexed_v1, "ltv_config", "liquidation_config", "debt_caps", "pairs")
 
 
 def test_positions_and_amounts(indexed_v1: compare_v1.Indexed) -> None:
@@ -72,6 +70,12 @@ def test_collateralisation(indexed_v1: compare_v1.Indexed) -> None:
 
 def test_v_token_balances(indexed_v1: compare_v1.Indexed) -> None:
     compare(indexed_v1, "balance_of", "total_supply", "total_assets", "convert_to_assets")
+
+
+def test_pool_settings(indexed_v1: compare_v1.Indexed) -> None:
+    """Extension, name, owner, fee recipient and vTokens of every pool."""
+    views = ("extension", "pool_name", "pool_owner", "fee_config")
+    compare(indexed_v1, *views, "v_token_for_collateral_asset")
 
 
 def test_one_unit_is_seen(indexed_v1: compare_v1.Indexed) -> None:

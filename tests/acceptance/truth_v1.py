@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import gzip
 import json
 import pathlib
 from collections.abc import Iterator
@@ -210,6 +211,12 @@ class RecordedV1(truth.Recorded):
             for name, contract in self.manifest["contracts"].items()
             if (kind := _ROOTS.get(name))
         ]
+
+    @functools.cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """The node's getEvents answers, all of them in order."""
+        with gzip.open(self.folder / "events.jsonl.gz") as lines:
+            return [json.loads(line) for line in lines]
 
     def singleton_of(self, contract: int) -> int:
         """The contract that holds the pools of an extension; a singleton's is itself."""

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from indexer.vesu import accrual, events, maths, selectors
 from tests.acceptance import truth, truth_v1
-from tests.unit import recorded as files
 from tests.unit import test_vesu_maths as v2
 
 SCALE = maths.SCALE
@@ -340,7 +339,7 @@ def told_states(
     """
     names = {selectors.EVENTS[name]: name for name in ("UpdateContext", *MOVING)}
     told: dict[tuple[int, int, int, int], accrual.AssetState | None] = {}
-    for raw in files.lines(recorded.folder / "events.jsonl.gz"):
+    for raw in recorded.events:
         singleton, keys = int(raw["from_address"], 16), [int(key, 16) for key in raw["keys"]]
         name, block = names.get(keys[0]), raw["block_number"]
         if name is None or not recorded.contracts.get(singleton, "").startswith("singleton"):
