@@ -157,7 +157,8 @@ class Expected:
         paid: int = operation["assets"]
         usd = paid * pays // scale[debt]
         worth = usd * maths.SCALE // gets * scale[collateral] // maths.SCALE
-        return worth * maths.SCALE // factor
+        seized: int = worth * maths.SCALE // factor
+        return seized
 
     def _scale(self, singleton: int, pool: int) -> dict[int, int]:
         return {
