@@ -126,7 +126,7 @@ class Tables:
             tables._add_position(row)
         for row in await _history(connection, "contract_history"):
             if row["kind"] in ("pool_v1_0", "pool_v1_1"):
-                pool = PoolAt(_felt(row["address"]), _felt(row["pool_id"]))
+                pool = PoolAt(_felt(row["pool_address"]), _felt(row["pool_id"]))
                 tables.pools.add(pool, row["block_number"], contract_rows.parse(row)[1])
         return tables
 
@@ -281,6 +281,8 @@ class Comparison:
         accrued = self._accrued(answer)
         if accrued is None:
             return _missing
+        if answer.view == "interest_rate" and not self._is_in_charge(answer):
+            return {}
         if answer.view == "rate_accumulator_unsafe":
             ours = accrued.last_rate_accumulator
         elif answer.view == "utilization_unsafe":
@@ -302,7 +304,7 @@ class Comparison:
     def price(self, answer: truth_v1.Answer) -> Fields:
         """The price that an event of the same block told."""
         stored = self._stored(answer)
-        if stored is None or stored.price_block != answer.block:
+        if stored is None or stored.price_block != answer.block or self._is_late(answer):
             return {}
         theirs: truth_v1.AssetPrice = answer.value
         return {
@@ -364,12 +366,16 @@ class Comparison:
         if collateral is None or debt is None:
             return _missing
         pair = self.tables.pairs.at(PairAt(*self._place(answer)[:4]), answer.block)
+        position = self._position(answer)
         worth = valuation.value(
-            self._position(answer),
+            position,
             self._priced(answer, answer.arguments["collateral_asset"], collateral),
             self._priced(answer, answer.arguments["debt_asset"], debt),
             pair.max_ltv if pair else 0,
         )
+        if position.migrated_block is not None:
+            # V1.0 still answers, but V1.1 holds it all now.
+            return {"worth": ((worth.collateral, worth.debt), (0, 0))}
         is_safe = worth.health_factor is None or worth.health_factor >= maths.SCALE
         theirs: truth_v1.Collateralized = answer.value
         return {
@@ -436,6 +442,20 @@ class Comparison:
     def _stored(self, answer: truth_v1.Answer) -> accrual.AssetState | None:
         key = self._asset(answer, answer.arguments["asset"])
         return self.tables.assets.at(key, answer.block)
+
+    def _is_in_charge(self, answer: truth_v1.Answer) -> bool:
+        """Whether the pool still listens to the extension that answered."""
+        pool = answer.arguments["pool_id"]
+        place = (self.recorded.singleton_of(answer.contract), pool, answer.block)
+        return self.recorded.extensions[place] == answer.contract
+
+    def _is_late(self, answer: truth_v1.Answer) -> bool:
+        """Whether the oracle was told another price after the block's last context."""
+        given = answer.arguments
+        singleton = self.recorded.singleton_of(answer.contract)
+        told = self.recorded.told_prices[singleton, given["pool_id"], given["asset"], answer.block]
+        submitted = self.recorded.submitted_prices.get((given["asset"], answer.block), told)
+        return submitted > told
 
     def _accrued(self, answer: truth_v1.Answer) -> accrual.AssetState | None:
         stored = self._stored(answer)

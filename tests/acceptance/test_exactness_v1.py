@@ -7,6 +7,8 @@ differences at once.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from indexer.recording import chain, playhead, server
@@ -14,12 +16,50 @@ from tests import postgres
 from tests.acceptance import compare_v1, stage, truth_v1
 
 
+class Gap(NamedTuple):
+    """Blocks in which no event tells what a view answers; the next context repairs it."""
+
+    view: str
+    field: str
+    asset: str
+    blocks: tuple[int, ...]
+    why: str
+
+    def has(self, one: compare_v1.Difference) -> bool:
+        asset = hex(one.arguments["asset"])
+        return (one.view, one.field, asset) == self[:3] and one.block in self.blocks
+
+
+ETH = "0x49d36570d4e46f48e99674bd3fcc84644ddd6b96f7c741b1562b82f9e004dc7"
+CLAIMED = "claim_fee_shares in block 17 accrued, minted nothing and told nobody"
+REMODELLED = "set_interest_rate_parameter in block 29, just after an accrual, told nobody"
+UNTOLD = {
+    "devnet-v10-genesis": (
+        Gap("asset_config", "last_rate_accumulator", ETH, (18,), CLAIMED),
+        Gap("asset_config_unsafe", "last_rate_accumulator", ETH, (18,), CLAIMED),
+        Gap("rate_accumulator_unsafe", "value", ETH, (18,), CLAIMED),
+        Gap("interest_rate_config", "target_rate_percent", ETH, (29, 30, 31), REMODELLED),
+    ),
+}
+"""All that is not exact, of about 190,000 values. A gap that closes must leave this list."""
+
+
 def compare(indexed: compare_v1.Indexed, *views: str) -> None:
     """Compare all answers of these views; fail with all kinds of differences."""
     comparison = compare_v1.Comparison(indexed.recorded, indexed.tables)
     comparison.run(*views)
     print(f"{indexed.recorded.name}:\n{comparison.report()}")
-    assert not comparison.differences, comparison.report()
+    unknowable = {
+        gap: [one for one in comparison.differences if gap.has(one)]
+        for gap in UNTOLD.get(indexed.recorded.name, ())
+        if gap.view in views
+    }
+    for gap, found in unknowable.items():
+        print(f"{len(found)} values: {gap.why}")
+        assert {one.block for one in found} == set(gap.blocks), f"no longer so: {gap}"
+    explained = [one for found in unknowable.values() for one in found]
+    differences = [one for one in comparison.differences if one not in explained]
+    assert not differences, comparison.report()
     answered = {(one.generation, one.view) for one in indexed.recorded.answered(*views)}
     assert answered
     assert set(comparison.compared) == answered

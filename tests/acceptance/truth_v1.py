@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from indexer.recording import chain
+from indexer.vesu import selectors
 from tests.acceptance import abi_views, truth
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
@@ -27,6 +28,12 @@ _ROOTS = {
     "extension_v11": "extension_v1_1",
 }
 RECORDINGS = ("devnet-v10-genesis", "devnet-v10-migration", "devnet-v11")
+
+
+UPDATE_CONTEXT = hex(selectors.EVENTS["UpdateContext"])
+
+Place = tuple[int, int]
+"""Transaction and event index in a block."""
 
 
 class _Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -234,6 +241,48 @@ class RecordedV1(truth.Recorded):
         return {
             (self.singleton_of(one.contract), *one.arguments.values(), one.block): one.value
             for one in self.answered("price")
+        }
+
+    @functools.cached_property
+    def extensions(self) -> dict[tuple[int, int, int], int]:
+        """The extension that a pool listens to, by singleton, pool id and block."""
+        return {
+            (one.contract, one.arguments["pool_id"], one.block): one.value
+            for one in self.answered("extension")
+            if one.arguments
+        }
+
+    @functools.cached_property
+    def told_prices(self) -> dict[tuple[int, int, int, int], Place]:
+        """Where a block's last UpdateContext of an asset stands, by singleton, pool id, asset
+        and block."""
+        return {
+            (int(raw["from_address"], 16), int(pool, 16), int(asset, 16), raw["block_number"]): (
+                raw["transaction_index"],
+                raw["event_index"],
+            )
+            for raw in self.events
+            if raw["keys"][0] == UPDATE_CONTEXT
+            for pool, *assets in [raw["keys"][1:]]
+            for asset in assets
+        }
+
+    @functools.cached_property
+    def submitted_prices(self) -> dict[tuple[int, int], Place]:
+        """Where the oracle was last told a spot price of an asset, by asset and block.
+
+        The mock's entries name the key where Pragma's name the source.
+        """
+        oracle = self.manifest["contracts"]["mock_pragma_oracle"]["address"]
+        tokens = self.manifest["tokens"].values()
+        assets = {one["oracle_key"]: one["address"] for one in tokens if "oracle_key" in one}
+        return {
+            (int(assets[raw["data"][1]], 16), raw["block_number"]): (
+                raw["transaction_index"],
+                raw["event_index"],
+            )
+            for raw in self.events
+            if raw["from_address"] == oracle
         }
 
     @functools.cached_property
