@@ -161,6 +161,7 @@ async def test_doctor(environ: dict[str, str], empty_database_url: str) -> None:
         "indexes",
         "tables",
         "node",
+        "events",
     ]
     _, out, _ = await stage.command(
         environ | {"DATABASE_URL": empty_database_url}, "doctor", expect=1
