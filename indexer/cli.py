@@ -22,7 +22,12 @@ COMMANDS = {
     "verify-indexes": "Check that every expected index is there and valid.",
     "digest": "One hash per table, and one over all, at a block.",
     "audit": "Prove what can be proved without a node, in one report.",
-    "position": "One position, exact, at any past block.",
+    "position": "One position, exact, at any past block or time.",
+    "positions": "Positions by pool, user, status or health, at any past block or time.",
+    "portfolio": "All that a user holds and owes, at any past block or time.",
+    "pools": "Pairs: limits, totals, rates, at any past block or time.",
+    "assets": "Assets: totals, rates, configuration, at any past block or time.",
+    "totals": "Supplied and borrowed by asset and pool, at any past block or time.",
     "events": "The raw log, decoded.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }

@@ -46,6 +46,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "idx_vesu_liquidations_created_at",
         "idx_vesu_liquidations_block",
     ),
+    "blocks": ("idx_blocks_timestamp",),
     "events": ("idx_events_transaction_hash",),
     "contract_history": ("idx_contract_history_block",),
     "vesu_pool_history": ("idx_vesu_pool_history_block",),

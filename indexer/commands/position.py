@@ -1,17 +1,16 @@
-"""`position`: one position, exact, at a block."""
+"""`position`: one position, exact, at a moment."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
-from indexer import app, config
-from indexer.commands import common
-from indexer.query import positions
-from indexer.vesu import state
+from indexer.commands import common, moments
+from indexer.query import point_in_time, positions
 
 
 @click.command(
@@ -22,7 +21,7 @@ from indexer.vesu import state
 @click.argument("collateral", type=common.felt)
 @click.argument("debt", type=common.felt)
 @click.argument("user", type=common.felt)
-@click.option("--at-block", type=click.IntRange(min=0), help="Any committed block.")
+@moments.options
 @click.option("--v-token", type=common.felt, help="A vToken holding instead; give 0x0 as DEBT.")
 def command(
     config_file: Path | None,
@@ -31,31 +30,33 @@ def command(
     collateral: int,
     debt: int,
     user: int,
-    at_block: int | None,
+    at: point_in_time.When,
     v_token: int | None,
 ) -> None:
-    """Show one position with interest accrued to a block, and that block's hash.
+    """Show one position with interest accrued to a block or time, and the block's hash.
 
-    Exit code 1: there was no such position.
+    POOL is a pool id: in Vesu V2 the pool's address. Exit code 1: there was no such position.
     """
-    key = state.PositionKey(state.v2_pool(pool), collateral, debt, v_token or 0, user)
-    found = common.run(_read(common.settings(config_file), key, at_block))
+    found = common.run(
+        moments.ask(
+            common.settings(config_file),
+            lambda connection: positions.one(
+                connection, pool, collateral, debt, user, v_token or 0, at
+            ),
+        )
+    )
+    document = None if found is None else _flat(found)
     if as_json:
-        common.print_json(found)
-    elif found is None:
+        common.print_json(document)
+    elif document is None:
         click.echo("no such position at that block", err=True)
     else:
-        _print(found)
+        for name, value in document.items():
+            click.echo(f"{name:<22} {'-' if value is None else value}")
     sys.exit(1 if found is None else 0)
 
 
-def _print(found: positions.PositionAt) -> None:
-    for name, value in msgspec.structs.asdict(found).items():
-        click.echo(f"{name:<22} {'-' if value is None else value}")
-
-
-async def _read(
-    settings: config.Settings, key: state.PositionKey, at_block: int | None
-) -> positions.PositionAt | None:
-    async with app.reader(settings) as connection:
-        return await positions.at_block(connection, key, at_block)
+def _flat(found: positions.PositionAt) -> dict[str, Any]:
+    """The moment and the position in one."""
+    told = msgspec.structs.asdict(found)
+    return told | msgspec.structs.asdict(told.pop("position"))

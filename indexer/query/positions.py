@@ -1,51 +1,46 @@
-"""One position at a block: exact state from history, worth with interest accrued to then."""
+"""Positions at a moment: one, those of a pool or user, those in a range of health."""
 
 from __future__ import annotations
 
 import datetime
+import decimal
 
-import asyncpg
 import msgspec
 
-from indexer import errors
-from indexer.projections import assets as asset_rows
-from indexer.projections import pools as pool_rows
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
+from indexer.query import point_in_time
 from indexer.store import sqlfile
-from indexer.vesu import accrual, state, valuation
+from indexer.vesu import state
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-
-
-class Block(msgspec.Struct, frozen=True):
-    """A stored block. `timestamp` in seconds since 1970."""
-
-    number: int
-    hash: str
-    timestamp: int
+Connection = point_in_time.Connection
+Held = list[tuple[str, state.PositionKey, state.PositionState]]
+"""Exact positions, each with its protocol's generation."""
 
 
-class PositionAt(msgspec.Struct, frozen=True):
-    """A position as it was at a block.
+class Position(msgspec.Struct, frozen=True):
+    """A position as it was at a moment: the columns of vesu_positions, worth what it was then.
 
-    Raw amounts as exact integers in text, amounts in token units, USD values and ratios as
-    exact decimals; None where it does not apply or no price was known.
+    How numbers are written: see `point_in_time`.
     """
 
-    block_number: int
-    block_hash: str
-    block_time: datetime.datetime
+    id: str
     pool_id: str
+    pool_address: str
+    protocol: str
+    pool_name: str | None
     user_id: str
     kind: str
     status: str
+    collateral_asset: str | None
+    debt_asset: str | None
     collateral_address: str
     debt_address: str | None
     v_token: str | None
     collateral_shares: str
     nominal_debt: str
     vtoken_balance_raw: str
+    vtoken_balance: str
     collateral_raw: str
     debt_raw: str
     collateral_amount: str
@@ -55,111 +50,114 @@ class PositionAt(msgspec.Struct, frozen=True):
     ltv: str | None
     health_factor: str | None
     liquidation_price: str | None
+    last_updated: datetime.datetime
+    last_event_block: int
+    created_at: datetime.datetime
+
+    @property
+    def health(self) -> decimal.Decimal | None:
+        """The health factor to reckon with; None: no debt, or no price known."""
+        return None if self.health_factor is None else decimal.Decimal(self.health_factor)
 
 
-async def block_at(connection: Connection, number: int | None) -> Block:
-    """The highest stored block up to `number` (None: the committed one).
+class Positions(point_in_time.Moment, frozen=True):
+    """Positions at a moment."""
 
-    Blocks without an event of ours that were read far behind the head are not stored; the
-    state is the same as at the stored block below them.
+    positions: list[Position]
+
+
+class PositionAt(point_in_time.Moment, frozen=True):
+    """One position at a moment."""
+
+    position: Position
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which positions: what is None does not matter.
+
+    `pool` is a pool id (V2: the pool's address), `status` is that of the moment. Health from
+    `min_health` on and below `max_health`; without debt there is none.
     """
-    row = await connection.fetchrow(sqlfile.load("point_in_time")["block"], number)
-    if row is None:
-        raise errors.ConfigError(
-            "no block is committed yet"
-            if number is None
-            else f"block {number} is before the first block of this database"
+
+    pool: int | None = None
+    user: int | None = None
+    status: str | None = None
+    min_health: decimal.Decimal | None = None
+    max_health: decimal.Decimal | None = None
+
+    def has_health(self, position: Position) -> bool:
+        """Whether the position's health is in the range."""
+        if self.min_health is None and self.max_health is None:
+            return True
+        health = position.health
+        return (
+            health is not None
+            and (self.min_health is None or health >= self.min_health)
+            and (self.max_health is None or health < self.max_health)
         )
-    committed = row["committed"]
-    if number is not None and number > committed:
-        raise errors.ConfigError(f"block {number} is above the committed block {committed}")
-    return Block(row["number"], row["hash"], int(row["timestamp"].timestamp()))
 
 
-async def at_block(
-    connection: Connection, key: state.PositionKey, number: int | None = None
+EVERY = Wanted()
+
+
+async def find(
+    connection: Connection, wanted: Wanted = EVERY, at: point_in_time.When = None
+) -> Positions:
+    """The wanted positions at a moment, the lowest health first, those without one last."""
+    async with point_in_time.steady(connection):
+        snapshot, held = await held_at(connection, wanted, at)
+    found = [one for one in valued(snapshot, held) if wanted.has_health(one)]
+    return Positions(*snapshot.moment.parts, sorted(found, key=_by_health))
+
+
+async def one(
+    connection: Connection,
+    pool: int,
+    collateral: int,
+    debt: int,
+    user: int,
+    v_token: int = 0,
+    at: point_in_time.When = None,
 ) -> PositionAt | None:
-    """A position at a block; None where it did not exist yet."""
-    block = await block_at(connection, number)
-    found = await state_at(connection, key, block.number)
-    if found is None:
-        return None
-    position, world = found
-    return _answer(key, position, block, value_at(key, position, world, block.timestamp), world)
+    """One position at a moment; a vToken holding where `v_token` is given, with `debt` 0.
+
+    None where it did not exist yet. Of a position that V1.0 handed on to V1.1, the one that
+    holds it at the moment.
+    """
+    async with point_in_time.steady(connection):
+        snapshot, held = await held_at(connection, Wanted(pool=pool, user=user), at)
+    named = [
+        (protocol, key, position)
+        for protocol, key, position in held
+        if (key.collateral, key.debt, key.v_token) == (collateral, debt, v_token)
+    ]
+    named.sort(key=lambda found: (not found[2].is_empty, found[0]))
+    return PositionAt(*snapshot.moment.parts, *valued(snapshot, named[-1:])) if named else None
 
 
-async def state_at(
-    connection: Connection, key: state.PositionKey, number: int
-) -> tuple[state.PositionState, state.World] | None:
-    """A position's exact state at a block, with the assets and the pair that it stands in."""
-    statements = sqlfile.load("point_in_time")
-    row = await connection.fetchrow(
-        statements["position"], rows.padded(key.pool.id), rows.position_id("v2", key), number
+async def held_at(
+    connection: Connection, wanted: Wanted, at: point_in_time.When
+) -> tuple[point_in_time.Snapshot, Held]:
+    """Exact positions at a moment, whatever their health, and the state they stand in."""
+    moment = await point_in_time.moment(connection, at)
+    found = await connection.fetch(
+        sqlfile.load("point_in_time")["positions"],
+        moment.block_number,
+        None if wanted.pool is None else rows.padded(wanted.pool),
+        None if wanted.user is None else rows.padded(wanted.user),
+        wanted.status,
     )
-    if row is None:
-        return None
-    world = state.World()
-    touched = [rows.padded(asset) for asset in (key.collateral, key.debt) if asset]
-    for found in await connection.fetch(
-        statements["assets"], rows.padded(key.pool.id), touched, number
-    ):
-        asset_key, asset = asset_rows.parse(found)
-        world.assets[asset_key] = asset
-    pair_key = state.PairKey(key.pool, key.collateral, key.debt)
-    for found in await connection.fetch(
-        statements["pair"], rows.padded(key.pool.id), rows.pair_id("v2", pair_key), number
-    ):
-        world.pairs[pair_key] = pool_rows.parse(found)[1]
-    return position_rows.parse(row)[1], world
+    snapshot = point_in_time.Snapshot(moment)
+    pools = {int(row["pool_id"], 16) for row in found}
+    await snapshot.load(connection, pools)
+    return snapshot, [(row["protocol"], *position_rows.parse(row)) for row in found]
 
 
-def value_at(
-    key: state.PositionKey, position: state.PositionState, world: state.World, now: int
-) -> valuation.Valuation:
-    """What a position is worth at time `now`, with the prices that the state knows."""
-    collateral = world.assets.get(state.AssetKey(key.pool, key.collateral), accrual.AssetState())
-    debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
-    pair = world.pairs.get(state.PairKey(key.pool, key.collateral, key.debt))
-    return valuation.value(
-        position,
-        accrual.accrue(collateral, now),
-        None if key.v_token else accrual.accrue(debt, now),
-        pair.max_ltv if pair else 0,
-    )
+def valued(snapshot: point_in_time.Snapshot, held: Held) -> list[Position]:
+    """What positions are worth in the state and with the prices of a snapshot."""
+    return [msgspec.convert(snapshot.position_row(*one), Position) for one in held]
 
 
-def _answer(
-    key: state.PositionKey,
-    position: state.PositionState,
-    block: Block,
-    worth: valuation.Valuation,
-    world: state.World,
-) -> PositionAt:
-    def decimals(asset: int) -> int:
-        found = world.assets.get(state.AssetKey(key.pool, asset))
-        return rows.decimals_of(found.scale) if found else 0
-
-    return PositionAt(
-        block_number=block.number,
-        block_hash=block.hash,
-        block_time=datetime.datetime.fromtimestamp(block.timestamp, datetime.UTC),
-        pool_id=rows.padded(key.pool.id),
-        user_id=rows.padded(key.user),
-        kind=position.kind,
-        status=position.status,
-        collateral_address=rows.padded(key.collateral),
-        debt_address=rows.padded_or_none(key.debt),
-        v_token=rows.padded_or_none(key.v_token),
-        collateral_shares=str(position.collateral_shares),
-        nominal_debt=str(position.nominal_debt),
-        vtoken_balance_raw=str(position.vtoken_balance),
-        collateral_raw=str(worth.collateral),
-        debt_raw=str(worth.debt),
-        collateral_amount=rows.units(worth.collateral, decimals(key.collateral)),
-        debt_amount=rows.units(worth.debt, decimals(key.debt)),
-        collateral_value_usd=rows.scaled(worth.collateral_usd),
-        debt_value_usd=rows.scaled(worth.debt_usd),
-        ltv=rows.scaled(worth.ltv),
-        health_factor=rows.scaled(worth.health_factor),
-        liquidation_price=rows.scaled(worth.liquidation_price),
-    )
+def _by_health(position: Position) -> tuple[bool, decimal.Decimal, str, str]:
+    health = position.health
+    return health is None, health or decimal.Decimal(0), position.pool_id, position.id

@@ -6,25 +6,64 @@ JOIN blocks b ON b.number <= LEAST(COALESCE($1::bigint, c.block_number), c.block
 ORDER BY b.number DESC
 LIMIT 1;
 
--- name: position
--- The newest version of a position up to a block.
-SELECT *
-FROM vesu_position_history
-WHERE pool_id = $1 AND id = $2 AND block_number <= $3
-ORDER BY block_number DESC, transaction_index DESC, event_index DESC
+-- name: block_by_time
+-- The last stored block up to a time, and the committed one.
+SELECT b.number, b.hash, b.timestamp, c.block_number AS committed
+FROM cursor c
+JOIN blocks b ON b.number <= c.block_number
+WHERE b.timestamp <= $1::timestamptz
+ORDER BY b.timestamp DESC, b.number DESC
 LIMIT 1;
+
+-- name: contracts
+-- The newest versions of all contracts up to a block.
+SELECT h.*
+FROM contracts c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM contract_history v
+    WHERE v.address = c.address AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
 
 -- name: assets
--- The newest versions of assets of a pool up to a block.
-SELECT DISTINCT ON (asset_address) *
-FROM vesu_asset_history
-WHERE pool_id = $1 AND asset_address = ANY ($2::text[]) AND block_number <= $3
-ORDER BY asset_address, block_number DESC, transaction_index DESC, event_index DESC;
+-- The newest versions up to a block of the assets of pools (NULL: of all), and their tokens.
+SELECT h.*, c.symbol AS token_symbol, c.name AS token_name, c.decimals AS token_decimals
+FROM vesu_assets c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_asset_history v
+    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
 
--- name: pair
--- The newest version of a pair up to a block.
-SELECT *
-FROM vesu_pool_history
-WHERE pool_id = $1 AND id = $2 AND block_number <= $3
-ORDER BY block_number DESC, transaction_index DESC, event_index DESC
-LIMIT 1;
+-- name: pairs
+-- The newest versions up to a block of the pairs of pools (NULL: of all), and the pools' names.
+SELECT h.*, c.name AS pool_name
+FROM vesu_pools c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_pool_history v
+    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
+
+-- name: positions
+-- The newest versions up to a block of the positions of a pool and a user (NULL: of all).
+SELECT h.*
+FROM vesu_positions c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_position_history v
+    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE ($2::text IS NULL OR c.pool_id = $2)
+    AND ($3::text IS NULL OR c.user_id = $3)
+    AND ($4::text IS NULL OR h.status = $4);

@@ -1,0 +1,170 @@
+"""The state at a moment: at a block, at a time, or at the committed block.
+
+Exact state comes from the histories, interest is accrued to the moment with the contract's own
+formulas, and rows are made by the projections that fill the tables: an answer about the past
+has the columns of vesu_positions, vesu_assets and vesu_pools under the same names.
+
+In every answer raw amounts are exact integers in text, amounts in token units, USD values and
+ratios exact decimals in text; None where it does not apply or no price was known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import functools
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.projections import assets, contracts, pools, positions, rows, tokens
+from indexer.store import sqlfile
+from indexer.vesu import accrual, state
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+When = int | datetime.datetime | None
+"""A block number, a time (without a zone: UTC), or None: the committed block."""
+
+EXACT = decimal.Context(prec=1_000)
+"""Sums of decimals without rounding; Python's own context keeps 28 digits."""
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """The block whose state an answer holds, and the time that interest is accrued to.
+
+    `valued_at` is the block's own time, or the time that was asked for.
+    """
+
+    block_number: int
+    block_hash: str
+    block_time: datetime.datetime
+    valued_at: datetime.datetime
+
+    @property
+    def now(self) -> int:
+        """`valued_at` in seconds since 1970."""
+        return int(self.valued_at.timestamp())
+
+    @property
+    def parts(self) -> tuple[int, str, datetime.datetime, datetime.datetime]:
+        """These four fields, as the answers that extend them begin."""
+        return self.block_number, self.block_hash, self.block_time, self.valued_at
+
+
+@contextlib.asynccontextmanager
+async def steady(connection: Connection) -> AsyncIterator[None]:
+    """All questions inside see one commit: the caller's transaction, or one of our own."""
+    if connection.is_in_transaction():
+        yield
+    else:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            yield
+
+
+async def moment(connection: Connection, at: When = None) -> Moment:
+    """The moment that `at` means; ConfigError where this database cannot know it.
+
+    Blocks without an event of ours that were read far behind the head are not stored; the
+    state is the same as at the stored block below them, which the answer names. A time after
+    the committed block means that block's state with interest accrued to that time.
+    """
+    if not isinstance(at, datetime.datetime):
+        found = await _block(connection, at)
+        return Moment(found["number"], found["hash"], found["timestamp"], found["timestamp"])
+    time = (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).replace(microsecond=0)
+    row = await connection.fetchrow(sqlfile.load("point_in_time")["block_by_time"], time)
+    if row is None:
+        await _block(connection, None)
+        raise errors.ConfigError(f"{time.isoformat()} is before the first block of this database")
+    return Moment(row["number"], row["hash"], row["timestamp"], time)
+
+
+async def _block(connection: Connection, number: int | None) -> asyncpg.Record:
+    row = await connection.fetchrow(sqlfile.load("point_in_time")["block"], number)
+    if row is None:
+        raise errors.ConfigError(
+            "no block is committed yet"
+            if number is None
+            else f"block {number} is before the first block of this database"
+        )
+    if number is not None and number > row["committed"]:
+        raise errors.ConfigError(f"block {number} is above the committed block {row['committed']}")
+    return row
+
+
+class Snapshot:
+    """Contracts, assets and pairs at a moment, every asset accrued to it; makes the rows.
+
+    `world` may be edited, as a what-if does that asks for other prices.
+    """
+
+    def __init__(self, moment: Moment) -> None:
+        self.moment = moment
+        self.world = state.World()
+        self._tokens: dict[int, tokens.Token] = {}
+        self._protocols: dict[state.PoolKey, str] = {}
+        self._names: dict[state.PoolKey, str | None] = {}
+
+    async def load(self, connection: Connection, pool_ids: Collection[int] | None) -> None:
+        """Read the assets and pairs of these pools (None: of all), and all contracts."""
+        statements, number = sqlfile.load("point_in_time"), self.moment.block_number
+        ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
+        for row in await connection.fetch(statements["contracts"], number):
+            address, contract = contracts.parse(row)
+            self.world.contracts[address] = contract
+        for row in await connection.fetch(statements["assets"], number, ids):
+            key, asset = assets.parse(row)
+            self.world.assets[key] = accrual.accrue(asset, self.moment.now)
+            self._protocols[key.pool] = row["protocol"]
+            self._tokens[key.asset] = tokens.Token(
+                row["token_symbol"], row["token_name"], row["token_decimals"]
+            )
+        for row in await connection.fetch(statements["pairs"], number, ids):
+            pair_key, pair = pools.parse(row)
+            self.world.pairs[pair_key] = pair
+            self._protocols[pair_key.pool] = row["protocol"]
+            self._names[pair_key.pool] = row["pool_name"]
+
+    def pool_name(self, pool: state.PoolKey) -> str | None:
+        """What a pool is called; None where nobody told."""
+        return self._names.get(pool)
+
+    def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
+        """A row of vesu_assets, as it stood at the moment, with what the market holds."""
+        asset = self.world.assets[key]
+        token = self._tokens.get(key.asset, tokens.Token())
+        return assets.current(self._protocols[key.pool], key, asset, token) | assets.market(asset)
+
+    def pair_row(self, key: state.PairKey) -> dict[str, Any]:
+        """A row of vesu_pools, as it stood at the moment."""
+        return pools.current(self._protocols[key.pool], key, self.world, self._tokens)
+
+    def position_row(
+        self, protocol: str, key: state.PositionKey, position: state.PositionState
+    ) -> dict[str, Any]:
+        """A row of vesu_positions, as it stood at the moment.
+
+        The projection chooses which assets' state the position is valued with.
+        """
+        row = positions.current(protocol, key, position, self.world, self._tokens)
+        return row | {"pool_name": self.pool_name(key.pool)}
+
+
+async def snapshot(
+    connection: Connection, at: When = None, pool_ids: Collection[int] | None = None
+) -> Snapshot:
+    """The state of these pools (None: of all) at a moment."""
+    found = Snapshot(await moment(connection, at))
+    await found.load(connection, pool_ids)
+    return found
+
+
+def total(values: Iterable[str | None]) -> str:
+    """The exact sum of the values that are known."""
+    known = (decimal.Decimal(value) for value in values if value is not None)
+    return format(functools.reduce(EXACT.add, known, decimal.Decimal(0)), "f")

@@ -1,0 +1,82 @@
+"""What pools hold and have lent at a moment: by asset, by pool, and in all."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from indexer.query import assets, point_in_time
+
+Connection = point_in_time.Connection
+
+
+class PoolTotals(msgspec.Struct, frozen=True):
+    """A pool's assets and the sums of their USD values.
+
+    `unpriced` names the assets that hold something but have no price, so are in no sum.
+    """
+
+    pool_id: str
+    pool_address: str
+    protocol: str
+    name: str | None
+    supply_usd: str
+    borrow_usd: str
+    unpriced: list[str]
+    assets: list[assets.Asset]
+
+
+class Totals(point_in_time.Moment, frozen=True):
+    """All pools' totals and their sums in USD."""
+
+    supply_usd: str
+    borrow_usd: str
+    unpriced: list[str]
+    pools: list[PoolTotals]
+
+
+async def find(
+    connection: Connection, pool: int | None = None, at: point_in_time.When = None
+) -> Totals:
+    """The totals of a pool (None: of all pools) at a moment, ordered by pool."""
+    found = await assets.find(connection, pool, at)
+    counted = _newest(found.assets)
+    pools = [
+        _pool(list(members))
+        for _, members in itertools.groupby(counted, lambda one: (one.pool_id, one.protocol))
+    ]
+    return Totals(*found.parts, *_sums(counted), pools)
+
+
+def _newest(found: list[assets.Asset]) -> list[assets.Asset]:
+    """An asset that V1.0 handed on to V1.1 stays behind in V1.0's books: it counts once."""
+    newest = {(one.pool_id, one.asset_address): one.id for one in found}
+    return [one for one in found if newest[one.pool_id, one.asset_address] == one.id]
+
+
+def _pool(members: list[assets.Asset]) -> PoolTotals:
+    first = members[0]
+    return PoolTotals(
+        first.pool_id,
+        first.pool_address,
+        first.protocol,
+        first.pool_name,
+        *_sums(members),
+        members,
+    )
+
+
+def _sums(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
+    unpriced = sorted(
+        {
+            one.symbol or one.asset_address
+            for one in members
+            if one.total_supply_usd is None and int(one.total_supply_raw)
+        }
+    )
+    return (
+        point_in_time.total(one.total_supply_usd for one in members),
+        point_in_time.total(one.total_borrow_usd for one in members),
+        unpriced,
+    )
