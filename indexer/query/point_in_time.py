@@ -76,22 +76,21 @@ async def moment(connection: Connection, at: When = None) -> Moment:
     if not isinstance(at, datetime.datetime):
         found = await _block(connection, at)
         return Moment(found["number"], found["hash"], found["timestamp"], found["timestamp"])
-    time = (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).replace(microsecond=0)
+    time = at.replace(tzinfo=at.tzinfo or datetime.UTC, microsecond=0).astimezone(datetime.UTC)
     row = await connection.fetchrow(sqlfile.load("point_in_time")["block_by_time"], time)
     if row is None:
         await _block(connection, None)
-        raise errors.ConfigError(f"{time.isoformat()} is before the first block of this database")
+        raise errors.ConfigError(f"{time:%F %T} UTC is before the first block of this database")
     return Moment(row["number"], row["hash"], row["timestamp"], time)
 
 
 async def _block(connection: Connection, number: int | None) -> asyncpg.Record:
     row = await connection.fetchrow(sqlfile.load("point_in_time")["block"], number)
+    if row is None and number is None:
+        raise errors.ConfigError("no block is committed yet: start `vesu-indexer run` first")
     if row is None:
-        raise errors.ConfigError(
-            "no block is committed yet"
-            if number is None
-            else f"block {number} is before the first block of this database"
-        )
+        await _block(connection, None)
+        raise errors.ConfigError(f"block {number} is before the first block of this database")
     if number is not None and number > row["committed"]:
         raise errors.ConfigError(f"block {number} is above the committed block {row['committed']}")
     return row

@@ -90,6 +90,11 @@ def test_the_daemon_imports_no_starknet_py() -> None:
         ("verify-indexes",),
         ("digest", "--at-block", "100"),
         ("events", "--limit", "3"),
+        ("positions", "--at-block", "90"),
+        ("portfolio", "0x1"),
+        ("pools",),
+        ("assets", "--now"),
+        ("totals", "--at-time", "2026-03-01"),
         ("doctor",),
     ],
 )

@@ -9,18 +9,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import asyncpg
-import msgspec
 
 from indexer.projections import assets as asset_rows
 from indexer.projections import pools as pool_rows
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
-from indexer.query import positions
 from indexer.recording import chain, playhead, server
 from indexer.store import database
 from indexer.vesu import accrual, state, valuation
 from tests import postgres
-from tests.acceptance import stage, truth
+from tests.acceptance import past, stage, truth
 
 
 class History:
@@ -52,30 +50,9 @@ async def history(connection: asyncpg.Connection, table: str, parse: object) -> 
 
 async def test_positions_and_amounts(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
     """Shares, nominal debt, collateral (down) and debt (up) of every position at every block."""
-    compared = await compare_positions(indexed, recorded)
+    compared = await past.compare_positions(await past.Past.of(indexed, recorded))
     print(f"compared {compared} values of position()")
     assert compared > 16_000
-
-
-async def compare_positions(indexed: asyncpg.Connection, recorded: truth.Recorded) -> int:
-    compared = 0
-    for block, pool, calldata, result in recorded.answered("position"):
-        key = state.PositionKey(state.v2_pool(pool), calldata[0], calldata[1], 0, calldata[2])
-        found = await positions.state_at(indexed, key, block)
-        if found is None:
-            ours = [0, 0, 0, 0]
-        else:
-            position, world = found
-            worth = positions.value_at(key, position, world, recorded.timestamps[block])
-            ours = [
-                position.collateral_shares,
-                position.nominal_debt,
-                worth.collateral,
-                worth.debt,
-            ]
-        assert ours == truth.u256s(result), f"position {key} at block {block}"
-        compared += 4
-    return compared
 
 
 async def test_asset_configurations(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
@@ -239,29 +216,10 @@ def _compare_conversions(held: History, assets: History, recorded: truth.Recorde
 
 async def test_collateralisation(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
     """health_factor < 1 exactly where check_collateralization() says no, at the block's price."""
-    prices = {
-        (block, pool, calldata[0]): truth.u256s(result[:2])[0]
-        for block, pool, calldata, result in recorded.answered("price")
-        if calldata
-    }
-    compared = 0
-    for block, pool, calldata, result in recorded.answered("check_collateralization"):
-        key = state.PositionKey(state.v2_pool(pool), calldata[0], calldata[1], 0, calldata[2])
-        found = await positions.state_at(indexed, key, block)
-        if found is None:
-            continue
-        position, world = found
-        for asset_key, asset in world.assets.items():
-            price = prices[block, pool, asset_key.asset]
-            world.assets[asset_key] = msgspec.structs.replace(
-                asset, price=price, price_is_valid=True, price_block=block
-            )
-        worth = positions.value_at(key, position, world, recorded.timestamps[block])
-        is_safe = worth.health_factor is None or worth.health_factor >= 10**18
-        assert is_safe == bool(result[0]), f"position {key} at block {block}"
-        compared += 1
-    print(f"compared {compared} answers of check_collateralization()")
+    compared, refused = await past.compare_health(await past.Past.of(indexed, recorded))
+    print(f"compared {compared} answers of check_collateralization(), {refused} of them no")
     assert compared > 3_000
+    assert refused
 
 
 async def test_pool_settings(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
@@ -385,7 +343,7 @@ async def test_the_abandoned_branch_while_it_was_the_chain(recorded: truth.Recor
         connection = await database.connect(url)
         try:
             compared = (
-                await compare_positions(connection, branch)
+                await past.compare_positions(await past.Past.of(connection, branch))
                 + await compare_assets(connection, branch)
                 + await compare_v_tokens(connection, branch)
             )

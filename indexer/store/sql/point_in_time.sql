@@ -2,18 +2,25 @@
 -- The highest stored block up to a number, and the committed one.
 SELECT b.number, b.hash, b.timestamp, c.block_number AS committed
 FROM cursor c
-JOIN blocks b ON b.number <= LEAST(COALESCE($1::bigint, c.block_number), c.block_number)
-ORDER BY b.number DESC
-LIMIT 1;
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM blocks
+    WHERE number <= LEAST(COALESCE($1::bigint, c.block_number), c.block_number)
+    ORDER BY number DESC
+    LIMIT 1
+) b;
 
 -- name: block_by_time
 -- The last stored block up to a time, and the committed one.
 SELECT b.number, b.hash, b.timestamp, c.block_number AS committed
 FROM cursor c
-JOIN blocks b ON b.number <= c.block_number
-WHERE b.timestamp <= $1::timestamptz
-ORDER BY b.timestamp DESC, b.number DESC
-LIMIT 1;
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM blocks
+    WHERE timestamp <= $1::timestamptz AND number <= c.block_number
+    ORDER BY timestamp DESC, number DESC
+    LIMIT 1
+) b;
 
 -- name: contracts
 -- The newest versions of all contracts up to a block.
