@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import pathlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 from indexer import errors
 from indexer.query import assets, point_in_time, pools, portfolio, positions, totals
 from indexer.recording import chain, server
+from indexer.store import database
 from tests import postgres
 from tests.acceptance import past, stage, truth
 
@@ -279,10 +282,10 @@ async def test_nothing_is_committed_yet(migrated_database_url: str) -> None:
 async def test_interest_after_the_committed_block(
     indexed: asyncpg.Connection, recorded: truth.Recorded
 ) -> None:
-    """The shipped command at a time ahead of the database equals the contract at that time.
+    """Asked for a time ahead of it, a database answers what the contract says at that time.
 
-    A database that knows no block after 84 is asked for the times of those to come; the
-    positions that nothing touched until then must be worth what the contract says later.
+    One that knows no block after 84 is asked for the times of those to come; the positions
+    whose markets nothing touched until then must be worth what the contract says then.
     """
     known = 84
     touched = {
@@ -293,38 +296,29 @@ async def test_interest_after_the_committed_block(
             known,
         )
     }
+    compared = 0
     async with postgres.fresh_database() as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", str(known), "--no-serve")
-        compared = 0
-        later = range(known + 1, known + 13)
-        answers = {
-            block: await stage.json_of(
-                environ,
-                "positions",
-                "--at-time",
-                past.at_second(recorded.timestamps[block]).isoformat(),
-            )
-            for block in later
-        }
+        connection = await database.connect(url)
+        earlier = await past.Past.of(connection, recorded)
         for block, pool, (collateral, debt, user), result in recorded.answered("position"):
-            if block not in later or any(
-                touched.get((past.hexed(pool), past.hexed(asset)), block + 1) <= block
-                for asset in (collateral, debt)
-            ):
+            key = (past.hexed(pool), past.hexed(collateral), past.hexed(debt))
+            first = min(touched.get((key[0], asset), block + 1) for asset in key[1:])
+            if block <= known or first <= block:
                 continue
-            document = answers[block]
-            assert document["block_number"] == known
-            assert int(document["block_hash"], 16) == int(recorded.hashes[known], 16)
-            key = (past.hexed(pool), past.hexed(collateral), past.hexed(debt), past.hexed(user))
-            names = ("pool_id", "collateral_address", "debt_address", "user_id")
-            found = [
-                one for one in document["positions"] if tuple(one[name] for name in names) == key
-            ]
-            ours = [int(one[name]) for one in found for name in ("collateral_raw", "debt_raw")]
-            assert (ours or [0, 0]) == truth.u256s(result)[2:], f"{key} at block {block}"
+            found = await earlier.ask(past.every_position, block)
+            one = found.get((*key, None, past.hexed(user)))
+            ours = [0, 0] if one is None else [int(one.collateral_raw), int(one.debt_raw)]
+            assert ours == truth.u256s(result)[2:], f"{key} at block {block}"
             compared += 2
+        ahead = await positions.find(connection, at=past.at_second(recorded.timestamps[125]))
+        assert (ahead.block_number, int(ahead.block_hash, 16)) == (
+            known,
+            int(recorded.hashes[known], 16),
+        )
+        await connection.close()
     print(f"compared {compared} amounts at times after the committed block")
     assert compared > 200
 
@@ -467,16 +461,14 @@ async def test_commands_answer_as_the_queries_do(
     block = 90
     question = {"positions": positions, "assets": assets, "pools": pools, "totals": totals}[name]
     expected = msgspec.to_builtins(await question.find(asked.connection, at=block))
-    by_block = await stage.json_of(environ, name, "--at-block", str(block))
+    assert await stage.json_of(environ, name, "--at-block", str(block)) == expected
+    assert int(expected["block_hash"], 16) == int(asked.recorded.hashes[block], 16)
     when = past.at_second(asked.recorded.timestamps[block]).isoformat()
-    assert by_block == expected == await stage.json_of(environ, name, "--at-time", when)
-    assert int(by_block["block_hash"], 16) == int(asked.recorded.hashes[block], 16)
-    pool = expected["pools"][0]["pool_id"] if "pools" in expected else expected[name][0]["pool_id"]
-    part = await stage.json_of(environ, name, "--at-block", str(block), "--pool", pool)
-    inside = part.get(name, part.get("pools"))
-    assert inside == [
-        one for one in expected.get(name, expected.get("pools")) if one["pool_id"] == pool
-    ]
+    items = "pools" if name == "totals" else name
+    pool = expected[items][0]["pool_id"]
+    part = await stage.json_of(environ, name, "--at-time", when, "--pool", pool)
+    assert part[items] == [one for one in expected[items] if one["pool_id"] == pool]
+    assert part["valued_at"] == part["block_time"] == expected["block_time"]
 
 
 async def test_tables_for_people_are_exact(environ: dict[str, str], asked: past.Past) -> None:
@@ -562,3 +554,13 @@ async def test_what_cannot_be_asked_ends_in_one_line(
     assert out == ""
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+async def test_the_readme_shows_what_the_commands_print(environ: dict[str, str]) -> None:
+    text = (pathlib.Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    section = text.partition("## Ask about the past")[2].partition("\n## ")[0]
+    examples = re.findall(r"```\n\$ vesu-indexer ([^\n]+)\n(.*?)```", section, re.DOTALL)
+    assert len(examples) == 3
+    for arguments, printed in examples:
+        _, out, _ = await stage.command(environ, *arguments.split())
+        assert out == printed
