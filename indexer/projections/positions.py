@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -32,6 +32,42 @@ def columns(protocol: str, key: state.PositionKey, position: state.PositionState
     }
 
 
+class Markets(NamedTuple):
+    """The assets and the limit that say what a position is worth; no debt asset for a vToken."""
+
+    collateral: accrual.AssetState
+    debt: accrual.AssetState | None
+    max_ltv: int
+
+
+def markets(key: state.PositionKey, world: state.World) -> Markets:
+    """The markets that a position is valued with, as they stand in `world`.
+
+    What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
+    """
+    pool = world.market(key.pool)
+    blank = accrual.AssetState()
+    collateral = world.assets.get(state.AssetKey(pool, key.collateral), blank)
+    if key.v_token:
+        return Markets(collateral, None, 0)
+    pair = world.pairs.get(state.PairKey(pool, key.collateral, key.debt))
+    debt = world.assets.get(state.AssetKey(pool, key.debt), blank)
+    return Markets(collateral, debt, pair.max_ltv if pair else 0)
+
+
+def value_at(
+    key: state.PositionKey, position: state.PositionState, world: state.World, now: int
+) -> valuation.Valuation:
+    """What a position is worth at time `now`, with the prices that `world` knows."""
+    collateral, debt, max_ltv = markets(key, world)
+    return valuation.value(
+        position,
+        accrual.accrue(collateral, now),
+        accrual.accrue(debt, now) if debt is not None else None,
+        max_ltv,
+    )
+
+
 def current(
     protocol: str,
     key: state.PositionKey,
@@ -41,35 +77,26 @@ def current(
 ) -> dict[str, Any]:
     """A row of vesu_positions.
 
-    What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
     Valued at the last event of the position or of one of its markets, whichever is later: a
     function of state alone, the same in every replay.
     """
-    market = world.market(key.pool)
-    collateral = world.assets.get(state.AssetKey(market, key.collateral), accrual.AssetState())
-    debt = world.assets.get(state.AssetKey(market, key.debt), accrual.AssetState())
-    is_pair = not key.v_token
-    touched = [collateral, debt] if is_pair else [collateral]
+    collateral, debt, _ = markets(key, world)
+    touched = [collateral] if debt is None else [collateral, debt]
     valued_at = max(position.last_updated, *(asset.updated_at for asset in touched))
-    pair_key = state.PairKey(market, key.collateral, key.debt)
-    pair = world.pairs.get(pair_key) if is_pair else None
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
-    worth = valuation.value(
-        position,
-        accrual.accrue(collateral, valued_at),
-        accrual.accrue(debt, valued_at) if is_pair else None,
-        pair.max_ltv if pair else 0,
-    )
+    has_pair = debt is not None and own_pair in world.pairs
     blocks = (position.last_event_block, *(asset.block_number for asset in touched))
     return (
         columns(protocol, key, position)
-        | _worth(worth, rows.decimals_of(collateral.scale), rows.decimals_of(debt.scale))
+        | _worth(
+            value_at(key, position, world, valued_at),
+            rows.decimals_of(collateral.scale),
+            rows.decimals_of(debt.scale) if debt is not None else 0,
+        )
         | {
-            "pool_pair_id": rows.pair_id(protocol, own_pair)
-            if is_pair and own_pair in world.pairs
-            else None,
+            "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
             "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
-            "debt_asset": named.get(key.debt, tokens.Token()).symbol if is_pair else None,
+            "debt_asset": named.get(key.debt, tokens.Token()).symbol if debt is not None else None,
             "vtoken_balance": rows.units(position.vtoken_balance, 18),
             "valued_at": rows.iso(valued_at),
             "valued_at_block": max(blocks),

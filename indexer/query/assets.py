@@ -56,6 +56,8 @@ class Asset(msgspec.Struct, frozen=True):
     last_full_utilization_rate: str
     fee_rate: str
     fee_shares: str
+    unowned_shares: str
+    variant: str
     min_target_utilization: str
     max_target_utilization: str
     target_utilization: str

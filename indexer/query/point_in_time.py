@@ -107,7 +107,6 @@ class Snapshot:
         self.world = state.World()
         self._tokens: dict[int, tokens.Token] = {}
         self._protocols: dict[state.PoolKey, str] = {}
-        self._names: dict[state.PoolKey, str | None] = {}
 
     async def load(self, connection: Connection, pool_ids: Collection[int] | None) -> None:
         """Read the assets and pairs of these pools (None: of all), and all contracts."""
@@ -115,7 +114,10 @@ class Snapshot:
         ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
         for row in await connection.fetch(statements["contracts"], number):
             address, contract = contracts.parse(row)
-            self.world.contracts[address] = contract
+            if contract.kind in contracts.POOL_KINDS and contract.pool is not None:
+                self.world.pools[contract.pool] = contract
+            else:
+                self.world.contracts[address] = contract
         for row in await connection.fetch(statements["assets"], number, ids):
             key, asset = assets.parse(row)
             self.world.assets[key] = accrual.accrue(asset, self.moment.now)
@@ -127,11 +129,11 @@ class Snapshot:
             pair_key, pair = pools.parse(row)
             self.world.pairs[pair_key] = pair
             self._protocols[pair_key.pool] = row["protocol"]
-            self._names[pair_key.pool] = row["pool_name"]
 
     def pool_name(self, pool: state.PoolKey) -> str | None:
         """What a pool is called; None where nobody told."""
-        return self._names.get(pool)
+        told = self.world.pools.get(pool) or self.world.contracts.get(pool.address)
+        return told.name if told else None
 
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets, as it stood at the moment, with what the market holds."""
@@ -148,7 +150,7 @@ class Snapshot:
     ) -> dict[str, Any]:
         """A row of vesu_positions, as it stood at the moment.
 
-        The projection chooses which assets' state the position is valued with.
+        Which assets' state it is valued with: `projections.positions.markets`.
         """
         row = positions.current(protocol, key, position, self.world, self._tokens)
         return row | {"pool_name": self.pool_name(key.pool)}

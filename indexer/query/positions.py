@@ -50,6 +50,7 @@ class Position(msgspec.Struct, frozen=True):
     ltv: str | None
     health_factor: str | None
     liquidation_price: str | None
+    migrated_block: int | None
     last_updated: datetime.datetime
     last_event_block: int
     created_at: datetime.datetime
@@ -131,7 +132,7 @@ async def one(
         for protocol, key, position in held
         if (key.collateral, key.debt, key.v_token) == (collateral, debt, v_token)
     ]
-    named.sort(key=lambda found: (not found[2].is_empty, found[0]))
+    named.sort(key=lambda found: (found[2].status == "active", found[0]))
     return PositionAt(*snapshot.moment.parts, *valued(snapshot, named[-1:])) if named else None
 
 
@@ -156,6 +157,10 @@ async def held_at(
 def valued(snapshot: point_in_time.Snapshot, held: Held) -> list[Position]:
     """What positions are worth in the state and with the prices of a snapshot."""
     return [msgspec.convert(snapshot.position_row(*one), Position) for one in held]
+
+
+value_at = position_rows.value_at
+"""What a position is worth in a world at a time: (key, position, world, seconds) → Valuation."""
 
 
 def _by_health(position: Position) -> tuple[bool, decimal.Decimal, str, str]:

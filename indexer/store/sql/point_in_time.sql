@@ -23,13 +23,13 @@ CROSS JOIN LATERAL (
 ) b;
 
 -- name: contracts
--- The newest versions of all contracts up to a block.
+-- The newest versions of all contracts and pools inside singletons up to a block.
 SELECT h.*
 FROM contracts c
 CROSS JOIN LATERAL (
     SELECT *
     FROM contract_history v
-    WHERE v.address = c.address AND v.block_number <= $1
+    WHERE v.address = c.address AND v.kind = c.kind AND v.block_number <= $1
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h;
@@ -48,8 +48,8 @@ CROSS JOIN LATERAL (
 WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
 
 -- name: pairs
--- The newest versions up to a block of the pairs of pools (NULL: of all), and the pools' names.
-SELECT h.*, c.name AS pool_name
+-- The newest versions up to a block of the pairs of pools (NULL: of all).
+SELECT h.*
 FROM vesu_pools c
 CROSS JOIN LATERAL (
     SELECT *
