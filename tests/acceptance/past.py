@@ -7,6 +7,7 @@ by their time: that is interest accrued past the last stored block, held against
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -86,6 +87,13 @@ async def every_pair(
 
 async def every_total(connection: asyncpg.Connection, at: point_in_time.When) -> totals.Totals:
     return await totals.find(connection, at=at)
+
+
+def same(value: Any, stored: Any) -> bool:
+    """An answer's value and a column's."""
+    if isinstance(stored, decimal.Decimal):
+        return value is not None and decimal.Decimal(value) == stored
+    return bool(value == stored or (value is not None and str(value) == str(stored)))
 
 
 # --- held against position() and check_collateralization() ------------------------------------

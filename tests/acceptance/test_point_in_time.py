@@ -11,7 +11,6 @@ import pathlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -154,17 +153,10 @@ async def test_totals_equal_the_contract(asked: past.Past) -> None:
 # --- equal to the current tables ----------------------------------------------------------
 
 
-def same(value: Any, stored: Any) -> bool:
-    """An answer's value and a column's."""
-    if isinstance(stored, decimal.Decimal):
-        return value is not None and decimal.Decimal(value) == stored
-    return bool(value == stored or (value is not None and str(value) == str(stored)))
-
-
 def differences(one: msgspec.Struct, row: asyncpg.Record, leaving: set[str]) -> Iterator[str]:
     """The columns that an answer and a current row both have and hold differently."""
     for name, value in msgspec.structs.asdict(one).items():
-        if name in row.keys() and name not in leaving and not same(value, row[name]):  # noqa: SIM118
+        if name in row.keys() and name not in leaving and not past.same(value, row[name]):  # noqa: SIM118
             yield f"{name}: {value} is stored as {row[name]}"
 
 
