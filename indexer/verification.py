@@ -73,6 +73,7 @@ class Verifier:
             async with contextlib.aclosing(sweep) as outcomes:
                 async for outcome in outcomes:
                     found += outcome.gaps
+            await audit.note_gaps(self._connection, at, found)
         note(await completeness.read(self._connection))
         return found
 

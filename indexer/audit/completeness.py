@@ -64,10 +64,12 @@ async def sweep(
     at: cursor.Cursor,
     spans: Iterable[verified.Span],
 ) -> AsyncGenerator[Outcome, None]:
-    """Prove all blocks of these ranges, a batch at a time, in their order; notes what it finds.
+    """Prove all blocks of these ranges, a batch at a time, in their order, and note the proofs.
 
-    `book` holds the contracts that are ours from the start. LogMovedError where the log was
-    taken back since `at` was read; RetryableNodeError where the node gives no proof.
+    Gaps are for the caller to note at the end (`note_gaps`): the writer repairs what is noted,
+    and takes back what is still being swept. `book` holds the contracts that are ours from the
+    start. LogMovedError where the log was taken back since `at` was read; RetryableNodeError
+    where the node gives no proof.
     """
     ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
     batches = _batches(spans)
@@ -156,9 +158,7 @@ async def _settle(
     """Hold proved blocks against the log and note the outcome, while the log cannot move."""
     numbers = [one.block.header.number for one in found]
     async with connection.transaction():
-        held = await connection.fetchrow(sqlfile.load("verification")["hold_cursor"])
-        if held is None or held["fork_counter"] != at.fork_counter:
-            raise errors.LogMovedError()
+        await _hold(connection, at)
         since = await _watched(connection, book)
         stored = facts.by_block(await facts.read_events(connection, numbers[0], numbers[-1]))
         proofs: dict[int, types.Proof] = {}
@@ -173,6 +173,23 @@ async def _settle(
     _report(wrong)
     events = sum(map(len, stored.values()))
     return Outcome(proofs, [gap for parted in wrong.values() for gap in parted], events)
+
+
+async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
+    """Keep the log from moving until the transaction ends; refuse one that was taken back."""
+    forks = await connection.fetchval(sqlfile.load("verification")["hold_cursor"])
+    if forks != at.fork_counter:
+        raise errors.LogMovedError()
+
+
+async def note_gaps(
+    connection: asyncpg.Connection, at: cursor.Cursor, found: Sequence[gaps.Gap]
+) -> None:
+    """Note what a sweep from `at` found, for the writer to repair; LogMovedError as there."""
+    if found:
+        async with connection.transaction():
+            await _hold(connection, at)
+            await gaps.add(connection, found)
 
 
 async def _watched(connection: asyncpg.Connection, book: Collection[int]) -> dict[int, int]:
@@ -235,9 +252,8 @@ async def _note(
         [True] * len(by_commitment) + [False] * len(wrong),
         [facts.seal(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
     )
-    for number, parted in wrong.items():
+    for number in wrong:
         await verified.take_out(connection, number)
-        await gaps.add(connection, parted)
 
 
 def _report(wrong: dict[int, list[gaps.Gap]]) -> None:

@@ -110,8 +110,10 @@ async def _verifying(
     finally:
         proving.cancel()
         await asyncio.wait([proving])
-    if not proving.cancelled():
-        proving.result()
+        # Looked at also where the worker failed too, whose error goes first.
+        failure = None if proving.cancelled() else proving.exception()
+    if failure is not None:
+        raise failure
 
 
 def _reporter(first: int) -> Callable[[ingestor.Progress], None]:

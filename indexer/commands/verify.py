@@ -169,6 +169,7 @@ async def _prove(
                 async for outcome in outcomes:
                     found.add(outcome)
                     line.update(found.blocks, total, found.events)
+            await audit.note_gaps(connection, at, found.gaps)
         except errors.LogMovedError:
             if attempt == ATTEMPTS:
                 raise

@@ -67,8 +67,7 @@ WHERE b.number = d.number AND (b.verified, b.seal) IS DISTINCT FROM (d.verified,
 INSERT INTO completeness_gaps
     (block_number, transaction_index, event_index, transaction_hash, from_address, difference)
 VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (block_number, transaction_index, event_index) WHERE repaired_at IS NULL DO NOTHING
-RETURNING id;
+ON CONFLICT (block_number, transaction_index, event_index) WHERE repaired_at IS NULL DO NOTHING;
 
 -- name: open_blocks
 -- Blocks with a gap that is not repaired, lowest first; whether a rollback has begun it.
