@@ -14,16 +14,19 @@ import pytest
 from indexer.recording import chain, playhead, server
 from tests import dropping, postgres
 from tests.acceptance import stage, truth
-from tests.acceptance.test_http import daemon
+from tests.acceptance.test_http import Daemon, daemon
 
 LONE = (
     "SELECT max(block_number), max(transaction_index), max(event_index) FROM events "
     "GROUP BY block_number HAVING count(*) = 1 ORDER BY block_number"
 )
 """Events that are the only one of ours in their block: what `verify = "events"` may overlook.
-
-The first of them names an oracle, whose events in later blocks are then not asked for either.
 """
+
+CREATES = (
+    "SELECT 7, transaction_index, event_index FROM events WHERE block_number = 7 AND contract = $1"
+)
+"""All that the factory says in the block of the first CreatePool."""
 
 
 @pytest.fixture
@@ -284,9 +287,11 @@ async def test_a_node_that_leaves_it_out_for_good_is_told_and_commits_nothing(
 async def test_the_daemon_finds_and_repairs_what_escaped_the_reading(
     fresh: str, recorded: truth.Recorded, indexed_url: str, undisturbed: dict[str, Any]
 ) -> None:
-    """Also when it is the event that named a contract: all that this said was missing with it."""
-    lone = await lone_events(indexed_url)
-    fault = dropping.Dropping(lone[0], lone[5])
+    """Also when it named a pool: all that the pool said was missing with it, and is not listed."""
+    lone = (await lone_events(indexed_url))[5]
+    creates = [tuple(row) for row in await fetch(indexed_url, CREATES, "pool_factory_v2")]
+    lost = [lone, *creates]
+    fault = dropping.Dropping(*lost)
     async with node(recorded, fault) as url:
         environ = stage.environment(
             recorded,
@@ -296,13 +301,13 @@ async def test_the_daemon_finds_and_repairs_what_escaped_the_reading(
             VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="6000",
         )
         async with daemon(environ) as running:
-            await repaired(fresh, gaps=2)
+            await repaired(fresh, gaps=len(lost))
             await running.health(200, committed_block=125)
-            _, _, metrics = await running.ask("/metrics")
+            metrics = await told(running, 'vesu_completeness_gaps{state="repaired"}', len(lost))
             _, _, log = await running.stop()
-        assert len(fault.dropped) == 2
+        assert sorted(fault.dropped) == sorted(lost)
         assert await stage.json_of(environ, "digest") == undisturbed
-    assert value(metrics, 'vesu_completeness_gaps{state="repaired"}') == 2
+    assert value(metrics, 'vesu_completeness_gaps{state="open"}') == 0
     assert value(metrics, "vesu_repairs_total") >= 1
     assert value(metrics, 'vesu_verified_blocks{method="commitment"}') > 0
     assert log.count("log_incomplete") == 2
@@ -330,6 +335,16 @@ async def test_a_gap_that_the_command_finds_is_repaired_by_the_running_daemon(
             await running.health(200, committed_block=125)
             assert (await running.stop())[0] == 0
         assert await stage.json_of(environ, "digest") == undisturbed
+
+
+async def told(running: Daemon, name: str, wanted: float) -> str:
+    """Wait until a metric has this value; returns all of them."""
+    async with asyncio.timeout(60):
+        while True:
+            _, _, metrics = await running.ask("/metrics")
+            if f"{name} {float(wanted)}\n" in metrics:
+                return metrics
+            await asyncio.sleep(0.1)
 
 
 async def repaired(url: str, gaps: int) -> None:
