@@ -22,6 +22,8 @@ from tests import dropping
 from tests.integration import chain_stage
 
 SEEDS = int(os.environ.get("VESU_TEST_DROPPINGS", "60"))
+BATCH = 20
+BATCHES = [range(first, min(first + BATCH, SEEDS + 1)) for first in range(1, SEEDS + 1, BATCH)]
 WIDEST = 6
 FACTORY = int(chain_stage.RECORDING.manifest["contracts"]["pool_factory"]["address"], 16)
 LAST = chain_stage.LAST
@@ -101,23 +103,27 @@ def test_the_recording_holds_what_the_tests_need(staged: Stage) -> None:
     assert isinstance(chain_stage.RECORDING, chain.Recording)
 
 
-async def test_verifying_all_finds_every_dropping(staged: Stage) -> None:
+@pytest.mark.parametrize("seeds", BATCHES, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+async def test_verifying_all_finds_every_dropping(staged: Stage, seeds: Sequence[int]) -> None:
     """Nothing is delivered without it, so nothing is committed without it."""
-    for seed in range(1, SEEDS + 1):
+    for seed in seeds:
         event, first, last = drawn(staged, seed)
         found, dropped = await staged.read(first, last, key(event), verify="all")
         assert dropped == 1, f"seed {seed}"
         assert found == staged.between(first, last), f"seed {seed}"
-    print(f"found {SEEDS} of {SEEDS} droppings, seeds 1 to {SEEDS}")
+    print(f"found {len(seeds)} of {len(seeds)} droppings, seeds {seeds[0]} to {seeds[-1]}")
 
 
-async def test_verifying_events_overlooks_exactly_what_the_docs_say(staged: Stage) -> None:
+@pytest.mark.parametrize("seeds", BATCHES, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+async def test_verifying_events_overlooks_exactly_what_the_docs_say(
+    staged: Stage, seeds: Sequence[int]
+) -> None:
     """A dropping escapes where it leaves no event of ours in its block, and only there.
 
     With it goes what is only said by contracts that it names (docs/protocol.md).
     """
     escaped = 0
-    for seed in range(1, SEEDS + 1):
+    for seed in seeds:
         event, first, last = drawn(staged, seed)
         found, dropped = await staged.read(first, last, key(event), verify="events")
         assert dropped == 1, f"seed {seed}"
@@ -126,7 +132,7 @@ async def test_verifying_events_overlooks_exactly_what_the_docs_say(staged: Stag
             assert found == without(staged, event, first=first, last=last), f"seed {seed}"
         else:
             assert found == staged.between(first, last), f"seed {seed}"
-    print(f"{escaped} of {SEEDS} droppings escaped, seeds 1 to {SEEDS}")
+    print(f"{escaped} of {len(seeds)} droppings escaped, seeds {seeds[0]} to {seeds[-1]}")
 
 
 async def test_every_lone_event_escapes_verifying_events_unless_sampled(staged: Stage) -> None:
