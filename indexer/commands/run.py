@@ -100,7 +100,10 @@ async def _verifying(
     async def prove() -> None:
         async with app.connect(url) as connection:
             await verification.Verifier(
-                node, connection, app.known_addresses(settings), settings.ingest.verify_blocks_per_minute
+                node,
+                connection,
+                app.known_addresses(settings),
+                settings.ingest.verify_blocks_per_minute,
             ).run(worker.stopping)
 
     proving = asyncio.create_task(prove())

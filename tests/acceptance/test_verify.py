@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from indexer.recording import chain, playhead, server
+from indexer.vesu import kinds
 from tests import dropping, postgres
 from tests.acceptance import stage, truth
 from tests.acceptance.test_http import Daemon, daemon
+from tests.unit import recorded as recordings
 
 LONE = (
     "SELECT max(block_number), max(transaction_index), max(event_index) FROM events "
@@ -132,6 +136,34 @@ async def test_a_node_without_commitments_proves_by_receipts(
         assert (await stage.json_of(better, "verify"))["checked_blocks"] == 0
         again = await stage.json_of(better, "verify", "--from-block", "0")
         assert again["proved"] == {"commitment": 126}
+
+
+BOOK = frozenset({*kinds.SINGLETONS, *kinds.EXTENSIONS})
+
+
+@pytest.mark.parametrize("folder", recordings.V1_RECORDINGS, ids=lambda folder: folder.name)
+async def test_every_generation_is_proved(fresh: str, folder: Path) -> None:
+    """Contracts that are named by an event, by a view, or stand in the book: none too much."""
+    loaded = chain.load(folder)
+    contracts = [
+        {"kind": kind.value, "address": hex(address), "from_block": 0}
+        for address, kind in recordings.kinds_of(folder).items()
+        if kind in BOOK
+    ]
+    async with server.RecordingServer(loaded) as running:
+        environ = stage.clean_environment() | {
+            "DATABASE_URL": fresh,
+            "VESU_NETWORK_NAME": "custom",
+            "VESU_NETWORK_CHAIN_ID": loaded.chain_id,
+            "VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode(),
+            "VESU_NODE_URLS": running.url,
+            "VESU_NODE_MAX_REQUESTS_PER_SECOND": "10000",
+        }
+        last = str(loaded.main.last)
+        await stage.command(environ, "run", "--until-block", last, "--no-serve")
+        found = await stage.json_of(environ, "verify")
+    assert found["proved"] == {"commitment": loaded.main.last + 1}
+    assert found["checked_events"] > 100
 
 
 SPOILT = {

@@ -36,13 +36,16 @@ class Watch:
 
     def __init__(self, emitted: Sequence[types.EmittedEvent], before: int) -> None:
         self._registry = discovery.Registry({FACTORY: discovery.Known(kinds.Kind.POOL_FACTORY_V2)})
-        self.discover([event for event in emitted if event.block_number < before])
+        self.learn([event for event in emitted if event.block_number < before])
 
     def known(self) -> frozenset[int]:
         return self._registry.addresses()
 
-    def discover(self, emitted: Sequence[types.EmittedEvent]) -> frozenset[int]:
-        return decoding.discover(emitted, self._registry)
+    def learn(self, emitted: Sequence[types.EmittedEvent]) -> None:
+        decoding.discover(emitted, self._registry)
+
+    async def discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
+        self.learn(emitted)
 
 
 class Stage:
@@ -183,7 +186,7 @@ def is_alone(staged: Stage, event: types.EmittedEvent) -> bool:
     """
     left = [one for one in staged.between(event.block_number, event.block_number) if one != event]
     known = Watch([one for one in staged.events if one != event], event.block_number)
-    known.discover(left)
+    known.learn(left)
     return not any(int(one.from_address, 16) in known.known() for one in left)
 
 

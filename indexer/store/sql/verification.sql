@@ -52,8 +52,11 @@ SELECT number, seal FROM blocks WHERE number BETWEEN $1 AND $2;
 SELECT count(*) FROM blocks WHERE seal IS NOT NULL;
 
 -- name: watched
--- Since which block each discovered contract is ours.
-SELECT address, min(created_block) AS since FROM contracts GROUP BY address;
+-- Since which block each discovered contract is ours; a pool inside a singleton is no contract.
+SELECT address, min(created_block) AS since
+FROM contracts
+WHERE address IS DISTINCT FROM pool_id OR pool_id = pool_address
+GROUP BY address;
 
 -- name: mark
 -- Note on stored blocks whether their events were proved by commitment, and what those are.
