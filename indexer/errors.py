@@ -156,6 +156,8 @@ class MissingObservationError(IndexerError):
 class LogMovedError(IndexerError):
     """The log was taken back to an earlier block while it was looked at; look again."""
 
+    exit_code = 3
+
 
 class ProjectionsReplacedError(IndexerError):
     """A shadow replay replaced the projections; they must be read again before going on."""

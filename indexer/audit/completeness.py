@@ -101,30 +101,49 @@ def _batches(spans: Iterable[verified.Span]) -> Iterator[Sequence[int]]:
 async def _read(
     node: client.StarknetNode, numbers: Sequence[int], at: cursor.Cursor
 ) -> list[Proved]:
-    """Blocks with proved receipts; asked again, elsewhere if need be, where that fails."""
+    """Blocks with proved receipts; asked again, elsewhere if need be, where that fails.
+
+    InconsistentAnswerError at once where the node is on another branch: which one is right is
+    not decided here.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         asked = node.source
         try:
-            return await _read_once(asked, numbers, at)
+            found = await _read_once(asked, numbers, at)
         except errors.RetryableNodeError as error:
             if attempt == ATTEMPTS:
                 raise
             log.warning("blocks_read_again", endpoint=asked.name, reason=str(error))
-        await node.fail_over(asked)
-        await asyncio.sleep(PAUSE_SECONDS * attempt)
-    raise AssertionError("the last attempt returns or raises")
+            await node.fail_over(asked)
+            await asyncio.sleep(PAUSE_SECONDS * attempt)
+            continue
+        if found is not None:
+            return found
+        break
+    raise errors.InconsistentAnswerError(
+        f"{asked.name} does not hold the committed block {at.block_number}: it lags, or the chain "
+        "was reorganised; once `vesu-indexer run` has followed it, try again"
+    )
 
 
 async def _read_once(
     asked: sources.Source, numbers: Sequence[int], at: cursor.Cursor
-) -> list[Proved]:
-    await _require_ours(asked, at)
+) -> list[Proved] | None:
+    """None where the source does not hold the committed block, before or after."""
+    if not await _holds(asked, at):
+        return None
     blocks = await _blocks(asked, numbers)
-    await _require_ours(asked, at)
+    if not await _holds(asked, at):
+        return None
     return [
         Proved(block, await asyncio.to_thread(completeness.prove_receipts, block))
         for block in blocks
     ]
+
+
+async def _holds(asked: sources.Source, at: cursor.Cursor) -> bool:
+    header = await asked.header(at.block_number)
+    return header is not None and header.hash == at.block_hash
 
 
 async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.BlockWithReceipts]:
@@ -135,15 +154,6 @@ async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.B
             raise
     half = len(numbers) // 2
     return [*await _blocks(asked, numbers[:half]), *await _blocks(asked, numbers[half:])]
-
-
-async def _require_ours(asked: sources.Source, at: cursor.Cursor) -> None:
-    header = await asked.header(at.block_number)
-    if header is None or header.hash != at.block_hash:
-        raise errors.InconsistentAnswerError(
-            f"{asked.name} does not hold the committed block {at.block_number}: it lags, or the "
-            "chain was reorganised; once `vesu-indexer run` has followed it, try again"
-        )
 
 
 # --- what the log has -------------------------------------------------------------------

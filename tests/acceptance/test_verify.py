@@ -258,6 +258,24 @@ async def test_a_node_of_another_branch_proves_nothing(
     assert not await fetch(fresh, "SELECT FROM completeness_gaps")
 
 
+async def test_receipts_that_contradict_their_header_prove_nothing(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    """An event that a node leaves out of a receipt is no event that the log has too much."""
+
+    def shorten(block: dict[str, Any]) -> dict[str, Any]:
+        for transaction in block["transactions"]:
+            del transaction["receipt"]["events"][-1:]
+        return block
+
+    async with stage.edited(recorded, getBlockWithReceipts=shorten) as url:
+        environ = stage.environment(recorded, url, indexed_url)
+        _, _, err = await stage.command(environ, "verify", "--from-block", "60", expect=3)
+        assert err.count("blocks_read_again") >= 3
+        assert re.search(r"error: block \d+ counts \d+ events, its receipts hold \d+", err)
+    assert not await fetch(indexed_url, "SELECT FROM completeness_gaps")
+
+
 async def test_a_reorganisation_takes_back_what_was_verified(
     fresh: str, recorded: truth.Recorded
 ) -> None:
