@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 SEEDS  ?= 30
+DROPS  ?= 500
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS  := requirements.lock requirements-build.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos lock wheel clean
+.PHONY: help demo test check format bench chaos drops lock wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +41,9 @@ bench: $(VENV)/.installed-dev ## Benchmarks on recorded chains
 
 chaos: $(VENV)/.installed-dev ## Kills and lost databases, many seeds (SEEDS=30)
 	@VESU_TEST_CHAOS_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q tests/chaos $(ARGS)
+
+drops: $(VENV)/.installed-dev ## Events left out of answers at random: found by verify (DROPS=500)
+	@VESU_TEST_DROPPINGS=$(DROPS) $(BIN)/python -m pytest -q -s tests/chaos/test_droppings.py $(ARGS)
 
 lock: $(VENV)/.python ## Pin the newest fitting versions anew (with their hashes, without any address)
 	@$(PIP) install uv

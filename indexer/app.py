@@ -116,6 +116,11 @@ def _check_singletons(entries: list[book.Contract]) -> None:
             )
 
 
+def known_addresses(settings: config.Settings) -> list[int]:
+    """Addresses of the contracts that are ours before any event."""
+    return [entry.address for entry in contracts(settings)]
+
+
 def start_block(settings: config.Settings) -> int:
     """The first block to read."""
     if settings.network.start_block is not None:
@@ -147,7 +152,10 @@ async def node(settings: config.Settings) -> client.StarknetNode:
 def reading(settings: config.Settings) -> ranges.ReaderSettings:
     """How the chain is read: what is proved, and how much at once."""
     return ranges.ReaderSettings(
-        verify=settings.ingest.verify, target_events=settings.ingest.batch_events
+        verify=settings.ingest.verify,
+        sample_rate=settings.ingest.verify_sample_rate,
+        sample_seed=settings.ingest.verify_seed,
+        target_events=settings.ingest.batch_events,
     )
 
 

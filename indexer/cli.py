@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "Embedded database, recorded chain, filled tables: no configuration.",
     "migrate": "Apply, list or roll back the migrations.",
     "status": "Cursor, head, lag, reorganisations, unknown events.",
+    "verify": "Prove the log complete against the chain; repair what is missing.",
     "verify-indexes": "Check that every expected index is there and valid.",
     "digest": "One hash per table, and one over all, at a block.",
     "audit": "Prove what can be proved without a node, in one report.",
@@ -31,7 +32,7 @@ COMMANDS = {
     "events": "The raw log, decoded.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
-LATER = frozenset({"verify", "reconcile", "export", "backup", "restore", "serve"})
+LATER = frozenset({"reconcile", "export", "backup", "restore", "serve"})
 """Commands with a name and a meaning already, which this version does not have."""
 
 INTERNAL_ERROR = 70

@@ -31,6 +31,7 @@ Natural = Annotated[int, msgspec.Meta(ge=0)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
@@ -94,11 +95,14 @@ class Database(msgspec.Struct, frozen=True):
 
 
 class Ingest(msgspec.Struct, frozen=True):
-    """How the log is filled. About `batch_events` events go into one transaction while far
-    behind, which bounds the memory.
+    """How the log is filled, and proved complete before and after. About `batch_events` events
+    go into one transaction while far behind, which bounds the memory.
     """
 
     verify: Literal["all", "events", "off"] = "events"
+    verify_sample_rate: Fraction = 0.001
+    verify_seed: Natural = 0
+    verify_blocks_per_minute: Natural = 60
     batch_events: Count = 5_000
 
 

@@ -24,6 +24,7 @@
     ├── DecodeError
     │   └── UndecodableEventError   a known selector with an unfitting payload
     ├── MissingObservationError     a replay needs a view answer that the log lacks
+    ├── LogMovedError               the log was taken back meanwhile: look again
     ├── ProjectionsReplacedError    a shadow replay was swapped in: read them again
     └── ProjectionError             the fold met a state that cannot be
 
@@ -150,6 +151,12 @@ class UndecodableEventError(DecodeError):
 
 class MissingObservationError(IndexerError):
     """The log lacks the answer of a contract view that the fold needs."""
+
+
+class LogMovedError(IndexerError):
+    """The log was taken back to an earlier block while it was looked at; look again."""
+
+    exit_code = 3
 
 
 class ProjectionsReplacedError(IndexerError):

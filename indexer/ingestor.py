@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,7 +19,7 @@ import structlog
 from indexer import errors
 from indexer.api import metrics
 from indexer.chain import client, follower, ranges, types
-from indexer.log import cursor, facts, observations, reorgs
+from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
 from indexer.store import sqlfile
 from indexer.vesu import selectors
@@ -138,6 +139,8 @@ class Ingestor:
         if await self._is_abandoned(head):
             await self._reorganise(head)
             return True
+        if await self.repair(head):
+            return True
         last = head.number if until_block is None else min(head.number, until_block)
         if last <= self._cursor.block_number:
             return False
@@ -213,6 +216,7 @@ class Ingestor:
                 moved = await cursor.advance(self._connection, self._cursor, part.tip)
                 await facts.append(self._connection, part, batch, prepared.derived)
                 await observations.append(self._connection, seen)
+                await self._note_verified(part)
                 summary = await self._engine.project(
                     self._connection,
                     prepared,
@@ -230,6 +234,11 @@ class Ingestor:
     async def _discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
         """Take up the contracts that events name, and those that a view must name for them."""
         self._seen += await self._observe(self._engine.discover(emitted))
+
+    async def _note_verified(self, part: types.Range) -> None:
+        await verified.add(self._connection, part.verified, datetime.datetime.now(datetime.UTC))
+        if self._reader.suspects:
+            await gaps.close(self._connection, part.from_block, part.to_block)
 
     async def _forget(self) -> None:
         self._seen = []
@@ -281,7 +290,6 @@ class Ingestor:
 
     async def _reorganise(self, head: types.BlockHeader) -> None:
         """Take everything back to the highest stored block that the node's chain still has."""
-        began = time.monotonic()
         rungs = await reorgs.ladder(self._connection)
         ancestor = await follower.find_common_ancestor(self._node, rungs)
         if ancestor is None:
@@ -290,13 +298,7 @@ class Ingestor:
                 "or the database was filled from one; nothing was changed"
             )
         old = self._cursor
-        try:
-            async with self._writing, self._connection.transaction():
-                self._cursor = await self._take_back(old, ancestor, head, began)
-        except BaseException:
-            self._cursor = old
-            await self._forget()
-            raise
+        await self._go_back(ancestor, head, "chain")
         metrics.reorgs_total.inc()
         log.warning(
             "reorganised",
@@ -306,18 +308,50 @@ class Ingestor:
             depth=old.block_number - ancestor[0],
         )
 
+    async def repair(self, head: types.BlockHeader | None = None) -> bool:
+        """Go back to before the lowest gap that somebody found in the log; False: there is none.
+
+        What follows is read again, and its blocks with gaps are proved whatever the settings.
+        """
+        found = await gaps.still_open(self._connection)
+        self._reader.suspects = frozenset(found.blocks)
+        if not found.untouched:
+            return False
+        old = self._cursor
+        place = await gaps.place_before(self._connection, old, found.untouched[0])
+        await self._go_back(place, head or await self._look(), "repair")
+        metrics.repairs_total.inc()
+        log.error(
+            "repairing", from_block=place[0] + 1, old_block=old.block_number, gaps=found.untouched
+        )
+        return True
+
+    async def _go_back(
+        self, ancestor: tuple[int, str | None], head: types.BlockHeader, cause: reorgs.Cause
+    ) -> None:
+        old = self._cursor
+        try:
+            async with self._writing, self._connection.transaction():
+                self._cursor = await self._take_back(old, ancestor, head, cause)
+        except BaseException:
+            self._cursor = old
+            await self._forget()
+            raise
+
     async def _take_back(
         self,
         old: cursor.Cursor,
-        ancestor: tuple[int, str],
+        ancestor: tuple[int, str | None],
         head: types.BlockHeader,
-        began: float,
+        cause: reorgs.Cause,
     ) -> cursor.Cursor:
+        began = time.monotonic()
         number, hash_ = ancestor
         connection = self._connection
         time_ = await connection.fetchval(sqlfile.load("reorgs")["block_time"], number)
-        moved = await cursor.retreat(connection, old, number, hash_, int(time_.timestamp()))
-        reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head)
+        seconds = None if time_ is None else int(time_.timestamp())
+        moved = await cursor.retreat(connection, old, number, hash_, seconds)
+        reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
         restored = await self._engine.rollback(connection, number)
         await reorgs.close(connection, reorg_id, orphaned, restored, time.monotonic() - began)
         await self._notify(moved, ("vesu_pools", "vesu_assets", "vesu_positions"))

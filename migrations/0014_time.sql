@@ -1,3 +1,3 @@
 -- Which block was the last one at a time: point-in-time questions ask it.
--- depends: 0008_v1
+-- depends: 0009_completeness
 CREATE INDEX idx_blocks_timestamp ON blocks (timestamp, number);

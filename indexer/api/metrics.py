@@ -20,6 +20,20 @@ accruals_wrong = prometheus_client.Counter(
     "vesu_accruals_wrong", "Numbers of accruals that the fold predicted otherwise"
 )
 reorgs_total = prometheus_client.Counter("vesu_reorgs", "Reorganisations gone through")
+repairs_total = prometheus_client.Counter(
+    "vesu_repairs", "Rollbacks because the log was not what the chain has"
+)
+completeness_gaps = prometheus_client.Gauge(
+    "vesu_completeness_gaps",
+    "Events in which the log was found to differ from the chain: open, or repaired since",
+    ["state"],
+)
+verified_blocks = prometheus_client.Gauge(
+    "vesu_verified_blocks", "Committed blocks by how their completeness is known", ["method"]
+)
+unproved_blocks = prometheus_client.Gauge(
+    "vesu_unproved_blocks", "Committed blocks not proved one by one: sampled or never looked at"
+)
 node_failures = prometheus_client.Counter(
     "vesu_node_failures", "Looks at the chain that failed and will be repeated"
 )

@@ -6,14 +6,15 @@ import asyncpg
 import msgspec
 
 from indexer import errors
+from indexer.audit import completeness as log_completeness
 from indexer.audit import digest, indexes, invariants
-from indexer.query import status
+from indexer.query import completeness, status
 from indexer.store import sqlfile
 
 NOT_COVERED = (
     "the contracts' own views (needs a node; not in this version)",
     "prices between events (not sampled in this version)",
-    'that the log holds every event of blocks without events of ours (ingest.verify = "all")',
+    "that the log is what the chain has, where it was not proved yet (`vesu-indexer verify`)",
 )
 
 
@@ -48,7 +49,8 @@ async def make(connection: asyncpg.Connection) -> Report:
     checks = [
         _histories(now, from_history),
         *[_invariant(one) for one in await invariants.check(connection)],
-        await _completeness(connection),
+        await _seals(connection, stands.committed_block),
+        _completeness(stands.completeness),
         _undecoded(stands),
         await _indexes(connection),
     ]
@@ -77,13 +79,20 @@ def _invariant(one: invariants.Invariant) -> Check:
     return Check(f"sum of {one.name.replace('_', ' ')}", not one.broken, one.compared, found)
 
 
-async def _completeness(connection: asyncpg.Connection) -> Check:
-    row = await connection.fetchrow(sqlfile.load("invariants")["unproved_blocks"])
-    assert row is not None  # aggregates have one row
-    proved = row["blocks"] - row["unproved"]
-    found = f"{proved} of {row['blocks']} blocks with events proved complete while reading"
-    # Not proved is no contradiction: the node may tell no commitment, or verify was off.
-    return Check("blocks proved complete", True, proved, found)  # noqa: FBT003
+async def _seals(connection: asyncpg.Connection, committed: int) -> Check:
+    broken = await log_completeness.broken_seals(connection, 0, committed)
+    sealed = await connection.fetchval(sqlfile.load("verification")["sealed"])
+    found = (
+        f"blocks {', '.join(str(span.first_block) for span in broken[:5])}" if broken else "none"
+    )
+    return Check("events as they were committed", not broken, sealed, f"changed since: {found}")
+
+
+def _completeness(known: completeness.Completeness) -> Check:
+    # Not proved is no contradiction; what was found missing is.
+    proved = sum(known.blocks.values()) - known.unproved_blocks
+    found = f"{known.gaps_open} open gaps, {known.gaps_repaired} repaired; {known.sentence()}"
+    return Check("log complete against the chain", not known.gaps_open, proved, found)
 
 
 def _undecoded(stands: status.Status) -> Check:

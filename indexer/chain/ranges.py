@@ -32,7 +32,8 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     A window that holds more than `spare` times a target is asked again in smaller parts.
     `verify`: "events": what getEvents tells is held against the receipts and the event count of
     the blocks with our events, and within `commitment_blocks` of the end against their event
-    commitment too; "all": every block against all three; "off": it is believed.
+    commitment too; so is a seeded sample of the other blocks (`sample_rate`, from 0 to 1),
+    against all three; "all": every block against all three; "off": it is believed.
     """
 
     first_window: int = 10_000
@@ -45,6 +46,8 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     pause_seconds: float = 0.5
     verify: str = "off"
     commitment_blocks: int = 1_000
+    sample_rate: float = 0.0
+    sample_seed: int = 0
 
 
 class _Part(msgspec.Struct):
@@ -74,6 +77,8 @@ class RangeReader:
         self._settings = settings or ReaderSettings()
         self._window = self._settings.first_window
         self._end = 0
+        self.suspects: frozenset[int] = frozenset()
+        """Blocks of which the node told too little before: proved whatever the settings say."""
 
     async def ranges(
         self, from_block: int, to_block: int, known: Known, discover: Discover
@@ -192,10 +197,17 @@ class RangeReader:
 
     async def _complete(self, part: _Part, known: Known, discover: Discover) -> types.Range:
         await self._add_discovered(part, known, discover)
-        proved = await self._prove(part)
+        proofs = await self._prove(part)
         await self._close(part)
-        blocks = [part.blocks[number] for number in sorted(part.blocks)]
-        return types.Range(part.from_block, part.to_block, part.tip, part.events, blocks, proved)
+        return types.Range(
+            part.from_block,
+            part.to_block,
+            part.tip,
+            part.events,
+            [part.blocks[number] for number in sorted(part.blocks)],
+            frozenset(number for number, proof in proofs.items() if proof == "commitment"),
+            self._verified(part, proofs),
+        )
 
     async def _add_discovered(self, part: _Part, known: Known, discover: Discover) -> None:
         """Fetch the events of addresses that were not known when the window was asked."""
@@ -209,46 +221,63 @@ class RangeReader:
 
     @property
     def _is_proving(self) -> bool:
-        return self._settings.verify != "off"
+        return self._settings.verify != "off" or bool(self.suspects)
 
-    async def _prove(self, part: _Part) -> frozenset[int]:
-        """Hold the range against its blocks; returns those that were proved complete."""
+    async def _prove(self, part: _Part) -> dict[int, types.Proof]:
+        """Hold the range against its blocks; returns by what each of them was proved."""
         if not self._is_proving:
-            return frozenset()
+            return {}
         told: dict[int, list[types.EmittedEvent]] = {}
         for event in part.events:
             told.setdefault(event.block_number, []).append(event)
         addresses = {hex(address) for address in part.addresses}
-        proved = set()
+        proofs: dict[int, types.Proof] = {}
         async for block in self._to_prove(part):
             number = block.header.number
             ours = told.get(number, ())
-            if not self._is_hashed(number):
-                completeness.match(block, ours, addresses)
-            # Hashing a busy block takes a tenth of a second: not on the event loop.
-            elif await asyncio.to_thread(completeness.prove, block, ours, addresses):
-                proved.add(number)
-        return frozenset(proved)
+            if self._is_hashed(number):
+                # Hashing a busy block takes a tenth of a second: not on the event loop.
+                proof = await asyncio.to_thread(completeness.prove, block, ours, addresses)
+            else:
+                proof = completeness.prove(block, ours, addresses, hashed=False)
+            proofs[number] = proof
+        return proofs
 
     def _is_hashed(self, number: int) -> bool:
         """Whether a block's event commitment is worked out: years of them would take days."""
         is_near = number > self._end - self._settings.commitment_blocks
-        return is_near or self._settings.verify == "all"
+        return is_near or self._is_looked_at(number)
+
+    def _is_looked_at(self, number: int) -> bool:
+        """Whether a block is proved though the node told no event of ours in it."""
+        settings = self._settings
+        if settings.verify == "all" or number in self.suspects:
+            return True
+        return settings.verify == "events" and completeness.is_sampled(
+            number, settings.sample_rate, settings.sample_seed
+        )
+
+    def _verified(self, part: _Part, proofs: dict[int, types.Proof]) -> tuple[types.Verified, ...]:
+        """One range where only some blocks are proved on purpose: each alone would be many."""
+        if not self._is_proving:
+            return ()
+        if all(map(self._is_looked_at, range(part.from_block, part.to_block + 1))):
+            return types.runs(proofs)
+        return (types.Verified(part.from_block, part.to_block, "sampled"),)
 
     async def _to_prove(self, part: _Part) -> AsyncIterator[types.BlockWithReceipts]:
         """The blocks to prove, ascending, those without our events a batch at a time."""
         for number in sorted(part.blocks):
             yield part.blocks[number]
-        if self._settings.verify == "all":
-            others = [
-                number
-                for number in range(part.from_block, part.to_block + 1)
-                if number not in part.blocks
-            ]
-            for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
-                batch = others[start : start + sources.BLOCKS_PER_BATCH]
-                for block in await part.source.blocks(batch, with_events=True):
-                    yield block
+        others = [
+            number
+            for number in range(part.from_block, part.to_block + 1)
+            if number not in part.blocks and self._is_looked_at(number)
+        ]
+        for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
+            batch = others[start : start + sources.BLOCKS_PER_BATCH]
+            for block in await part.source.blocks(batch, with_events=True):
+                yield block
 
     async def _close(self, part: _Part) -> None:
         again = await _header(part.source, part.to_block)

@@ -6,9 +6,18 @@ zeros), because most are only stored; a decoder turns the few that it needs into
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 import msgspec
+
+Proof = Literal["commitment", "count", "receipts"]
+"""What a block's receipts were held against: the header's event count and event commitment, its
+count alone, or neither, because the node tells neither."""
+
+Method = Literal["commitment", "count", "receipts", "sampled"]
+"""How a range of blocks was proved complete. "sampled": the blocks with our events, and a sample
+of the others."""
 
 
 class EmittedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -73,13 +82,22 @@ class BlockWithReceipts(msgspec.Struct, frozen=True):
     receipts: list[Receipt]
 
 
+class Verified(msgspec.Struct, frozen=True):
+    """A closed range of blocks whose events are known to be complete, and by what."""
+
+    first_block: int
+    last_block: int
+    method: Method
+
+
 class Range(msgspec.Struct, frozen=True):
     """Everything the chain says about a set of addresses in a closed range of blocks.
 
     Invariants: `events` ascend by their key without duplicates; `blocks` holds exactly the
     blocks that have an event here, ascending; `tip` is the header of `to_block`, read again
     after the events and unchanged. `proved` names the blocks whose events were proved
-    complete against their headers.
+    complete against their headers' commitments; `verified` says the same of ranges, ascending,
+    with weaker proofs too.
     """
 
     from_block: int
@@ -88,6 +106,7 @@ class Range(msgspec.Struct, frozen=True):
     events: list[EmittedEvent]
     blocks: list[BlockWithReceipts]
     proved: frozenset[int] = frozenset()
+    verified: tuple[Verified, ...] = ()
 
 
 def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[EmittedEvent]:
@@ -107,3 +126,15 @@ def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[Emit
         for index, event in enumerate(receipt.events)
         if event.from_address in addresses
     ]
+
+
+def runs(proofs: Mapping[int, Proof]) -> tuple[Verified, ...]:
+    """Proofs by block number as the fewest ranges, ascending."""
+    found: list[Verified] = []
+    for number in sorted(proofs):
+        last = found[-1] if found else None
+        if last and last.last_block == number - 1 and last.method == proofs[number]:
+            found[-1] = Verified(last.first_block, number, last.method)
+        else:
+            found.append(Verified(number, number, proofs[number]))
+    return tuple(found)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import click
 import structlog
 
-from indexer import app, config, ingestor
+from indexer import app, config, ingestor, verification
 from indexer.api import server
+from indexer.chain import client
 from indexer.commands import common
 from indexer.store import locks
 
@@ -77,6 +79,7 @@ async def daemon(
                     log.info("serving", health=f"http://{settings.api.host}:{port}/health")
                 await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
                 log.info("started", from_block=worker.position.block_number + 1)
+                await stack.enter_async_context(_verifying(settings, url, node, worker))
                 await worker.run(until_block)
         finally:
             await node.close()
@@ -86,6 +89,34 @@ async def daemon(
         common.print_json(
             {"committed_block": stands.block_number, "committed_hash": stands.block_hash}
         )
+
+
+@contextlib.asynccontextmanager
+async def _verifying(
+    settings: config.Settings, url: str, node: client.StarknetNode, worker: ingestor.Ingestor
+) -> AsyncIterator[None]:
+    """Completeness is proved beside the worker while inside; its failure stops the worker."""
+
+    async def prove() -> None:
+        async with app.connect(url) as connection:
+            await verification.Verifier(
+                node,
+                connection,
+                app.known_addresses(settings),
+                settings.ingest.verify_blocks_per_minute,
+            ).run(worker.stopping)
+
+    proving = asyncio.create_task(prove())
+    proving.add_done_callback(lambda _: worker.stopping.set())
+    try:
+        yield
+    finally:
+        proving.cancel()
+        await asyncio.wait([proving])
+        # Looked at also where the worker failed too, whose error goes first.
+        failure = None if proving.cancelled() else proving.exception()
+    if failure is not None:
+        raise failure
 
 
 def _reporter(first: int) -> Callable[[ingestor.Progress], None]:

@@ -15,7 +15,7 @@ from indexer.query import status
 @click.command(epilog="Example: vesu-indexer status --json")
 @common.options
 def command(config_file: Path | None, as_json: bool) -> None:
-    """Show cursor, head, lag, age, finality, reorganisations and unknown events.
+    """Show cursor, head, lag, age, finality, verified ranges, reorganisations, unknown events.
 
     Exit code 0: the tables are fresh; 1: they are stale.
     """
@@ -45,6 +45,7 @@ def _print(found: status.Status) -> None:
         ("final", "-" if found.finalised_block is None else f"block {found.finalised_block:,}"),
         ("chain", found.chain_id),
         ("rows", ", ".join(f"{count:,} {name}" for name, count in found.rows.items())),
+        ("verified", found.completeness.sentence()),
         ("reorgs", f"{found.fork_counter:,}"),
     ]
     for name, value in lines:
@@ -53,6 +54,16 @@ def _print(found: status.Status) -> None:
         click.echo(
             f"{'':<10} block {reorg.old_number:,} back to {reorg.ancestor_number:,}: "
             f"{reorg.events_orphaned:,} events, {reorg.seconds:.2f} s, {reorg.detected_at:%F %T}"
+            f"{' (repair)' if reorg.cause == 'repair' else ''}"
+        )
+    click.echo(
+        f"{'gaps':<10} {found.completeness.gaps_open:,} open, "
+        f"{found.completeness.gaps_repaired:,} repaired"
+    )
+    for gap in found.completeness.open_gaps:
+        click.echo(
+            f"{'':<10} {gap.difference} in block {gap.block_number:,}: event {gap.event_index} of "
+            f"{gap.transaction_hash}"
         )
     unknown = sum(one.events for one in found.undecoded)
     click.echo(f"{'undecoded':<10} {unknown:,} events")

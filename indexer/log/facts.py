@@ -7,6 +7,7 @@ them. `contract`, `name` and `args` are derived by decoding and may be rewritten
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import asyncpg
@@ -75,6 +76,22 @@ def at(seconds: int) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
+def seal(ours: Sequence[types.EmittedEvent]) -> str:
+    """What our events of one block were when they were committed: SHA-256, in hex.
+
+    A row that is lost, added or changed later gives another one.
+    """
+    return hashlib.sha256(msgspec.json.encode(ours)).hexdigest()
+
+
+def by_block(ours: Iterable[types.EmittedEvent]) -> dict[int, list[types.EmittedEvent]]:
+    """Events in chain order, by the number of their block."""
+    found: dict[int, list[types.EmittedEvent]] = {}
+    for event in ours:
+        found.setdefault(event.block_number, []).append(event)
+    return found
+
+
 def batch_of(part: types.Range) -> Batch:
     """The facts of a range that a fold needs."""
     senders = {(event.block_number, event.transaction_index) for event in part.events}
@@ -112,6 +129,7 @@ async def append(
 async def _append_blocks(connection: Connection, part: types.Range) -> None:
     headers = {block.header.number: block.header for block in part.blocks}
     headers[part.tip.number] = part.tip
+    ours = by_block(part.events)
     await connection.executemany(
         sqlfile.load("facts")["append_block"],
         [
@@ -124,6 +142,7 @@ async def _append_blocks(connection: Connection, part: types.Range) -> None:
                 header.event_count,
                 header.event_commitment,
                 True if header.number in part.proved else None,
+                seal(ours.get(header.number, [])),
             )
             for header in headers.values()
         ],
@@ -191,7 +210,7 @@ async def read_batches(
 
 async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
     statements = sqlfile.load("facts")
-    emitted = [_emitted(row) for row in await connection.fetch(statements["read"], first, last)]
+    emitted = await read_events(connection, first, last)
     times = await connection.fetch(statements["read_times"], first, last)
     fees = await connection.fetch(statements["read_fees"], first, last)
     return Batch(
@@ -206,6 +225,12 @@ async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
             for row in fees
         },
     )
+
+
+async def read_events(connection: Connection, first: int, last: int) -> list[types.EmittedEvent]:
+    """Our events from block to block, in chain order."""
+    rows = await connection.fetch(sqlfile.load("facts")["read"], first, last)
+    return [_emitted(row) for row in rows]
 
 
 def _emitted(row: asyncpg.Record) -> types.EmittedEvent:

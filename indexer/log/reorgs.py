@@ -1,14 +1,21 @@
-"""Reorganisations: what an abandoned branch held moves to the audit tables, with a row each."""
+"""Rollbacks: what the log held above a block moves to the audit tables, with a row each.
+
+Their cause is the chain, which left the branch, or a repair: the log was not what the chain has.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import asyncpg
 
 from indexer.chain import types
-from indexer.log import cursor, facts
+from indexer.log import cursor, facts, gaps, verified
 from indexer.store import sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+Cause = Literal["chain", "repair"]
 
 
 async def ladder(connection: Connection) -> list[tuple[int, str]]:
@@ -20,21 +27,28 @@ async def ladder(connection: Connection) -> list[tuple[int, str]]:
 async def orphan(
     connection: Connection,
     old: cursor.Cursor,
-    ancestor: tuple[int, str],
+    ancestor: tuple[int, str | None],
     head: types.BlockHeader,
+    cause: Cause = "chain",
 ) -> tuple[int, int]:
-    """Move the log above `ancestor` to the audit tables; returns (reorg id, events moved)."""
+    """Move the log above `ancestor` to the audit tables; returns (reorg id, events moved).
+
+    An ancestor without a hash is the place before the first block.
+    """
     number, hash_ = ancestor
     reorg_id: int = await connection.fetchval(
         sqlfile.load("reorgs")["open"],
         number,
-        facts.padded(hash_),
+        None if hash_ is None else facts.padded(hash_),
         old.block_number,
         facts.padded(old.block_hash or "0x0"),
         head.number,
         facts.padded(head.hash),
         old.block_number - number,
+        cause,
     )
+    await verified.drop_above(connection, number)
+    await gaps.roll_back(connection, reorg_id, number)
     statements = sqlfile.load("facts")
     moved = await connection.execute(statements["orphan_events"], reorg_id, number)
     await connection.execute(sqlfile.load("observations")["orphan"], reorg_id, number)

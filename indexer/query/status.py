@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
+from indexer.query import completeness
 from indexer.store import sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -31,7 +32,7 @@ class Undecoded(msgspec.Struct, frozen=True):
 
 
 class Reorg(msgspec.Struct, frozen=True):
-    """One reorganisation that the database went through."""
+    """One rollback that the database went through: the chain's, or a repair of the log."""
 
     detected_at: datetime.datetime
     ancestor_number: int
@@ -41,6 +42,7 @@ class Reorg(msgspec.Struct, frozen=True):
     events_orphaned: int
     rows_restored: int
     seconds: float
+    cause: str
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -62,6 +64,7 @@ class Status(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     undecoded: list[Undecoded]
     reorgs: list[Reorg]
+    completeness: completeness.Completeness
 
 
 async def read(connection: Connection) -> Status:
@@ -92,6 +95,7 @@ async def read(connection: Connection) -> Status:
         rows=dict(counts.items()),
         undecoded=[Undecoded(*one.values()) for one in undecoded],
         reorgs=[Reorg(*one.values()) for one in reorgs],
+        completeness=await completeness.read(connection),
     )
 
 
@@ -115,6 +119,8 @@ def stale_reason(row: asyncpg.Record) -> str | None:
     """
     if row["committed_hash"] is None:
         return NOTHING_YET
+    if row["gap_block"] is not None:
+        return f"the log differs from the chain in block {row['gap_block']}: under repair"
     silence = _seconds(row["head_age_seconds"])
     if silence is None:
         return "the node was never heard"

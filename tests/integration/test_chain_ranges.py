@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from indexer import errors
-from indexer.chain import client, pages, ranges, rpc, types
+from indexer.chain import client, completeness, pages, ranges, rpc, types
 from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, MAIN, READING, RECORDING, truth
 
@@ -254,6 +254,45 @@ async def test_what_was_proved_is_told(verify: str) -> None:
     proved = {number for part in parts for number in part.proved}
     held = {block.header.number for part in parts for block in part.blocks}
     assert proved == (held if verify == "events" else set(range(20, 41)))
+    told = [one for part in parts for one in part.verified]
+    assert {one.method for one in told} == {"sampled" if verify == "events" else "commitment"}
+    assert covered(told) == list(range(20, 41))
+
+
+def covered(told: list[types.Verified]) -> list[int]:
+    return [n for one in told for n in range(one.first_block, one.last_block + 1)]
+
+
+async def test_a_sample_of_the_silent_blocks_is_proved_too() -> None:
+    async with chain_stage.node() as node:
+        parts = await read(node, 0, LAST, verify="events", sample_rate=0.3, sample_seed=5)
+        whole = await read(node, 0, LAST, verify="events", sample_rate=1.0)
+    check(parts)
+    proved = {number for part in parts for number in part.proved}
+    held = {block.header.number for part in parts for block in part.blocks}
+    drawn = {n for n in range(LAST + 1) if completeness.is_sampled(n, 0.3, 5)}
+    assert proved == held | drawn
+    assert drawn - held
+    told = [one for part in whole for one in part.verified]
+    assert {one.method for one in told} == {"commitment"}
+    assert covered(told) == list(range(LAST + 1))
+
+
+async def test_a_suspect_block_is_proved_even_when_nothing_is() -> None:
+    """Of a block that the node told nothing of, nothing else would ask."""
+    async with chain_stage.node() as node:
+        silent = sorted(
+            set(range(LAST + 1))
+            - {block.header.number for part in await read(node) for block in part.blocks}
+        )
+        watch = Watch()
+        reader = ranges.RangeReader(node, READING)
+        reader.suspects = frozenset(silent[:2])
+        reading = reader.ranges(0, LAST, watch.known, watch.discover)
+        parts = [part async for part in reading]
+    proved = {number for part in parts for number in part.proved}
+    assert proved > set(silent[:2])
+    assert not proved & set(silent[2:])
 
 
 async def test_old_versions_prove_nothing_and_contradict_nothing() -> None:
@@ -261,3 +300,4 @@ async def test_old_versions_prove_nothing_and_contradict_nothing() -> None:
         parts = await read(node, 20, 40, verify="all")
     check(parts)
     assert all(part.proved == frozenset() for part in parts)
+    assert {one.method for part in parts for one in part.verified} == {"receipts"}

@@ -61,7 +61,7 @@ def busy() -> types.BlockWithReceipts:
 
 def test_all_that_is_told_proves_complete(busy: types.BlockWithReceipts) -> None:
     address = busy.receipts[0].events[0].from_address
-    assert completeness.prove(busy, ours(busy, address), {address})
+    assert completeness.prove(busy, ours(busy, address), {address}) == "commitment"
 
 
 def test_one_event_less_is_refused(busy: types.BlockWithReceipts) -> None:
@@ -89,16 +89,44 @@ def test_receipts_that_change_an_event_are_refused(busy: types.BlockWithReceipts
         completeness.prove(block, [], set())
 
 
-def test_a_header_without_commitment_proves_nothing(busy: types.BlockWithReceipts) -> None:
-    header = msgspec.structs.replace(busy.header, event_count=None, event_commitment=None)
-    assert not completeness.prove(msgspec.structs.replace(busy, header=header), [], set())
+def test_the_proof_is_named_by_what_the_header_tells(busy: types.BlockWithReceipts) -> None:
+    without = msgspec.structs.replace(busy.header, event_commitment=None)
+    counted = msgspec.structs.replace(busy, header=without)
+    assert completeness.prove(counted, [], set()) == "count"
+    neither = msgspec.structs.replace(without, event_count=None)
+    assert completeness.prove(msgspec.structs.replace(busy, header=neither), [], set()) == (
+        "receipts"
+    )
 
 
-def test_matching_finds_a_missing_event_without_hashing(busy: types.BlockWithReceipts) -> None:
+def test_a_missing_event_is_found_without_hashing(busy: types.BlockWithReceipts) -> None:
     address = busy.receipts[0].events[0].from_address
     told = ours(busy, address)
-    assert completeness.match(busy, told, {address})
+    assert completeness.prove(busy, told, {address}, hashed=False) == "count"
     with pytest.raises(errors.InconsistentAnswerError, match="its receipts hold"):
-        completeness.match(busy, told[1:], {address})
+        completeness.prove(busy, told[1:], {address}, hashed=False)
     header = msgspec.structs.replace(busy.header, event_commitment="0x1")
-    assert completeness.match(msgspec.structs.replace(busy, header=header), told, {address})
+    changed = msgspec.structs.replace(busy, header=header)
+    assert completeness.prove(changed, told, {address}, hashed=False) == "count"
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.3, 1.0])
+def test_the_sample_has_its_rate_and_is_the_same_by_seed(rate: float) -> None:
+    blocks = 20_000
+    drawn = {n for n in range(blocks) if completeness.is_sampled(n, rate, seed=7)}
+    assert drawn == {n for n in range(blocks) if completeness.is_sampled(n, rate, seed=7)}
+    assert abs(len(drawn) - rate * blocks) <= 5 * (blocks * rate * (1 - rate)) ** 0.5
+    other = {n for n in range(blocks) if completeness.is_sampled(n, rate, seed=8)}
+    assert (drawn == other) == (rate in (0.0, 1.0))
+
+
+def test_runs_are_the_fewest_that_say_the_same() -> None:
+    proofs: dict[int, types.Proof] = dict.fromkeys([3, 4, 5, 9], "commitment")
+    proofs |= dict.fromkeys([6, 7], "count")
+    found = types.runs(proofs)
+    assert found == (
+        types.Verified(3, 5, "commitment"),
+        types.Verified(6, 7, "count"),
+        types.Verified(9, 9, "commitment"),
+    )
+    assert types.runs({}) == ()

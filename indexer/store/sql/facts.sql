@@ -1,8 +1,8 @@
 -- name: append_block
 -- Add a block; one that is there already has the same hash or the log is broken.
 INSERT INTO blocks
-    (number, hash, parent_hash, timestamp, finality, event_count, event_commitment, verified)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+    (number, hash, parent_hash, timestamp, finality, event_count, event_commitment, verified, seal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: rewrite_derived
 -- Store what decoding says now, where it differs.

@@ -165,9 +165,3 @@ JOIN vesu_transactions t USING (pool_id, block_number, transaction_index, event_
 WHERE t.type = 'liquidation'
 GROUP BY l.pool_id, l.id, l.transaction_hash, l.event_index, l.collateral_seized_raw,
     l.debt_repaid_raw, l.bad_debt_raw;
-
--- name: unproved_blocks
--- Blocks with events of ours: how many, and how many were not proved complete.
-SELECT count(*) AS blocks, count(*) FILTER (WHERE b.verified IS NOT TRUE) AS unproved
-FROM blocks b
-WHERE EXISTS (SELECT 1 FROM events e WHERE e.block_number = b.number);

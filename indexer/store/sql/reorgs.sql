@@ -2,8 +2,8 @@
 -- Begin the row of a reorganisation.
 INSERT INTO reorgs
     (ancestor_number, ancestor_hash, old_number, old_hash, new_number, new_hash, depth,
-     events_orphaned, rows_restored, seconds)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0)
+     events_orphaned, rows_restored, seconds, cause)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8)
 RETURNING id;
 
 -- name: close

@@ -6,7 +6,8 @@ SELECT block_number FROM cursor WHERE block_hash IS NOT NULL;
 -- How fresh the tables are.
 SELECT committed_block, committed_hash, committed_at, age_seconds, head_block, head_seen_at,
     extract(epoch FROM clock_timestamp() - head_seen_at) AS head_age_seconds,
-    lag_blocks, finalised_block, fork_counter, chain_id, fold_version
+    lag_blocks, finalised_block, fork_counter, chain_id, fold_version,
+    (SELECT min(block_number) FROM completeness_gaps WHERE repaired_at IS NULL) AS gap_block
 FROM indexer_status;
 
 -- name: counts
@@ -31,7 +32,7 @@ LIMIT 20;
 -- name: reorgs
 -- The last reorganisations.
 SELECT detected_at, ancestor_number, old_number, new_number, depth, events_orphaned,
-    rows_restored, seconds
+    rows_restored, seconds, cause
 FROM reorgs
 ORDER BY id DESC
 LIMIT 5;

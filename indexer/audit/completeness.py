@@ -1,0 +1,306 @@
+"""Is the log complete? Committed blocks held against the chain's own receipts.
+
+A block's receipts count once they were proved against its header and once the node was seen,
+before and after, to hold the committed block: then they are of the chain that the log follows.
+The log must hold exactly the events of theirs that come from contracts of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import datetime
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
+
+import asyncpg
+import msgspec
+import structlog
+
+from indexer import errors
+from indexer.chain import client, completeness, types
+from indexer.chain import source as sources
+from indexer.log import cursor, facts, gaps, verified
+from indexer.store import sqlfile
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 4
+PAUSE_SECONDS = 0.5
+
+BATCHES_AHEAD = 4
+"""So many batches of blocks are read at once."""
+
+LOCAL_EVENTS = 5_000
+"""About so many stored events are held against their seals at a time."""
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """A block read with its receipts, and what those were held against."""
+
+    block: types.BlockWithReceipts
+    proof: types.Proof
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a batch of blocks showed: by what each complete one is proved; the rest's gaps."""
+
+    proofs: dict[int, types.Proof]
+    gaps: list[gaps.Gap]
+    events: int
+
+
+async def stands(connection: asyncpg.Connection) -> cursor.Cursor:
+    """The committed block that everything is held against; ConfigError where there is none."""
+    found = await cursor.read(connection)
+    if found is None or found.block_hash is None:
+        raise errors.ConfigError("there is nothing to verify: no block is committed yet")
+    return found
+
+
+async def sweep(
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    book: Collection[int],
+    at: cursor.Cursor,
+    spans: Iterable[verified.Span],
+) -> AsyncGenerator[Outcome, None]:
+    """Prove all blocks of these ranges, a batch at a time, in their order, and note the proofs.
+
+    Gaps are for the caller to note at the end (`note_gaps`): the writer repairs what is noted,
+    and takes back what is still being swept. `book` holds the contracts that are ours from the
+    start. LogMovedError where the log was taken back since `at` was read; RetryableNodeError
+    where the node gives no proof.
+    """
+    ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
+    batches = _batches(spans)
+    try:
+        while True:
+            while len(ahead) < BATCHES_AHEAD and (numbers := next(batches, None)):
+                ahead.append(asyncio.create_task(_read(node, numbers, at)))
+            if not ahead:
+                return
+            found = await ahead[0]
+            ahead.popleft()
+            yield await _settle(connection, book, at, found)
+    finally:
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
+
+
+def _batches(spans: Iterable[verified.Span]) -> Iterator[Sequence[int]]:
+    size = sources.BLOCKS_PER_BATCH
+    for span in spans:
+        for first in range(span.first_block, span.last_block + 1, size):
+            yield range(first, min(first + size, span.last_block + 1))
+
+
+# --- what the chain has -----------------------------------------------------------------
+
+
+async def _read(
+    node: client.StarknetNode, numbers: Sequence[int], at: cursor.Cursor
+) -> list[Proved]:
+    """Blocks with proved receipts; asked again, elsewhere if need be, where that fails.
+
+    InconsistentAnswerError at once where the node is on another branch: which one is right is
+    not decided here.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        asked = node.source
+        try:
+            found = await _read_once(asked, numbers, at)
+        except errors.RetryableNodeError as error:
+            if attempt == ATTEMPTS:
+                raise
+            log.warning("blocks_read_again", endpoint=asked.name, reason=str(error))
+            await node.fail_over(asked)
+            await asyncio.sleep(PAUSE_SECONDS * attempt)
+            continue
+        if found is not None:
+            return found
+        break
+    raise errors.InconsistentAnswerError(
+        f"{asked.name} does not hold the committed block {at.block_number}: it lags, or the chain "
+        "was reorganised; once `vesu-indexer run` has followed it, try again"
+    )
+
+
+async def _read_once(
+    asked: sources.Source, numbers: Sequence[int], at: cursor.Cursor
+) -> list[Proved] | None:
+    """None where the source does not hold the committed block, before or after."""
+    if not await _holds(asked, at):
+        return None
+    blocks = await _blocks(asked, numbers)
+    if not await _holds(asked, at):
+        return None
+    return [
+        Proved(block, await asyncio.to_thread(completeness.prove_receipts, block))
+        for block in blocks
+    ]
+
+
+async def _holds(asked: sources.Source, at: cursor.Cursor) -> bool:
+    header = await asked.header(at.block_number)
+    return header is not None and header.hash == at.block_hash
+
+
+async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.BlockWithReceipts]:
+    try:
+        return await asked.blocks(numbers, with_events=True)
+    except errors.RangeTooLargeError:
+        if len(numbers) == 1:
+            raise
+    half = len(numbers) // 2
+    return [*await _blocks(asked, numbers[:half]), *await _blocks(asked, numbers[half:])]
+
+
+# --- what the log has -------------------------------------------------------------------
+
+
+async def _settle(
+    connection: asyncpg.Connection,
+    book: Collection[int],
+    at: cursor.Cursor,
+    found: Sequence[Proved],
+) -> Outcome:
+    """Hold proved blocks against the log and note the outcome, while the log cannot move."""
+    numbers = [one.block.header.number for one in found]
+    async with connection.transaction():
+        await _hold(connection, at)
+        since = await _watched(connection, book)
+        stored = facts.by_block(await facts.read_events(connection, numbers[0], numbers[-1]))
+        proofs: dict[int, types.Proof] = {}
+        wrong: dict[int, list[gaps.Gap]] = {}
+        for one in found:
+            number = one.block.header.number
+            if parted := differences(one.block, stored.get(number, []), since):
+                wrong[number] = parted
+            else:
+                proofs[number] = one.proof
+        await _note(connection, proofs, wrong, stored)
+    _report(wrong)
+    events = sum(map(len, stored.values()))
+    return Outcome(proofs, [gap for parted in wrong.values() for gap in parted], events)
+
+
+async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
+    """Keep the log from moving until the transaction ends; refuse one that was taken back."""
+    forks = await connection.fetchval(sqlfile.load("verification")["hold_cursor"])
+    if forks != at.fork_counter:
+        raise errors.LogMovedError()
+
+
+async def note_gaps(
+    connection: asyncpg.Connection, at: cursor.Cursor, found: Sequence[gaps.Gap]
+) -> None:
+    """Note what a sweep from `at` found, for the writer to repair; LogMovedError as there."""
+    if found:
+        async with connection.transaction():
+            await _hold(connection, at)
+            await gaps.add(connection, found)
+
+
+async def _watched(connection: asyncpg.Connection, book: Collection[int]) -> dict[int, int]:
+    """Our contracts, and the block from which on their events belong to the log."""
+    rows = await connection.fetch(sqlfile.load("verification")["watched"])
+    return {int(row["address"], 16): row["since"] for row in rows} | dict.fromkeys(book, 0)
+
+
+def differences(
+    block: types.BlockWithReceipts,
+    stored: Sequence[types.EmittedEvent],
+    since: dict[int, int],
+) -> list[gaps.Gap]:
+    """Where the log's events of a block are not those of its receipts, in chain order.
+
+    A contract that is named only later may stand in the log already: it was read in the range
+    that named it. Then all its events of the block must.
+    """
+    number = block.header.number
+    ours = {hex(address) for address, first in since.items() if first <= number}
+    ours |= {event.from_address for event in stored}
+    chain = {_key(event): event for event in types.events_of(block, ours)}
+    log_ = {_key(event): event for event in stored}
+    found = []
+    for key in sorted(chain.keys() | log_.keys()):
+        theirs, mine = chain.get(key), log_.get(key)
+        if theirs is None and mine is not None:
+            found.append(_gap(mine, "extra"))
+        elif theirs is not None and theirs != mine:
+            found.append(_gap(theirs, "missing" if mine is None else "changed"))
+    return found
+
+
+def _key(event: types.EmittedEvent) -> tuple[int, int]:
+    return event.transaction_index, event.event_index
+
+
+def _gap(event: types.EmittedEvent, difference: gaps.Difference) -> gaps.Gap:
+    return gaps.Gap(
+        event.block_number,
+        event.transaction_index,
+        event.event_index,
+        facts.padded(event.transaction_hash),
+        facts.padded(event.from_address),
+        difference,
+    )
+
+
+async def _note(
+    connection: asyncpg.Connection,
+    proofs: dict[int, types.Proof],
+    wrong: dict[int, list[gaps.Gap]],
+    stored: dict[int, list[types.EmittedEvent]],
+) -> None:
+    await verified.add(connection, types.runs(proofs), datetime.datetime.now(datetime.UTC))
+    by_commitment = [number for number, proof in proofs.items() if proof == "commitment"]
+    await connection.execute(
+        sqlfile.load("verification")["mark"],
+        [*by_commitment, *wrong],
+        [True] * len(by_commitment) + [False] * len(wrong),
+        [facts.seal(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
+    )
+    for number in wrong:
+        await verified.take_out(connection, number)
+
+
+def _report(wrong: dict[int, list[gaps.Gap]]) -> None:
+    for number, parted in wrong.items():
+        first = parted[0]
+        log.error(
+            "log_incomplete",
+            block=number,
+            events=len(parted),
+            difference=first.difference,
+            transaction=first.transaction_hash,
+            event_index=first.event_index,
+            contract=first.from_address,
+        )
+
+
+# --- without a node ---------------------------------------------------------------------
+
+
+async def broken_seals(
+    connection: asyncpg.Connection, first_block: int, last_block: int
+) -> list[verified.Span]:
+    """Blocks that no longer hold the events they were committed with, ascending.
+
+    Needs no node: what was proved once stays proved while its seal is whole. A block that holds
+    events and was never stored has no seal, and cannot be whole.
+    """
+    found: list[verified.Span] = []
+    first = first_block
+    async for batch in facts.read_batches(connection, first_block, last_block, LOCAL_EVENTS):
+        stored = facts.by_block(batch.events)
+        rows = await connection.fetch(sqlfile.load("verification")["seals"], first, batch.to_block)
+        seals = {row["number"]: row["seal"] for row in rows}
+        for number in sorted(seals.keys() | stored.keys()):
+            if number in seals and seals[number] is None:
+                continue  # Committed before seals were kept, or known to be wrong.
+            if seals.get(number) != facts.seal(stored.get(number, [])):
+                found.append(verified.Span(number, number))
+        first = batch.to_block + 1
+    return found

@@ -1,0 +1,270 @@
+"""`verify`: is the log complete? Proved against the chain, and repaired where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import sys
+from pathlib import Path
+from typing import Literal
+
+import asyncpg
+import click
+import msgspec
+import structlog
+
+from indexer import app, config, errors, ingestor
+from indexer.audit import completeness as audit
+from indexer.chain import client
+from indexer.commands import common
+from indexer.log import cursor, gaps, verified
+from indexer.query import completeness
+from indexer.store import locks
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 5
+"""So often is it begun again where the chain is reorganised meanwhile."""
+
+Repair = Literal["none_needed", "done", "left_to_daemon", "not_asked"]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What was asked of which blocks, and what came out.
+
+    `proved` counts the blocks checked now by method; `completeness` is the picture afterwards.
+    """
+
+    from_block: int
+    to_block: int
+    checked_blocks: int
+    checked_events: int
+    proved: dict[str, int]
+    gaps: list[gaps.Gap]
+    repair: Repair
+    completeness: completeness.Completeness
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing differed, now or still."""
+        return not self.gaps and not self.completeness.gaps_open
+
+
+class Found(msgspec.Struct):
+    """What the checks of one run add up to."""
+
+    blocks: int = 0
+    events: int = 0
+    proved: collections.Counter[str] = msgspec.field(default_factory=collections.Counter)
+    gaps: list[gaps.Gap] = []
+
+    def add(self, outcome: audit.Outcome) -> None:
+        """Take up a batch."""
+        wrong = {gap.block_number for gap in outcome.gaps}
+        self.blocks += len(outcome.proofs) + len(wrong)
+        self.events += outcome.events
+        self.proved.update(outcome.proofs.values())
+        self.gaps += outcome.gaps
+
+
+@click.command(epilog="Example: vesu-indexer verify --from-block 2000000 --json")
+@common.options
+@click.option("--from-block", type=click.IntRange(min=0), help="First block to prove again.")
+@click.option("--to-block", type=click.IntRange(min=0), help="Last block to prove again.")
+@click.option("--repair/--no-repair", default=True, help="Read again from before what is missing.")
+def command(
+    config_file: Path | None,
+    as_json: bool,
+    from_block: int | None,
+    to_block: int | None,
+    repair: bool,
+) -> None:
+    """Prove that the log holds every event: against receipts, event counts and commitments.
+
+    Without a range: every committed block that was not proved yet, and those that no longer
+    hold what was proved. With one: all of its blocks, again. The daemon may go on meanwhile.
+
+    What differs is listed and repaired: the tables go back to the block before, and the chain
+    is read again from there. While a daemon runs, it does that. Exit code 0: proved; 1: a gap
+    was found, repaired or not.
+    """
+    settings = common.settings(config_file)
+    settings.require_node()
+    with app.database_url(settings) as url:
+        app.migrated(url)
+        found = common.run(_verify(settings, url, from_block, to_block, repair, as_json))
+    if as_json:
+        common.print_json(found)
+    else:
+        _print(found)
+    sys.exit(0 if found.is_good else 1)
+
+
+async def _verify(
+    settings: config.Settings,
+    url: str,
+    from_block: int | None,
+    to_block: int | None,
+    repair: bool,
+    quiet: bool,
+) -> Report:
+    async with contextlib.AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(app.connect(url))
+        at = await audit.stands(connection)
+        first, last = _range(at, from_block, to_block)
+        node = await app.node(settings)
+        stack.push_async_callback(node.close)
+        is_asked = from_block is not None or to_block is not None
+        found = await _prove(
+            settings, node, connection, verified.Span(first, last), is_asked, quiet
+        )
+        outcome = await _repaired(settings, url, node, connection, found, repair)
+        return Report(
+            first,
+            last,
+            found.blocks,
+            found.events,
+            dict(found.proved),
+            found.gaps,
+            outcome,
+            await completeness.read(connection),
+        )
+
+
+def _range(at: cursor.Cursor, from_block: int | None, to_block: int | None) -> tuple[int, int]:
+    """The asked blocks; ConfigError where the log does not hold them all."""
+    first = at.start_block if from_block is None else from_block
+    last = at.block_number if to_block is None else to_block
+    if not at.start_block <= first <= last <= at.block_number:
+        raise errors.ConfigError(
+            f"--from-block {first} --to-block {last}: the log holds the blocks {at.start_block} to "
+            f"{at.block_number}; choose a range inside"
+        )
+    return first, last
+
+
+async def _prove(
+    settings: config.Settings,
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    asked: verified.Span,
+    is_asked: bool,
+    quiet: bool,
+) -> Found:
+    """Prove what was asked for, or what lacks a proof; again if the chain moves meanwhile."""
+    for attempt in range(1, ATTEMPTS + 1):
+        found = Found()
+        at = await audit.stands(connection)
+        first, last = asked.first_block, min(asked.last_block, at.block_number)
+        if is_asked:
+            spans = [verified.Span(first, last)] if first <= last else []
+        else:
+            spans = await _unproved(connection, first, last)
+        total = sum(span.last_block - span.first_block + 1 for span in spans)
+        line = common.ProgressLine("verifying", 1, quiet or not total)
+        sweep = audit.sweep(node, connection, app.known_addresses(settings), at, spans)
+        try:
+            async with contextlib.aclosing(sweep) as outcomes:
+                async for outcome in outcomes:
+                    found.add(outcome)
+                    line.update(found.blocks, total, found.events)
+            await audit.note_gaps(connection, at, found.gaps)
+        except errors.LogMovedError:
+            if attempt == ATTEMPTS:
+                raise
+            log.warning("verification_begun_again", reason="the chain was reorganised")
+        else:
+            return found
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _unproved(connection: asyncpg.Connection, first: int, last: int) -> list[verified.Span]:
+    """Blocks without a proof, and blocks that are no longer what was proved; ascending."""
+    lacking = await verified.lacking(connection, first, last)
+    broken = [
+        span
+        for span in await audit.broken_seals(connection, first, last)
+        if not any(one.first_block <= span.first_block <= one.last_block for one in lacking)
+    ]
+    return sorted([*lacking, *broken], key=lambda span: span.first_block)
+
+
+async def _repaired(
+    settings: config.Settings,
+    url: str,
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    found: Found,
+    repair: bool,
+) -> Repair:
+    """Repair what is open, unless a daemon runs, which does it by itself."""
+    if not (await gaps.still_open(connection)).blocks:
+        return "done" if found.gaps else "none_needed"
+    if not repair:
+        return "not_asked"
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(locks.WriterLock(url))
+        except errors.WriterConflictError as error:
+            log.warning("repair_left_to_daemon", reason=str(error))
+            return "left_to_daemon"
+        await _read_again(settings, node, connection)
+    return "done"
+
+
+async def _read_again(
+    settings: config.Settings, node: client.StarknetNode, connection: asyncpg.Connection
+) -> None:
+    """Roll back to before the lowest gap, and index up to where the tables stood."""
+    until = (await audit.stands(connection)).block_number
+    worker = ingestor.Ingestor(
+        node,
+        connection,
+        app.engine(settings),
+        settings.node.poll_interval_seconds,
+        app.reading(settings),
+    )
+    chain_id, start_block = hex(app.chain_id(settings)), app.start_block(settings)
+    await worker.open(chain_id, start_block)
+    await worker.repair()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            while worker.position.block_number < until:
+                if not await worker.step(until):
+                    raise errors.InconsistentAnswerError(
+                        f"the node's head fell below block {until}, which was committed"
+                    )
+        except errors.RetryableNodeError as error:
+            if attempt == ATTEMPTS:
+                raise
+            log.warning("repair_tried_again", reason=str(error))
+            await asyncio.sleep(settings.node.poll_interval_seconds)
+            # The reader may have taken up contracts of a range that was never committed.
+            await worker.open(chain_id, start_block)
+        else:
+            return
+
+
+def _print(found: Report) -> None:
+    proved = ", ".join(f"{count:,} by {method}" for method, count in sorted(found.proved.items()))
+    if not found.checked_blocks:
+        proved = "nothing was left to prove"
+    click.echo(
+        f"Checked {found.checked_blocks:,} blocks of {found.from_block:,} to {found.to_block:,} "
+        f"with {found.checked_events:,} events of ours: {proved or 'none is proved'}."
+    )
+    for gap in found.gaps:
+        click.echo(
+            f"GAP  {gap.difference} in block {gap.block_number:,}: transaction "
+            f"{gap.transaction_hash}, event {gap.event_index}, of {gap.from_address}"
+        )
+    said = {
+        "none_needed": "Complete.",
+        "done": "Repaired: read again from the block before; what was there is in orphaned_events.",
+        "left_to_daemon": "Not repaired here: a daemon writes this database. It repairs the gap at "
+        "its next look; `vesu-indexer status` tells.",
+        "not_asked": "Not repaired: leave out --no-repair.",
+    }
+    click.echo(said[found.repair])
+    click.echo(f"Verified {found.completeness.sentence()}")

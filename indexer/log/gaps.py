@@ -1,0 +1,78 @@
+"""Gaps: events in which the log was found to differ from the chain, and their repair.
+
+A gap is open until its block was committed again, proved. Whoever finds one notes it; the
+writer, who alone may, goes back to before it and reads on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import asyncpg
+import msgspec
+
+from indexer.log import cursor, facts
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+Difference = Literal["missing", "extra", "changed"]
+"""The chain has the event and the log has not; the other way round; or both, but not the same."""
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """One event that is not in the log as the chain has it. Hashes and addresses are padded."""
+
+    block_number: int
+    transaction_index: int
+    event_index: int
+    transaction_hash: str
+    from_address: str
+    difference: Difference
+
+
+class Open(msgspec.Struct, frozen=True):
+    """Blocks whose gaps are not repaired, ascending.
+
+    `untouched` are those of them that no rollback has taken out of the tables yet.
+    """
+
+    blocks: tuple[int, ...]
+    untouched: tuple[int, ...]
+
+
+async def add(connection: Connection, found: Iterable[Gap]) -> None:
+    """Note gaps; one that is noted already and still open is not noted twice."""
+    await connection.executemany(
+        sqlfile.load("verification")["add_gap"], [msgspec.structs.astuple(gap) for gap in found]
+    )
+
+
+async def still_open(connection: Connection) -> Open:
+    """What is still to be repaired."""
+    rows = await connection.fetch(sqlfile.load("verification")["open_blocks"])
+    return Open(
+        tuple(row["block_number"] for row in rows),
+        tuple(row["block_number"] for row in rows if not row["is_rolled_back"]),
+    )
+
+
+async def place_before(
+    connection: Connection, stands: cursor.Cursor, block: int
+) -> tuple[int, str | None]:
+    """The highest stored block below a gap's; before the first block where there is none."""
+    row = await connection.fetchrow(sqlfile.load("verification")["stored_below"], block)
+    if row is None:
+        return stands.start_block - 1, None
+    return row["number"], facts.minimal(row["hash"])
+
+
+async def roll_back(connection: Connection, reorg_id: int, block: int) -> None:
+    """Note the rollback to `block` on the gaps above it."""
+    await connection.execute(sqlfile.load("verification")["roll_gaps_back"], reorg_id, block)
+
+
+async def close(connection: Connection, first_block: int, last_block: int) -> None:
+    """Note that a range with gaps was read again, and proved."""
+    await connection.execute(sqlfile.load("verification")["close_gaps"], first_block, last_block)

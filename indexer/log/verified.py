@@ -1,0 +1,123 @@
+"""Verified ranges: which blocks are proved complete, and how, in as few rows as say it.
+
+Invariants: ranges never overlap; touching ranges of one method are one. Everybody who writes
+them holds the cursor's row first, so that no two write at once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Iterable, Sequence
+
+import asyncpg
+import msgspec
+
+from indexer.chain import types
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+STRENGTH: dict[types.Method, int] = {"sampled": 0, "receipts": 1, "count": 2, "commitment": 3}
+"""A proof is never replaced by a weaker one."""
+
+PROOFS = tuple(method for method in STRENGTH if method != "sampled")
+"""Methods that leave no block of a range unproved."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A closed range of blocks."""
+
+    first_block: int
+    last_block: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of verified_ranges."""
+
+    first_block: int
+    last_block: int
+    method: types.Method
+    verified_at: datetime.datetime
+
+
+async def add(
+    connection: Connection, found: Iterable[types.Verified], at: datetime.datetime
+) -> None:
+    """Note ranges as verified, inside the caller's transaction, which holds the cursor."""
+    for one in found:
+        await _overlay(connection, Row(one.first_block, one.last_block, one.method, at))
+
+
+async def take_out(connection: Connection, block: int) -> None:
+    """Note that a block is not complete after all."""
+    at = datetime.datetime.now(datetime.UTC)
+    await _overlay(connection, Row(block, block, "sampled", at), is_removal=True)
+
+
+async def drop_above(connection: Connection, block: int) -> None:
+    """Forget what was verified above a block that the tables go back to."""
+    statements = sqlfile.load("verification")
+    await connection.execute(statements["drop_above"], block)
+    await connection.execute(statements["cut_above"], block)
+
+
+async def lacking(
+    connection: Connection,
+    first_block: int,
+    last_block: int,
+    methods: Sequence[types.Method] = PROOFS,
+    most: int | None = None,
+) -> list[Span]:
+    """The parts of a range that none of these methods covers, highest first, at most so many."""
+    rows = await connection.fetch(
+        sqlfile.load("verification")["lacking"], first_block, last_block, list(methods), most
+    )
+    return [Span(*row.values()) for row in rows]
+
+
+async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -> None:
+    statements = sqlfile.load("verification")
+    near = [
+        Row(*row.values())
+        for row in await connection.fetch(statements["near"], new.first_block, new.last_block)
+    ]
+    wanted = overlaid(near, new, is_removal)
+    old = [row.first_block for row in near if row not in wanted]
+    await connection.execute(statements["forget"], old)
+    for row in wanted:
+        if row not in near:
+            await connection.execute(
+                statements["put"], row.first_block, row.last_block, row.method, row.verified_at
+            )
+
+
+def overlaid(near: Sequence[Row], new: Row, is_removal: bool = False) -> list[Row]:
+    """Rows that say what `near` says, and `new` where that is no weaker; ascending, fewest.
+
+    `near` has no overlaps. A removal leaves nothing in the place of `new`.
+    """
+    ends = {edge for row in (*near, new) for edge in (row.first_block, row.last_block + 1)}
+    parts = []
+    for first, after in itertools.pairwise(sorted(ends)):
+        is_new = new.first_block <= first <= new.last_block
+        if is_new and is_removal:
+            continue
+        said = [row for row in near if row.first_block <= first <= row.last_block]
+        said += [new] if is_new else []
+        if said:
+            best = max(said, key=lambda row: (STRENGTH[row.method], row.verified_at))
+            parts.append(Row(first, after - 1, best.method, best.verified_at))
+    return _joined(parts)
+
+
+def _joined(rows: Sequence[Row]) -> list[Row]:
+    found: list[Row] = []
+    for row in rows:
+        last = found[-1] if found else None
+        if last and last.last_block == row.first_block - 1 and last.method == row.method:
+            at = max(last.verified_at, row.verified_at)
+            found[-1] = Row(last.first_block, row.last_block, row.method, at)
+        else:
+            found.append(row)
+    return found

@@ -1,0 +1,101 @@
+"""What is known of the log's completeness: verified ranges, what they leave open, gaps found."""
+
+from __future__ import annotations
+
+import datetime
+
+import asyncpg
+import msgspec
+
+from indexer.store import sqlfile
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+MOST = 20
+"""So many ranges, holes and gaps are listed; the counts are of all."""
+
+
+def _named(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first}..{last}"
+
+
+class Range(msgspec.Struct, frozen=True):
+    """A closed range of blocks and how it was verified: commitment, count, receipts, sampled."""
+
+    first_block: int
+    last_block: int
+    method: str
+    verified_at: datetime.datetime
+
+
+class Hole(msgspec.Struct, frozen=True):
+    """A closed range of committed blocks that nobody looked at."""
+
+    first_block: int
+    last_block: int
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """An event in which the log still differs from the chain: missing, extra or changed."""
+
+    block_number: int
+    transaction_index: int
+    event_index: int
+    transaction_hash: str
+    from_address: str
+    difference: str
+    found_at: datetime.datetime
+
+
+class Completeness(msgspec.Struct, frozen=True):
+    """The whole picture. `blocks` counts committed blocks by method, "hole" among them.
+
+    `unproved_blocks` are those that were only sampled or never looked at. Lists hold the newest
+    first, at most 20 of each.
+    """
+
+    blocks: dict[str, int]
+    unproved_blocks: int
+    ranges: list[Range]
+    more_ranges: int
+    holes: list[Hole]
+    open_gaps: list[Gap]
+    gaps_open: int
+    gaps_repaired: int
+
+    def sentence(self) -> str:
+        """For people, from the lowest block up: 0..125 by commitment; holes: none."""
+        said = [
+            f"{_named(one.first_block, one.last_block)} "
+            f"{'sampled' if one.method == 'sampled' else f'by {one.method}'}"
+            for one in reversed(self.ranges)
+        ]
+        if self.more_ranges:
+            said.insert(0, f"{self.more_ranges} ranges below")
+        holes = ", ".join(_named(one.first_block, one.last_block) for one in reversed(self.holes))
+        return "; ".join([*(said or ["nothing"]), f"holes: {holes or 'none'}"])
+
+
+async def read(connection: Connection) -> Completeness:
+    """What is known now, of the blocks that are committed."""
+    statements = sqlfile.load("completeness")
+    blocks = {
+        row["method"]: int(row["blocks"]) for row in await connection.fetch(statements["blocks"])
+    }
+    counts = await connection.fetchrow(statements["counts"])
+    assert counts is not None  # aggregates have one row
+    holes = [Hole(*row.values()) for row in await connection.fetch(statements["holes"], MOST)]
+    committed = int(counts["committed_blocks"])
+    hole_blocks = committed - sum(blocks.values())
+    ranges = [Range(*row.values()) for row in await connection.fetch(statements["ranges"], MOST)]
+    gaps = [Gap(*row.values()) for row in await connection.fetch(statements["gaps"], MOST)]
+    return Completeness(
+        blocks=blocks | {"hole": hole_blocks},
+        unproved_blocks=hole_blocks + blocks.get("sampled", 0),
+        ranges=ranges,
+        more_ranges=int(counts["ranges"]) - len(ranges),
+        holes=holes,
+        open_gaps=gaps,
+        gaps_open=int(counts["gaps_open"]),
+        gaps_repaired=int(counts["gaps_repaired"]),
+    )

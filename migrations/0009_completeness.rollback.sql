@@ -1,0 +1,4 @@
+ALTER TABLE blocks DROP COLUMN seal;
+ALTER TABLE reorgs DROP COLUMN cause;
+DROP TABLE completeness_gaps;
+DROP TABLE verified_ranges;
