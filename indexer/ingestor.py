@@ -210,7 +210,11 @@ class Ingestor:
         while prepared.needs:
             self._seen += await self._observe(prepared.needs)
             prepared = self._engine.refold(prepared)
-        seen = [one for one in self._seen if one.asked.block_number <= part.to_block]
+        seen = [
+            one
+            for one in self._seen
+            if one.asked.block_number <= part.to_block and one.asked not in prepared.needless
+        ]
         try:
             async with self._writing, self._connection.transaction():
                 moved = await cursor.advance(self._connection, self._cursor, part.tip)

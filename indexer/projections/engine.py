@@ -34,13 +34,18 @@ FOLD_VERSION = 2
 
 
 class Prepared(msgspec.Struct):
-    """A batch, decoded and folded; `needs` are views that must be answered before it is true."""
+    """A batch, decoded and folded; `needs` are views that must be answered before it is true.
+
+    `needless` were answered on the way there, but the fold that knew all the rest did not ask
+    for them. They stay out of the log, which must not show where a batch began.
+    """
 
     batch: facts.Batch
     decoded: list[decoding.Decoded]
     needs: list[observations.View]
     world: state.World
     journal: state.Journal
+    needless: frozenset[observations.View] = frozenset()
 
     @property
     def derived(self) -> list[facts.Derived]:
@@ -64,6 +69,7 @@ class Engine:
     def __init__(self, book: Iterable[tuple[int, discovery.Known]]) -> None:
         self._held = memory.Memory(dict(book))
         self._answers: dict[state.Question, tuple[int, ...] | None] = {}
+        self._wanted: set[state.Question] = set()
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything held before."""
@@ -102,6 +108,7 @@ class Engine:
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
         """Decode and fold a batch, and say which views the fold still needs."""
+        self._wanted.clear()
         self.discover(batch.events)
         decoded = decoding.decode(batch.events, self._held.registry)
         await self._load_positions(connection, decoded)
@@ -171,6 +178,7 @@ class Engine:
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
         """Fold until nothing more comes to light about transfers that told no amounts."""
         moved: dict[state.EventKey, state.Moved] = {}
+        consulted: set[state.Question] = set()
         while True:
             world = self._held.world.copy()
             folding = fold.Fold(world, self._held.registry, self._answers, moved)
@@ -181,13 +189,16 @@ class Engine:
                     time = batch.timestamps[raw.block_number]
                     folding.apply(at, time, one.emitter, one.event)
             folding.finish()
+            consulted |= folding.journal.consulted
             if folding.journal.wanted or not folding.settled:
                 break
             moved |= folding.settled
         hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
         needs = decoding.token_views(decoded, self._held.tokens)
         needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
-        return Prepared(batch, decoded, needs, world, folding.journal)
+        self._wanted.update(folding.journal.wanted)
+        needless = frozenset(questions.asked(one, hashes) for one in self._wanted - consulted)
+        return Prepared(batch, decoded, needs, world, folding.journal, needless)
 
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:
         """Make all tables what they were at `to_block`; returns the number of rows restored."""

@@ -64,6 +64,7 @@ class Ledger:
             if question not in self.journal.wanted:
                 self.journal.wanted.append(question)
             return None
+        self.journal.consulted.add(question)
         return self._answers[question]
 
     def pool(self, here: Context, key: state.PoolKey, **changes: Any) -> None:

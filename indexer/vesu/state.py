@@ -199,7 +199,8 @@ class Journal(msgspec.Struct):
 
     `refused` holds the events that were left out, and why; `checks` counts the accruals that
     the chain's own numbers confirmed or not. While `wanted` is not empty, the rest is no
-    result: the questions must be answered first and the batch be folded again.
+    result: the questions must be answered first and the batch be folded again. `consulted`
+    are the questions whose answers were there.
     """
 
     contracts: list[tuple[EventKey, int, ContractState]] = []
@@ -213,6 +214,7 @@ class Journal(msgspec.Struct):
     mismatches: list[Mismatch] = []
     checks: int = 0
     wanted: list[Question] = []
+    consulted: set[Question] = set()
 
 
 class World(msgspec.Struct):

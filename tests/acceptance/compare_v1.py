@@ -166,6 +166,14 @@ class Indexed(NamedTuple):
     url: str
     tables: Tables
 
+    async def fetch(self, statement: str) -> list[asyncpg.Record]:
+        """What a statement answers."""
+        connection = await database.connect(self.url)
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
     @classmethod
     async def read(cls, recorded: truth_v1.RecordedV1, url: str) -> Indexed:
         connection = await database.connect(url)

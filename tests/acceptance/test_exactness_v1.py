@@ -7,6 +7,7 @@ differences at once.
 
 from __future__ import annotations
 
+import collections
 from typing import NamedTuple
 
 import pytest
@@ -106,6 +107,35 @@ def test_collateralisation(indexed_v1: compare_v1.Indexed) -> None:
 
 def test_v_token_balances(indexed_v1: compare_v1.Indexed) -> None:
     compare(indexed_v1, "balance_of", "total_supply", "total_assets", "convert_to_assets")
+
+
+async def test_current_positions(indexed_v1: compare_v1.Indexed) -> None:
+    """vesu_positions at `valued_at_block`: V1.0 rows that V1.1 took over by V1.1's answers."""
+    recorded = indexed_v1.recorded
+    held = {
+        (one.block, one.contract, *one.arguments.values()): one.value
+        for one in recorded.answered("position_unsafe")
+    }
+    compared: collections.Counter[str] = collections.Counter()
+    for row in await indexed_v1.fetch("SELECT * FROM vesu_positions WHERE v_token IS NULL"):
+        names = ("pool_address", "pool_id", "collateral_address", "debt_address", "user_id")
+        singleton, *place = (int(row[name], 16) for name in names)
+        amounts = (int(row["collateral_raw"]), int(row["debt_raw"]))
+        if row["migrated_block"] is not None:
+            assert (row["status"], amounts) == ("closed", (0, 0)), dict(row)
+            compared["migrated"] += 1
+            continue
+        block, kind = row["valued_at_block"], row["protocol"]
+        pool = indexed_v1.tables.pools.at(compare_v1.PoolAt(singleton, place[0]), block)
+        if pool is not None and pool.successor:
+            singleton, kind = pool.successor, "not migrated yet"
+        answer = held.get((block, singleton, *place))
+        if answer is None:
+            continue  # nobody asked for it in this block
+        assert amounts == (answer.collateral, answer.debt), dict(row)
+        compared[kind] += 1
+    print(f"{recorded.name}: rows of vesu_positions {dict(compared)}")
+    assert compared.total() > 20
 
 
 def test_pool_settings(indexed_v1: compare_v1.Indexed) -> None:

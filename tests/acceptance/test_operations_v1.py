@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncpg
 import pytest
 
 from indexer.projections import rows
-from indexer.store import database
 from tests.acceptance import compare_v1, effects_v1
 
 
@@ -18,8 +16,7 @@ def expected(indexed_v1: compare_v1.Indexed) -> effects_v1.Expected:
 async def test_operations_match_both_ways(
     indexed_v1: compare_v1.Indexed, expected: effects_v1.Expected
 ) -> None:
-    found = await _fetch(
-        indexed_v1,
+    found = await indexed_v1.fetch(
         "SELECT t.*, p.pool_address FROM vesu_transactions t "
         "JOIN vesu_positions p ON p.pool_id = t.pool_id AND p.id = t.position_id",
     )
@@ -40,7 +37,7 @@ async def test_operations_match_both_ways(
     print(f"compared {expected.effects.total()} effects of {len(operations)} operations")
     assert not missing, f"{missing.total()} effects without a row: {list(missing)[:5]}"
     assert not extra, f"{extra.total()} rows that nothing explains: {list(extra)[:5]}"
-    assert len(found) == len(await _fetch(indexed_v1, "SELECT id FROM vesu_transactions"))
+    assert len(found) == len(await indexed_v1.fetch("SELECT id FROM vesu_transactions"))
     reverted = {rows.padded(int(op["tx_hash"], 16)) for op in operations if op["reverted"]}
     assert reverted
     assert not reverted & {row["transaction_hash"] for row in found}
@@ -50,7 +47,7 @@ async def test_liquidations_match(
     indexed_v1: compare_v1.Indexed, expected: effects_v1.Expected
 ) -> None:
     """Each liquidation, with what was paid, seized and written off; also those paid in shares."""
-    found = await _fetch(indexed_v1, "SELECT * FROM vesu_liquidations")
+    found = await indexed_v1.fetch("SELECT * FROM vesu_liquidations")
     ours = sorted(
         (
             row["transaction_hash"],
@@ -66,11 +63,3 @@ async def test_liquidations_match(
     assert expected.liquidations
     assert ours == sorted(expected.liquidations)
     assert any(row["bad_debt_raw"] for row in found)
-
-
-async def _fetch(indexed: compare_v1.Indexed, statement: str) -> list[asyncpg.Record]:
-    connection = await database.connect(indexed.url)
-    try:
-        return await connection.fetch(statement)
-    finally:
-        await connection.close()
