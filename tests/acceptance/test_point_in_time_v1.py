@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,54 +9,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from indexer.query import pools, positions, totals
-from indexer.recording import chain, server
+from indexer.query import assets, pools, positions, totals
 from indexer.store import database
-from tests import postgres
-from tests.acceptance import past, stage, truth
-
-RECORDINGS = ("devnet-v11", "devnet-v10-migration", "devnet-v10-genesis")
-ROOTS = {
-    "singleton_v10": "singleton_v1_0",
-    "extension_v0": "extension_v1_0_genesis",
-    "extension_v10": "extension_v1_0",
-    "singleton_v11": "singleton_v1_1",
-    "extension_v11": "extension_v1_1",
-}
-"""Kinds, as the settings name them, of contracts, as the recordings do."""
+from tests.acceptance import compare_v1, past, truth_v1
 
 
-class RecordedV1(truth.Recorded):
-    """A recording of V1's singletons."""
-
-    @property
-    def roots(self) -> list[dict[str, Any]]:
-        return [
-            {"kind": ROOTS[name], "address": contract["address"], "from_block": 0}
-            for name, contract in self.manifest["contracts"].items()
-            if name in ROOTS
-        ]
-
-    def singleton(self, generation: str) -> int:
-        """The address of the singleton of `v10` or `v11`; 0 where there is none."""
-        found = self.manifest["contracts"].get(f"singleton_{generation}")
-        return int(found["address"], 16) if found else 0
-
-
-@pytest.fixture(scope="module", params=RECORDINGS)
-async def asked(request: pytest.FixtureRequest) -> AsyncIterator[past.Past]:
-    """The past of a database that `vesu-indexer run` filled from a whole recording."""
-    folder = pathlib.Path(__file__).parents[1] / "data" / request.param
-    recorded = RecordedV1(folder)
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(chain.load(folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            await stage.command(
-                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-            )
-        connection = await database.connect(url)
-        yield await past.Past.of(connection, recorded)
-        await connection.close()
+@pytest.fixture
+async def asked(indexed_v1: compare_v1.Indexed) -> AsyncIterator[past.Past]:
+    connection = await database.connect(indexed_v1.url)
+    yield await past.Past.of(connection, indexed_v1.recorded)
+    await connection.close()
 
 
 Keyed = dict[tuple[str, ...], positions.Position]
@@ -79,17 +40,20 @@ async def test_positions_equal_the_contracts(asked: past.Past) -> None:
     with V1.1's markets. What V1.0 keeps of a migrated position is state without worth.
     """
     recorded = asked.recorded
-    assert isinstance(recorded, RecordedV1)
-    older, newer = recorded.singleton("v10"), recorded.singleton("v11")
+    assert isinstance(recorded, truth_v1.RecordedV1)
+    older, newer = recorded.address("singleton_v10"), recorded.address("singleton_v11")
     compared = through = behind = 0
-    for block, contract, calldata, result in recorded.answered("position_unsafe"):
-        key = tuple(map(past.hexed, calldata))
+    for answer in recorded.answered("position_unsafe"):
+        key = tuple(map(past.hexed, answer.arguments.values()))
+        block, contract = answer.block, answer.contract
         found = await asked.ask(by_protocol, block)
         v10, v11 = found.get(("v1.0", *key)), found.get(("v1.1", *key))
-        theirs = truth.u256s(result)
+        held: truth_v1.Held = answer.value
+        state = [held.position.collateral_shares, held.position.nominal_debt]
+        theirs = [*state, held.collateral, held.debt]
         if contract == older:
             if v10 is not None and _is_handed_on(v10, found):
-                ours, theirs = [int(v10.collateral_shares), int(v10.nominal_debt)], theirs[:2]
+                ours, theirs = [int(v10.collateral_shares), int(v10.nominal_debt)], state
                 behind += 1
             else:
                 ours = _numbers(v10)
@@ -118,6 +82,30 @@ def _numbers(one: positions.Position | None) -> list[int]:
         return [0, 0, 0, 0]
     texts = (one.collateral_shares, one.nominal_debt, one.collateral_raw, one.debt_raw)
     return [int(text) for text in texts]
+
+
+async def by_asset(connection: asyncpg.Connection, at: Any) -> dict[Any, assets.Asset]:
+    found = await assets.find(connection, at=at)
+    return {(one.pool_address, one.pool_id, one.asset_address): one for one in found.assets}
+
+
+async def test_assets_equal_the_contracts(asked: past.Past) -> None:
+    """asset_config_unsafe() of both singletons at every block."""
+    recorded = asked.recorded
+    assert isinstance(recorded, truth_v1.RecordedV1)
+    compared = 0
+    for answer in recorded.answered("asset_config_unsafe"):
+        key = tuple(map(past.hexed, (answer.contract, *answer.arguments.values())))
+        one = (await asked.ask(by_asset, answer.block))[key]
+        theirs: dict[str, Any] = msgspec.structs.asdict(answer.value.config)
+        theirs["last_updated"] = past.at_second(theirs["last_updated"])
+        for field, value in theirs.items():
+            ours = getattr(one, field)
+            ours = int(ours) if isinstance(ours, str) else ours
+            assert ours == value, f"{field} of {key} at block {answer.block}"
+            compared += 1
+    print(f"{recorded.folder.name}: compared {compared} values of asset_config_unsafe()")
+    assert compared > 2_500
 
 
 async def test_totals_count_a_migrated_pool_once(asked: past.Past) -> None:
