@@ -14,6 +14,9 @@ from indexer import app, config, errors
 from indexer.audit import indexes
 from indexer.chain import client
 from indexer.commands import common
+from indexer.log import cursor
+from indexer.projections import engine as engines
+from indexer.projections import replay
 from indexer.query import status
 from indexer.store import migrate
 from indexer.vesu import decoders, events
@@ -89,7 +92,17 @@ def _database(settings: config.Settings) -> list[Finding]:
 
 async def _tables(url: str) -> list[Finding]:
     async with app.connect(url) as connection:
-        return [await _indexes(connection), await _freshness(connection)]
+        return [
+            await _indexes(connection),
+            await _fold(connection),
+            await _freshness(connection),
+        ]
+
+
+async def _fold(connection: asyncpg.Connection) -> Finding:
+    stands = await cursor.read(connection)
+    reason = None if stands is None else replay.outdated(stands)
+    return Finding("fold", reason or f"version {engines.FOLD_VERSION}", reason is None)
 
 
 async def _indexes(connection: asyncpg.Connection) -> Finding:

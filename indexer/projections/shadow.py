@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 LOCK_KEY = 0x5645_5348
 """The advisory lock of whoever builds the shadow: the letters VESH."""
 
-LOCK_WAIT = "10s"
+LOCK_WAIT = "5s"
 """A killed build lets go of its lock once the server has noticed that it is gone."""
 
 BATCH_EVENTS = 5_000
