@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncpg
 import msgspec
 
+from indexer import errors
 from indexer.projections import shadow, shadow_parted, shadow_tables
 from indexer.store import sqlfile
 
 EXAMPLES = 3
+ATTEMPTS = 20
+"""So often does a comparison wait for a moment when shadow and live stand at one block."""
+
 EVENTS = shadow_tables.EVENTS
 
 
@@ -58,12 +62,13 @@ class TableDifference(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The first event after which the two sides part."""
+    """The first event after which the two sides part. The log has no such event where
+    `transaction_hash` is None: what was observed at the end of a block changed a row."""
 
     block_number: int
     transaction_index: int
     event_index: int
-    transaction_hash: str
+    transaction_hash: str | None
     contract: str | None
     name: str | None
 
@@ -78,6 +83,22 @@ class Difference(msgspec.Struct, frozen=True):
     rows_differing: int
     first_event: Event | None
     tables: dict[str, TableDifference]
+
+
+async def level(
+    built: shadow.Shadow, to_block: int | None = None, report: shadow.Report = lambda _: None
+) -> Difference:
+    """Build the shadow on until it can be compared, and compare it.
+
+    WriterConflictError: the daemon is always ahead.
+    """
+    for _ in range(ATTEMPTS):
+        difference = await compare(built, await built.catch_up(report, to_block))
+        if difference is not None:
+            return difference
+    raise errors.WriterConflictError(
+        "the daemon commits faster than the shadow catches up: not compared, try again"
+    )
 
 
 async def compare(built: shadow.Shadow, span: shadow.Span) -> Difference | None:
@@ -188,6 +209,6 @@ def _order(place: Place) -> tuple[int, int, int]:
     return place.block_number, place.transaction_index, place.event_index
 
 
-async def _event(connection: asyncpg.Connection, place: Place) -> Event | None:
+async def _event(connection: asyncpg.Connection, place: Place) -> Event:
     row = await connection.fetchrow(sqlfile.load("shadow_diff")["event"], *_order(place))
-    return None if row is None else Event(*row.values())
+    return Event(*_order(place), None, None, None) if row is None else Event(*row.values())

@@ -14,9 +14,6 @@ from indexer.commands import common
 from indexer.projections import replay, shadow, shadow_parted
 from indexer.store import locks
 
-LEVEL_ATTEMPTS = 20
-"""So often does a comparison wait for a moment when shadow and live stand at one block."""
-
 
 class Outcome(msgspec.Struct, frozen=True):
     """What a shadow replay found and did. `refused` says why it was not swapped."""
@@ -137,7 +134,7 @@ async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bo
             await replay.require_enough(connection, wanted.from_block, wanted.to_block)
         await built.open(wanted.from_block, wanted.to_block)
         report = _reporter("shadow replay", quiet)
-        difference = await _compared(built, wanted, report)
+        difference = await shadow_diff.level(built, wanted.to_block, report)
         outcome = Outcome(difference, built.resumed_at, False, 0)  # noqa: FBT003
         if wanted.swap:
             outcome = await _swapped(built, wanted, report, outcome)
@@ -156,19 +153,6 @@ def _reporter(what: str, quiet: bool) -> shadow.Report:
         lines[at.from_block].update(at.block, at.to_block, at.events)
 
     return report
-
-
-async def _compared(
-    built: shadow.Shadow, wanted: Wanted, report: shadow.Report
-) -> shadow_diff.Difference:
-    for _ in range(LEVEL_ATTEMPTS):
-        span = await built.catch_up(report, wanted.to_block)
-        difference = await shadow_diff.compare(built, span)
-        if difference is not None:
-            return difference
-    raise errors.WriterConflictError(
-        "the daemon commits faster than the shadow catches up: not compared, try again"
-    )
 
 
 async def _swapped(

@@ -9,9 +9,10 @@ where it was, and a reorganisation of the chain is followed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from importlib import resources
 
 import asyncpg
@@ -204,6 +205,18 @@ class Shadow:
         was_there = bool(await self.connection.fetchval(self._statements["exists"]))
         await self.drop()
         return was_there
+
+    @contextlib.asynccontextmanager
+    async def temporary(self, from_block: int, to_block: int | None) -> AsyncIterator[None]:
+        """A build that leaves nothing behind, neither tables nor settings of the connection."""
+        await self.open(from_block, to_block)
+        try:
+            yield
+        finally:
+            if not self.connection.is_closed():
+                await self.drop()
+                await self.connection.execute("RESET ALL")
+                await self.connection.execute(self._statements["unlock"], LOCK_KEY)
 
     async def drop(self) -> None:
         """Remove the shadow."""

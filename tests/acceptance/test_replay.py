@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from indexer.projections import engine
 from indexer.recording import chain, server
 from tests import postgres
 from tests.acceptance import joined, refusal, spoiled, stage, truth
@@ -16,6 +17,9 @@ from tests.acceptance import joined, refusal, spoiled, stage, truth
 NOWHERE = "http://127.0.0.1:1"
 SEED = 20261125
 SMALL_BATCHES = "20"
+FOLD = engine.FOLD_VERSION
+NEXT_FOLD = f"fold:{FOLD + 1}"
+MADE = f"made by fold {FOLD}, this version has fold {FOLD + 1}"
 
 REPEATED = (
     "UPDATE vesu_position_history h SET collateral_shares = collateral_shares + 1 "
@@ -260,32 +264,32 @@ async def test_a_newer_fold_says_so_and_offers_the_replay(
     """Old tables are not written on by a newer fold, nor made again by half."""
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
         served = wrong | {"VESU_NODE_URLS": node.url}
-        code, _, err = await spoiled.command(served, "fold:2", "run", "--no-serve")
+        code, _, err = await spoiled.command(served, NEXT_FOLD, "run", "--no-serve")
     assert code == 3
-    assert "made by fold 1, this version has fold 2" in err
+    assert MADE in err
     assert "`vesu-indexer replay --from-block 0`" in err
-    code, out, _ = await spoiled.command(wrong, "fold:2", "doctor")
+    code, out, _ = await spoiled.command(wrong, NEXT_FOLD, "doctor")
     assert code == 1
-    assert "made by fold 1, this version has fold 2" in out
+    assert MADE in out
     for some in (("--from-block", "1"), ("--from-block", "0", "--to-block", "125")):
-        code, _, err = await spoiled.command(wrong, "fold:2", "replay", *some)
+        code, _, err = await spoiled.command(wrong, NEXT_FOLD, "replay", *some)
         assert code == 2
         assert "replay all of them, --from-block 0" in err
-    code, _, err = await spoiled.command(wrong, "fold:2", "replay", "--from-block", "0")
+    code, _, err = await spoiled.command(wrong, NEXT_FOLD, "replay", "--from-block", "0")
     assert code == 0, err
     assert await stage.json_of(wrong, "digest") == digest
-    assert await value(wrong["DATABASE_URL"], "SELECT fold_version FROM cursor") == 2
+    assert await value(wrong["DATABASE_URL"], "SELECT fold_version FROM cursor") == FOLD + 1
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
         served = wrong | {"VESU_NODE_URLS": node.url}
         line = await refusal.refused(served, "run", "--no-serve", code=3)
-    assert "made by fold 2, this version has fold 1: upgrade the indexer" in line
+    assert f"made by fold {FOLD + 1}, this version has fold {FOLD}: upgrade the indexer" in line
 
 
 async def test_a_build_of_another_fold_is_not_gone_on_with(
     wrong: dict[str, str], digest: dict[str, Any]
 ) -> None:
     await spoiled.killed(wrong, "kill-after-block:64", "replay", "--from-block", "0")
-    code, out, err = await spoiled.command(wrong, "fold:2", "replay", "--from-block", "0")
+    code, out, err = await spoiled.command(wrong, NEXT_FOLD, "replay", "--from-block", "0")
     assert code == 0, err
     assert "gone on" not in out
     assert await stage.json_of(wrong, "digest") == digest

@@ -13,6 +13,10 @@ ORDER BY block_number, transaction_index, event_index
 OFFSET $3
 LIMIT 1;
 
+-- name: count_between
+-- How many events the log holds from block to block.
+SELECT count(*) FROM events WHERE block_number BETWEEN $1 AND $2;
+
 -- name: read
 -- Raw events from block to block in chain order.
 SELECT block_number, transaction_index, event_index, block_hash, transaction_hash,

@@ -2,6 +2,15 @@
 -- Hold the right to build the shadow; waits for lock_timeout at most.
 SELECT pg_advisory_lock($1::bigint);
 
+-- name: unlock
+-- Let go of the right to build the shadow.
+SELECT pg_advisory_unlock($1::bigint);
+
+-- name: is_possible
+-- Whether this role can build a shadow, and whether one is there.
+SELECT has_database_privilege(current_database(), 'CREATE') AS may_create,
+    to_regnamespace('vesu_shadow') IS NOT NULL AS exists;
+
 -- name: exists
 -- Whether a shadow is there, finished or left by a kill.
 SELECT to_regclass('vesu_shadow.progress') IS NOT NULL;
