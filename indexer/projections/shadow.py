@@ -193,11 +193,12 @@ class Shadow:
             await self.connection.execute(self._statements["move"], batch.to_block)
 
     async def analyze(self) -> None:
-        """Give the planner statistics of what was built."""
+        """Give the planner statistics of what was built, and of what a swap may delete from."""
         for table in shadow_tables.TABLES:
             await self.connection.execute(
                 shadow_tables.statement("shadow", "analyze", self.live, table)
             )
+        await self.connection.execute(self._statements["analyze_live"].format(live=self.live))
 
     async def discard(self) -> bool:
         """Remove a shadow that a kill left or somebody kept; False: there was none."""
@@ -241,6 +242,15 @@ async def _committed(
             f"{max(from_block, stands.start_block)}"
         )
     return stands
+
+
+async def left_at(connection: asyncpg.Connection) -> int | None:
+    """The block at which a shadow stands that is built, was killed or is kept; None: none."""
+    statements = sqlfile.load("shadow")
+    if not await connection.fetchval(statements["exists"]):
+        return None
+    block: int | None = await connection.fetchval(statements["left_at"])
+    return block
 
 
 @functools.cache

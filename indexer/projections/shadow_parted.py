@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.log import cursor
+from indexer.log import cursor, facts
 from indexer.projections import engine as engines
 from indexer.projections import shadow, shadow_tables
 from indexer.store import sqlfile
@@ -138,8 +138,24 @@ async def _put_live(built: shadow.Shadow, span: shadow.Span, allowed: int | None
         )
     changed = await _apply(built, span)
     await built.connection.execute(sqlfile.load("shadow_parted")["replaced"], engines.FOLD_VERSION)
+    await _tell(built, [table for table, rows in changed.items() if rows])
     await built.drop()
-    return changed
+    return sum(changed.values())
+
+
+async def _tell(built: shadow.Shadow, tables: list[str]) -> None:
+    """Tell listeners that the tables are other ones at the same block."""
+    stands = await cursor.read(built.connection)
+    assert stands is not None, "a shadow is built of a filled log"
+    message = {
+        "block_number": stands.block_number,
+        "block_hash": facts.padded(stands.block_hash or "0x0"),
+        "fork_counter": stands.fork_counter,
+        "tables": tables,
+    }
+    await built.connection.execute(
+        sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
+    )
 
 
 async def _mark_recent(built: shadow.Shadow, span: shadow.Span) -> None:
@@ -165,25 +181,24 @@ async def _mark(built: shadow.Shadow, span: shadow.Span, appended_from: int, cur
         )
 
 
-async def _apply(built: shadow.Shadow, span: shadow.Span) -> int:
-    """Make the live tables what the shadow holds, touching only rows that differ."""
-    connection, live, changed = built.connection, built.live, 0
+async def _apply(built: shadow.Shadow, span: shadow.Span) -> dict[str, int]:
+    """Make the live tables what the shadow holds, touching only rows that differ.
+
+    Returns how many rows changed by table.
+    """
+    connection, live = built.connection, built.live
     marked = [table for table in tables(span) if table is not shadow_tables.EVENTS]
+    changed = dict.fromkeys((table.name for table in tables(span)), 0)
     for table in reversed(marked):
-        changed += _count(
-            await connection.execute(
-                shadow_tables.statement("shadow_parted", "delete_gone", live, table)
-            )
-        )
+        statement = shadow_tables.statement("shadow_parted", "delete_gone", live, table)
+        changed[table.name] += _count(await connection.execute(statement))
     for table in marked:
         columns = await shadow_tables.columns(connection, live, table)
-        changed += _count(
-            await connection.execute(
-                shadow_tables.statement("shadow_parted", "put_rows", live, table, columns)
-            )
-        )
+        statement = shadow_tables.statement("shadow_parted", "put_rows", live, table, columns)
+        changed[table.name] += _count(await connection.execute(statement))
     derived = shadow_tables.statement("shadow_parted", "put_derived", live, shadow_tables.EVENTS)
-    return changed + _count(await connection.execute(derived, span.to_block))
+    changed["events"] += _count(await connection.execute(derived, span.to_block))
+    return changed
 
 
 def _count(status: str) -> int:

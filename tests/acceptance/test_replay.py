@@ -162,6 +162,8 @@ async def test_what_a_kill_left_is_not_taken_for_another_replay(
 ) -> None:
     """Another first block, or another fold: begun anew. --discard removes it."""
     await spoiled.killed(wrong, "kill-after-block:64", "replay", "--from-block", "31")
+    _, out, _ = await stage.command(wrong, "doctor", expect=1)
+    assert "`vesu-indexer replay --discard`" in out
     assert (await stage.json_of(wrong, "replay", "--discard")) == {"discarded": True}
     assert (await stage.json_of(wrong, "replay", "--discard")) == {"discarded": False}
     await spoiled.killed(wrong, "kill-after-block:64", "replay", "--from-block", "31")

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from indexer.projections import engine
 from indexer.recording import chain, playhead, server
 from tests import postgres
 from tests.acceptance import joined, spoiled, stage, truth
@@ -148,6 +149,46 @@ async def test_a_bug_in_the_state_is_found_where_it_begins(
     assert difference["tables"]["vesu_positions"]["differing"] == 1
     first = difference["first_event"]
     assert [first[name] for name in versions[0].keys()] == list(versions[0].values())  # noqa: SIM118
+
+
+async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.Recorded) -> None:
+    """The upgrade path: the old daemon goes on meanwhile, then finds other tables and says so."""
+    loaded = chain.load(recorded.folder)
+    head = playhead.Playhead.at(loaded, 100)
+    newer = f"fold:{engine.FOLD_VERSION + 1}"
+    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+        environ = stage.environment(recorded, node.url, url)
+        await stage.command(environ, "run", "--until-block", "100", "--no-serve")
+        daemon = await stage.start(environ, "run", "--no-serve")
+        code, _, err = await spoiled.command(
+            environ, newer, *("replay", "--from-block", "0", "--shadow", "--swap")
+        )
+        assert code == 0, err
+        head.go_to(101)
+        _, said = await asyncio.wait_for(daemon.communicate(), 60)
+        assert daemon.returncode == 3
+        assert f"made by fold {engine.FOLD_VERSION + 1}, this version has" in said.decode()
+        code, _, err = await spoiled.command(
+            environ, newer, *("run", "--until-block", "101", "--no-serve")
+        )
+        assert code == 0, err
+
+
+async def test_a_swap_is_told_to_listeners(filled: str, recorded: truth.Recorded) -> None:
+    """With the block that the tables still stand at, and the tables that changed."""
+    environ = stage.environment(recorded, NOWHERE, filled)
+    await _spoil(filled)
+    connection = await asyncpg.connect(filled)
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    try:
+        await connection.add_listener("vesu_blocks", lambda *said: told.put_nowait(said[-1]))
+        await stage.command(environ, "replay", "--from-block", "0")
+        message = msgspec.json.decode(await asyncio.wait_for(told.get(), 30))
+    finally:
+        await connection.close()
+    assert message["block_number"] == recorded.last_block
+    assert message["block_hash"].startswith("0x")
+    assert message["tables"] == ["vesu_position_history"]
 
 
 @pytest.mark.parametrize("from_block", ["0", "60", "88"])

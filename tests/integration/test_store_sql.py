@@ -23,6 +23,7 @@ HISTORIES, EFFECTS, EVENTS = (
     (shadow_tables.EVENTS,),
 )
 FOR_SOME = {
+    "analyze_live": EVENTS,
     "create_block_index": HISTORIES + EFFECTS,
     "mark_appended": HISTORIES + EFFECTS,
     "count_appended": HISTORIES + EFFECTS,

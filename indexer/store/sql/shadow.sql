@@ -2,6 +2,10 @@
 -- Hold the right to build the shadow; waits for lock_timeout at most.
 SELECT pg_advisory_lock($1::bigint);
 
+-- name: left_at
+-- The block that a shadow stands at.
+SELECT block_number FROM vesu_shadow.progress;
+
 -- name: unlock
 -- Let go of the right to build the shadow.
 SELECT pg_advisory_unlock($1::bigint);
