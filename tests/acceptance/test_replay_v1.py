@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import types
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
-from tests.acceptance import spoiled, stage
+from tests.acceptance import spoiled, stage, truth_v1
 
-DATA = Path(__file__).parents[1] / "data"
 NOWHERE = "http://127.0.0.1:1"
-ROOTS = {
-    "singleton_v10": "singleton_v1_0",
-    "extension_v0": "extension_v1_0_genesis",
-    "extension_v10": "extension_v1_0",
-    "singleton_v11": "singleton_v1_1",
-    "extension_v11": "extension_v1_1",
-}
 LAST_BLOCKS = {"devnet-v10-genesis": 50, "devnet-v10-migration": 81, "devnet-v11": 116}
 
 
@@ -33,22 +21,6 @@ class Indexed(NamedTuple):
     environ: dict[str, str]
     last_block: int
     digest: dict[str, Any]
-
-
-def environment(name: str, node: str, url: str) -> dict[str, str]:
-    manifest = json.loads((DATA / name / "manifest.json").read_text())
-    roots = [
-        {"kind": kind, "address": manifest["contracts"][label]["address"], "from_block": 0}
-        for label, kind in ROOTS.items()
-        if label in manifest["contracts"]
-    ]
-    recorded: Any = types.SimpleNamespace(manifest=manifest, factory="0x1", roots=roots)
-    return stage.environment(
-        recorded,
-        *(node, url),
-        VESU_NETWORK_CONTRACTS=msgspec.json.encode(roots).decode(),
-        VESU_INGEST_BATCH_EVENTS="20",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +33,12 @@ async def indexed() -> AsyncIterator[dict[str, Indexed]]:
         postgres.fresh_database() as three,
     ):
         for (name, last), url in zip(LAST_BLOCKS.items(), (one, two, three), strict=True):
-            async with server.RecordingServer(chain.load(DATA / name)) as node:
-                environ = environment(name, node.url, url)
+            recorded = truth_v1.recorded(name)
+            assert recorded.last_block == last
+            async with server.RecordingServer(recorded.chain) as node:
+                environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="20")
                 await stage.command(environ, "run", "--until-block", str(last), "--no-serve")
-            environ = environment(name, NOWHERE, url)
+            environ["VESU_NODE_URLS"] = NOWHERE
             found[name] = Indexed(environ, last, await stage.json_of(environ, "digest"))
         yield found
 
