@@ -24,8 +24,16 @@ import click
 from benchmarks import chain
 from indexer.store import embedded, migrate
 
-RUNS = ("ingest", "ingest_proved", "replay")
-PHASES = ("fetch", "decode", "fold", "write", "rollback")
+RUNS = ("ingest", "ingest_proved", "replay", "replay_of_a_quarter")
+PHASES = ("fetch", "decode", "fold", "write", "compare", "swap")
+
+SPOIL = """
+UPDATE vesu_positions SET collateral_shares = collateral_shares + 1;
+UPDATE vesu_position_history SET collateral_shares = collateral_shares + 1;
+"""
+"""Every position and every version of it wrong: the swap that changes the most."""
+
+ALONE_SECONDS = 2.0
 
 
 @click.command(epilog="Example: python -m benchmarks --events 100000 --runs 3")
@@ -41,8 +49,12 @@ def main(
     """Index an invented dense chain over HTTP, replay it from the log, print the rates."""
     with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home, _server(database, home) as url:
         folder = Path(home) / "chain"
-        head = chain.build(folder, events, seed, block_events)
-        measured = asyncio.run(_measure(folder, head, url, runs))
+        small = Path(home) / "quarter"
+        heads = {
+            place: chain.build(place, count, seed, block_events)
+            for place, count in ((folder, events), (small, events // 4))
+        }
+        measured = asyncio.run(_measure(folder, small, heads, url, runs))
     options = {"events": events, "block_events": block_events, "runs": runs, "seed": seed}
     report = {"options": options, **measured}
     if as_json:
@@ -64,26 +76,83 @@ def _server(database: str | None, home: str) -> Iterator[str]:
         server.stop()
 
 
-async def _measure(folder: Path, head: int, url: str, runs: int) -> dict[str, Any]:
+async def _measure(
+    folder: Path, small: Path, heads: dict[Path, int], url: str, runs: int
+) -> dict[str, Any]:
+    job = _job(folder, heads[folder])
+    found: dict[str, list[dict[str, Any]]] = {what: [] for what in RUNS}
+    readers: list[dict[str, Any]] = []
+    with _node(folder) as node, _node(small) as small_node:
+        for _ in range(runs):
+            async with _fresh_database(url) as database:
+                found["ingest"].append(_run("ingest", job | {"node": node, "database": database}))
+                found["replay"].append(_run("replay", job | {"database": database}))
+                readers.append(await _read_beside(job | {"database": database}))
+            async with _fresh_database(url) as database:
+                proving = job | {"node": node, "database": database, "verify": "events"}
+                found["ingest_proved"].append(_run("ingest", proving))
+            async with _fresh_database(url) as database:
+                quarter = _job(small, heads[small]) | {"node": small_node, "database": database}
+                _run("ingest", quarter)
+                found["replay_of_a_quarter"].append(_run("replay", quarter))
+    medians = {what: _median(results) for what, results in found.items()}
+    return {
+        "machine": await _machine(url),
+        **medians,
+        "memory_growth": _growth(medians["replay_of_a_quarter"], medians["replay"]),
+        "reader": max(readers, key=lambda reader: reader["beside_replay"]["longest_ms"]),
+    }
+
+
+def _job(folder: Path, head: int) -> dict[str, Any]:
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    job = {
+    return {
         "chain_id": manifest["chain_id"],
         "factory": manifest["contracts"]["pool_factory"]["address"],
         "until_block": head,
         "verify": "off",
     }
-    found: dict[str, list[dict[str, Any]]] = {what: [] for what in RUNS}
-    with _node(folder) as node:
-        for _ in range(runs):
-            async with _fresh_database(url) as database:
-                found["ingest"].append(_run("ingest", job | {"node": node, "database": database}))
-                found["replay"].append(_run("replay", job | {"database": database}))
-            async with _fresh_database(url) as database:
-                proving = job | {"node": node, "database": database, "verify": "events"}
-                found["ingest_proved"].append(_run("ingest", proving))
-    return {"machine": await _machine(url)} | {
-        what: _median(results) for what, results in found.items()
+
+
+def _growth(small: dict[str, Any], large: dict[str, Any]) -> dict[str, Any]:
+    """Peak memory of a replay against the number of events."""
+    return {
+        "events": [small["events"], large["events"]],
+        "peak_megabytes": [small["peak_megabytes"], large["peak_megabytes"]],
+        "events_ratio": round(large["events"] / small["events"], 2),
+        "memory_ratio": round(large["peak_megabytes"] / small["peak_megabytes"], 2),
     }
+
+
+async def _read_beside(job: dict[str, Any]) -> dict[str, Any]:
+    """A reader's wait with nothing beside it, and beside a replay whose swap changes much."""
+    connection = await asyncpg.connect(job["database"])
+    await connection.execute(SPOIL)
+    await connection.close()
+    with _reader(job["database"]) as alone:
+        await asyncio.sleep(ALONE_SECONDS)
+    with _reader(job["database"]) as beside:
+        done = await asyncio.to_thread(_run, "replay", job)
+    return {"rows_changed": done["rows_changed"], "alone": alone, "beside_replay": beside}
+
+
+@contextlib.contextmanager
+def _reader(database: str) -> Iterator[dict[str, Any]]:
+    """A reader while inside; what it measured is there afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.reader", database],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    measured: dict[str, Any] = {}
+    try:
+        yield measured
+    finally:
+        out, _ = process.communicate()
+        measured |= json.loads(out)
 
 
 def _run(what: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +240,18 @@ def _print(report: dict[str, Any]) -> None:
             f"{what}: {result['events_per_second']:,} events/s ({result['events']:,} events in "
             f"{result['seconds']:.1f} s, {result['cpu_seconds']:.1f} s of CPU), peak memory "
             f"{result['peak_megabytes']:.0f} MB; {shares}"
+        )
+    growth, reader = report["memory_growth"], report["reader"]
+    click.echo(
+        f"memory of a replay: {growth['events_ratio']} times the events take "
+        f"{growth['memory_ratio']} times the memory"
+    )
+    for when in ("alone", "beside_replay"):
+        waited = reader[when]
+        click.echo(
+            f"reader {when.replace('_', ' a ')}: {waited['reads']:,} reads, median "
+            f"{waited['median_ms']} ms, 99 % within {waited['p99_ms']} ms, longest "
+            f"{waited['longest_ms']} ms"
         )
 
 

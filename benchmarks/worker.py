@@ -20,7 +20,7 @@ from indexer import app, ingestor
 from indexer.chain import client, ranges
 from indexer.log import facts
 from indexer.projections import engine as engines
-from indexer.projections import replay
+from indexer.projections import replay, shadow, shadow_parted
 from indexer.vesu import discovery, kinds
 
 UNLIMITED = 1_000_000
@@ -62,18 +62,22 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
 async def again(job: dict[str, Any]) -> dict[str, Any]:
     """Replay the whole log."""
     watch = clock.Clock()
+    watch.watch(facts, "_read_batch", "fetch")
+    watch.watch(shadow_parted, "mark", "compare")
+    watch.watch(shadow_parted, "_put_live", "swap")
     async with app.connect(job["database"]) as connection:
-        engine = _engine(job, watch)
-        watch.watch(engine, "rollback", "rollback")
-        watch.watch(facts, "_read_batch", "fetch")
+        built = shadow.Shadow(connection, _engine(job, watch))
         began, cpu = time.perf_counter(), time.process_time()
-        done = await replay.replay(connection, engine, 0)
+        done = await replay.replay(built, 0, None)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return _measured(watch, done.events, seconds, cpu)
+    return _measured(watch, done.events, seconds, cpu) | {"rows_changed": done.rows_changed}
 
 
 def _measured(watch: clock.Clock, events: int, seconds: float, cpu: float) -> dict[str, Any]:
-    phases = {name: watch.seconds[name] for name in ("fetch", "decode", "fold", "rollback")}
+    names = ("fetch", "decode", "fold", "compare", "swap")
+    phases = {name: watch.seconds[name] for name in names}
+    # A batch is folded inside its preparation.
+    phases["decode"] -= phases["fold"]
     phases["write"] = seconds - sum(phases.values())
     return {
         "events": events,

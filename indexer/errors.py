@@ -23,6 +23,7 @@
     ├── RecordingError              a recorded chain is missing or broken (exit 2)
     ├── DecodeError
     │   └── UndecodableEventError   a known selector with an unfitting payload
+    ├── DifferencesError            a shadow differs from the live tables by more than allowed
     ├── MissingObservationError     a replay needs a view answer that the log lacks
     ├── LogMovedError               the log was taken back meanwhile: look again
     ├── ProjectionsReplacedError    a shadow replay was swapped in: read them again
@@ -147,6 +148,10 @@ class DecodeError(IndexerError):
 
 class UndecodableEventError(DecodeError):
     """An event with a known selector has a payload that does not fit its ABI."""
+
+
+class DifferencesError(IndexerError):
+    """The shadow differs from the live tables by more than was allowed."""
 
 
 class MissingObservationError(IndexerError):

@@ -21,6 +21,7 @@ from indexer.api import metrics
 from indexer.chain import client, follower, ranges, types
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
+from indexer.projections import replay
 from indexer.store import sqlfile
 from indexer.vesu import selectors
 
@@ -77,12 +78,8 @@ class Ingestor:
         self._cursor = await cursor.open_for(
             self._connection, chain_id, start_block, engines.FOLD_VERSION
         )
-        if self._cursor.fold_version != engines.FOLD_VERSION:
-            raise errors.SchemaError(
-                f"these tables were made by fold {self._cursor.fold_version}, this version has "
-                f"fold {engines.FOLD_VERSION}: run `vesu-indexer replay --from-block "
-                f"{self._cursor.start_block}` first"
-            )
+        if reason := replay.outdated(self._cursor):
+            raise errors.SchemaError(reason)
         await self._engine.load(self._connection)
 
     @property

@@ -75,9 +75,12 @@ def with_name(url: str, name: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def fresh_database(migrated: bool = False) -> AsyncIterator[str]:
-    """An empty or migrated database of its own, dropped afterwards."""
+async def fresh_database(migrated: bool = False, copy_of: str = "") -> AsyncIterator[str]:
+    """An empty or migrated database of its own, or a copy of one that nobody is connected to
+    (its URL), dropped afterwards."""
     template = _migrated_template() if migrated else "template1"
+    if copy_of:
+        template = parse.urlsplit(copy_of).path.removeprefix("/")
     name = f"test_{uuid.uuid4().hex}"
     admin = await asyncpg.connect(server_url())
     try:

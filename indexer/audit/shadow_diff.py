@@ -6,164 +6,209 @@ ones may be of another moment. Both sides are read in one snapshot.
 
 from __future__ import annotations
 
-from typing import Any
-
 import asyncpg
 import msgspec
 
-from indexer.projections import shadow
+from indexer import errors
+from indexer.projections import shadow, shadow_parted, shadow_tables
 from indexer.store import sqlfile
 
-VALUATIONS = frozenset(
-    (
-        "collateral_raw",
-        "debt_raw",
-        "collateral_amount",
-        "debt_amount",
-        "collateral_value_usd",
-        "debt_value_usd",
-        "ltv",
-        "health_factor",
-        "liquidation_price",
-        "valued_at",
-        "valued_at_block",
-    )
-)
 EXAMPLES = 3
+ATTEMPTS = 20
+"""So often does a comparison wait for a moment when shadow and live stand at one block."""
+
+EVENTS = shadow_tables.EVENTS
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an event stands in the chain."""
+
+    block_number: int
+    transaction_index: int
+    event_index: int
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One row that differs: its key, and both sides of the columns that differ, as text.
+
+    `live` or `shadow` is None where that side lacks the row.
+    """
+
+    key: dict[str, str]
+    live: dict[str, str | None] | None
+    shadow: dict[str, str | None] | None
 
 
 class TableDifference(msgspec.Struct, frozen=True):
     """How one table differs. `missing` rows are in the shadow alone, `extra` in the live alone.
 
-    `columns` counts the rows, present on both sides, that differ in each column; `examples`
-    are keys of rows that differ in any way.
+    `columns` counts the rows, present on both sides, that differ in each column; `first` is the
+    first event whose rows differ, None in tables whose rows belong to no event.
     """
 
     live_rows: int
     shadow_rows: int
+    differing: int
     missing: int
     extra: int
     columns: dict[str, int]
-    examples: list[dict[str, str]]
+    first: Place | None
+    examples: list[Example]
 
     @property
     def is_equal(self) -> bool:
         """Nothing differs."""
-        return not (self.missing or self.extra or self.columns)
+        return not self.differing
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The first event after which the two sides part."""
+    """The first event after which the two sides part. The log has no such event where
+    `transaction_hash` is None: what was observed at the end of a block changed a row."""
 
     block_number: int
     transaction_index: int
     event_index: int
-    transaction_hash: str
+    transaction_hash: str | None
     contract: str | None
     name: str | None
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """The whole comparison, at a block."""
+    """The whole comparison: of the blocks that the shadow holds, and where it stands at the
+    committed block of the current rows too."""
 
+    from_block: int
     block_number: int
     is_equal: bool
+    rows_differing: int
     first_event: Event | None
     tables: dict[str, TableDifference]
 
 
-async def compare(connection: asyncpg.Connection, live: str) -> Difference | None:
-    """Compare the shadow with the live tables in the schema `live`.
+async def level(
+    built: shadow.Shadow, to_block: int | None = None, report: shadow.Report = lambda _: None
+) -> Difference:
+    """Build the shadow on until it can be compared, and compare it.
+
+    WriterConflictError: the daemon is always ahead.
+    """
+    for _ in range(ATTEMPTS):
+        difference = await compare(built, await built.catch_up(report, to_block))
+        if difference is not None:
+            return difference
+    raise errors.WriterConflictError(
+        "the daemon commits faster than the shadow catches up: not compared, try again"
+    )
+
+
+async def compare(built: shadow.Shadow, span: shadow.Span) -> Difference | None:
+    """Compare the shadow with the live tables, and mark the rows that differ for a swap.
 
     None: the daemon has committed since the shadow caught up; catch up and compare again.
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        block = await connection.fetchval(sqlfile.load("shadow")["progress"])
-        if block != await connection.fetchval(sqlfile.load("status")["committed_block"]):
+    await built.analyze()
+    async with built.connection.transaction(isolation="repeatable_read"):
+        if not await shadow_parted.is_level(built, span):
             return None
-        tables = {table: await _table(connection, live, table) for table in shadow.TABLES}
-        first = await _first_event(connection, live)
-    is_equal = all(table.is_equal for table in tables.values())
-    return Difference(block, is_equal, first, tables)
+        await shadow_parted.mark(built, span)
+        tables = {
+            table.name: await _table(built, span, table) for table in shadow_parted.tables(span)
+        }
+        places = [table.first for table in tables.values() if table.first is not None]
+        first = await _event(built.connection, min(places, key=_order)) if places else None
+    differing = sum(table.differing for table in tables.values())
+    return Difference(span.from_block, span.to_block, not differing, differing, first, tables)
 
 
-async def _table(connection: asyncpg.Connection, live: str, table: str) -> TableDifference:
-    columns = await _columns(connection, live, table)
-    key = shadow.TABLES[table]
-    ours, theirs = f'"{live}".{table}', f"{shadow.SCHEMA}.{table}"
-    differing = ", ".join(
-        f"count(*) FILTER (WHERE l.{column} IS DISTINCT FROM s.{column}) AS {column}"
-        for column in columns
+async def _table(
+    built: shadow.Shadow, span: shadow.Span, table: shadow_tables.Table
+) -> TableDifference:
+    columns = await shadow_tables.columns(built.connection, built.live, table)
+    compared = shadow_tables.compared(table, columns)
+    counted = await built.connection.fetchrow(
+        shadow_tables.statement("shadow_diff", "count", built.live, table)
     )
-    both = f"{ours} l JOIN {theirs} s USING ({', '.join(key)})"
-    counted = await connection.fetchrow(f"SELECT {differing} FROM {both}")  # noqa: S608
-    missing, extra = await _alone(connection, ours, theirs, key)
+    assert counted is not None  # aggregates have one row
+    live_rows, shadow_rows = await _rows(built, span, table)
     return TableDifference(
-        live_rows=await connection.fetchval(f"SELECT count(*) FROM {ours}"),  # noqa: S608
-        shadow_rows=await connection.fetchval(f"SELECT count(*) FROM {theirs}"),  # noqa: S608
-        missing=missing,
-        extra=extra,
-        columns={name: count for name, count in counted.items() if count} if counted else {},
-        examples=await _examples(connection, ours, theirs, key, columns),
+        live_rows=live_rows,
+        shadow_rows=shadow_rows,
+        differing=counted["differing"],
+        missing=counted["missing"],
+        extra=counted["extra"],
+        columns=await _columns(built, table, compared) if counted["differing"] else {},
+        first=await _first(built, table) if table.is_appended or table is EVENTS else None,
+        examples=await _examples(built, table, compared) if counted["differing"] else [],
     )
 
 
-async def _columns(connection: asyncpg.Connection, live: str, table: str) -> list[str]:
-    """The columns that are compared: all but the key and the valuations."""
-    rows = await connection.fetch(sqlfile.load("shadow")["columns"], f'"{live}".{table}')
-    skipped = {*shadow.TABLES[table], *(VALUATIONS if table == "vesu_positions" else ())}
-    return [row["attname"] for row in rows if row["attname"] not in skipped]
-
-
-async def _alone(
-    connection: asyncpg.Connection, ours: str, theirs: str, key: tuple[str, ...]
+async def _rows(
+    built: shadow.Shadow, span: shadow.Span, table: shadow_tables.Table
 ) -> tuple[int, int]:
-    """(rows of the shadow alone, rows of the live alone), by key."""
-    names = ", ".join(key)
-    counts = []
-    for here, there in ((theirs, ours), (ours, theirs)):
-        counts.append(
-            await connection.fetchval(
-                f"SELECT count(*) FROM "  # noqa: S608
-                f"(SELECT {names} FROM {here} EXCEPT SELECT {names} FROM {there}) AS alone"
-            )
-        )
-    return counts[0], counts[1]
+    """How many rows each side holds of what is compared."""
+    if table is EVENTS:
+        name = "count_events"
+    else:
+        name = "count_appended" if table.is_appended else "count_current"
+    values = () if name == "count_current" else (span.from_block, span.to_block)
+    row = await built.connection.fetchrow(
+        shadow_tables.statement("shadow_diff", name, built.live, table), *values
+    )
+    assert row is not None  # aggregates have one row
+    return row["live_rows"], row["shadow_rows"]
+
+
+async def _columns(
+    built: shadow.Shadow, table: shadow_tables.Table, compared: list[str]
+) -> dict[str, int]:
+    found = await built.connection.fetch(
+        shadow_tables.statement("shadow_diff", _of(table, "count_column"), built.live, table),
+        compared,
+    )
+    counts = {row["column_name"]: row["rows"] for row in found}
+    return {column: counts[column] for column in compared if column in counts}
+
+
+async def _first(built: shadow.Shadow, table: shadow_tables.Table) -> Place | None:
+    name = "first_of_keys" if set(shadow_tables.PLACE) <= set(table.key) else "first_of_rows"
+    row = await built.connection.fetchrow(
+        shadow_tables.statement("shadow_diff", name, built.live, table)
+    )
+    return None if row is None else Place(*row.values())
 
 
 async def _examples(
-    connection: asyncpg.Connection,
-    ours: str,
-    theirs: str,
-    key: tuple[str, ...],
-    columns: list[str],
-) -> list[dict[str, Any]]:
-    names, compared = ", ".join(key), ", ".join((*key, *columns))
-    rows = await connection.fetch(
-        f"SELECT DISTINCT {names} FROM ("  # noqa: S608
-        f"(SELECT {compared} FROM {ours} EXCEPT SELECT {compared} FROM {theirs}) UNION ALL "
-        f"(SELECT {compared} FROM {theirs} EXCEPT SELECT {compared} FROM {ours})"
-        f") AS parted ORDER BY {names} LIMIT {EXAMPLES}"
+    built: shadow.Shadow, table: shadow_tables.Table, compared: list[str]
+) -> list[Example]:
+    found = await built.connection.fetch(
+        shadow_tables.statement("shadow_diff", _of(table, "examples"), built.live, table), EXAMPLES
     )
-    return [{name: str(value) for name, value in row.items()} for row in rows]
+    return [_example(table, compared, row) for row in found]
 
 
-async def _first_event(connection: asyncpg.Connection, live: str) -> Event | None:
-    """The earliest event whose history or effects differ."""
-    parts = []
-    for table in shadow.TABLES:
-        if not table.endswith(("_history", "_transactions", "_liquidations")):
-            continue
-        ours, theirs = f'"{live}".{table}', f"{shadow.SCHEMA}.{table}"
-        parts.append(
-            "SELECT block_number, transaction_index, event_index FROM ("  # noqa: S608
-            f"(SELECT * FROM {ours} EXCEPT SELECT * FROM {theirs}) UNION ALL "
-            f"(SELECT * FROM {theirs} EXCEPT SELECT * FROM {ours})) AS {table}"
-        )
-    row = await connection.fetchrow(
-        "SELECT e.block_number, e.transaction_index, e.event_index, e.transaction_hash, "  # noqa: S608
-        f"e.contract, e.name FROM ({' UNION ALL '.join(parts)}) AS parted "
-        "JOIN events e USING (block_number, transaction_index, event_index) "
-        "ORDER BY 1, 2, 3 LIMIT 1"
+def _example(table: shadow_tables.Table, compared: list[str], row: asyncpg.Record) -> Example:
+    live, ours = (
+        None if row[side] is None else msgspec.json.decode(row[side], type=dict[str, str | None])
+        for side in ("live", "shadow")
     )
-    return None if row is None else Event(*row.values())
+    key = {name: str((live or ours or {})[name]) for name in table.key}
+    if live is None or ours is None:
+        return Example(key, None if live is None else {}, None if ours is None else {})
+    parted = [name for name in compared if live[name] != ours[name]]
+    return Example(
+        key, {name: live[name] for name in parted}, {name: ours[name] for name in parted}
+    )
+
+
+def _of(table: shadow_tables.Table, name: str) -> str:
+    """The log has no second copy of its events in the shadow, only what differs."""
+    return f"{name}_of_events" if table is EVENTS else name
+
+
+def _order(place: Place) -> tuple[int, int, int]:
+    return place.block_number, place.transaction_index, place.event_index
+
+
+async def _event(connection: asyncpg.Connection, place: Place) -> Event:
+    row = await connection.fetchrow(sqlfile.load("shadow_diff")["event"], *_order(place))
+    return Event(*_order(place), None, None, None) if row is None else Event(*row.values())

@@ -14,6 +14,9 @@ from indexer import app, config, errors
 from indexer.audit import indexes
 from indexer.chain import client
 from indexer.commands import common
+from indexer.log import cursor
+from indexer.projections import engine as engines
+from indexer.projections import replay, shadow
 from indexer.query import status
 from indexer.store import migrate
 from indexer.vesu import decoders, events
@@ -89,7 +92,18 @@ def _database(settings: config.Settings) -> list[Finding]:
 
 async def _tables(url: str) -> list[Finding]:
     async with app.connect(url) as connection:
-        return [await _indexes(connection), await _freshness(connection)]
+        return [
+            await _indexes(connection),
+            await _fold(connection),
+            await _shadow(connection),
+            await _freshness(connection),
+        ]
+
+
+async def _fold(connection: asyncpg.Connection) -> Finding:
+    stands = await cursor.read(connection)
+    reason = None if stands is None else replay.outdated(stands)
+    return Finding("fold", reason or f"version {engines.FOLD_VERSION}", reason is None)
 
 
 async def _indexes(connection: asyncpg.Connection) -> Finding:
@@ -101,6 +115,17 @@ async def _indexes(connection: asyncpg.Connection) -> Finding:
         if bad
         else f"all {report.expected} present",
         report.is_good,
+    )
+
+
+async def _shadow(connection: asyncpg.Connection) -> Finding:
+    block = await shadow.left_at(connection)
+    if block is None:
+        return Finding("shadow", "none")
+    return Finding(
+        "shadow",
+        f"stands at block {block:,}: of a replay that runs, was killed or was told to keep it; "
+        "start that replay again to go on with it, or `vesu-indexer replay --discard`",
     )
 
 

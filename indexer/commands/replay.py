@@ -5,137 +5,186 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import asyncpg
 import click
 import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import shadow_diff
 from indexer.commands import common
-from indexer.projections import replay, shadow
+from indexer.projections import replay, shadow, shadow_parted
 from indexer.store import locks
-
-LEVEL_ATTEMPTS = 20
-"""So often does a comparison wait for a moment when shadow and live stand at one block."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a shadow replay found and did."""
+    """What a shadow replay found and did. `refused` says why it was not swapped."""
 
     difference: shadow_diff.Difference
+    resumed_at: int | None
     swapped: bool
     rows_changed: int
+    refused: str | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What was asked for; `allowed` rows may differ at a swap, None: any number."""
+
+    from_block: int
+    to_block: int | None
+    swap: bool
+    allowed: int | None
+    keep: bool
 
 
 @click.command(epilog="Example: vesu-indexer replay --from-block 0 --shadow --swap")
 @common.options
+@click.option("--from-block", type=click.IntRange(min=0), help="First block to fold again.")
 @click.option(
-    "--from-block", type=click.IntRange(min=0), required=True, help="First block to fold again."
+    "--to-block",
+    type=click.IntRange(min=0),
+    help="Last one, if what stands above it rests on the same state (default: the committed one).",
 )
-@click.option("--to-block", type=click.IntRange(min=0), help="Must be the committed block.")
 @click.option("--shadow", "in_shadow", is_flag=True, help="Build beside the live tables, compare.")
 @click.option("--swap", is_flag=True, help="With --shadow: then put the shadow live.")
 @click.option(
-    "--allow-rows", type=click.IntRange(min=0), help="Refuse to swap if more rows differ."
+    "--allow-differences",
+    "allowed",
+    metavar="N|all",
+    default="0",
+    show_default=True,
+    help="Refuse to swap if more rows differ.",
 )
+@click.option("--keep", is_flag=True, help="With --shadow: keep it if it is not swapped.")
+@click.option("--discard", is_flag=True, help="Only remove what a killed or kept replay left.")
 def command(
     config_file: Path | None,
     as_json: bool,
-    from_block: int,
+    from_block: int | None,
     to_block: int | None,
     in_shadow: bool,
     swap: bool,
-    allow_rows: int | None,
+    allowed: str,
+    keep: bool,
+    discard: bool,
 ) -> None:
     """Refold the raw log into all tables from a block on. Needs no node.
 
-    In place it is one transaction: readers see the old tables until it is done, and a replay
-    that is killed changes nothing. Stop the daemon first; the replay takes the writer's lock.
+    In place: the daemon is stopped, readers keep seeing the old tables until all is refolded
+    and put live in one transaction. A killed replay goes on where it was when it is started
+    again with the same first block.
 
-    With --shadow the daemon may go on: all tables are built again beside the live ones and
-    compared. Exit code 1: they differ. With --swap the shadow is then put live in one
-    transaction, and the exit code is 0. A killed shadow goes on where it was.
+    With --shadow the daemon may go on: the tables are built again beside the live ones and
+    compared by table and column. Exit code 1: they differ. With --swap the shadow is then put
+    live in one transaction, if no more rows differ than --allow-differences; exit code 0, or 1
+    where it is refused.
+
+    With --to-block only the blocks up to it are refolded and compared. They are put live where
+    the tables leave that block in the same state; where they do not, what follows is wrong as
+    well, and the replay goes on to the committed block.
     """
-    if swap and not in_shadow:
-        raise errors.ConfigError("--swap needs --shadow: there is nothing else to swap in")
+    _check_usage(from_block, in_shadow, swap, keep, discard)
     settings = common.settings(config_file)
     with app.database_url(settings) as url:
         app.migrated(url)
+        if discard:
+            _print_discarded(common.run(_discard(settings, url)), as_json)
+            return
+        wanted = Wanted(from_block or 0, to_block, swap, _number(allowed), keep)
         if in_shadow:
-            outcome = common.run(_shadow(settings, url, from_block, swap, allow_rows, as_json))
+            outcome = common.run(_shadow(settings, url, wanted, as_json))
         else:
-            done = common.run(_replay(settings, url, from_block, to_block, as_json))
+            done = common.run(_in_place(settings, url, wanted, as_json))
     if in_shadow:
         _print_outcome(outcome, as_json)
         sys.exit(0 if outcome.swapped or outcome.difference.is_equal else 1)
+    _print_done(done, as_json)
+
+
+def _check_usage(
+    from_block: int | None, in_shadow: bool, swap: bool, keep: bool, discard: bool
+) -> None:
+    for flag, given in (("--swap", swap), ("--keep", keep)):
+        if given and not in_shadow:
+            raise errors.ConfigError(f"{flag} needs --shadow")
+    if from_block is None and not discard:
+        raise errors.ConfigError(
+            "replay needs --from-block, the first block to fold again; see vesu-indexer "
+            "replay --help"
+        )
+
+
+def _number(allowed: str) -> int | None:
+    if allowed != "all" and not allowed.isdecimal():
+        raise click.BadParameter(f"--allow-differences {allowed}: write a number of rows or `all`")
+    return None if allowed == "all" else int(allowed)
+
+
+async def _in_place(
+    settings: config.Settings, url: str, wanted: Wanted, quiet: bool
+) -> replay.Done:
+    async with locks.WriterLock(url), app.connect(url) as connection:
+        built = shadow.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        report = _reporter("replaying", quiet)
+        return await replay.replay(built, wanted.from_block, wanted.to_block, report)
+
+
+async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bool) -> Outcome:
+    async with app.connect(url) as connection:
+        built = shadow.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        if wanted.swap:
+            await replay.require_enough(connection, wanted.from_block, wanted.to_block)
+        await built.open(wanted.from_block, wanted.to_block)
+        report = _reporter("shadow replay", quiet)
+        difference = await shadow_diff.level(built, wanted.to_block, report)
+        outcome = Outcome(difference, built.resumed_at, False, 0)  # noqa: FBT003
+        if wanted.swap:
+            outcome = await _swapped(built, wanted, report, outcome)
+        if not (outcome.swapped or wanted.keep):
+            await built.drop()
+    return outcome
+
+
+def _reporter(what: str, quiet: bool) -> shadow.Report:
+    """A progress line that begins where the replay does, at its first block or after a kill."""
+    lines: dict[int, common.ProgressLine] = {}
+
+    def report(at: shadow.Progress) -> None:
+        if at.from_block not in lines:
+            lines[at.from_block] = common.ProgressLine(what, at.from_block, quiet)
+        lines[at.from_block].update(at.block, at.to_block, at.events)
+
+    return report
+
+
+async def _swapped(
+    built: shadow.Shadow, wanted: Wanted, report: shadow.Report, outcome: Outcome
+) -> Outcome:
+    try:
+        done = await shadow_parted.swap(built, report, wanted.to_block, wanted.allowed)
+    except errors.DifferencesError as error:
+        return msgspec.structs.replace(outcome, refused=str(error))
+    return msgspec.structs.replace(outcome, swapped=True, rows_changed=done.rows_changed)
+
+
+async def _discard(settings: config.Settings, url: str) -> bool:
+    async with app.connect(url) as connection:
+        return await shadow.Shadow(connection, app.engine(settings)).discard()
+
+
+def _print_discarded(was_there: bool, as_json: bool) -> None:
+    if as_json:
+        common.print_json({"discarded": was_there})
+    else:
+        click.echo("The shadow is removed." if was_there else "There is no shadow.")
+
+
+def _print_done(done: replay.Done, as_json: bool) -> None:
     if as_json:
         common.print_json(done)
-    else:
-        click.echo(
-            f"Replayed {done.events:,} events of blocks {done.from_block:,} to {done.to_block:,}."
-        )
-
-
-async def _replay(
-    settings: config.Settings, url: str, from_block: int, to_block: int | None, quiet: bool
-) -> replay.Progress:
-    async with locks.WriterLock(url), app.connect(url) as connection:
-        committed = await connection.fetchval("SELECT block_number FROM cursor")
-        if to_block is not None and committed is not None and to_block != committed:
-            raise errors.ConfigError(
-                f"--to-block {to_block}: this version replays up to the committed block "
-                f"{committed} only; leave the flag out"
-            )
-        line = common.ProgressLine("replaying", from_block, quiet)
-        return await replay.replay(
-            connection,
-            app.engine(settings),
-            from_block,
-            lambda at: line.update(at.block, at.to_block, at.events),
-        )
-
-
-async def _shadow(
-    settings: config.Settings,
-    url: str,
-    from_block: int,
-    swap: bool,
-    allow_rows: int | None,
-    quiet: bool,
-) -> Outcome:
-    line = common.ProgressLine("shadow replay", from_block, quiet)
-
-    def report(at: replay.Progress) -> None:
-        line.update(at.block, at.to_block, at.events)
-
-    async with app.connect(url) as connection:
-        built = shadow.Shadow(connection, app.engine(settings))
-        await built.open(from_block)
-        difference = await _compared(built, connection, report)
-        rows = sum(
-            max([table.missing + table.extra, *table.columns.values()])
-            for table in difference.tables.values()
-        )
-        if swap and allow_rows is not None and rows > allow_rows:
-            raise errors.ConfigError(
-                f"not swapped: at least {rows} rows differ, --allow-rows {allow_rows}; look at "
-                "them with --shadow alone"
-            )
-        changed = await built.swap(report) if swap else 0
-        await built.drop()
-    return Outcome(difference, swap, changed)
-
-
-async def _compared(
-    built: shadow.Shadow, connection: asyncpg.Connection, report: shadow.Report
-) -> shadow_diff.Difference:
-    for _ in range(LEVEL_ATTEMPTS):
-        await built.catch_up(report)
-        difference = await shadow_diff.compare(connection, built.live)
-        if difference is not None:
-            return difference
-    raise errors.WriterConflictError(
-        "the daemon commits faster than the shadow catches up: not compared, try again"
+        return
+    resumed = "" if done.resumed_at is None else f", gone on after block {done.resumed_at:,}"
+    click.echo(
+        f"Replayed {done.events:,} events of blocks {done.from_block:,} to {done.to_block:,}"
+        f"{resumed}; {done.rows_changed:,} rows changed."
     )
 
 
@@ -144,14 +193,7 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
         common.print_json(outcome)
         return
     for name, table in outcome.difference.tables.items():
-        state = "equal" if table.is_equal else "DIFFERS"
-        click.echo(f"{state:<8} {name:<24} {table.live_rows:,} rows")
-        if table.missing or table.extra:
-            click.echo(f"{'':<8} {table.missing:,} missing, {table.extra:,} too many")
-        for column, count in table.columns.items():
-            click.echo(f"{'':<8} {count:,} rows differ in {column}")
-        for example in table.examples:
-            click.echo(f"{'':<8} e.g. {', '.join(f'{key}={it}' for key, it in example.items())}")
+        _print_table(name, table)
     if first := outcome.difference.first_event:
         click.echo(
             f"They part at event {first.block_number}/{first.transaction_index}/"
@@ -159,3 +201,21 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
         )
     if outcome.swapped:
         click.echo(f"Swapped: {outcome.rows_changed:,} rows changed.")
+    if outcome.refused:
+        click.echo(f"error: {outcome.refused}", err=True)
+
+
+def _print_table(name: str, table: shadow_diff.TableDifference) -> None:
+    click.echo(f"{'equal' if table.is_equal else 'DIFFERS':<8} {name:<24} {table.live_rows:,} rows")
+    if table.missing or table.extra:
+        click.echo(f"{'':<8} {table.missing:,} missing, {table.extra:,} too many")
+    for column, count in table.columns.items():
+        click.echo(f"{'':<8} {count:,} rows differ in {column}")
+    for example in table.examples:
+        key = ", ".join(f"{column}={value}" for column, value in example.key.items())
+        live, ours = example.live, example.shadow
+        if live is None or ours is None:
+            click.echo(f"{'':<8} e.g. {key}: {'missing' if live is None else 'too many'}")
+            continue
+        sides = ", ".join(f"{column} {live[column]} -> {ours[column]}" for column in live)
+        click.echo(f"{'':<8} e.g. {key}: {sides}")

@@ -181,12 +181,11 @@ def _event_rows(
         )
 
 
-async def rewrite_derived(
-    connection: Connection, emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> None:
-    """Store what decoding says now, where it differs from what the log holds."""
-    await connection.execute(
-        sqlfile.load("facts")["rewrite_derived"],
+def derived_rows(
+    emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
+) -> tuple[list[object], ...]:
+    """What decoding says of events, as columns: place, contract, name and args."""
+    return (
         [event.block_number for event in emitted],
         [event.transaction_index for event in emitted],
         [event.event_index for event in emitted],

@@ -77,15 +77,18 @@ def current(
 ) -> dict[str, Any]:
     """A row of vesu_positions.
 
-    Valued at the last event of the position or of one of its markets, whichever is later: a
-    function of state alone, the same in every replay.
+    Valued at the last event of the position or of one of its markets, whichever is later, and an
+    emptied one at its own last event: a function of state alone, the same in every replay.
     """
     collateral, debt, _ = markets(key, world)
     touched = [collateral] if debt is None else [collateral, debt]
-    valued_at = max(position.last_updated, *(asset.updated_at for asset in touched))
+    if position.status != "active":
+        # Emptied: no later revaluation takes it up, so its row must not depend on the batch.
+        touched = []
+    valued_at = max([position.last_updated, *(asset.updated_at for asset in touched)])
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     has_pair = debt is not None and own_pair in world.pairs
-    blocks = (position.last_event_block, *(asset.block_number for asset in touched))
+    blocks = [position.last_event_block, *(asset.block_number for asset in touched)]
     return (
         columns(protocol, key, position)
         | _worth(

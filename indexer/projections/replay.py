@@ -1,72 +1,77 @@
 """Replay: the projections made again from the log, without a node.
 
-One transaction: readers see the old tables until it commits, and a killed replay changes
-nothing. The log itself stays as it is, but for the derived columns of its events.
+They are built in the shadow, batch by batch, and put live in one transaction: readers see the
+old tables until then, and a replay that is killed goes on where it was.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.log import cursor, facts
+from indexer.log import cursor
 from indexer.projections import engine as engines
-
-BATCH_EVENTS = 5_000
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+from indexer.projections import shadow, shadow_parted
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far a replay is: the last block folded, of how many, and the events so far."""
+class Done(msgspec.Struct, frozen=True):
+    """What a replay did. `resumed_at`: the block at which it went on after a kill."""
 
     from_block: int
-    block: int
     to_block: int
     events: int
+    resumed_at: int | None
+    rows_changed: int
+
+
+def outdated(stands: cursor.Cursor) -> str | None:
+    """What is to be done where another fold made the tables; None where this one did."""
+    if stands.fold_version == engines.FOLD_VERSION or stands.block_hash is None:
+        return None
+    made = f"these tables were made by fold {stands.fold_version}, this version has fold "
+    again = f"`vesu-indexer replay --from-block {stands.start_block}`"
+    if stands.fold_version > engines.FOLD_VERSION:
+        return f"{made}{engines.FOLD_VERSION}: upgrade the indexer, or go back with {again}"
+    return (
+        f"{made}{engines.FOLD_VERSION}: run {again} first (readers keep the old tables until it "
+        "is done; with `--shadow` it first shows what will change)"
+    )
+
+
+async def require_enough(
+    connection: asyncpg.Connection, from_block: int, to_block: int | None
+) -> None:
+    """ConfigError: a part of the tables would be left to another fold than the rest."""
+    stands = await cursor.read(connection)
+    if stands is None or outdated(stands) is None:
+        return
+    if from_block > stands.start_block or to_block is not None:
+        raise errors.ConfigError(
+            f"these tables were made by fold {stands.fold_version}, this version has fold "
+            f"{engines.FOLD_VERSION}: replay all of them, --from-block {stands.start_block} "
+            "without --to-block"
+        )
 
 
 async def replay(
-    connection: Connection,
-    engine: engines.Engine,
+    built: shadow.Shadow,
     from_block: int,
-    report: Callable[[Progress], None] = lambda _: None,
-) -> Progress:
-    """Roll the projections back to `from_block` - 1 and fold the log from there to its end."""
-    stands = await cursor.read(connection)
-    if stands is None or stands.block_hash is None:
-        raise errors.ConfigError("there is nothing to replay: the log is empty, run the indexer")
-    first = max(from_block, stands.start_block)
-    if first > stands.block_number:
-        raise errors.ConfigError(
-            f"--from-block {from_block} is above the last committed block {stands.block_number}"
-        )
-    async with connection.transaction():
-        await connection.execute("SET LOCAL statement_timeout = 0")
-        # Without statistics the check of each deleted position reads all rows of its pool.
-        await connection.execute("ANALYZE vesu_transactions, vesu_liquidations")
-        await engine.load(connection)
-        await engine.rollback(connection, first - 1)
-        done = await _fold(connection, engine, first, stands.block_number, report)
-        await cursor.note_fold_version(connection, engines.FOLD_VERSION)
-    return done
+    to_block: int | None,
+    report: shadow.Report = lambda _: None,
+) -> Done:
+    """Refold the log from `from_block` on and put the outcome live; the caller is the writer.
 
-
-async def _fold(
-    connection: Connection,
-    engine: engines.Engine,
-    first: int,
-    last: int,
-    report: Callable[[Progress], None],
-) -> Progress:
-    progress = Progress(first, first - 1, last, 0)
-    async for batch in facts.read_batches(connection, first, last, BATCH_EVENTS):
-        prepared = await engine.prepare_logged(connection, batch)
-        await facts.rewrite_derived(connection, batch.events, prepared.derived)
-        await engine.project(connection, prepared, revalue=batch.to_block == last)
-        progress = Progress(first, batch.to_block, last, progress.events + len(batch.events))
-        report(progress)
-    return progress
+    With `to_block` no further than that block where the tables above it rest on the same state;
+    where they do not, they follow from what changed and are made again too.
+    """
+    await require_enough(built.connection, from_block, to_block)
+    await built.open(from_block, to_block)
+    swapped = await shadow_parted.swap(built, report, to_block)
+    return Done(
+        swapped.from_block,
+        swapped.to_block,
+        built.events,
+        built.resumed_at,
+        swapped.rows_changed,
+    )

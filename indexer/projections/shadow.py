@@ -1,189 +1,265 @@
-"""The shadow: all projections built again beside the live ones, while the daemon goes on.
+"""The shadow: projections built again beside the live ones, while readers and the daemon go on.
 
 The same engine writes them: on a connection whose search path begins with the schema
 `vesu_shadow`, the tables of the projections are found there and the log where it always is.
-The shadow has a cursor of its own, so a killed build goes on where it was, and a
-reorganisation of the chain is followed. Swapping applies the differences to the live tables in
-one transaction: no table is renamed, so readers, their rights and their views notice nothing
-but the new rows.
+Current rows begin as they were before the first block; histories and effects hold what came
+since. The shadow has a cursor of its own, moved with each batch, so a killed build goes on
+where it was, and a reorganisation of the chain is followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from importlib import resources
 
 import asyncpg
 import msgspec
+import structlog
 
 from indexer import errors
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
-from indexer.projections import replay
+from indexer.projections import shadow_seed, shadow_tables
 from indexer.store import sqlfile
 
-SCHEMA = "vesu_shadow"
+log = structlog.get_logger(__name__)
 
-TABLES: dict[str, tuple[str, ...]] = {
-    "contracts": ("address", "kind"),
-    "contract_history": ("address", "kind", "block_number", "transaction_index", "event_index"),
-    "vesu_pools": ("pool_id", "id"),
-    "vesu_assets": ("pool_id", "id"),
-    "vesu_positions": ("pool_id", "id"),
-    "vesu_pool_history": ("pool_id", "id", "block_number", "transaction_index", "event_index"),
-    "vesu_asset_history": ("pool_id", "id", "block_number", "transaction_index", "event_index"),
-    "vesu_position_history": ("pool_id", "id", "block_number", "transaction_index", "event_index"),
-    "vesu_transactions": ("pool_id", "id"),
-    "vesu_liquidations": ("pool_id", "id"),
-    "accrual_mismatches": ("pool_id", "id"),
-}
-"""The projections with their primary keys, parents before children."""
+LOCK_KEY = 0x5645_5348
+"""The advisory lock of whoever builds the shadow: the letters VESH."""
 
-SWAP_ATTEMPTS = 20
+LOCK_WAIT = "5s"
+"""A killed build lets go of its lock once the server has noticed that it is gone."""
 
-Report = Callable[[replay.Progress], None]
+BATCH_EVENTS = 5_000
 
 
-class Position(msgspec.Struct, frozen=True):
-    """How far the shadow is, and the block that the live tables stand at."""
+class Progress(msgspec.Struct, frozen=True):
+    """How far a replay is: the last block folded, of how many, and the events so far."""
 
+    from_block: int
     block: int
-    committed: int
+    to_block: int
+    events: int
+
+
+class Span(msgspec.Struct, frozen=True):
+    """The blocks that a shadow holds; `is_whole`: up to the committed one, so that its current
+    rows can be held against the live ones."""
+
+    from_block: int
+    to_block: int
+    is_whole: bool
+
+
+Report = Callable[[Progress], None]
 
 
 class Shadow:
-    """One shadow build. `connection` is the shadow's own; nobody else may use it."""
+    """One shadow build. `connection` is the shadow's own; nobody else may use it.
 
-    def __init__(self, connection: asyncpg.Connection, engine: engines.Engine) -> None:
-        self._connection = connection
+    `resumed_at` is the block up to which an earlier build, killed, had come; None: begun anew.
+    `events` were folded by this one.
+    """
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        engine: engines.Engine,
+        batch_events: int = BATCH_EVENTS,
+    ) -> None:
+        self.connection = connection
         self._engine = engine
+        self._batch_events = batch_events
         self._statements = sqlfile.load("shadow")
         self.live = ""
+        self.resumed_at: int | None = None
+        self.events = 0
 
-    async def open(self, from_block: int) -> None:
-        """Take up a shadow that a kill left, or begin one from the live rows below `from_block`."""
-        self.live = await self._connection.fetchval("SELECT current_schema()")
-        stands = await cursor.read(self._connection)
-        if stands is None or stands.block_hash is None:
-            raise errors.ConfigError("there is nothing to replay: the log is empty")
-        if not await self._is_usable():
-            await self._create(max(from_block, stands.start_block))
-        await self._connection.execute(f'SET search_path = {SCHEMA}, "{self.live}"')
-        await self._engine.load(self._connection)
+    async def open(self, from_block: int, to_block: int | None = None) -> int:
+        """Take up the build of `from_block` that a kill left, or begin it; the first block.
 
-    async def _is_usable(self) -> bool:
-        if not await self._connection.fetchval(self._statements["exists"]):
-            return False
-        row = await self._connection.fetchrow(self._statements["progress"])
-        return row is not None and row["fold_version"] == engines.FOLD_VERSION
+        ConfigError: there is nothing to replay. WriterConflictError: somebody else builds.
+        """
+        await self._lock()
+        name = await self.connection.fetchval("SELECT quote_ident(current_schema())")
+        self.live = str(name)
+        stands = await _committed(self.connection, from_block, to_block)
+        first = max(from_block, stands.start_block)
+        self.resumed_at = await self._left_behind(first, to_block)
+        if self.resumed_at is None:
+            await self._begin(first, stands.start_block)
+        else:
+            log.info("shadow_goes_on", from_block=first, after_block=self.resumed_at)
+        await self.connection.execute(f"SET search_path = {shadow_tables.SCHEMA}, {self.live}")
+        await self._engine.load(self.connection)
+        return first
 
-    async def _create(self, from_block: int) -> None:
-        """The shadow's tables hold the live rows, rolled back to the block before."""
-        async with self._connection.transaction(isolation="repeatable_read"):
-            await self._connection.execute(self._statements["drop"])
-            await self._connection.execute(self._statements["create_schema"])
-            await self._connection.execute(self._statements["create_progress"])
-            for table in TABLES:
-                live = f'"{self.live}".{table}'
-                await self._connection.execute(
-                    f"CREATE TABLE {SCHEMA}.{table} (LIKE {live} INCLUDING ALL)"
-                )
-                await self._connection.execute(
-                    f"INSERT INTO {SCHEMA}.{table} SELECT * FROM {live}"  # noqa: S608
-                )
-            await self._connection.execute(f'SET LOCAL search_path = {SCHEMA}, "{self.live}"')
-            await self._engine.rollback(self._connection, from_block - 1)
-            await self._connection.execute(
-                self._statements["begin_progress"], from_block - 1, engines.FOLD_VERSION
+    async def _lock(self) -> None:
+        await self.connection.execute("SET statement_timeout = 0")
+        await self.connection.execute(f"SET lock_timeout = '{LOCK_WAIT}'")
+        try:
+            await self.connection.execute(self._statements["lock"], LOCK_KEY)
+        except asyncpg.LockNotAvailableError as error:
+            holder = await self.connection.fetchval(sqlfile.load("locks")["holder"], LOCK_KEY)
+            raise errors.WriterConflictError(
+                f"another replay builds the shadow: server process {holder}; wait until it is "
+                "done, or stop it"
+            ) from error
+        await self.connection.execute("SET lock_timeout = 0")
+
+    async def _left_behind(self, first: int, to_block: int | None) -> int | None:
+        """Where a shadow stands that can be gone on with."""
+        if not await self.connection.fetchval(self._statements["exists"]):
+            return None
+        row = await self.connection.fetchrow(self._statements["progress"])
+        fits = (
+            row is not None
+            and (row["from_block"], row["made_by"]) == (first, made_by())
+            and (to_block is None or row["block_number"] <= to_block)
+        )
+        for table in shadow_tables.TABLES if fits else ():
+            fits = fits and await self.connection.fetchval(
+                self._statements["is_alike"],
+                f"{self.live}.{table.name}",
+                f"{shadow_tables.SCHEMA}.{table.name}",
             )
+        return int(row["block_number"]) if row and fits else None
 
-    async def catch_up(self, report: Report) -> Position:
-        """Fold the log up to the committed block; one transaction a batch."""
+    async def _begin(self, first: int, start_block: int) -> None:
+        """The current rows as they were at the block before, and nothing above it."""
+        connection, live = self.connection, self.live
+        async with connection.transaction(isolation="repeatable_read"):
+            await connection.execute(self._statements["drop"])
+            for name in ("create_schema", "create_progress", "create_derived"):
+                await connection.execute(self._statements[name])
+            for table in shadow_tables.TABLES:
+                await connection.execute(
+                    shadow_tables.statement("shadow", "create_table", live, table)
+                )
+                if table.is_appended:
+                    await connection.execute(
+                        shadow_tables.statement("shadow", "create_block_index", live, table)
+                    )
+            await connection.execute(f"SET LOCAL search_path = {shadow_tables.SCHEMA}, {live}")
+            if first > start_block:
+                await shadow_seed.seed(connection, self._engine, live, first)
+            await connection.execute(self._statements["begin_progress"], first, made_by())
+
+    async def catch_up(self, report: Report, to_block: int | None = None) -> Span:
+        """Fold the log up to `to_block` or the committed block; one transaction a batch."""
         await self._follow_reorgs()
-        stands = await cursor.read(self._connection)
-        row = await self._connection.fetchrow(self._statements["progress"])
+        stands = await cursor.read(self.connection)
+        row = await self.connection.fetchrow(self._statements["progress"])
         assert stands is not None and row is not None, "open() made sure of both"
-        first, last, events = row["block_number"] + 1, stands.block_number, 0
-        async for batch in facts.read_batches(self._connection, first, last, replay.BATCH_EVENTS):
+        first, events = row["block_number"] + 1, 0
+        last = stands.block_number if to_block is None else min(to_block, stands.block_number)
+        async for batch in facts.read_batches(self.connection, first, last, self._batch_events):
             await self._fold(batch, revalue=batch.to_block == last)
             events += len(batch.events)
-            report(replay.Progress(first, batch.to_block, last, events))
-        return Position(max(last, row["block_number"]), last)
+            self.events += len(batch.events)
+            report(Progress(first, batch.to_block, last, events))
+        return Span(row["from_block"], last, last == stands.block_number)
 
     async def _follow_reorgs(self) -> None:
-        row = await self._connection.fetchrow(self._statements["progress"])
+        row = await self.connection.fetchrow(self._statements["progress"])
         if row is None or row["ancestor_number"] is None:
             return
-        async with self._connection.transaction():
-            if row["ancestor_number"] < row["block_number"]:
-                await self._engine.rollback(self._connection, row["ancestor_number"])
-            await self._connection.execute(
-                self._statements["take_back"], row["ancestor_number"], row["newest_reorg"]
+        ancestor = row["ancestor_number"]
+        if ancestor < row["from_block"] - 1:
+            log.info("shadow_begins_anew", reason="reorganisation", ancestor=ancestor)
+            await self._begin(ancestor + 1, (await _committed(self.connection, 0)).start_block)
+            await self._engine.load(self.connection)
+            return
+        async with self.connection.transaction(isolation="repeatable_read"):
+            if ancestor < row["block_number"]:
+                await shadow_seed.take_back(
+                    self.connection, self._engine, self.live, row["from_block"], ancestor
+                )
+            await self.connection.execute(
+                self._statements["take_back"], ancestor, row["newest_reorg"]
             )
 
     async def _fold(self, batch: facts.Batch, revalue: bool) -> None:
-        prepared = await self._engine.prepare_logged(self._connection, batch)
-        async with self._connection.transaction():
-            await self._engine.project(self._connection, prepared, revalue=revalue)
-            await self._connection.execute(self._statements["move"], batch.to_block)
+        prepared = await self._engine.prepare_logged(self.connection, batch)
+        async with self.connection.transaction():
+            await self.connection.execute(
+                self._statements["note_derived"],
+                *facts.derived_rows(batch.events, prepared.derived),
+            )
+            await self._engine.project(self.connection, prepared, revalue=revalue)
+            await self.connection.execute(self._statements["move"], batch.to_block)
 
-    async def swap(self, report: Report) -> int:
-        """Put the shadow live in one transaction; returns the number of rows that changed.
+    async def analyze(self) -> None:
+        """Give the planner statistics of what was built, and of what a swap may delete from."""
+        for table in shadow_tables.TABLES:
+            await self.connection.execute(
+                shadow_tables.statement("shadow", "analyze", self.live, table)
+            )
+        await self.connection.execute(self._statements["analyze_live"].format(live=self.live))
 
-        The writer waits meanwhile; readers do not. Refuses where the writer is always ahead.
-        """
-        for _ in range(SWAP_ATTEMPTS):
-            await self.catch_up(report)
-            async with self._connection.transaction():
-                committed = await self._connection.fetchval(self._statements["lock_cursor"])
-                row = await self._connection.fetchrow(self._statements["progress"])
-                assert row is not None  # catch_up has just written it
-                if row["block_number"] == committed and row["ancestor_number"] is None:
-                    changed = await self._apply()
-                    await self._connection.execute(
-                        self._statements["replaced"], engines.FOLD_VERSION
-                    )
-                    await self._connection.execute(self._statements["drop"])
-                    return changed
-        raise errors.WriterConflictError(
-            "the daemon commits faster than the shadow catches up: not swapped, try again"
-        )
+    async def discard(self) -> bool:
+        """Remove a shadow that a kill left or somebody kept; False: there was none."""
+        await self._lock()
+        was_there = bool(await self.connection.fetchval(self._statements["exists"]))
+        await self.drop()
+        return was_there
 
-    async def _apply(self) -> int:
-        """Make the live tables what the shadow holds, touching only rows that differ."""
-        changed = 0
-        for table in reversed(TABLES):
-            changed += _count(await self._connection.execute(self._delete(table)))
-        for table in TABLES:
-            columns = [
-                row["attname"]
-                for row in await self._connection.fetch(
-                    self._statements["columns"], f'"{self.live}".{table}'
-                )
-            ]
-            changed += _count(await self._connection.execute(self._upsert(table, columns)))
-        return changed
-
-    def _delete(self, table: str) -> str:
-        live, key = f'"{self.live}".{table}', ", ".join(TABLES[table])
-        return (
-            f"DELETE FROM {live} WHERE ({key}) IN "  # noqa: S608
-            f"(SELECT {key} FROM {live} EXCEPT SELECT {key} FROM {SCHEMA}.{table})"
-        )
-
-    def _upsert(self, table: str, columns: list[str]) -> str:
-        live, key = f'"{self.live}".{table}', ", ".join(TABLES[table])
-        names = ", ".join(columns)
-        excluded = ", ".join(f"excluded.{column}" for column in columns)
-        return (
-            f"INSERT INTO {live} ({names}) "  # noqa: S608
-            f"SELECT {names} FROM {SCHEMA}.{table} EXCEPT SELECT {names} FROM {live} "
-            f"ON CONFLICT ({key}) DO UPDATE SET ({names}) = ROW({excluded})"
-        )
+    @contextlib.asynccontextmanager
+    async def temporary(self, from_block: int, to_block: int | None) -> AsyncIterator[None]:
+        """A build that leaves nothing behind, neither tables nor settings of the connection."""
+        await self.open(from_block, to_block)
+        try:
+            yield
+        finally:
+            if not self.connection.is_closed():
+                await self.drop()
+                await self.connection.execute("RESET ALL")
+                await self.connection.execute(self._statements["unlock"], LOCK_KEY)
 
     async def drop(self) -> None:
         """Remove the shadow."""
-        await self._connection.execute(self._statements["drop"])
+        await self.connection.execute(self._statements["drop"])
 
 
-def _count(status: str) -> int:
-    return int(status.split()[-1])
+async def _committed(
+    connection: asyncpg.Connection, from_block: int, to_block: int | None = None
+) -> cursor.Cursor:
+    """The cursor; refuses blocks that the log does not hold."""
+    stands = await cursor.read(connection)
+    if stands is None or stands.block_hash is None:
+        raise errors.ConfigError("there is nothing to replay: the log is empty, run the indexer")
+    for flag, block in (("--from-block", from_block), ("--to-block", to_block)):
+        if block is not None and block > stands.block_number:
+            raise errors.ConfigError(
+                f"{flag} {block} is above the last committed block {stands.block_number}"
+            )
+    if to_block is not None and to_block < max(from_block, stands.start_block):
+        raise errors.ConfigError(
+            f"--to-block {to_block} is below the first block to replay, "
+            f"{max(from_block, stands.start_block)}"
+        )
+    return stands
+
+
+async def left_at(connection: asyncpg.Connection) -> int | None:
+    """The block at which a shadow stands that is built, was killed or is kept; None: none."""
+    statements = sqlfile.load("shadow")
+    if not await connection.fetchval(statements["exists"]):
+        return None
+    block: int | None = await connection.fetchval(statements["left_at"])
+    return block
+
+
+@functools.cache
+def made_by() -> str:
+    """The fold's version and a hash of its code: a build is gone on with by the same code only."""
+    found = hashlib.sha256()
+    package = resources.files("indexer")
+    for folder in ("vesu", "vesu/abis", "projections", "store/sql"):
+        files = [entry for entry in package.joinpath(folder).iterdir() if entry.is_file()]
+        for entry in sorted(files, key=lambda entry: entry.name):
+            found.update(entry.read_bytes())
+    return f"{engines.FOLD_VERSION}:{found.hexdigest()}"

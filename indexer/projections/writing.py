@@ -20,6 +20,8 @@ from indexer.projections import (
 from indexer.store import sqlfile
 from indexer.vesu import state
 
+VALUED_AT_ONCE = 5_000
+
 
 async def put(
     connection: memory.Connection, table: str, statement: str, records: Sequence[dict[str, Any]]
@@ -58,22 +60,22 @@ async def write(
 
 
 async def revalue(connection: memory.Connection, held: memory.Memory) -> None:
-    """Bring the worth of positions up to date whose markets changed since the last time."""
+    """Bring the worth of positions up to date whose markets changed since the last time.
+
+    Needs the caller's transaction; memory does not grow with the number of positions.
+    """
     if not held.stale:
         return
     markets = held.stale_markets()
-    found = await connection.fetch(
+    found = await connection.cursor(
         sqlfile.load("positions")["load_of_assets"],
         [rows.padded(key.pool.id) for key in markets],
         [rows.padded(key.pool.address) for key in markets],
         [rows.padded(key.asset) for key in markets],
     )
-    await put(
-        connection,
-        "positions",
-        "upsert",
-        [held.position_row(*positions.parse(row)) for row in found],
-    )
+    while part := await found.fetch(VALUED_AT_ONCE):
+        valued = [held.position_row(*positions.parse(row)) for row in part]
+        await put(connection, "positions", "upsert", valued)
     held.stale.clear()
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from indexer.audit import refold
+from indexer.projections import engine
 from indexer.recording import chain, server
+from indexer.vesu import discovery, kinds
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -22,6 +25,8 @@ async def test_a_sound_database_passes(indexed_url: str, recorded: truth.Recorde
     assert compared["sum of v token supply"] == 17
     assert compared["events as they were committed"] == 97
     assert compared["log complete against the chain"] == 0  # sampled: not one by one
+    assert compared["refolded log equals the tables"] > 1_300
+    assert all(one["why"] for one in found["not_covered"])
     _, out, _ = await stage.command(environ, "audit", "--markdown")
     assert out.startswith("# Audit at block 125")
     assert "**no**" not in out
@@ -42,15 +47,34 @@ SPOIL_BALANCE = (
     [
         (
             SPOIL_SHARES,
-            {"current rows equal their history", "sum of collateral shares", "sum of pair shares"},
+            {
+                "current rows equal their history",
+                "refolded log equals the tables",
+                "sum of collateral shares",
+                "sum of pair shares",
+            },
         ),
-        (SPOIL_BALANCE, {"current rows equal their history", "sum of v token supply"}),
+        (
+            SPOIL_BALANCE,
+            {
+                "current rows equal their history",
+                "refolded log equals the tables",
+                "sum of v token supply",
+            },
+        ),
         (
             "UPDATE vesu_liquidations SET bad_debt_raw = bad_debt_raw + 1",
-            {"sum of liquidations"},
+            {"refolded log equals the tables", "sum of liquidations"},
+        ),
+        (
+            "UPDATE vesu_transactions SET gas_used = gas_used + 1 WHERE block_number > 100",
+            {"refolded log equals the tables"},
         ),
         ("DROP INDEX idx_vesu_positions_user_id", {"indexes"}),
-        ("DELETE FROM events WHERE block_number = 70", {"events as they were committed"}),
+        (
+            "DELETE FROM events WHERE block_number = 70",
+            {"events as they were committed", "refolded log equals the tables"},
+        ),
     ],
 )
 async def test_what_was_changed_by_hand_is_named(
@@ -68,3 +92,46 @@ async def test_what_was_changed_by_hand_is_named(
         environ = stage.environment(recorded, NOWHERE, url)
         found = await stage.json_of(environ, "audit", expect=1)
     assert {check["name"] for check in found["checks"] if not check["is_good"]} == broken
+
+
+async def test_a_sample_is_refolded_by_seed(
+    indexed_url: str, recorded: truth.Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log larger than the sample: parts of it, the same by seed, the rest named as such."""
+    monkeypatch.setattr(refold, "SAMPLE_EVENTS", 40)
+    connection = await asyncpg.connect(indexed_url)
+    known = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
+
+    async def sample(seed: int) -> refold.Outcome:
+        book = engine.Engine([(int(recorded.factory, 16), known)])
+        return await refold.refold(connection, refold.Refolding(book, "sample", seed))
+
+    try:
+        one, again, other = [await sample(seed) for seed in (1, 1, 2)]
+        assert await connection.fetchval("SELECT to_regnamespace('vesu_shadow')") is None
+        assert await connection.fetchval("SHOW search_path") != "vesu_shadow, public"
+    finally:
+        await connection.close()
+    assert one == again != other
+    assert not one.is_whole
+    assert one.differing == other.differing == []
+    assert 40 <= one.events < 672
+    assert len(one.blocks) > 1
+
+
+async def test_what_cannot_be_refolded_is_not_covered(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    environ = stage.environment(recorded, NOWHERE, indexed_url)
+    connection = await asyncpg.connect(indexed_url)
+    try:
+        await connection.execute("CREATE SCHEMA vesu_shadow")
+        found = await stage.json_of(environ, "audit")
+    finally:
+        await connection.execute("DROP SCHEMA vesu_shadow")
+        await connection.close()
+    why = {one["what"]: one["why"] for one in found["not_covered"]}
+    assert "a shadow of a replay is there" in why["refolded log equals the tables"]
+    off = await stage.json_of(environ, "audit", "--refold", "off")
+    assert "not asked for" in str(off["not_covered"])
+    assert off["compared"] == found["compared"]

@@ -20,7 +20,7 @@ async def test_the_report_says_what_was_measured() -> None:
         *("--database", postgres.server_url()),
         stdout=asyncio.subprocess.PIPE,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 120)
+    out, _ = await asyncio.wait_for(process.communicate(), 240)
     assert process.returncode == 0
     report = msgspec.json.decode(out)
     assert report["options"]["seed"] == chain.SEED
@@ -29,13 +29,17 @@ async def test_the_report_says_what_was_measured() -> None:
     for what, phases in (
         ("ingest", {"fetch", "decode", "fold", "write"}),
         ("ingest_proved", {"fetch", "decode", "fold", "write"}),
-        ("replay", {"fetch", "decode", "fold", "write", "rollback"}),
+        ("replay", {"fetch", "decode", "fold", "write", "compare", "swap"}),
     ):
         result = report[what]
         assert result["events_per_second"] > 0
         assert result["peak_megabytes"] > 0
         assert result["shares"].keys() == phases
         assert abs(sum(result["shares"].values()) - 1) < 0.01
+    assert report["memory_growth"]["events"][0] < report["memory_growth"]["events"][1]
+    assert report["memory_growth"]["memory_ratio"] > 0
+    assert report["reader"]["rows_changed"] > 200, "the swap beside the reader changed rows"
+    assert report["reader"]["beside_replay"]["reads"] > 10
 
 
 def test_the_same_seed_invents_the_same_chain(tmp_path: Path) -> None:

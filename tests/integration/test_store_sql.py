@@ -7,6 +7,7 @@ from importlib import resources
 import asyncpg
 import pytest
 
+from indexer.projections import shadow_tables
 from indexer.store import sqlfile
 
 FILES = sorted(
@@ -16,19 +17,75 @@ FILES = sorted(
 )
 
 
+HISTORIES, EFFECTS, EVENTS = (
+    shadow_tables.HISTORIES,
+    shadow_tables.EFFECTS,
+    (shadow_tables.EVENTS,),
+)
+FOR_SOME = {
+    "analyze_live": EVENTS,
+    "create_block_index": HISTORIES + EFFECTS,
+    "mark_appended": HISTORIES + EFFECTS,
+    "count_appended": HISTORIES + EFFECTS,
+    "first_of_rows": EFFECTS,
+    "copy_current": shadow_tables.CURRENT,
+    "mark_current": shadow_tables.CURRENT,
+    "mark_recent": shadow_tables.CURRENT,
+    "count_current": shadow_tables.CURRENT,
+    "last_versions_differ": HISTORIES,
+    "first_of_keys": HISTORIES,
+    "mark_events": EVENTS,
+    "put_derived": EVENTS,
+    "count_events": EVENTS,
+    "count_column_of_events": EVENTS,
+    "examples_of_events": EVENTS,
+}
+"""Statements of the shadow that do not go for every table."""
+
+
 async def test_every_statement_fits_the_tables(migrated_database_url: str) -> None:
     """A column that a migration renames, or a parameter without a type, is found here."""
     connection = await asyncpg.connect(migrated_database_url)
-    statements = sqlfile.load("shadow")
-    for name in ("create_schema", "create_progress"):
-        await connection.execute(statements[name])
+    await _make_shadow(connection)
     prepared = 0
     for file in FILES:
         for name, statement in sqlfile.load(file).items():
-            try:
-                await connection.prepare(statement)
-            except asyncpg.PostgresError as error:
-                pytest.fail(f"{file}.sql, {name}: {error}")
-            prepared += 1
+            for filled in await _filled(connection, file, name, statement):
+                try:
+                    await connection.prepare(filled)
+                except asyncpg.PostgresError as error:
+                    pytest.fail(f"{file}.sql, {name}: {error}\n{filled}")
+                prepared += 1
     await connection.close()
     assert prepared > 50
+
+
+async def _make_shadow(connection: asyncpg.Connection) -> None:
+    """Everything that the statements of a shadow replay may name."""
+    for name in ("create_schema", "create_progress", "create_derived"):
+        await connection.execute(sqlfile.load("shadow")[name])
+    for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
+        if table is not shadow_tables.EVENTS:
+            await connection.execute(_fill("shadow", "create_table", table))
+        if table in HISTORIES:
+            await connection.execute(_fill("shadow", "create_touched", table))
+        await connection.execute(_fill("shadow_parted", "create", table))
+
+
+async def _filled(
+    connection: asyncpg.Connection, file: str, name: str, statement: str
+) -> list[str]:
+    """The statement as it is, or for each table that it goes for."""
+    if "{" not in statement:
+        return [statement]
+    tables = FOR_SOME.get(name, HISTORIES if "{history}" in statement else shadow_tables.TABLES)
+    return [
+        _fill(file, name, table, await shadow_tables.columns(connection, "public", table))
+        for table in tables
+    ]
+
+
+def _fill(
+    file: str, name: str, table: shadow_tables.Table, columns: list[str] | None = None
+) -> str:
+    return shadow_tables.statement(file, name, "public", table, columns)

@@ -4,17 +4,6 @@ INSERT INTO blocks
     (number, hash, parent_hash, timestamp, finality, event_count, event_commitment, verified, seal)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
--- name: rewrite_derived
--- Store what decoding says now, where it differs.
-UPDATE events e
-SET contract = d.contract, name = d.name, args = d.args::jsonb
-FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[])
-    AS d (block_number, transaction_index, event_index, contract, name, args)
-WHERE e.block_number = d.block_number
-    AND e.transaction_index = d.transaction_index
-    AND e.event_index = d.event_index
-    AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args::jsonb);
-
 -- name: batch_end
 -- The last block of a batch of about so many events; NULL where the rest is smaller.
 SELECT block_number
@@ -23,6 +12,10 @@ WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, transaction_index, event_index
 OFFSET $3
 LIMIT 1;
+
+-- name: count_between
+-- How many events the log holds from block to block.
+SELECT count(*) FROM events WHERE block_number BETWEEN $1 AND $2;
 
 -- name: read
 -- Raw events from block to block in chain order.

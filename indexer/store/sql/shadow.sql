@@ -1,27 +1,74 @@
+-- name: lock
+-- Hold the right to build the shadow; waits for lock_timeout at most.
+SELECT pg_advisory_lock($1::bigint);
+
+-- name: left_at
+-- The block that a shadow stands at.
+SELECT block_number FROM vesu_shadow.progress;
+
+-- name: unlock
+-- Let go of the right to build the shadow.
+SELECT pg_advisory_unlock($1::bigint);
+
+-- name: is_possible
+-- Whether this role can build a shadow, and whether one is there.
+SELECT has_database_privilege(current_database(), 'CREATE') AS may_create,
+    to_regnamespace('vesu_shadow') IS NOT NULL AS exists;
+
 -- name: exists
 -- Whether a shadow is there, finished or left by a kill.
 SELECT to_regclass('vesu_shadow.progress') IS NOT NULL;
 
+-- name: drop
+-- Remove the shadow.
+DROP SCHEMA IF EXISTS vesu_shadow CASCADE;
+
 -- name: create_schema
--- Make an empty place for the shadow.
+-- An empty place for the shadow.
 CREATE SCHEMA vesu_shadow;
 
 -- name: create_progress
--- Where the shadow's own cursor stands.
-CREATE TABLE vesu_shadow.progress (
+-- The shadow's own cursor, and for which block and snapshot its rows were compared.
+CREATE UNLOGGED TABLE vesu_shadow.progress (
+    from_block bigint NOT NULL,
     block_number bigint NOT NULL,
     last_reorg bigint NOT NULL,
-    fold_version integer NOT NULL
+    made_by text NOT NULL,
+    parted_block bigint,
+    parted_reorg bigint,
+    parted_xmin xid8
 );
+
+-- name: create_derived
+-- What decoding says now of events of which the log holds something else.
+CREATE UNLOGGED TABLE vesu_shadow.derived (
+    block_number bigint NOT NULL,
+    transaction_index integer NOT NULL,
+    event_index integer NOT NULL,
+    contract text,
+    name text,
+    args jsonb,
+    PRIMARY KEY (block_number, transaction_index, event_index)
+);
+
+-- name: create_table
+-- An empty table like the live one; readers never see it, so it needs the key's index alone.
+CREATE UNLOGGED TABLE vesu_shadow.{table} (
+    LIKE {live}.{table} INCLUDING DEFAULTS INCLUDING GENERATED, PRIMARY KEY ({key})
+);
+
+-- name: create_block_index
+-- What is appended is compared, swapped and taken back by block.
+CREATE INDEX ON vesu_shadow.{table} (block_number);
 
 -- name: begin_progress
 -- The shadow's cursor before its first batch.
-INSERT INTO vesu_shadow.progress (block_number, last_reorg, fold_version)
-SELECT $1, COALESCE((SELECT max(id) FROM reorgs), 0), $2;
+INSERT INTO vesu_shadow.progress (from_block, block_number, last_reorg, made_by)
+SELECT $1::bigint, $1::bigint - 1, COALESCE((SELECT max(id) FROM reorgs), 0), $2;
 
 -- name: progress
 -- Where the shadow stands, and the deepest reorganisation that it has not seen.
-SELECT p.block_number, p.fold_version,
+SELECT p.from_block, p.block_number, p.made_by, p.last_reorg, p.parted_reorg, p.parted_block,
     (SELECT min(ancestor_number) FROM reorgs WHERE id > p.last_reorg) AS ancestor_number,
     (SELECT max(id) FROM reorgs) AS newest_reorg
 FROM vesu_shadow.progress p;
@@ -34,21 +81,103 @@ UPDATE vesu_shadow.progress SET block_number = $1;
 -- Move the shadow's cursor back behind reorganisations.
 UPDATE vesu_shadow.progress SET block_number = LEAST(block_number, $1), last_reorg = $2;
 
--- name: lock_cursor
--- Hold the writer back while the shadow is swapped in; tells the committed block.
-SELECT block_number FROM cursor FOR UPDATE;
-
--- name: replaced
--- Tell the writer that the projections were replaced under it.
-UPDATE cursor SET generation = generation + 1, fold_version = $1;
-
 -- name: columns
--- The columns of a table, in order.
+-- The columns of a table that can be written, in order.
 SELECT attname
 FROM pg_attribute
-WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
+WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 ORDER BY attnum;
 
--- name: drop
--- Remove the shadow.
-DROP SCHEMA IF EXISTS vesu_shadow CASCADE;
+-- name: is_alike
+-- Whether a table of the shadow still has the live one's columns.
+SELECT NOT EXISTS (
+    (SELECT attname, atttypid, atttypmod FROM pg_attribute
+     WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
+     EXCEPT
+     SELECT attname, atttypid, atttypmod FROM pg_attribute
+     WHERE attrelid = to_regclass($2::text) AND attnum > 0 AND NOT attisdropped)
+    UNION ALL
+    (SELECT attname, atttypid, atttypmod FROM pg_attribute
+     WHERE attrelid = to_regclass($2::text) AND attnum > 0 AND NOT attisdropped
+     EXCEPT
+     SELECT attname, atttypid, atttypmod FROM pg_attribute
+     WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped)
+);
+
+-- name: copy_current
+-- Begin with the live rows of a table.
+INSERT INTO vesu_shadow.{table} SELECT * FROM {live}.{table};
+
+-- name: create_touched
+-- Room for the keys of the rows that changed in or after the first block.
+CREATE UNLOGGED TABLE vesu_shadow.touched_{history} AS
+SELECT 0::bigint AS n, {row} FROM {live}.{history} WITH NO DATA;
+
+-- name: find_touched
+-- Number the rows that changed in or after a block.
+INSERT INTO vesu_shadow.touched_{history}
+SELECT row_number() OVER (), changed.*
+FROM (SELECT DISTINCT {row} FROM {live}.{history} WHERE block_number >= $1) AS changed;
+
+-- name: count_touched
+-- How many rows changed.
+SELECT count(*) FROM vesu_shadow.touched_{history};
+
+-- name: bring_versions
+-- Of the touched rows $2 to $3 a version of block $1 or later, and the last one before it.
+INSERT INTO vesu_shadow.{history}
+SELECT version.*
+FROM vesu_shadow.touched_{history} t
+CROSS JOIN LATERAL (
+    (SELECT h.* FROM {live}.{history} h
+     WHERE ({h_row}) = ({t_row}) AND h.block_number >= $1
+     LIMIT 1)
+    UNION ALL
+    (SELECT h.* FROM {live}.{history} h
+     WHERE ({h_row}) = ({t_row}) AND h.block_number < $1
+     ORDER BY h.block_number DESC, h.transaction_index DESC, h.event_index DESC
+     LIMIT 1)
+) AS version
+WHERE t.n BETWEEN $2 AND $3;
+
+-- name: drop_touched
+-- The keys of the touched rows have done their work.
+DROP TABLE vesu_shadow.touched_{history};
+
+-- name: drop_versions
+-- So have their versions.
+TRUNCATE vesu_shadow.{history};
+
+-- name: bring_foundation
+-- The last version before block $1 of each row that the shadow changed above block $2.
+INSERT INTO vesu_shadow.{history}
+SELECT DISTINCT ON ({h_row}) h.*
+FROM {live}.{history} h
+JOIN (SELECT DISTINCT {row} FROM vesu_shadow.{history} WHERE block_number > $2) AS t USING ({row})
+WHERE h.block_number < $1
+ORDER BY {h_row}, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
+
+-- name: drop_foundation
+-- Take the versions before the first block out again.
+DELETE FROM vesu_shadow.{history} WHERE block_number < $1;
+
+-- name: note_derived
+-- Keep what decoding says now, where the log holds something else.
+INSERT INTO vesu_shadow.derived
+SELECT d.block_number, d.transaction_index, d.event_index, d.contract, d.name, d.args::jsonb
+FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[])
+    AS d (block_number, transaction_index, event_index, contract, name, args)
+JOIN events e USING (block_number, transaction_index, event_index)
+WHERE (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args::jsonb);
+
+-- name: drop_derived
+-- Forget what was noted of events above a block.
+DELETE FROM vesu_shadow.derived WHERE block_number > $1;
+
+-- name: analyze
+-- Statistics of a table that was just filled: plans must not take it for empty.
+ANALYZE vesu_shadow.{table};
+
+-- name: analyze_live
+-- Without statistics the check of each deleted position reads all rows of its pool.
+ANALYZE {live}.vesu_transactions, {live}.vesu_liquidations;

@@ -1,0 +1,108 @@
+"""Refolding as a proof: parts of the log, or all of it, folded again and held against the tables.
+
+A part begins from the rows as the histories give them before its first block, and is compared
+through the histories and effects of its blocks; the whole log also by the current rows.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.audit import shadow_diff
+from indexer.log import cursor
+from indexer.projections import engine as engines
+from indexer.projections import replay, shadow
+from indexer.store import sqlfile
+
+SAMPLES = 5
+SAMPLE_EVENTS = 1_000
+"""A sample is so many parts of about so many events; a log with no more is refolded whole."""
+
+Scope = Literal["sample", "all", "off"]
+
+
+class Refolding(msgspec.Struct):
+    """How much is refolded, by which engine; parts are chosen by `seed`."""
+
+    engine: engines.Engine
+    scope: Scope
+    seed: int
+    batch_events: int = shadow.BATCH_EVENTS
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was refolded: whole or in parts, how many events and rows, and the parts that differ."""
+
+    is_whole: bool
+    blocks: list[tuple[int, int]]
+    events: int
+    rows: int
+    differing: list[shadow_diff.Difference]
+
+
+async def obstacle(connection: asyncpg.Connection) -> str | None:
+    """Why a shadow cannot be built here; None where it can."""
+    if await connection.fetchval("SHOW transaction_read_only") == "on":
+        return "the database is read-only, as a standby is"
+    row = await connection.fetchrow(sqlfile.load("shadow")["is_possible"])
+    assert row is not None  # a SELECT without FROM
+    if not row["may_create"]:
+        return "the role may not create a schema"
+    stands = await cursor.read(connection)
+    if stands is not None and replay.outdated(stands):
+        return "another version's fold made these tables"
+    if row["exists"]:
+        return "a shadow of a replay is there: finish it, or `vesu-indexer replay --discard`"
+    return None
+
+
+async def refold(connection: asyncpg.Connection, how: Refolding) -> Outcome:
+    """Refold what `how` asks for; the shadow is gone afterwards.
+
+    WriterConflictError: another replay builds a shadow, or the daemon is always ahead.
+    """
+    stands = await cursor.read(connection)
+    if stands is None or stands.block_hash is None:
+        raise errors.ConfigError("there is nothing to refold: no block is committed yet")
+    parts = await _parts(connection, how, stands)
+    whole: list[tuple[int, int | None]] = [(stands.start_block, None)]
+    found = []
+    events = 0
+    for first, last in parts or whole:
+        built = shadow.Shadow(connection, how.engine, how.batch_events)
+        async with built.temporary(first, last):
+            found.append(await shadow_diff.level(built, last))
+            events += built.events
+    return Outcome(
+        not parts,
+        [(one.from_block, one.block_number) for one in found],
+        events,
+        sum(table.shadow_rows for one in found for table in one.tables.values()),
+        [one for one in found if not one.is_equal],
+    )
+
+
+async def _parts(
+    connection: asyncpg.Connection, how: Refolding, stands: cursor.Cursor
+) -> list[tuple[int, int | None]]:
+    """First and last block of each part, ascending; none: the whole log."""
+    last = stands.block_number
+    statements = sqlfile.load("facts")
+    events = await connection.fetchval(statements["count_between"], stands.start_block, last)
+    if how.scope == "all" or events <= SAMPLES * SAMPLE_EVENTS:
+        return []
+    dice = random.Random(how.seed)  # noqa: S311 - a sample to repeat, not a secret
+    parts: list[tuple[int, int | None]] = []
+    end = stands.start_block - 1
+    for offset in sorted(dice.sample(range(events), SAMPLES)):
+        first = await connection.fetchval(statements["batch_end"], stands.start_block, last, offset)
+        if first > end:
+            found = await connection.fetchval(statements["batch_end"], first, last, SAMPLE_EVENTS)
+            end = last if found is None else found
+            parts.append((first, end))
+    return parts

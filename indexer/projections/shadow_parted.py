@@ -1,0 +1,205 @@
+"""Where shadow and live part: the keys of all rows that differ, and putting the shadow's live.
+
+The keys are found in one snapshot, while the daemon goes on; the swap looks again only at rows
+written since, so the transaction that the daemon waits for is short. It applies differences:
+no table is renamed, so readers, their rights and their views notice nothing but new rows.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from indexer import errors
+from indexer.log import cursor, facts
+from indexer.projections import engine as engines
+from indexer.projections import shadow, shadow_tables
+from indexer.store import sqlfile
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 20
+"""So often is it tried to find a moment at which the shadow stands where the daemon does."""
+
+
+class Swapped(msgspec.Struct, frozen=True):
+    """What a swap did: the blocks that were refolded, and how many live rows it changed."""
+
+    from_block: int
+    to_block: int
+    rows_changed: int
+
+
+def tables(span: shadow.Span) -> tuple[shadow_tables.Table, ...]:
+    """What is compared: current rows only where the shadow stands at the committed block."""
+    return tuple(
+        table
+        for table in (*shadow_tables.TABLES, shadow_tables.EVENTS)
+        if span.is_whole or table not in shadow_tables.CURRENT
+    )
+
+
+async def mark(built: shadow.Shadow, span: shadow.Span) -> None:
+    """Find the keys of all rows that differ; the caller's repeatable-read transaction."""
+    connection, live = built.connection, built.live
+    for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
+        for name in ("drop", "create", "create_key"):
+            await connection.execute(shadow_tables.statement("shadow_parted", name, live, table))
+    await _mark(built, span, span.from_block, "mark_current")
+    await connection.execute(sqlfile.load("shadow_parted")["marked"])
+
+
+async def differing(built: shadow.Shadow) -> int:
+    """How many rows differ in state."""
+    count = 0
+    for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
+        row = await built.connection.fetchrow(
+            shadow_tables.statement("shadow_parted", "count", built.live, table)
+        )
+        count += row["differing"] if row else 0
+    return count
+
+
+async def is_level(built: shadow.Shadow, span: shadow.Span) -> bool:
+    """Whether the shadow still stands where the daemon does, on the same branch of the chain."""
+    row = await built.connection.fetchrow(sqlfile.load("shadow")["progress"])
+    stands = await cursor.read(built.connection)
+    assert row is not None and stands is not None, "a shadow is built of a filled log"
+    at_end = not span.is_whole or stands.block_number == span.to_block
+    return row["ancestor_number"] is None and row["from_block"] == span.from_block and at_end
+
+
+async def _rests_on_same_state(built: shadow.Shadow, span: shadow.Span) -> bool:
+    """Whether what stands live above the shadow follows from the state that the shadow has."""
+    async with built.connection.transaction(isolation="repeatable_read", readonly=True):
+        for history in shadow_tables.HISTORIES:
+            columns = await shadow_tables.columns(built.connection, built.live, history)
+            if await built.connection.fetchval(
+                shadow_tables.statement(
+                    "shadow_parted", "last_versions_differ", built.live, history, columns
+                ),
+                span.from_block,
+                span.to_block,
+            ):
+                return False
+    return True
+
+
+async def swap(
+    built: shadow.Shadow,
+    report: shadow.Report,
+    to_block: int | None = None,
+    allowed: int | None = None,
+) -> Swapped:
+    """Put the shadow live in one transaction. The daemon waits meanwhile; readers do not.
+
+    With `to_block` nothing above it changes, if that rests on the same state; where it does not,
+    the shadow is built to the committed block. DifferencesError: more rows differ in state than
+    `allowed` (None: any number). WriterConflictError: the daemon is always ahead.
+    """
+    for _ in range(ATTEMPTS):
+        span = await built.catch_up(report, to_block)
+        if not span.is_whole and not await _rests_on_same_state(built, span):
+            log.warning("state_differs", at_block=span.to_block, going_on="to committed block")
+            to_block = None
+            continue
+        if not await _is_marked(built, span):
+            continue
+        async with built.connection.transaction():
+            await built.connection.fetchval(sqlfile.load("shadow_parted")["lock_cursor"])
+            if await is_level(built, span):
+                changed = await _put_live(built, span, allowed)
+                return Swapped(span.from_block, span.to_block, changed)
+    raise errors.WriterConflictError(
+        "the daemon commits faster than the shadow catches up: not swapped, try again"
+    )
+
+
+async def _is_marked(built: shadow.Shadow, span: shadow.Span) -> bool:
+    """Compare everything, if that was not done yet or of another branch; False: not level."""
+    row = await built.connection.fetchrow(sqlfile.load("shadow")["progress"])
+    if row is not None and row["parted_reorg"] == row["last_reorg"]:
+        return True
+    await built.analyze()
+    async with built.connection.transaction(isolation="repeatable_read"):
+        if not await is_level(built, span):
+            return False
+        await mark(built, span)
+    return True
+
+
+async def _put_live(built: shadow.Shadow, span: shadow.Span, allowed: int | None) -> int:
+    await _mark_recent(built, span)
+    found = await differing(built)
+    if allowed is not None and found > allowed:
+        raise errors.DifferencesError(
+            f"not swapped: {found} rows differ, {allowed} were allowed; look at them, then say "
+            f"--allow-differences {found}"
+        )
+    changed = await _apply(built, span)
+    await built.connection.execute(sqlfile.load("shadow_parted")["replaced"], engines.FOLD_VERSION)
+    await _tell(built, [table for table, rows in changed.items() if rows])
+    await built.drop()
+    return sum(changed.values())
+
+
+async def _tell(built: shadow.Shadow, tables: list[str]) -> None:
+    """Tell listeners that the tables are other ones at the same block."""
+    stands = await cursor.read(built.connection)
+    assert stands is not None, "a shadow is built of a filled log"
+    message = {
+        "block_number": stands.block_number,
+        "block_hash": facts.padded(stands.block_hash or "0x0"),
+        "fork_counter": stands.fork_counter,
+        "tables": tables,
+    }
+    await built.connection.execute(
+        sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
+    )
+
+
+async def _mark_recent(built: shadow.Shadow, span: shadow.Span) -> None:
+    """Add what was written on either side since all rows were compared."""
+    row = await built.connection.fetchrow(sqlfile.load("shadow")["progress"])
+    assert row is not None, "the shadow is there until it is dropped"
+    await _mark(built, span, row["parted_block"] + 1, "mark_recent")
+
+
+async def _mark(built: shadow.Shadow, span: shadow.Span, appended_from: int, current: str) -> None:
+    """Mark rows: appended ones by block, current ones by the statement `current`."""
+    values: tuple[int, ...]
+    for table in tables(span):
+        if table is shadow_tables.EVENTS:
+            name, values = "mark_events", (span.to_block,)
+        elif table.is_appended:
+            name, values = "mark_appended", (appended_from, span.to_block)
+        else:
+            name, values = current, ()
+        columns = await shadow_tables.columns(built.connection, built.live, table)
+        await built.connection.execute(
+            shadow_tables.statement("shadow_parted", name, built.live, table, columns), *values
+        )
+
+
+async def _apply(built: shadow.Shadow, span: shadow.Span) -> dict[str, int]:
+    """Make the live tables what the shadow holds, touching only rows that differ.
+
+    Returns how many rows changed by table.
+    """
+    connection, live = built.connection, built.live
+    marked = [table for table in tables(span) if table is not shadow_tables.EVENTS]
+    changed = dict.fromkeys((table.name for table in tables(span)), 0)
+    for table in reversed(marked):
+        statement = shadow_tables.statement("shadow_parted", "delete_gone", live, table)
+        changed[table.name] += _count(await connection.execute(statement))
+    for table in marked:
+        columns = await shadow_tables.columns(connection, live, table)
+        statement = shadow_tables.statement("shadow_parted", "put_rows", live, table, columns)
+        changed[table.name] += _count(await connection.execute(statement))
+    derived = shadow_tables.statement("shadow_parted", "put_derived", live, shadow_tables.EVENTS)
+    changed["events"] += _count(await connection.execute(derived, span.to_block))
+    return changed
+
+
+def _count(status: str) -> int:
+    return int(status.split()[-1])

@@ -1,0 +1,71 @@
+"""What a shadow begins from, and goes back to: rows as they were at a block.
+
+The live histories below the first block stay where they are; of them only the versions are
+brought over for a moment that a rollback restores rows from.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from indexer.projections import engine as engines
+from indexer.projections import shadow_tables
+from indexer.store import sqlfile
+
+ROWS_AT_ONCE = 5_000
+
+
+async def seed(
+    connection: asyncpg.Connection, engine: engines.Engine, live: str, first: int
+) -> None:
+    """Fill the shadow's current rows as they were before `first`; the caller's transaction."""
+    for table in shadow_tables.CURRENT:
+        await connection.execute(shadow_tables.statement("shadow", "copy_current", live, table))
+    for history in shadow_tables.HISTORIES:
+        for name in ("create_touched", "find_touched"):
+            values = (first,) if name == "find_touched" else ()
+            await connection.execute(
+                shadow_tables.statement("shadow", name, live, history), *values
+            )
+    for history in shadow_tables.HISTORIES:
+        # Positions come last and are many; to value them takes the assets and pairs restored.
+        await _restore(connection, engine, live, history, first)
+    for history in shadow_tables.HISTORIES:
+        for name in ("drop_touched", "drop_versions"):
+            await connection.execute(shadow_tables.statement("shadow", name, live, history))
+
+
+async def _restore(
+    connection: asyncpg.Connection,
+    engine: engines.Engine,
+    live: str,
+    history: shadow_tables.Table,
+    first: int,
+) -> None:
+    count = await connection.fetchval(
+        shadow_tables.statement("shadow", "count_touched", live, history)
+    )
+    bring = shadow_tables.statement("shadow", "bring_versions", live, history)
+    for begin in range(1, count + 1, ROWS_AT_ONCE):
+        await connection.execute(bring, first, begin, begin + ROWS_AT_ONCE - 1)
+        await engine.rollback(connection, first - 1)
+
+
+async def take_back(
+    connection: asyncpg.Connection,
+    engine: engines.Engine,
+    live: str,
+    first: int,
+    ancestor: int,
+) -> None:
+    """Make the shadow, begun at `first`, what it was at `ancestor`; the caller's transaction."""
+    for history in shadow_tables.HISTORIES:
+        await connection.execute(
+            shadow_tables.statement("shadow", "bring_foundation", live, history), first, ancestor
+        )
+    await engine.rollback(connection, ancestor)
+    for history in shadow_tables.HISTORIES:
+        await connection.execute(
+            shadow_tables.statement("shadow", "drop_foundation", live, history), first
+        )
+    await connection.execute(sqlfile.load("shadow")["drop_derived"], ancestor)

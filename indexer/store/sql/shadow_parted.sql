@@ -1,0 +1,130 @@
+-- name: drop
+-- Forget an earlier comparison.
+DROP TABLE IF EXISTS vesu_shadow.parted_{table};
+
+-- name: create
+-- Room for the keys of rows that differ: `differs` in state, else in their valuation alone.
+CREATE UNLOGGED TABLE vesu_shadow.parted_{table} AS
+SELECT {key}, true AS in_live, true AS in_shadow, true AS differs
+FROM {live}.{table}
+WITH NO DATA;
+
+-- name: create_key
+-- One row a key.
+ALTER TABLE vesu_shadow.parted_{table} ADD PRIMARY KEY ({key});
+
+-- name: mark_appended
+-- Rows of the blocks $1 to $2 that differ, in a table that is only added to.
+INSERT INTO vesu_shadow.parted_{table}
+SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL, true
+FROM (
+    SELECT *, true AS here FROM {live}.{table} WHERE block_number BETWEEN $1 AND $2
+) AS l
+FULL JOIN (
+    SELECT *, true AS here FROM vesu_shadow.{table} WHERE block_number BETWEEN $1 AND $2
+) AS s USING ({key})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_columns}) IS DISTINCT FROM ROW({s_columns})
+ON CONFLICT ({key}) DO NOTHING;
+
+-- name: mark_current
+-- Rows that differ, in a table of current rows.
+INSERT INTO vesu_shadow.parted_{table}
+SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL,
+    l.here IS NULL OR s.here IS NULL OR ROW({l_state}) IS DISTINCT FROM ROW({s_state})
+FROM (SELECT *, true AS here FROM {live}.{table}) AS l
+FULL JOIN (SELECT *, true AS here FROM vesu_shadow.{table}) AS s USING ({key})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_columns}) IS DISTINCT FROM ROW({s_columns});
+
+-- name: mark_recent
+-- The same for rows that were written on either side since all were compared.
+WITH recent AS (
+    -- Everything that the comparison could not see has a transaction id of its xmin or later.
+    SELECT {key} FROM {live}.{table}
+    WHERE age(xmin) <= (SELECT age(parted_xmin::xid) FROM vesu_shadow.progress)
+    UNION
+    SELECT {key} FROM vesu_shadow.{table}
+    WHERE age(xmin) <= (SELECT age(parted_xmin::xid) FROM vesu_shadow.progress)
+)
+INSERT INTO vesu_shadow.parted_{table}
+SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL,
+    l.here IS NULL OR s.here IS NULL OR ROW({l_state}) IS DISTINCT FROM ROW({s_state})
+FROM recent
+LEFT JOIN (SELECT *, true AS here FROM {live}.{table}) AS l USING ({key})
+LEFT JOIN (SELECT *, true AS here FROM vesu_shadow.{table}) AS s USING ({key})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_columns}) IS DISTINCT FROM ROW({s_columns})
+ON CONFLICT ({key}) DO UPDATE
+SET (in_live, in_shadow, differs) = (excluded.in_live, excluded.in_shadow, excluded.differs);
+
+-- name: mark_events
+-- Events up to block $1 of which decoding says something else now.
+INSERT INTO vesu_shadow.parted_events
+SELECT block_number, transaction_index, event_index, true, true, true
+FROM vesu_shadow.derived d
+JOIN {live}.events e USING (block_number, transaction_index, event_index)
+WHERE block_number <= $1
+    AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args)
+ON CONFLICT (block_number, transaction_index, event_index) DO NOTHING;
+
+-- name: marked
+-- Remember for which block, branch and snapshot the rows were compared.
+UPDATE vesu_shadow.progress
+SET parted_block = block_number,
+    parted_reorg = last_reorg,
+    parted_xmin = pg_snapshot_xmin(pg_current_snapshot());
+
+-- name: count
+-- How many rows differ in state, and how many at all.
+SELECT count(*) FILTER (WHERE differs) AS differing, count(*) AS parted
+FROM vesu_shadow.parted_{table};
+
+-- name: last_versions_differ
+-- Whether the blocks $1 to $2 leave rows behind in another state.
+WITH live_last AS (
+    SELECT DISTINCT ON ({row}) {states}
+    FROM {live}.{history}
+    WHERE block_number BETWEEN $1 AND $2
+    ORDER BY {row}, block_number DESC, transaction_index DESC, event_index DESC
+),
+shadow_last AS (
+    SELECT DISTINCT ON ({row}) {states}
+    FROM vesu_shadow.{history}
+    WHERE block_number BETWEEN $1 AND $2
+    ORDER BY {row}, block_number DESC, transaction_index DESC, event_index DESC
+)
+SELECT EXISTS (TABLE live_last EXCEPT TABLE shadow_last)
+    OR EXISTS (TABLE shadow_last EXCEPT TABLE live_last);
+
+-- name: lock_cursor
+-- Hold the writer back while the shadow is swapped in; tells the committed block.
+SELECT block_number FROM cursor FOR UPDATE;
+
+-- name: delete_gone
+-- Take out what the shadow does not hold.
+DELETE FROM {live}.{table} l
+USING vesu_shadow.parted_{table} p
+WHERE ({l_key}) = ({p_key})
+    AND NOT EXISTS (SELECT FROM vesu_shadow.{table} s WHERE ({s_key}) = ({p_key}));
+
+-- name: put_rows
+-- Write the shadow's rows where they differ.
+INSERT INTO {live}.{table} AS l ({columns})
+SELECT {columns}
+FROM vesu_shadow.{table} s
+JOIN vesu_shadow.parted_{table} p USING ({key})
+ON CONFLICT ({key}) DO UPDATE
+SET ({values}) = ROW({excluded})
+WHERE ROW({l_columns}) IS DISTINCT FROM ROW({excluded});
+
+-- name: put_derived
+-- Write what decoding says now to the log.
+UPDATE {live}.events e
+SET contract = d.contract, name = d.name, args = d.args
+FROM vesu_shadow.derived d
+WHERE (e.block_number, e.transaction_index, e.event_index)
+        = (d.block_number, d.transaction_index, d.event_index)
+    AND d.block_number <= $1
+    AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args);
+
+-- name: replaced
+-- Tell the writer that the projections were replaced under it.
+UPDATE cursor SET generation = generation + 1, fold_version = $1;

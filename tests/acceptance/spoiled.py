@@ -1,0 +1,112 @@
+"""`vesu-indexer` with a fault built in: killed at a place, with a bug in a fold, another fold.
+
+Runs as a process of its own, `python -m tests.acceptance.spoiled FAULT[:VALUE] ARGUMENTS`, so
+that a kill is a kill and nothing is patched in the tests' own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from indexer import cli
+from indexer.projections import engine, shadow, shadow_parted, shadow_seed
+from indexer.vesu import ledger
+
+
+async def command(
+    environ: dict[str, str], fault: str, *arguments: str, timeout: float = 120
+) -> tuple[int, str, str]:
+    """Run `vesu-indexer ARGUMENTS` with a fault; returns (exit code, stdout, stderr)."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.acceptance.spoiled", fault, *arguments),
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), timeout)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def killed(environ: dict[str, str], where: str, *arguments: str) -> None:
+    """Run a command that is killed at a place; fails where it never came there."""
+    code, out, err = await command(environ, where, *arguments)
+    assert code == -signal.SIGKILL, f"{where} was not reached, exit {code}:\n{out}\n{err}"
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill_after(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **__: True) -> None:
+    inner = getattr(owner, name)
+
+    async def dying(*given: Any, **named: Any) -> Any:
+        result = await inner(*given, **named)
+        if when(*given, **named):
+            _die()
+        return result
+
+    setattr(owner, name, dying)
+
+
+def _shares_off_by_one(block: int) -> None:
+    """The first position that changes in or after a block gets a share too many, each time."""
+    inner = ledger.Ledger.put_position
+    spoiled: set[Any] = set()
+
+    def wrong(self: ledger.Ledger, here: ledger.Context, key: Any, changed: Any) -> None:
+        if here.at.block_number >= block and (not spoiled or key in spoiled):
+            spoiled.add(key)
+            changed = msgspec.structs.replace(
+                changed, collateral_shares=changed.collateral_shares + 1
+            )
+        inner(self, here, key, changed)
+
+    ledger.Ledger.put_position = wrong  # type: ignore[method-assign]
+
+
+def _repaid_forgotten() -> None:
+    """Repayments are not noted."""
+    inner = ledger.Ledger.transaction
+
+    def wrong(self: ledger.Ledger, *given: Any) -> None:
+        if "repay" not in given:
+            inner(self, *given)
+
+    ledger.Ledger.transaction = wrong  # type: ignore[method-assign]
+
+
+def spoil(fault: str) -> None:
+    """Build the fault in."""
+    what, _, value = fault.partition(":")
+    if what == "kill-after-block":
+        at = int(value)
+        _kill_after(shadow.Shadow, "_fold", lambda _, batch, **__: batch.to_block >= at)
+    elif what == "kill-while-seeding":
+        _kill_after(shadow_seed, "seed")
+    elif what == "kill-inside-swap":
+        _kill_after(shadow_parted, "_apply")
+    elif what == "kill-after-swap":
+        _kill_after(shadow_parted, "swap")
+    elif what == "shares-off-by-one":
+        _shares_off_by_one(int(value))
+    elif what == "repaid-forgotten":
+        _repaid_forgotten()
+    elif what == "fold":
+        engine.FOLD_VERSION = int(value)
+    else:
+        raise ValueError(fault)
+
+
+if __name__ == "__main__":
+    spoil(sys.argv.pop(1))
+    cli.main()
