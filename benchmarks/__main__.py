@@ -25,7 +25,7 @@ from benchmarks import chain
 from indexer.store import embedded, migrate
 
 RUNS = ("ingest", "ingest_proved", "replay")
-PHASES = ("fetch", "decode", "fold", "write", "rollback")
+PHASES = ("fetch", "decode", "fold", "sums", "write", "rollback")
 
 
 @click.command(epilog="Example: python -m benchmarks --events 100000 --runs 3")

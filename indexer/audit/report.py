@@ -12,8 +12,8 @@ from indexer.query import completeness, status
 from indexer.store import sqlfile
 
 NOT_COVERED = (
-    "the contracts' own views (needs a node; not in this version)",
-    "prices between events (not sampled in this version)",
+    "the contracts' own views at this block (`vesu-indexer reconcile`, which needs a node)",
+    "prices between events and samples",
     "that the log is what the chain has, where it was not proved yet (`vesu-indexer verify`)",
 )
 
@@ -52,6 +52,7 @@ async def make(connection: asyncpg.Connection) -> Report:
         await _seals(connection, stands.committed_block),
         _completeness(stands.completeness),
         _undecoded(stands),
+        *_recorded(stands),
         await _indexes(connection),
     ]
     return Report(
@@ -98,6 +99,22 @@ def _completeness(known: completeness.Completeness) -> Check:
 def _undecoded(stands: status.Status) -> Check:
     events = sum(one.events for one in stands.undecoded)
     return Check("events decoded", not events, stands.rows["events"], f"{events} undecoded")
+
+
+def _recorded(stands: status.Status) -> list[Check]:
+    """What earlier checks left: values that differ from the contracts', sums that broke."""
+    checks = []
+    if stands.reconciled is not None:
+        found = f"{stands.standing_differences} stand, last check at block " + str(
+            stands.reconciled.block_number
+        )
+        good = not stands.standing_differences
+        checks.append(
+            Check("recorded differences from contracts", good, stands.reconciled.compared, found)
+        )
+    broken = len(stands.invariant_breaks)
+    checks.append(Check("recorded breaks of sums", not broken, broken, f"{broken} stand"))
+    return checks
 
 
 async def _indexes(connection: asyncpg.Connection) -> Check:

@@ -78,11 +78,14 @@ def current(
     """A row of vesu_positions.
 
     Valued at the last event of the position or of one of its markets, whichever is later: a
-    function of state alone, the same in every replay.
+    function of state alone, the same in every replay. What is not active is not valued
+    again with its markets, so its own last event counts.
     """
     collateral, debt, _ = markets(key, world)
     touched = [collateral] if debt is None else [collateral, debt]
-    valued_at = max(position.last_updated, *(asset.updated_at for asset in touched))
+    if position.status != "active":
+        touched = []
+    valued_at = max([position.last_updated, *(asset.updated_at for asset in touched)])
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     has_pair = debt is not None and own_pair in world.pairs
     blocks = (position.last_event_block, *(asset.block_number for asset in touched))
