@@ -25,7 +25,7 @@ from benchmarks import chain
 from indexer.store import embedded, migrate
 
 RUNS = ("ingest", "ingest_proved", "replay", "replay_of_a_quarter")
-PHASES = ("fetch", "decode", "fold", "write", "compare", "swap")
+PHASES = ("fetch", "decode", "fold", "sums", "write", "compare", "swap")
 
 SPOIL = """
 UPDATE vesu_positions SET collateral_shares = collateral_shares + 1;

@@ -17,6 +17,7 @@ import structlog
 
 from benchmarks import clock
 from indexer import app, ingestor
+from indexer.audit import invariants
 from indexer.chain import client, ranges
 from indexer.log import facts
 from indexer.projections import engine as engines
@@ -50,6 +51,7 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
     async with app.connect(job["database"]) as connection:
         worker = ingestor.Ingestor(node, connection, _engine(job, watch), 0.05, reading, report)
         watch.watch(worker, "_commit", "commit")
+        watch.watch(invariants, "watch", "sums")
         began, cpu = time.perf_counter(), time.process_time()
         await worker.open(hex(chain_id), 0)
         await worker.run(job["until_block"])
@@ -74,7 +76,7 @@ async def again(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(watch: clock.Clock, events: int, seconds: float, cpu: float) -> dict[str, Any]:
-    names = ("fetch", "decode", "fold", "compare", "swap")
+    names = ("fetch", "decode", "fold", "sums", "compare", "swap")
     phases = {name: watch.seconds[name] for name in names}
     # A batch is folded inside its preparation.
     phases["decode"] -= phases["fold"]

@@ -23,6 +23,7 @@ COMMANDS = {
     "verify-indexes": "Check that every expected index is there and valid.",
     "digest": "One hash per table, and one over all, at a block.",
     "audit": "Prove what can be proved without a node, in one report.",
+    "reconcile": "The tables against the contracts' own views, tolerance 0.",
     "position": "One position, exact, at any past block or time.",
     "positions": "Positions by pool, user, status or health, at any past block or time.",
     "portfolio": "All that a user holds and owes, at any past block or time.",
@@ -32,7 +33,7 @@ COMMANDS = {
     "events": "The raw log, decoded.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
-LATER = frozenset({"reconcile", "export", "backup", "restore", "serve"})
+LATER = frozenset({"export", "backup", "restore", "serve"})
 """Commands with a name and a meaning already, which this version does not have."""
 
 INTERNAL_ERROR = 70

@@ -7,7 +7,6 @@ Every key has a variable VESU_<SECTION>_<KEY>; VESU_TEST_* belongs to the tests 
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -107,9 +106,22 @@ class Ingest(msgspec.Struct, frozen=True):
 
 
 class Prices(msgspec.Struct, frozen=True):
-    """How often oracle prices are read at the head."""
+    """How often oracle prices are read at the head, in seconds of the chain's time; 0: never."""
 
-    sample_seconds: Count = 60
+    sample_seconds: Natural = 60
+
+
+class Reconcile(msgspec.Struct, frozen=True):
+    """How often `run` holds so many rows of each table against the contracts; 0 seconds: never."""
+
+    every_seconds: Natural = 300
+    sample: Count = 50
+
+
+class Abi(msgspec.Struct, frozen=True):
+    """A folder with ABIs of contract versions that this release does not know; None: none."""
+
+    folder: str | None = None
 
 
 class Api(msgspec.Struct, frozen=True):
@@ -135,6 +147,8 @@ class Settings(msgspec.Struct, frozen=True):
     database: Database = Database()
     ingest: Ingest = Ingest()
     prices: Prices = Prices()
+    reconcile: Reconcile = Reconcile()
+    abi: Abi = Abi()
     api: Api = Api()
     log: Log = Log()
 
@@ -176,15 +190,6 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
         given |= _from_guide_variables(environ)
     values = {key: _convert(key, item) for key, item in given.items()}
     return _assemble(values, environ)
-
-
-def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """The platform's place for a user's data: XDG_DATA_HOME, else ~/.local/share."""
-    base = environ.get("XDG_DATA_HOME", "")
-    if not Path(base).is_absolute():
-        home = environ.get("HOME") or str(Path.home())
-        base = str(Path(home, ".local", "share"))
-    return Path(base, "vesu-indexer")
 
 
 def _sections() -> dict[str, type[msgspec.Struct]]:
@@ -245,7 +250,7 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
     sections = _sections()
     for name, value in tables.items():
         if name not in sections and name != "data_dir":
-            near = _nearest(name, [*sections, *KEY_TYPES])
+            near = config_values.nearest(name, [*sections, *KEY_TYPES])
             raise errors.ConfigError(f"{file}: unknown key {name}; the nearest known is {near}")
         if name == "data_dir":
             entries = {name: value}
@@ -262,7 +267,7 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     for name in environ:
         if name.startswith("VESU_") and name not in VARIABLES and not name.startswith(NOT_SETTINGS):
-            near = _nearest(name, VARIABLES)
+            near = config_values.nearest(name, VARIABLES)
             raise errors.ConfigError(
                 f"environment: unknown variable {name}; the nearest known is {near}"
             )
@@ -307,12 +312,8 @@ def _from_flags(flags: Mapping[str, object]) -> dict[str, Given]:
 
 def _require_known(key: str, source: str) -> None:
     if key not in KEY_TYPES:
-        near = _nearest(key, KEY_TYPES)
+        near = config_values.nearest(key, KEY_TYPES)
         raise errors.ConfigError(f"{source}: unknown key {key}; the nearest known is {near}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def _convert(key: str, given: Given) -> Any:
@@ -357,9 +358,8 @@ def _require_known_fields(entries: object) -> None:
     for entry in entries if isinstance(entries, list) else ():
         for name in entry if isinstance(entry, dict) else ():
             if name not in fields:
-                raise ValueError(
-                    f"unknown key {name}; the nearest known is {_nearest(name, fields)}"
-                )
+                known = config_values.nearest(name, fields)
+                raise ValueError(f"unknown key {name}; the nearest known is {known}")
 
 
 def _remedy(key: str, reason: str) -> str:
@@ -400,7 +400,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings
     }
     network = _checked_network(fields["network"], values)
     database = _checked_database(fields["database"])
-    data_dir = values.get("data_dir") or default_data_dir(environ)
+    data_dir = values.get("data_dir") or config_values.default_data_dir(environ)
     return Settings(data_dir, **(fields | {"network": network, "database": database}))
 
 

@@ -6,8 +6,10 @@ since URLs hold secrets.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from urllib import parse
 
 FIELD_PRIME = 2**251 + 17 * 2**192 + 1
@@ -64,6 +66,20 @@ def guide_url(environ: Mapping[str, str], port: str) -> str:
     if host.startswith("/"):
         return f"postgresql://{login}/{name}?{parse.urlencode({'host': host, 'port': port})}"
     return f"postgresql://{login}{f'[{host}]' if ':' in host else host}:{port}/{name}"
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """The platform's place for a user's data: XDG_DATA_HOME, else ~/.local/share."""
+    base = environ.get("XDG_DATA_HOME", "")
+    if not Path(base).is_absolute():
+        home = environ.get("HOME") or str(Path.home())
+        base = str(Path(home, ".local", "share"))
+    return Path(base, "vesu-indexer")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like `name`."""
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def redact_node_url(url: str) -> str:

@@ -16,12 +16,13 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import errors
+from indexer import errors, sampling
 from indexer.api import metrics
+from indexer.audit import invariants
 from indexer.chain import client, follower, ranges, types
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
-from indexer.projections import replay
+from indexer.projections import replay, rows
 from indexer.store import sqlfile
 from indexer.vesu import selectors
 
@@ -60,6 +61,7 @@ class Ingestor:
         poll_seconds: float,
         reading: ranges.ReaderSettings | None = None,
         report: Callable[[Progress], None] = lambda _: None,
+        sample_seconds: int = 0,
     ) -> None:
         self._node = node
         self._connection = connection
@@ -68,6 +70,7 @@ class Ingestor:
         self._reader = ranges.RangeReader(node, reading)
         self._report = report
         self._seen: list[observations.Observation] = []
+        self._sample_seconds = sample_seconds
         self._total_events = 0
         self._looked = 0.0
         self._writing = asyncio.Lock()
@@ -203,6 +206,9 @@ class Ingestor:
     async def _commit(self, part: types.Range, head: types.BlockHeader) -> None:
         began = time.monotonic()
         batch = facts.batch_of(part)
+        is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
+        if is_at_head:
+            self._seen += await self._observe(await self._due_prices(part.tip))
         prepared = await self._engine.prepare(self._connection, batch)
         while prepared.needs:
             self._seen += await self._observe(prepared.needs)
@@ -218,10 +224,12 @@ class Ingestor:
                 await facts.append(self._connection, part, batch, prepared.derived)
                 await observations.append(self._connection, seen)
                 await self._note_verified(part)
-                summary = await self._engine.project(
+                summary = await self._engine.project(self._connection, prepared, revalue=is_at_head)
+                sums = await invariants.watch(
                     self._connection,
-                    prepared,
-                    revalue=part.to_block >= head.number - AT_HEAD_BLOCKS,
+                    part.to_block,
+                    [rows.padded(key.pool.id) for key in summary.assets],
+                    [rows.padded(key.asset) for key in summary.assets],
                 )
                 await self._notify(moved, summary.tables)
         except BaseException:
@@ -230,6 +238,10 @@ class Ingestor:
             raise
         self._cursor = moved
         self._seen = [one for one in self._seen if one.asked.block_number > part.to_block]
+        metrics.invariant_breaks_standing.set(sums.standing)
+        for one in sums.new:
+            metrics.invariant_breaks_total.inc()
+            log.error("sum_broken", what=one.what, found=one.found, expected=one.expected)
         self._committed(summary, head, time.monotonic() - began)
 
     async def _discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
@@ -245,6 +257,9 @@ class Ingestor:
         self._seen = []
         if not self._connection.is_closed():
             await self._engine.load(self._connection)
+
+    async def _due_prices(self, tip: types.BlockHeader) -> list[observations.View]:
+        return await sampling.due_prices(self._connection, self._engine, tip, self._sample_seconds)
 
     async def _observe(self, needs: list[observations.View]) -> list[observations.Observation]:
         """Ask the node for views, each at its block's hash, and let the engine know."""
@@ -280,7 +295,7 @@ class Ingestor:
         metrics.committed_block.set(stands.block_number)
         metrics.committed_timestamp.set(stands.timestamp or 0)
         metrics.events_total.inc(summary.events)
-        metrics.undecoded_total.inc(summary.undecoded)
+        metrics.count_undecoded(summary.undecoded)
         metrics.accruals_checked.inc(summary.accruals_checked)
         metrics.accruals_wrong.inc(summary.accruals_wrong)
         metrics.commit_seconds.observe(seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import prometheus_client
 
 head_block = prometheus_client.Gauge("vesu_head_block", "Head that the node last told")
@@ -11,7 +13,9 @@ committed_timestamp = prometheus_client.Gauge(
 )
 events_total = prometheus_client.Counter("vesu_events", "Events committed")
 undecoded_total = prometheus_client.Counter(
-    "vesu_undecoded_events", "Events of known contracts that could not be decoded"
+    "vesu_undecoded_events",
+    "Events of known contracts that could not be decoded",
+    ("contract", "address", "selector"),
 )
 accruals_checked = prometheus_client.Counter(
     "vesu_accruals_checked", "Accruals of V1 compared with the fold's prediction"
@@ -40,6 +44,40 @@ node_failures = prometheus_client.Counter(
 commit_seconds = prometheus_client.Histogram(
     "vesu_commit_seconds", "Seconds from a range read to its commit"
 )
+invariant_breaks_total = prometheus_client.Counter(
+    "vesu_invariant_breaks", "Sums over the tables that were found not to agree after a batch"
+)
+invariant_breaks_standing = prometheus_client.Gauge(
+    "vesu_invariant_breaks_standing", "Sums over the tables that do not agree now"
+)
+reconciled_standing = prometheus_client.Gauge(
+    "vesu_differences_standing", "Values known to differ from the contracts' own views"
+)
+reconciled_values = prometheus_client.Counter(
+    "vesu_reconciled_values", "Values held against the contracts' own views in the background"
+)
+reconciled_differences = prometheus_client.Counter(
+    "vesu_reconciled_differences", "Values that differed from the contracts' own views"
+)
+reconciliations_failed = prometheus_client.Counter(
+    "vesu_reconciliations_failed", "Background checks that the node or a reorganisation broke off"
+)
+
+
+UNDECODED_SERIES = 100
+"""So many contracts and selectors are counted apart; a hostile contract may invent more."""
+
+_undecoded: set[tuple[str, str, str]] = set()
+
+
+def count_undecoded(found: Mapping[tuple[str, str, str], int]) -> None:
+    """Count events that could not be decoded, by (kind, address, selector)."""
+    for what, count in found.items():
+        if what in _undecoded or len(_undecoded) < UNDECODED_SERIES:
+            _undecoded.add(what)
+            undecoded_total.labels(*what).inc(count)
+        else:
+            undecoded_total.labels(what[0], "other", "other").inc(count)
 
 
 def exposition() -> bytes:

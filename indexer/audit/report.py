@@ -192,6 +192,24 @@ async def _decoded(audit: Audit) -> list[Check | NotCovered]:
     return [Check("events decoded", not events, audit.stands.rows["events"], found)]
 
 
+async def _recorded(audit: Audit) -> list[Check | NotCovered]:
+    """What earlier checks left: values that differ from the contracts', sums that broke."""
+    stands = audit.stands
+    broken = len(stands.invariant_breaks)
+    found: list[Check | NotCovered] = [
+        Check("recorded breaks of sums", not broken, broken, f"{broken} stand")
+    ]
+    if stands.reconciled is None:
+        return found
+    count, block = stands.standing_differences, stands.reconciled.block_number
+    said = f"{count} stand, last check at block {block}"
+    good = not count
+    return [
+        *found,
+        Check("recorded differences from contracts", good, stands.reconciled.compared, said),
+    ]
+
+
 async def _indexes(audit: Audit) -> list[Check | NotCovered]:
     """Every expected index is there and valid."""
     report = await indexes.check(audit.connection)
@@ -203,8 +221,11 @@ async def _indexes(audit: Audit) -> list[Check | NotCovered]:
 async def _views(audit: Audit) -> list[Check | NotCovered]:
     """What only the contracts themselves can say."""
     return [
-        NotCovered("the contracts' own views at the block", "not in this version; needs a node"),
-        NotCovered("prices between events", "not sampled in this version"),
+        NotCovered(
+            "the contracts' own views at the block",
+            "asked of a node by `vesu-indexer reconcile`; this report shows what it left",
+        ),
+        NotCovered("prices between events and samples", "no event tells them"),
     ]
 
 
@@ -216,6 +237,7 @@ SECTIONS: tuple[Section, ...] = (
     _seals,
     _completeness,
     _decoded,
+    _recorded,
     _indexes,
     _views,
 )

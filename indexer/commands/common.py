@@ -118,8 +118,9 @@ def _plain(value: Any) -> Any:
 class ProgressLine:
     """Long work's progress: rate, percent and ETA, on one line of a terminal or as log lines."""
 
-    def __init__(self, what: str, first: int, quiet: bool = False) -> None:
+    def __init__(self, what: str, first: int, quiet: bool = False, unit: str = "events") -> None:
         self._what = what
+        self._unit = unit
         self._first = first
         self._quiet = quiet
         self._began = time.monotonic()
@@ -128,7 +129,10 @@ class ProgressLine:
         self._log = structlog.get_logger(what)
 
     def update(self, block: int, last: int, events: int) -> None:
-        """Say where the work is, at most a few times a second (a terminal) or every 5 s."""
+        """Say where the work is, at most a few times a second (a terminal) or every 5 s.
+
+        `block` of `last` are blocks, or whatever the line was told to count.
+        """
         now = time.monotonic()
         is_done = block >= last
         if self._quiet or (not is_done and now - self._said < (0.2 if self._on_terminal else 5.0)):
@@ -139,9 +143,10 @@ class ProgressLine:
         eta = elapsed * (span - done) / done if done > 0 else 0.0
         percent = 100 * done / span
         if self._on_terminal:
+            at = "block " if self._unit == "events" else ""
             line = (
-                f"\r{self._what}: block {block:,} of {last:,} · {percent:5.1f} % · "
-                f"{events:,} events · {events / elapsed:,.0f}/s · ETA {eta:,.0f} s   "
+                f"\r{self._what}: {at}{block:,} of {last:,} · {percent:5.1f} % · "
+                f"{events:,} {self._unit} · {events / elapsed:,.0f}/s · ETA {eta:,.0f} s   "
             )
             click.echo(line, err=True, nl=is_done)
         else:
@@ -150,7 +155,6 @@ class ProgressLine:
                 block=block,
                 of=last,
                 percent=round(percent, 1),
-                events=events,
-                events_per_second=round(events / elapsed),
                 eta_seconds=round(eta),
+                **{self._unit: events, f"{self._unit}_per_second": round(events / elapsed)},
             )

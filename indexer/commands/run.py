@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import structlog
 
-from indexer import app, config, ingestor, verification
+from indexer import app, config, ingestor, sampling, verification
 from indexer.api import server
 from indexer.chain import client
 from indexer.commands import common
@@ -68,6 +68,7 @@ async def daemon(
                 settings.node.poll_interval_seconds,
                 app.reading(settings),
                 report or _reporter(app.start_block(settings)),
+                settings.prices.sample_seconds,
             )
             common.stop_on_signals(worker.stopping)
             async with contextlib.AsyncExitStack() as stack:
@@ -80,6 +81,7 @@ async def daemon(
                 await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
                 log.info("started", from_block=worker.position.block_number + 1)
                 await stack.enter_async_context(_verifying(settings, url, node, worker))
+                await stack.enter_async_context(_watching(settings, url, node, worker.stopping))
                 await worker.run(until_block)
         finally:
             await node.close()
@@ -117,6 +119,33 @@ async def _verifying(
         failure = None if proving.cancelled() else proving.exception()
     if failure is not None:
         raise failure
+
+
+@contextlib.asynccontextmanager
+async def _watching(
+    settings: config.Settings, url: str, node: client.StarknetNode, stopping: asyncio.Event
+) -> AsyncIterator[None]:
+    """Check rows against the contracts beside the indexing, on connections of its own."""
+    if not settings.reconcile.every_seconds:
+        yield
+        return
+    watch = sampling.Watch(
+        node,
+        lambda: app.connect(url),
+        app.extensions(settings),
+        settings.reconcile.every_seconds,
+        settings.reconcile.sample,
+    )
+    watching = asyncio.create_task(watch.run(stopping))
+    # A mistake in the watch must not leave a daemon that looks watched and is not.
+    watching.add_done_callback(lambda _: stopping.set())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+    if not watching.cancelled():
+        watching.result()
 
 
 def _reporter(first: int) -> Callable[[ingestor.Progress], None]:

@@ -65,7 +65,36 @@ def _print(found: status.Status) -> None:
             f"{'':<10} {gap.difference} in block {gap.block_number:,}: event {gap.event_index} of "
             f"{gap.transaction_hash}"
         )
+    _print_checks(found)
     unknown = sum(one.events for one in found.undecoded)
     click.echo(f"{'undecoded':<10} {unknown:,} events")
     for one in found.undecoded:
         click.echo(f"{'':<10} {one.events:,} x {one.selector} of {one.contract} {one.address}")
+
+
+def _print_checks(found: status.Status) -> None:
+    check, prices = found.reconciled, found.prices
+    if check is None:
+        click.echo(f"{'reconciled':<10} never")
+    else:
+        click.echo(
+            f"{'reconciled':<10} block {check.block_number:,} ({check.scope}), "
+            f"{check.compared:,} values, {check.differences:,} different, "
+            f"{found.standing_differences:,} still standing"
+        )
+    for one in found.differing:
+        click.echo(
+            f"{'':<10} {one.table} {one.row_id}: {one.column} is {one.ours}, "
+            f"{one.view}() says {one.theirs}"
+        )
+    click.echo(f"{'sums':<10} {len(found.invariant_breaks):,} broken")
+    for broken in found.invariant_breaks:
+        click.echo(
+            f"{'':<10} {broken.invariant} of {broken.what}: {broken.found:f}, expected "
+            f"{broken.expected:f}, since block {broken.first_block:,}"
+        )
+    sampled = "never" if prices.sampled_block is None else f"block {prices.sampled_block:,}"
+    click.echo(
+        f"{'prices':<10} of {prices.assets:,} assets: {prices.missing:,} missing, "
+        f"{prices.invalid:,} invalid, {prices.stale:,} stale; sampled: {sampled}"
+    )

@@ -99,7 +99,8 @@ def batch_of(part: types.Range) -> Batch:
         part.from_block,
         part.to_block,
         part.events,
-        {block.header.number: block.header.timestamp for block in part.blocks},
+        {block.header.number: block.header.timestamp for block in part.blocks}
+        | {part.tip.number: part.tip.timestamp},
         {
             (block.header.number, receipt.transaction_index): Fee(
                 receipt.actual_fee, receipt.fee_unit

@@ -60,6 +60,12 @@ async def read(connection: Connection, views: Sequence[str]) -> list[Observation
     return [_observation(row) for row in rows]
 
 
+async def last_time(connection: Connection, view: str) -> int | None:
+    """Time of the newest block at whose state a view was asked; None: never, or forgotten."""
+    moment = await connection.fetchval(sqlfile.load("observations")["last_time"], view)
+    return None if moment is None else int(moment.timestamp())
+
+
 def _observation(row: asyncpg.Record) -> Observation:
     return Observation(
         View(

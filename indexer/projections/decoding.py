@@ -34,12 +34,21 @@ class Decoded(msgspec.Struct, gc=False):
     derived: facts.Derived
 
 
-def decode(emitted: Sequence[types.EmittedEvent], registry: discovery.Registry) -> list[Decoded]:
-    """Decode a batch; the registry must know every contract in it."""
-    return [_decode_one(event, registry) for event in emitted]
+def decode(
+    emitted: Sequence[types.EmittedEvent],
+    registry: discovery.Registry,
+    more: decoders.More | None = None,
+) -> list[Decoded]:
+    """Decode a batch; the registry must know every contract in it.
+
+    `more` holds the ABIs that came after this release.
+    """
+    return [_decode_one(event, registry, more) for event in emitted]
 
 
-def _decode_one(raw: types.EmittedEvent, registry: discovery.Registry) -> Decoded:
+def _decode_one(
+    raw: types.EmittedEvent, registry: discovery.Registry, more: decoders.More | None
+) -> Decoded:
     emitter = int(raw.from_address, 16)
     known = registry.get(emitter)
     if known is None:
@@ -48,7 +57,7 @@ def _decode_one(raw: types.EmittedEvent, registry: discovery.Registry) -> Decode
             "which no contract of ours has named"
         )
     try:
-        event = decoders.decode(known.kind, raw.keys, raw.data)
+        event = decoders.decode(known.kind, raw.keys, raw.data, more)
     except errors.UndecodableEventError as error:
         log.warning(
             "undecodable_event",

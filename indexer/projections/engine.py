@@ -6,6 +6,7 @@ given, inside the caller's transaction; after a failed transaction the caller lo
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ from indexer.projections import (
     decoding,
     memory,
     positions,
+    prices,
     questions,
     rollback,
     rows,
@@ -25,7 +27,7 @@ from indexer.projections import (
     writing,
 )
 from indexer.store import sqlfile
-from indexer.vesu import discovery, fold, kinds, state
+from indexer.vesu import decoders, discovery, fold, kinds, state
 
 log = structlog.get_logger(__name__)
 
@@ -54,20 +56,32 @@ class Prepared(msgspec.Struct):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a batch did: counts for progress, metrics and the notification."""
+    """What a batch did: counts for progress, metrics and the notification.
+
+    `undecoded` counts by kind, address and first key of the events that nobody can decode;
+    `assets` are those whose state changed.
+    """
 
     events: int
-    undecoded: int
+    undecoded: dict[tuple[str, str, str], int]
     tables: tuple[str, ...]
     accruals_checked: int = 0
     accruals_wrong: int = 0
+    assets: frozenset[state.AssetKey] = frozenset()
 
 
 class Engine:
     """Projects batches; one engine per writer."""
 
-    def __init__(self, book: Iterable[tuple[int, discovery.Known]]) -> None:
-        self._held = memory.Memory(dict(book))
+    def __init__(
+        self, book: Iterable[tuple[int, discovery.Known]], more: decoders.More | None = None
+    ) -> None:
+        known = dict(book)
+        self._held = memory.Memory(known)
+        self._extensions = {
+            address: one.kind for address, one in known.items() if one.kind in kinds.EXTENSIONS
+        }
+        self._more = more
         self._answers: dict[state.Question, tuple[int, ...] | None] = {}
         self._wanted: set[state.Question] = set()
 
@@ -88,6 +102,10 @@ class Engine:
             for view in decoding.naming_views(emitted, self._held.registry, self._held.world)
             if questions.of(view) not in self._answers
         ]
+
+    def sampled(self, number: int, block_hash: str) -> list[observations.View]:
+        """The prices to sample at the state after a block."""
+        return prices.to_sample(self._held.world, self._extensions, number, block_hash)
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
         """Take up answers of views that were asked for, now or when the log was written."""
@@ -110,7 +128,7 @@ class Engine:
         """Decode and fold a batch, and say which views the fold still needs."""
         self._wanted.clear()
         self.discover(batch.events)
-        decoded = decoding.decode(batch.events, self._held.registry)
+        decoded = decoding.decode(batch.events, self._held.registry, self._more)
         await self._load_positions(connection, decoded)
         return self._fold(batch, decoded)
 
@@ -182,13 +200,8 @@ class Engine:
         while True:
             world = self._held.world.copy()
             folding = fold.Fold(world, self._held.registry, self._answers, moved)
-            for one in decoded:
-                if one.event is not None:
-                    raw = one.raw
-                    at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
-                    time = batch.timestamps[raw.block_number]
-                    folding.apply(at, time, one.emitter, one.event)
-            folding.finish()
+            samples = prices.Samples(self._answers, batch, world, self._extensions)
+            self._apply(batch, decoded, folding, samples)
             consulted |= folding.journal.consulted
             if folding.journal.wanted or not folding.settled:
                 break
@@ -199,6 +212,24 @@ class Engine:
         self._wanted.update(folding.journal.wanted)
         needless = frozenset(questions.asked(one, hashes) for one in self._wanted - consulted)
         return Prepared(batch, decoded, needs, world, folding.journal, needless)
+
+    def _apply(
+        self,
+        batch: facts.Batch,
+        decoded: Iterable[decoding.Decoded],
+        folding: fold.Fold,
+        samples: prices.Samples,
+    ) -> None:
+        """Fold events and sampled prices, each price after the events of its block."""
+        for one in decoded:
+            raw = one.raw
+            samples.fold_before(raw.block_number, folding)
+            if one.event is not None:
+                at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
+                time = batch.timestamps[raw.block_number]
+                folding.apply(at, time, one.emitter, one.event)
+        folding.finish()
+        samples.fold_before(None, folding)
 
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:
         """Make all tables what they were at `to_block`; returns the number of rows restored."""
@@ -227,8 +258,19 @@ def _summary(prepared: Prepared) -> Summary:
     )
     return Summary(
         len(prepared.decoded),
-        sum(one.event is None for one in prepared.decoded),
+        _undecoded(prepared.decoded),
         tuple(table for table, changes in touched if changes),
         journal.checks,
         len(journal.mismatches),
+        frozenset(key for _, key, _ in journal.assets),
+    )
+
+
+def _undecoded(decoded: Iterable[decoding.Decoded]) -> dict[tuple[str, str, str], int]:
+    return dict(
+        collections.Counter(
+            (one.derived.contract, one.raw.from_address, one.raw.keys[0] if one.raw.keys else "")
+            for one in decoded
+            if one.event is None
+        )
     )

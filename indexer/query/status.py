@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 
 import asyncpg
 import msgspec
@@ -18,6 +19,9 @@ STALE_AFTER_SECONDS = 300.0
 
 SILENT_AFTER_SECONDS = 120.0
 """A node that gave no good answer for so long counts as silent."""
+
+STALE_PRICE_SECONDS = 900.0
+"""A price this much older than the committed block counts as stale."""
 
 NOTHING_YET = "nothing is committed yet"
 
@@ -45,6 +49,51 @@ class Reorg(msgspec.Struct, frozen=True):
     cause: str
 
 
+class Differing(msgspec.Struct, frozen=True):
+    """A value that is not the contract's, as text."""
+
+    table: str
+    row_id: str
+    column: str
+    view: str
+    ours: str
+    theirs: str
+
+
+class Check(msgspec.Struct, frozen=True):
+    """The last check of rows against the contracts' own views."""
+
+    checked_at: datetime.datetime
+    origin: str
+    block_number: int
+    scope: str
+    rows: int
+    compared: int
+    refused: int
+    differences: int
+
+
+class Break(msgspec.Struct, frozen=True):
+    """A sum that does not agree after a batch; numbers as text."""
+
+    invariant: str
+    what: str
+    found: decimal.Decimal
+    expected: decimal.Decimal
+    first_block: int
+    last_block: int
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """Prices of assets that are supplied or owed. `sampled_block` None: never sampled."""
+
+    assets: int
+    missing: int
+    invalid: int
+    stale: int
+    sampled_block: int | None
+
+
 class Status(msgspec.Struct, frozen=True):
     """Where the tables stand. Ages and silence in seconds; None where nothing is known yet."""
 
@@ -65,6 +114,11 @@ class Status(msgspec.Struct, frozen=True):
     undecoded: list[Undecoded]
     reorgs: list[Reorg]
     completeness: completeness.Completeness
+    reconciled: Check | None
+    standing_differences: int
+    differing: list[Differing]
+    invariant_breaks: list[Break]
+    prices: Prices
 
 
 async def read(connection: Connection) -> Status:
@@ -73,11 +127,18 @@ async def read(connection: Connection) -> Status:
     row = await connection.fetchrow(statements["status"])
     if row is None:
         raise errors.ConfigError("the database is empty: run `vesu-indexer run` first")
-    reason = stale_reason(row)
+    standing = await connection.fetchrow(statements["standing_differences"])
+    assert standing is not None  # aggregates have one row
+    reason = stale_reason(row) or differing_reason(standing)
     counts = await connection.fetchrow(statements["counts"])
     assert counts is not None  # aggregates have one row
     undecoded = await connection.fetch(statements["undecoded"])
     reorgs = await connection.fetch(statements["reorgs"])
+    reconciled = await connection.fetchrow(statements["last_reconciliation"])
+    differing = await connection.fetch(statements["differences"])
+    breaks = await connection.fetch(statements["invariant_breaks"])
+    prices = await connection.fetchrow(statements["prices"], STALE_PRICE_SECONDS)
+    assert prices is not None  # aggregates have one row
     return Status(
         is_fresh=reason is None,
         reason=reason or "the tables follow the head",
@@ -96,6 +157,11 @@ async def read(connection: Connection) -> Status:
         undecoded=[Undecoded(*one.values()) for one in undecoded],
         reorgs=[Reorg(*one.values()) for one in reorgs],
         completeness=await completeness.read(connection),
+        reconciled=None if reconciled is None else Check(*reconciled.values()),
+        standing_differences=standing["differences"],
+        differing=[Differing(*one.values()) for one in differing],
+        invariant_breaks=[Break(*one.values()) for one in breaks],
+        prices=Prices(*prices.values()),
     )
 
 
@@ -107,7 +173,9 @@ async def freshness(connection: Connection) -> tuple[bool, str, int | None]:
     row = await connection.fetchrow(sqlfile.load("status")["status"])
     if row is None or row["committed_hash"] is None:
         return False, NOTHING_YET, None
-    reason = stale_reason(row)
+    standing = await connection.fetchrow(sqlfile.load("status")["standing_differences"])
+    assert standing is not None  # aggregates have one row
+    reason = stale_reason(row) or differing_reason(standing)
     return reason is None, reason or "the tables follow the head", row["committed_block"]
 
 
@@ -129,6 +197,16 @@ def stale_reason(row: asyncpg.Record) -> str | None:
     if row["lag_blocks"] and (age := _seconds(row["age_seconds"]) or 0.0) > STALE_AFTER_SECONDS:
         return f"{row['lag_blocks']} blocks behind the head, committed block {age:.0f} s old"
     return None
+
+
+def differing_reason(row: asyncpg.Record) -> str | None:
+    """Why the tables are not to be trusted by the last checks; None where all was equal."""
+    if not row["differences"]:
+        return None
+    return (
+        f"{row['differences']} values in {row['rows']} rows differ from the contracts' own, first "
+        f"seen at block {row['block_number']}: `vesu-indexer reconcile` lists them"
+    )
 
 
 def _seconds(value: object) -> float | None:

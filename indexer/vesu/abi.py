@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from indexer.vesu import cairo, events, selectors
+from indexer.vesu import cairo, events, keccak, selectors
 
 _FOLDER = pathlib.Path(__file__).parent / "abis"
 
@@ -22,7 +22,7 @@ _FOLDER = pathlib.Path(__file__).parent / "abis"
 class Layout(NamedTuple):
     """How one event is laid out after its selectors: members among the keys, and in the data.
 
-    `key_felts` is None where a ByteArray stands among the keys.
+    Felts are None where their number depends on the values: a ByteArray or a list among them.
     """
 
     name: str
@@ -53,9 +53,17 @@ one selector several layouts, which their lengths tell apart."""
 @functools.cache
 def load(*names: str) -> Table:
     """The events of all ABIs so named together; of layouts with equal lengths the first stays."""
+    return table_of(map(_read, names))
+
+
+def table_of(abis: Iterable[Sequence[cairo.Entry]]) -> Table:
+    """The events of these ABIs together; of layouts with equal lengths the first stays.
+
+    ValueError or KeyError where one of them is not an ABI whose events can be read.
+    """
     table: dict[Path, dict[Lengths, Layout]] = {}
-    for name in names:
-        for path, layout in compile_events(_read(name)):
+    for abi in abis:
+        for path, layout in compile_events(abi):
             lengths = (layout.key_felts, layout.data_felts)
             table.setdefault(path, {}).setdefault(lengths, layout)
     return table
@@ -85,11 +93,15 @@ def _variants(
 ) -> Iterator[tuple[Path, Layout]]:
     for variant in enum["variants"]:
         name, target = variant["name"], found[variant["type"]]
-        step = () if variant["kind"] == "flat" else (hex(selectors.EVENTS[name]),)
+        step = () if variant["kind"] == "flat" else (hex(_selector(name)),)
         if target["kind"] == "enum":
             yield from _variants(target, path + step, found, defined)
         else:
             yield path + step, _layout(name, target, defined)
+
+
+def _selector(name: str) -> int:
+    return selectors.EVENTS.get(name) or keccak.selector(name)
 
 
 def _layout(name: str, struct: cairo.Entry, defined: Mapping[str, cairo.Entry]) -> Layout:
@@ -125,10 +137,12 @@ def decode(
 
 
 def _fitting(layouts: Mapping[Lengths, Layout], keys: int, data: int) -> Layout:
-    layout = layouts.get((keys, data)) or layouts.get((None, data))
+    possible = ((keys, data), (None, data), (keys, None), (None, None))
+    layout = next((layouts[lengths] for lengths in possible if lengths in layouts), None)
     if layout is None:
         wanted = " or ".join(
-            f"{'its' if k is None else k} key and {d} data felts" for k, d in layouts
+            f"{'its' if k is None else k} key and {'its' if d is None else d} data felts"
+            for k, d in layouts
         )
         raise ValueError(f"expected {wanted}, found {keys} and {data}")
     return layout

@@ -17,6 +17,8 @@ Read = Callable[[Sequence[int], int], tuple[Any, int]]
 """From felts and a position to the value there and the position after it. ValueError where
 the felts are not of the type, IndexError where they end too early."""
 
+_LISTS = ("core::array::Array::<", "core::array::Span::<")
+
 Entry = Mapping[str, Any]
 """One entry of an ABI."""
 
@@ -96,10 +98,13 @@ _BUILT_IN = {
 def type_of(name: str, defined: Mapping[str, Entry]) -> Type:
     """The type called `name`, among Cairo's own and those that an ABI defines, by name.
 
-    ValueError for a type that events of ours do not use (arrays, enums that carry values).
+    ValueError for a type that cannot be read here: enums that carry values, and unknown ones.
     """
     if name in _BUILT_IN:
         return _BUILT_IN[name]
+    for prefix in _LISTS:
+        if name.startswith(prefix):
+            return _list(type_of(name.removeprefix(prefix).removesuffix(">"), defined))
     entry = defined.get(name)
     if entry is None:
         raise ValueError(f"the ABI does not define the type {name}")
@@ -107,6 +112,22 @@ def type_of(name: str, defined: Mapping[str, Entry]) -> Type:
         return _unit_enum(entry)
     members = [(member["name"], type_of(member["type"], defined)) for member in entry["members"]]
     return Type(lambda felts, at: read_members(members, felts, at), size(t for _, t in members))
+
+
+def _list(item: Type) -> Type:
+    """A list says its length first."""
+
+    def read(felts: Sequence[int], at: int) -> tuple[list[Any], int]:
+        length, at = felts[at], at + 1
+        if length > len(felts):
+            raise ValueError(f"a list says that it has {length} items")
+        values = []
+        for _ in range(length):
+            value, at = item.read(felts, at)
+            values.append(value)
+        return values, at
+
+    return Type(read, None)
 
 
 def read_members(

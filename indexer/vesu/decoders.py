@@ -34,11 +34,32 @@ class Shape(NamedTuple):
     build: Callable[[Felts, Felts], events.VesuEvent]
 
 
-def decode(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events.VesuEvent | None:
+More = Mapping[kinds.Kind, abi.Table]
+"""Events of ABIs that came after this release, by kind."""
+
+
+def decode(
+    kind: kinds.Kind, keys: Sequence[str], data: Sequence[str], more: More | None = None
+) -> events.VesuEvent | None:
     """The typed event; None for a selector that this kind does not know.
 
-    UndecodableEventError where the selector is known and the payload does not fit it.
+    `more` is asked where the release has no answer: its events have a name and arguments, and
+    no meaning for the fold. UndecodableEventError where the selector is known and the payload
+    does not fit it.
     """
+    table = (more or {}).get(kind)
+    if table is None:
+        return _decode(kind, keys, data)
+    try:
+        event = _decode(kind, keys, data)
+    except errors.UndecodableEventError as error:
+        event = _by_table(table, kind, keys, data)
+        if event is None:
+            raise error from None
+    return _by_table(table, kind, keys, data) if event is None else event
+
+
+def _decode(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events.VesuEvent | None:
     if not keys:
         return None
     shapes = _SHAPES.get(kind)
@@ -67,7 +88,13 @@ def known_selectors(kind: kinds.Kind) -> frozenset[str]:
 
 
 def _by_abi(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events.AbiEvent | None:
-    found = abi.find(abi.load(*_ABIS[kind]), keys)
+    return _by_table(abi.load(*_ABIS[kind]), kind, keys, data)
+
+
+def _by_table(
+    table: abi.Table, kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]
+) -> events.AbiEvent | None:
+    found = abi.find(table, keys)
     if found is None:
         return None
     skip, layouts = found

@@ -97,6 +97,32 @@ class Fold:
         """Settle what the last transaction left open; the batch is folded."""
         self._begin(state.EventKey(-1, -1, -1))
 
+    def tell_price(
+        self,
+        at: state.EventKey,
+        timestamp: int,
+        key: state.AssetKey,
+        price: events.AssetPrice | None,
+    ) -> None:
+        """Take up a price that was read from the oracle's view at block time `timestamp`.
+
+        None: the oracle told none. The last one then stays and counts as invalid.
+        """
+        self.finish()
+        asset = self._ledger.asset_state(key)
+        if price is not None:
+            told = ledger.replace(
+                asset, price=price.value, price_is_valid=price.is_valid, price_block=at.block_number
+            )
+        elif asset.price is not None:
+            told = ledger.replace(asset, price_is_valid=False)
+        else:
+            return
+        known = self._ledger.registry.get(key.pool.address)
+        if known is not None:
+            here = ledger.Context(at, timestamp, key.pool.address, known)
+            self._ledger.asset(here, key, told)
+
 
 def touched_positions(
     emitter: int,

@@ -27,8 +27,8 @@ async def test_the_report_says_what_was_measured() -> None:
     assert report["machine"].keys() == {"date", "cores", "cpu", "python", "postgresql"}
     assert report["ingest"]["events"] == report["replay"]["events"] > 200
     for what, phases in (
-        ("ingest", {"fetch", "decode", "fold", "write"}),
-        ("ingest_proved", {"fetch", "decode", "fold", "write"}),
+        ("ingest", {"fetch", "decode", "fold", "sums", "write"}),
+        ("ingest_proved", {"fetch", "decode", "fold", "sums", "write"}),
         ("replay", {"fetch", "decode", "fold", "write", "compare", "swap"}),
     ):
         result = report[what]

@@ -81,6 +81,7 @@ def test_the_shipped_file_states_every_key_with_its_default() -> None:
         "network.start_block",
         "network.contracts",
         "database.url",
+        "abi.folder",
     }
     for key in missing:
         name = key.partition(".")[2] or key
@@ -145,6 +146,9 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE": ("0", 0),
         "VESU_INGEST_BATCH_EVENTS": ("77", 77),
         "VESU_PRICES_SAMPLE_SECONDS": ("30", 30),
+        "VESU_RECONCILE_EVERY_SECONDS": ("0", 0),
+        "VESU_RECONCILE_SAMPLE": ("9", 9),
+        "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),
         "VESU_LOG_LEVEL": ("WARNING", "warning"),

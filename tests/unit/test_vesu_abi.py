@@ -199,7 +199,7 @@ def test_text_among_the_keys_makes_their_length_vary() -> None:
     ("type_", "defined", "message"),
     [
         ("vesu::Missing", {}, "does not define the type vesu::Missing"),
-        ("core::array::Array::<core::felt252>", {}, "does not define"),
+        ("core::array::Array::<vesu::Missing>", {}, "does not define the type vesu::Missing"),
         (
             "Loaded",
             {"Loaded": {"type": "enum", "name": "Loaded", "variants": [{"type": "core::felt252"}]}},
@@ -223,3 +223,12 @@ def test_i257_has_one_zero_of_either_sign() -> None:
 
 def test_abi_folder_is_packaged_beside_the_code() -> None:
     assert pathlib.Path(abi.__file__).parent / "abis" == foreign.ABIS
+
+
+def test_lists_say_their_length_first() -> None:
+    pairs = cairo.type_of("core::array::Array::<core::array::Span::<core::integer::u256>>", {})
+    assert pairs.felts is None
+    assert pairs.read([9, 2, 1, 5, 0, 0, 7], 1) == ([["5"], []], 6)
+    for felts, error in (([3, 1], ValueError), ([2, 1, 5], (ValueError, IndexError))):
+        with pytest.raises(error):
+            pairs.read(felts, 0)

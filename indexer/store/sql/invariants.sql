@@ -118,6 +118,134 @@ LEFT JOIN balances b ON b.v_token = c.address
 LEFT JOIN backing s ON s.v_token = c.address
 WHERE c.kind = 'vtoken_v2';
 
+-- name: effects
+-- What people moved, donations and fees make up each asset's reserve, from its first state on.
+WITH moved AS (
+    SELECT pool_id, asset_address,
+        sum(CASE WHEN type IN ('borrow', 'repay') THEN -amount_raw ELSE amount_raw END) AS amount
+    FROM vesu_transactions
+    WHERE type IN ('supply', 'withdraw', 'borrow', 'repay')
+    GROUP BY pool_id, asset_address
+),
+seized AS (
+    SELECT l.pool_id, p.collateral_address AS asset_address, -sum(l.collateral_seized_raw) AS amount
+    FROM vesu_liquidations l
+    JOIN vesu_positions p ON (p.pool_id, p.id) = (l.pool_id, l.position_id)
+    GROUP BY l.pool_id, p.collateral_address
+),
+repaid AS (
+    SELECT l.pool_id, p.debt_address AS asset_address, sum(l.debt_repaid_raw) AS amount
+    FROM vesu_liquidations l
+    JOIN vesu_positions p ON (p.pool_id, p.id) = (l.pool_id, l.position_id)
+    GROUP BY l.pool_id, p.debt_address
+),
+given AS (
+    SELECT from_address AS pool_id, args ->> 'asset' AS asset_address,
+        sum(CASE name
+            WHEN 'Donate' THEN (args ->> 'amount')::numeric
+            ELSE -(args ->> 'fee_amount')::numeric
+        END) AS amount
+    FROM events
+    WHERE contract = 'pool_v2' AND name IN ('Donate', 'ClaimFees')
+    GROUP BY from_address, args ->> 'asset'
+),
+first AS (
+    SELECT DISTINCT ON (pool_id, id) pool_id, asset_address, reserve AS amount
+    FROM vesu_asset_history
+    WHERE scale > 0
+    ORDER BY pool_id, id, block_number, transaction_index, event_index
+),
+flows AS (
+    SELECT pool_id, asset_address, sum(amount) AS amount
+    FROM (
+        SELECT * FROM moved
+        UNION ALL SELECT * FROM seized
+        UNION ALL SELECT * FROM repaid
+        UNION ALL SELECT * FROM given
+        UNION ALL SELECT * FROM first
+    ) parts
+    GROUP BY pool_id, asset_address
+)
+SELECT a.protocol || ' ' || a.pool_id || ' ' || a.asset_address AS what,
+    COALESCE(f.amount, 0) AS found,
+    a.reserve AS expected
+FROM vesu_assets a
+LEFT JOIN flows f USING (pool_id, asset_address)
+WHERE a.protocol = 'v2';
+
+-- name: touched
+-- The sums of these assets (pool ids, assets): shares and nominal debt of all positions.
+WITH held AS (
+    SELECT p.pool_id, p.pool_address, p.collateral_address, p.debt_address,
+        p.collateral_shares, p.nominal_debt
+    FROM vesu_positions p
+    WHERE p.pool_id = ANY ($1::text[])
+    UNION ALL
+    SELECT p.pool_id, c.successor, p.collateral_address, p.debt_address,
+        p.collateral_shares, p.nominal_debt
+    FROM vesu_positions p
+    JOIN contracts c ON c.pool_id = p.pool_id AND c.pool_address = p.pool_address
+    WHERE p.pool_id = ANY ($1::text[])
+        AND c.kind = 'pool_v1_0' AND c.successor IS NOT NULL AND p.migrated_block IS NULL
+),
+shares AS (
+    SELECT pool_id, pool_address, collateral_address AS asset_address,
+        sum(collateral_shares) AS shares
+    FROM held
+    GROUP BY pool_id, pool_address, collateral_address
+),
+debts AS (
+    SELECT pool_id, pool_address, debt_address AS asset_address, sum(nominal_debt) AS debt
+    FROM held
+    GROUP BY pool_id, pool_address, debt_address
+),
+wanted AS (
+    SELECT a.*, a.protocol || ' ' || a.pool_id || ' ' || a.asset_address AS what
+    FROM vesu_assets a
+    JOIN unnest($1::text[], $2::text[]) AS w (pool_id, asset_address)
+        USING (pool_id, asset_address)
+)
+SELECT 'collateral_shares' AS invariant, w.what,
+    COALESCE(s.shares, 0) + w.fee_shares + w.unowned_shares AS found,
+    w.total_collateral_shares AS expected
+FROM wanted w
+LEFT JOIN shares s USING (pool_id, pool_address, asset_address)
+UNION ALL
+SELECT 'nominal_debt', w.what, COALESCE(d.debt, 0), w.total_nominal_debt
+FROM wanted w
+LEFT JOIN debts d USING (pool_id, pool_address, asset_address);
+
+-- name: note_break
+-- Remember a sum that does not agree; true: it is a new one.
+WITH standing AS (
+    UPDATE invariant_breaks
+    SET found = $3, expected = $4, last_block = $5
+    WHERE invariant = $1 AND what = $2 AND mended_block IS NULL
+    RETURNING 1
+),
+added AS (
+    INSERT INTO invariant_breaks (invariant, what, found, expected, first_block, last_block)
+    SELECT $1, $2, $3, $4, $5, $5
+    WHERE NOT EXISTS (SELECT 1 FROM standing)
+    ON CONFLICT (invariant, what, first_block) DO UPDATE
+    SET (found, expected, last_block, mended_block)
+        = (excluded.found, excluded.expected, excluded.last_block, NULL)
+    RETURNING 1
+)
+SELECT EXISTS (SELECT 1 FROM added);
+
+-- name: note_mended
+-- Remember that sums agree again; how many others still do not.
+WITH mended AS (
+    UPDATE invariant_breaks b
+    SET mended_block = $3
+    FROM unnest($1::text[], $2::text[]) AS a (invariant, what)
+    WHERE b.mended_block IS NULL AND (b.invariant, b.what) = (a.invariant, a.what)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM invariant_breaks WHERE mended_block IS NULL)
+    - (SELECT count(*) FROM mended);
+
 -- name: v_token_flows
 -- V2: transfers of a holding sum up to nothing over all holders of a vToken. In V1 they also
 -- stand for positions wrapped and unwrapped.

@@ -17,6 +17,13 @@ FROM observations
 WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, contract, view;
 
+-- name: last_time
+-- Time of the newest block at whose state a view was asked.
+SELECT b.timestamp
+FROM blocks b
+WHERE b.number = (SELECT max(block_number) FROM observations WHERE view = $1);
+
+
 -- name: orphan
 -- Move the answers above a block to the audit table.
 WITH gone AS (

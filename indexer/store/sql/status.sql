@@ -37,6 +37,51 @@ FROM reorgs
 ORDER BY id DESC
 LIMIT 5;
 
+-- name: standing_differences
+-- Values that a check found different from the contracts' and no later one equal.
+SELECT count(*) AS differences, count(DISTINCT (d.table_name, d.row_id)) AS rows,
+    min(r.block_number) AS block_number
+FROM reconciliation_differences d
+JOIN reconciliations r ON r.id = d.reconciliation_id
+WHERE d.resolved_by IS NULL;
+
+-- name: last_reconciliation
+-- The last check against the contracts.
+SELECT checked_at, origin, block_number, scope, rows, compared, refused, differences
+FROM reconciliations
+ORDER BY id DESC
+LIMIT 1;
+
+-- name: differences
+-- Values that still differ from the contracts', the oldest first.
+SELECT table_name, row_id, column_name, view, ours, theirs
+FROM reconciliation_differences
+WHERE resolved_by IS NULL
+ORDER BY reconciliation_id, table_name, row_id, column_name
+LIMIT 5;
+
+-- name: invariant_breaks
+-- Sums that do not agree, the oldest first.
+SELECT invariant, what, found, expected, first_block, last_block
+FROM invariant_breaks
+WHERE mended_block IS NULL
+ORDER BY first_block, invariant, what
+LIMIT 20;
+
+-- name: prices
+-- Prices of assets that are supplied or owed: how many are missing or not trusted, how old.
+SELECT count(*) AS assets,
+    count(*) FILTER (WHERE a.price IS NULL) AS missing,
+    count(*) FILTER (WHERE NOT a.price_is_valid) AS invalid,
+    count(*) FILTER (
+        WHERE c.block_timestamp - b.timestamp > make_interval(secs => $1::double precision)
+    ) AS stale,
+    (SELECT max(block_number) FROM observations WHERE view = 'price') AS sampled_block
+FROM vesu_assets a
+CROSS JOIN cursor c
+LEFT JOIN blocks b ON b.number = a.price_block
+WHERE a.total_collateral_shares > 0 OR a.total_nominal_debt > 0;
+
 -- name: indexes
 -- Every index of the schema that is there, and whether it is valid.
 SELECT t.relname AS table_name, c.relname AS index_name, i.indisvalid AS is_valid

@@ -1,0 +1,219 @@
+"""What we hold at a block: versions from history and, at the committed block, current rows too.
+
+Both are read in one snapshot and checked alike, so that a row changed by hand in either table
+is found.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.projections import assets, contracts, pools, positions, prices, rows
+from indexer.store import sqlfile
+from indexer.vesu import state
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Block(NamedTuple):
+    """A block of the chain. `hash` in padded hex, `timestamp` in seconds since 1970."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Which rows: of a pool (id or contract), of a user, or so many of each table by a seed."""
+
+    pool: int | None = None
+    user: int | None = None
+    sample: int | None = None
+    seed: str = "0"
+
+    @property
+    def name(self) -> str:
+        """The scope in a word."""
+        if self.sample is not None:
+            return "sample"
+        return "user" if self.user is not None else "pool" if self.pool is not None else "all"
+
+
+class Place(NamedTuple):
+    """Where a value stands: table, row, and for a history row its version."""
+
+    table: str
+    row_id: str
+    version: tuple[int, int, int] | None = None
+
+
+class Side:
+    """One of the two: the state that its rows hold, and where each row stands."""
+
+    def __init__(self, tables: dict[str, str]) -> None:
+        self.tables = tables
+        self.world = state.World()
+        self.places: dict[Any, Place] = {}
+        self.protocols: dict[Any, str] = {}
+        self.misnamed: list[tuple[Place, str]] = []
+        """Rows whose id is not that of their key, with the id that it should be."""
+        self.sampled: set[state.AssetKey] = set()
+        """Assets whose price was sampled at the very block."""
+
+
+HISTORY = {
+    "positions": "vesu_position_history",
+    "assets": "vesu_asset_history",
+    "pairs": "vesu_pool_history",
+    "contracts": "contract_history",
+}
+CURRENT = {
+    "positions": "vesu_positions",
+    "assets": "vesu_assets",
+    "pairs": "vesu_pools",
+    "contracts": "contracts",
+}
+
+
+class Held(msgspec.Struct):
+    """Both sides at a block: history's first, the current rows' only at the committed one."""
+
+    block: Block
+    committed: int
+    sides: list[Side]
+    scope: Scope
+
+
+async def stored_block(connection: Connection, number: int | None) -> tuple[Block | None, Block]:
+    """(The stored block of that number, the committed one); the first None where none is stored.
+
+    Blocks without an event of ours that were read far behind the head are not stored.
+    """
+    row = await connection.fetchrow(sqlfile.load("reconcile")["block"], number)
+    if row is None:
+        raise errors.ConfigError("no block is committed yet: run `vesu-indexer run` first")
+    if number is not None and number > row["committed"]:
+        raise errors.ConfigError(f"block {number} is above the committed block {row['committed']}")
+    committed = Block(row["committed"], row["committed_hash"], 0)
+    if row["hash"] is None:
+        return None, committed
+    return Block(row["number"], row["hash"], _seconds(row["timestamp"])), committed
+
+
+def _seconds(moment: datetime.datetime) -> int:
+    return int(moment.timestamp())
+
+
+async def read(connection: Connection, block: Block, scope: Scope, committed: int) -> Held:
+    """Read both sides, inside the caller's snapshot."""
+    chosen = await _chosen(connection, scope)
+    sides = [await _history(connection, block.number, scope, chosen)]
+    sampled = (block.number, prices.SAMPLED)
+    sides[0].sampled = {
+        key
+        for key in sides[0].world.assets
+        if (version := sides[0].places[key].version) and version[:2] == sampled
+    }
+    if block.number == committed:
+        sides.append(await _current(connection, scope, chosen))
+        sides[1].sampled = sides[0].sampled
+    return Held(block, committed, sides, scope)
+
+
+async def _chosen(connection: Connection, scope: Scope) -> tuple[list[str], list[str]]:
+    """(pool ids, ids) of the positions to check."""
+    statements = sqlfile.load("reconcile")
+    asked = [rows.padded_or_none(scope.pool), rows.padded_or_none(scope.user)]
+    if scope.sample is None:
+        found = await connection.fetch(statements["positions"], *asked)
+    else:
+        found = await connection.fetch(
+            statements["sampled_positions"], *asked, scope.seed, scope.sample
+        )
+    return [row["pool_id"] for row in found], [row["id"] for row in found]
+
+
+async def _history(
+    connection: Connection, number: int, scope: Scope, chosen: tuple[list[str], list[str]]
+) -> Side:
+    statements = sqlfile.load("reconcile")
+    side = Side(HISTORY)
+    is_thorough = scope.sample is None
+    _add(
+        side, await connection.fetch(statements["position_versions"], *chosen, number), *_POSITIONS
+    )
+    for name, (parse, kind, id_of) in {"asset": _ASSETS, "pair": _PAIRS}.items():
+        found = await connection.fetch(statements[f"{name}_versions"], number, is_thorough)
+        _add(side, found, parse, kind, id_of)
+    for row in await connection.fetch(statements["contract_versions"], number):
+        _add_contract(side, row, _version(row))
+    return side
+
+
+async def _current(
+    connection: Connection, scope: Scope, chosen: tuple[list[str], list[str]]
+) -> Side:
+    side = Side(CURRENT)
+    found = await connection.fetch(sqlfile.load("reconcile")["position_rows"], *chosen)
+    _add(side, found, *_POSITIONS)
+    _add(side, await connection.fetch(sqlfile.load("assets")["load"]), *_ASSETS)
+    _add(side, await connection.fetch(sqlfile.load("pools")["load"]), *_PAIRS)
+    for row in await connection.fetch(sqlfile.load("contracts")["load"]):
+        _add_contract(side, row, None)
+    return side
+
+
+_Parse = Callable[[asyncpg.Record], tuple[Any, Any]]
+
+_POSITIONS: tuple[_Parse, str, Callable[[str, Any], str]] = (
+    positions.parse,
+    "positions",
+    rows.position_id,
+)
+_ASSETS: tuple[_Parse, str, Callable[[str, Any], str]] = (assets.parse, "assets", rows.asset_id)
+_PAIRS: tuple[_Parse, str, Callable[[str, Any], str]] = (pools.parse, "pairs", rows.pair_id)
+
+
+def _add(
+    side: Side,
+    found: Sequence[asyncpg.Record],
+    parse: _Parse,
+    kind: str,
+    id_of: Callable[[str, Any], str],
+) -> None:
+    held: dict[Any, Any] = getattr(side.world, kind)
+    for row in found:
+        key, value = parse(row)
+        place = Place(side.tables[kind], str(row["id"]), _version(row))
+        expected = id_of(row["protocol"], key)
+        if expected != place.row_id:
+            side.misnamed.append((place, expected))
+            continue
+        held[key] = value
+        side.places[key] = place
+        side.protocols[key] = row["protocol"]
+
+
+def _add_contract(side: Side, row: asyncpg.Record, version: tuple[int, int, int] | None) -> None:
+    address, contract = contracts.parse(row)
+    key: Any = address
+    if contract.kind in contracts.POOL_KINDS:
+        assert contract.pool is not None, "a pool's row names its singleton"
+        key = contract.pool
+        side.world.pools[key] = contract
+    else:
+        side.world.contracts[key] = contract
+    row_id = f"{row['address']} {row['kind']}"
+    side.places[key] = Place(side.tables["contracts"], row_id, version)
+
+
+def _version(row: asyncpg.Record) -> tuple[int, int, int] | None:
+    if "transaction_index" not in row.keys():  # noqa: SIM118 - a Record is no dict
+        return None
+    return row["block_number"], row["transaction_index"], row["event_index"]

@@ -1,0 +1,171 @@
+"""What our rows say that a view should answer, at a block: integers by column.
+
+Every function takes a side, what is asked and the block; None: the side has no such row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from indexer.audit import held, questions
+from indexer.projections import positions
+from indexer.vesu import accrual, maths, state, views
+
+Values = Mapping[str, int] | None
+Answers = Callable[[held.Side, questions.Asked, held.Block], Values]
+
+_ASSET_COLUMNS = tuple(column for column, _ in views.ASSET_V2.result)
+
+
+def _asset(side: held.Side, asked: questions.Asked, block: held.Block) -> Values:
+    """The accrued configuration; `minted_fee_shares` is what V1 tells beside it."""
+    stored = side.world.assets.get(asked.key)
+    if stored is None:
+        return None
+    now = accrual.accrue(stored, block.timestamp)
+    values = {column: int(getattr(now, column)) for column in _ASSET_COLUMNS}
+    return values | {"minted_fee_shares": now.fee_shares - stored.fee_shares}
+
+
+def _model(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+    asset = side.world.assets.get(asked.key)
+    return None if asset is None else msgspec.structs.asdict(asset.model)
+
+
+def _price(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+    """Nothing to hold against the view unless the price was sampled at this very block.
+
+    A price of an event is of its transaction: the oracle may have moved later in the block.
+    """
+    asset = side.world.assets.get(asked.key)
+    if asset is None:
+        return None
+    if asset.price is None or asked.key not in side.sampled:
+        return {}
+    return {"price": asset.price, "price_is_valid": int(bool(asset.price_is_valid))}
+
+
+def _pair(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+    pair = side.world.pairs.get(asked.key)
+    if pair is None:
+        return None
+    return {
+        "max_ltv_raw": pair.max_ltv,
+        "liquidation_factor_raw": pair.liquidation_factor,
+        "debt_cap_raw": pair.debt_cap,
+        "pair_collateral_shares": pair.total_collateral_shares,
+        "pair_nominal_debt": pair.total_nominal_debt,
+    }
+
+
+def _position(side: held.Side, asked: questions.Asked, block: held.Block) -> Values:
+    position = side.world.positions.get(asked.key)
+    if position is None:
+        return None
+    holds = {
+        "collateral_shares": position.collateral_shares,
+        "nominal_debt": position.nominal_debt,
+        "vtoken_balance_raw": position.vtoken_balance,
+    }
+    if position.migrated_block is not None:
+        return holds  # V1.0 still tells amounts, but V1.1 holds them now.
+    worth_ = positions.value_at(_at(asked), position, _markets(side.world), block.timestamp)
+    return holds | {"collateral_raw": worth_.collateral, "debt_raw": worth_.debt}
+
+
+def _markets(world: state.World) -> state.World:
+    """The markets alone, so that each pool's own ones count, also after V1.1 took it over."""
+    return state.World(assets=world.assets, pairs=world.pairs)
+
+
+def _at(asked: questions.Asked) -> state.PositionKey:
+    """The position in the pool that is asked."""
+    key: state.PositionKey = asked.key
+    return key if asked.market is None else key._replace(pool=asked.market)
+
+
+def _settings(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+    key: Any = asked.key
+    contract = side.world.contracts.get(key) if isinstance(key, int) else side.world.pools.get(key)
+    if contract is None:
+        return None
+    return {column: int(getattr(contract, column) or 0) for column in _SETTINGS}
+
+
+def _supply(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+    if asked.key not in side.world.contracts:
+        return None
+    holdings = side.world.positions.items()
+    return {
+        "total_supply": sum(one.vtoken_balance for key, one in holdings if key.v_token == asked.key)
+    }
+
+
+def worth(side: held.Side, asked: questions.Asked, balance: int, block: held.Block) -> Values:
+    """What convert_to_assets should answer for a balance."""
+    if asked.key not in side.world.positions:
+        return None
+    holding = state.PositionState("earn", vtoken_balance=balance)
+    found = positions.value_at(asked.key, holding, _markets(side.world), block.timestamp)
+    return {"collateral_raw": found.collateral}
+
+
+def collateralization(
+    side: held.Side, asked: questions.Asked, prices: Mapping[int, int], block: held.Block
+) -> Values:
+    """What check_collateralization should answer at these prices (by asset, x 10^18)."""
+    position = side.world.positions.get(asked.key)
+    if position is None:
+        return None
+    key = _at(asked)
+    if position.migrated_block is not None:
+        return {}  # V1.0 still answers, but V1.1 holds it all now.
+    world = state.World(pairs=side.world.pairs)
+    for asset, price in prices.items():
+        at = state.AssetKey(key.pool, asset)
+        known = side.world.assets.get(at, accrual.AssetState())
+        world.assets[at] = msgspec.structs.replace(known, price=price)
+    found = positions.value_at(key, position, world, block.timestamp)
+    health = found.health_factor
+    return {
+        "is_collateralized": int(health is None or health >= maths.SCALE),
+        "collateral_value_usd": found.collateral_usd or 0,
+        "debt_value_usd": found.debt_usd or 0,
+    }
+
+
+_SETTINGS = (
+    *(view.name for view in views.SETTINGS_V2),
+    *(view.result[0][0] for view in (views.EXTENSION_V1, views.OWNER_V1, views.FEE_RECIPIENT_V1)),
+)
+
+BY_VIEW: dict[str, Answers] = {
+    **{view.name: _asset for view in (views.ASSET_V2, views.ASSET_V1)},
+    views.RATE_MODEL.name: _model,
+    views.PRICE.name: _price,
+    **{
+        view.name: _pair
+        for view in (
+            views.PAIR_V2,
+            views.LTV_V1,
+            views.LIQUIDATION_V1,
+            views.DEBT_CAP_V1,
+            views.PAIRS,
+        )
+    },
+    **{view.name: _position for view in (views.POSITION_V2, views.POSITION_V1, views.BALANCE)},
+    views.SUPPLY.name: _supply,
+    **{
+        view.name: _settings
+        for view in (
+            *views.SETTINGS_V2,
+            views.EXTENSION_V1,
+            views.OWNER_V1,
+            views.FEE_RECIPIENT_V1,
+        )
+    },
+}
+"""By view; convert_to_assets and check_collateralization need more than the row."""

@@ -1,0 +1,152 @@
+"""What a check asks the contracts: one question a view and row, in an order that tells causes.
+
+Assets and pairs come before the positions that stand in them: a difference that only follows
+from another one is then known as such.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from indexer.audit import held
+from indexer.vesu import kinds, state, views
+
+V_TOKENS = frozenset({kinds.Kind.VTOKEN_V2, kinds.Kind.VTOKEN_V1_0, kinds.Kind.VTOKEN_V1_1})
+
+
+class Asked(NamedTuple):
+    """A question, the key of the row that it is about, and for a position the pool asked.
+
+    That is its own, or the V1.1 pool that answers for a V1.0 position nobody touched yet.
+    """
+
+    question: views.Question
+    key: Any
+    market: state.PoolKey | None = None
+
+
+class Asking:
+    """Puts the questions about what is held, as of both sides together."""
+
+    def __init__(self, found: held.Held, extensions: views.Extensions) -> None:
+        self._scope = found.scope
+        self._extensions = extensions
+        self._worlds = [side.world for side in found.sides]
+
+    def all(self) -> list[Asked]:
+        """Everything to ask, but for convert_to_assets, which needs the balances' answers."""
+        positions = _union(world.positions for world in self._worlds)
+        assets = _union(world.assets for world in self._worlds)
+        pairs = _union(world.pairs for world in self._worlds)
+        markets = {one for key in positions for one in markets_of(key, self._market(key.pool))}
+        in_pairs = {state.PairKey(key.pool, key.collateral, key.debt) for key in positions}
+        return [
+            *(one for key in self._chosen(assets, markets) for one in self._of_asset(key)),
+            *(one for key in self._chosen(pairs, in_pairs) for one in self._of_pair(key)),
+            *self._of_pools(),
+            *(one for key in positions for one in self._of_position(key)),
+            *self._supplies(),
+        ]
+
+    def _home(self, pool: state.PoolKey) -> views.Home:
+        """By the side that knows the pool."""
+        world = next((one for one in self._worlds if pool in one.pools), self._worlds[0])
+        return views.home_of(world, pool, self._extensions)
+
+    def _market(self, pool: state.PoolKey) -> state.PoolKey:
+        return self._worlds[0].market(pool)
+
+    def _of_asset(self, key: state.AssetKey) -> Iterator[Asked]:
+        for one in views.of_asset(self._home(key.pool), key.asset):
+            yield Asked(one, key)
+
+    def _of_pair(self, key: state.PairKey) -> Iterator[Asked]:
+        for one in views.of_pair(self._home(key.pool), key.collateral, key.debt):
+            yield Asked(one, key)
+
+    def _of_position(self, key: state.PositionKey) -> Iterator[Asked]:
+        if key.v_token:
+            yield Asked(views.balance_of(key.v_token, key.user), key)
+            return
+        for pool in dict.fromkeys((key.pool, self._market(key.pool))):
+            if pool != key.pool and not self._is_left_behind(key):
+                continue
+            home = self._home(pool)
+            for one in views.of_position(home, key.collateral, key.debt, key.user):
+                yield Asked(one, key, pool)
+
+    def _is_left_behind(self, key: state.PositionKey) -> bool:
+        """Whether V1.1 still reads a V1.0 position through."""
+        held_ = self._worlds[0].positions.get(key)
+        return held_ is not None and held_.migrated_block is None
+
+    def _of_pools(self) -> Iterator[Asked]:
+        """Settings of pools."""
+        if self._scope.user is not None:
+            return
+        v2 = (
+            [
+                address
+                for address, contract in world.contracts.items()
+                if contract.kind is kinds.Kind.POOL_V2
+            ]
+            for world in self._worlds
+        )
+        for address in self._chosen(_union(v2), set()):
+            for one in views.of_settings(views.Home(address, address)):
+                yield Asked(one, address)
+        for pool in self._chosen(_union(world.pools for world in self._worlds), set()):
+            for one in views.of_settings(self._home(pool)):
+                yield Asked(one, pool)
+
+    def _supplies(self) -> Iterator[Asked]:
+        """Supplies of vTokens, where all their holders are at hand."""
+        if self._scope.user is not None or self._scope.sample is not None:
+            return
+        for address in _union(world.contracts for world in self._worlds):
+            found = (world.contracts.get(address) for world in self._worlds)
+            contract = next(one for one in found if one is not None)
+            if contract.kind not in V_TOKENS or contract.pool is None:
+                continue
+            if self._scope.pool is None or self._scope.pool in contract.pool:
+                yield Asked(views.supply_of(address), address)
+
+    def _chosen(self, keys: list[Any], wanted: set[Any]) -> list[Any]:
+        """The keys that the scope asks for; `wanted` are those that its positions stand in."""
+        scope = self._scope
+        if scope.user is not None:
+            return [key for key in keys if key in wanted]
+        if scope.pool is not None:
+            keys = [key for key in keys if scope.pool in _pool_of(key)]
+        if scope.sample is None:
+            return keys
+        drawn = set(sorted(keys, key=lambda key: _lot(scope.seed, key))[: scope.sample])
+        return [key for key in keys if key in drawn or key in wanted]
+
+
+def worths(answered: Iterable[tuple[state.PositionKey, int]]) -> list[Asked]:
+    """convert_to_assets of the balances that the vTokens themselves told."""
+    return [Asked(views.worth_of(key.v_token, balance), key) for key, balance in answered]
+
+
+def markets_of(key: state.PositionKey, pool: state.PoolKey) -> list[state.AssetKey]:
+    """The assets of a pool that a position holds or may owe."""
+    return [state.AssetKey(pool, asset) for asset in (key.collateral, key.debt) if asset]
+
+
+def _pool_of(key: Any) -> tuple[int, ...]:
+    """Contract and id of the pool that a key is of."""
+    if isinstance(key, int):
+        return (key,)
+    return tuple(key) if isinstance(key, state.PoolKey) else tuple(key.pool)
+
+
+def _lot(seed: str, key: Any) -> str:
+    return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
+
+
+def _union(parts: Iterable[Iterable[Any]]) -> list[Any]:
+    """The keys of both sides, each once, in a fixed order."""
+    return sorted({key for part in parts for key in part})

@@ -1,0 +1,353 @@
+"""Reconcile: our rows against the contracts' own views at a block's hash, as integers.
+
+Tolerance 0. Each view is compared with what the rows say on both sides (see `held`). A
+difference that only follows from another one, such as a position's amount in an asset whose
+configuration differs, is not listed a second time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.audit import held, ours, questions
+from indexer.chain import client, rpc
+from indexer.projections import rows
+from indexer.vesu import selectors, state, views
+
+CALLS_PER_BATCH = 50
+BATCHES_AT_ONCE = 8
+
+REFUSED = "refused"
+MISSING = "missing"
+
+Report = Callable[[int, int], None]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One value that is not the contract's. `version` is None for a current row."""
+
+    table: str
+    row_id: str
+    column: str
+    version: tuple[int, int, int] | None
+    view: str
+    contract: str
+    calldata: tuple[str, ...]
+    ours: str
+    theirs: str
+
+
+class Count(msgspec.Struct):
+    """How often a view was asked and refused, and its values compared and found different."""
+
+    asked: int = 0
+    compared: int = 0
+    refused: int = 0
+    differences: int = 0
+
+
+class Reconciliation(msgspec.Struct, frozen=True):
+    """A check, true for one block. `rows` counts the rows of ours that were compared."""
+
+    block_number: int
+    block_hash: str
+    committed_block: int
+    scope: str
+    pool: str | None
+    user: str | None
+    sample: int | None
+    seed: str | None
+    is_equal: bool
+    rows: int
+    asked: int
+    compared: int
+    refused: int
+    seconds: float
+    views: dict[str, Count]
+    differences: list[Difference]
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A value of ours: where it stands, and its column."""
+
+    place: held.Place
+    column: str
+
+
+async def check(
+    connection: asyncpg.Connection,
+    node: client.StarknetNode,
+    number: int | None,
+    scope: held.Scope,
+    extensions: views.Extensions,
+    report: Report = lambda _done, _total: None,
+) -> tuple[Reconciliation, set[Checked]]:
+    """Check the rows of a scope at a block (None: the committed one).
+
+    `extensions` are V1's by address. Returns what was found, and every value found equal.
+    """
+    began = time.monotonic()
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        stored, committed = await held.stored_block(connection, number)
+        block = stored or await _told_block(node, number, committed)
+        found = await held.read(connection, block, scope, committed.number)
+    comparing = Comparing(found, extensions)
+    await _ask(node, comparing, questions.Asking(found, extensions).all(), report)
+    return comparing.result(time.monotonic() - began), comparing.equal
+
+
+async def _told_block(
+    node: client.StarknetNode, number: int | None, committed: held.Block
+) -> held.Block:
+    """A block that is not stored, as the node has it, if it stands below our committed one."""
+    assert number is not None, "the committed block is stored"
+    ours_ = await node.header(committed.number)
+    if ours_ is None or rows.padded(int(ours_.hash, 16)) != committed.hash:
+        raise errors.InconsistentAnswerError(
+            f"the node does not have our committed block {committed.number} {committed.hash}: "
+            "it lags or follows another branch; nothing was compared"
+        )
+    header = await node.header(number)
+    if header is None:
+        raise errors.InconsistentAnswerError(f"the node does not know block {number}")
+    return held.Block(number, rows.padded(int(header.hash, 16)), header.timestamp)
+
+
+async def _ask(
+    node: client.StarknetNode,
+    comparing: Comparing,
+    first: Sequence[questions.Asked],
+    report: Report,
+) -> None:
+    holdings = sum(one.question.view is views.BALANCE for one in first)
+    total, done = len(first) + holdings, 0
+    report(0, total)
+    pending: Sequence[questions.Asked] = first
+    while pending:
+        size = CALLS_PER_BATCH * BATCHES_AT_ONCE
+        for start in range(0, len(pending), size):
+            part = pending[start : start + size]
+            for asked, answer in zip(
+                part, await _answers(node, part, comparing.held.block), strict=True
+            ):
+                comparing.take(asked, answer)
+            done += len(part)
+            report(done, total)
+        pending = questions.worths(comparing.take_balances())
+
+
+async def _answers(
+    node: client.StarknetNode, part: Sequence[questions.Asked], block: held.Block
+) -> list[list[int] | errors.RpcError]:
+    hash_ = hex(int(block.hash, 16))
+    calls = [
+        client.ViewCall(
+            one.question.contract,
+            selectors.VIEWS[one.question.view.name],
+            one.question.calldata,
+            hash_,
+        )
+        for one in part
+    ]
+    batches = [calls[at : at + CALLS_PER_BATCH] for at in range(0, len(calls), CALLS_PER_BATCH)]
+    answered = await rpc.together(node.calls(batch) for batch in batches)
+    return [answer for answers in answered for answer in answers]
+
+
+class Comparing:
+    """Takes answers one by one, in the order of the questions, and keeps what differs."""
+
+    def __init__(self, found: held.Held, extensions: views.Extensions) -> None:
+        self.held = found
+        self._extensions = extensions
+        self.equal: set[Checked] = set()
+        self._differences: list[Difference] = []
+        self._views: dict[str, Count] = {}
+        self._rows: set[held.Place] = set()
+        self._wrong: set[tuple[int, Any]] = set()
+        self._prices: dict[state.AssetKey, int] = {}
+        self._balances: list[tuple[state.PositionKey, int]] = []
+        self._compare_keys()
+
+    def take_balances(self) -> list[tuple[state.PositionKey, int]]:
+        """The balances that vTokens told since the last time."""
+        taken, self._balances = self._balances, []
+        return taken
+
+    def take(self, asked: questions.Asked, answer: Sequence[int] | errors.RpcError) -> None:
+        """Compare an answer with all sides."""
+        view = asked.question.view
+        count = self._views.setdefault(view.name, Count())
+        count.asked += 1
+        told = _read(view, answer)
+        if told is None:
+            count.refused += 1
+            self._refused(asked)
+            return
+        self._remember(asked, told)
+        for index, side in enumerate(self.held.sides):
+            self._compare(index, asked, told, self._expected(side, asked, told))
+
+    def result(self, seconds: float) -> Reconciliation:
+        """All that was found."""
+        scope, counts = self.held.scope, self._views.values()
+        return Reconciliation(
+            self.held.block.number,
+            self.held.block.hash,
+            self.held.committed,
+            scope.name,
+            rows.padded_or_none(scope.pool),
+            rows.padded_or_none(scope.user),
+            scope.sample,
+            scope.seed if scope.sample is not None else None,
+            not self._differences,
+            len(self._rows),
+            sum(count.asked for count in counts),
+            sum(count.compared for count in counts),
+            sum(count.refused for count in counts),
+            round(seconds, 3),
+            dict(sorted(self._views.items())),
+            self._differences,
+        )
+
+    def _compare_keys(self) -> None:
+        """Every row is on both sides, under the id of its key."""
+        misnamed = {place for side in self.held.sides for place, _ in side.misnamed}
+        for side in self.held.sides:
+            for place, expected in side.misnamed:
+                self._add(place, "id", _NO_QUESTION, place.row_id, expected)
+            for other in self.held.sides:
+                for key in other.places.keys() - side.places.keys():
+                    place = held.Place(side.tables[_kind(key)], other.places[key].row_id)
+                    if not any((place.table, place.row_id) == wrong[:2] for wrong in misnamed):
+                        self._add(place, "id", _NO_QUESTION, MISSING, place.row_id)
+
+    # --- one answer -----------------------------------------------------------------------
+
+    def _remember(self, asked: questions.Asked, told: Mapping[str, int]) -> None:
+        if asked.question.view is views.PRICE:
+            self._prices[asked.key] = told["price"]
+        if asked.question.view is views.BALANCE:
+            self._balances.append((asked.key, told["vtoken_balance_raw"]))
+
+    def _expected(
+        self, side: held.Side, asked: questions.Asked, told: Mapping[str, int]
+    ) -> ours.Values:
+        view, key = asked.question.view, asked.key
+        if view is views.WORTH:
+            low, high = asked.question.calldata
+            return ours.worth(side, asked, low + (high << 128), self.held.block)
+        if "is_collateralized" in told:
+            markets = questions.markets_of(key, asked.market or key.pool)
+            told_prices = {at.asset: self._prices[at] for at in markets if at in self._prices}
+            if len(told_prices) < len(set(markets)):
+                return {}  # Without a price there is nothing to say.
+            return ours.collateralization(side, asked, told_prices, self.held.block)
+        return ours.BY_VIEW[view.name](side, asked, self.held.block)
+
+    def _compare(
+        self, index: int, asked: questions.Asked, told: Mapping[str, int], expected: ours.Values
+    ) -> None:
+        side, count = self.held.sides[index], self._views[asked.question.view.name]
+        place = side.places.get(asked.key)
+        if expected is None or place is None:
+            return  # A row that one side lacks is listed as missing.
+        self._rows.add(place)
+        for column, value in told.items():
+            if column not in expected:
+                continue
+            count.compared += 1
+            if expected[column] == value:
+                self.equal.add(Checked(place, column))
+            elif not self._follows(index, asked, column):
+                count.differences += 1
+                self._wrong.add((index, asked.key))
+                self._add(place, column, asked.question, str(expected[column]), str(value))
+
+    def _follows(self, index: int, asked: questions.Asked, column: str) -> bool:
+        """Whether a difference follows from one that is listed already."""
+        view, key = asked.question.view, asked.key
+        if view is views.SUPPLY:
+            return any(
+                side == index and isinstance(wrong, state.PositionKey) and wrong.v_token == key
+                for side, wrong in self._wrong
+            )
+        if not isinstance(key, state.PositionKey) or column in _OWN:
+            return False
+        market = asked.market or key.pool
+        causes = [key, *questions.markets_of(key, market)]
+        if "collateralization" in view.name:
+            causes.append(state.PairKey(market, key.collateral, key.debt))
+        return any((index, cause) in self._wrong for cause in causes)
+
+    def _refused(self, asked: questions.Asked) -> None:
+        """A refusal is a difference where the contract, as we know it, has to answer."""
+        if asked.question.view.name in views.PRICED:
+            return
+        for index, side in enumerate(self.held.sides):
+            place = side.places.get(asked.key)
+            if place is None or self._may_refuse(side, asked):
+                continue
+            self._views[asked.question.view.name].differences += 1
+            self._wrong.add((index, asked.key))
+            column = asked.question.view.result[0][0]
+            self._add(place, column, asked.question, "an answer", REFUSED)
+
+    def _may_refuse(self, side: held.Side, asked: questions.Asked) -> bool:
+        """A contract that was upgraded in place may answer otherwise than its kind does.
+
+        A V1 pool whose extension is a stranger is about to migrate, and its views revert.
+        """
+        key = asked.key
+        pool = asked.market or (key if isinstance(key, int | state.PoolKey) else key.pool)
+        if isinstance(pool, int):
+            contract = side.world.contracts.get(pool)
+            pool = (contract.pool if contract else None) or state.v2_pool(pool)
+        if pool in side.world.pools:
+            return views.home_of(side.world, pool, self._extensions).settings is None
+        upgraded = side.world.contracts.get(pool.address)
+        return upgraded is not None and upgraded.class_hash is not None
+
+    def _add(
+        self, place: held.Place, column: str, asked: views.Question, ours_: str, theirs: str
+    ) -> None:
+        self._differences.append(
+            Difference(
+                place.table,
+                place.row_id,
+                column,
+                place.version,
+                asked.view.name,
+                rows.padded(asked.contract),
+                tuple(map(hex, asked.calldata)),
+                ours_,
+                theirs,
+            )
+        )
+
+
+_NO_QUESTION = views.Question(0, views.View("", ()))
+
+_OWN = frozenset({"collateral_shares", "nominal_debt", "vtoken_balance_raw"})
+"""What a position holds of its own; the rest follows from its markets too."""
+
+
+def _kind(key: Any) -> str:
+    kinds = {state.PositionKey: "positions", state.AssetKey: "assets", state.PairKey: "pairs"}
+    return kinds.get(type(key), "contracts")
+
+
+def _read(view: views.View, answer: Sequence[int] | errors.RpcError) -> dict[str, int] | None:
+    """The answer's values; None where the contract refused, or is not of the class we know."""
+    if isinstance(answer, errors.RpcError):
+        return None
+    try:
+        return views.read(view, answer)
+    except ValueError:
+        return None

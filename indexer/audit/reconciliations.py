@@ -1,0 +1,96 @@
+"""Checks against the contracts as they are kept, and which of their differences still stand.
+
+A difference stands until a later check finds that very value equal, or the row's next version;
+until a later check lists it again itself; or until its version was taken out by a reorganisation
+or a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import asyncpg
+import msgspec
+
+from indexer.audit import reconcile
+from indexer.store import sqlfile
+
+
+async def store(
+    connection: asyncpg.Connection,
+    found: reconcile.Reconciliation,
+    equal: Collection[reconcile.Checked],
+    origin: str,
+) -> int:
+    """Keep a check and settle what it settles; returns its id."""
+    statements = sqlfile.load("reconcile")
+    async with connection.transaction():
+        check: int = await connection.fetchval(
+            statements["store"],
+            origin,
+            found.block_number,
+            found.block_hash,
+            found.committed_block,
+            found.scope,
+            found.pool,
+            found.user,
+            found.sample,
+            found.seed,
+            found.rows,
+            found.asked,
+            found.compared,
+            found.refused,
+            len(found.differences),
+            msgspec.json.encode(found.views).decode(),
+            found.seconds,
+        )
+        await connection.executemany(
+            statements["store_difference"], [_row(check, one) for one in found.differences]
+        )
+        await _settle(connection, check, equal)
+    return check
+
+
+def _row(check: int, one: reconcile.Difference) -> tuple[object, ...]:
+    return (
+        check,
+        one.table,
+        one.row_id,
+        one.column,
+        *(one.version or (None, None, None)),
+        one.view,
+        one.contract,
+        list(one.calldata),
+        one.ours,
+        one.theirs,
+    )
+
+
+async def _settle(
+    connection: asyncpg.Connection, check: int, equal: Collection[reconcile.Checked]
+) -> None:
+    statements = sqlfile.load("reconcile")
+    standing = await connection.fetch(statements["standing"], check)
+    if not standing:
+        return
+    rows = {row["row_id"] for row in standing}
+    settled = [one for one in equal if one.place.row_id in rows]
+    versions = [one.place.version or (None, None, None) for one in settled]
+    await connection.execute(
+        statements["resolve_equal"],
+        check,
+        [one.place.table for one in settled],
+        [one.place.row_id for one in settled],
+        [one.column for one in settled],
+        [version[0] for version in versions],
+        [version[1] for version in versions],
+        [version[2] for version in versions],
+    )
+    await connection.execute(statements["resolve_repeated"], check)
+    await connection.execute(statements["resolve_gone"], check)
+
+
+async def standing(connection: asyncpg.Connection) -> int:
+    """How many values are known to differ from the contracts'."""
+    count: int = await connection.fetchval(sqlfile.load("reconcile")["count_standing"])
+    return count

@@ -1,0 +1,168 @@
+-- name: block
+-- A stored block by its number, and the committed one.
+SELECT b.number, b.hash, b.timestamp, c.block_number AS committed, c.block_hash AS committed_hash
+FROM cursor c
+LEFT JOIN blocks b ON b.number = COALESCE($1::bigint, c.block_number)
+WHERE c.block_hash IS NOT NULL;
+
+-- name: positions
+-- Positions of a pool (id or contract) and user, those that only history knows among them.
+SELECT pool_id, id
+FROM vesu_positions
+WHERE ($1::text IS NULL OR $1 IN (pool_id, pool_address))
+    AND ($2::text IS NULL OR user_id = $2)
+UNION
+SELECT pool_id, id
+FROM vesu_position_history
+WHERE ($1::text IS NULL OR $1 IN (pool_id, pool_address))
+    AND ($2::text IS NULL OR user_id = $2);
+
+-- name: sampled_positions
+-- So many positions, chosen by a seed.
+SELECT pool_id, id
+FROM vesu_positions
+WHERE ($1::text IS NULL OR $1 IN (pool_id, pool_address))
+    AND ($2::text IS NULL OR user_id = $2)
+ORDER BY md5($3::text || id::text)
+LIMIT $4;
+
+-- name: position_versions
+-- The newest version up to a block of each of these positions.
+SELECT h.*
+FROM unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_position_history v
+    WHERE v.pool_id = wanted.pool_id AND v.id = wanted.id AND v.block_number <= $3
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
+-- name: position_rows
+-- The current rows of these positions.
+SELECT p.*, p.last_updated AS changed_at, p.last_event_block AS block_number
+FROM vesu_positions p
+JOIN unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id) USING (pool_id, id);
+
+-- name: asset_versions
+-- The newest version of each asset up to a block.
+SELECT h.*
+FROM (
+    SELECT pool_id, id FROM vesu_assets
+    UNION
+    SELECT pool_id, id FROM vesu_asset_history WHERE $2::boolean
+) wanted
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_asset_history v
+    WHERE v.pool_id = wanted.pool_id AND v.id = wanted.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
+-- name: pair_versions
+-- The newest version of each pair up to a block.
+SELECT h.*
+FROM (
+    SELECT pool_id, id FROM vesu_pools
+    UNION
+    SELECT pool_id, id FROM vesu_pool_history WHERE $2::boolean
+) wanted
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_pool_history v
+    WHERE v.pool_id = wanted.pool_id AND v.id = wanted.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
+-- name: contract_versions
+-- The newest version of each contract of ours up to a block.
+SELECT DISTINCT ON (address, kind) *
+FROM contract_history
+WHERE block_number <= $1
+ORDER BY address, kind, block_number DESC, transaction_index DESC, event_index DESC;
+
+-- name: store
+-- Keep what a check compared.
+INSERT INTO reconciliations
+    (origin, block_number, block_hash, committed_block, scope, pool, user_id, sample, seed, rows,
+     asked, compared, refused, differences, views, seconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::jsonb, $16)
+RETURNING id;
+
+-- name: store_difference
+-- Keep one value that differed.
+INSERT INTO reconciliation_differences
+    (reconciliation_id, table_name, row_id, column_name, version_block, version_transaction,
+     version_event, view, contract, calldata, ours, theirs)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: count_standing
+-- How many values are known to differ.
+SELECT count(*) FROM reconciliation_differences WHERE resolved_by IS NULL;
+
+-- name: standing
+-- Rows of older differences that still stand.
+SELECT DISTINCT row_id
+FROM reconciliation_differences
+WHERE resolved_by IS NULL AND reconciliation_id < $1;
+
+-- name: resolve_equal
+-- Close older differences whose values were found equal now: the very version that differed, or
+-- one that the row has got since that check.
+UPDATE reconciliation_differences d
+SET resolved_by = $1
+FROM reconciliations r,
+    unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::int[])
+    AS e (table_name, row_id, column_name, block, transaction, event)
+WHERE d.resolved_by IS NULL
+    AND d.reconciliation_id < $1
+    AND r.id = d.reconciliation_id
+    AND (d.table_name, d.row_id, d.column_name) = (e.table_name, e.row_id, e.column_name)
+    AND (
+        (d.version_block, d.version_transaction, d.version_event)
+            IS NOT DISTINCT FROM (e.block, e.transaction, e.event)
+        OR e.block > r.committed_block
+    );
+
+-- name: resolve_repeated
+-- Close older differences that this check found again: it lists them itself.
+UPDATE reconciliation_differences d
+SET resolved_by = $1
+FROM reconciliation_differences n
+WHERE n.reconciliation_id = $1
+    AND d.resolved_by IS NULL
+    AND d.reconciliation_id < $1
+    AND (d.table_name, d.row_id, d.column_name) = (n.table_name, n.row_id, n.column_name)
+    AND (d.version_block, d.version_transaction, d.version_event)
+        IS NOT DISTINCT FROM (n.version_block, n.version_transaction, n.version_event);
+
+-- name: resolve_gone
+-- Close older differences in versions that a reorganisation or a replay took out.
+UPDATE reconciliation_differences d
+SET resolved_by = $1
+WHERE d.resolved_by IS NULL
+    AND d.reconciliation_id < $1
+    AND d.version_block IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM vesu_position_history h
+        WHERE d.table_name = 'vesu_position_history' AND h.id::text = d.row_id
+            AND (h.block_number, h.transaction_index, h.event_index)
+                = (d.version_block, d.version_transaction, d.version_event)
+        UNION ALL
+        SELECT 1 FROM vesu_asset_history h
+        WHERE d.table_name = 'vesu_asset_history' AND h.id::text = d.row_id
+            AND (h.block_number, h.transaction_index, h.event_index)
+                = (d.version_block, d.version_transaction, d.version_event)
+        UNION ALL
+        SELECT 1 FROM vesu_pool_history h
+        WHERE d.table_name = 'vesu_pool_history' AND h.id::text = d.row_id
+            AND (h.block_number, h.transaction_index, h.event_index)
+                = (d.version_block, d.version_transaction, d.version_event)
+        UNION ALL
+        SELECT 1 FROM contract_history h
+        WHERE d.table_name = 'contract_history' AND h.address || ' ' || h.kind = d.row_id
+            AND (h.block_number, h.transaction_index, h.event_index)
+                = (d.version_block, d.version_transaction, d.version_event)
+    );

@@ -1,0 +1,241 @@
+"""The contracts' own views of what the tables hold: what to ask, and what an answer says.
+
+Every view accrues to the time of the block that it is asked at (facts: docs/protocol.md). A
+result's fields carry the names of the columns that they are compared with; V1 is asked on its
+singleton and extension, with the pool's id first, and by the `_unsafe` views, which take no
+lock and migrate nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from indexer.vesu import cairo, kinds, state
+
+U256 = "u256"
+FELT = "felt"
+BOOL = "bool"
+_FELTS = {U256: 2, FELT: 1, BOOL: 1}
+
+
+class View(NamedTuple):
+    """A view's name, and its result: the column and type of each value, in order."""
+
+    name: str
+    result: tuple[tuple[str, str], ...]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A view of a contract, with its arguments as felts."""
+
+    contract: int
+    view: View
+    calldata: tuple[int, ...] = ()
+
+
+class Home(NamedTuple):
+    """Where a pool's views live. V2: all in the pool, and `pool_id` None.
+
+    V1: `state` is the singleton, `settings` the extension, and `pool_id` the first argument.
+    `settings` is None where the extension is a stranger, as while a pool migrates. Genesis'
+    extension knows no debt caps.
+    """
+
+    state: int
+    settings: int | None
+    pool_id: int | None = None
+    has_debt_caps: bool = True
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """The arguments that stand before a view's own."""
+        return () if self.pool_id is None else (self.pool_id,)
+
+
+Extensions = Mapping[int, kinds.Kind]
+"""V1's extensions that are known, by address."""
+
+
+def home_of(world: state.World, pool: state.PoolKey, extensions: Extensions) -> Home:
+    """Where the views of a pool live."""
+    if pool.address == pool.id:
+        return Home(pool.address, pool.address)
+    held = world.pools.get(pool)
+    extension = held.extension if held else None
+    kind = extensions.get(extension or 0)
+    return Home(
+        pool.address,
+        extension if kind is not None else None,
+        pool.id,
+        kind is not kinds.Kind.EXTENSION_V1_0_GENESIS,
+    )
+
+
+_ASSET_CONFIG = (
+    ("total_collateral_shares", U256),
+    ("total_nominal_debt", U256),
+    ("reserve", U256),
+    ("max_utilization", U256),
+    ("floor", U256),
+    ("scale", U256),
+    ("is_legacy", BOOL),
+    ("last_updated", FELT),
+    ("last_rate_accumulator", U256),
+    ("last_full_utilization_rate", U256),
+    ("fee_rate", U256),
+)
+_POSITION = (
+    ("collateral_shares", U256),
+    ("nominal_debt", U256),
+    ("collateral_raw", U256),
+    ("debt_raw", U256),
+)
+_COLLATERALIZATION = (
+    ("is_collateralized", BOOL),
+    ("collateral_value_usd", U256),
+    ("debt_value_usd", U256),
+)
+
+PRICE = View("price", (("price", U256), ("price_is_valid", BOOL)))
+RATE_MODEL = View(
+    "interest_rate_config",
+    tuple(
+        (column, U256)
+        for column in (
+            "min_target_utilization",
+            "max_target_utilization",
+            "target_utilization",
+            "min_full_utilization_rate",
+            "max_full_utilization_rate",
+            "zero_utilization_rate",
+            "rate_half_life",
+            "target_rate_percent",
+        )
+    ),
+)
+PAIRS = View("pairs", (("pair_collateral_shares", U256), ("pair_nominal_debt", U256)))
+
+ASSET_V2 = View("asset_config", (*_ASSET_CONFIG, ("fee_shares", U256)))
+PAIR_V2 = View(
+    "pair_config",
+    (("max_ltv_raw", FELT), ("liquidation_factor_raw", FELT), ("debt_cap_raw", FELT)),
+)
+POSITION_V2 = View("position", _POSITION)
+COLLATERALIZATION_V2 = View("check_collateralization", _COLLATERALIZATION)
+SETTINGS_V2 = tuple(
+    View(column, ((column, BOOL if column.startswith("is_") else FELT),))
+    for column in ("owner", "curator", "oracle", "fee_recipient", "pausing_agent", "is_paused")
+)
+
+# V1 answers (AssetConfig, fee shares that the accrual mints): those are not the asset's state.
+ASSET_V1 = View("asset_config_unsafe", (*_ASSET_CONFIG, ("minted_fee_shares", U256)))
+LTV_V1 = View("ltv_config", (("max_ltv_raw", FELT),))
+LIQUIDATION_V1 = View("liquidation_config", (("liquidation_factor_raw", FELT),))
+DEBT_CAP_V1 = View("debt_caps", (("debt_cap_raw", U256),))
+POSITION_V1 = View("position_unsafe", _POSITION)
+COLLATERALIZATION_V1 = View("check_collateralization_unsafe", _COLLATERALIZATION)
+
+EXTENSION_V1 = View("extension", (("extension", FELT),))
+OWNER_V1 = View("pool_owner", (("owner", FELT),))
+FEE_RECIPIENT_V1 = View("fee_config", (("fee_recipient", FELT),))
+
+BALANCE = View("balance_of", (("vtoken_balance_raw", U256),))
+SUPPLY = View("total_supply", (("total_supply", U256),))
+WORTH = View("convert_to_assets", (("collateral_raw", U256),))
+
+PRICED = frozenset({PRICE.name, COLLATERALIZATION_V2.name, COLLATERALIZATION_V1.name})
+"""Views that ask the oracle, which refuses where it has no price to tell."""
+
+
+def read(view: View, felts: Sequence[int]) -> dict[str, int]:
+    """The values of an answer, by column; bools as 0 and 1.
+
+    ValueError where the felts are not what the view's result is made of: another class.
+    """
+    if len(felts) != sum(_FELTS[type_] for _, type_ in view.result):
+        raise ValueError(f"{view.name} answered {len(felts)} felts")
+    values, at = {}, 0
+    for column, type_ in view.result:
+        if type_ == U256:
+            values[column] = cairo.u256(felts[at], felts[at + 1])
+        else:
+            values[column] = int(cairo.boolean(felts[at])) if type_ == BOOL else felts[at]
+        at += _FELTS[type_]
+    return values
+
+
+def of_asset(home: Home, asset: int) -> tuple[Question, ...]:
+    """Asset configuration (accrued), rate model and oracle price of a pool's asset."""
+    config = ASSET_V2 if home.pool_id is None else ASSET_V1
+    arguments = (*home.first, asset)
+    asked = Question(home.state, config, arguments)
+    if home.settings is None:
+        return (asked,)
+    return asked, Question(home.settings, RATE_MODEL, arguments), *price_of(home, asset)
+
+
+def price_of(home: Home, asset: int) -> tuple[Question, ...]:
+    """The oracle's price of a pool's asset, x 10^18, and whether the pool trusts it."""
+    if home.settings is None:
+        return ()
+    return (Question(home.settings, PRICE, (*home.first, asset)),)
+
+
+def of_pair(home: Home, collateral: int, debt: int) -> tuple[Question, ...]:
+    """Configuration and totals of a pool's pair."""
+    arguments = (*home.first, collateral, debt)
+    config = Question(home.state, PAIR_V2 if home.pool_id is None else LTV_V1, arguments)
+    if home.settings is None:
+        return (config,)
+    totals = Question(home.settings, PAIRS, arguments)
+    if home.pool_id is None:
+        return config, totals
+    caps = (Question(home.settings, DEBT_CAP_V1, arguments),) if home.has_debt_caps else ()
+    return config, Question(home.settings, LIQUIDATION_V1, arguments), *caps, totals
+
+
+def of_position(home: Home, collateral: int, debt: int, user: int) -> tuple[Question, ...]:
+    """Holdings, amounts and collateralisation of a position in the contract."""
+    arguments = (*home.first, collateral, debt, user)
+    if home.pool_id is None:
+        return (
+            Question(home.state, POSITION_V2, arguments),
+            Question(home.state, COLLATERALIZATION_V2, arguments),
+        )
+    return (
+        Question(home.state, POSITION_V1, arguments),
+        Question(home.state, COLLATERALIZATION_V1, arguments),
+    )
+
+
+def of_settings(home: Home) -> tuple[Question, ...]:
+    """Settings of a pool."""
+    if home.pool_id is None:
+        return tuple(Question(home.state, view) for view in SETTINGS_V2)
+    extension = Question(home.state, EXTENSION_V1, home.first)
+    if home.settings is None:
+        return (extension,)
+    return (
+        extension,
+        Question(home.settings, OWNER_V1, home.first),
+        Question(home.settings, FEE_RECIPIENT_V1, home.first),
+    )
+
+
+def balance_of(v_token: int, holder: int) -> Question:
+    """A holder's balance of a vToken."""
+    return Question(v_token, BALANCE, (holder,))
+
+
+def supply_of(v_token: int) -> Question:
+    """The sum of all balances of a vToken."""
+    return Question(v_token, SUPPLY)
+
+
+def worth_of(v_token: int, balance: int) -> Question:
+    """Raw units of the underlying asset that a balance of a vToken stands for."""
+    limb = 1 << cairo.LIMB_BITS
+    return Question(v_token, WORTH, (balance % limb, balance // limb))

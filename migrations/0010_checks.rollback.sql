@@ -1,0 +1,12 @@
+DROP INDEX idx_observations_view;
+DROP INDEX idx_events_undecoded;
+DROP TABLE invariant_breaks;
+DROP TABLE reconciliation_differences;
+DROP TABLE reconciliations;
+COMMENT ON COLUMN vesu_asset_history.transaction_index IS 'Position of its transaction in the block.';
+COMMENT ON COLUMN vesu_assets.price IS 'Last price that an event told, USD x 10^18; NULL: none yet.';
+COMMENT ON COLUMN vesu_assets.price_is_valid IS 'Whether the oracle called that price valid; NULL: none yet.';
+COMMENT ON COLUMN vesu_assets.price_block IS 'Block of that price; NULL: none yet.';
+COMMENT ON COLUMN vesu_asset_history.price IS 'Last price that an event told, USD x 10^18; NULL: none yet.';
+COMMENT ON COLUMN vesu_asset_history.price_is_valid IS 'Whether the oracle called that price valid; NULL: none yet.';
+COMMENT ON COLUMN vesu_asset_history.price_block IS 'Block of that price; NULL: none yet.';

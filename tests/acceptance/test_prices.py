@@ -1,0 +1,206 @@
+"""Prices sampled at the head: part of the log, folded after their block, the same in a replay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from indexer.recording import chain, playhead, server
+from tests import postgres
+from tests.acceptance import stage, truth
+
+STOPS = (40, 60, 84)
+AFTER = (100, 110, 124)
+
+
+@pytest.fixture(scope="module")
+async def sampled(recorded: truth.Recorded) -> AsyncIterator[str]:
+    """A database of one daemon that sampled at each of its stops, also on the abandoned fork."""
+    loaded = chain.load(recorded.folder)
+    head = playhead.Playhead.at(loaded, STOPS[0], story=True)
+    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+        environ = stage.environment(
+            recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="1", VESU_LOG_LEVEL="error"
+        )
+        last = str(recorded.last_block)
+        process = await stage.start(environ, "run", "--until-block", last, "--no-serve")
+        for block in STOPS:
+            head.go_to(block)
+            await committed(url, recorded.hashes[block])
+        fork = truth.Recorded(loaded.forks[0].folder)
+        head.go_to(loaded.forks[0].last, branch=1)
+        await committed(url, fork.hashes[loaded.forks[0].last])
+        for block in (*AFTER, recorded.last_block):
+            head.go_to(block)
+            await committed(url, recorded.hashes[block])
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, (out, err)
+        yield url
+
+
+async def committed(url: str, hash_: str) -> None:
+    """Wait until a block is the committed one."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(asyncpg.UndefinedTableError):
+                found = await fetch(url, "SELECT block_hash FROM cursor")
+                if found and int(found[0]["block_hash"] or "0x0", 16) == int(hash_, 16):
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def fetch(url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+def told(recorded: truth.Recorded) -> dict[tuple[int, int, int], tuple[int, bool]]:
+    """(block, pool, asset) → (price, is valid), as the pools answered."""
+    return {
+        (block, pool, calldata[0]): (truth.u256s(result[:2])[0], bool(result[2]))
+        for block, pool, calldata, result in recorded.answered("price")
+        if calldata
+    }
+
+
+async def test_every_sample_is_an_observation_with_the_pools_own_answer(
+    sampled: str, recorded: truth.Recorded
+) -> None:
+    rows = await fetch(sampled, "SELECT * FROM observations WHERE view = 'price'")
+    expected = told(recorded)
+    compared = 0
+    for row in rows:
+        key = (row["block_number"], int(row["contract"], 16), int(row["calldata"][0], 16))
+        assert int(row["block_hash"], 16) == int(recorded.hashes[row["block_number"]], 16)
+        if row["result"] is None:
+            assert row["error"] == "refused"
+            assert key not in expected
+            continue
+        felts = [int(felt, 16) for felt in row["result"]]
+        assert (truth.u256s(felts[:2])[0], bool(felts[2])) == expected[key]
+        compared += 1
+    print(f"compared {compared} sampled prices, {len(rows) - compared} were refused")
+    assert compared > 50
+    assert compared < len(rows)
+    # Before block 40 there was nothing to ask for.
+    assert {*STOPS[1:], *AFTER, recorded.last_block} <= {row["block_number"] for row in rows}
+
+
+async def test_tables_hold_the_last_sample(sampled: str, recorded: truth.Recorded) -> None:
+    """Price and block of each asset that is supplied or owed; a refused one is not valid."""
+    expected = told(recorded)
+    rows = await fetch(
+        sampled,
+        "SELECT * FROM vesu_assets WHERE total_collateral_shares > 0 OR total_nominal_debt > 0",
+    )
+    refused = 0
+    for row in rows:
+        key = (recorded.last_block, int(row["pool_address"], 16), int(row["asset_address"], 16))
+        if key in expected:
+            assert (int(row["price"]), row["price_is_valid"]) == expected[key]
+            assert row["price_block"] == recorded.last_block
+        else:
+            refused += 1
+            assert row["price_is_valid"] is False
+    assert len(rows) - refused > 8
+    assert refused
+
+
+async def test_positions_are_worth_what_the_sample_says(
+    sampled: str, recorded: truth.Recorded
+) -> None:
+    """At the head a new price revalues all positions: health below 1 exactly where the contract
+    would let them be liquidated, and values as the contract states them."""
+    answers = {
+        (pool, *calldata): (bool(result[0]), truth.u256s(result[1:]))
+        for block, pool, calldata, result in recorded.answered("check_collateralization")
+        if block == recorded.last_block
+    }
+    rows = await fetch(
+        sampled, "SELECT * FROM vesu_positions WHERE status = 'active' AND kind <> 'earn'"
+    )
+    compared = 0
+    for row in rows:
+        names = ("pool_address", "collateral_address", "debt_address", "user_id")
+        answer = answers.get(tuple(int(row[name], 16) for name in names))
+        if answer is None:
+            continue
+        is_safe, (collateral, debt) = answer
+        assert row["valued_at_block"] == recorded.last_block
+        assert (row["health_factor"] is None or row["health_factor"] >= 1) == is_safe
+        assert int(row["collateral_value_usd"] * 10**18) == collateral
+        assert int(row["debt_value_usd"] * 10**18) == debt
+        compared += 1
+    print(f"compared {compared} positions with check_collateralization()")
+    assert compared > 20
+
+
+async def test_reconcile_compares_sampled_prices(sampled: str, recorded: truth.Recorded) -> None:
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, sampled)
+        for block in (60, 84, recorded.last_block):
+            found = await stage.json_of(environ, "reconcile", "--block", str(block))
+            assert found["is_equal"], found["differences"]
+            assert found["views"]["price"]["compared"] > 10
+
+
+async def test_samples_of_an_abandoned_branch_are_set_aside(
+    sampled: str, recorded: truth.Recorded
+) -> None:
+    rows = await fetch(
+        sampled, "SELECT block_hash, block_number FROM orphaned_observations WHERE view = 'price'"
+    )
+    assert rows
+    main = {int(hash_, 16) for hash_ in recorded.hashes.values()}
+    assert not {int(row["block_hash"], 16) for row in rows} & main
+
+
+async def test_replay_and_shadow_give_the_same(sampled: str, recorded: truth.Recorded) -> None:
+    """From the start, from a sampled block, from the block after it: all columns, no node."""
+    environ = stage.environment(recorded, "http://127.0.0.1:1", sampled)
+    before, digest = await rows_of(sampled), await stage.json_of(environ, "digest")
+    at_60 = await stage.json_of(environ, "digest", "--at-block", "60")
+    for from_block in ("0", "60", "61", "85", "125"):
+        await stage.command(environ, "replay", "--from-block", from_block)
+        assert differing(before, await rows_of(sampled)) == [], from_block
+        assert await stage.json_of(environ, "digest") == digest, from_block
+    assert await stage.json_of(environ, "digest", "--at-block", "60") == at_60
+    found = await stage.json_of(environ, "replay", "--from-block", "0", "--shadow")
+    assert found["difference"]["is_equal"], found
+
+
+async def test_without_sampling_nothing_is_asked(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    assert not await fetch(indexed_url, "SELECT 1 FROM observations WHERE view = 'price'")
+
+
+def differing(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[Any]:
+    return [
+        (table, line) for table in before for line in sorted({*before[table]} ^ {*after[table]})
+    ]
+
+
+async def rows_of(url: str) -> dict[str, list[Any]]:
+    return {
+        table: [
+            row["line"]
+            for row in await fetch(url, f"SELECT t::text AS line FROM {table} t ORDER BY 1")
+        ]
+        for table in (
+            "vesu_pools",
+            "vesu_assets",
+            "vesu_positions",
+            "vesu_asset_history",
+            "vesu_position_history",
+            "vesu_pool_history",
+        )
+    }

@@ -1,0 +1,53 @@
+"""Prices of Vesu V1 sampled at the head: from the extensions, the same live and in a replay."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from indexer.recording import chain, playhead, server
+from tests import postgres
+from tests.acceptance import stage, test_prices, test_reconcile_v1, truth
+
+STOPS = {
+    "devnet-v11": (20, 44, 46, 80, 116),
+    "devnet-v10-migration": (20, 35, 40, 43, 60, 81),
+    "devnet-v10-genesis": (20, 35, 50),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+async def test_live_replay_and_shadow_are_the_same(name: str) -> None:
+    folder = test_reconcile_v1.DATA / name
+    loaded, stops = chain.load(folder), STOPS[name]
+    hashes = truth.Recorded(folder).hashes
+    head = playhead.Playhead.at(loaded, stops[0])
+    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+        environ = test_reconcile_v1.environment(folder, node.url, url)
+        environ |= {"VESU_PRICES_SAMPLE_SECONDS": "1", "VESU_NODE_POLL_INTERVAL_SECONDS": "0.05"}
+        process = await stage.start(environ, "run", "--until-block", str(stops[-1]), "--no-serve")
+        for block in stops:
+            head.go_to(block)
+            await test_prices.committed(url, hashes[block])
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, (out, err)
+
+        found = await stage.json_of(environ, "reconcile")
+        assert found["is_equal"], found["differences"]
+        assert found["views"]["price"]["compared"] > 0
+        sampled = await test_prices.fetch(
+            url, "SELECT DISTINCT block_number FROM observations WHERE view = 'price' ORDER BY 1"
+        )
+        print(f"{name}: {found['views']['price']}, sampled at {[row[0] for row in sampled]}")
+        assert {row["block_number"] for row in sampled} == set(stops[1:])
+
+        before = await test_prices.rows_of(url)
+        digest = await stage.json_of(environ, "digest")
+        middle = str(stops[-2] + 1)
+        for from_block in ("0", middle):
+            await stage.command(environ, "replay", "--from-block", from_block)
+            assert test_prices.differing(before, await test_prices.rows_of(url)) == [], from_block
+            assert await stage.json_of(environ, "digest") == digest
+        shadow = await stage.json_of(environ, "replay", "--from-block", "0", "--shadow")
+        assert shadow["difference"]["is_equal"], shadow

@@ -1,0 +1,229 @@
+"""`reconcile` against the served recording: equal as it is, and names what was changed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from indexer.recording import chain, playhead, server
+from tests import postgres
+from tests.acceptance import refusal, stage, test_http, truth
+
+
+@pytest.fixture(scope="module")
+async def served(recorded: truth.Recorded) -> AsyncIterator[str]:
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        yield node.url
+
+
+@pytest.mark.parametrize("block", [0, 9, 33, 60, 84, 90, 110, 124, 125])
+async def test_every_row_equals_the_contracts_views(
+    indexed_url: str, recorded: truth.Recorded, served: str, block: int
+) -> None:
+    environ = stage.environment(recorded, served, indexed_url)
+    found = await stage.json_of(environ, "reconcile", "--block", str(block))
+    print(f"block {block}: {found['compared']} values, {found['views']}")
+    assert found["is_equal"], found["differences"]
+    assert found["block_number"] == block
+    assert int(found["block_hash"], 16) == int(recorded.hashes[block], 16)
+
+
+@pytest.fixture
+async def indexed_anew(recorded: truth.Recorded, served: str) -> AsyncIterator[str]:
+    """A database of the test's own, to spoil."""
+    async with postgres.fresh_database() as url:
+        environ = stage.environment(recorded, served, url)
+        await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
+        yield url
+
+
+async def execute(url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+PICK = "(SELECT id FROM {table} WHERE {where} ORDER BY id LIMIT 1)"
+SPOILED = [
+    ("vesu_positions", "collateral_shares", "kind = 'borrow' AND collateral_shares > 0"),
+    ("vesu_positions", "nominal_debt", "nominal_debt > 0"),
+    ("vesu_positions", "vtoken_balance_raw", "kind = 'earn' AND vtoken_balance_raw > 0"),
+    ("vesu_assets", "total_nominal_debt", "total_nominal_debt > 0"),
+    ("vesu_assets", "reserve", "total_nominal_debt > 0"),
+    ("vesu_assets", "last_rate_accumulator", "total_nominal_debt > 0"),
+    ("vesu_assets", "rate_half_life", "total_nominal_debt > 0"),
+    ("vesu_pools", "max_ltv_raw", "pair_nominal_debt > 0"),
+    ("vesu_pools", "pair_nominal_debt", "pair_nominal_debt > 0"),
+]
+
+
+async def test_one_digit_of_a_current_row_changed_by_hand_is_named(
+    indexed_anew: str, recorded: truth.Recorded, served: str
+) -> None:
+    """Row and column are named, nothing else is, and mending it by hand clears it again."""
+    environ = stage.environment(recorded, served, indexed_anew)
+    for table, column, where in SPOILED:
+        (row,) = await execute(
+            indexed_anew,
+            f"UPDATE {table} SET {column} = {column} + 10 "
+            f"WHERE id = {PICK.format(table=table, where=where)} RETURNING id",
+        )
+        found = await stage.json_of(
+            environ, "reconcile", "--block", str(recorded.last_block), expect=1
+        )
+        named = {(one["table"], one["row_id"]) for one in found["differences"]}
+        assert named == {(table, str(row["id"]))}, (column, found["differences"])
+        assert column in {one["column"] for one in found["differences"]}
+        await execute(
+            indexed_anew, f"UPDATE {table} SET {column} = {column} - 10 WHERE id = '{row['id']}'"
+        )
+    assert (await stage.json_of(environ, "reconcile"))["is_equal"]
+
+
+async def test_one_digit_of_history_changed_by_hand_is_named_at_its_block(
+    indexed_anew: str, recorded: truth.Recorded, served: str
+) -> None:
+    environ = stage.environment(recorded, served, indexed_anew)
+    (row,) = await execute(
+        indexed_anew,
+        "UPDATE vesu_position_history SET nominal_debt = nominal_debt + 1 WHERE (id, block_number)"
+        " = (SELECT id, block_number FROM vesu_position_history WHERE nominal_debt > 0"
+        " AND block_number < 80 ORDER BY block_number DESC, id LIMIT 1)"
+        " RETURNING id, block_number, transaction_index, event_index, nominal_debt",
+    )
+    block = str(row["block_number"])
+    found = await stage.json_of(environ, "reconcile", "--block", block, expect=1)
+    (difference,) = found["differences"]
+    assert difference["table"] == "vesu_position_history"
+    assert difference["row_id"] == str(row["id"])
+    assert difference["column"] == "nominal_debt"
+    assert difference["version"] == [
+        row["block_number"],
+        row["transaction_index"],
+        row["event_index"],
+    ]
+    assert int(difference["ours"]) == int(difference["theirs"]) + 1 == row["nominal_debt"]
+    assert difference["view"] == "position"
+    assert (await stage.json_of(environ, "reconcile", "--block", "0"))["is_equal"]
+
+
+async def test_a_deleted_row_is_missed(
+    indexed_anew: str, recorded: truth.Recorded, served: str
+) -> None:
+    environ = stage.environment(recorded, served, indexed_anew)
+    (row,) = await execute(
+        indexed_anew,
+        "DELETE FROM vesu_positions WHERE id = (SELECT id FROM vesu_positions p WHERE NOT EXISTS"
+        " (SELECT 1 FROM vesu_liquidations l WHERE l.position_id = p.id) AND NOT EXISTS"
+        " (SELECT 1 FROM vesu_transactions t WHERE t.position_id = p.id)"
+        " ORDER BY id LIMIT 1) RETURNING id",
+    )
+    found = await stage.json_of(environ, "reconcile", expect=1)
+    assert {("vesu_positions", str(row["id"]), "missing")} == {
+        (one["table"], one["row_id"], one["ours"]) for one in found["differences"]
+    }
+
+
+async def test_scopes(indexed_url: str, recorded: truth.Recorded, served: str) -> None:
+    """A pool, a user, a seeded sample; the same seed chooses the same rows."""
+    environ = stage.environment(recorded, served, indexed_url)
+    rows = await execute(
+        indexed_url,
+        "SELECT pool_id, user_id, count(*) AS held FROM vesu_positions WHERE kind = 'borrow'"
+        " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1",
+    )
+    whole = await stage.json_of(environ, "reconcile")
+    pool = await stage.json_of(environ, "reconcile", "--pool", rows[0]["pool_id"])
+    user = await stage.json_of(environ, "reconcile", "--user", rows[0]["user_id"])
+    print(f"compared: {whole['compared']} all, {pool['compared']} pool, {user['compared']} user")
+    assert whole["compared"] > pool["compared"] > 0
+    assert whole["compared"] > user["compared"] > 0
+    assert user["views"]["position"]["asked"] >= rows[0]["held"]
+    samples = [
+        await stage.json_of(environ, "reconcile", "--sample", "5", "--seed", seed)
+        for seed in ("one", "one", "two")
+    ]
+    asked = [{name: one["asked"] for name, one in found["views"].items()} for found in samples]
+    assert asked[0] == asked[1]
+    positions = asked[0].get("position", 0) + asked[0].get("balance_of", 0)
+    assert positions == 5
+    assert [found["scope"] for found in samples] == ["sample"] * 3
+    assert samples[0]["seed"] == "one"
+
+
+async def test_status_says_so_until_the_rows_are_found_equal(
+    indexed_anew: str, recorded: truth.Recorded, served: str
+) -> None:
+    environ = stage.environment(recorded, served, indexed_anew)
+    await execute(
+        indexed_anew, "UPDATE vesu_assets SET reserve = reserve + 1 WHERE total_nominal_debt > 0"
+    )
+    found = await stage.json_of(environ, "reconcile", expect=1)
+    await stage.json_of(environ, "reconcile", "--block", "60")  # other rows: settles nothing
+    status = await stage.json_of(environ, "status", expect=1)
+    assert not status["is_fresh"]
+    assert "differ from the contracts' own" in status["reason"]
+    assert status["standing_differences"] == len(found["differences"])
+    await execute(
+        indexed_anew, "UPDATE vesu_assets SET reserve = reserve - 1 WHERE total_nominal_debt > 0"
+    )
+    await stage.json_of(environ, "reconcile")
+    status = await stage.json_of(environ, "status", expect=None)
+    assert status["standing_differences"] == 0
+    assert "differ" not in status["reason"]
+    stored = await execute(
+        indexed_anew, "SELECT differences, block_hash FROM reconciliations ORDER BY id"
+    )
+    assert [row["differences"] for row in stored] == [len(found["differences"]), 0, 0]
+    assert stored[0]["block_hash"] == found["block_hash"]
+
+
+async def test_a_node_that_lacks_the_block_proves_nothing(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    loaded = chain.load(recorded.folder)
+    async with server.RecordingServer(loaded, playhead.Playhead.at(loaded, 60)) as node:
+        environ = stage.environment(recorded, node.url, indexed_url)
+        line = await refusal.refused(environ, "reconcile", code=3)
+    assert "does not know the block" in line
+
+
+async def test_usage(indexed_url: str, recorded: truth.Recorded, served: str) -> None:
+    environ = stage.environment(recorded, served, indexed_url)
+    for arguments in (("--seed", "x"), ("--block", "126"), ("--sample", "0")):
+        await refusal.refused(environ, "reconcile", *arguments, code=2)
+
+
+async def test_a_sample_in_the_background_is_seen_by_health(
+    recorded: truth.Recorded, served: str
+) -> None:
+    """`run` finds a row that was changed by hand; /health says so until a check is equal."""
+    async with postgres.fresh_database() as url:
+        environ = stage.environment(
+            recorded,
+            served,
+            url,
+            VESU_RECONCILE_EVERY_SECONDS="1",
+            VESU_RECONCILE_SAMPLE="1000",
+            VESU_LOG_LEVEL="error",
+        )
+        async with test_http.daemon(environ) as running:
+            await running.health(200, committed_block=recorded.last_block)
+            await execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw + 1")
+            body = await running.health(503, committed_block=recorded.last_block)
+            assert "differ from the contracts' own" in body["reason"]
+            _, _, metrics = await running.ask("/metrics")
+            await execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw - 1")
+            await running.health(200, committed_block=recorded.last_block)
+            _, _, log = await running.stop()
+        origins = await execute(url, "SELECT DISTINCT origin, scope FROM reconciliations")
+    assert [tuple(row.values()) for row in origins] == [("run", "sample")]
+    assert '"event": "tables_differ"' in log
+    assert '"table": "vesu_pools"' in log
+    values = [line for line in metrics.splitlines() if line.startswith("vesu_reconciled_")]
+    differing = next(line for line in values if "differences_total" in line)
+    assert float(differing.split()[-1]) > 0, values
