@@ -21,7 +21,7 @@ from indexer.projections import engine as engines
 from indexer.projections import memory, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
-from indexer.vesu import accrual, book, discovery, events, kinds, maths, state
+from indexer.vesu import accrual, book, discovery, events, kinds, maths, selectors, state
 from tests import postgres
 from tests.acceptance import stage
 
@@ -55,6 +55,23 @@ def emitted(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
+def prices(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the extension answers of prices: all that is asked, for the given state knows the rest.
+
+    The block's context tells them.
+    """
+    for side, asset in (("collateral", ETH), ("debt", USDT)):
+        yield {
+            "block_number": block["block_number"],
+            "block_hash": block["block_hash"],
+            "contract": hex(EXTENSION),
+            "name": "price",
+            "selector": hex(selectors.VIEWS["price"]),
+            "calldata": [hex(POOL.id), hex(asset)],
+            "result": [hex(int(CONFIGS[f"{side}_price"])), "0x0", "0x1"],
+        }
+
+
 @pytest.fixture
 def recording(tmp_path: Path) -> chain.Recording:
     """The block and a stand-in for its parent, as a recorded chain."""
@@ -72,8 +89,8 @@ def recording(tmp_path: Path) -> chain.Recording:
         lines.writelines(json.dumps(one) + "\n" for one in (parent, block))
     with gzip.open(tmp_path / "events.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(event) + "\n" for event in emitted(block))
-    with gzip.open(tmp_path / "calls.jsonl.gz", "wt"):
-        pass  # nothing may be asked: the given state knows all
+    with gzip.open(tmp_path / "calls.jsonl.gz", "wt") as lines:
+        lines.writelines(json.dumps(call) + "\n" for call in prices(block))
     return chain.load(tmp_path)
 
 
