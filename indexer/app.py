@@ -11,9 +11,10 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import config, errors
+from indexer import config, errors, suspicion
 from indexer.chain import client, ranges
 from indexer.projections import engine as engines
+from indexer.query import status
 from indexer.store import database, embedded, migrate
 from indexer.vesu import abi, book, decoders, discovery, kinds, views
 
@@ -207,6 +208,26 @@ def reading(settings: config.Settings) -> ranges.ReaderSettings:
         sample_rate=settings.ingest.verify_sample_rate,
         sample_seed=settings.ingest.verify_seed,
         target_events=settings.ingest.batch_events,
+    )
+
+
+def caution(settings: config.Settings) -> suspicion.Caution:
+    """When the chain is doubted, and for how long."""
+    return suspicion.Caution(settings.node.confirm_rollback_depth, settings.node.confirm_looks)
+
+
+HALT_SECONDS = 900.0
+"""So long a public network never rests; its incidents did."""
+
+
+def health_limits(settings: config.Settings) -> status.Limits:
+    """From when on the tables count as stale."""
+    health = settings.health
+    default = 0.0 if settings.network.name == "custom" else HALT_SECONDS
+    return status.Limits(
+        health.silence_seconds,
+        health.stale_seconds,
+        default if health.halt_seconds is None else health.halt_seconds,
     )
 
 

@@ -15,6 +15,7 @@ from indexer import errors
 
 COMMANDS = {
     "run": "Migrate if needed, catch up, follow the head.",
+    "reorg": "Take the tables back to a block, where the daemon refuses to.",
     "replay": "Make the projections again from the log, without a node.",
     "demo": "Embedded database, recorded chain, filled tables: no configuration.",
     "migrate": "Apply, list or roll back the migrations.",

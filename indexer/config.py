@@ -62,13 +62,16 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """How to reach the chain. `urls` in order of preference; they may hold keys."""
+    """How to reach the chain, and how far to believe it. `urls`: best first; may hold keys."""
 
     urls: tuple[str, ...] = ()
     poll_interval_seconds: Seconds = 2.0
     request_timeout_seconds: Seconds = 20.0
     max_concurrency: Count = 8
     max_requests_per_second: Rate = 50.0
+    probe_seconds: Seconds = 60.0
+    confirm_rollback_depth: Natural = 10
+    confirm_looks: Natural = 30
 
     def __repr__(self) -> str:
         """Without the keys in the URLs, for logs and tracebacks."""
@@ -94,15 +97,21 @@ class Database(msgspec.Struct, frozen=True):
 
 
 class Ingest(msgspec.Struct, frozen=True):
-    """How the log is filled, and proved complete before and after. About `batch_events` events
-    go into one transaction while far behind, which bounds the memory.
-    """
+    """How the log is filled and proved; far behind, about `batch_events` go into a transaction."""
 
     verify: Literal["all", "events", "off"] = "events"
     verify_sample_rate: Fraction = 0.001
     verify_seed: Natural = 0
     verify_blocks_per_minute: Natural = 60
     batch_events: Count = 5_000
+
+
+class Health(msgspec.Struct, frozen=True):
+    """From when on the tables count as stale. `halt_seconds` 0: never; None: by the network."""
+
+    silence_seconds: Seconds = 120.0
+    stale_seconds: Seconds = 300.0
+    halt_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -146,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True):
     node: Node = Node()
     database: Database = Database()
     ingest: Ingest = Ingest()
+    health: Health = Health()
     prices: Prices = Prices()
     reconcile: Reconcile = Reconcile()
     abi: Abi = Abi()
@@ -338,19 +348,12 @@ def _shaped(key: str, given: Given) -> object:
     if key == "node.urls" and isinstance(value, str):
         return value.replace(",", " ").split()
     if key == "network.contracts":
-        entries = _json(value) if isinstance(value, str) else value
+        entries = config_values.json_array(value) if isinstance(value, str) else value
         _require_known_fields(entries)
         return entries
     if typing.get_origin(KEY_TYPES[key]) is Literal and isinstance(value, str):
         return value.lower()
     return value
-
-
-def _json(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"must be a JSON array of objects ({error})") from error
 
 
 def _require_known_fields(entries: object) -> None:
@@ -442,7 +445,6 @@ def _checked_database(database: Database) -> Database:
             f"database.pool_min ({database.pool_min}) is above database.pool_max "
             f"({database.pool_max}): lower the one or raise the other"
         )
-    if not database.ssl or database.url is None or "sslmode=" in database.url:
+    if not database.ssl or database.url is None:
         return database
-    join = "&" if "?" in database.url else "?"
-    return msgspec.structs.replace(database, url=f"{database.url}{join}sslmode=require")
+    return msgspec.structs.replace(database, url=config_values.with_ssl(database.url))

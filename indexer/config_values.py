@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib import parse
 
+import msgspec
+
 FIELD_PRIME = 2**251 + 17 * 2**192 + 1
 SHORT_STRING_LENGTH = 31
 """A Cairo short string holds at most 31 ASCII characters."""
@@ -54,6 +56,21 @@ def database_url(url: str) -> str:
     if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
         raise ValueError("must be postgresql://user:password@host:port/name")
     return f"postgresql://{rest}"
+
+
+def with_ssl(url: str) -> str:
+    """The URL with an encrypted connection demanded, unless it says itself what it wants."""
+    if "sslmode=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}sslmode=require"
+
+
+def json_array(text: str) -> object:
+    """What a JSON text holds; ValueError where it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"must be a JSON array of objects ({error})") from error
 
 
 def guide_url(environ: Mapping[str, str], port: str) -> str:

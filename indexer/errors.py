@@ -86,9 +86,14 @@ class SchemaError(SurroundingsError):
 
 
 class NodeError(IndexerError):
-    """The Starknet node gave no usable answer."""
+    """The Starknet node gave no usable answer. `kind` is its label in metrics and logs."""
 
     exit_code = 3
+    kind = "other"
+
+    def __init__(self, message: str = "", *, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind or type(self).kind
 
 
 class RetryableNodeError(NodeError):
@@ -98,9 +103,13 @@ class RetryableNodeError(NodeError):
 class NodeUnreachableError(RetryableNodeError):
     """The node cannot be reached."""
 
+    kind = "unreachable"
+
 
 class NodeBusyError(RetryableNodeError):
     """The node asks to be left alone for a while."""
+
+    kind = "busy"
 
     def __init__(self, message: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -110,21 +119,31 @@ class NodeBusyError(RetryableNodeError):
 class RangeTooLargeError(RetryableNodeError):
     """The node could not answer for so many blocks at once."""
 
+    kind = "too_large"
+
 
 class InconsistentAnswerError(RetryableNodeError):
     """The node's answers contradict each other."""
+
+    kind = "inconsistent"
 
 
 class FatalNodeError(NodeError):
     """The node refuses, and asking again changes nothing."""
 
+    kind = "refused"
+
 
 class WrongChainError(FatalNodeError):
     """The node serves another chain than the one configured."""
 
+    kind = "wrong_chain"
+
 
 class UnsupportedSpecError(FatalNodeError):
     """The node speaks a version of the Starknet RPC that the indexer does not know."""
+
+    kind = "wrong_version"
 
 
 class RpcError(FatalNodeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,14 +17,13 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import errors, sampling
+from indexer import errors, reorganising, sampling, suspicion
 from indexer.api import metrics
 from indexer.audit import invariants
-from indexer.chain import client, follower, ranges, types
+from indexer.chain import client, ranges, troubles, types
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows
-from indexer.store import sqlfile
 from indexer.vesu import selectors
 
 log = structlog.get_logger(__name__)
@@ -62,19 +62,31 @@ class Ingestor:
         reading: ranges.ReaderSettings | None = None,
         report: Callable[[Progress], None] = lambda _: None,
         sample_seconds: int = 0,
+        *,
+        caution: suspicion.Caution | None = None,
+        probe_seconds: float = 60.0,
     ) -> None:
         self._node = node
         self._connection = connection
         self._engine = engine
         self._poll_seconds = poll_seconds
+        self._probe_seconds = probe_seconds
         self._reader = ranges.RangeReader(node, reading)
+        self._judge = suspicion.Judge(node, connection, caution or suspicion.Caution())
         self._report = report
         self._seen: list[observations.Observation] = []
         self._sample_seconds = sample_seconds
         self._total_events = 0
         self._looked = 0.0
+        self._moved_at = time.monotonic()
+        self._trouble: str | None = None
+        self._is_pausing = False
+        self._head: int | None = None
+        self._final: int | None = None
         self._writing = asyncio.Lock()
         self.stopping = asyncio.Event()
+        self.suspicion: str | None = None
+        """Why the chain is doubted now."""
 
     async def open(self, chain_id: str, start_block: int) -> None:
         """Take up where the database stands; makes the cursor of a new one."""
@@ -89,6 +101,25 @@ class Ingestor:
     def position(self) -> cursor.Cursor:
         """Where the tables stand."""
         return self._cursor
+
+    @property
+    def alive_at(self) -> float:
+        """When it last got on, by the monotonic clock: a look, a commit, or an answer of the node.
+
+        Trouble that was told and will be tried again counts, and so does the pause between two
+        looks: only what hangs does not.
+        """
+        if self._is_pausing:
+            return time.monotonic()
+        return max(self._moved_at, self._node.answered_at)
+
+    def describe(self) -> str:
+        """Where it is, in a line for people."""
+        if self.suspicion is not None:
+            return f"suspect: {self.suspicion}"
+        head = "a head not yet told" if self._head is None else self._head
+        trouble = f"; trouble: {self._trouble}" if self._trouble else ""
+        return f"block {self._cursor.block_number} of {head}{trouble}"
 
     async def run(self, until_block: int | None = None) -> None:
         """Follow the head until `stopping` is set, or until `until_block` is committed.
@@ -110,6 +141,7 @@ class Ingestor:
 
     async def _follow(self, until_block: int | None) -> None:
         while not self.stopping.is_set():
+            self._moved_at = time.monotonic()
             if until_block is not None and self._cursor.block_number >= until_block:
                 return
             try:
@@ -119,26 +151,37 @@ class Ingestor:
                 await self.open(self._cursor.chain_id, self._cursor.start_block)
                 moved = True
             except errors.RetryableNodeError as error:
-                metrics.node_failures.inc()
-                log.warning("node_trouble", reason=str(error), retry_in=self._poll_seconds)
+                troubles.note(self._node.source.name, error, "wait", retry_in=self._poll_seconds)
                 # The reader may have taken up contracts of a range that was never committed.
                 await self._forget()
+                self._trouble = str(error)
                 moved = False
+            except errors.FatalNodeError as error:
+                # The command line ends with the error itself, in one line.
+                troubles.note(self._node.source.name, error, "stop", logging.DEBUG)
+                raise
             if not moved:
                 await self._pause()
 
     async def _pause(self) -> None:
+        self._is_pausing = True
         try:
             await asyncio.wait_for(self.stopping.wait(), self._poll_seconds)
         except TimeoutError:
             return
+        finally:
+            self._is_pausing = False
 
     async def step(self, until_block: int | None = None) -> bool:
         """One look at the chain; commits all that is new. False: there was nothing to do."""
         head = await self._look()
-        if await self._is_abandoned(head):
-            await self._reorganise(head)
+        verdict = await self._judge.verdict(self._cursor, head, self._final)
+        if isinstance(verdict, suspicion.Abandoned):
+            await self._reorganise(head, verdict.ancestor)
             return True
+        await self._doubt(verdict)
+        if verdict is not None:
+            return False
         if await self.repair(head):
             return True
         last = head.number if until_block is None else min(head.number, until_block)
@@ -149,31 +192,28 @@ class Ingestor:
 
     async def _look(self) -> types.BlockHeader:
         """Ask for the head, and remember that the node told it."""
+        # What comes back after trouble may be another node.
+        await self._node.probe_again(0.0 if self._trouble else self._probe_seconds)
         head = await self._node.head()
-        await cursor.note_head(self._connection, head, await self._node.finalised())
+        self._final = await cursor.note_head(self._connection, head, await self._node.finalised())
+        self._head, self._trouble = head.number, None
         metrics.head_block.set(head.number)
         self._looked = time.monotonic()
         return head
 
     # --- following ------------------------------------------------------------------------
 
-    async def _is_abandoned(self, head: types.BlockHeader) -> bool:
-        """Whether the node's chain has another block where the tables stand.
-
-        A head below ours proves nothing by itself: the node may lag. Then the highest stored
-        block that the node must know decides.
-        """
-        stands = self._cursor
-        if stands.block_hash is None:
-            return False
-        if head.number >= stands.block_number:
-            return not await follower.head_agrees(
-                self._node, stands.block_number, stands.block_hash
-            )
-        for number, hash_ in await reorgs.ladder(self._connection):
-            if number <= head.number:
-                return not await follower.head_agrees(self._node, number, hash_)
-        return False
+    async def _doubt(self, verdict: suspicion.Suspect | None) -> None:
+        """Tell readers that the chain is doubted, or no more."""
+        reason = None if verdict is None else verdict.reason
+        await cursor.note_suspicion(self._connection, reason)
+        metrics.suspect.set(reason is not None)
+        if reason is not None and reason != self.suspicion:
+            doubt = errors.InconsistentAnswerError(reason, kind="suspect")
+            troubles.note(self._node.source.name, doubt, "suspect")
+        elif reason is None and self.suspicion is not None:
+            log.info("suspicion_over", committed_block=self._cursor.block_number)
+        self.suspicion = reason
 
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
         reading = self._reader.ranges(
@@ -182,24 +222,22 @@ class Ingestor:
         # Closed at once, also where it is left early: it reads ahead.
         async with contextlib.aclosing(reading) as parts:
             async for part in parts:
-                if not await self._continues(part):
-                    log.info("chain_changed_while_reading", from_block=part.from_block)
-                    await self._forget()
-                    return
+                self._require_continuity(part)
                 await self._commit(part, head)
                 if self.stopping.is_set():
                     return
                 if time.monotonic() - self._looked > LOOK_SECONDS:
                     head = await self._look()
 
-    async def _continues(self, part: types.Range) -> bool:
-        """Whether a range stands on the committed block."""
+    def _require_continuity(self, part: types.Range) -> None:
+        """A range must stand on the committed block by what its own endpoint said."""
         stands = self._cursor
-        if stands.block_hash is None:
-            return True
-        if part.from_block == part.to_block:
-            return part.tip.parent_hash == stands.block_hash
-        return await follower.head_agrees(self._node, stands.block_number, stands.block_hash)
+        if stands.block_hash not in (None, part.parent_hash):
+            raise errors.InconsistentAnswerError(
+                f"block {part.from_block} stands on {part.parent_hash}, not on the committed "
+                f"block {stands.block_number} ({stands.block_hash}): the chain changed",
+                kind="fork",
+            )
 
     # --- committing -----------------------------------------------------------------------
 
@@ -231,7 +269,7 @@ class Ingestor:
                     [rows.padded(key.pool.id) for key in summary.assets],
                     [rows.padded(key.asset) for key in summary.assets],
                 )
-                await self._notify(moved, summary.tables)
+                await reorganising.notify(self._connection, moved, summary.tables)
         except BaseException:
             # The engine has folded what was not committed: only a fresh one may go on.
             await self._forget()
@@ -278,19 +316,9 @@ class Ingestor:
         self._engine.observe(seen)
         return seen
 
-    async def _notify(self, moved: cursor.Cursor, tables: tuple[str, ...]) -> None:
-        message = {
-            "block_number": moved.block_number,
-            "block_hash": facts.padded(moved.block_hash or "0x0"),
-            "fork_counter": moved.fork_counter,
-            "tables": tables,
-        }
-        await self._connection.execute(
-            sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
-        )
-
     def _committed(self, summary: engines.Summary, head: types.BlockHeader, seconds: float) -> None:
         stands = self._cursor
+        self._moved_at = time.monotonic()
         self._total_events += summary.events
         metrics.committed_block.set(stands.block_number)
         metrics.committed_timestamp.set(stands.timestamp or 0)
@@ -304,24 +332,23 @@ class Ingestor:
 
     # --- reorganising ---------------------------------------------------------------------
 
-    async def _reorganise(self, head: types.BlockHeader) -> None:
+    async def _reorganise(self, head: types.BlockHeader, ancestor: tuple[int, str]) -> None:
         """Take everything back to the highest stored block that the node's chain still has."""
-        rungs = await reorgs.ladder(self._connection)
-        ancestor = await follower.find_common_ancestor(self._node, rungs)
-        if ancestor is None:
-            raise errors.FatalNodeError(
-                "the node's chain shares no block with this database: it serves another chain, "
-                "or the database was filled from one; nothing was changed"
-            )
         old = self._cursor
-        await self._go_back(ancestor, head, "chain")
+        done = await self._go_back(ancestor, head, "chain")
+        self.suspicion = None
+        metrics.suspect.set(0)
         metrics.reorgs_total.inc()
+        metrics.reorg_depth.observe(done.depth)
         log.warning(
             "reorganised",
             ancestor=ancestor[0],
             old_block=old.block_number,
             new_head=head.number,
-            depth=old.block_number - ancestor[0],
+            depth=done.depth,
+            events=done.events_orphaned,
+            rows=done.rows_restored,
+            seconds=round(done.seconds, 3),
         )
 
     async def repair(self, head: types.BlockHeader | None = None) -> bool:
@@ -344,34 +371,17 @@ class Ingestor:
 
     async def _go_back(
         self, ancestor: tuple[int, str | None], head: types.BlockHeader, cause: reorgs.Cause
-    ) -> None:
-        old = self._cursor
+    ) -> reorganising.Outcome:
         try:
             async with self._writing, self._connection.transaction():
-                self._cursor = await self._take_back(old, ancestor, head, cause)
+                done = await reorganising.take_back(
+                    self._connection, self._engine, self._cursor, ancestor, head, cause
+                )
         except BaseException:
-            self._cursor = old
             await self._forget()
             raise
-
-    async def _take_back(
-        self,
-        old: cursor.Cursor,
-        ancestor: tuple[int, str | None],
-        head: types.BlockHeader,
-        cause: reorgs.Cause,
-    ) -> cursor.Cursor:
-        began = time.monotonic()
-        number, hash_ = ancestor
-        connection = self._connection
-        time_ = await connection.fetchval(sqlfile.load("reorgs")["block_time"], number)
-        seconds = None if time_ is None else int(time_.timestamp())
-        moved = await cursor.retreat(connection, old, number, hash_, seconds)
-        reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
-        restored = await self._engine.rollback(connection, number)
-        await reorgs.close(connection, reorg_id, orphaned, restored, time.monotonic() - began)
-        await self._notify(moved, ("vesu_pools", "vesu_assets", "vesu_positions"))
-        return moved
+        self._cursor = done.cursor
+        return done
 
 
 def _observation(

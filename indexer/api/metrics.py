@@ -38,8 +38,13 @@ verified_blocks = prometheus_client.Gauge(
 unproved_blocks = prometheus_client.Gauge(
     "vesu_unproved_blocks", "Committed blocks not proved one by one: sampled or never looked at"
 )
-node_failures = prometheus_client.Counter(
-    "vesu_node_failures", "Looks at the chain that failed and will be repeated"
+reorg_depth = prometheus_client.Histogram(
+    "vesu_reorg_depth_blocks",
+    "Blocks that a reorganisation took back",
+    buckets=(1, 2, 5, 10, 50, 200, 1_000, 5_000, 20_000),
+)
+suspect = prometheus_client.Gauge(
+    "vesu_chain_suspect", "1 while it is not decided whether the chain holds the committed block"
 )
 commit_seconds = prometheus_client.Histogram(
     "vesu_commit_seconds", "Seconds from a range read to its commit"

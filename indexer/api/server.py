@@ -34,11 +34,11 @@ STOP_SECONDS = 5
 """So long may an answer in hand take once the server is told to stop."""
 
 
-def app(pool: asyncpg.Pool) -> litestar.Litestar:
+def app(pool: asyncpg.Pool, limits: status.Limits) -> litestar.Litestar:
     """The application; it asks through `pool`, which stays the caller's to close."""
     return litestar.Litestar(
         route_handlers=[health, ready, prometheus],
-        state=datastructures.State({"pool": pool}),
+        state=datastructures.State({"pool": pool, "limits": limits}),
         exception_handlers={litestar_errors.HTTPException: _problem},
         openapi_config=openapi.OpenAPIConfig(title="vesu-indexer", version="1", path="/openapi"),
         request_max_body_size=16_384,
@@ -63,35 +63,37 @@ def _problem(
     )
 
 
-async def _freshness(pool: asyncpg.Pool) -> tuple[bool, str, int | None]:
+async def _freshness(state: datastructures.State) -> status.Freshness:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS), pool.acquire() as connection:
-            return await status.freshness(connection)
+        async with asyncio.timeout(ANSWER_SECONDS), state.pool.acquire() as connection:
+            return await status.freshness(connection, state.limits)
     except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return False, f"the database does not answer: {type(error).__name__}", None
+        return status.Freshness(
+            "stale", f"the database does not answer: {type(error).__name__}", None
+        )
 
 
 @litestar.route("/health", http_method=READ)
 async def health(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
-    """200: the tables follow the head. 503: they do not, and why."""
-    is_fresh, reason, block = await _freshness(state.pool)
+    """200: the tables follow the head. 503: they are stale or the chain is suspect, and why."""
+    found = await _freshness(state)
     return litestar.Response(
         {
-            "status": "fresh" if is_fresh else "stale",
-            "reason": reason,
-            "committed_block": block,
+            "status": found.state,
+            "reason": found.reason,
+            "committed_block": found.committed_block,
         },
-        status_code=200 if is_fresh else 503,
+        status_code=200 if found.is_fresh else 503,
     )
 
 
 @litestar.route("/ready", http_method=READ)
 async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the database answers and a block is committed, however old. 503: not yet."""
-    _, reason, block = await _freshness(state.pool)
-    is_ready = block is not None
+    found = await _freshness(state)
+    is_ready = found.committed_block is not None
     return litestar.Response(
-        {"ready": is_ready, "reason": "a block is committed" if is_ready else reason},
+        {"ready": is_ready, "reason": "a block is committed" if is_ready else found.reason},
         status_code=200 if is_ready else 503,
     )
 
@@ -137,7 +139,9 @@ class _Quiet(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(pool: asyncpg.Pool, host: str, port: int) -> AsyncIterator[int]:
+async def serving(
+    pool: asyncpg.Pool, host: str, port: int, limits: status.Limits = status.DEFAULTS
+) -> AsyncIterator[int]:
     """Serve while inside; yields the port (useful where 0 was asked for).
 
     PortInUseError where host and port cannot be listened on.
@@ -145,7 +149,7 @@ async def serving(pool: asyncpg.Pool, host: str, port: int) -> AsyncIterator[int
     listening = _bind(host, port)
     server = _Quiet(
         uvicorn.Config(
-            app(pool),
+            app(pool, limits),
             log_config=None,
             access_log=False,
             lifespan="off",

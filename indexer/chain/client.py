@@ -8,13 +8,14 @@ asking for them goes to the next one by itself.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
 
 from indexer import errors
-from indexer.chain import probe, rpc, types
+from indexer.chain import probe, rpc, troubles, types
 from indexer.chain import source as sources
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class StarknetNode:
         self._current = current
         self._source = sources.Source(endpoints[current], profile)
         self._moving = asyncio.Lock()
+        self._probed_at = time.monotonic()
 
     @property
     def profile(self) -> probe.NodeProfile:
@@ -45,6 +47,11 @@ class StarknetNode:
     def source(self) -> sources.Source:
         """The endpoint in use; it stays the same one for whoever holds it."""
         return self._source
+
+    @property
+    def answered_at(self) -> float:
+        """When any endpoint last gave a good answer, by the monotonic clock."""
+        return max(endpoint.answered_at for endpoint in self._endpoints)
 
     async def close(self) -> None:
         """Close the connections of every endpoint."""
@@ -73,8 +80,62 @@ class StarknetNode:
         except errors.NodeError as error:
             log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
             return False
-        self._current, self._source = index, sources.Source(endpoint, profile)
+        self._take(index, profile)
         return True
+
+    def _take(self, index: int, profile: probe.NodeProfile) -> None:
+        self._current = index
+        self._source = sources.Source(self._endpoints[index], profile)
+        self._probed_at = time.monotonic()
+
+    # --- who is asked -----------------------------------------------------------------
+
+    async def probe_again(self, every_seconds: float = 0.0) -> None:
+        """Make sure that the endpoint in use still serves our chain by a version we know.
+
+        Asks nothing if it did so less than `every_seconds` ago. An endpoint that became unfit
+        is left for another; its error is raised where there is none.
+        """
+        if time.monotonic() - self._probed_at < every_seconds:
+            return
+        index, asked = self._current, self._source
+        try:
+            profile = await probe.identify(asked.endpoint, int(self.profile.chain_id, 16))
+        except errors.FatalNodeError as error:
+            if not await self.fail_over(asked):
+                raise
+            troubles.note(asked.name, error, "other_endpoint")
+            return
+        async with self._moving:
+            if asked is not self._source:
+                return
+            was, now = asked.profile.spec_version, profile.spec_version
+            if was != now:
+                log.warning("node_changed", endpoint=asked.name, was=was, now=now)
+                self._take(index, profile)
+            self._probed_at = time.monotonic()
+
+    async def witnesses(self) -> list[sources.Source]:
+        """The endpoints not in use that are fit now: to ask for a second opinion."""
+        found = []
+        for endpoint in self._endpoints:
+            if endpoint is self._source.endpoint:
+                continue
+            try:
+                profile = await probe.identify(endpoint, int(self.profile.chain_id, 16))
+            except errors.NodeError as error:
+                log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
+                continue
+            found.append(sources.Source(endpoint, profile))
+        return found
+
+    async def turn_to(self, better: sources.Source) -> None:
+        """Use one of the witnesses from now on."""
+        async with self._moving:
+            log.warning("failed_over", to=better.name, of=self._source.name)
+            self._take(self._endpoints.index(better.endpoint), better.profile)
+
+    # --- questions that any endpoint may answer ---------------------------------------
 
     async def _somewhere(self, question: Callable[[sources.Source], Awaitable[T]]) -> T:
         """The answer of the first endpoint that gives one, beginning with the one in use."""
@@ -83,9 +144,9 @@ class StarknetNode:
             try:
                 return await question(asked)
             except errors.NodeError as error:
-                log.warning("question_failed", endpoint=asked.name, reason=str(error))
                 if not await self.fail_over(asked):
                     raise
+                troubles.note(asked.name, error, "other_endpoint")
         return await question(self._source)
 
     async def head(self) -> types.BlockHeader:

@@ -29,7 +29,8 @@ def prove(
     if held != list(told):
         raise errors.InconsistentAnswerError(
             f"getEvents told {len(told)} events of ours in block {block.header.number}, its "
-            f"receipts hold {len(held)}: {_first_difference(held, told)}"
+            f"receipts hold {len(held)}: {_first_difference(held, told)}",
+            kind="incomplete",
         )
     return prove_receipts(block, hashed)
 
@@ -40,13 +41,15 @@ def prove_receipts(block: types.BlockWithReceipts, hashed: bool = True) -> types
     count = sum(len(receipt.events) for receipt in block.receipts)
     if header.event_count is not None and header.event_count != count:
         raise errors.InconsistentAnswerError(
-            f"block {header.number} counts {header.event_count} events, its receipts hold {count}"
+            f"block {header.number} counts {header.event_count} events, its receipts hold {count}",
+            kind="incomplete",
         )
     if hashed and header.event_commitment is not None:
         if hex(commitment.of_block(block.receipts)) != header.event_commitment:
             raise errors.InconsistentAnswerError(
                 f"the receipts of block {header.number} do not have the event commitment of its "
-                "header"
+                "header",
+                kind="incomplete",
             )
         return "commitment"
     return "receipts" if header.event_count is None else "count"

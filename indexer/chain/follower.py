@@ -26,7 +26,8 @@ async def head_agrees(node: Headers, number: int, hash_: str) -> bool:
     header = await node.header(number)
     if header is None:
         raise errors.InconsistentAnswerError(
-            f"the node told a head at or above block {number} and does not know that block"
+            f"the node told a head at or above block {number} and does not know that block",
+            kind="lagging",
         )
     return header.hash == hash_
 

@@ -6,18 +6,21 @@ must ascend, lie in the range and come from the asked addresses.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from indexer import errors
-from indexer.chain import probe, rpc, types, wire
+from indexer.chain import probe, rpc, troubles, types, wire
 
 CHUNK = 1000
 MOST_PAGES = 2_000
 INVALID_TOKEN = 33
+BLOCK_NOT_FOUND = 24
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -29,6 +32,7 @@ class _Asked(msgspec.Struct, frozen=True):
     address: str | list[str]
     addresses: frozenset[str]
     most: int | None
+    tip_hash: str | None
 
 
 async def read(
@@ -38,18 +42,21 @@ async def read(
     to_block: int,
     addresses: Sequence[int],
     most: int | None = None,
+    tip_hash: str | None = None,
 ) -> list[types.EmittedEvent]:
     """All events of `addresses` from block to block; RangeTooLargeError above `most` events.
 
+    With `tip_hash`, InconsistentAnswerError where whoever answers does not know that block.
     Where the node tells no indexes, they are -1 and only the blocks' numbers and hashes are
     of use.
     """
     node, texts = endpoint.name, [hex(address) for address in addresses]
     if profile.address_lists:
-        asked = [_Asked(node, from_block, to_block, texts, frozenset(texts), most)]
+        asked = [_Asked(node, from_block, to_block, texts, frozenset(texts), most, tip_hash)]
     else:
         asked = [
-            _Asked(node, from_block, to_block, text, frozenset([text]), most) for text in texts
+            _Asked(node, from_block, to_block, text, frozenset([text]), most, tip_hash)
+            for text in texts
         ]
     parts = await rpc.together(_all_pages(endpoint, profile, one) for one in asked)
     found = sorted((event for part in parts for event in part), key=_key)
@@ -65,22 +72,25 @@ async def _all_pages(
     found: dict[tuple[int, int, int, int], types.EmittedEvent] = {}
     token: str | None = None
     seen: set[str] = set()
+    repeated = 0
     for _ in range(MOST_PAGES):
-        page = await _page(endpoint, asked, token)
+        page = await troubles.insist(asked.node, functools.partial(_page, endpoint, asked, token))
         for event in page.events:
             checked = _checked(asked, event, profile.event_indexes)
             # Repeated events are the token's doing; without indexes nothing tells them apart.
             key = (*_key(checked), 0 if profile.event_indexes else len(found))
+            repeated += key in found
             if found.setdefault(key, checked) != checked:
                 raise errors.InconsistentAnswerError(
-                    f"{asked.node} answered two events at {_key(checked)}"
+                    f"{asked.node} answered two events at {_key(checked)}", kind="duplicate"
                 )
         token = page.continuation_token
         if token is None:
+            _note_repeated(asked, repeated)
             return list(found.values())
         if token in seen:
             raise errors.InconsistentAnswerError(
-                f"{asked.node} repeats the continuation token {token[:40]!r}"
+                f"{asked.node} repeats the continuation token {token[:40]!r}", kind="token"
             )
         seen.add(token)
         if asked.most is not None and len(found) > asked.most:
@@ -89,6 +99,13 @@ async def _all_pages(
         f"{asked.node} needs more than {len(seen)} pages for blocks {asked.from_block} to "
         f"{asked.to_block}"
     )
+
+
+def _note_repeated(asked: _Asked, count: int) -> None:
+    if count:
+        told = f"{asked.node} told {count} events twice: each counts once"
+        error = errors.InconsistentAnswerError(told, kind="duplicate")
+        troubles.note(asked.node, error, "ignored", logging.INFO)
 
 
 async def _page(endpoint: rpc.Endpoint, asked: _Asked, token: str | None) -> wire.EventsPage:
@@ -100,15 +117,30 @@ async def _page(endpoint: rpc.Endpoint, asked: _Asked, token: str | None) -> wir
     }
     if token is not None:
         query["continuation_token"] = token
-    try:
-        raw = await endpoint.call(rpc.Request("starknet_getEvents", {"filter": query}))
-    except errors.RpcError as error:
-        if error.code != INVALID_TOKEN:
-            raise
+    question = rpc.Request("starknet_getEvents", {"filter": query})
+    if asked.tip_hash is None:
+        (raw,) = await endpoint.call_many([question])
+    else:
+        known, raw = await endpoint.call_many([_whether_known(asked.tip_hash), question])
+        if isinstance(known, errors.RpcError) and known.code == BLOCK_NOT_FOUND:
+            raise errors.InconsistentAnswerError(
+                f"{asked.node} told block {asked.to_block} ({asked.tip_hash}), and whoever "
+                "answered for its events does not know it",
+                kind="lagging",
+            )
+    if isinstance(raw, errors.RpcError):
+        if raw.code != INVALID_TOKEN:
+            raise raw
         # A token of its own that the node does not take: another node answers now.
-        raise errors.InconsistentAnswerError(str(error)) from None
+        raise errors.InconsistentAnswerError(str(raw), kind="token")
     page: wire.EventsPage = wire.decoded(wire.page_decoder, raw, "page of events")
     return page
+
+
+def _whether_known(tip_hash: str) -> rpc.Request:
+    """The smallest question about a block. First in the batch: what a node knew before it read
+    the events, it knew while it read them."""
+    return rpc.Request("starknet_getBlockTransactionCount", {"block_id": {"block_hash": tip_hash}})
 
 
 def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:
@@ -117,15 +149,18 @@ def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.Emit
     if hash_ is None or number is None or not asked.from_block <= number <= asked.to_block:
         raise errors.InconsistentAnswerError(
             f"{asked.node} answered an event of block {number} ({hash_ or 'no hash'}) for the "
-            f"range {asked.from_block} to {asked.to_block}"
+            f"range {asked.from_block} to {asked.to_block}",
+            kind="unsealed" if hash_ is None else "range",
         )
     if with_indexes and (event.transaction_index is None or event.event_index is None):
-        raise errors.InconsistentAnswerError(f"{asked.node} answered an event without indexes")
+        raise errors.InconsistentAnswerError(
+            f"{asked.node} answered an event without indexes", kind="shape"
+        )
     felt = wire.felt
     address = felt(event.from_address)
     if address not in asked.addresses:
         raise errors.InconsistentAnswerError(
-            f"{asked.node} answered an event of {address}, not asked for"
+            f"{asked.node} answered an event of {address}, not asked for", kind="range"
         )
     return types.EmittedEvent(
         number,
@@ -148,7 +183,9 @@ def _check_order(node: str, found: Sequence[types.EmittedEvent], with_indexes: b
     for before, after in itertools.pairwise(found):
         if before.block_number == after.block_number and before.block_hash != after.block_hash:
             raise errors.InconsistentAnswerError(
-                f"{node} answered events of two blocks {after.block_number}"
+                f"{node} answered events of two blocks {after.block_number}", kind="fork"
             )
         if with_indexes and _key(before) == _key(after):
-            raise errors.InconsistentAnswerError(f"{node} answered two events at {_key(after)}")
+            raise errors.InconsistentAnswerError(
+                f"{node} answered two events at {_key(after)}", kind="duplicate"
+            )

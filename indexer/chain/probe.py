@@ -28,6 +28,13 @@ class NodeProfile(msgspec.Struct, frozen=True):
 
 async def probe(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
     """Ask version and chain, try a batch; refuses what cannot be indexed from."""
+    found = await identify(endpoint, chain_id)
+    await _try_batch(endpoint)
+    return msgspec.structs.replace(found, batches=endpoint.batches)
+
+
+async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
+    """The same without trying a batch, which in the middle of trouble would say nothing."""
     version = await _text(endpoint, "starknet_specVersion")
     found = _version(version)
     if not (0, 8, 0) <= found < (0, 11, 0):
@@ -41,7 +48,6 @@ async def probe(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
             f"{endpoint.name} serves {_named(int(chain, 16))}, but network.chain_id is "
             f"{_named(chain_id)}: change node.urls or the network"
         )
-    await _try_batch(endpoint)
     return NodeProfile(
         endpoint.name,
         version,

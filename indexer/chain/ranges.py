@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
-import structlog
 
 from indexer import errors
-from indexer.chain import client, completeness, types
+from indexer.chain import client, completeness, troubles, types
 from indexer.chain import source as sources
-
-log = structlog.get_logger(__name__)
 
 Known = Callable[[], frozenset[int]]
 Discover = Callable[[Sequence[types.EmittedEvent]], Awaitable[object]]
@@ -56,6 +54,7 @@ class _Part(msgspec.Struct):
     source: sources.Source
     from_block: int
     to_block: int
+    parent_hash: str
     tip: types.BlockHeader
     addresses: frozenset[int]
     events: list[types.EmittedEvent]
@@ -122,13 +121,15 @@ class RangeReader:
             moved = await self._node.fail_over(failed)
             if isinstance(error, errors.FatalNodeError) and not moved:
                 raise error
-            log.warning("range_read_again", endpoint=failed.name, reason=str(error))
+            is_elsewhere = self._node.source is not failed
+            outcome = "other_endpoint" if is_elsewhere else "again"
+            troubles.note(failed.name, error, outcome, from_block=from_, to_block=to)
             await asyncio.sleep(self._settings.pause_seconds)
         if isinstance(error, errors.InconsistentAnswerError | errors.FatalNodeError):
             return to
         end = from_ + (to - from_) // 2
         self._window = min(self._window, end - from_ + 1)
-        log.info("smaller_window", blocks=self._window, reason=str(error))
+        troubles.note(failed.name, error, "smaller_range", logging.INFO, blocks=self._window)
         return end
 
     # --- a window ---------------------------------------------------------------------
@@ -148,7 +149,8 @@ class RangeReader:
         self, asked: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
     ) -> _Part:
         tip = await _header(asked, to_block)
-        part = _Part(asked, from_block, to_block, tip, addresses, [], {})
+        first = tip if from_block == to_block else await _header(asked, from_block)
+        part = _Part(asked, from_block, to_block, first.parent_hash, tip, addresses, [], {})
         await self._add_events(part, addresses)
         self._adapt(part)
         return part
@@ -157,7 +159,9 @@ class RangeReader:
         """Read the events of these addresses and the blocks that hold them."""
         is_one_block = part.from_block == part.to_block
         most = None if is_one_block else self._settings.target_events * self._settings.spare
-        found = await part.source.events(part.from_block, part.to_block, addresses, most)
+        found = await part.source.events(
+            part.from_block, part.to_block, addresses, most, part.tip.hash
+        )
         part.events = sorted([*part.events, *found], key=_key)
         missing = {event.block_number for event in found} - part.blocks.keys()
         if not is_one_block and len(missing) > self._settings.target_blocks * self._settings.spare:
@@ -202,6 +206,7 @@ class RangeReader:
         return types.Range(
             part.from_block,
             part.to_block,
+            part.parent_hash,
             part.tip,
             part.events,
             [part.blocks[number] for number in sorted(part.blocks)],
@@ -283,7 +288,7 @@ class RangeReader:
         again = await _header(part.source, part.to_block)
         if again.hash != part.tip.hash:
             raise errors.InconsistentAnswerError(
-                f"block {part.to_block} changed while the range up to it was read"
+                f"block {part.to_block} changed while the range up to it was read", kind="fork"
             )
 
 
@@ -293,10 +298,15 @@ def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> b
 
 
 async def _header(asked: sources.Source, number: int) -> types.BlockHeader:
+    return await troubles.insist(asked.name, lambda: _known_header(asked, number))
+
+
+async def _known_header(asked: sources.Source, number: int) -> types.BlockHeader:
     header = await asked.header(number)
     if header is None:
         raise errors.InconsistentAnswerError(
-            f"{asked.name} told a head at or above block {number} and does not know that block"
+            f"{asked.name} told a head at or above block {number} and does not know that block",
+            kind="lagging",
         )
     return header
 
@@ -308,15 +318,16 @@ def _check_hashes(part: _Part) -> None:
         if headers[event.block_number].hash != event.block_hash:
             raise errors.InconsistentAnswerError(
                 f"block {event.block_number} has the hash {headers[event.block_number].hash}, "
-                f"its events say {event.block_hash}: the chain changed while it was read"
+                f"its events say {event.block_hash}: the chain changed while it was read",
+                kind="fork",
             )
     if headers.get(part.to_block, part.tip).hash != part.tip.hash:
-        raise errors.InconsistentAnswerError(f"block {part.to_block} is not its tip")
+        raise errors.InconsistentAnswerError(f"block {part.to_block} is not its tip", kind="fork")
     for number, header in headers.items():
         before = headers.get(number - 1)
         if before is not None and header.parent_hash != before.hash:
             raise errors.InconsistentAnswerError(
-                f"block {number} does not stand on block {number - 1}"
+                f"block {number} does not stand on block {number - 1}", kind="fork"
             )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
@@ -23,6 +24,7 @@ import msgspec
 import structlog
 
 from indexer import errors
+from indexer.chain import troubles
 
 log = structlog.get_logger(__name__)
 
@@ -117,6 +119,8 @@ class Endpoint:
         self._session: aiohttp.ClientSession | None = None
         self._ids = 0
         self.batches = True
+        self.answered_at = 0.0
+        """When a good answer last came, by the monotonic clock; 0: never."""
 
     @property
     def _timeout(self) -> float:
@@ -173,7 +177,7 @@ class Endpoint:
                 asked = getattr(error, "retry_after", None)
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311
                 wait = min(jittered if asked is None else asked, LONGEST_PAUSE)
-                log.debug("retrying", endpoint=self.name, reason=str(error), seconds=wait)
+                troubles.note(self.name, error, "retry", logging.INFO, seconds=round(wait, 3))
                 await asyncio.sleep(wait)
                 pause *= 2
         raise AssertionError("the loop returns or raises")
@@ -189,8 +193,11 @@ class Endpoint:
         async with self._slots, self._rate:
             answer = await self._post(body)
         if len(calls) > 1:
-            return self._matched(answer, first, len(calls))
-        return [self._result(self._parsed(answer, _decode_one), first)]
+            results = self._matched(answer, first, len(calls))
+        else:
+            results = [self._result(self._parsed(answer, _decode_one), first)]
+        self.answered_at = time.monotonic()
+        return results
 
     async def _post(self, body: bytes) -> bytes:
         session = self._opened()
@@ -232,7 +239,7 @@ class Endpoint:
         # Not chained: what aiohttp says may show the whole URL.
         except TimeoutError:
             raise errors.NodeUnreachableError(
-                f"{self.name} gave no answer within {self._timeout:g} s"
+                f"{self.name} gave no answer within {self._timeout:g} s", kind="timeout"
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise errors.NodeUnreachableError(
@@ -249,7 +256,7 @@ class Endpoint:
         if status == 429 or status == 503:
             return errors.NodeBusyError(said, _retry_after(response.headers.get("Retry-After")))
         if status >= 500:
-            return errors.NodeUnreachableError(said)
+            return errors.NodeUnreachableError(said, kind="http_5xx")
         with contextlib.suppress(msgspec.DecodeError, RecursionError):
             told = _decode_one(body).error
             if told is not None:
@@ -261,16 +268,21 @@ class Endpoint:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise errors.NodeUnreachableError(
-                f"{self.name} answered with something that is no JSON-RPC: {error}"
+                f"{self.name} answered with something that is no JSON-RPC: {error}",
+                kind="not_json_rpc",
             ) from error
 
     def _result(self, response: _Response, wanted: int) -> msgspec.Raw | errors.RpcError:
         if response.error is not None:
             return self._rpc_error(response.error)
         if response.id != wanted:
-            raise errors.InconsistentAnswerError(f"{self.name} answered another call than asked")
+            raise errors.InconsistentAnswerError(
+                f"{self.name} answered another call than asked", kind="mismatched"
+            )
         if not len(memoryview(response.result)):
-            raise errors.InconsistentAnswerError(f"{self.name} answered without a result")
+            raise errors.InconsistentAnswerError(
+                f"{self.name} answered without a result", kind="mismatched"
+            )
         return response.result
 
     def _matched(self, body: bytes, first: int, count: int) -> list[msgspec.Raw | errors.RpcError]:
@@ -279,7 +291,7 @@ class Endpoint:
             response = self._parsed(body, _decode_one)
             if response.error is None:
                 raise errors.InconsistentAnswerError(
-                    f"{self.name} answered a batch with one result"
+                    f"{self.name} answered a batch with one result", kind="mismatched"
                 )
             raise self._rpc_error(response.error)
         responses = self._parsed(body, _decode_many)
@@ -289,7 +301,8 @@ class Endpoint:
         by_id = {response.id: response for response in responses}
         if len(responses) != count or set(by_id) != set(range(first, first + count)):
             raise errors.InconsistentAnswerError(
-                f"{self.name} answered {len(responses)} of a batch of {count} calls, or others"
+                f"{self.name} answered {len(responses)} of a batch of {count} calls, or others",
+                kind="mismatched",
             )
         return [self._result(by_id[id_], id_) for id_ in range(first, first + count)]
 
@@ -307,7 +320,7 @@ class Endpoint:
         if error.code in (429, -32005, -32012):
             raise errors.NodeBusyError(text)
         if busy or error.code in TRANSIENT_CODES:
-            raise errors.NodeUnreachableError(text)
+            raise errors.NodeUnreachableError(text, kind="internal")
         return errors.RpcError(text, error.code, error.data)
 
 

@@ -6,13 +6,14 @@ may lag behind the other.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from indexer import errors
-from indexer.chain import pages, probe, rpc, types, wire
+from indexer.chain import pages, probe, rpc, troubles, types, wire
 
 BLOCK_NOT_FOUND = 24
 NO_BLOCKS = 32
@@ -39,6 +40,11 @@ class Source:
         self.name = endpoint.name
         self.profile = profile
 
+    @property
+    def endpoint(self) -> rpc.Endpoint:
+        """The way to it."""
+        return self._endpoint
+
     # --- blocks -----------------------------------------------------------------------
 
     async def head(self) -> types.BlockHeader:
@@ -48,14 +54,16 @@ class Source:
         except errors.RpcError as error:
             if error.code not in (BLOCK_NOT_FOUND, NO_BLOCKS):
                 raise
-            raise errors.NodeUnreachableError(f"{self.name} has no block yet") from None
+            raise errors.NodeUnreachableError(
+                f"{self.name} has no block yet", kind="lagging"
+            ) from None
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
         header = await self._known_header({"block_number": number})
         if header is not None and header.number != number:
             raise errors.InconsistentAnswerError(
-                f"{self.name} answered block {header.number} for {number}"
+                f"{self.name} answered block {header.number} for {number}", kind="mismatched"
             )
         return header
 
@@ -88,7 +96,9 @@ class Source:
         found: list[types.BlockWithReceipts] = []
         for start in range(0, len(numbers), BLOCKS_PER_BATCH):
             part = numbers[start : start + BLOCKS_PER_BATCH]
-            found += await self._some_blocks(part, with_events)
+            found += await troubles.insist(
+                self.name, functools.partial(self._some_blocks, part, with_events)
+            )
         return found
 
     async def _some_blocks(
@@ -112,13 +122,14 @@ class Source:
             if answer.code != BLOCK_NOT_FOUND:
                 raise answer
             raise errors.InconsistentAnswerError(
-                f"{self.name} told of block {number} and does not know it now"
+                f"{self.name} told of block {number} and does not know it now", kind="lagging"
             )
         decoder = wire.full_block_decoder if with_events else wire.block_decoder
         block = wire.block(wire.decoded(decoder, answer, "block"))
         if block.header.number != number:
             raise errors.InconsistentAnswerError(
-                f"{self.name} answered block {block.header.number} for {number}"
+                f"{self.name} answered block {block.header.number} for {number}",
+                kind="mismatched",
             )
         return block
 
@@ -130,16 +141,18 @@ class Source:
         to_block: int,
         addresses: Collection[int],
         most: int | None = None,
+        tip_hash: str | None = None,
     ) -> list[types.EmittedEvent]:
         """Every event of these addresses in a closed range, in chain order.
 
         RangeTooLargeError where the node wants to be asked for less, or where there are more
-        than `most` events.
+        than `most` events. With `tip_hash` whoever answers a page must know that block: behind
+        one URL several nodes may stand, and one that lags tells of no events above its head.
         """
         if not addresses:
             return []  # To a node, an empty list means any address.
         found = await pages.read(
-            self._endpoint, self.profile, from_block, to_block, sorted(addresses), most
+            self._endpoint, self.profile, from_block, to_block, sorted(addresses), most, tip_hash
         )
         if self.profile.event_indexes:
             return found
@@ -158,7 +171,8 @@ class Source:
             for block in await self.blocks(part, with_events=True):
                 if block.header.hash != hashes[block.header.number]:
                     raise errors.InconsistentAnswerError(
-                        f"{self.name} changed block {block.header.number} while it was read"
+                        f"{self.name} changed block {block.header.number} while it was read",
+                        kind="fork",
                     )
                 found += types.events_of(block, wanted)
         return found
@@ -169,6 +183,9 @@ class Source:
         InconsistentAnswerError where the node does not know a block that was asked for: it
         lags, or the block is gone; RpcError where it refuses the question itself.
         """
+        return await troubles.insist(self.name, functools.partial(self._calls, asked))
+
+    async def _calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
         answers = await self._endpoint.call_many([_call_request(one) for one in asked])
         return [self._view(answer) for answer in answers]
 
@@ -178,7 +195,8 @@ class Source:
                 return answer
             if answer.code == BLOCK_NOT_FOUND:
                 raise errors.InconsistentAnswerError(
-                    f"{self.name} does not know the block at which a view was asked"
+                    f"{self.name} does not know the block at which a view was asked",
+                    kind="lagging",
                 )
             raise answer
         felts = wire.decoded(wire.felts_decoder, answer, "view answer")

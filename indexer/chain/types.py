@@ -93,15 +93,17 @@ class Verified(msgspec.Struct, frozen=True):
 class Range(msgspec.Struct, frozen=True):
     """Everything the chain says about a set of addresses in a closed range of blocks.
 
-    Invariants: `events` ascend by their key without duplicates; `blocks` holds exactly the
-    blocks that have an event here, ascending; `tip` is the header of `to_block`, read again
-    after the events and unchanged. `proved` names the blocks whose events were proved
+    Invariants: all of it comes from one endpoint; `events` ascend by their key without
+    duplicates; `blocks` holds exactly the blocks that have an event here, ascending; `tip` is
+    the header of `to_block`, read again after the events and unchanged; `parent_hash` is that
+    of `from_block`, read in between. `proved` names the blocks whose events were proved
     complete against their headers' commitments; `verified` says the same of ranges, ascending,
     with weaker proofs too.
     """
 
     from_block: int
     to_block: int
+    parent_hash: str
     tip: BlockHeader
     events: list[EmittedEvent]
     blocks: list[BlockWithReceipts]

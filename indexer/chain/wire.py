@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,18 +18,25 @@ PRIME = 2**251 + 17 * 2**192 + 1
 
 _FELT = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
 
+# What the tables can hold and the chain can mean: an answer beyond is refused, not stored.
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
+Felts = Annotated[list[str], msgspec.Meta(max_length=100_000)]
+Version = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,32}$")]
+
 
 class Event(msgspec.Struct, gc=False):
     """An emitted event. Indexes are told from RPC 0.10 on; no hash: not in a sealed block."""
 
     from_address: str
-    keys: list[str]
-    data: list[str]
+    keys: Felts
+    data: Felts
     transaction_hash: str
     block_hash: str | None = None
-    block_number: int | None = None
-    transaction_index: int | None = None
-    event_index: int | None = None
+    block_number: Number | None = None
+    transaction_index: Index | None = None
+    event_index: Index | None = None
 
 
 class EventsPage(msgspec.Struct):
@@ -44,11 +51,11 @@ class Header(msgspec.Struct):
 
     block_hash: str
     parent_hash: str
-    block_number: int
-    timestamp: int
-    status: str = "ACCEPTED_ON_L2"
-    starknet_version: str = ""
-    event_count: int | None = None
+    block_number: Number
+    timestamp: Seconds
+    status: Literal["ACCEPTED_ON_L2", "ACCEPTED_ON_L1"] = "ACCEPTED_ON_L2"
+    starknet_version: Version = ""
+    event_count: Index | None = None
     event_commitment: str | None = None
 
 
@@ -56,15 +63,15 @@ class Fee(msgspec.Struct):
     """What a transaction paid."""
 
     amount: str
-    unit: str
+    unit: Literal["WEI", "FRI"]
 
 
 class ReceiptEvent(msgspec.Struct, gc=False):
     """An event inside a receipt."""
 
     from_address: str
-    keys: list[str]
-    data: list[str]
+    keys: Felts
+    data: Felts
 
 
 class Receipt(msgspec.Struct):
@@ -72,7 +79,7 @@ class Receipt(msgspec.Struct):
 
     transaction_hash: str
     actual_fee: Fee
-    execution_status: str
+    execution_status: Literal["SUCCEEDED", "REVERTED"]
 
 
 class FullReceipt(Receipt):
@@ -120,7 +127,7 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> 
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.InconsistentAnswerError(
-            f"the node's {what} has no known shape: {error}"
+            f"the node's {what} has no known shape: {error}", kind="shape"
         ) from error
 
 
@@ -129,7 +136,9 @@ def felt(text: str) -> str:
     """A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
     value = int(text, 16) if _FELT.fullmatch(text) else PRIME
     if value >= PRIME:
-        raise errors.InconsistentAnswerError(f"the node's answer holds no felt: {text[:80]!r}")
+        raise errors.InconsistentAnswerError(
+            f"the node's answer holds no felt: {text[:80]!r}", kind="felt"
+        )
     return hex(value)
 
 

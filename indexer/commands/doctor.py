@@ -86,17 +86,18 @@ def _database(settings: config.Settings) -> list[Finding]:
             ),
         ]
         if not pending:
-            findings += common.run(_tables(url))
+            findings += common.run(_tables(settings, url))
     return findings
 
 
-async def _tables(url: str) -> list[Finding]:
+async def _tables(settings: config.Settings, url: str) -> list[Finding]:
     async with app.connect(url) as connection:
+        found = await status.freshness(connection, app.health_limits(settings))
         return [
             await _indexes(connection),
             await _fold(connection),
             await _shadow(connection),
-            await _freshness(connection),
+            _freshness(found),
         ]
 
 
@@ -129,11 +130,10 @@ async def _shadow(connection: asyncpg.Connection) -> Finding:
     )
 
 
-async def _freshness(connection: asyncpg.Connection) -> Finding:
-    is_fresh, reason, block = await status.freshness(connection)
-    if block is None:
+def _freshness(found: status.Freshness) -> Finding:
+    if found.committed_block is None:
         return Finding("tables", "empty: run `vesu-indexer run`")
-    return Finding("tables", f"block {block:,}: {reason}", is_fresh)
+    return Finding("tables", f"block {found.committed_block:,}: {found.reason}", found.is_fresh)
 
 
 async def _node(settings: config.Settings) -> list[Finding]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import click
 import structlog
 
-from indexer import app, config, ingestor, sampling, verification
+from indexer import app, config, ingestor, sampling, systemd, verification
 from indexer.api import server
 from indexer.chain import client
 from indexer.commands import common
@@ -39,14 +40,16 @@ def command(
     """Migrate if needed, catch up, follow the head until stopped.
 
     SIGTERM and SIGINT end it after the batch in hand. Killed at any other point it loses
-    nothing: the next run takes up where the last commit left off.
+    nothing: the next run takes up where the last commit left off. Under systemd (Type=notify)
+    it tells when it is ready, where it is, and, for the watchdog, that it gets on.
     """
+    service = systemd.Notifier.from_environment(os.environ)
     settings = common.settings(config_file, api__port=port)
     settings.require_node()
     app.contracts(settings)
     with app.database_url(settings) as url:
         app.migrated(url)
-        common.run(daemon(settings, url, until_block, serve, as_json))
+        common.run(daemon(settings, url, until_block, serve, as_json, service=service))
 
 
 async def daemon(
@@ -56,6 +59,7 @@ async def daemon(
     serve: bool,
     as_json: bool = False,
     report: Callable[[ingestor.Progress], None] | None = None,
+    service: systemd.Notifier | None = None,
 ) -> None:
     """Index into a migrated database until stopped or until a block is committed."""
     async with locks.WriterLock(url), app.connect(url) as connection:
@@ -69,19 +73,30 @@ async def daemon(
                 app.reading(settings),
                 report or _reporter(app.start_block(settings)),
                 settings.prices.sample_seconds,
+                caution=app.caution(settings),
+                probe_seconds=settings.node.probe_seconds,
             )
             common.stop_on_signals(worker.stopping)
             async with contextlib.AsyncExitStack() as stack:
                 if serve:
                     pool = await stack.enter_async_context(app.pool(settings, url))
                     port = await stack.enter_async_context(
-                        server.serving(pool, settings.api.host, settings.api.port)
+                        server.serving(
+                            pool,
+                            settings.api.host,
+                            settings.api.port,
+                            app.health_limits(settings),
+                        )
                     )
                     log.info("serving", health=f"http://{settings.api.host}:{port}/health")
                 await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
                 log.info("started", from_block=worker.position.block_number + 1)
                 await stack.enter_async_context(_verifying(settings, url, node, worker))
                 await stack.enter_async_context(_watching(settings, url, node, worker.stopping))
+                service = service or systemd.Notifier(None, None)
+                await stack.enter_async_context(
+                    service.telling(lambda: worker.alive_at, worker.describe, worker.stopping)
+                )
                 await worker.run(until_block)
         finally:
             await node.close()

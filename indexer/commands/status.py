@@ -17,7 +17,7 @@ from indexer.query import status
 def command(config_file: Path | None, as_json: bool) -> None:
     """Show cursor, head, lag, age, finality, verified ranges, reorganisations, unknown events.
 
-    Exit code 0: the tables are fresh; 1: they are stale.
+    Exit code 0: the tables are fresh; 1: they are stale, or the chain is suspect.
     """
     found = common.run(_read(common.settings(config_file)))
     if as_json:
@@ -29,14 +29,14 @@ def command(config_file: Path | None, as_json: bool) -> None:
 
 async def _read(settings: config.Settings) -> status.Status:
     async with app.reader(settings) as connection:
-        return await status.read(connection)
+        return await status.read(connection, app.health_limits(settings))
 
 
 def _print(found: status.Status) -> None:
     age = "-" if found.age_seconds is None else f"{found.age_seconds:,.0f} s old"
     silence = found.head_silence_seconds
     lines = [
-        ("state", f"{'fresh' if found.is_fresh else 'STALE'}: {found.reason}"),
+        ("state", f"{found.state if found.is_fresh else found.state.upper()}: {found.reason}"),
         ("committed", f"block {found.committed_block:,} ({age})" if found.committed_hash else "-"),
         ("hash", found.committed_hash or "-"),
         ("head", "-" if found.head_block is None else f"block {found.head_block:,}"),

@@ -106,15 +106,26 @@ async def note_fold_version(connection: Connection, version: int) -> None:
     await connection.execute(sqlfile.load("cursor")["note_fold_version"], version)
 
 
-async def note_head(connection: Connection, head: types.BlockHeader, finalised: int | None) -> None:
-    """Remember the head that the node told just now."""
-    await connection.execute(
+async def note_head(
+    connection: Connection, head: types.BlockHeader, finalised: int | None
+) -> int | None:
+    """Remember the head that the node told just now; returns the highest final block ever told.
+
+    A final block above the head is no answer: it is left out.
+    """
+    final: int | None = await connection.fetchval(
         sqlfile.load("cursor")["note_head"],
         head.number,
         facts.padded(head.hash),
         facts.at(head.timestamp),
-        finalised,
+        finalised if finalised is not None and finalised <= head.number else None,
     )
+    return final
+
+
+async def note_suspicion(connection: Connection, reason: str | None) -> None:
+    """Tell readers why the chain is doubted, and since when; None: it is not."""
+    await connection.execute(sqlfile.load("cursor")["note_suspicion"], reason)
 
 
 def _cursor(row: asyncpg.Record) -> Cursor:

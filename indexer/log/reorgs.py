@@ -18,10 +18,16 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Cause = Literal["chain", "repair"]
 
 
-async def ladder(connection: Connection) -> list[tuple[int, str]]:
-    """Number and canonical hash of every stored block, highest first."""
-    rows = await connection.fetch(sqlfile.load("facts")["ladder"])
+async def ladder(connection: Connection, from_block: int, most: int) -> list[tuple[int, str]]:
+    """Number and canonical hash of up to `most` stored blocks from a height down."""
+    rows = await connection.fetch(sqlfile.load("facts")["ladder"], from_block, most)
     return [(row["number"], facts.minimal(row["hash"])) for row in rows]
+
+
+async def next_rung(connection: Connection, above: int) -> tuple[int, str] | None:
+    """Number and canonical hash of the lowest stored block above a height."""
+    row = await connection.fetchrow(sqlfile.load("facts")["next_rung"], above)
+    return None if row is None else (row["number"], facts.minimal(row["hash"]))
 
 
 async def orphan(
@@ -49,6 +55,7 @@ async def orphan(
     )
     await verified.drop_above(connection, number)
     await gaps.roll_back(connection, reorg_id, number)
+    await connection.execute(sqlfile.load("cursor")["lower_final"], number)
     statements = sqlfile.load("facts")
     moved = await connection.execute(statements["orphan_events"], reorg_id, number)
     await connection.execute(sqlfile.load("observations")["orphan"], reorg_id, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from typing import Literal
 
 import asyncpg
 import msgspec
@@ -14,16 +15,41 @@ from indexer.store import sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-STALE_AFTER_SECONDS = 300.0
-"""A committed block this much older than the head's own time counts as stale."""
-
-SILENT_AFTER_SECONDS = 120.0
-"""A node that gave no good answer for so long counts as silent."""
-
 STALE_PRICE_SECONDS = 900.0
 """A price this much older than the committed block counts as stale."""
 
 NOTHING_YET = "nothing is committed yet"
+FOLLOWS = "the tables follow the head"
+State = Literal["fresh", "stale", "suspect"]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """From when on the tables are stale, in seconds.
+
+    `silence`: no good answer from the node for so long. `stale`: behind the head, and the
+    committed block older than this. `halt`: the committed block older than this, head or not,
+    since a node that stands still tells no newer head; 0: never.
+    """
+
+    silence: float = 120.0
+    stale: float = 300.0
+    halt: float = 0.0
+
+
+DEFAULTS = Limits()
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """How the tables are, why, and the committed block (None before the first commit)."""
+
+    state: State
+    reason: str
+    committed_block: int | None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the tables follow the head and nothing is doubted."""
+        return self.state == "fresh"
 
 
 class Undecoded(msgspec.Struct, frozen=True):
@@ -98,7 +124,9 @@ class Status(msgspec.Struct, frozen=True):
     """Where the tables stand. Ages and silence in seconds; None where nothing is known yet."""
 
     is_fresh: bool
+    state: State
     reason: str
+    suspect_since: datetime.datetime | None
     chain_id: str
     committed_block: int
     committed_hash: str | None
@@ -121,7 +149,7 @@ class Status(msgspec.Struct, frozen=True):
     prices: Prices
 
 
-async def read(connection: Connection) -> Status:
+async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
     """The whole status; ConfigError where no run has made a cursor yet."""
     statements = sqlfile.load("status")
     row = await connection.fetchrow(statements["status"])
@@ -129,7 +157,7 @@ async def read(connection: Connection) -> Status:
         raise errors.ConfigError("the database is empty: run `vesu-indexer run` first")
     standing = await connection.fetchrow(statements["standing_differences"])
     assert standing is not None  # aggregates have one row
-    reason = stale_reason(row) or differing_reason(standing)
+    found = _freshness(row, standing, limits)
     counts = await connection.fetchrow(statements["counts"])
     assert counts is not None  # aggregates have one row
     undecoded = await connection.fetch(statements["undecoded"])
@@ -140,8 +168,10 @@ async def read(connection: Connection) -> Status:
     prices = await connection.fetchrow(statements["prices"], STALE_PRICE_SECONDS)
     assert prices is not None  # aggregates have one row
     return Status(
-        is_fresh=reason is None,
-        reason=reason or "the tables follow the head",
+        is_fresh=found.is_fresh,
+        state=found.state,
+        reason=found.reason,
+        suspect_since=row["suspect_since"],
         chain_id=row["chain_id"],
         committed_block=row["committed_block"],
         committed_hash=row["committed_hash"],
@@ -165,37 +195,43 @@ async def read(connection: Connection) -> Status:
     )
 
 
-async def freshness(connection: Connection) -> tuple[bool, str, int | None]:
-    """Whether the tables are fresh, why not, and the committed block: what /health asks.
-
-    The block is None before the first commit.
-    """
+async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshness:
+    """Whether the tables are fresh: what /health asks."""
     row = await connection.fetchrow(sqlfile.load("status")["status"])
     if row is None or row["committed_hash"] is None:
-        return False, NOTHING_YET, None
+        return Freshness("stale", NOTHING_YET, None)
     standing = await connection.fetchrow(sqlfile.load("status")["standing_differences"])
     assert standing is not None  # aggregates have one row
-    reason = stale_reason(row) or differing_reason(standing)
-    return reason is None, reason or "the tables follow the head", row["committed_block"]
+    return _freshness(row, standing, limits)
 
 
-def stale_reason(row: asyncpg.Record) -> str | None:
+def _freshness(row: asyncpg.Record, standing: asyncpg.Record, limits: Limits) -> Freshness:
+    block = row["committed_block"]
+    if row["suspect_reason"] is not None:
+        return Freshness("suspect", row["suspect_reason"], block)
+    reason = _stale_reason(row, limits) or differing_reason(standing)
+    return Freshness("fresh" if reason is None else "stale", reason or FOLLOWS, block)
+
+
+def _stale_reason(row: asyncpg.Record, limits: Limits) -> str | None:
     """Why the tables are stale by a row of indexer_status; None where they are fresh.
 
-    The committed block is held against what the node last said and when it said it: a stalled
-    indexer stops hearing the node, and a stalled node stops moving; both show.
+    The committed block is held against what the node last said, when it said it, and the clock:
+    a stalled indexer stops hearing the node, a stalled node stops moving; both show.
     """
     if row["committed_hash"] is None:
         return NOTHING_YET
     if row["gap_block"] is not None:
         return f"the log differs from the chain in block {row['gap_block']}: under repair"
-    silence = _seconds(row["head_age_seconds"])
+    silence, age = _seconds(row["head_age_seconds"]), _seconds(row["age_seconds"]) or 0.0
     if silence is None:
         return "the node was never heard"
-    if silence > SILENT_AFTER_SECONDS:
+    if silence > limits.silence:
         return f"no good answer from the node for {silence:.0f} s"
-    if row["lag_blocks"] and (age := _seconds(row["age_seconds"]) or 0.0) > STALE_AFTER_SECONDS:
+    if row["lag_blocks"] and age > limits.stale:
         return f"{row['lag_blocks']} blocks behind the head, committed block {age:.0f} s old"
+    if limits.halt and age > limits.halt:
+        return f"the head itself is {age:.0f} s old: the chain or the node stands still"
     return None
 
 

@@ -68,7 +68,7 @@ async def test_a_node_that_keeps_leaving_it_out_is_refused(
         environ = stage.environment(recorded, node.url, fresh, VESU_INGEST_VERIFY="events")
         process = await stage.start(environ, "run", "--no-serve")
         line = b""
-        while b"node_trouble" not in line:
+        while b'"outcome": "wait"' not in line:
             assert process.stderr is not None
             line = await process.stderr.readline()
             assert line, "the daemon ended"

@@ -76,13 +76,17 @@ def rows(url: str, statement: str) -> list[Any]:
 
 
 def catalogue(url: str) -> set[tuple[str, str]]:
-    """Everything that migrations may leave: relations, types, functions, schemas; not yoyo's."""
+    """What migrations may leave: relations, columns, types, functions, schemas; not yoyo's."""
     return set(
         rows(
             url,
             """
             SELECT 'relation', relname::text FROM pg_class
             WHERE relnamespace = 'public'::regnamespace AND relname !~ 'yoyo'
+            UNION SELECT 'column', c.relname || '.' || a.attname
+            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relname !~ 'yoyo'
+                AND a.attnum > 0 AND NOT a.attisdropped
             UNION SELECT 'type', typname FROM pg_type
             WHERE typnamespace = 'public'::regnamespace AND typname !~ 'yoyo'
             UNION SELECT 'function', proname FROM pg_proc

@@ -60,7 +60,9 @@ def part_of(number: int, sent: Sequence[Sent]) -> types.Range:
     receipt = types.Receipt(hex(1000 + number), 0, 7, "FRI", "SUCCEEDED", emitted)
     block = types.BlockWithReceipts(header, [receipt])
     addresses = {event.from_address for event in emitted}
-    return types.Range(number, number, header, types.events_of(block, addresses), [block])
+    return types.Range(
+        number, number, header.parent_hash, header, types.events_of(block, addresses), [block]
+    )
 
 
 class Writer:

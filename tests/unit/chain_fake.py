@@ -71,7 +71,12 @@ class FakeSource:
         return None if block is None else block.header
 
     async def events(
-        self, from_block: int, to_block: int, addresses: Collection[int], most: int | None = None
+        self,
+        from_block: int,
+        to_block: int,
+        addresses: Collection[int],
+        most: int | None = None,
+        tip_hash: str | None = None,
     ) -> list[types.EmittedEvent]:
         self.windows.append(to_block - from_block + 1)
         await self._answer("events", from_block, to_block)

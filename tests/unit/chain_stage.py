@@ -117,6 +117,11 @@ class FakeNode:
         ]
         return header | {"transactions": [{"transaction": {}, "receipt": one} for one in receipts]}
 
+    def _transaction_count(self, block_id: Any) -> int:
+        if block_id["block_hash"] not in map(self.hash, range(self.head + 1)):
+            raise RpcRefusal(24, "Block not found")
+        return 1
+
     def _get_events(self, filter_: dict[str, Any]) -> dict[str, Any]:
         """Tokens are "<block>-<matching events of it that were told>", as pathfinder's."""
         first = filter_["from_block"]["block_number"]
@@ -163,6 +168,8 @@ class FakeNode:
             return self._header(params["block_id"])
         if method == "starknet_getBlockWithReceipts":
             return self._with_receipts(params["block_id"])
+        if method == "starknet_getBlockTransactionCount":
+            return self._transaction_count(params["block_id"])
         if method == "starknet_getEvents":
             return self._get_events(params["filter"])
         if method == "starknet_call":

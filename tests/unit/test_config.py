@@ -82,6 +82,7 @@ def test_the_shipped_file_states_every_key_with_its_default() -> None:
         "network.contracts",
         "database.url",
         "abi.folder",
+        "health.halt_seconds",
     }
     for key in missing:
         name = key.partition(".")[2] or key
@@ -134,6 +135,9 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_NODE_REQUEST_TIMEOUT_SECONDS": ("3", 3.0),
         "VESU_NODE_MAX_CONCURRENCY": ("4", 4),
         "VESU_NODE_MAX_REQUESTS_PER_SECOND": ("5", 5.0),
+        "VESU_NODE_PROBE_SECONDS": ("7", 7.0),
+        "VESU_NODE_CONFIRM_ROLLBACK_DEPTH": ("0", 0),
+        "VESU_NODE_CONFIRM_LOOKS": ("5", 5),
         "VESU_DATABASE_URL": ("postgres://h/n", "postgresql://h/n?sslmode=require"),
         "VESU_DATABASE_POOL_MIN": ("0", 0),
         "VESU_DATABASE_POOL_MAX": ("3", 3),
@@ -145,6 +149,9 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_INGEST_VERIFY_SEED": ("9", 9),
         "VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE": ("0", 0),
         "VESU_INGEST_BATCH_EVENTS": ("77", 77),
+        "VESU_HEALTH_SILENCE_SECONDS": ("60", 60.0),
+        "VESU_HEALTH_STALE_SECONDS": ("90", 90.0),
+        "VESU_HEALTH_HALT_SECONDS": ("0", 0.0),
         "VESU_PRICES_SAMPLE_SECONDS": ("30", 30),
         "VESU_RECONCILE_EVERY_SECONDS": ("0", 0),
         "VESU_RECONCILE_SAMPLE": ("9", 9),

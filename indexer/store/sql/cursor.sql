@@ -27,14 +27,32 @@ RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork
 UPDATE cursor SET fold_version = $1 WHERE fold_version <> $1;
 
 -- name: note_head
--- Remember the head that the node told.
+-- Remember the head that the node told; what was final once stays it, whatever a node says later.
 INSERT INTO chain_head (block_number, block_hash, block_timestamp, finalised_block, seen_at)
 VALUES ($1, $2, $3, $4, clock_timestamp())
 ON CONFLICT (singleton) DO UPDATE
 SET (block_number, block_hash, block_timestamp, finalised_block, seen_at)
     = (excluded.block_number, excluded.block_hash, excluded.block_timestamp,
-       COALESCE(excluded.finalised_block, chain_head.finalised_block), excluded.seen_at);
+       GREATEST(excluded.finalised_block, chain_head.finalised_block), excluded.seen_at)
+RETURNING finalised_block;
+
+-- name: note_suspicion
+-- Remember why the chain is doubted, and since when; NULL: it is not.
+UPDATE chain_head
+SET suspect_reason = $1::text,
+    suspect_since = CASE
+        WHEN $1::text IS NOT NULL THEN COALESCE(suspect_since, clock_timestamp())
+    END
+WHERE suspect_reason IS DISTINCT FROM $1::text;
+
+-- name: lower_final
+-- Nothing above a block counts as final any more: the operator said so.
+UPDATE chain_head SET finalised_block = $1 WHERE finalised_block > $1;
 
 -- name: notify
 -- Tell listeners that a block was committed.
 SELECT pg_notify('vesu_blocks', $1);
+
+-- name: final
+-- The highest block told as accepted on L1.
+SELECT finalised_block FROM chain_head;

@@ -36,8 +36,12 @@ FROM receipts
 WHERE block_number BETWEEN $1 AND $2;
 
 -- name: ladder
--- Number and hash of every stored block, highest first.
-SELECT number, hash FROM blocks ORDER BY number DESC;
+-- Number and hash of stored blocks from a height down, highest first.
+SELECT number, hash FROM blocks WHERE number <= $1 ORDER BY number DESC LIMIT $2;
+
+-- name: next_rung
+-- Number and hash of the lowest stored block above a height.
+SELECT number, hash FROM blocks WHERE number > $1 ORDER BY number LIMIT 1;
 
 -- name: orphan_events
 -- Move the events above a block to the audit table.

@@ -1,0 +1,95 @@
+"""`reorg`: an operator takes the tables back to a block, where the daemon refuses to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from indexer import app, config, errors, reorganising
+from indexer.chain import types
+from indexer.commands import common
+from indexer.log import cursor, reorgs
+from indexer.store import locks, sqlfile
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What was taken back, or would be. `to_block` is the highest stored one asked for."""
+
+    from_block: int
+    to_block: int
+    blocks: int
+    events: int
+    below_final: bool
+    done: bool
+
+
+@click.command(epilog="Example: vesu-indexer reorg --to-block 5187263 --yes")
+@common.options
+@click.option("--to-block", type=click.IntRange(min=0), required=True, help="Last block to keep.")
+@click.option("--yes", is_flag=True, help="Do it; without it only what would be done is said.")
+def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -> None:
+    """Take the log and all tables back to a block, as a reorganisation does. Needs no node.
+
+    For what the daemon refuses by itself: a reorganisation to below a block that was accepted
+    on L1. What is taken out moves to the audit tables; the next run reads on from there. Stop
+    the daemon first. Exit code 1 without --yes: nothing was changed.
+    """
+    settings = common.settings(config_file)
+    with app.database_url(settings) as url:
+        app.migrated(url)
+        plan = common.run(_reorganise(settings, url, to_block, yes))
+    if as_json:
+        common.print_json(plan)
+    else:
+        _print(plan)
+    sys.exit(0 if plan.done else 1)
+
+
+async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: bool) -> Plan:
+    async with locks.WriterLock(url), app.connect(url) as connection:
+        stands = await cursor.read(connection)
+        if stands is None or stands.block_hash is None:
+            raise errors.ConfigError("nothing is committed yet: there is nothing to take back")
+        if to_block >= stands.block_number:
+            raise errors.ConfigError(
+                f"--to-block {to_block} is not below the committed block {stands.block_number}"
+            )
+        rungs = await reorgs.ladder(connection, to_block, 1)
+        if not rungs:
+            raise errors.ConfigError(
+                f"--to-block {to_block}: no block at or below it is stored; index again into a "
+                "new database"
+            )
+        ancestor = rungs[0]
+        extent = await connection.fetchrow(sqlfile.load("reorgs")["extent"], ancestor[0])
+        assert extent is not None  # aggregates have one row
+        final = await connection.fetchval(sqlfile.load("cursor")["final"])
+        if yes:
+            engine = app.engine(settings)
+            await engine.load(connection)
+            # No node was asked, so the branch that follows is told by its first block alone.
+            head = types.BlockHeader(*ancestor, "0x0", 0, "", "")
+            async with connection.transaction():
+                await reorganising.take_back(connection, engine, stands, ancestor, head)
+        return Plan(
+            stands.block_number,
+            ancestor[0],
+            extent["blocks"],
+            extent["events"],
+            final is not None and ancestor[0] < final,
+            yes,
+        )
+
+
+def _print(plan: Plan) -> None:
+    did = "Took" if plan.done else "Would take"
+    final = ", below a block that was accepted on L1" if plan.below_final else ""
+    click.echo(
+        f"{did} the tables back from block {plan.from_block:,} to block {plan.to_block:,}{final}: "
+        f"{plan.blocks:,} stored blocks and {plan.events:,} events move out of the log."
+    )
+    if not plan.done:
+        click.echo("Nothing was changed: add --yes to do it.")

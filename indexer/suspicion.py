@@ -1,0 +1,266 @@
+"""Does the node's chain still hold the committed block? Judged by hash, never by height alone.
+
+A look ends in one of three verdicts: the block stands; it is abandoned, down to a common
+ancestor; or it is not decided, and then nothing is committed until it is. What is undecided:
+a head below ours that no endpoint contradicts, endpoints that disagree, a deep rollback that
+no second endpoint confirms, and one to below the final block, which only an operator may do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import asyncpg
+import msgspec
+import structlog
+
+from indexer import errors
+from indexer.chain import client, follower, troubles, types
+from indexer.chain import source as sources
+from indexer.log import cursor, reorgs
+
+log = structlog.get_logger(__name__)
+
+FIRST_RUNGS = 64
+"""So many stored blocks are searched first; each time none is shared, eight times as many."""
+
+
+class Caution(msgspec.Struct, frozen=True):
+    """When a verdict needs a second opinion, and for how many looks it is waited for.
+
+    `looks`: after so many equal looks without one, the endpoint in use is believed.
+    """
+
+    rollback_depth: int = 10
+    looks: int = 30
+
+
+class Abandoned(msgspec.Struct, frozen=True):
+    """The chain left ours above this block: (number, hash)."""
+
+    ancestor: tuple[int, str]
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """Not decided, and why."""
+
+    reason: str
+
+
+Verdict = Abandoned | Suspect | None
+"""None: the committed block stands, as far as the node says."""
+
+
+class Judge:
+    """Judges look after look; remembers only how long the present doubt has lasted."""
+
+    def __init__(
+        self, node: client.StarknetNode, connection: asyncpg.Connection, caution: Caution
+    ) -> None:
+        self._node = node
+        self._connection = connection
+        self._caution = caution
+        self._clear()
+
+    def _clear(self) -> None:
+        self._doubt: Hashable = None
+        self._looks = 0
+        self._first_heads: dict[object, int] = {}
+
+    def _has_lasted(self, doubt: Hashable) -> bool:
+        """Whether the same doubt was met at every one of so many looks."""
+        if doubt != self._doubt:
+            self._clear()
+        self._doubt = doubt
+        self._looks += 1
+        return self._looks > self._caution.looks
+
+    async def verdict(
+        self, stands: cursor.Cursor, head: types.BlockHeader, final: int | None
+    ) -> Verdict:
+        """What the node says of the committed block. `final`: the highest block told as final.
+
+        FatalNodeError where no stored block is on the node's chain.
+        """
+        if stands.block_hash is None:
+            return None
+        source = self._node.source
+        header = await _known(source, stands.block_number)
+        if header is None and head.number >= stands.block_number:
+            raise errors.InconsistentAnswerError(
+                f"{source.name} told a head at or above block {stands.block_number} and does not "
+                "know that block",
+                kind="lagging",
+            )
+        if header is not None and header.hash == stands.block_hash:
+            self._clear()
+            return None
+        if header is None and await self._is_cut_back(source, head):
+            return await self._of_a_low_head(source, stands, head, final)
+        # Before anything is taken back: is it still the chain that was asked for?
+        await self._node.probe_again()
+        if self._node.source.endpoint is not source.endpoint:
+            return Suspect(f"{source.name} became unfit: the next endpoint decides")
+        return await self._of_another_branch(source, stands, head, final)
+
+    # --- a head below ours --------------------------------------------------------------
+
+    async def _is_cut_back(self, source: sources.Source, head: types.BlockHeader) -> bool:
+        """Whether below its head the node has what we have."""
+        rungs = await reorgs.ladder(self._connection, head.number, 1)
+        return not rungs or await follower.head_agrees(source, *rungs[0])
+
+    async def _of_a_low_head(
+        self,
+        source: sources.Source,
+        stands: cursor.Cursor,
+        head: types.BlockHeader,
+        final: int | None,
+    ) -> Verdict:
+        """The node lags, or the chain was cut back to its head: another endpoint may know."""
+        for witness in await self._node.witnesses():
+            if await _opinion(witness, (stands.block_number, "")) is None:
+                continue
+            lag = errors.InconsistentAnswerError(
+                f"{source.name} has its head at block {head.number}, {witness.name} knows block "
+                f"{stands.block_number}",
+                kind="lagging",
+            )
+            troubles.note(source.name, lag, "other_endpoint")
+            await self._node.turn_to(witness)
+            return await self.verdict(stands, await witness.head(), final)
+        rungs = await reorgs.ladder(self._connection, head.number, 1)
+        # A node that catches up moves; the same head look after look is a chain cut back.
+        if self._has_lasted((head.hash, stands.block_hash)) and rungs:
+            return self._unless_final(rungs[0], final)
+        return Suspect(
+            f"the head fell to block {head.number}, below the committed block "
+            f"{stands.block_number}, and no endpoint knows that block: the node lags, or the chain "
+            "was cut back"
+        )
+
+    # --- another branch -----------------------------------------------------------------
+
+    async def _of_another_branch(
+        self,
+        source: sources.Source,
+        stands: cursor.Cursor,
+        head: types.BlockHeader,
+        final: int | None,
+    ) -> Verdict:
+        ancestor = await self._ancestor(source, min(stands.block_number, head.number))
+        if ancestor is not None and not self._is_deep(ancestor, stands, final):
+            return Abandoned(ancestor)
+        asked = await self._ask_others(stands, ancestor)
+        has_lasted = self._has_lasted((stands.block_hash, ancestor))
+        holding = [witness for witness, holds in asked if holds]
+        if await self._is_moving(holding) or (holding and not has_lasted):
+            names = ", ".join(witness.name for witness in holding)
+            return Suspect(
+                f"the endpoints disagree: {source.name} has another block {stands.block_number}, "
+                f"{names} has ours"
+            )
+        if holding:
+            names = ", ".join(witness.name for witness in holding)
+            log.warning("endpoint_overruled", endpoint=names, reason="its head stands still")
+        if ancestor is None:
+            raise errors.FatalNodeError(
+                "the node's chain shares no block with this database: it serves another chain, "
+                "or the database was filled from one; nothing was changed"
+            )
+        verdict = self._unless_final(ancestor, final)
+        if isinstance(verdict, Suspect) or asked:
+            return verdict
+        if not has_lasted:
+            return Suspect(
+                f"{source.name} abandoned {stands.block_number - ancestor[0]} blocks down to block "
+                f"{ancestor[0]}, and no second endpoint confirms it yet"
+            )
+        log.warning("rollback_unconfirmed", ancestor=ancestor[0], looks=self._looks - 1)
+        return verdict
+
+    def _is_deep(self, ancestor: tuple[int, str], stands: cursor.Cursor, final: int | None) -> bool:
+        is_below_final = final is not None and ancestor[0] < final
+        return is_below_final or stands.block_number - ancestor[0] > self._caution.rollback_depth
+
+    def _unless_final(self, ancestor: tuple[int, str], final: int | None) -> Verdict:
+        number = ancestor[0]
+        if final is None or number >= final:
+            return Abandoned(ancestor)
+        return Suspect(
+            f"the chain left ours at block {number}, below block {final}, which was told to be "
+            "accepted on L1: refused. If Starknet did abandon a final block, stop the daemon, "
+            f"run `vesu-indexer reorg --to-block {number} --yes` and start it again"
+        )
+
+    async def _ancestor(self, source: sources.Source, from_block: int) -> tuple[int, str] | None:
+        """The highest stored block that the source's chain holds; searched from the top."""
+        most = FIRST_RUNGS
+        while rungs := await reorgs.ladder(self._connection, from_block, most):
+            found = await follower.find_common_ancestor(_Knowing(source), rungs)
+            if found is not None:
+                return found
+            from_block, most = rungs[-1][0] - 1, most * 8
+        return None
+
+    async def _ask_others(
+        self, stands: cursor.Cursor, ancestor: tuple[int, str] | None
+    ) -> list[tuple[sources.Source, bool]]:
+        """Of each other endpoint that can tell, whether it still holds our branch."""
+        rungs = [(stands.block_number, stands.block_hash or "")]
+        lowest = await reorgs.next_rung(self._connection, -1 if ancestor is None else ancestor[0])
+        rungs += [lowest] if lowest is not None else []
+        opinions = [
+            (witness, await _opinion(witness, *rungs)) for witness in await self._node.witnesses()
+        ]
+        return [(witness, holds) for witness, holds in opinions if holds is not None]
+
+    async def _is_moving(self, holding: list[sources.Source]) -> bool:
+        """Whether the head of any of these moved since the doubt began, or cannot be told."""
+        is_moving = False
+        for witness in holding:
+            try:
+                head = await witness.head()
+            except errors.NodeError as error:
+                log.warning("witness_silent", endpoint=witness.name, reason=str(error))
+                return True
+            first = self._first_heads.setdefault(witness.endpoint, head.number)
+            is_moving |= first != head.number
+        return is_moving
+
+
+class _Knowing:
+    """A source that must know every block it is asked for, all being at or below its head."""
+
+    def __init__(self, source: sources.Source) -> None:
+        self._source = source
+
+    async def header(self, number: int) -> types.BlockHeader | None:
+        header = await self._source.header(number)
+        if header is None:
+            raise errors.InconsistentAnswerError(
+                f"{self._source.name} does not know block {number}, below its own head",
+                kind="lagging",
+            )
+        return header
+
+
+async def _known(source: sources.Source, number: int) -> types.BlockHeader | None:
+    """A block's header; behind one URL several nodes may stand, so one that lacks it is no answer
+    yet."""
+    for _ in range(troubles.LAG_TRIES):
+        if (header := await source.header(number)) is not None:
+            return header
+    return None
+
+
+async def _opinion(witness: sources.Source, *rungs: tuple[int, str]) -> bool | None:
+    """Whether a witness has the first of these blocks that it knows at all; None: cannot tell."""
+    try:
+        for number, hash_ in rungs:
+            header = await witness.header(number)
+            if header is not None:
+                return header.hash == hash_
+    except errors.NodeError as error:
+        log.warning("witness_silent", endpoint=witness.name, reason=str(error))
+    return None

@@ -1,0 +1,127 @@
+"""Several nodes behind one URL, at different heads or on different forks: nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests import postgres
+from tests.integration import daemon_stage
+from tests.integration.daemon_stage import Playhead, following, recording, serving
+
+Choose = Callable[[list[str]], int]
+
+LAST = 60
+BEHIND = 40
+FORK = recording().forks[0]
+
+
+@contextlib.asynccontextmanager
+async def balanced(backends: Sequence[str], choose: Choose) -> AsyncIterator[str]:
+    """One URL for several nodes; `choose` says which one gets a request, by its methods."""
+    async with aiohttp.ClientSession() as session:
+
+        async def forward(request: web.Request) -> web.Response:
+            body = await request.read()
+            asked = json.loads(body)
+            calls = asked if isinstance(asked, list) else [asked]
+            chosen = backends[choose([call["method"] for call in calls])]
+            headers = {"Content-Type": "application/json"}
+            async with session.post(chosen, data=body, headers=headers) as answer:
+                return web.Response(
+                    status=answer.status,
+                    body=await answer.read(),
+                    content_type="application/json",
+                )
+
+        app = web.Application()
+        app.router.add_post("/", forward)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+def in_turn() -> Choose:
+    turns = itertools.count()
+    return lambda _: next(turns) % 2
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with postgres.fresh_database(migrated=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def undisturbed() -> AsyncIterator[str]:
+    async with daemon_stage.filled(Playhead.at(recording(), LAST), LAST) as made:
+        yield await daemon_stage.digest_at(made, LAST)
+
+
+@pytest.mark.parametrize("verify", ["off", "events"])
+async def test_backends_at_different_heads(url: str, undisturbed: str, verify: str) -> None:
+    """They answer in turn; one is 20 blocks behind until the end."""
+    async with (
+        serving(Playhead.at(recording(), LAST)) as ahead,
+        serving(Playhead.at(recording(), BEHIND)) as behind,
+        balanced([ahead.url, behind.url], in_turn()) as node,
+        following(url, node, VESU_INGEST_VERIFY=verify) as running,
+    ):
+        await running.committed(LAST)
+        outcomes = ("retry", "again", "wait")
+        assert any(running.said("node_trouble", kind="lagging", outcome=it) for it in outcomes)
+        assert sum(daemon_stage.count(node, "lagging", it) for it in outcomes) >= 1
+        assert await running.ask("SELECT fork_counter FROM cursor") == 0
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_a_backend_that_lags_and_answers_for_events(url: str, undisturbed: str) -> None:
+    """Blocks come from the one, events from the other, which says that there are none: without
+    a proof of its own, the range is refused until that backend knows the range's last block."""
+    behind_head = Playhead.at(recording(), BEHIND)
+    async with (
+        serving(Playhead.at(recording(), LAST)) as ahead,
+        serving(behind_head) as behind,
+        balanced(
+            [ahead.url, behind.url], lambda methods: int("starknet_getEvents" in methods)
+        ) as node,
+        following(url, node, VESU_INGEST_VERIFY="off") as running,
+    ):
+        line = await running.says("node_trouble", kind="lagging", outcome="wait")
+        assert "whoever answered for its events does not know it" in line["reason"]
+        assert daemon_stage.count(node, "lagging", "wait") >= 1
+        assert await running.ask("SELECT block_hash IS NULL FROM cursor")
+        behind_head.go_to(LAST)
+        await running.committed(LAST)
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_backends_on_different_forks(url: str) -> None:
+    """They answer in turn from two branches, until one gives in: the tables are the other's."""
+    main = Playhead.at(recording(), FORK.last)
+    stubborn = Playhead.at(recording(), FORK.common, story=True)
+    async with (
+        serving(main) as first,
+        serving(stubborn) as second,
+        balanced([first.url, second.url], in_turn()) as node,
+        following(url, node) as running,
+    ):
+        await running.committed(FORK.common)
+        stubborn.go_to(FORK.last, branch=1)
+        await running.says("node_trouble", outcome="wait")
+        stubborn.go_to(FORK.last)
+        main.go_to(100)
+        stubborn.go_to(100)
+        await running.committed(100)
+    async with daemon_stage.filled(Playhead.at(recording(), 100), 100) as truth:
+        assert await daemon_stage.digest_at(url, 100) == await daemon_stage.digest_at(truth, 100)

@@ -1,0 +1,70 @@
+"""docs/failure-modes.md names tests; each must exist, with the case that it names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "failure-modes.md"
+REFERENCE = re.compile(r"`(?:[\w/]+\.py::)?(test_\w+)(?:\[([^\]`]+)\])?`")
+
+
+def rows() -> Iterator[tuple[str, list[str]]]:
+    """Heading and cells of every row whose table has a column of tests."""
+    section, has_tests = "", False
+    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            section = line[3:]
+        if not line.startswith("|"):
+            has_tests = False
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[-1] in ("test", "tests"):
+            has_tests = True
+        elif has_tests and not set(line) <= set("|-: "):
+            yield section, cells
+
+
+ROWS = list(rows())
+
+
+def functions() -> dict[str, str]:
+    """The source of the module of every test function."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[node.name] = source
+    return found
+
+
+FUNCTIONS = functions()
+
+
+def test_every_section_has_rows() -> None:
+    assert {section for section, _ in ROWS} >= {
+        "The chain",
+        "Nodes that lag",
+        "Nodes that lie",
+        "Nodes and ways that break",
+        "The daemon",
+    }
+    assert len(ROWS) > 50
+
+
+@pytest.mark.parametrize(("section", "cells"), ROWS, ids=[cells[0] for _, cells in ROWS])
+def test_every_row_is_whole_and_backed_by_a_test(section: str, cells: list[str]) -> None:
+    assert len(cells) == 5, section
+    assert all(cells)
+    references = REFERENCE.findall(cells[-1])
+    assert references
+    assert REFERENCE.sub("", cells[-1]).strip(" ,") == "", "something else than tests stands there"
+    for name, case in references:
+        assert name in FUNCTIONS, name
+        assert not case or f'"{case}"' in FUNCTIONS[name], f"{name} has no case {case!r}"
