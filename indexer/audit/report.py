@@ -14,11 +14,13 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import completeness as log_completeness
-from indexer.audit import digest, indexes, invariants, refold
+from indexer.audit import digest, held, indexes, invariants, reconcile, refold
+from indexer.chain import client
 from indexer.log import cursor
 from indexer.projections import replay
 from indexer.query import status
 from indexer.store import sqlfile
+from indexer.vesu import views
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -50,25 +52,41 @@ class Report(msgspec.Struct, frozen=True):
     not_covered: list[NotCovered]
 
 
+class Asking(msgspec.Struct):
+    """The node to ask for the contracts' own views, or why there is none.
+
+    So many rows of each table as `sample` says are checked, chosen by `seed`; None: every row.
+    """
+
+    node: client.StarknetNode | None
+    why_not: str
+    extensions: views.Extensions
+    sample: int | None
+    seed: int
+
+
 class Audit(msgspec.Struct):
-    """What sections work with: a connection, where the tables stand, and how to refold."""
+    """What sections work with: a connection, where the tables stand, how to refold and ask."""
 
     connection: asyncpg.Connection
     stands: status.Status
     now: digest.Digest
     refolding: refold.Refolding
+    asking: Asking
 
 
 Section = Callable[[Audit], Awaitable[Sequence[Check | NotCovered]]]
 
 
-async def make(connection: asyncpg.Connection, refolding: refold.Refolding) -> Report:
+async def make(
+    connection: asyncpg.Connection, refolding: refold.Refolding, asking: Asking
+) -> Report:
     """Run every section."""
     began = time.monotonic()
     stands = await status.read(connection)
     if stands.committed_hash is None:
         raise errors.ConfigError("there is nothing to audit: no block is committed yet")
-    audit = Audit(connection, stands, await digest.at_block(connection), refolding)
+    audit = Audit(connection, stands, await digest.at_block(connection), refolding, asking)
     found = [finding for section in SECTIONS for finding in await section(audit)]
     checks = [one for one in found if isinstance(one, Check)]
     return Report(
@@ -219,14 +237,36 @@ async def _indexes(audit: Audit) -> list[Check | NotCovered]:
 
 
 async def _views(audit: Audit) -> list[Check | NotCovered]:
-    """What only the contracts themselves can say."""
-    return [
-        NotCovered(
-            "the contracts' own views at the block",
-            "asked of a node by `vesu-indexer reconcile`; this report shows what it left",
-        ),
-        NotCovered("prices between events and samples", "no event tells them"),
-    ]
+    """The rows are what the contracts themselves say at the block."""
+    what, asking = "rows equal the contracts' views", audit.asking
+    between = NotCovered("prices between events and samples", "no event tells them")
+    if asking.node is None:
+        return [NotCovered(what, asking.why_not), between]
+    scope = held.Scope(sample=asking.sample, seed=str(asking.seed))
+    try:
+        found, _ = await reconcile.check(
+            audit.connection, asking.node, audit.now.block_number, scope, asking.extensions
+        )
+    except errors.NodeError as error:
+        return [NotCovered(what, str(error)), between]
+    said = f"{found.rows:,} rows in {found.asked:,} views: {len(found.differences)} differ"
+    if found.differences:
+        first = found.differences[0]
+        said += (
+            f"; {first.column} of {first.table} {first.row_id}: {first.ours}, not {first.theirs}"
+        )
+    return [Check(what, found.is_equal, found.compared, said), between, *_unasked(found)]
+
+
+def _unasked(found: reconcile.Reconciliation) -> list[NotCovered]:
+    """What a check against the contracts left out."""
+    left = []
+    if found.refused:
+        left.append(NotCovered(f"{found.refused:,} views", "the contracts refused to answer"))
+    if found.sample is not None:
+        sampled = f"{found.sample} rows of each were asked for, seed {found.seed}"
+        left.append(NotCovered("the contracts' views of other rows", f"{sampled}; --views all"))
+    return left
 
 
 SECTIONS: tuple[Section, ...] = (

@@ -100,6 +100,7 @@ async def test_a_sample_is_refolded_by_seed(
     """A log larger than the sample: parts of it, the same by seed, the rest named as such."""
     monkeypatch.setattr(refold, "SAMPLE_EVENTS", 40)
     connection = await asyncpg.connect(indexed_url)
+    path = await connection.fetchval("SHOW search_path")
     known = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
 
     async def sample(seed: int) -> refold.Outcome:
@@ -109,7 +110,7 @@ async def test_a_sample_is_refolded_by_seed(
     try:
         one, again, other = [await sample(seed) for seed in (1, 1, 2)]
         assert await connection.fetchval("SELECT to_regnamespace('vesu_shadow')") is None
-        assert await connection.fetchval("SHOW search_path") != "vesu_shadow, public"
+        assert await connection.fetchval("SHOW search_path") == path
     finally:
         await connection.close()
     assert one == again != other
@@ -135,3 +136,22 @@ async def test_what_cannot_be_refolded_is_not_covered(
     off = await stage.json_of(environ, "audit", "--refold", "off")
     assert "not asked for" in str(off["not_covered"])
     assert off["compared"] == found["compared"]
+
+
+async def test_the_contracts_are_asked_where_a_node_is_configured(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    """Equal at the committed block; without a node, and with --views off, the report says why."""
+    what = "rows equal the contracts' views"
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, indexed_url)
+        found = await stage.json_of(environ, "audit", "--refold", "off", "--views", "all")
+    [check] = [check for check in found["checks"] if check["name"] == what]
+    assert check["is_good"]
+    assert check["compared"] > 500
+    environ = stage.environment(recorded, NOWHERE, indexed_url)
+    alone = await stage.json_of(environ, "audit", "--refold", "off")
+    assert "cannot be reached" in {one["what"]: one["why"] for one in alone["not_covered"]}[what]
+    assert alone["compared"] == found["compared"] - check["compared"]
+    off = await stage.json_of(environ, "audit", "--refold", "off", "--views", "off")
+    assert "--views off" in {one["what"]: one["why"] for one in off["not_covered"]}[what]

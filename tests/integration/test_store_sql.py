@@ -7,6 +7,7 @@ from importlib import resources
 import asyncpg
 import pytest
 
+from indexer.audit import digest
 from indexer.projections import shadow_tables
 from indexer.store import sqlfile
 
@@ -41,6 +42,13 @@ FOR_SOME = {
     "examples_of_events": EVENTS,
 }
 """Statements of the shadow that do not go for every table."""
+
+
+def test_every_projection_is_built_in_the_shadow() -> None:
+    """A table that is missing there would be written live by a shadow replay."""
+    log = {"events", "receipts", "observations"}
+    hashed = {*digest.STATE_TABLES, *digest.LOG_TABLES} - log
+    assert hashed == {table.name for table in shadow_tables.TABLES}
 
 
 async def test_every_statement_fits_the_tables(migrated_database_url: str) -> None:
