@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from indexer.query import assets, positions
 from indexer.recording import chain, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -92,6 +93,34 @@ async def test_every_sample_is_an_observation_with_the_pools_own_answer(
     assert compared < len(rows)
     # Before block 40 there was nothing to ask for.
     assert {*STOPS[1:], *AFTER, recorded.last_block} <= {row["block_number"] for row in rows}
+
+
+async def test_the_past_knows_what_was_sampled_then(sampled: str, recorded: truth.Recorded) -> None:
+    """At a sampled block, prices are the pools' own and health is what they would say."""
+    prices, compared, judged = told(recorded), 0, 0
+    safe = {
+        (block, pool, *calldata): bool(result[0])
+        for block, pool, calldata, result in recorded.answered("check_collateralization")
+    }
+    connection = await asyncpg.connect(sampled)
+    try:
+        for block in (*STOPS[1:], *AFTER, recorded.last_block):
+            for asset in (await assets.find(connection, at=block)).assets:
+                if asset.price_block == block and asset.price_is_valid:
+                    key = (block, int(asset.pool_id, 16), int(asset.asset_address, 16))
+                    assert (int(asset.price or 0), True) == prices[key]
+                    compared += 1
+            for one in (await positions.find(connection, at=block)).positions:
+                named = (one.pool_id, one.collateral_address, one.debt_address or "0x0")
+                place = (block, *(int(text, 16) for text in (*named, one.user_id)))
+                if one.health is not None and place in safe:
+                    assert (one.health >= 1) == safe[place]
+                    judged += 1
+    finally:
+        await connection.close()
+    print(f"compared {compared} prices and {judged} judgements of health at sampled blocks")
+    assert compared > 50
+    assert judged > 50
 
 
 async def test_tables_hold_the_last_sample(sampled: str, recorded: truth.Recorded) -> None:
