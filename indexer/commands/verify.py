@@ -24,8 +24,8 @@ from indexer.store import locks
 
 log = structlog.get_logger(__name__)
 
-ATTEMPTS = 5
-"""So often is it begun again where the chain is reorganised meanwhile."""
+ATTEMPTS = 3
+"""So often is it begun again where the chain is reorganised or the node fails meanwhile."""
 
 Repair = Literal["none_needed", "done", "left_to_daemon", "not_asked"]
 

@@ -6,19 +6,15 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 
 from indexer.recording import chain, playhead, server
-from indexer.vesu import kinds
 from tests import dropping, postgres
-from tests.acceptance import stage, truth
+from tests.acceptance import compare_v1, stage, truth
 from tests.acceptance.test_http import Daemon, daemon
-from tests.unit import recorded as recordings
 
 LONE = (
     "SELECT max(block_number), max(transaction_index), max(event_index) FROM events "
@@ -104,23 +100,15 @@ async def test_all_blocks_are_proved_and_stay_so(
     assert not await fetch(fresh, "SELECT FROM blocks WHERE verified IS NOT TRUE")
 
 
-@pytest.mark.parametrize(
-    ("verify", "blocks"),
-    [
-        ("all", {"commitment": 126, "hole": 0}),
-        ("off", {"hole": 126}),
-    ],
-)
 async def test_what_was_proved_while_reading_is_noted_with_the_commit(
-    fresh: str, recorded: truth.Recorded, verify: str, blocks: dict[str, int]
+    fresh: str, recorded: truth.Recorded
 ) -> None:
     async with node(recorded) as url:
-        environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY=verify)
+        environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY="all")
         await run(environ, recorded)
         found = (await stage.json_of(environ, "status"))["completeness"]
-    assert found["blocks"] == blocks
-    holes = [(hole["first_block"], hole["last_block"]) for hole in found["holes"]]
-    assert holes == ([(0, 125)] if verify == "off" else [])
+    assert found["blocks"] == {"commitment": 126, "hole": 0}
+    assert found["holes"] == []
 
 
 async def test_a_node_without_commitments_proves_by_receipts(
@@ -138,31 +126,13 @@ async def test_a_node_without_commitments_proves_by_receipts(
         assert again["proved"] == {"commitment": 126}
 
 
-BOOK = frozenset({*kinds.SINGLETONS, *kinds.EXTENSIONS})
-
-
-@pytest.mark.parametrize("folder", recordings.V1_RECORDINGS, ids=lambda folder: folder.name)
-async def test_every_generation_is_proved(fresh: str, folder: Path) -> None:
+async def test_every_generation_is_proved(indexed_v1: compare_v1.Indexed) -> None:
     """Contracts that are named by an event, by a view, or stand in the book: none too much."""
-    loaded = chain.load(folder)
-    contracts = [
-        {"kind": kind.value, "address": hex(address), "from_block": 0}
-        for address, kind in recordings.kinds_of(folder).items()
-        if kind in BOOK
-    ]
-    async with server.RecordingServer(loaded) as running:
-        environ = stage.clean_environment() | {
-            "DATABASE_URL": fresh,
-            "VESU_NETWORK_NAME": "custom",
-            "VESU_NETWORK_CHAIN_ID": loaded.chain_id,
-            "VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode(),
-            "VESU_NODE_URLS": running.url,
-            "VESU_NODE_MAX_REQUESTS_PER_SECOND": "10000",
-        }
-        last = str(loaded.main.last)
-        await stage.command(environ, "run", "--until-block", last, "--no-serve")
-        found = await stage.json_of(environ, "verify")
-    assert found["proved"] == {"commitment": loaded.main.last + 1}
+    recorded = indexed_v1.recorded
+    async with server.RecordingServer(recorded.chain) as running:
+        environ = stage.environment(recorded, running.url, indexed_v1.url)
+        found = await stage.json_of(environ, "verify", "--from-block", "0")
+    assert found["proved"] == {"commitment": recorded.last_block + 1}
     assert found["checked_events"] > 100
 
 
