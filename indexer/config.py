@@ -358,9 +358,8 @@ def _require_known_fields(entries: object) -> None:
     for entry in entries if isinstance(entries, list) else ():
         for name in entry if isinstance(entry, dict) else ():
             if name not in fields:
-                raise ValueError(
-                    f"unknown key {name}; the nearest known is {config_values.nearest(name, fields)}"
-                )
+                near = config_values.nearest(name, fields)
+                raise ValueError(f"unknown key {name}; the nearest known is {near}")
 
 
 def _remedy(key: str, reason: str) -> str:
