@@ -10,7 +10,7 @@ import pytest
 from indexer.recording import chain, server
 from indexer.store import database
 from tests import postgres
-from tests.acceptance import compare_v1, stage, truth, truth_v1
+from tests.acceptance import stage, tables_v1, truth, truth_v1
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ async def indexed(indexed_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture(scope="session", params=truth_v1.RECORDINGS)
-async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[compare_v1.Indexed]:
+async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[tables_v1.Indexed]:
     """A database that `vesu-indexer run` filled from a whole recording of Vesu V1."""
     recorded = truth_v1.recorded(request.param)
     async with postgres.fresh_database() as url:
@@ -49,4 +49,4 @@ async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[compare_v1
                 stage.environment(recorded, node.url, url),
                 *("run", "--until-block", str(recorded.last_block), "--no-serve"),
             )
-        yield await compare_v1.Indexed.read(recorded, url)
+        yield await tables_v1.Indexed.read(recorded, url)

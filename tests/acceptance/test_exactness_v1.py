@@ -14,7 +14,7 @@ import pytest
 
 from indexer.recording import chain, playhead, server
 from tests import postgres
-from tests.acceptance import compare_v1, stage, truth_v1
+from tests.acceptance import compare_v1, stage, tables_v1, truth_v1
 
 
 class Gap(NamedTuple):
@@ -41,7 +41,7 @@ UNTOLD = {
 """All that is not exact. A gap that closes must leave this list."""
 
 
-def compare(indexed: compare_v1.Indexed, *views: str) -> None:
+def compare(indexed: tables_v1.Indexed, *views: str) -> None:
     """Compare all answers of these views; fail with all kinds of differences."""
     comparison = compare_v1.Comparison(indexed.recorded, indexed.tables)
     comparison.run(*views)
@@ -71,45 +71,45 @@ def test_every_recorded_answer_is_read(name: str) -> None:
     assert sum(good for good, _ in counts.values()) > 6_000
 
 
-def test_asset_configurations(indexed_v1: compare_v1.Indexed) -> None:
+def test_asset_configurations(indexed_v1: tables_v1.Indexed) -> None:
     """The accrued asset state, all 11 fields, and the fee shares that nobody has yet."""
     compare(indexed_v1, "asset_config", "asset_config_unsafe")
 
 
-def test_rates_and_utilisation(indexed_v1: compare_v1.Indexed) -> None:
+def test_rates_and_utilisation(indexed_v1: tables_v1.Indexed) -> None:
     compare(indexed_v1, "rate_accumulator_unsafe", "utilization_unsafe", "interest_rate")
 
 
-def test_rate_models(indexed_v1: compare_v1.Indexed) -> None:
+def test_rate_models(indexed_v1: tables_v1.Indexed) -> None:
     """All 8 parameters; changes of them emit no event in V1."""
     compare(indexed_v1, "interest_rate_config")
 
 
-def test_prices(indexed_v1: compare_v1.Indexed) -> None:
+def test_prices(indexed_v1: tables_v1.Indexed) -> None:
     """Prices that events told, in the block that told them."""
     compare(indexed_v1, "price")
 
 
-def test_pairs(indexed_v1: compare_v1.Indexed) -> None:
+def test_pairs(indexed_v1: tables_v1.Indexed) -> None:
     """Limits, debt caps and totals of every pair."""
     compare(indexed_v1, "ltv_config", "liquidation_config", "debt_caps", "pairs")
 
 
-def test_positions_and_amounts(indexed_v1: compare_v1.Indexed) -> None:
+def test_positions_and_amounts(indexed_v1: tables_v1.Indexed) -> None:
     """Shares, nominal debt, collateral (down) and debt (up); V1.1 reads through to V1.0."""
     compare(indexed_v1, "position", "position_unsafe")
 
 
-def test_collateralisation(indexed_v1: compare_v1.Indexed) -> None:
+def test_collateralisation(indexed_v1: tables_v1.Indexed) -> None:
     """Values, and health_factor < 1 exactly where the contract says no, at the block's prices."""
     compare(indexed_v1, "check_collateralization_unsafe")
 
 
-def test_v_token_balances(indexed_v1: compare_v1.Indexed) -> None:
+def test_v_token_balances(indexed_v1: tables_v1.Indexed) -> None:
     compare(indexed_v1, "balance_of", "total_supply", "total_assets", "convert_to_assets")
 
 
-async def test_current_positions(indexed_v1: compare_v1.Indexed) -> None:
+async def test_current_positions(indexed_v1: tables_v1.Indexed) -> None:
     """vesu_positions at `valued_at_block`: V1.0 rows that V1.1 took over by V1.1's answers."""
     recorded = indexed_v1.recorded
     held = {
@@ -126,7 +126,7 @@ async def test_current_positions(indexed_v1: compare_v1.Indexed) -> None:
             compared["migrated"] += 1
             continue
         block, kind = row["valued_at_block"], row["protocol"]
-        pool = indexed_v1.tables.pools.at(compare_v1.PoolAt(singleton, place[0]), block)
+        pool = indexed_v1.tables.pools.at(tables_v1.PoolAt(singleton, place[0]), block)
         if pool is not None and pool.successor:
             singleton, kind = pool.successor, "not migrated yet"
         answer = held.get((block, singleton, *place))
@@ -138,13 +138,13 @@ async def test_current_positions(indexed_v1: compare_v1.Indexed) -> None:
     assert compared.total() > 20
 
 
-def test_pool_settings(indexed_v1: compare_v1.Indexed) -> None:
+def test_pool_settings(indexed_v1: tables_v1.Indexed) -> None:
     """Extension, name, owner, fee recipient and vTokens of every pool."""
     views = ("extension", "pool_name", "pool_owner", "fee_config")
     compare(indexed_v1, *views, "v_token_for_collateral_asset")
 
 
-def test_one_unit_is_seen(indexed_v1: compare_v1.Indexed) -> None:
+def test_one_unit_is_seen(indexed_v1: tables_v1.Indexed) -> None:
     """The comparison itself: a change of one unit in any table is a difference."""
     recorded, tables = indexed_v1.recorded, indexed_v1.tables
     for versions, field, view in (
@@ -161,7 +161,7 @@ def test_one_unit_is_seen(indexed_v1: compare_v1.Indexed) -> None:
         assert comparison.differences, f"{field} of {view}"
 
 
-def test_protocols(indexed_v1: compare_v1.Indexed) -> None:
+def test_protocols(indexed_v1: tables_v1.Indexed) -> None:
     """Rows of each singleton's pools bear its generation."""
     expected = {
         indexed_v1.recorded.address(name): {protocol}
@@ -184,4 +184,4 @@ async def test_the_abandoned_branch_while_it_was_the_chain() -> None:
                 stage.environment(branch, node.url, url),
                 *("run", "--until-block", str(fork.last), "--no-serve"),
             )
-        compare(await compare_v1.Indexed.read(branch, url), *compare_v1.VIEWS)
+        compare(await tables_v1.Indexed.read(branch, url), *compare_v1.VIEWS)

@@ -13,7 +13,7 @@ import pytest
 from indexer.recording import playhead, server
 from indexer.store import database
 from tests import postgres
-from tests.acceptance import compare_v1, stage, truth_v1
+from tests.acceptance import stage, tables_v1, truth_v1
 
 NO_NODE = "http://127.0.0.1:1"
 
@@ -28,7 +28,7 @@ PIECES = {
 
 
 @pytest.fixture
-async def undisturbed(indexed_v1: compare_v1.Indexed) -> dict[str, Any]:
+async def undisturbed(indexed_v1: tables_v1.Indexed) -> dict[str, Any]:
     """The digest of one run over the whole recording."""
     environ = stage.environment(indexed_v1.recorded, NO_NODE, indexed_v1.url)
     digest: dict[str, Any] = await stage.json_of(environ, "digest")
@@ -36,7 +36,7 @@ async def undisturbed(indexed_v1: compare_v1.Indexed) -> dict[str, Any]:
 
 
 async def test_current_rows_equal_their_history(
-    indexed_v1: compare_v1.Indexed, undisturbed: dict[str, Any]
+    indexed_v1: tables_v1.Indexed, undisturbed: dict[str, Any]
 ) -> None:
     environ = stage.environment(indexed_v1.recorded, NO_NODE, indexed_v1.url)
     last = str(indexed_v1.recorded.last_block)
@@ -44,7 +44,7 @@ async def test_current_rows_equal_their_history(
 
 
 async def test_piece_by_piece_equals_all_at_once(
-    indexed_v1: compare_v1.Indexed, undisturbed: dict[str, Any]
+    indexed_v1: tables_v1.Indexed, undisturbed: dict[str, Any]
 ) -> None:
     recorded = indexed_v1.recorded
     async with postgres.fresh_database() as url, server.RecordingServer(recorded.chain) as node:
@@ -56,7 +56,7 @@ async def test_piece_by_piece_equals_all_at_once(
 
 @pytest.mark.parametrize("blocks", [None, 40, 1], ids=["all", "the last 40", "the last"])
 async def test_replay_makes_the_same(
-    indexed_v1: compare_v1.Indexed, undisturbed: dict[str, Any], blocks: int | None
+    indexed_v1: tables_v1.Indexed, undisturbed: dict[str, Any], blocks: int | None
 ) -> None:
     """A replay needs no node: every answer that the fold needs is in the log."""
     environ = stage.environment(indexed_v1.recorded, NO_NODE, indexed_v1.url)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from indexer.projections import rows
-from tests.acceptance import compare_v1, effects_v1
+from tests.acceptance import effects_v1, tables_v1
 
 
 @pytest.fixture(scope="session")
-def expected(indexed_v1: compare_v1.Indexed) -> effects_v1.Expected:
+def expected(indexed_v1: tables_v1.Indexed) -> effects_v1.Expected:
     return effects_v1.Expected(indexed_v1.recorded)
 
 
 async def test_operations_match_both_ways(
-    indexed_v1: compare_v1.Indexed, expected: effects_v1.Expected
+    indexed_v1: tables_v1.Indexed, expected: effects_v1.Expected
 ) -> None:
     found = await indexed_v1.fetch(
         "SELECT t.*, p.pool_address FROM vesu_transactions t "
@@ -44,7 +44,7 @@ async def test_operations_match_both_ways(
 
 
 async def test_liquidations_match(
-    indexed_v1: compare_v1.Indexed, expected: effects_v1.Expected
+    indexed_v1: tables_v1.Indexed, expected: effects_v1.Expected
 ) -> None:
     """Each liquidation, with what was paid, seized and written off; also those paid in shares."""
     found = await indexed_v1.fetch("SELECT * FROM vesu_liquidations")

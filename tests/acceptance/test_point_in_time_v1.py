@@ -11,11 +11,11 @@ import pytest
 
 from indexer.query import assets, pools, positions, totals
 from indexer.store import database
-from tests.acceptance import compare_v1, past, truth_v1
+from tests.acceptance import past, tables_v1, truth_v1
 
 
 @pytest.fixture
-async def asked(indexed_v1: compare_v1.Indexed) -> AsyncIterator[past.Past]:
+async def asked(indexed_v1: tables_v1.Indexed) -> AsyncIterator[past.Past]:
     connection = await database.connect(indexed_v1.url)
     yield await past.Past.of(connection, indexed_v1.recorded)
     await connection.close()

@@ -13,7 +13,7 @@ import pytest
 
 from indexer.recording import chain, playhead, server
 from tests import dropping, postgres
-from tests.acceptance import compare_v1, stage, truth
+from tests.acceptance import stage, tables_v1, truth
 from tests.acceptance.test_http import Daemon, daemon
 
 LONE = (
@@ -126,7 +126,7 @@ async def test_a_node_without_commitments_proves_by_receipts(
         assert again["proved"] == {"commitment": 126}
 
 
-async def test_every_generation_is_proved(indexed_v1: compare_v1.Indexed) -> None:
+async def test_every_generation_is_proved(indexed_v1: tables_v1.Indexed) -> None:
     """Contracts that are named by an event, by a view, or stand in the book: none too much."""
     recorded = indexed_v1.recorded
     async with server.RecordingServer(recorded.chain) as running:
