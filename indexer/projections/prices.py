@@ -1,15 +1,19 @@
-"""Sampled prices: oracle views read at the state after a block, and folded after its events.
+"""Samples: prices and V1's rate models, read at the state after a block, folded after its events.
 
-The log keeps each answer as an observation of the view `price`. A price that was read at block
+The log keeps each answer as an observation of its view. A price that was read at block
 N is folded after the last event of block N and before the first of N + 1, wherever the batches
-are cut, so that a replay gives the same rows as the run that asked.
+are cut, so that a replay gives the same rows as the run that asked. V1 changes rate models
+without an event: a sample bounds the time for which interest is computed with the old one.
 """
 
 from __future__ import annotations
 
 from indexer.log import facts, observations
 from indexer.projections import questions
-from indexer.vesu import events, fold, state, views
+from indexer.vesu import accrual, events, fold, state, views
+
+VIEWS = frozenset({views.PRICE.name, views.RATE_MODEL.name})
+"""What is sampled."""
 
 SAMPLED = 2**31 - 1
 """The transaction index of a sampled price's history rows: after all events of its block."""
@@ -18,7 +22,8 @@ SAMPLED = 2**31 - 1
 def to_sample(
     world: state.World, extensions: views.Extensions, number: int, block_hash: str
 ) -> list[observations.View]:
-    """The price of every asset of a pool that is supplied or owed, asked at a block's state.
+    """The price of every asset that is supplied or owed, and in V1 its rate model, asked at a
+    block's state.
 
     A V1.0 pool that V1.1 took over is left out: its positions are worth what V1.1 says.
     """
@@ -27,13 +32,22 @@ def to_sample(
         for key, asset in world.assets.items()
         if asset.total_collateral_shares or asset.total_nominal_debt
         if world.market(key.pool) == key.pool
-        for question in views.price_of(views.home_of(world, key.pool, extensions), key.asset)
+        for question in _questions(views.home_of(world, key.pool, extensions), key.asset)
     }
     return [questions.asked(one, {number: block_hash}) for one in sorted(asked)]
 
 
+def _questions(home: views.Home, asset: int) -> tuple[views.Question, ...]:
+    """What is asked of an asset. V2 tells rate models in events."""
+    asked = views.price_of(home, asset)
+    if home.pool_id is None or home.settings is None:
+        return asked
+    calldata = (*home.first, asset)
+    return (*asked, views.Question(home.settings, views.RATE_MODEL, calldata))
+
+
 class Samples:
-    """The sampled prices of a batch, folded into `world` when their block is over."""
+    """The samples of a batch, folded into `world` when their block is over."""
 
     def __init__(
         self,
@@ -45,8 +59,7 @@ class Samples:
         self._waiting = sorted(
             asked
             for asked in answers
-            if asked.view == views.PRICE.name
-            and batch.from_block <= asked.block_number <= batch.to_block
+            if asked.view in VIEWS and batch.from_block <= asked.block_number <= batch.to_block
         )
         self._answers = answers
         self._times = batch.timestamps
@@ -63,12 +76,20 @@ class Samples:
             self._next += 1
             at = state.EventKey(asked.block_number, SAMPLED, 0)
             for key in self._keys(asked):
-                folding.tell_price(
-                    at, self._times[asked.block_number], key, _told(self._answers[asked])
-                )
+                self._tell(folding, at, key, asked)
+
+    def _tell(
+        self, folding: fold.Fold, at: state.EventKey, key: state.AssetKey, asked: state.Question
+    ) -> None:
+        felts, time = self._answers[asked], self._times[asked.block_number]
+        if asked.view == views.PRICE.name:
+            folding.tell_price(at, time, key, _told(felts))
+        elif (model := accrual.model_of(felts or ())) is not None:
+            folding.tell_model(at, time, key, model)
 
     def _keys(self, asked: state.Question) -> list[state.AssetKey]:
-        question = views.Question(asked.contract, views.PRICE, asked.calldata)
+        view = views.PRICE if asked.view == views.PRICE.name else views.RATE_MODEL
+        question = views.Question(asked.contract, view, asked.calldata)
         return [
             key
             for key in self._world.assets
@@ -76,7 +97,7 @@ class Samples:
         ]
 
     def _questions_of(self, key: state.AssetKey) -> tuple[views.Question, ...]:
-        return views.price_of(views.home_of(self._world, key.pool, self._extensions), key.asset)
+        return _questions(views.home_of(self._world, key.pool, self._extensions), key.asset)
 
 
 def _told(felts: tuple[int, ...] | None) -> events.AssetPrice | None:

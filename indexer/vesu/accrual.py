@@ -64,13 +64,20 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
         return maths.utilization(self.reserve, self.total_debt)
 
 
-def model_of(felts: Sequence[int]) -> RateModel:
-    """The rate model that a contract's `interest_rate_config` answers: 8 u256."""
+def model_of(felts: Sequence[int]) -> RateModel | None:
+    """The rate model that a contract's `interest_rate_config` answers: 8 u256.
+
+    None for anything else, which a class that is not known may answer; so the next two.
+    """
+    if len(felts) < 16 or max(felts[:16]) >> cairo.LIMB_BITS:
+        return None
     return RateModel(*(cairo.u256(felts[i], felts[i + 1]) for i in range(0, 16, 2)))
 
 
-def config_of(felts: Sequence[int]) -> events_v1.AssetConfig:
+def config_of(felts: Sequence[int]) -> events_v1.AssetConfig | None:
     """V1's AssetConfig as `asset_config_unsafe` answers it: 20 felts, others may follow."""
+    if len(felts) < 20 or max(felts[:20]) >> cairo.LIMB_BITS or felts[12] > 1:
+        return None
 
     def u256(at: int) -> int:
         return cairo.u256(felts[at], felts[at + 1])
@@ -90,8 +97,10 @@ def config_of(felts: Sequence[int]) -> events_v1.AssetConfig:
     )
 
 
-def position_of(felts: Sequence[int]) -> tuple[int, int]:
+def position_of(felts: Sequence[int]) -> tuple[int, int] | None:
     """(collateral shares, nominal debt) as `position_unsafe` answers them; more felts follow."""
+    if len(felts) < 4 or max(felts[:4]) >> cairo.LIMB_BITS:
+        return None
     return cairo.u256(felts[0], felts[1]), cairo.u256(felts[2], felts[3])
 
 

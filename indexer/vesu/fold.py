@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from indexer import errors
 from indexer.vesu import (
+    accrual,
     discovery,
     events,
     events_v1,
@@ -118,6 +119,20 @@ class Fold:
             told = ledger.replace(asset, price_is_valid=False)
         else:
             return
+        self._tell(at, timestamp, key, told)
+
+    def tell_model(
+        self, at: state.EventKey, timestamp: int, key: state.AssetKey, model: accrual.RateModel
+    ) -> None:
+        """Take up a V1 rate model that was read from the extension's view."""
+        self.finish()
+        asset = self._ledger.asset_state(key)
+        if asset.model != model:
+            self._tell(at, timestamp, key, ledger.replace(asset, model=model))
+
+    def _tell(
+        self, at: state.EventKey, timestamp: int, key: state.AssetKey, told: accrual.AssetState
+    ) -> None:
         known = self._ledger.registry.get(key.pool.address)
         if known is not None:
             here = ledger.Context(at, timestamp, key.pool.address, known)

@@ -108,9 +108,9 @@ def resynchronised(
     Only what is the same for all of a block is taken: totals may change again within it.
     """
     felts = book.ask(here, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
-    if not felts:
+    told = accrual.config_of(felts or ())
+    if told is None:
         return accrued
-    told = accrual.config_of(felts)
     rates = ledger.replace(
         accrued,
         last_rate_accumulator=told.last_rate_accumulator,
@@ -129,7 +129,7 @@ def ask_model(
     if pool is None or pool.extension is None or book.registry.get(pool.extension) is None:
         return None
     felts = book.ask(here, pool.extension, "interest_rate_config", key.pool.id, key.asset)
-    return accrual.model_of(felts) if felts else None
+    return accrual.model_of(felts or ())
 
 
 def _rates(asset: accrual.AssetState) -> tuple[int, int]:

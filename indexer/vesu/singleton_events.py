@@ -137,9 +137,10 @@ def _initial(
 ) -> accrual.AssetState:
     """The configuration of a new asset, which no event tells: nothing is in it yet."""
     felts = book.ask(here, here.emitter, "asset_config_unsafe", key.pool.id, key.asset)
-    if not felts:
+    config = accrual.config_of(felts or ())
+    if config is None:
         return asset
-    told = accrual.with_config(asset, accrual.config_of(felts))
+    told = accrual.with_config(asset, config)
     return ledger.replace(told, total_collateral_shares=0, total_nominal_debt=0, reserve=0)
 
 
@@ -188,10 +189,10 @@ def _retrieve_reserve(
     """Takes an amount that the event does not tell: the market is read anew."""
     key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
     felts = book.ask(here, here.emitter, "asset_config_unsafe", event.pool_id, event.asset)
-    if felts:
-        told = accrual.with_config(book.asset_state(key), accrual.config_of(felts))
-        book.asset(here, key, told)
-    elif felts is None:
+    config = accrual.config_of(felts or ())
+    if config is not None:
+        book.asset(here, key, accrual.with_config(book.asset_state(key), config))
+    else:
         book.refuse(here, "takes an unknown amount out of a reserve that no view tells")
 
 

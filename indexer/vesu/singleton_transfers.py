@@ -190,9 +190,10 @@ def _gained(
         key.debt,
         key.user,
     )
-    if felts is None:
+    told = accrual.position_of(felts or ())
+    if told is None:
         return state.Moved(0, 0, "moves an amount that no view tells")
-    (shares, nominal), held = accrual.position_of(felts), book.position(key)
+    (shares, nominal), held = told, book.position(key)
     accounted = known.get(key, state.Moved(0, 0))
     return state.Moved(
         shares - held.collateral_shares - accounted.shares,

@@ -55,21 +55,26 @@ def emitted(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def prices(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the extension answers of prices: all that is asked, for the given state knows the rest.
+def samples(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the extension answers: prices, as the block's context tells them, and no rate models.
 
-    The block's context tells them.
+    All else that is needed the given state knows.
     """
     for side, asset in (("collateral", ETH), ("debt", USDT)):
-        yield {
+        asked = {
             "block_number": block["block_number"],
             "block_hash": block["block_hash"],
             "contract": hex(EXTENSION),
-            "name": "price",
-            "selector": hex(selectors.VIEWS["price"]),
             "calldata": [hex(POOL.id), hex(asset)],
-            "result": [hex(int(CONFIGS[f"{side}_price"])), "0x0", "0x1"],
         }
+        price = [hex(int(CONFIGS[f"{side}_price"])), "0x0", "0x1"]
+        model = {"code": 40, "message": "Contract error"}
+        yield asked | called("price") | {"result": price}
+        yield asked | called("interest_rate_config") | {"error": model}
+
+
+def called(view: str) -> dict[str, Any]:
+    return {"name": view, "selector": hex(selectors.VIEWS[view])}
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def recording(tmp_path: Path) -> chain.Recording:
     with gzip.open(tmp_path / "events.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(event) + "\n" for event in emitted(block))
     with gzip.open(tmp_path / "calls.jsonl.gz", "wt") as lines:
-        lines.writelines(json.dumps(call) + "\n" for call in prices(block))
+        lines.writelines(json.dumps(call) + "\n" for call in samples(block))
     return chain.load(tmp_path)
 
 
@@ -169,7 +174,7 @@ async def seed(url: str, parent: chain.Block) -> None:
         event_count=None,
         event_commitment=None,
     )
-    part = types.Range(tip.number, tip.number, tip, [], [])
+    part = types.Range(tip.number, tip.number, tip.parent_hash, tip, [], [])
     async with connection.transaction():
         stands = await cursor.open_for(
             connection, hex(book.SN_MAIN), tip.number, engines.FOLD_VERSION
