@@ -8,11 +8,15 @@ differences at once.
 from __future__ import annotations
 
 import collections
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
+from indexer.query import positions
 from indexer.recording import chain, playhead, server
+from indexer.store import database
+from indexer.vesu import accrual, maths
 from tests import postgres
 from tests.acceptance import compare_v1, stage, tables_v1, truth_v1
 
@@ -110,32 +114,88 @@ def test_v_token_balances(indexed_v1: tables_v1.Indexed) -> None:
 
 
 async def test_current_positions(indexed_v1: tables_v1.Indexed) -> None:
-    """vesu_positions at `valued_at_block`: V1.0 rows that V1.1 took over by V1.1's answers."""
-    recorded = indexed_v1.recorded
-    held = {
-        (one.block, one.contract, *one.arguments.values()): one.value
-        for one in recorded.answered("position_unsafe")
-    }
-    compared: collections.Counter[str] = collections.Counter()
-    for row in await indexed_v1.fetch("SELECT * FROM vesu_positions WHERE v_token IS NULL"):
+    """vesu_positions, each row at its `valued_at_block`."""
+    answers = Worth(indexed_v1)
+    for row in await indexed_v1.fetch("SELECT * FROM vesu_positions"):
+        answers.check(dict(row), row["valued_at_block"])
+    print(f"{indexed_v1.recorded.name}: rows of vesu_positions {dict(answers.compared)}")
+    assert answers.compared.total() > 40
+
+
+async def test_positions_as_people_ask_for_them(indexed_v1: tables_v1.Indexed) -> None:
+    """The query behind the API and `position`, at every stored block."""
+    answers, blocks = Worth(indexed_v1), 0
+    connection = await database.connect(indexed_v1.url)
+    try:
+        for block in answers.blocks:
+            found = await positions.find(connection, at=block)
+            if found.block_number == block:
+                blocks += 1
+                for position in found.positions:
+                    answers.check(msgspec.structs.asdict(position), block)
+    finally:
+        await connection.close()
+    print(f"{indexed_v1.recorded.name}: {blocks} blocks, {dict(answers.compared)}")
+    assert answers.compared.total() > 1_000
+
+
+class Worth:
+    """What the contracts say positions are worth, at the end of a block."""
+
+    def __init__(self, indexed: tables_v1.Indexed) -> None:
+        recorded = indexed.recorded
+        self._pools = indexed.tables.pools
+        self._held = {
+            (one.block, one.contract, *one.arguments.values()): (
+                one.value.collateral,
+                one.value.debt,
+            )
+            for one in recorded.answered("position_unsafe")
+        }
+        self._assets = {
+            (one.block, one.contract, *one.arguments.values()): one.value
+            for one in recorded.answered("convert_to_assets")
+        }
+        self._markets = {
+            (one.block, one.contract, *one.arguments.values()): one.value.config
+            for one in recorded.answered("asset_config_unsafe")
+        }
+        self.blocks = sorted({block for block, *_ in self._held})
+        self.compared: collections.Counter[str] = collections.Counter()
+
+    def check(self, row: dict[str, Any], block: int) -> None:
+        """A row of a position; of V1.0 those that V1.1 took over by what V1.1 says."""
         names = ("pool_address", "pool_id", "collateral_address", "debt_address", "user_id")
-        singleton, *place = (int(row[name], 16) for name in names)
-        amounts = (int(row["collateral_raw"]), int(row["debt_raw"]))
-        if row["migrated_block"] is not None:
-            assert (row["status"], amounts) == ("closed", (0, 0)), dict(row)
-            compared["migrated"] += 1
-            continue
-        block, kind = row["valued_at_block"], row["protocol"]
-        pool = indexed_v1.tables.pools.at(tables_v1.PoolAt(singleton, place[0]), block)
+        singleton, pool_id, collateral, debt, user = (int(row[one] or "0x0", 16) for one in names)
+        pool = self._pools.at(tables_v1.PoolAt(singleton, pool_id), block)
+        is_taken_over = pool is not None and bool(pool.successor)
         if pool is not None and pool.successor:
-            singleton, kind = pool.successor, "not migrated yet"
-        answer = held.get((block, singleton, *place))
-        if answer is None:
-            continue  # nobody asked for it in this block
-        assert amounts == (answer.collateral, answer.debt), dict(row)
-        compared[kind] += 1
-    print(f"{recorded.name}: rows of vesu_positions {dict(compared)}")
-    assert compared.total() > 20
+            singleton = pool.successor
+        kind, theirs = row["protocol"], None
+        if row["migrated_block"] is not None:
+            kind, theirs = "migrated", (0, 0)
+            assert row["status"] == "closed"
+        elif row["v_token"] is None:
+            theirs = self._held.get((block, singleton, pool_id, collateral, debt, user))
+        else:
+            kind, balance = f"{kind} vToken", int(row["vtoken_balance_raw"])
+            assets = self._assets.get((block, int(row["v_token"], 16), balance))
+            if is_taken_over:
+                # One for one a claim on V1.1, where nobody asks about a V1.0 balance.
+                market = self._markets.get((block, singleton, pool_id, collateral))
+                assets = None if market is None else _worth(balance, market)
+            theirs = None if assets is None else (assets, 0)
+        if is_taken_over and kind != "migrated":
+            kind += ", not migrated"
+        ours = (int(row["collateral_raw"]), int(row["debt_raw"]))
+        if theirs is not None:  # else nobody asked for it in this block
+            assert ours == theirs, f"block {block}: {row}"
+            self.compared[kind] += 1
+
+
+def _worth(shares: int, market: truth_v1.AssetConfig) -> int:
+    held = accrual.AssetState(**msgspec.structs.asdict(market), variant=maths.Variant.V1_0)
+    return accrual.collateral_of(shares, held)
 
 
 def test_pool_settings(indexed_v1: tables_v1.Indexed) -> None:
