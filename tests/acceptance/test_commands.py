@@ -164,6 +164,8 @@ async def test_doctor(environ: dict[str, str], empty_database_url: str) -> None:
         "database",
         "migrations",
         "indexes",
+        "fold",
+        "shadow",
         "tables",
         "node",
         "events",
