@@ -31,9 +31,11 @@ COMMANDS = {
     "totals": "Supplied and borrowed by asset and pool, at any past block or time.",
     "events": "The raw log, decoded.",
     "export": "The rows of a table as CSV, NDJSON or Parquet.",
+    "backup": "The whole database into one file.",
+    "restore": "A backup into an empty database.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
-LATER = frozenset({"reconcile", "backup", "restore", "serve"})
+LATER = frozenset({"reconcile", "serve"})
 """Commands with a name and a meaning already, which this version does not have."""
 
 INTERNAL_ERROR = 70

@@ -183,12 +183,12 @@ async def _select(
     key = [row["name"] for row in await connection.fetch(statements["primary_key"], table)]
     conditions, args = _conditions(table, {column.name for column in columns}, filters)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    inner = f"SELECT * FROM {quoted(read)}{where}"  # noqa: S608
+    inner = f"SELECT * FROM {sqlfile.quoted(read)}{where}"  # noqa: S608
     if at_state:
-        names = ", ".join(map(quoted, key))
+        names = ", ".join(map(sqlfile.quoted, key))
         newest = ", ".join(f"{column} DESC" for column in EVENT_ORDER)
         inner = (
-            f"SELECT DISTINCT ON ({names}) * FROM {quoted(read)}{where} "  # noqa: S608
+            f"SELECT DISTINCT ON ({names}) * FROM {sqlfile.quoted(read)}{where} "  # noqa: S608
             f"ORDER BY {names}, {newest}"
         )
     source = f"({inner}) AS source"
@@ -225,7 +225,9 @@ def _order(columns: Sequence[Column], key: Sequence[str], *, by_event: bool) -> 
     first = [name for name in EVENT_ORDER if by_event and name in collated]
     names = list(dict.fromkeys([*first, *key])) or list(collated)
     # The bytes decide, not the database's language: equal tables give equal files.
-    return ", ".join(quoted(name) + (' COLLATE "C"' if collated[name] else "") for name in names)
+    return ", ".join(
+        sqlfile.quoted(name) + (' COLLATE "C"' if collated[name] else "") for name in names
+    )
 
 
 # --- how a value is written ---------------------------------------------------------------------
@@ -248,10 +250,4 @@ def _json(column: Column) -> str:
 
 
 def _quoted(column: Column) -> str:
-    return quoted(column.name)
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
+    return sqlfile.quoted(column.name)

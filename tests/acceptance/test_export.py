@@ -20,9 +20,9 @@ from click import testing
 from pyarrow import parquet
 
 from indexer import cli
-from indexer.recording import chain, playhead, server
+from indexer.recording import chain, server
 from tests import postgres
-from tests.acceptance import hostile, refusal, stage, truth
+from tests.acceptance import hostile, moving, refusal, stage, truth
 
 NOWHERE = "http://127.0.0.1:1"
 FORMATS = ("csv", "ndjson", "parquet")
@@ -246,25 +246,18 @@ async def test_an_export_beside_a_writing_daemon_is_true_for_one_block(
     recorded: truth.Recorded, tmp_path: Path
 ) -> None:
     """Each export taken while blocks come in equals a later one of the same blocks."""
-    loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.paced(loaded, held_back=100, blocks_per_second=20)
     taken: list[dict[str, Any]] = []
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
-        environ = stage.environment(recorded, node.url, url)
-        await stage.command(environ, "run", "--until-block", "20", "--no-serve")
-        daemon = await stage.start(
-            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-        )
-        while daemon.returncode is None:
-            path = str(tmp_path / f"{len(taken)}.csv")
-            taken.append(
-                await stage.json_of(environ, "export", "events", "--format", "csv", "--out", path)
-            )
-        await daemon.communicate()
-        assert daemon.returncode == 0
-        blocks = [one["snapshot"]["block_number"] for one in taken]
-        print(f"exports at blocks {blocks}")
-        assert len(set(blocks)) > 5
+    async with moving.daemon(recorded, 15) as daemon:
+        environ = daemon.environ
+        for index in range(6):
+            path = str(tmp_path / f"{index}.csv")
+            export = exported(environ, "events", "--format", "csv", "--out", path)
+            told, commits = await daemon.during(export, at_most=15)
+            print(f"block {told['snapshot']['block_number']}, {commits} commits meanwhile")
+            assert commits > 0
+            taken.append(told)
+        await daemon.reach(recorded.last_block)
+        assert len({one["snapshot"]["block_number"] for one in taken}) > 3
         for one in taken:
             block = str(one["snapshot"]["block_number"])
             arguments = ("events", "--format", "csv", "--to-block", block, "--force")

@@ -125,7 +125,10 @@ def test_every_dependency_is_explained() -> None:
     groups = PROJECT["dependency-groups"]
     extras = PROJECT["project"]["optional-dependencies"].values()
     wanted = declared(
-        PROJECT["project"]["dependencies"] + sum(extras, []) + groups["build"] + groups["dev"],
+        PROJECT["project"]["dependencies"]
+        + [entry for extra in extras for entry in extra]
+        + groups["build"]
+        + groups["dev"],
     )
     assert wanted == explained
 
