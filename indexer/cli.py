@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "The rows of a table as CSV, NDJSON or Parquet.",
     "backup": "The whole database into one file.",
     "restore": "A backup into an empty database.",
+    "maintenance": "Vacuum, statistics, indexes, retention, and advice.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
 LATER = frozenset({"reconcile", "serve"})

@@ -95,8 +95,8 @@ class Database(msgspec.Struct, frozen=True):
 
 
 class Ingest(msgspec.Struct, frozen=True):
-    """How the log is filled, and proved complete before and after. About `batch_events` events
-    go into one transaction while far behind, which bounds the memory.
+    """How the log is filled and proved complete; about `batch_events` events go into one
+    transaction while far behind, which bounds the memory.
     """
 
     verify: Literal["all", "events", "off"] = "events"
@@ -119,6 +119,12 @@ class Api(msgspec.Struct, frozen=True):
     port: Port = 8080
 
 
+class Maintenance(msgspec.Struct, frozen=True):
+    """What `maintenance` may delete: abandoned branches older than so many days; 0: nothing."""
+
+    retain_orphans_days: Natural = 0
+
+
 class Log(msgspec.Struct, frozen=True):
     """What is logged and how; format 'auto': console on a terminal, JSON otherwise."""
 
@@ -136,6 +142,7 @@ class Settings(msgspec.Struct, frozen=True):
     ingest: Ingest = Ingest()
     prices: Prices = Prices()
     api: Api = Api()
+    maintenance: Maintenance = Maintenance()
     log: Log = Log()
 
     def require_node(self) -> None:

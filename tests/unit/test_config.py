@@ -147,6 +147,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_PRICES_SAMPLE_SECONDS": ("30", 30),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),
+        "VESU_MAINTENANCE_RETAIN_ORPHANS_DAYS": ("90", 90),
         "VESU_LOG_LEVEL": ("WARNING", "warning"),
         "VESU_LOG_FORMAT": ("json", "json"),
     }
