@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Any, cast
 
 import asyncpg
 import click
@@ -163,7 +162,7 @@ async def _write(
         lines += data.count(b"\n")
         line.update(min(lines, selected.rows - 1), selected.rows)
 
-    return await export.copy(connection, selected, cast(Any, format_), write)
+    return await export.copy(connection, selected, "csv" if format_ == "csv" else "ndjson", write)
 
 
 def _text(value: object) -> str:

@@ -80,7 +80,7 @@ def part(path: Path, *, force: bool) -> Iterator[Path]:
     with _told(path):
         descriptor = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _claim(descriptor, path)
+        _claim(descriptor, beside, path)
         try:
             with _told(path):
                 os.ftruncate(descriptor, 0)
@@ -110,11 +110,15 @@ def require_free(path: Path, *, force: bool) -> None:
         raise errors.ConfigError(f"{path} exists: name another file, or replace it with --force")
 
 
-def _claim(descriptor: int, path: Path) -> None:
+def _claim(descriptor: int, beside: Path, path: Path) -> None:
+    """Hold the part alone. Another process may have given it its name since we opened it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise errors.OutputError(f"another process is writing {path}") from None
+        is_ours = os.path.samestat(os.fstat(descriptor), beside.stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_ours = False
+    if not is_ours:
+        raise errors.OutputError(f"another process is writing {path}")
 
 
 @contextlib.contextmanager

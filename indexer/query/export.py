@@ -20,8 +20,6 @@ from indexer.store import sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-Format = Literal["csv", "parquet", "ndjson"]
-
 HISTORIES = {
     "contracts": "contract_history",
     "vesu_pools": "vesu_pool_history",
