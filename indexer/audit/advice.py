@@ -65,7 +65,7 @@ async def read(connection: asyncpg.Connection) -> Report:
             for row in await connection.fetch(statements["long_transactions"], LONG_SECONDS)
         ],
     ]
-    promised = {index for names in indexes.EXPECTED.values() for index in names}
+    promised = indexes.promised()
     spare = [one for row in rows if (one := _spare(row, rows, promised))]
     kept = [one for one in spare if one.subject.partition(".")[2] in promised]
     return Report(tables, advice + [one for one in spare if one not in kept], kept, since)
