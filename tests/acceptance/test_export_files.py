@@ -101,7 +101,8 @@ async def long_url(recorded: truth.Recorded) -> AsyncIterator[str]:
         connection = await asyncpg.connect(url)
         await connection.execute(
             "INSERT INTO events SELECT 1000 + g, 0, 0, block_hash, transaction_hash, "
-            "from_address, keys, data, contract, name, args "
+            "from_address, keys, array_fill('0x' || repeat('f', 62), ARRAY[12]), contract, name, "
+            "args "
             "FROM generate_series(1, 200000) g, (SELECT * FROM events LIMIT 1) AS one"
         )
         await connection.close()
@@ -161,6 +162,23 @@ async def test_a_full_disk_is_one_line_and_no_file(
     lines = err.decode().splitlines()
     assert lines == [f"error: cannot write {path}: File too large"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format_", ["csv", "ndjson"])
+async def test_memory_does_not_grow_with_the_rows(
+    recorded: truth.Recorded, long_url: str, format_: str
+) -> None:
+    """Far less memory is allowed than what goes through it."""
+    environ = stage.environment(recorded, NOWHERE, long_url)
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'ulimit -d 120000; exec "$@" | wc -c', "sh", sys.executable, "-m", "indexer"),
+        *("export", "events", "--format", format_, "--out", "-"),
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert int(out) > 2 * 120_000_000, err.decode()
 
 
 async def test_two_at_once_do_not_mix(
