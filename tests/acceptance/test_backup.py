@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 from collections.abc import AsyncIterator
@@ -131,19 +132,23 @@ async def test_into_another_major_and_back(
 
 
 async def test_the_embedded_server_by_default(
-    environ: dict[str, str], kept: tuple[Path, dict[str, Any]], tmp_path: Path
+    recorded: truth.Recorded, kept: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """No database configured, no server running: each command starts its own and stops it."""
-    file, digest = kept
-    del environ["DATABASE_URL"]
-    environ["VESU_DATA_DIR"] = str(tmp_path / "data")
-    await stage.command(environ, "restore", str(file))
-    again = tmp_path / "again.dump"
-    await stage.command(environ, "backup", str(again))
-    _, out, _ = await stage.command(environ, "restore", str(again), "--force")
+    digest = kept[1]
+    file = str(tmp_path / "vesu.dump")
+    data = tmp_path / "data"
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, "", VESU_DATA_DIR=str(data))
+        until = str(recorded.last_block)
+        await stage.command(environ, "run", "--until-block", until, "--no-serve")
+    await stage.command(environ, "backup", file)
+    shutil.rmtree(data)
+    _, out, _ = await stage.command(environ, "restore", file)
     assert f"digest {digest['all']}, as backed up" in out
+    await stage.command(environ, "restore", file, "--force")
     assert await stage.json_of(environ, "digest") == digest
-    assert not (tmp_path / "data" / "postgres" / "cluster" / "postmaster.pid").exists()
+    assert not (data / "postgres" / "cluster" / "postmaster.pid").exists()
 
 
 async def test_a_database_of_an_earlier_version(
