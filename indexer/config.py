@@ -344,19 +344,12 @@ def _shaped(key: str, given: Given) -> object:
     if key == "node.urls" and isinstance(value, str):
         return value.replace(",", " ").split()
     if key == "network.contracts":
-        entries = _json(value) if isinstance(value, str) else value
+        entries = config_values.json_value(value) if isinstance(value, str) else value
         _require_known_fields(entries)
         return entries
     if typing.get_origin(KEY_TYPES[key]) is Literal and isinstance(value, str):
         return value.lower()
     return value
-
-
-def _json(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"must be a JSON array of objects ({error})") from error
 
 
 def _require_known_fields(entries: object) -> None:

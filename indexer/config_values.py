@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from urllib import parse
 
+import msgspec
+
 FIELD_PRIME = 2**251 + 17 * 2**192 + 1
 SHORT_STRING_LENGTH = 31
 """A Cairo short string holds at most 31 ASCII characters."""
@@ -31,6 +33,14 @@ def chain_id(text: str) -> str:
     if not text.isascii() or len(text) > SHORT_STRING_LENGTH:
         raise ValueError("must be hex (0x…) or a short string such as SN_MAIN")
     return f"0x{text.encode().hex()}"
+
+
+def json_value(text: str) -> object:
+    """What a variable holds as JSON where the file has an array of tables."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"must be a JSON array of objects ({error})") from error
 
 
 def node_urls(urls: tuple[str, ...]) -> tuple[str, ...]:

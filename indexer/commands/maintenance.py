@@ -132,7 +132,8 @@ def _print_retention(expired: retention.Expired) -> None:
         return
     what = (
         f"{expired.reorgs:,} reorganisations older than {expired.days:,} days, with "
-        f"{expired.orphaned_events:,} events and {expired.orphaned_observations:,} observations"
+        f"{expired.orphaned_events:,} events, {expired.orphaned_observations:,} observations and "
+        f"{expired.completeness_gaps:,} repaired gaps"
     )
     click.echo(f"Deleted {what}." if expired.deleted else f"Would delete {what}; do it: --apply")
 

@@ -19,6 +19,11 @@ class Expired(msgspec.Struct, frozen=True):
     reorgs: int
     orphaned_events: int
     orphaned_observations: int
+    completeness_gaps: int
+
+
+TABLES = ("orphaned_events", "orphaned_observations", "completeness_gaps")
+"""The tables whose rows belong to a reorganisation."""
 
 
 async def look(connection: asyncpg.Connection, days: int) -> Expired:
@@ -43,7 +48,7 @@ async def apply(
     statements = sqlfile.load("retention")
     for done, row in enumerate(found, start=1):
         async with connection.transaction():
-            for statement in ("drop_events", "drop_observations", "drop_reorg"):
+            for statement in ("drop_events", "drop_observations", "drop_gaps", "drop_reorg"):
                 await connection.execute(statements[statement], row["id"])
         report(done, len(found))
     return _summed(found, days, deleted=True)
@@ -57,5 +62,5 @@ async def _expired(connection: asyncpg.Connection, days: int) -> list[asyncpg.Re
 
 
 def _summed(found: list[asyncpg.Record], days: int, *, deleted: bool) -> Expired:
-    events, observations = (sum(row[name] for row in found) for name in ("events", "observations"))
-    return Expired(days, deleted, len(found), events, observations)
+    counts = {table: sum(row[table] for row in found) for table in TABLES}
+    return Expired(days, deleted, len(found), **counts)

@@ -73,6 +73,7 @@ async def vacuum(
 async def reindex(connection: asyncpg.Connection, report: Report) -> list[Done]:
     """Build every index anew beside the old one; first clear what a killed REINDEX left.
 
+    The index of an exclusion constraint is passed over: PostgreSQL builds none beside it.
     WriterConflictError: another session builds an index, which must not be taken for a leftover.
     """
     if await connection.fetchval(sqlfile.load("maintenance")["builds"]):
@@ -85,7 +86,7 @@ async def reindex(connection: asyncpg.Connection, report: Report) -> list[Done]:
     steps += [
         (f"REINDEX INDEX CONCURRENTLY {sqlfile.quoted(row['name'])}", row["name"])
         for row in found
-        if row["name"] not in left
+        if row["name"] not in left and not row["is_exclusion"]
     ]
     return await _each(connection, steps, report)
 

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from indexer.audit import advice
+from indexer.log import retention
 from indexer.recording import chain, server
 from indexer.store import upkeep
 from tests import postgres
@@ -259,6 +260,13 @@ async def orphans(url: str, connection: asyncpg.Connection) -> dict[int, int]:
             "block_hash, result, error FROM observations LIMIT 1",
             reorg,
         )
+        await connection.execute(
+            "INSERT INTO completeness_gaps (block_number, transaction_index, event_index, "
+            "transaction_hash, from_address, difference, reorg_id, repaired_at) "
+            "VALUES (2, 0, $1, '0x5', '0x6', 'missing', $2, now())",
+            days,
+            reorg,
+        )
         made[days] = reorg
     return made
 
@@ -270,6 +278,7 @@ async def remaining(connection: asyncpg.Connection) -> list[set[int]]:
             ("reorgs", "id"),
             ("orphaned_events", "reorg_id"),
             ("orphaned_observations", "reorg_id"),
+            ("completeness_gaps", "reorg_id"),
         )
     ]
 
@@ -283,18 +292,46 @@ async def test_retention_deletes_what_is_older_and_only_when_told(
     assert told["retention"]["reorgs"] == 0, "kept for ever unless configured"
     environ["VESU_MAINTENANCE_RETAIN_ORPHANS_DAYS"] = "30"
     told = await stage.json_of(environ, "maintenance", "--retention")
-    expected = {"reorgs": 2, "orphaned_events": 4, "orphaned_observations": 2}
+    expected = {
+        "reorgs": 2,
+        "orphaned_events": 4,
+        "orphaned_observations": 2,
+        "completeness_gaps": 2,
+    }
     assert told["retention"] == expected | {"days": 30, "deleted": False}
     _, out, _ = await stage.command(environ, "maintenance", "--retention")
     assert out.startswith("Would delete 2 reorganisations older than 30 days")
-    assert await remaining(connection) == [every] * 3
+    assert await remaining(connection) == [every] * 4
     told = await stage.json_of(environ, "maintenance", "--retention", "--apply")
     assert told["retention"] == expected | {"days": 30, "deleted": True}
-    assert await remaining(connection) == [{orphans[5], orphans[29]}] * 3
+    assert await remaining(connection) == [{orphans[5], orphans[29]}] * 4
     flag = ("--retain-orphans-days", "29")
     told = await stage.json_of(environ, "maintenance", "--retention", "--apply", *flag)
-    assert await remaining(connection) == [{orphans[5]}] * 3
+    assert await remaining(connection) == [{orphans[5]}] * 4
     assert await stage.json_of(environ, "digest") == before
+
+
+async def test_a_gap_that_is_still_open_keeps_its_reorganisation(
+    environ: dict[str, str], connection: asyncpg.Connection, orphans: dict[int, int]
+) -> None:
+    await connection.execute(
+        "UPDATE completeness_gaps SET repaired_at = NULL WHERE reorg_id = $1", orphans[400]
+    )
+    given = ("--retention", "--apply", "--retain-orphans-days", "1")
+    told = await stage.json_of(environ, "maintenance", *given)
+    assert told["retention"]["reorgs"] == 3
+    assert await remaining(connection) == [{orphans[400]}] * 4
+
+
+async def test_retention_knows_every_table_of_a_reorganisation(
+    connection: asyncpg.Connection,
+) -> None:
+    """One that a migration adds would keep reorganisations from being deleted."""
+    rows = await connection.fetch(
+        "SELECT conrelid::regclass::text FROM pg_constraint "
+        "WHERE contype = 'f' AND confrelid = 'reorgs'::regclass"
+    )
+    assert {row[0] for row in rows} == set(retention.TABLES)
 
 
 async def test_retention_waits_for_a_shadow(
@@ -305,7 +342,7 @@ async def test_retention_waits_for_a_shadow(
     given = ("--retention", "--apply", "--retain-orphans-days", "30")
     line = await refusal.refused(environ, "maintenance", *given, code=3)
     assert "shadow" in line
-    assert await remaining(connection) == [set(orphans.values())] * 3
+    assert await remaining(connection) == [set(orphans.values())] * 4
 
 
 async def test_apply_alone_is_a_mistake(environ: dict[str, str]) -> None:
