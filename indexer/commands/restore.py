@@ -61,6 +61,8 @@ async def _restore(
         is_empty = await _require_room(connection, kept, force=force)
         client = dumps.restorer(connection.get_server_version().major, kept.dumped_by)
         await dumps.restore(client, url, kept.schema, file, line.update, replace=not is_empty)
+        # What a replay of the replaced tables left has nothing to do with these.
+        await connection.execute(sqlfile.load("shadow")["drop"])
         # Until then the planner knows nothing of the tables.
         await upkeep.analyze(connection, list(kept.contents))
         return await manifest.prove(connection, kept)

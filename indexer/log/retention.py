@@ -42,8 +42,8 @@ async def apply(
     found = await _expired(connection, days)
     if found and await connection.fetchval(sqlfile.load("shadow")["exists"]):
         raise errors.WriterConflictError(
-            "a shadow replay reads the reorganisations: finish it (replay --shadow), or give it "
-            "up (DROP SCHEMA vesu_shadow CASCADE), then try again"
+            "a replay that is not finished reads the reorganisations: finish it, or give it up "
+            "(vesu-indexer replay --discard), then try again"
         )
     statements = sqlfile.load("retention")
     for done, row in enumerate(found, start=1):

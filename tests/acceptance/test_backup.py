@@ -198,8 +198,10 @@ async def test_only_into_an_empty_database_unless_forced(
         line = await refusal.refused(environ, "restore", str(file), code=2)
         assert "--force" in line
         assert await stage.json_of(environ, "digest") == spoilt
+        await connection.execute("CREATE SCHEMA vesu_shadow")
         await stage.command(environ, "restore", str(file), "--force")
         assert await stage.json_of(environ, "digest") == digest
+        assert await connection.fetchval("SELECT to_regnamespace('vesu_shadow')") is None
         await connection.close()
 
 
