@@ -79,12 +79,19 @@ async def pool(settings: config.Settings, url: str) -> AsyncIterator[asyncpg.Poo
 async def reader(settings: config.Settings) -> AsyncIterator[asyncpg.Connection]:
     """A connection to read a database that is migrated already; says so where it is not."""
     with database_url(settings) as url:
-        async with connect(url) as connection:
-            if await connection.fetchval("SELECT to_regclass('cursor')") is None:
-                raise errors.SchemaError(
-                    "the database has no tables of the indexer yet: run `vesu-indexer migrate`"
-                )
+        async with reading_connection(url) as connection:
             yield connection
+
+
+@contextlib.asynccontextmanager
+async def reading_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The same where the URL is known already."""
+    async with connect(url) as connection:
+        if await connection.fetchval("SELECT to_regclass('cursor')") is None:
+            raise errors.SchemaError(
+                "the database has no tables of the indexer yet: run `vesu-indexer migrate`"
+            )
+        yield connection
 
 
 def migrated(url: str) -> list[str]:

@@ -32,9 +32,13 @@ COMMANDS = {
     "assets": "Assets: totals, rates, configuration, at any past block or time.",
     "totals": "Supplied and borrowed by asset and pool, at any past block or time.",
     "events": "The raw log, decoded.",
+    "export": "The rows of a table as CSV, NDJSON or Parquet.",
+    "backup": "The whole database into one file.",
+    "restore": "A backup into an empty database.",
+    "maintenance": "Vacuum, statistics, indexes, retention, and advice.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
-LATER = frozenset({"export", "backup", "restore", "serve"})
+LATER = frozenset({"serve"})
 """Commands with a name and a meaning already, which this version does not have."""
 
 INTERNAL_ERROR = 70
@@ -88,13 +92,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
-    except errors.IndexerError as error:
-        _say(str(error))
-        code = error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, errors.OutputClosedError):
         # Whoever read our output has gone, as in `vesu-indexer events | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except errors.IndexerError as error:
+        _say(str(error))
+        code = error.exit_code
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - said, not swallowed; the traceback on request

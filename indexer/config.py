@@ -11,156 +11,32 @@ import tomllib
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
+from indexer import config_sections as sections
 from indexer import config_values, errors
-
-ContractKind = Literal[
-    "singleton_v1_0",
-    "extension_v1_0_genesis",
-    "extension_v1_0",
-    "singleton_v1_1",
-    "extension_v1_1",
-    "pool_factory_v2",
-]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Natural = Annotated[int, msgspec.Meta(ge=0)]
-Milliseconds = Annotated[int, msgspec.Meta(ge=1)]
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
 NOT_SETTINGS = ("VESU_CONFIG", "VESU_TEST_")
-
-
-class ContractEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A contract to watch from the start; pools, vTokens and tokens are discovered from these.
-
-    `address` is 0x and 64 lower-case hex digits; `from_block` the block of its deployment.
-    """
-
-    kind: ContractKind
-    address: str
-    from_block: Natural
-
-
-class Network(msgspec.Struct, frozen=True):
-    """Which chain. `chain_id` is canonical hex text, as a node answers it.
-
-    `contracts` is empty for mainnet and sepolia, whose contracts the address book holds;
-    `start_block` is None for the first block of the earliest contract.
-    """
-
-    name: Literal["mainnet", "sepolia", "custom"] = "mainnet"
-    chain_id: str = "0x534e5f4d41494e"
-    start_block: Natural | None = None
-    contracts: tuple[ContractEntry, ...] = ()
-
-
-class Node(msgspec.Struct, frozen=True):
-    """How to reach the chain, and how far to believe it. `urls`: best first; may hold keys."""
-
-    urls: tuple[str, ...] = ()
-    poll_interval_seconds: Seconds = 2.0
-    request_timeout_seconds: Seconds = 20.0
-    max_concurrency: Count = 8
-    max_requests_per_second: Rate = 50.0
-    probe_seconds: Seconds = 60.0
-    confirm_rollback_depth: Natural = 10
-    confirm_looks: Natural = 30
-
-    def __repr__(self) -> str:
-        """Without the keys in the URLs, for logs and tracebacks."""
-        return f"Node({', '.join(config_values.redact_node_url(url) for url in self.urls)})"
-
-
-class Database(msgspec.Struct, frozen=True):
-    """Where the tables are. `url` None: embedded PostgreSQL under the data directory.
-
-    `url` is in the plain form (postgresql://…) and carries sslmode=require where `ssl` is set.
-    """
-
-    url: str | None = None
-    pool_min: Natural = 2
-    pool_max: Count = 10
-    acquire_ms: Milliseconds = 30_000
-    idle_ms: Milliseconds = 10_000
-    ssl: bool = False
-
-    def __repr__(self) -> str:
-        """Without the password, for logs and tracebacks."""
-        return f"Database({config_values.redact_database_url(self.url or 'embedded')})"
-
-
-class Ingest(msgspec.Struct, frozen=True):
-    """How the log is filled and proved; far behind, about `batch_events` go into a transaction."""
-
-    verify: Literal["all", "events", "off"] = "events"
-    verify_sample_rate: Fraction = 0.001
-    verify_seed: Natural = 0
-    verify_blocks_per_minute: Natural = 60
-    batch_events: Count = 5_000
-
-
-class Health(msgspec.Struct, frozen=True):
-    """From when on the tables count as stale. `halt_seconds` 0: never; None: by the network."""
-
-    silence_seconds: Seconds = 120.0
-    stale_seconds: Seconds = 300.0
-    halt_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
-
-
-class Prices(msgspec.Struct, frozen=True):
-    """How often oracle prices are read at the head, in seconds of the chain's time; 0: never."""
-
-    sample_seconds: Natural = 60
-
-
-class Reconcile(msgspec.Struct, frozen=True):
-    """How often `run` holds so many rows of each table against the contracts; 0 seconds: never."""
-
-    every_seconds: Natural = 300
-    sample: Count = 50
-
-
-class Abi(msgspec.Struct, frozen=True):
-    """A folder with ABIs of contract versions that this release does not know; None: none."""
-
-    folder: str | None = None
-
-
-class Api(msgspec.Struct, frozen=True):
-    """Where the HTTP side listens. Port 0 takes any free port."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-
-
-class Log(msgspec.Struct, frozen=True):
-    """What is logged and how; format 'auto': console on a terminal, JSON otherwise."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
 
 
 class Settings(msgspec.Struct, frozen=True):
     """All settings, checked. `data_dir` is absolute."""
 
     data_dir: Path
-    network: Network = Network()
-    node: Node = Node()
-    database: Database = Database()
-    ingest: Ingest = Ingest()
-    health: Health = Health()
-    prices: Prices = Prices()
-    reconcile: Reconcile = Reconcile()
-    abi: Abi = Abi()
-    api: Api = Api()
-    log: Log = Log()
+    network: sections.Network = sections.Network()
+    node: sections.Node = sections.Node()
+    database: sections.Database = sections.Database()
+    ingest: sections.Ingest = sections.Ingest()
+    health: sections.Health = sections.Health()
+    prices: sections.Prices = sections.Prices()
+    reconcile: sections.Reconcile = sections.Reconcile()
+    abi: sections.Abi = sections.Abi()
+    api: sections.Api = sections.Api()
+    maintenance: sections.Maintenance = sections.Maintenance()
+    log: sections.Log = sections.Log()
 
     def require_node(self) -> None:
         """Raise ConfigError unless at least one node is configured."""
@@ -357,7 +233,7 @@ def _shaped(key: str, given: Given) -> object:
 
 
 def _require_known_fields(entries: object) -> None:
-    fields = ContractEntry.__struct_fields__
+    fields = sections.ContractEntry.__struct_fields__
     for entry in entries if isinstance(entries, list) else ():
         for name in entry if isinstance(entry, dict) else ():
             if name not in fields:
@@ -370,18 +246,20 @@ def _remedy(key: str, reason: str) -> str:
         return " (write true or false)"
     if "enum value" not in reason:
         return ""
-    allowed = ContractKind if key == "network.contracts" else KEY_TYPES[key]
+    allowed = sections.ContractKind if key == "network.contracts" else KEY_TYPES[key]
     return f" (one of {', '.join(typing.get_args(allowed))})"
 
 
-def _contracts(entries: tuple[ContractEntry, ...]) -> tuple[ContractEntry, ...]:
+def _contracts(
+    entries: tuple[sections.ContractEntry, ...],
+) -> tuple[sections.ContractEntry, ...]:
     normal = []
     for index, entry in enumerate(entries):
         try:
             address = f"0x{config_values.felt(entry.address):064x}"
         except ValueError as error:
             raise ValueError(f"{error} - at `$[{index}].address`") from error
-        normal.append(ContractEntry(entry.kind, address, entry.from_block))
+        normal.append(sections.ContractEntry(entry.kind, address, entry.from_block))
     if len({entry.address for entry in normal}) < len(normal):
         raise ValueError("an address stands there twice: keep one entry an address")
     return tuple(normal)
@@ -414,7 +292,7 @@ def _section_values(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _checked_network(network: Network, values: Mapping[str, Any]) -> Network:
+def _checked_network(network: sections.Network, values: Mapping[str, Any]) -> sections.Network:
     """Hold a custom network to naming its chain and contracts, a known one to its own."""
     if network.name == "custom":
         if "network.chain_id" not in values:
@@ -439,7 +317,7 @@ def _checked_network(network: Network, values: Mapping[str, Any]) -> Network:
     return msgspec.structs.replace(network, chain_id=chain_id)
 
 
-def _checked_database(database: Database) -> Database:
+def _checked_database(database: sections.Database) -> sections.Database:
     if database.pool_min > database.pool_max:
         raise errors.ConfigError(
             f"database.pool_min ({database.pool_min}) is above database.pool_max "

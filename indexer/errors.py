@@ -7,7 +7,10 @@
     │   ├── PortInUseError
     │   ├── EmbeddedServerError
     │   ├── DatabaseUnavailableError
-    │   └── DatabaseRightsError
+    │   ├── DatabaseRightsError
+    │   ├── BackupError             an archive, or the program for it, cannot be used
+    │   └── OutputError             a file cannot be written
+    │       └── OutputClosedError   whoever read our output has gone (exit 141)
     ├── WriterConflictError         another process writes this database (exit 3)
     ├── SchemaError                 migrations and code do not fit (exit 3)
     ├── NodeError                   the node's side (exit 3)
@@ -75,6 +78,20 @@ class DatabaseUnavailableError(SurroundingsError):
 
 class DatabaseRightsError(SurroundingsError):
     """The database role lacks a right that the indexer needs."""
+
+
+class BackupError(SurroundingsError):
+    """The backup cannot be made or used."""
+
+
+class OutputError(SurroundingsError):
+    """The output cannot be written."""
+
+
+class OutputClosedError(OutputError):
+    """Whoever read the output has gone."""
+
+    exit_code = 141
 
 
 class WriterConflictError(SurroundingsError):

@@ -73,6 +73,11 @@ async def _table(connection: Connection, table: str, block: int, asked: int | No
     else:
         row = await connection.fetchrow(statements[f"{table}_at"], block)
     assert row is not None  # aggregates have one row
+    return added_up(row)
+
+
+def added_up(row: asyncpg.Record) -> TableDigest:
+    """The digest of a table from its number of rows and the four sums of their hashes."""
     parts = "|".join([str(row["rows"]), *(row[f"part_{part}"] for part in range(1, 5))])
     return TableDigest(row["rows"], hashlib.sha256(parts.encode()).hexdigest())
 

@@ -89,6 +89,11 @@ async def check(connection: Connection) -> IndexReport:
     )
 
 
+def promised() -> set[str]:
+    """The names of all indexes that are the indexer's own: those expected, those it makes."""
+    return {index for names in EXPECTED.values() for index in names} | set(_statements())
+
+
 def _statements() -> dict[str, str]:
     """The statement of the migrations that makes each index, on one line."""
     text = "".join(

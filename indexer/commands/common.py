@@ -96,8 +96,13 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout; decimals as plain text, exactly."""
+    click.echo(json_text(document))
+
+
+def json_text(document: Any, indent: int = 2) -> str:
+    """A document as JSON text; decimals as plain text, exactly."""
     encoded = msgspec.json.encode(_plain(_builtins(document)))
-    click.echo(msgspec.json.format(encoded, indent=2).decode())
+    return msgspec.json.format(encoded, indent=indent).decode()
 
 
 def _builtins(document: Any) -> Any:

@@ -14,6 +14,7 @@ import rich.console
 import rich.live
 
 from indexer import app, config, errors, ingestor
+from indexer import config_sections as sections
 from indexer.api import server as http
 from indexer.chain import client
 from indexer.commands import common, glance
@@ -123,13 +124,13 @@ class _Demo:
         factory = manifest["contracts"]["pool_factory"]
         return msgspec.structs.replace(
             self._settings,
-            network=config.Network(
+            network=sections.Network(
                 name="custom",
                 chain_id=manifest["chain_id"],
                 start_block=0,
-                contracts=(config.ContractEntry("pool_factory_v2", factory["address"], 0),),
+                contracts=(sections.ContractEntry("pool_factory_v2", factory["address"], 0),),
             ),
-            node=config.Node(urls=(node_url,), poll_interval_seconds=0.1),
+            node=sections.Node(urls=(node_url,), poll_interval_seconds=0.1),
         )
 
     async def _worker(

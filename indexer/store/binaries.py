@@ -87,6 +87,23 @@ def wheel() -> Iterator[Path]:
     yield from sorted(folders, key=_major_or_none_last, reverse=True)
 
 
+def clients(program: str) -> list[tuple[int, Path]]:
+    """Major version and path of every `program` (pg_dump, pg_restore) that runs here.
+
+    Those of the PATH first. Debian's wrapper is passed over: it chooses a version by itself, and
+    the programs that it chooses from are found where they are.
+    """
+    on_path = [Path(folder) for folder in os.get_exec_path() if folder]
+    found: dict[Path, int] = {}
+    for folder in (*on_path, *_places()):
+        path = (folder / program).resolve()
+        if path not in found and path.name == program and os.access(path, os.X_OK):
+            version = re.search(r"\(PostgreSQL\) (\d+)", _output(path, "--version"))
+            if version is not None:
+                found[path] = int(version[1])
+    return [(major, path) for path, major in found.items()]
+
+
 def is_from_wheel(folder: Path) -> bool:
     """Whether the programs are the wheel's, which bring their libraries along."""
     return WHEEL in folder.parts

@@ -25,6 +25,12 @@ def load(name: str) -> Mapping[str, str]:
         raise ValueError(f"{name}.sql: {error}") from error
 
 
+def quoted(name: str) -> str:
+    """A name as an SQL identifier, for the few statements whose tables are not known before."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
 def parse(text: str) -> dict[str, str]:
     """Statements by name; before each stand `-- name: a_word` and a line `-- description`.
 

@@ -95,6 +95,7 @@ def test_the_daemon_imports_no_starknet_py() -> None:
         ("pools",),
         ("assets", "--now"),
         ("totals", "--at-time", "2026-03-01"),
+        ("maintenance", "--analyze", "--advise"),
         ("doctor",),
     ],
 )

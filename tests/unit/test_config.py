@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from indexer import config, config_values, errors
+from indexer import config_sections as sections
 from indexer.vesu import kinds
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
@@ -51,7 +52,7 @@ def refusal(*args: object, **flags: object) -> str:
 
 def test_nothing_given_gives_the_defaults() -> None:
     settings = load()
-    assert settings.network == config.Network()
+    assert settings.network == sections.Network()
     assert settings.network.chain_id == "0x534e5f4d41494e"
     assert settings.database.url is None
     assert (settings.api.host, settings.api.port) == ("127.0.0.1", 8080)
@@ -101,7 +102,7 @@ def test_later_layers_win() -> None:
     file = "[api]\nport = 1001\nhost = 'file'\n[log]\nlevel = 'debug'\n"
     environ = {"VESU_API_PORT": "1002", "VESU_API_HOST": "environment"}
     settings = load(file, environ, api__port=1003, api__host=None)
-    assert settings.api == config.Api(host="environment", port=1003)
+    assert settings.api == sections.Api(host="environment", port=1003)
     assert settings.log.level == "debug"
 
 
@@ -128,7 +129,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_NETWORK_START_BLOCK": ("9", 9),
         "VESU_NETWORK_CONTRACTS": (
             '[{"kind": "singleton_v1_0", "address": "0xA", "from_block": 1}]',
-            (config.ContractEntry("singleton_v1_0", "0x" + "a".zfill(64), 1),),
+            (sections.ContractEntry("singleton_v1_0", "0x" + "a".zfill(64), 1),),
         ),
         "VESU_NODE_URLS": ("https://a/1, http://b:2", ("https://a/1", "http://b:2")),
         "VESU_NODE_POLL_INTERVAL_SECONDS": ("0.5", 0.5),
@@ -158,6 +159,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),
+        "VESU_MAINTENANCE_RETAIN_ORPHANS_DAYS": ("90", 90),
         "VESU_LOG_LEVEL": ("WARNING", "warning"),
         "VESU_LOG_FORMAT": ("json", "json"),
     }
@@ -183,7 +185,7 @@ def test_the_guides_variables_make_one_url_and_pool() -> None:
         "DB_POOL_IDLE": "5000",
     }
     database = load(environ=guide).database
-    assert database == config.Database(
+    assert database == sections.Database(
         "postgresql://engipay%20user:p%3A%2F%40ss@db:5433/engipay_db", 1, 20, 60000, 5000
     )
     ssl = load(environ=guide | {"DB_SSL": "true"}).database
@@ -237,11 +239,11 @@ def test_data_dir_follows_xdg_the_file_and_the_current_folder(tmp_path: Path) ->
 def test_a_custom_network_is_held_to_its_own_names() -> None:
     network = load(CUSTOM).network
     assert network.chain_id == "0x534e5f5345504f4c4941"
-    assert network.contracts == (config.ContractEntry("pool_factory_v2", f"0x0{FACTORY[2:]}", 7),)
+    assert network.contracts == (sections.ContractEntry("pool_factory_v2", f"0x0{FACTORY[2:]}", 7),)
 
 
 def test_the_configurable_kinds_are_kinds_of_the_protocol() -> None:
-    assert set(typing.get_args(config.ContractKind)) <= {kind.value for kind in kinds.Kind}
+    assert set(typing.get_args(sections.ContractKind)) <= {kind.value for kind in kinds.Kind}
 
 
 @pytest.mark.parametrize("name", config.CHAIN_IDS)

@@ -108,6 +108,8 @@ def test_the_locks_hold_what_is_declared_and_agree() -> None:
     assert declared(PROJECT["project"]["dependencies"]) <= set(runtime)
     assert declared(groups["build"]) <= set(build)
     assert declared(groups["dev"]) <= set(dev)
+    for extra in PROJECT["project"]["optional-dependencies"].values():
+        assert declared(extra) <= set(dev)
     assert dev.items() >= runtime.items()
     assert dev.items() >= build.items()
 
@@ -121,8 +123,12 @@ def test_every_dependency_is_explained() -> None:
         for name in re.findall(r"`([\w-]+)(?:\[\w+\])?`", line.split("|")[1])
     }
     groups = PROJECT["dependency-groups"]
+    extras = PROJECT["project"]["optional-dependencies"].values()
     wanted = declared(
-        PROJECT["project"]["dependencies"] + groups["build"] + groups["dev"],
+        PROJECT["project"]["dependencies"]
+        + [entry for extra in extras for entry in extra]
+        + groups["build"]
+        + groups["dev"],
     )
     assert wanted == explained
 

@@ -1,0 +1,152 @@
+"""What a database administrator would look at: sizes, dead rows, indexes, long transactions.
+
+It reads statistics alone and changes nothing. The indexes that the indexer promises (the users'
+guide's 24 and those that its own reads need) are never advised away: they are listed as kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+import asyncpg
+import msgspec
+
+from indexer.audit import indexes
+from indexer.store import sqlfile, upkeep
+
+LONG_SECONDS = 300.0
+DEAD_SHARE, DEAD_ROWS = 0.2, 1_000
+BLOAT_FACTOR, BLOAT_BYTES = 2, 1 << 20
+"""An index counts as bloated from so many times its expected size on, and above so many bytes."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table's sizes in bytes (`total_bytes` with indexes) and its rows by the statistics."""
+
+    name: str
+    total_bytes: int
+    index_bytes: int
+    live_rows: int
+    dead_rows: int
+    vacuumed_at: datetime.datetime | None
+    analyzed_at: datetime.datetime | None
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """One finding, and the command or statement that puts it right; None: judge for yourself."""
+
+    kind: str
+    subject: str
+    finding: str
+    remedy: str | None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The whole advice. `kept`: indexes without a scan, or covered by others, that stay anyway."""
+
+    tables: list[Table]
+    advice: list[Advice]
+    kept: list[Advice]
+    counting_since: datetime.datetime | None
+
+
+async def read(connection: asyncpg.Connection) -> Report:
+    """Look at everything."""
+    statements = sqlfile.load("maintenance")
+    tables = [Table(*row.values()) for row in await connection.fetch(statements["tables"])]
+    rows = await connection.fetch(statements["indexes"])
+    since = await connection.fetchval(statements["counting_since"])
+    advice = [
+        *[one for table in tables for one in _of_table(table)],
+        *[one for row in rows if (one := _broken(row))],
+        *[one for row in rows if (one := _bloated(row))],
+        *[
+            _transaction(row)
+            for row in await connection.fetch(statements["long_transactions"], LONG_SECONDS)
+        ],
+    ]
+    promised = indexes.promised()
+    spare = [one for row in rows if (one := _spare(row, rows, promised))]
+    kept = [one for one in spare if one.subject.partition(".")[2] in promised]
+    return Report(tables, advice + [one for one in spare if one not in kept], kept, since)
+
+
+def _of_table(table: Table) -> list[Advice]:
+    found = []
+    rows = table.live_rows + table.dead_rows
+    if table.dead_rows > max(DEAD_ROWS, DEAD_SHARE * rows):
+        share = f"{table.dead_rows:,} of {rows:,} rows are dead"
+        found.append(Advice("dead rows", table.name, share, "vesu-indexer maintenance --vacuum"))
+    if table.live_rows > DEAD_ROWS and table.analyzed_at is None:
+        finding = "the planner has no statistics of it"
+        found.append(
+            Advice("no statistics", table.name, finding, "vesu-indexer maintenance --analyze")
+        )
+    return found
+
+
+def _broken(row: asyncpg.Record) -> Advice | None:
+    if row["is_valid"]:
+        return None
+    name = sqlfile.quoted(row["name"])
+    if upkeep.is_leftover(row):
+        finding, remedy = "left by a REINDEX that did not end", f"DROP INDEX CONCURRENTLY {name};"
+    else:
+        finding, remedy = "invalid: no query uses it", f"REINDEX INDEX CONCURRENTLY {name};"
+    return Advice("invalid index", _subject(row), finding, remedy)
+
+
+def _bloated(row: asyncpg.Record) -> Advice | None:
+    expected = row["expected_bytes"]
+    if expected is None or not row["bytes"] > max(BLOAT_BYTES, BLOAT_FACTOR * expected):
+        return None
+    finding = f"{row['bytes']:,} bytes where about {expected:,} would do (an estimate)"
+    remedy = f"REINDEX INDEX CONCURRENTLY {sqlfile.quoted(row['name'])};"
+    return Advice("bloated index", _subject(row), finding, remedy)
+
+
+def _spare(row: asyncpg.Record, rows: list[asyncpg.Record], promised: set[str]) -> Advice | None:
+    """An index that nothing would miss, as far as this server's statistics tell."""
+    if row["is_constraint"] or not row["is_valid"]:
+        return None
+    name, remedy = row["name"], f"DROP INDEX CONCURRENTLY {sqlfile.quoted(row['name'])};"
+    others = [
+        one
+        for one in rows
+        if one["table_name"] == row["table_name"] and one["name"] != name and one["is_valid"]
+    ]
+    # Of two alike one must stay: a constraint's, a promised one, or the first by name.
+    alike = [one for one in others if one["key"] == row["key"]]
+    better = [
+        one
+        for one in alike
+        if one["is_constraint"] or (one["name"] in promised, name) > (name in promised, one["name"])
+    ]
+    if better:
+        finding = f"the same columns and rows as {better[0]['name']}"
+        return Advice("duplicate index", _subject(row), finding, remedy)
+    columns = row["columns"]
+    longer = [one for one in others if columns and one["columns"][: len(columns)] == columns]
+    covering = next((one for one in longer if len(one["columns"]) > len(columns)), None)
+    if row["scans"] == 0:
+        return Advice("unused index", _subject(row), "no scan on this server so far", remedy)
+    if covering is not None:
+        finding = f"its columns are the first of {covering['name']}"
+        return Advice("covered index", _subject(row), finding, None)
+    return None
+
+
+def _transaction(row: asyncpg.Record) -> Advice:
+    who = ", ".join(part for part in (row["role"], row["application"], row["state"]) if part)
+    finding = f"open for {row['seconds']:,.0f} s ({who}): no vacuum removes what died since"
+    name = row["name"].replace("'", "''")
+    remedy = (
+        f"ROLLBACK PREPARED '{name}';"
+        if row["state"] == "prepared"
+        else f"SELECT pg_terminate_backend({name});"
+    )
+    return Advice("long transaction", row["name"], finding, remedy)
+
+
+def _subject(row: asyncpg.Record) -> str:
+    return f"{row['table_name']}.{row['name']}"

@@ -1,0 +1,61 @@
+"""`backup`: the whole database into one file, and a manifest beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from indexer import app, config
+from indexer.audit import manifest
+from indexer.commands import common, files, progress
+from indexer.store import dumps, migrate, sqlfile
+
+
+@click.command(epilog="Example: vesu-indexer backup vesu.dump")
+@common.options
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace a backup that is there.")
+def command(config_file: Path | None, as_json: bool, file: Path, force: bool) -> None:
+    """Write the indexer's tables, as one snapshot shows them, into FILE with pg_dump.
+
+    The daemon may go on meanwhile. Beside it FILE.manifest.json says block, hash, digest and a
+    hash of every table: `restore` proves by it that what came back is what was there. FILE is
+    pg_dump's custom format, which any pg_restore reads.
+    """
+    settings = common.settings(config_file)
+    side = manifest.beside(file)
+    files.require_free(side, force=force)
+    with files.part(file, force=force) as part:
+        made = common.run(_dump(settings, part, as_json))
+        made = manifest.sealed(made, part)
+        # Before the archive takes its name: one that is there has its manifest.
+        files.write_text(side, f"{common.json_text(made)}\n", force=force)
+    if as_json:
+        common.print_json({"file": str(file), "manifest": made})
+        return
+    click.echo(
+        f"Backed up block {made.block_number:,} {made.block_hash}: "
+        f"{len(made.contents)} tables, {made.bytes:,} bytes in {file}"
+    )
+    if made.digest is not None:
+        click.echo(f"digest {made.digest.all}")
+
+
+async def _dump(settings: config.Settings, part: Path, quiet: bool) -> manifest.Manifest:
+    line = progress.Counted("backing up", "bytes", quiet=quiet)
+    statements = sqlfile.load("backup")
+    with app.database_url(settings) as url:
+        migrations = migrate.applied(url)
+        async with app.reading_connection(url) as connection:
+            client = dumps.dumper(connection.get_server_version().major)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                # The transaction waits for pg_dump, as long as that takes.
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                snapshot = await connection.fetchval(statements["export_snapshot"])
+                made = await manifest.make(connection, migrations, client.major)
+                sizes = {
+                    row["name"]: row["bytes"] for row in await connection.fetch(statements["sizes"])
+                }
+                await dumps.dump(client, url, made.schema, snapshot, part, sizes, line.update)
+    return made

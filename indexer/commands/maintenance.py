@@ -1,0 +1,155 @@
+"""`maintenance`: vacuum, statistics, indexes, retention, and advice."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+
+from indexer import app, config
+from indexer.audit import advice
+from indexer.commands import common, progress
+from indexer.log import retention
+from indexer.store import upkeep
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which parts of the maintenance are wanted."""
+
+    vacuum: bool
+    analyze: bool
+    reindex: bool
+    advise: bool
+    retention: bool
+    apply: bool
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was done and found; None or empty where it was not asked for."""
+
+    done: list[upkeep.Done]
+    retention: retention.Expired | None
+    advice: advice.Report | None
+
+    @property
+    def skipped(self) -> list[upkeep.Done]:
+        """What PostgreSQL did not do."""
+        return [step for step in self.done if step.complaint]
+
+
+@click.command(epilog="Example: vesu-indexer maintenance --vacuum --analyze --advise")
+@common.options
+@click.option("--vacuum", is_flag=True, help="VACUUM every table.")
+@click.option("--analyze", is_flag=True, help="ANALYZE every table.")
+@click.option("--reindex", is_flag=True, help="Build every index anew, beside the old one.")
+@click.option("--advise", is_flag=True, help="Only look (what happens without any of these).")
+@click.option("--retention", "retain", is_flag=True, help="Show what is older than is kept.")
+@click.option("--apply", is_flag=True, help="With --retention: delete it.")
+@click.option(
+    "--retain-orphans-days",
+    type=click.IntRange(min=0),
+    help="Instead of maintenance.retain_orphans_days.",
+)
+def command(
+    config_file: Path | None,
+    as_json: bool,
+    vacuum: bool,
+    analyze: bool,
+    reindex: bool,
+    advise: bool,
+    retain: bool,
+    apply: bool,
+    retain_orphans_days: int | None,
+) -> None:
+    """Keep the database fit; the daemon and readers may go on meanwhile.
+
+    --advise tells sizes, dead rows, unused, duplicate, invalid and bloated indexes and long
+    transactions, with the statement that puts each right. --retention tells what of abandoned
+    branches is older than maintenance.retain_orphans_days, and deletes it with --apply alone.
+    Exit code 1: PostgreSQL left something undone.
+    """
+    if apply and not retain:
+        raise click.UsageError("--apply needs --retention: nothing else deletes")
+    settings = common.settings(config_file, maintenance__retain_orphans_days=retain_orphans_days)
+    only_look = not (vacuum or analyze or reindex or retain)
+    asked = Asked(vacuum, analyze, reindex, advise or only_look, retain, apply)
+    outcome = common.run(_maintain(settings, asked, as_json))
+    if as_json:
+        common.print_json(outcome)
+    else:
+        _print(outcome)
+    sys.exit(1 if outcome.skipped else 0)
+
+
+async def _maintain(settings: config.Settings, asked: Asked, quiet: bool) -> Outcome:
+    days = settings.maintenance.retain_orphans_days
+    line = progress.Counted("maintaining", "steps", quiet=quiet)
+    expired = found = None
+    done: list[upkeep.Done] = []
+    async with app.reader(settings) as connection:
+        if asked.retention:
+            expired = await _retain(connection, days, line, apply=asked.apply)
+        if asked.reindex or asked.vacuum or asked.analyze:
+            async with upkeep.alone(connection):
+                if asked.reindex:
+                    done += await upkeep.reindex(connection, line.update)
+                if asked.vacuum or asked.analyze:
+                    done += await upkeep.vacuum(
+                        connection, line.update, vacuum=asked.vacuum, analyze=asked.analyze
+                    )
+        if asked.advise:
+            found = await advice.read(connection)
+    return Outcome(done, expired, found)
+
+
+async def _retain(
+    connection: asyncpg.Connection, days: int, line: progress.Counted, *, apply: bool
+) -> retention.Expired:
+    if apply:
+        return await retention.apply(connection, days, line.update)
+    return await retention.look(connection, days)
+
+
+def _print(outcome: Outcome) -> None:
+    if outcome.retention is not None:
+        _print_retention(outcome.retention)
+    for step in outcome.done:
+        change = f"{step.bytes_before:,} to {step.bytes_after:,} bytes, {step.seconds:.1f} s"
+        click.echo(
+            f"{'skipped' if step.complaint else 'done   '}  {step.statement}: "
+            f"{step.complaint or change}"
+        )
+    if outcome.advice is not None:
+        _print_advice(outcome.advice)
+
+
+def _print_retention(expired: retention.Expired) -> None:
+    if expired.days == 0:
+        click.echo("Abandoned branches are kept for ever (maintenance.retain_orphans_days = 0).")
+        return
+    what = (
+        f"{expired.reorgs:,} reorganisations older than {expired.days:,} days, with "
+        f"{expired.orphaned_events:,} events, {expired.orphaned_observations:,} observations and "
+        f"{expired.completeness_gaps:,} repaired gaps"
+    )
+    click.echo(f"Deleted {what}." if expired.deleted else f"Would delete {what}; do it: --apply")
+
+
+def _print_advice(report: advice.Report) -> None:
+    click.echo(f"{'table':<26} {'bytes':>15} {'of indexes':>15} {'rows':>12} {'dead':>10}")
+    for table in report.tables:
+        click.echo(
+            f"{table.name:<26} {table.total_bytes:>15,} {table.index_bytes:>15,} "
+            f"{table.live_rows:>12,} {table.dead_rows:>10,}"
+        )
+    for one in report.advice:
+        click.echo(f"{one.kind}: {one.subject}: {one.finding}")
+        if one.remedy:
+            click.echo(f"  {one.remedy}")
+    if report.kept:
+        click.echo(f"Kept, though unused or covered here: {len(report.kept)} promised indexes.")
+    if not report.advice:
+        click.echo("Nothing to do.")

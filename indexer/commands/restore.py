@@ -1,0 +1,110 @@
+"""`restore`: a backup into an empty database, proved to be what was backed up."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+
+from indexer import app, errors
+from indexer.audit import manifest
+from indexer.commands import common, progress
+from indexer.store import dumps, locks, migrate, sqlfile, upkeep
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was restored, and whether it is what was backed up."""
+
+    file: str
+    block_number: int
+    block_hash: str
+    proof: manifest.Proof
+    pending_migrations: list[str]
+
+
+@click.command(epilog="Example: vesu-indexer restore vesu.dump")
+@common.options
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the indexer's tables that are there.")
+def command(config_file: Path | None, as_json: bool, file: Path, force: bool) -> None:
+    """Restore a backup, in one transaction, and prove that it is what was backed up.
+
+    The database must be empty. With --force the tables that the backup holds are replaced;
+    other tables are in the way still. Refused while an indexer writes. Afterwards every table's
+    hash and the digest are compared with the manifest's. Exit code 1: they differ.
+    """
+    settings = common.settings(config_file)
+    kept = manifest.read(file)
+    with app.database_url(settings) as url:
+        proof = common.run(_restore(url, file, kept, force=force, quiet=as_json))
+        pending = migrate.pending(url)
+    outcome = Outcome(str(file), kept.block_number, kept.block_hash, proof, pending)
+    if as_json:
+        common.print_json(outcome)
+    else:
+        _print(outcome)
+    sys.exit(0 if proof.is_equal else 1)
+
+
+async def _restore(
+    url: str, file: Path, kept: manifest.Manifest, *, force: bool, quiet: bool
+) -> manifest.Proof:
+    line = progress.Counted("restoring", "bytes", quiet=quiet)
+    async with locks.WriterLock(url), app.connect(url) as connection:
+        if not await connection.fetchval(sqlfile.load("locks")["try"], migrate.MIGRATE_KEY):
+            raise errors.WriterConflictError(
+                "another process is migrating this database: try again when it is done"
+            )
+        is_empty = await _require_room(connection, kept, force=force)
+        client = dumps.restorer(connection.get_server_version().major, kept.dumped_by)
+        await dumps.restore(client, url, kept.schema, file, line.update, replace=not is_empty)
+        # What a replay of the replaced tables left has nothing to do with these.
+        await connection.execute(sqlfile.load("shadow")["drop"])
+        # Until then the planner knows nothing of the tables.
+        await upkeep.analyze(connection, list(kept.contents))
+        return await manifest.prove(connection, kept)
+
+
+async def _require_room(
+    connection: asyncpg.Connection, kept: manifest.Manifest, *, force: bool
+) -> bool:
+    """Whether the schema is empty; refuses what stands in the way."""
+    schema = await connection.fetchval(sqlfile.load("backup")["schema"])
+    if schema != kept.schema:
+        raise errors.ConfigError(
+            f"the backup is of schema {kept.schema}, but this role makes tables in {schema}: set "
+            f"search_path to {kept.schema} (ALTER ROLE … SET search_path)"
+        )
+    there = [row["name"] for row in await connection.fetch(sqlfile.load("backup")["relations"])]
+    if there and not force:
+        raise errors.ConfigError(
+            f"the database is not empty (it holds {_some(there)}): name an empty one, or replace "
+            "what is there with --force"
+        )
+    if foreign := sorted(set(there) - set(kept.relations)):
+        raise errors.ConfigError(
+            f"the database holds what the backup does not ({_some(foreign)}): restore into an "
+            "empty one, or take the indexer's tables back first (vesu-indexer migrate --rollback)"
+        )
+    return not there
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
+def _print(outcome: Outcome) -> None:
+    proof = outcome.proof
+    click.echo(f"Restored block {outcome.block_number:,} {outcome.block_hash}.")
+    if proof.is_equal:
+        click.echo(f"Proved equal: {proof.tables} tables, {proof.rows:,} rows, by hash.")
+    else:
+        click.echo(f"DIFFERS from what was backed up in: {', '.join(proof.differing)}")
+    if proof.digest is not None:
+        click.echo(f"digest {proof.digest}, {'as' if proof.is_equal else 'not as'} backed up")
+    if outcome.pending_migrations:
+        click.echo(f"Made by an older version: {len(outcome.pending_migrations)} migrations to go")

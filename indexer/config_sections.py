@@ -1,0 +1,141 @@
+"""The sections of the settings: their keys, types and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from indexer import config_values
+
+ContractKind = Literal[
+    "singleton_v1_0",
+    "extension_v1_0_genesis",
+    "extension_v1_0",
+    "singleton_v1_1",
+    "extension_v1_1",
+    "pool_factory_v2",
+]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+
+class ContractEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contract to watch from the start; pools, vTokens and tokens are discovered from these.
+
+    `address` is 0x and 64 lower-case hex digits; `from_block` the block of its deployment.
+    """
+
+    kind: ContractKind
+    address: str
+    from_block: Natural
+
+
+class Network(msgspec.Struct, frozen=True):
+    """Which chain. `chain_id` is canonical hex text, as a node answers it.
+
+    `contracts` is empty for mainnet and sepolia, whose contracts the address book holds;
+    `start_block` is None for the first block of the earliest contract.
+    """
+
+    name: Literal["mainnet", "sepolia", "custom"] = "mainnet"
+    chain_id: str = "0x534e5f4d41494e"
+    start_block: Natural | None = None
+    contracts: tuple[ContractEntry, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True):
+    """How to reach the chain, and how far to believe it. `urls`: best first; may hold keys."""
+
+    urls: tuple[str, ...] = ()
+    poll_interval_seconds: Seconds = 2.0
+    request_timeout_seconds: Seconds = 20.0
+    max_concurrency: Count = 8
+    max_requests_per_second: Rate = 50.0
+    probe_seconds: Seconds = 60.0
+    confirm_rollback_depth: Natural = 10
+    confirm_looks: Natural = 30
+
+    def __repr__(self) -> str:
+        """Without the keys in the URLs, for logs and tracebacks."""
+        return f"Node({', '.join(config_values.redact_node_url(url) for url in self.urls)})"
+
+
+class Database(msgspec.Struct, frozen=True):
+    """Where the tables are. `url` None: embedded PostgreSQL under the data directory.
+
+    `url` is in the plain form (postgresql://…) and carries sslmode=require where `ssl` is set.
+    """
+
+    url: str | None = None
+    pool_min: Natural = 2
+    pool_max: Count = 10
+    acquire_ms: Milliseconds = 30_000
+    idle_ms: Milliseconds = 10_000
+    ssl: bool = False
+
+    def __repr__(self) -> str:
+        """Without the password, for logs and tracebacks."""
+        return f"Database({config_values.redact_database_url(self.url or 'embedded')})"
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """How the log is filled and proved; far behind, about `batch_events` go into a transaction."""
+
+    verify: Literal["all", "events", "off"] = "events"
+    verify_sample_rate: Fraction = 0.001
+    verify_seed: Natural = 0
+    verify_blocks_per_minute: Natural = 60
+    batch_events: Count = 5_000
+
+
+class Health(msgspec.Struct, frozen=True):
+    """From when on the tables count as stale. `halt_seconds` 0: never; None: by the network."""
+
+    silence_seconds: Seconds = 120.0
+    stale_seconds: Seconds = 300.0
+    halt_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """How often oracle prices are read at the head, in seconds of the chain's time; 0: never."""
+
+    sample_seconds: Natural = 60
+
+
+class Reconcile(msgspec.Struct, frozen=True):
+    """How often `run` holds so many rows of each table against the contracts; 0 seconds: never."""
+
+    every_seconds: Natural = 300
+    sample: Count = 50
+
+
+class Abi(msgspec.Struct, frozen=True):
+    """A folder with ABIs of contract versions that this release does not know; None: none."""
+
+    folder: str | None = None
+
+
+class Api(msgspec.Struct, frozen=True):
+    """Where the HTTP side listens. Port 0 takes any free port."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Maintenance(msgspec.Struct, frozen=True):
+    """What `maintenance` may delete: abandoned branches older than so many days; 0: nothing."""
+
+    retain_orphans_days: Natural = 0
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What is logged and how; format 'auto': console on a terminal, JSON otherwise."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"

@@ -1,0 +1,66 @@
+"""How long the audit tables are kept: what reorganisations took out of the log, by age."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.store import sqlfile
+
+
+class Expired(msgspec.Struct, frozen=True):
+    """What is older than the retention allows, by table; `deleted` tells whether it is gone."""
+
+    days: int
+    deleted: bool
+    reorgs: int
+    orphaned_events: int
+    orphaned_observations: int
+    completeness_gaps: int
+
+
+TABLES = ("orphaned_events", "orphaned_observations", "completeness_gaps")
+"""The tables whose rows belong to a reorganisation."""
+
+
+async def look(connection: asyncpg.Connection, days: int) -> Expired:
+    """What a retention of so many days (0: for ever) would delete. Changes nothing."""
+    found = await _expired(connection, days)
+    return _summed(found, days, deleted=False)
+
+
+async def apply(
+    connection: asyncpg.Connection, days: int, report: Callable[[int, int], None]
+) -> Expired:
+    """Delete it, one reorganisation a transaction; the daemon may go on meanwhile.
+
+    WriterConflictError: a shadow replay is under way, which follows the chain by these rows.
+    """
+    found = await _expired(connection, days)
+    if found and await connection.fetchval(sqlfile.load("shadow")["exists"]):
+        raise errors.WriterConflictError(
+            "a replay that is not finished reads the reorganisations: finish it, or give it up "
+            "(vesu-indexer replay --discard), then try again"
+        )
+    statements = sqlfile.load("retention")
+    for done, row in enumerate(found, start=1):
+        async with connection.transaction():
+            for statement in ("drop_events", "drop_observations", "drop_gaps", "drop_reorg"):
+                await connection.execute(statements[statement], row["id"])
+        report(done, len(found))
+    return _summed(found, days, deleted=True)
+
+
+async def _expired(connection: asyncpg.Connection, days: int) -> list[asyncpg.Record]:
+    if days == 0:
+        return []
+    found: list[asyncpg.Record] = await connection.fetch(sqlfile.load("retention")["expired"], days)
+    return found
+
+
+def _summed(found: list[asyncpg.Record], days: int, *, deleted: bool) -> Expired:
+    counts = {table: sum(row[table] for row in found) for table in TABLES}
+    return Expired(days, deleted, len(found), **counts)
