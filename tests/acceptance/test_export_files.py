@@ -184,14 +184,19 @@ async def test_memory_does_not_grow_with_the_rows(
 async def test_two_at_once_do_not_mix(
     recorded: truth.Recorded, long_url: str, tmp_path: Path
 ) -> None:
+    """The second comes while the first waits for the table."""
     environ = stage.environment(recorded, NOWHERE, long_url)
     path = tmp_path / "out.csv"
     export = ("export", "events", "--format", "csv", "--out", str(path))
-    first = await stage.start(environ, *export)
-    while not (tmp_path / ".out.csv.part").exists():
-        assert first.returncode is None
-        await asyncio.sleep(0.002)
-    line = await refusal.refused(environ, *export, code=3)
+    connection = await asyncpg.connect(long_url)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        first = await stage.start(environ, *export)
+        while not (tmp_path / ".out.csv.part").exists():
+            assert first.returncode is None
+            await asyncio.sleep(0.002)
+        line = await refusal.refused(environ, *export, code=3)
+    await connection.close()
     assert "another process is writing" in line
     await first.communicate()
     assert first.returncode == 0
