@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.chain import client, completeness, types
+from indexer.chain import client, completeness, troubles, types
 from indexer.chain import source as sources
 from indexer.log import cursor, facts, gaps, verified
 from indexer.store import sqlfile
@@ -113,8 +113,9 @@ async def _read(
         except errors.RetryableNodeError as error:
             if attempt == ATTEMPTS:
                 raise
-            log.warning("blocks_read_again", endpoint=asked.name, reason=str(error))
             await node.fail_over(asked)
+            outcome = "again" if node.source is asked else "other_endpoint"
+            troubles.note(asked.name, error, outcome, blocks=len(numbers))
             await asyncio.sleep(PAUSE_SECONDS * attempt)
             continue
         if found is not None:
