@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
-SEEDS  ?= 30
 DROPS  ?= 500
+SEEDS  ?= 1000
+FIRST  ?= 1
+MINUTES ?= 60
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS  := requirements.lock requirements-build.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos drops lock wheel clean
+.PHONY: help demo test check format bench chaos drops soak lock wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,8 +41,11 @@ format: $(VENV)/.installed-dev ## Format the code and apply the linter's safe fi
 bench: $(VENV)/.installed-dev ## Benchmarks on recorded chains
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-chaos: $(VENV)/.installed-dev ## Kills and lost databases, many seeds (SEEDS=30)
-	@VESU_TEST_CHAOS_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q tests/chaos $(ARGS)
+chaos: $(VENV)/.installed-dev ## Forks, kills, faults and outages by seed (SEEDS=1000 FIRST=1 MINUTES=60)
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST) --minutes $(MINUTES) $(ARGS)
+
+soak: $(VENV)/.installed-dev ## An hour at the head, faults on, memory must stay flat (MINUTES=60)
+	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) $(ARGS)
 
 drops: $(VENV)/.installed-dev ## Events left out of answers at random: found by verify (DROPS=500)
 	@VESU_TEST_DROPPINGS=$(DROPS) $(BIN)/python -m pytest -q -s tests/chaos/test_droppings.py $(ARGS)

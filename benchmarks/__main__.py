@@ -21,7 +21,7 @@ from urllib import parse
 import asyncpg
 import click
 
-from benchmarks import chain
+from benchmarks import chain, reorg
 from indexer.store import embedded, migrate
 
 RUNS = ("ingest", "ingest_proved", "replay", "replay_of_a_quarter")
@@ -43,10 +43,30 @@ ALONE_SECONDS = 2.0
 @click.option("--seed", default=chain.SEED, show_default=True, help="Of the invented chain.")
 @click.option("--database", help="URL of a server; default: a throwaway embedded one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--reorg",
+    "depth",
+    type=click.IntRange(1),
+    help="Measure a reorganisation of so many blocks instead, on tables of two sizes.",
+)
 def main(
-    events: int, block_events: int, runs: int, seed: int, database: str | None, as_json: bool
+    events: int,
+    block_events: int,
+    runs: int,
+    seed: int,
+    database: str | None,
+    as_json: bool,
+    depth: int | None,
 ) -> None:
-    """Index an invented dense chain over HTTP, replay it from the log, print the rates."""
+    """Index an invented dense chain over HTTP, replay it from the log, print the rates.
+
+    With --reorg: index EVENTS, and a tenth of them, and after each let the chain abandon its
+    last block, several times, and then that many blocks.
+    """
+    if depth is not None:
+        told = _reorganise(events, block_events, seed, database, depth)
+        _print_reorg(told, as_json)
+        return
     with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home, _server(database, home) as url:
         folder = Path(home) / "chain"
         small = Path(home) / "quarter"
@@ -204,6 +224,45 @@ async def _fresh_database(url: str) -> AsyncIterator[str]:
     finally:
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.close()
+
+
+def _reorganise(
+    events: int, block_events: int, seed: int, database: str | None, depth: int
+) -> dict[str, Any]:
+    found = []
+    with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home, _server(database, home) as url:
+        for size in (max(events // 10, 1), events):
+            folder = Path(home) / f"chain-{size}"
+            common = chain.build_fork(folder, size, depth, seed, block_events)
+            found.append(asyncio.run(_reorganised(folder, url, common, depth)))
+        machine = asyncio.run(_machine(url))
+    options = {"events": events, "block_events": block_events, "depth": depth, "seed": seed}
+    return {"options": options, "machine": machine, "reorgs": found}
+
+
+async def _reorganised(folder: Path, url: str, common: int, depth: int) -> dict[str, Any]:
+    async with _fresh_database(url) as database:
+        return await asyncio.to_thread(reorg.run, folder, database, common, depth)
+
+
+def _print_reorg(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    for about in ("machine", "options"):
+        click.echo(", ".join(f"{name} {value}" for name, value in report[about].items()))
+    for found in report["reorgs"]:
+        rows = ", ".join(f"{table} {count:,}" for table, count in found["rows"].items())
+        shallow = found["shallow"]
+        click.echo(
+            f"rows: {rows}\n"
+            f"  1 block: median {shallow['median_milliseconds']} ms, worst "
+            f"{shallow['worst_milliseconds']} ms\n"
+            f"  {found['depth']:,} blocks: {found['deep_seconds']} s, of them "
+            f"{found['deep_cpu_seconds']} s of CPU ({found['events_orphaned']:,} events moved, "
+            f"{found['rows_restored']:,} rows restored); indexing the other branch took "
+            f"{found['again_seconds']} s more"
+        )
 
 
 async def _machine(url: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ commitment.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import hashlib
@@ -27,6 +28,7 @@ SEED = 20_260_101
 BLOCK_EVENTS = 100
 SECONDS_PER_BLOCK = 30
 USERS = 5_000
+FEW_USERS = 40
 SIZE_OF_CONFIG = 22
 LAST_UPDATED = 13
 
@@ -47,11 +49,15 @@ class Market:
 class Actors:
     """Invented users who open, close, deposit, withdraw and transfer, by a seeded dice."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, users: int = USERS) -> None:
         self._dice = random.Random(seed)
         self._configs: dict[tuple[int, int], list[int]] = {}
         self._markets = self._read_markets(folder)
-        self._users = [self._dice.getrandbits(250) for _ in range(USERS)]
+        self._users = [self._dice.getrandbits(250) for _ in range(users)]
+
+    def reseed(self, seed: int) -> None:
+        """Go another way from here on."""
+        self._dice.seed(seed)
 
     def transaction(self, timestamp: int) -> list[Event]:
         """Events of Vesu's contracts in one transaction, in the contracts' order."""
@@ -143,30 +149,124 @@ class Actors:
 
 def build(folder: Path, events: int, seed: int = SEED, block_events: int = BLOCK_EVENTS) -> int:
     """Write a recording of devnet-a and `events` more of Vesu's events; returns its head."""
+    recorded, told = _begin(folder)
+    actors = Actors(recordings.bundled(), seed)
+    with _Branch(folder) as branch:
+        branch.copy(recorded, told)
+        return branch.grow(_invent(actors, recorded[-1], block_events), events)
+
+
+def build_fork(
+    folder: Path, events: int, depth: int, seed: int = SEED, block_events: int = BLOCK_EVENTS
+) -> int:
+    """As `build`, without commitments, and then two branches of `depth` blocks, as dense.
+
+    Returns the number of the last block that both share; the head is `depth` blocks above it.
+    """
+    recorded, told = _begin(folder)
+    actors = Actors(recordings.bundled(), seed)
+    fork = folder / "forks" / "1"
+    fork.mkdir(parents=True)
+    shutil.copy(folder / "calls.jsonl.gz", fork / "calls.jsonl.gz")
+    with _Branch(folder) as main, _Branch(fork) as branch:
+        main.copy(recorded, told)
+        main.grow(_invent(actors, recorded[-1], block_events, proved=False), events)
+        last, others = main.last, copy.deepcopy(actors)
+        others.reseed(seed + 1)
+        for _ in range(depth):
+            main.grow(_invent(actors, main.last, block_events, proved=False), 1)
+            below = branch.last or last
+            branch.grow(_invent(others, below, block_events, proved=False, salt="fork"), 1)
+    common = int(last["block_number"])
+    (fork / "abort.json").write_text(json.dumps({"common_block_number": common}), "utf-8")
+    return common
+
+
+def build_story(
+    folder: Path, blocks: int, fork_every: int, depth: int, seed: int = SEED, block_events: int = 3
+) -> int:
+    """As `build`, with `blocks` more blocks and again and again a fork; returns its head.
+
+    Few users, so that soon as many positions are closed as are opened.
+    """
+    recorded, told = _begin(folder)
+    actors = Actors(recordings.bundled(), seed, users=FEW_USERS)
+    with _Branch(folder) as main:
+        main.copy(recorded, told)
+        for made in range(blocks):
+            if made % fork_every == 0:
+                _fork(folder / "forks" / str(made // fork_every + 1), main.last, actors, depth)
+            main.grow(_invent(actors, main.last, block_events), 1)
+        return int(main.last["block_number"])
+
+
+def _fork(folder: Path, common: dict[str, Any], actors: Actors, depth: int) -> None:
+    """A branch that leaves the main one above `common`."""
+    folder.mkdir(parents=True)
+    others = copy.deepcopy(actors)
+    others.reseed(int(folder.name))
+    gzip.open(folder / "calls.jsonl.gz", "wt").close()
+    with _Branch(folder) as branch:
+        branch.last = common
+        for _ in range(depth):
+            branch.grow(_invent(others, branch.last, 3, salt=f"fork {folder.name}"), 1)
+    abort = {"common_block_number": common["block_number"]}
+    (folder / "abort.json").write_text(json.dumps(abort), "utf-8")
+
+
+def _begin(folder: Path) -> tuple[list[dict[str, Any]], Iterator[dict[str, Any]]]:
+    """A folder with what devnet-a says besides blocks and events, which are returned."""
     source = recordings.bundled()
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("calls.jsonl.gz", "manifest.json"):
         shutil.copy(source / name, folder / name)
-    blocks, told = _lines(source / "blocks.jsonl.gz"), _lines(source / "events.jsonl.gz")
-    recorded = list(blocks)
-    with (
-        gzip.open(folder / "blocks.jsonl.gz", "wt", 1) as to_blocks,
-        gzip.open(folder / "events.jsonl.gz", "wt", 1) as to_events,
-    ):
-        to_blocks.writelines(_line(block) for block in recorded)
-        to_events.writelines(_line(event) for event in told)
+    return list(_lines(source / "blocks.jsonl.gz")), _lines(source / "events.jsonl.gz")
+
+
+class _Branch:
+    """Writes a branch's blocks and events; `last` is its last block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = contextlib.ExitStack()
+        self.last: dict[str, Any] = {}
+
+    def __enter__(self) -> _Branch:
+        opened = self._files.enter_context
+        self._blocks = opened(gzip.open(self._folder / "blocks.jsonl.gz", "wt", 1))
+        self._events = opened(gzip.open(self._folder / "events.jsonl.gz", "wt", 1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def copy(self, blocks: list[dict[str, Any]], events: Iterator[dict[str, Any]]) -> None:
+        """Take over what was recorded."""
+        self._blocks.writelines(_line(block) for block in blocks)
+        self._events.writelines(_line(event) for event in events)
+        self.last = blocks[-1]
+
+    def grow(
+        self, invented: Iterator[tuple[dict[str, Any], list[dict[str, Any]], int]], events: int
+    ) -> int:
+        """Add blocks until so many events of Vesu's are in them; returns the head."""
         made = 0
-        for block, emitted, ours in _invent(Actors(source, seed), recorded[-1], block_events):
-            to_blocks.write(_line(block))
-            to_events.writelines(_line(event) for event in emitted)
+        for block, emitted, ours in invented:
+            self._blocks.write(_line(block))
+            self._events.writelines(_line(event) for event in emitted)
+            self.last = block
             made += ours
             if made >= events:
                 return int(block["block_number"])
-    raise AssertionError("the invented chain has no end")
+        raise AssertionError("the invented chain has no end")
 
 
 def _invent(
-    actors: Actors, last: dict[str, Any], block_events: int
+    actors: Actors,
+    last: dict[str, Any],
+    block_events: int,
+    proved: bool = True,
+    salt: str = "",
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], int]]:
     """Block after block above `last`: the block, its events, and how many of them are Vesu's."""
     template = last["transactions"][0]
@@ -177,7 +277,7 @@ def _invent(
         header = header | {
             "block_number": number,
             "parent_hash": header["block_hash"],
-            "block_hash": _hash("block", number),
+            "block_hash": _hash("block", number, *salt.split()),
             "timestamp": header["timestamp"] + SECONDS_PER_BLOCK,
         }
         transactions: list[dict[str, Any]] = []
@@ -188,7 +288,9 @@ def _invent(
             ours += len(inside)
             transaction = copy.deepcopy(template)
             receipt = transaction["receipt"]
-            receipt["transaction_hash"] = _hash("transaction", number, len(transactions))
+            receipt["transaction_hash"] = _hash(
+                "transaction", number, len(transactions), *salt.split()
+            )
             receipt["events"] = [*inside, fee]
             emitted += [
                 event
@@ -205,7 +307,7 @@ def _invent(
         told = {
             "transaction_count": len(transactions),
             "event_count": len(emitted),
-            "event_commitment": _commitment(transactions),
+            "event_commitment": _commitment(transactions) if proved else "0x0",
             "transactions": transactions,
         }
         yield header | told, emitted, ours

@@ -1,4 +1,7 @@
-"""Serve a recording, without compression, until stdin is closed: `python -m benchmarks.node F`."""
+"""Serve a recording, without compression, until stdin is closed: `python -m benchmarks.node F`.
+
+A line `BRANCH NUMBER` on stdin puts the head on that block; its hash is printed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ async def main(folder: Path) -> None:
         chain.load(folder), options=options.ServerOptions(gzip=False)
     ) as node:
         print(node.url, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            branch, number = map(int, line.split())
+            node.playhead.go_to(number, branch)
+            print(node.recording.branch(branch).blocks[number].hash, flush=True)
 
 
 if __name__ == "__main__":

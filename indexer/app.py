@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,32 @@ from indexer.vesu import abi, book, decoders, discovery, kinds, views
 log = structlog.get_logger(__name__)
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where the database is; `revive` brings a server of our own up again where it died."""
+
+    url: str
+    revive: Callable[[], None] = lambda: None
+
+
 @contextlib.contextmanager
-def database_url(settings: config.Settings) -> Iterator[str]:
-    """The configured database's URL; with none configured, an embedded server's while inside."""
+def database_place(settings: config.Settings) -> Iterator[Place]:
+    """The configured database; with none configured, an embedded server's while inside."""
     if settings.database.url:
-        yield settings.database.url
+        yield Place(settings.database.url)
         return
     server = embedded.EmbeddedPostgres(Path(settings.data_dir) / "postgres")
     url = server.start()
     try:
-        yield url
+        yield Place(url, server.revive)
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def database_url(settings: config.Settings) -> Iterator[str]:
+    """The URL of the database, as `database_place` finds it."""
+    with database_place(settings) as place:
+        yield place.url
 
 
 @contextlib.asynccontextmanager
@@ -44,6 +58,16 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
     except asyncpg.InsufficientPrivilegeError as error:
         raise errors.DatabaseRightsError(
             f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"
+        ) from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise errors.DatabaseReadOnlyError(
+            f"the database at {database.redact(url)} takes no writes ({error}), as a standby does: "
+            "name the primary"
+        ) from error
+    except database.PASSING as error:
+        raise errors.DatabaseRefusalError(
+            f"the database at {database.redact(url)} cannot for now ({type(error).__name__}: "
+            f"{error}); nothing was half-written: start again once it can"
         ) from error
     except database.CONNECTION_ERRORS as error:
         # The server's last word may arrive before the connection is seen to be closed.

@@ -6,7 +6,9 @@
     │   ├── DataDirectoryError
     │   ├── PortInUseError
     │   ├── EmbeddedServerError
-    │   ├── DatabaseUnavailableError
+    │   ├── DatabaseUnavailableError  lost or out of reach; a running daemon waits for it
+    │   │   ├── DatabaseRefusalError  it cannot for now: deadlock, time-out, full disk
+    │   │   └── DatabaseReadOnlyError  it takes no writes: a standby
     │   ├── DatabaseRightsError
     │   ├── BackupError             an archive, or the program for it, cannot be used
     │   └── OutputError             a file cannot be written
@@ -76,6 +78,14 @@ class DatabaseUnavailableError(SurroundingsError):
     """The database cannot be reached."""
 
 
+class DatabaseRefusalError(DatabaseUnavailableError):
+    """The database cannot do for now what was asked."""
+
+
+class DatabaseReadOnlyError(DatabaseUnavailableError):
+    """The database takes no writes."""
+
+
 class DatabaseRightsError(SurroundingsError):
     """The database role lacks a right that the indexer needs."""
 
@@ -96,6 +106,11 @@ class OutputClosedError(OutputError):
 
 class WriterConflictError(SurroundingsError):
     """Another indexer writes to this database."""
+
+    def __init__(self, message: str = "", holder: int | None = None) -> None:
+        super().__init__(message)
+        self.holder = holder
+        """The server process that holds the writer's lock, where that is what was tried."""
 
 
 class SchemaError(SurroundingsError):

@@ -38,7 +38,20 @@ def programs() -> Path | None:
 @pytest.fixture(scope="session", autouse=True)
 def postgres_server() -> Iterator[None]:
     """One server for the whole run, started when a test first needs it; also gone after errors."""
-    yield
+    with serving():
+        yield
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[None]:
+    """While inside, a server may be started; it is stopped at the end."""
+    try:
+        yield
+    finally:
+        _stop()
+
+
+def _stop() -> None:
     with contextlib.ExitStack() as undo:
         for stop in _stops:
             undo.callback(stop)

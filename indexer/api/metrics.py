@@ -46,6 +46,9 @@ reorg_depth = prometheus_client.Histogram(
 suspect = prometheus_client.Gauge(
     "vesu_chain_suspect", "1 while it is not decided whether the chain holds the committed block"
 )
+database_failures = prometheus_client.Counter(
+    "vesu_database_failures", "Sessions with the database that were lost or could not begin"
+)
 commit_seconds = prometheus_client.Histogram(
     "vesu_commit_seconds", "Seconds from a range read to its commit"
 )

@@ -24,6 +24,14 @@ CONNECTION_ERRORS = (
 )
 """Everything that a connection in use may raise."""
 
+PASSING = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+)
+"""What the same transaction, tried again later, may get past: deadlocks, time-outs, full disks."""
+
 APPLICATION = "vesu-indexer"
 
 LIBPQ_ONLY = frozenset(

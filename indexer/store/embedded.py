@@ -67,6 +67,11 @@ class EmbeddedPostgres:
                     raise
         return self.url
 
+    def revive(self) -> None:
+        """Start the server again if it died under us; between start() and stop() alone."""
+        with self._readable_errors(), self._locked("start.lock"):
+            self._bring_up()
+
     def stop(self) -> None:
         """Let go of the server; the last one who uses it stops it."""
         if self._users is not None:

@@ -24,9 +24,9 @@ PATIENCE = 3
 class WriterLock:
     """The right to write this database, from entering to leaving the context.
 
-    The body never goes on without the lock: when the connection that holds it ends, or a pooler
-    gives it to somebody else, the body is cancelled and the context ends with
-    DatabaseUnavailableError. Entering raises WriterConflictError, which says who holds it.
+    The body never goes on without the lock: when the connection that holds it ends, the body is
+    cancelled and the context ends with DatabaseUnavailableError; with WriterConflictError when a
+    pooler gave it to somebody else. Entering raises WriterConflictError, which says who holds it.
     """
 
     def __init__(self, url: str, check_seconds: float = CHECK_SECONDS) -> None:
@@ -36,17 +36,19 @@ class WriterLock:
         self._owner: asyncio.Task[object] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._is_lost = False
+        self._is_given_away = False
         self._cancelled_before = 0
 
     async def __aenter__(self) -> WriterLock:
         connection = await database.connect(self._url)
         try:
-            await _take(connection)
+            with database.mapped_errors(self._url):
+                await _take(connection)
         except BaseException:
-            await connection.close()
+            await database.close(connection)
             raise
         self._connection = connection
-        self._is_lost = False
+        self._is_lost = self._is_given_away = False
         self._owner = asyncio.current_task()
         self._cancelled_before = self._owner.cancelling() if self._owner else 0
         connection.add_termination_listener(self._on_lost)
@@ -71,11 +73,24 @@ class WriterLock:
         is_ours = owner.uncancel() <= self._cancelled_before
         # The body's own error, or somebody else's cancellation besides ours, goes on as such.
         if error is None or (is_ours and isinstance(error, asyncio.CancelledError)):
-            raise errors.DatabaseUnavailableError(
-                f"the connection to {database.redact(self._url)} that held the writer's lock "
-                "was lost; nothing was half-written: start again once the database is back, "
-                "and connect directly, not through a pooler in transaction mode"
-            ) from None
+            raise self._loss() from None
+
+    def _loss(self) -> errors.SurroundingsError:
+        where = database.redact(self._url)
+        if self._is_given_away:
+            return errors.WriterConflictError(
+                f"the writer's lock was lost, and the connection to {where} that held it lives: a "
+                "pooler in transaction mode gave it away: connect directly"
+            )
+        return errors.DatabaseUnavailableError(
+            f"the connection to {where} that held the writer's lock was lost; nothing was "
+            "half-written: start again once the database is back"
+        )
+
+    @property
+    def server_process(self) -> int | None:
+        """The server process that holds the lock for us; None outside of the context."""
+        return None if self._connection is None else self._connection.get_server_pid()
 
     def is_held(self) -> bool:
         """Whether we hold the lock, as far as is known."""
@@ -91,6 +106,7 @@ class WriterLock:
             with contextlib.suppress(*database.CONNECTION_ERRORS):
                 timeout = PATIENCE * self._check_seconds
                 is_held = await connection.fetchval(held, WRITER_KEY, timeout=timeout)
+                self._is_given_away = not is_held
         self._on_lost(connection)
 
     def _on_lost(self, _connection: object) -> None:
@@ -101,9 +117,11 @@ class WriterLock:
 
 async def _take(connection: asyncpg.Connection) -> None:
     statements = sqlfile.load("locks")
+    await connection.execute(statements["keep_alive"])
     if not await connection.fetchval(statements["try"], WRITER_KEY):
         holder = await connection.fetchrow(statements["holder"], WRITER_KEY)
-        raise errors.WriterConflictError(_conflict(holder))
+        pid = None if holder is None else holder["pid"]
+        raise errors.WriterConflictError(_conflict(holder), pid)
 
 
 def _conflict(holder: asyncpg.Record | None) -> str:

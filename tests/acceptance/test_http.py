@@ -209,25 +209,6 @@ async def test_stopping_while_catching_up(
     assert "Traceback" not in log
 
 
-async def test_lost_database_ends_the_daemon_in_one_line(
-    recorded: truth.Recorded, empty_database_url: str
-) -> None:
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
-        async with daemon(environ) as running:
-            await running.health(200, committed_block=recorded.last_block)
-            await execute(
-                empty_database_url,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()",
-            )
-            _, err = await asyncio.wait_for(running.process.communicate(), 20)
-            assert running.process.returncode == 3
-            (line,) = err.decode().splitlines()
-            assert line.startswith("error: ")
-            assert "database" in line
-
-
 async def test_database_gone_is_not_healthy() -> None:
     async with (
         postgres.fresh_database(migrated=True) as url,

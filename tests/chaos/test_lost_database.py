@@ -1,116 +1,181 @@
-"""The database goes away under a running indexer: one clear line, exit code 3, nothing lost."""
+"""The database goes away under a running daemon: it says so, waits, and goes on when it is back."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
-from indexer.store import embedded, locks
+from indexer.recording import server
+from indexer.store import embedded
+from tests import postgres
 from tests.acceptance import stage, truth
-from tests.acceptance.conftest import indexed_url, recorded
+from tests.chaos import daemon, proxy
 from tests.integration import embedded_stage
 
-__all__ = ["indexed_url", "recorded"]
+STATEMENTS = 90
+"""A session's beginning and a block with its views and all tables are fewer pieces than that."""
 
-TERMINATE = """
+STEP = int(os.environ.get("VESU_TEST_EVERY_STATEMENT", "3"))
+"""1: each of them; the tests of every day take every third."""
+
+SESSIONS = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND application_name = 'vesu-indexer' AND {}
+        (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)
 """
-
-WRITES = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = $1"
-REACHED = "SELECT true FROM cursor WHERE block_number >= $1"
 
 
 @pytest.fixture
-async def node(recorded: truth.Recorded) -> AsyncIterator[str]:
-    async with server.RecordingServer(chain.load(recorded.folder)) as served:
-        yield served.url
+async def way(empty_database_url: str) -> AsyncIterator[proxy.Proxy]:
+    async with proxy.Proxy(empty_database_url) as made:
+        yield made
 
 
-async def reaches(connection: asyncpg.Connection, block: int) -> None:
-    """Wait until an indexer holds the database, and a block is committed."""
-    async with asyncio.timeout(60):
-        while True:
-            if await connection.fetchval(WRITES, locks.WRITER_KEY):
-                found = await connection.fetchval("SELECT to_regclass('cursor')")
-                if found and await connection.fetchval(REACHED, block):
-                    return
-            await asyncio.sleep(0.01)
+async def equals(environ: dict[str, str], url: str, undisturbed: str) -> None:
+    """Both databases hold the same, and the audit finds nothing."""
+    ours = await stage.json_of(environ | {"DATABASE_URL": url}, "digest")
+    theirs = await stage.json_of(environ | {"DATABASE_URL": undisturbed}, "digest")
+    assert ours == theirs
+    assert (await stage.json_of(environ | {"DATABASE_URL": url}, "audit"))["is_good"]
 
 
-async def ends_in_one_line(process: asyncio.subprocess.Process) -> str:
-    """The one line that the command ends with; checks its exit code."""
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    lines = err.decode().splitlines()
-    assert process.returncode == 3, err.decode()
-    assert [line for line in lines if not line.startswith("{")] == lines[-1:], err.decode()
-    assert lines[-1].startswith("error: ")
-    assert out == b""
-    return lines[-1]
-
-
-async def test_the_server_ends_the_connections_of_a_run_again_and_again(
-    recorded: truth.Recorded, node: str, indexed_url: str, empty_database_url: str
+async def test_the_connection_is_lost_at_any_statement(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    way: proxy.Proxy,
+    empty_database_url: str,
+    indexed_url: str,
+    tmp_path: Path,
 ) -> None:
-    environ = stage.environment(recorded, node, empty_database_url)
-    until = str(recorded.last_block)
-    watching = await asyncpg.connect(empty_database_url)
-    for part in (0, 1, 2, 3):
-        process = await stage.start(environ, "run", "--until-block", "999999", "--no-serve")
-        await reaches(watching, recorded.last_block * part // 3)
-        assert await watching.fetchval(TERMINATE) >= 1
-        assert "connection" in await ends_in_one_line(process)
-    await watching.close()
-    await stage.command(environ, "run", "--until-block", until, "--no-serve")
-    digest = await stage.json_of(environ, "digest")
-    expected = await stage.json_of(environ | {"DATABASE_URL": indexed_url}, "digest")
-    assert digest == expected
+    """The n-th piece that is sent once a block came is lost with its connection, for every n."""
+    environ = stage.environment(recorded, node.url, way.url)
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.commits(empty_database_url, 20)
+        for pieces in range(0, STATEMENTS, STEP):
+            way.cut_after(pieces)
+            node.playhead.go_to(21 + pieces)
+            await running.commits(empty_database_url, 21 + pieces)
+            await running.until(lambda: not way.is_armed)
+        assert await running.failures() >= STATEMENTS // STEP
+        node.playhead.go_to(recorded.last_block)
+        await running.commits(empty_database_url, recorded.last_block)
+        assert "was lost" in (await running.tells("database_trouble"))["reason"]
+        assert await running.tells("database_back")
+        await running.stop()
+    await equals(environ, empty_database_url, indexed_url)
 
 
-OF_RUN = """
-    SELECT pid FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY backend_start
-"""
-"""The connections of a running indexer in the order in which it opens them."""
-
-
-@pytest.mark.parametrize("who", ["the lock's", "the writer's", "the prover's"])
-async def test_one_connection_is_lost_while_following(
-    recorded: truth.Recorded, node: str, empty_database_url: str, who: str
+@pytest.mark.parametrize("who", ["IN", "NOT IN"])
+async def test_the_lock_s_or_the_writer_s_connection_is_ended(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    empty_database_url: str,
+    tmp_path: Path,
+    who: str,
 ) -> None:
-    environ = stage.environment(recorded, node, empty_database_url)
-    process = await stage.start(environ, "run", "--no-serve")
-    watching = await asyncpg.connect(empty_database_url)
-    await reaches(watching, recorded.last_block)
-    async with asyncio.timeout(60):
-        while len(pids := [row["pid"] for row in await watching.fetch(OF_RUN)]) < 3:
-            await asyncio.sleep(0.01)
-    lost = pids[["the lock's", "the writer's", "the prover's"].index(who)]
-    assert await watching.fetchval("SELECT pg_terminate_backend($1)", lost)
-    await watching.close()
-    assert "was lost" in await ends_in_one_line(process)
+    environ = stage.environment(recorded, node.url, empty_database_url)
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.commits(empty_database_url, 20)
+        assert await daemon.ask(empty_database_url, SESSIONS.format(f"pid {who}")) == 1
+        assert "was lost" in (await running.tells("database_trouble"))["reason"]
+        node.playhead.go_to(25)
+        await running.commits(empty_database_url, 25)
+        assert await running.failures() == 1
+        await running.stop()
 
 
-async def test_the_server_is_killed_and_comes_back(
-    recorded: truth.Recorded, node: str, tmp_path: Path
+async def test_sigterm_while_the_database_is_away(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    way: proxy.Proxy,
+    empty_database_url: str,
+    tmp_path: Path,
 ) -> None:
-    postgres = embedded.EmbeddedPostgres(tmp_path)
-    url = postgres.start()
-    environ = stage.environment(recorded, node, url)
-    process = await stage.start(environ, "run", "--no-serve")
-    watching = await asyncpg.connect(url)
-    await reaches(watching, recorded.last_block // 2)
-    embedded_stage.kill_server(tmp_path)
-    await ends_in_one_line(process)
-    watching.terminate()
-    _, _, said = await stage.command(environ, "status", expect=3)
-    assert "cannot reach the database" in said
-    postgres.stop()
-    postgres.start()
-    await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
-    postgres.stop()
+    environ = stage.environment(recorded, node.url, way.url)
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.commits(empty_database_url, 20)
+        way.is_refusing = True
+        way.cut()
+        await running.tells("database_trouble", times=3)
+        assert await running.health() == 503
+        await running.stop()
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+async def test_the_server_comes_back(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    indexed_url: str,
+    tmp_path: Path,
+    how: str,
+) -> None:
+    """An ordinary restart, and a crash with recovery from the server's own log."""
+    server_ = embedded.EmbeddedPostgres(tmp_path / "pg", postgres.programs())
+    url = server_.start()
+    environ = stage.environment(recorded, node.url, url)
+    try:
+        async with daemon.started(environ, tmp_path / "log") as running:
+            await running.commits(url, 20)
+            node.playhead.go_to(recorded.last_block)
+            if how == "kill":
+                embedded_stage.kill_server(tmp_path / "pg")
+            server_.stop()
+            await running.tells("database_trouble")
+            assert await running.health() == 503
+            server_.start()
+            await running.commits(url, recorded.last_block)
+            await running.until(lambda: _is_healthy(running))
+            await running.stop()
+        await equals(environ, url, indexed_url)
+    finally:
+        server_.stop()
+
+
+async def _is_healthy(running: daemon.Daemon) -> bool:
+    return await running.health() == 200
+
+
+async def test_the_embedded_server_is_killed_under_its_daemon(
+    recorded: truth.Recorded, node: server.RecordingServer, tmp_path: Path
+) -> None:
+    """Nobody else would start it again."""
+    environ = stage.environment(recorded, node.url, "", VESU_DATA_DIR=str(tmp_path / "data"))
+    del environ["DATABASE_URL"]
+    home = tmp_path / "data" / "postgres"
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.tells("started")
+        url = embedded.EmbeddedPostgres(home).url
+        await running.commits(url, 20)
+        first = embedded_stage.kill_server(home)
+        node.playhead.go_to(recorded.last_block)
+        await running.commits(url, recorded.last_block)
+        assert await running.tells("database_back")
+        assert embedded_stage.pid_of(home) != first
+        await running.stop()
+        assert not embedded_stage.is_alive(first)
+
+
+async def test_a_newer_version_migrated_meanwhile(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    empty_database_url: str,
+    tmp_path: Path,
+) -> None:
+    """What comes back may be another database: it is looked at like a new one."""
+    environ = stage.environment(recorded, node.url, empty_database_url)
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.commits(empty_database_url, 20)
+        async with asyncio.timeout(30):
+            connection = await asyncpg.connect(empty_database_url)
+            await connection.execute(
+                "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) "
+                "VALUES ('x', '9999_newer', now())"
+            )
+            await connection.fetchval(daemon.TERMINATE)
+            await connection.close()
+        assert "made by a newer indexer" in await running.refuses()

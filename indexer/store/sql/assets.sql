@@ -40,11 +40,15 @@ FROM vesu_assets;
 
 -- name: drop_history
 -- Forget the versions above a block; returns the rows they belonged to.
-DELETE FROM vesu_asset_history WHERE block_number > $1 RETURNING pool_id, id;
+WITH gone AS (
+    DELETE FROM vesu_asset_history WHERE block_number > $1 RETURNING pool_id, id
+)
+SELECT DISTINCT pool_id, id FROM gone;
 
 -- name: latest
--- The newest version that is left of each of these rows.
-SELECT DISTINCT ON (h.pool_id, h.id)
+-- The newest version that is left of each of these rows: one step in the index for each,
+-- however long its history is.
+SELECT
     h.id, h.pool_id, h.pool_address, h.protocol, h.asset_address, h.total_collateral_shares,
     h.total_nominal_debt, h.reserve, h.max_utilization, h.floor, h.scale, h.is_legacy,
     h.last_updated, h.last_rate_accumulator, h.last_full_utilization_rate, h.fee_rate,
@@ -53,10 +57,14 @@ SELECT DISTINCT ON (h.pool_id, h.id)
     h.min_full_utilization_rate, h.max_full_utilization_rate, h.zero_utilization_rate,
     h.rate_half_life, h.target_rate_percent,
     h.variant, h.unowned_shares, h.changed_at, h.block_number
-FROM vesu_asset_history h
-JOIN unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
-    ON h.pool_id = wanted.pool_id AND h.id = wanted.id
-ORDER BY h.pool_id, h.id, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
+FROM unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_asset_history v
+    WHERE v.pool_id = wanted.pool_id AND v.id = wanted.id
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
 
 -- name: delete
 -- Take rows out that no version is left of.

@@ -2,6 +2,12 @@
 -- Take the writer's lock if it is free.
 SELECT pg_try_advisory_lock($1::bigint);
 
+-- name: keep_alive
+-- Let go of the lock of a host that vanished after a minute, not after hours.
+SELECT set_config('tcp_keepalives_idle', '30', false),
+    set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false);
+
 -- name: held
 -- Whether this session holds the writer's lock.
 SELECT EXISTS (

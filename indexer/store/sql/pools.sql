@@ -34,19 +34,27 @@ FROM vesu_pools;
 
 -- name: drop_history
 -- Forget the versions above a block; returns the rows they belonged to.
-DELETE FROM vesu_pool_history WHERE block_number > $1 RETURNING pool_id, id;
+WITH gone AS (
+    DELETE FROM vesu_pool_history WHERE block_number > $1 RETURNING pool_id, id
+)
+SELECT DISTINCT pool_id, id FROM gone;
 
 -- name: latest
--- The newest version that is left of each of these rows.
-SELECT DISTINCT ON (h.pool_id, h.id)
+-- The newest version that is left of each of these rows: one step in the index for each,
+-- however long its history is.
+SELECT
     h.id, h.pool_id, h.pool_address, h.protocol, h.collateral_address, h.debt_address,
     h.max_ltv_raw, h.liquidation_factor_raw, h.debt_cap_raw, h.pair_collateral_shares,
     h.pair_nominal_debt, h.is_configured,
     h.created_at, h.changed_at, h.block_number
-FROM vesu_pool_history h
-JOIN unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
-    ON h.pool_id = wanted.pool_id AND h.id = wanted.id
-ORDER BY h.pool_id, h.id, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
+FROM unnest($1::text[], $2::uuid[]) AS wanted (pool_id, id)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_pool_history v
+    WHERE v.pool_id = wanted.pool_id AND v.id = wanted.id
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
 
 -- name: delete
 -- Take rows out that no version is left of.

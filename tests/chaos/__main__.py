@@ -1,0 +1,89 @@
+"""Many seeded runs: `python -m tests.chaos --seeds 1000 --first 1`."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import sys
+import time
+
+import click
+
+from tests import postgres
+from tests.chaos import expected, schedule, simulator, zygote
+
+
+class Tally:
+    """What came of the runs so far."""
+
+    def __init__(self) -> None:
+        self.phases: collections.Counter[str] = collections.Counter()
+        self.reorgs = self.runs = 0
+        self.failed: list[simulator.Outcome] = []
+        self.began = time.monotonic()
+
+    def add(self, outcome: simulator.Outcome) -> None:
+        """Count one run."""
+        self.runs += 1
+        self.reorgs += outcome.reorgs
+        self.phases.update(outcome.phases)
+        if outcome.problem:
+            self.failed.append(outcome)
+
+    def text(self) -> str:
+        """One line."""
+        seconds = time.monotonic() - self.began
+        phases = ", ".join(f"{name} {count}" for name, count in sorted(self.phases.items()))
+        return (
+            f"{self.runs} runs in {seconds:.0f} s ({seconds / max(self.runs, 1):.2f} s a run), "
+            f"{len(self.failed)} failed; {self.reorgs} reorganisations; kills: {phases}"
+        )
+
+
+@click.command()
+@click.option("--seeds", default=30, show_default=True, help="How many runs.")
+@click.option("--first", default=1, show_default=True, help="The first run's seed.")
+@click.option("--jobs", default=2, show_default=True, help="Runs at the same time.")
+@click.option("--minutes", default=60.0, show_default=True, help="Begin no run after so long.")
+def main(seeds: int, first: int, jobs: int, minutes: float) -> None:
+    """Play the schedules of seeds FIRST to FIRST+SEEDS-1; say which failed, and the least of it."""
+    with postgres.serving():
+        sys.exit(asyncio.run(_run(seeds, first, jobs, minutes)))
+
+
+async def _run(seeds: int, first: int, jobs: int, minutes: float) -> int:
+    tally = Tally()
+    left = collections.deque(range(first, first + seeds))
+    until = time.monotonic() + minutes * 60
+    async with zygote.Zygote() as maker, expected.prepared() as truth:
+        tally.began = time.monotonic()
+        async with asyncio.TaskGroup() as together:
+            for _ in range(jobs):
+                together.create_task(_work(truth, maker, left, tally, until))
+    click.echo(tally.text())
+    if left:
+        click.echo(f"time is up: go on with FIRST={left[0]} SEEDS={len(left)}")
+    return 1 if tally.failed else 0
+
+
+async def _work(
+    truth: expected.Expected,
+    maker: zygote.Zygote,
+    left: collections.deque[int],
+    tally: Tally,
+    until: float,
+) -> None:
+    while left and time.monotonic() < until:
+        seed = left.popleft()
+        outcome = await simulator.play(truth, maker, schedule.draw(seed))
+        tally.add(outcome)
+        if outcome.problem:
+            click.echo(f"FAILED {outcome.problem}\n{outcome.plan.text()}")
+            least = await simulator.shrink(truth, maker, outcome)
+            click.echo(f"least: {least.problem}\n{least.plan.text()}\n{least.said}")
+        if tally.runs % 25 == 0:
+            click.echo(f"seed {seed}: {tally.text()}")
+
+
+if __name__ == "__main__":
+    main()

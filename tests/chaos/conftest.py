@@ -1,0 +1,21 @@
+"""Fixtures of the chaos tests: devnet-a served, and what it gives undisturbed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from indexer.recording import chain, playhead, server
+from tests.acceptance import truth
+from tests.acceptance.conftest import indexed_url, recorded
+
+__all__ = ["indexed_url", "recorded"]
+
+
+@pytest.fixture
+async def node(recorded: truth.Recorded) -> AsyncIterator[server.RecordingServer]:
+    """devnet-a, its head at block 20."""
+    loaded = chain.load(recorded.folder)
+    async with server.RecordingServer(loaded, playhead.Playhead.at(loaded, 20)) as served:
+        yield served

@@ -1,0 +1,237 @@
+"""What happens to an indexer in one run: a list of moves, drawn by a seeded dice.
+
+The chain is devnet-a from block FIRST to LAST: a main branch (0), and branch 1, which leaves it
+after block COMMON and ends at FORK_LAST. The head may go to any of these blocks in any order, so
+that forks of every depth happen, in both directions and again and again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import msgspec
+
+FIRST = 80
+LAST = 96
+COMMON = 84
+FORK_LAST = 91
+
+FETCHES = (
+    "starknet_getBlockWithTxHashes",
+    "starknet_getEvents",
+    "starknet_getBlockWithReceipts",
+)
+WRITES = (
+    "blocks",
+    "receipts",
+    "events",
+    "vesu_assets",
+    "vesu_asset_history",
+    "vesu_pools",
+    "vesu_positions",
+    "vesu_position_history",
+    "vesu_transactions",
+)
+TAKEN_BACK = (
+    "reorgs",
+    "orphaned_events",
+    "receipts",
+    "blocks",
+    "vesu_transactions",
+    "vesu_liquidations",
+    "contract_history",
+    "vesu_position_history",
+    "vesu_asset_history",
+    "vesu_positions",
+    "vesu_pools",
+)
+OBJECTS = (
+    "public.blocks",
+    "public.cursor",
+    "public.vesu_pools",
+    "public.vesu_position_history",
+    "public.vesu_transactions",
+    "public.idx_vesu_transactions_hash",
+    "public.indexer_status",
+)
+PHASES = (
+    "fetch",
+    "before",
+    "inside",
+    "commit",
+    "committed",
+    "rollback",
+    "rollback_commit",
+    "anywhere",
+    "migration",
+)
+"""Where the process is when it is killed: waiting for the node; before the first statement of a
+transaction; between two statements of it; while the server commits; after the commit, before the
+process knows of it; between two statements of a rollback; while the server commits one; at any
+moment; between two statements of a migration."""
+
+FAULTS = ("busy", "unavailable", "cut", "truncated", "garbage", "slow", "internal")
+OUTAGES = ("cut", "cut_later", "refused", "terminated")
+
+
+class Move(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that happens.
+
+    `kind`: "go" moves the head to `number` of `branch`, and waits for the commit of it if
+    `settled`; "lag" moves it there for two looks, and back; "kill" kills the process in the phase
+    `what` at `where` (a method or table; `times` hundredths of a second after the head moved)
+    on the way to that block; "fault" makes the next
+    `times` requests fail as `what` says; "outage" takes the database away as `what` says; "stop"
+    ends the process by SIGTERM.
+    """
+
+    kind: str
+    branch: int = 0
+    number: int = 0
+    what: str = ""
+    where: str = ""
+    times: int = 0
+    settled: bool = True
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """A whole run. `from_nothing`: from an empty database, not from block FIRST on."""
+
+    seed: int
+    moves: tuple[Move, ...]
+    from_nothing: bool = False
+    keep_abandoned: bool = False
+
+    def text(self) -> str:
+        """One line a move."""
+        moves = [f"  {msgspec.json.encode(move).decode()}" for move in self.moves]
+        about = f"seed {self.seed}, from {'nothing' if self.from_nothing else f'block {FIRST}'}"
+        kept = ", abandoned blocks stay known by hash" if self.keep_abandoned else ""
+        return "\n".join([about + kept, *moves])
+
+
+class Draw:
+    """Draws a schedule; keeps in mind where the head is."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._dice = random.Random(seed)
+        self._tip = (0, FIRST)
+        self._stands = (0, FIRST)
+        self._moves: list[Move] = []
+
+    def schedule(self) -> Schedule:
+        """The phase of the kill goes round with the seed; everything else is the dice's."""
+        phase = PHASES[self.seed % len(PHASES)]
+        others = [self._dice.choice(self._others()) for _ in range(self._dice.randint(1, 4))]
+        at = 0 if phase == "migration" else self._dice.randint(0, len(others))
+        for move in others[:at]:
+            move()
+        self._kill(phase)
+        for move in others[at:]:
+            move()
+        if self._dice.random() < 0.3:
+            self._kill(self._dice.choice(PHASES[:-1]))
+        return Schedule(
+            self.seed,
+            tuple(self._moves),
+            from_nothing=phase == "migration",
+            keep_abandoned=self._dice.random() < 0.5,
+        )
+
+    def _others(self) -> list[Callable[[], None]]:
+        return [self._go, self._go, self._go, self._lag, self._fault, self._outage, self._stop]
+
+    def _add(self, kind: str, **about: object) -> None:
+        self._moves.append(msgspec.convert({"kind": kind, **about}, Move))
+
+    def _somewhere(self) -> tuple[int, int]:
+        """Any block that is not the head."""
+        tips = [(0, number) for number in range(FIRST, LAST + 1)]
+        tips += [(1, number) for number in range(COMMON + 1, FORK_LAST + 1)]
+        # A head on the first block of another branch may look like one that lags: undecided.
+        tips = [tip for tip in tips if tip[1] != COMMON + 1 and tip != self._tip]
+        return self._dice.choice(tips)
+
+    def _move_to(self, tip: tuple[int, int], settled: bool | None = None) -> None:
+        self._tip = tip
+        if not self._holds(tip):
+            self._stands = tip
+        if settled is None:
+            settled = self._dice.random() < 0.7
+        self._add("go", branch=tip[0], number=tip[1], settled=settled)
+
+    def _holds(self, tip: tuple[int, int]) -> bool:
+        """Whether the tables, once settled, hold this block already: then they stay."""
+        is_same = tip[0] == self._stands[0] or tip[1] <= COMMON
+        return is_same and tip[1] <= self._stands[1]
+
+    def _go(self) -> None:
+        self._move_to(self._somewhere())
+
+    def _lag(self) -> None:
+        number = self._tip[1]
+        if number - FIRST >= 2:
+            self._add("lag", branch=0, number=self._dice.randint(FIRST, min(number - 1, COMMON)))
+
+    def _fault(self) -> None:
+        self._add("fault", what=self._dice.choice(FAULTS), times=self._dice.randint(1, 3))
+
+    def _outage(self) -> None:
+        what = self._dice.choice(OUTAGES)
+        self._add("outage", what=what, times=self._dice.randint(1, 12))
+        if what == "cut_later":
+            self._go()
+
+    def _stop(self) -> None:
+        self._add("stop")
+
+    # --- kills ----------------------------------------------------------------------------
+
+    def _kill(self, phase: str) -> None:
+        if phase == "migration":
+            self._add("kill", what=phase, where=self._dice.choice(OBJECTS), number=self._tip[1])
+        elif phase.startswith("rollback"):
+            self._kill_in_rollback(phase)
+        else:
+            self._kill_going_on(phase)
+
+    def _kill_going_on(self, phase: str) -> None:
+        """On the way up one branch, by at least two blocks."""
+        if self._stands[1] > self._last_of(self._stands[0]) - 2:
+            other = 1 - self._stands[0]
+            self._move_to((other, self._dice.randint(COMMON + 2, FORK_LAST - 2)), settled=True)
+        else:
+            self._move_to(self._stands, settled=True)
+        branch, number = self._stands
+        self._stands = self._tip = branch, self._dice.randint(number + 2, self._last_of(branch))
+        where = {"fetch": FETCHES, "inside": WRITES}.get(phase, ("",))
+        self._add_kill(phase, where)
+
+    def _last_of(self, branch: int) -> int:
+        return FORK_LAST if branch else LAST
+
+    def _add_kill(self, phase: str, where: tuple[str, ...]) -> None:
+        branch, number = self._tip
+        self._add(
+            "kill",
+            what=phase,
+            where=self._dice.choice(where),
+            branch=branch,
+            number=number,
+            times=self._dice.randint(0, 50) if phase == "anywhere" else 0,
+        )
+
+    def _kill_in_rollback(self, phase: str) -> None:
+        """On the way from one branch to the other."""
+        branch = self._dice.randint(0, 1)
+        self._move_to((branch, self._dice.randint(COMMON + 2, FORK_LAST)), settled=True)
+        other = 1 - branch
+        self._stands = self._tip = other, self._dice.randint(COMMON + 2, self._last_of(other))
+        self._add_kill(phase, TAKEN_BACK if phase == "rollback" else ("",))
+
+
+def draw(seed: int) -> Schedule:
+    """The schedule of a seed."""
+    return Draw(seed).schedule()

@@ -1,0 +1,264 @@
+"""One run's surroundings: its database behind a proxy, its node, and the indexer's process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from indexer import errors
+from indexer.recording import options, playhead, server
+from tests import postgres
+from tests.acceptance import stage
+from tests.chaos import expected, proxy, schedule, zygote
+
+LOOK = "starknet_getBlockWithTxHashes"
+PATIENCE = 60.0
+"""Seconds after which a process that does nothing counts as stuck."""
+
+STARTED = '"event": "started"'
+"""What the log says once a session has begun: from then on outages are outlived."""
+
+INTERRUPTED = (143, -signal.SIGTERM)
+"""How a process ends that is told to stop before it listens to signals."""
+
+BLOCKED = """
+    SELECT query FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1
+        AND application_name IS DISTINCT FROM 'chaos'
+    LIMIT 1
+"""
+TERMINATE = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'vesu-indexer%'
+"""
+
+Commit = tuple[int, str, int]
+"""Block number, padded hash, fork counter: what a notification tells."""
+
+
+class Surroundings:
+    """Everything that a schedule's moves act upon."""
+
+    def __init__(
+        self,
+        truth: expected.Expected,
+        maker: zygote.Zygote,
+        database: str,
+        way: proxy.Proxy,
+        observer: asyncpg.Connection,
+        folder: Path,
+    ) -> None:
+        self.truth = truth
+        self.way = way
+        self.observer = observer
+        self.database = database
+        self.commits: list[Commit] = []
+        self.held = asyncio.Event()
+        self.phases: list[str] = []
+        self.head: playhead.Playhead
+        self.node: server.RecordingServer
+        self._maker = maker
+        self._folder = folder
+        self._starts = 0
+        self._process: zygote.Process | None = None
+        self._hold: str | None = None
+        self._faults: list[str] = []
+        self._looks = 0
+
+    def serve(self, keep_abandoned: bool) -> server.RecordingServer:
+        """The node, its head at FIRST."""
+        self.head = playhead.Playhead.at(self.truth.loaded, schedule.FIRST)
+        settings = options.ServerOptions(fault=self._fault, keep_abandoned=keep_abandoned)
+        self.node = server.RecordingServer(self.truth.loaded, self.head, settings)
+        return self.node
+
+    # --- the node -------------------------------------------------------------------------
+
+    def hold(self, method: str) -> None:
+        """Leave the next request of this method without an answer."""
+        self.held.clear()
+        self._hold = method
+
+    def fail(self, what: str, times: int) -> None:
+        """Make the next requests fail."""
+        self._faults += [what] * times
+
+    def heal(self) -> None:
+        """A node without faults."""
+        self._hold = None
+        self._faults.clear()
+
+    def _fault(self, method: str, _params: Any) -> options.Fault | None:
+        self._looks += 1
+        if method == self._hold:
+            self.held.set()
+            return options.Fault(delay=PATIENCE * 2)
+        if not self._faults or method in ("starknet_specVersion", "starknet_chainId"):
+            return None
+        return fault(self._faults.pop(0))
+
+    async def asked(self, times: int) -> None:
+        """Wait until the node was asked so often."""
+        until = self._looks + times
+        async with asyncio.timeout(PATIENCE):
+            while self._looks < until:
+                await self.running()
+                await asyncio.sleep(0.01)
+
+    # --- the process ----------------------------------------------------------------------
+
+    async def running(self) -> zygote.Process:
+        """The process; started if there is none."""
+        self._check_end()
+        if self._process is None or self._process.code is not None:
+            environ = stage.environment(
+                self.truth.recorded,
+                self.node.url,
+                self.way.url,
+                VESU_NODE_POLL_INTERVAL_SECONDS="0.02",
+                VESU_LOG_LEVEL="info",
+            )
+            self._starts += 1
+            log = self._folder / f"{self._starts}.log"
+            self._process = await self._maker.start(environ, log, "run", "--no-serve")
+        return self._process
+
+    def _check_end(self) -> None:
+        """A process ends by a signal of ours; or where it could not begin, which it says."""
+        process = self._process
+        if process is None or process.code in (None, 0, -signal.SIGKILL, *INTERRUPTED):
+            return
+        assert process.code == 3, f"ended with {process.code}"
+        assert STARTED not in process.said(), "did not outlive an outage"
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        while True:
+            process = await self.running()
+            process.signal(signal.SIGKILL)
+            if await process.wait() == -signal.SIGKILL:
+                return
+
+    async def stop(self) -> None:
+        """SIGTERM; the process ends by itself, well."""
+        if self._process is None or self._process.code is not None:
+            return
+        self._process.signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            code = await self._process.wait()
+        self._check_end()
+        if STARTED in self._process.said():
+            assert code == 0, f"SIGTERM: ended with {code}"
+
+    async def end(self) -> None:
+        """Whatever it is doing, it is over."""
+        if self._process is not None:
+            self._process.signal(signal.SIGKILL)
+            await self._process.wait()
+
+    def said(self) -> str:
+        """What the processes printed, all in order."""
+        logs = [self._folder / f"{number}.log" for number in range(1, self._starts + 1)]
+        return "\n".join(log.read_text("utf-8", "replace") for log in logs if log.exists())
+
+    # --- the database ---------------------------------------------------------------------
+
+    def on_notify(self, *about: object) -> None:
+        """A commit, as the writer's notification tells it."""
+        told = json.loads(str(about[-1]))
+        self.commits.append((told["block_number"], told["block_hash"], told["fork_counter"]))
+
+    async def is_settled(self, branch: int, number: int) -> bool:
+        """Whether the committed block is this one, or one above it on its branch."""
+        if not self.commits:
+            return False
+        at, hash_, _ = self.commits[-1]
+        if at < number:
+            return False
+        own = self.truth.branch_of(at, hash_)
+        return number <= schedule.COMMON or own == branch
+
+    async def settles(self, branch: int, number: int) -> None:
+        """Wait until the tables follow the head."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.is_settled(branch, number):
+                await self.running()
+                await asyncio.sleep(0.01)
+
+    async def at_our_table_lock(self) -> bool:
+        """Whether a statement of the indexer's waits for a table that we locked."""
+        return await self.observer.fetchval(BLOCKED, "relation") is not None
+
+    async def at_our_trigger(self) -> bool:
+        """Whether one waits in a trigger; its connections may wait for each other, too."""
+        return await self.observer.fetchval(BLOCKED, "advisory") is not None
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the test's own, past the proxy."""
+        connection = await connect(self.database)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def fault(what: str) -> options.Fault:
+    """A way for one request to fail."""
+
+    def internal(_: Any) -> Any:
+        raise errors.RpcError("internal error", -32603)
+
+    return {
+        "busy": options.Fault(status=429, headers={"Retry-After": "0"}),
+        "unavailable": options.Fault(status=503),
+        "cut": options.Fault(close_after=0),
+        "truncated": options.Fault(close_after=20),
+        "garbage": options.Fault(status=200, body=b"<html>"),
+        "slow": options.Fault(delay=0.2),
+        "internal": options.Fault(edit=internal),
+    }[what]
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    """A connection that cannot be taken for the indexer's."""
+    return await asyncpg.connect(url, server_settings={"application_name": "chaos"})
+
+
+@contextlib.asynccontextmanager
+async def made(
+    truth: expected.Expected, maker: zygote.Zygote, plan: schedule.Schedule
+) -> AsyncIterator[Surroundings]:
+    """Fresh surroundings for a schedule; gone afterwards, the process too."""
+    name = f"chaos_{uuid.uuid4().hex}"
+    template = truth.nothing if plan.from_nothing else truth.at_first
+    with tempfile.TemporaryDirectory(prefix="vesu-chaos-") as folder:
+        admin = await connect(postgres.server_url())
+        try:
+            await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            url = postgres.with_name(postgres.server_url(), name)
+            async with proxy.Proxy(url) as way:
+                observer = await connect(url)
+                world = Surroundings(truth, maker, url, way, observer, Path(folder))
+                await observer.add_listener("vesu_blocks", world.on_notify)
+                if not plan.from_nothing:
+                    first = truth.block_hash(0, schedule.FIRST)
+                    world.commits.append((schedule.FIRST, f"0x{int(first, 16):064x}", 0))
+                async with world.serve(plan.keep_abandoned):
+                    try:
+                        yield world
+                    finally:
+                        await world.end()
+                await observer.close()
+        finally:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            await admin.close()

@@ -1,0 +1,54 @@
+"""Thirty runs of the simulator; `make chaos` plays many more, by `python -m tests.chaos`."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.chaos import expected, schedule, simulator, zygote
+
+SEEDS = range(1, 31)
+
+
+@pytest.fixture(scope="module")
+async def maker() -> AsyncIterator[zygote.Zygote]:
+    async with zygote.Zygote() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def truth() -> AsyncIterator[expected.Expected]:
+    async with expected.prepared() as made:
+        yield made
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_seeded_run(truth: expected.Expected, maker: zygote.Zygote, seed: int) -> None:
+    plan = schedule.draw(seed)
+    print(plan.text())
+    outcome = await simulator.play(truth, maker, plan)
+    assert not outcome.problem, outcome.said
+    assert outcome.phases, "nothing was killed"
+
+
+def test_every_phase_is_drawn_in_thirty_runs() -> None:
+    drawn = collections.Counter(
+        move.what for seed in SEEDS for move in schedule.draw(seed).moves if move.kind == "kill"
+    )
+    assert set(drawn) == set(schedule.PHASES)
+
+
+def test_a_seed_gives_the_same_schedule_again() -> None:
+    assert [schedule.draw(seed) for seed in SEEDS] == [schedule.draw(seed) for seed in SEEDS]
+
+
+async def test_a_difference_is_found_and_the_schedule_made_small(
+    truth: expected.Expected, maker: zygote.Zygote
+) -> None:
+    """The simulator can fail: with another truth it does, and what is not needed falls away."""
+    other = expected.falsified(truth)
+    outcome = await simulator.play(other, maker, schedule.draw(1))
+    assert outcome.problem.startswith("digests differ")
+    assert (await simulator.shrink(other, maker, outcome)).plan.moves == ()

@@ -1,0 +1,186 @@
+"""Starts `vesu-indexer` quickly: a process that has imported everything forks one for each run.
+
+Each child is a process of its own that runs the shipped command line from its `main()` on; only
+the second that Python takes to import it is saved. `python -m tests.chaos.zygote` takes lines of
+JSON on stdin (arguments, environ, log) and prints {"started": pid} and {"ended": pid, "code": n}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+
+class Process:
+    """A running indexer. `code` is its exit code, or minus the signal that ended it."""
+
+    def __init__(self, pid: int, log: Path) -> None:
+        self.pid = pid
+        self.log = log
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._ended.result() if self._ended.done() else None
+
+    def said(self) -> str:
+        """What it printed so far."""
+        return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        return await asyncio.shield(self._ended)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended already."""
+        # It may have ended, and we may not have been told yet.
+        with contextlib.suppress(ProcessLookupError):
+            if not self._ended.done():
+                os.kill(self.pid, number)
+
+    def ended(self, code: int) -> None:
+        """Note its end."""
+        self._ended.set_result(code)
+
+
+class Zygote:
+    """The forking process, from entering to leaving the context."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, Process] = {}
+        self._asked: collections.deque[tuple[Path, asyncio.Future[Process]]] = collections.deque()
+
+    async def __aenter__(self) -> Zygote:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.chaos.zygote",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=2**20,
+        )
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        for process in self._processes.values():
+            process.signal(signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._listening
+
+    async def start(self, environ: dict[str, str], log: Path, *arguments: str) -> Process:
+        """Start `vesu-indexer ARGUMENTS`; what it prints goes to `log`."""
+        asked = {"environ": environ, "log": str(log), "arguments": arguments}
+        assert self._process.stdin is not None
+        started: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
+        self._asked.append((log, started))
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        return await started
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            told = json.loads(line)
+            if "ended" in told:
+                self._processes.pop(told["ended"]).ended(told["code"])
+                continue
+            log, started = self._asked.popleft()
+            process = self._processes[told["started"]] = Process(told["started"], log)
+            if not started.cancelled():
+                started.set_result(process)
+
+
+# --- the forking process itself ---------------------------------------------------------------
+
+
+def _become(asked: dict[str, Any]) -> None:
+    """In the child: run the command line as the console script does."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(asked["environ"])
+    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, target in ((0, nothing), (1, log), (2, log)):
+        os.dup2(target, number)
+    from indexer import cli
+
+    sys.argv = ["vesu-indexer", *asked["arguments"]]
+    code: object = None
+    try:
+        cli.main()
+    except SystemExit as leaving:
+        code = leaving.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _tell(**told: int) -> None:
+    os.write(1, json.dumps(told).encode() + b"\n")
+
+
+def _reap() -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        _tell(ended=pid, code=os.waitstatus_to_exitcode(status))
+
+
+def main() -> None:
+    """Fork until stdin is closed."""
+    # What the indexer imports late, here before any fork.
+    for name in ("yoyo.backends.core.postgresql", "indexer.cli", "indexer.commands.run"):
+        importlib.import_module(name)
+    gc.freeze()
+    woken, waker = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(waker, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker)
+    waiting = selectors.DefaultSelector()
+    waiting.register(0, selectors.EVENT_READ)
+    waiting.register(woken, selectors.EVENT_READ)
+    unread = b""
+    while True:
+        for key, _ in waiting.select():
+            if key.fd == woken:
+                os.read(woken, 4096)
+                _reap()
+                continue
+            piece = os.read(0, 65_536)
+            if not piece:
+                return
+            *lines, unread = (unread + piece).split(b"\n")
+            for line in lines:
+                pid = os.fork()
+                if pid == 0:
+                    _become(json.loads(line))
+                _tell(started=pid)
+
+
+if __name__ == "__main__":
+    main()
