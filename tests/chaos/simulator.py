@@ -61,7 +61,7 @@ async def shrink(truth: expected.Expected, maker: zygote.Zygote, failed: Outcome
 
 
 async def _go(world: World, move: schedule.Move) -> None:
-    world.head.go_to(move.number, move.branch)
+    world.go_to(move.number, move.branch)
     await world.running()
     if move.settled:
         await world.settles(move.branch, move.number)
@@ -70,10 +70,10 @@ async def _go(world: World, move: schedule.Move) -> None:
 async def _lag(world: World, move: schedule.Move) -> None:
     tip = world.head.tip
     assert tip is not None
-    world.head.go_to(move.number, move.branch)
+    world.go_to(move.number, move.branch)
     await world.running()
     await world.asked(4)
-    world.head.go_to(tip.number, tip.branch)
+    world.go_to(tip.number, tip.branch)
 
 
 async def _fault(world: World, move: schedule.Move) -> None:
@@ -115,7 +115,7 @@ async def _kill(world: World, move: schedule.Move) -> None:
     elif move.what == "migration":
         await _kill_in_migration(world, move)
     elif move.what == "anywhere":
-        world.head.go_to(move.number, move.branch)
+        world.go_to(move.number, move.branch)
         await world.running()
         await asyncio.sleep(move.times / 100)
         await _killed(world, move, hit=True)
@@ -129,7 +129,7 @@ async def _kill(world: World, move: schedule.Move) -> None:
 
 async def _kill_in_fetch(world: World, move: schedule.Move) -> None:
     world.hold(move.where)
-    world.head.go_to(move.number, move.branch)
+    world.go_to(move.number, move.branch)
     await world.running()
     held = asyncio.create_task(world.held.wait())
     try:
@@ -143,14 +143,14 @@ async def _kill_in_fetch(world: World, move: schedule.Move) -> None:
 async def _kill_at_lock(world: World, move: schedule.Move, lock: str) -> None:
     async with world.connected() as holder, holder.transaction():
         await holder.execute(lock)
-        world.head.go_to(move.number, move.branch)
+        world.go_to(move.number, move.branch)
         await world.running()
         hit = await _first(world, move, world.at_our_table_lock)
         await _killed(world, move, hit)
 
 
 async def _kill_in_migration(world: World, move: schedule.Move) -> None:
-    world.head.go_to(move.number, move.branch)
+    world.go_to(move.number, move.branch)
     async with world.connected() as holder:
         await holder.execute("INSERT INTO chaos.at VALUES ($1)", move.where)
         await holder.execute("SELECT pg_advisory_lock($1::bigint)", expected.HOLD)
@@ -163,7 +163,7 @@ async def _kill_in_commit(world: World, move: schedule.Move) -> None:
     """The server waits before the end of the commit; it goes on after the kill, or before."""
     async with world.connected() as holder:
         await holder.execute("SELECT pg_advisory_lock($1::bigint)", expected.HOLD)
-        world.head.go_to(move.number, move.branch)
+        world.go_to(move.number, move.branch)
         process = await world.running()
         hit = await _first(world, move, world.at_our_trigger)
         if hit and move.what == "committed":
@@ -216,7 +216,7 @@ async def _finish(world: World) -> None:
     """Everything is well again, and the head at LAST: the process comes there by itself."""
     world.heal()
     world.way.flow()
-    world.head.go_to(schedule.LAST)
+    world.go_to(schedule.LAST)
     await world.settles(0, schedule.LAST)
     await world.stop()
 
@@ -233,7 +233,7 @@ async def _check(world: World) -> int:
         happened = _reorgs_of(world.commits)
         assert told == happened, f"reorgs: told {told}, happened {happened}"
         for row in reorgs:
-            await _check_reorg(truth, connection, row)
+            await _check_reorg(world, connection, row)
     return len(reorgs)
 
 
@@ -249,13 +249,14 @@ def _reorgs_of(commits: list[surroundings.Commit]) -> list[tuple[object, ...]]:
     ]
 
 
-async def _check_reorg(
-    truth: expected.Expected, connection: asyncpg.Connection, row: asyncpg.Record
-) -> None:
+async def _check_reorg(world: World, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
     """The audit tables hold exactly what the abandoned branch had in them."""
+    truth = world.truth
     above, last = row["ancestor_number"], row["old_number"]
     branch = truth.branch_of(last, row["old_hash"])
-    assert above == schedule.COMMON, f"went back to {above}"
+    is_cut_back = (branch, above) in world.stood or (0, above) in world.stood
+    assert above == schedule.COMMON or is_cut_back, f"went back to {above}"
+    assert int(truth.block_hash(branch, above), 16) == int(row["ancestor_hash"], 16)
     assert row["depth"] == last - above, f"depth {row['depth']} of {above} to {last}"
     events = truth.events(branch, above, last)
     orphans = await connection.fetch(expected.ORPHANED_EVENTS, row["id"])

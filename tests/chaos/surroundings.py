@@ -64,6 +64,7 @@ class Surroundings:
         self.commits: list[Commit] = []
         self.held = asyncio.Event()
         self.phases: list[str] = []
+        self.stood: set[tuple[int, int]] = set()
         self.head: playhead.Playhead
         self.node: server.RecordingServer
         self._maker = maker
@@ -82,6 +83,11 @@ class Surroundings:
         return self.node
 
     # --- the node -------------------------------------------------------------------------
+
+    def go_to(self, number: int, branch: int = 0) -> None:
+        """Put the head on a block; a chain that stays cut back to it abandons what is above."""
+        self.stood.add((branch, number))
+        self.head.go_to(number, branch)
 
     def hold(self, method: str) -> None:
         """Leave the next request of this method without an answer."""
