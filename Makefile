@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+JOBS   ?= 4
 DROPS  ?= 500
 SEEDS  ?= 1000
 FIRST  ?= 1
@@ -15,14 +16,14 @@ LOCKS  := requirements.lock requirements-build.lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo '  Options: PYTHON=python3.12 (for the virtualenv), ARGS="..." (for demo, test and bench)'
+	@echo '  Options: PYTHON=python3.12 (for the virtualenv), ARGS="..." (for demo, test and bench), JOBS=4 (test files side by side)'
 
 demo: $(VENV)/.installed ## Embedded database, recorded chain, filled tables (ARGS="--once" ends by itself)
 	@$(BIN)/vesu-indexer demo $(ARGS)
 
 test: check ## All checks, then all tests (ARGS="-k NAME" for some)
 	@echo 'pytest'
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev ## Format, lint, types, rooms; changes nothing
 	@echo 'ruff format --check'

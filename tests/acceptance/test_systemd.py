@@ -147,6 +147,7 @@ def test_the_variables_are_taken_out_so_that_children_do_not_speak_for_us() -> N
         ("soon", "", None),
         ("", "", None),
     ],
+    ids=["ours", "another's", "none", "no number", "empty"],
 )
 def test_a_watchdog_of_another_process_is_not_ours(
     micros: str, pid: str, seconds: float | None
