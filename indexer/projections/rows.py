@@ -87,7 +87,7 @@ def decimals_of(scale: int) -> int:
     return len(str(scale)) - 1 if scale else 0
 
 
-@functools.lru_cache(maxsize=200_000)
+@functools.lru_cache(maxsize=50_000)
 def position_id(protocol: str, key: state.PositionKey) -> str:
     """The id of a position, from its natural key."""
     parts = (key.pool.id, key.collateral, key.debt, key.v_token, key.user)
