@@ -79,7 +79,8 @@ def group() -> None:
 def main() -> None:
     """Entry point of the console script."""
     # So that whoever holds an embedded server or a lock lets go of it on the way out.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    termination = _Termination()
+    signal.signal(signal.SIGTERM, termination)
     try:
         code = group.main(prog_name="vesu-indexer", standalone_mode=False)
         sys.stdout.flush()
@@ -97,13 +98,25 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     except errors.IndexerError as error:
-        _say(str(error))
-        code = error.exit_code
+        # What breaks on the way out of a termination is its consequence, not the news.
+        if termination.code is None:
+            _say(str(error))
+        code = termination.code or error.exit_code
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - said, not swallowed; the traceback on request
-        code = _internal(error)
+        code = termination.code or _internal(error)
     sys.exit(code)
+
+
+class _Termination:
+    """SIGTERM: the command ends with 128 + its number, whatever breaks on the way out."""
+
+    code: int | None = None
+
+    def __call__(self, number: int, _: object) -> None:
+        self.code = 128 + number
+        sys.exit(self.code)
 
 
 def _say(message: str) -> None:

@@ -74,6 +74,8 @@ class Watch:
                 found, equal = await reconcile.check(
                     connection, self._node, None, scope, self._extensions
                 )
+                metrics.reconciled_values.inc(found.compared)
+                metrics.reconciled_differences.inc(len(found.differences))
                 await reconciliations.store(connection, found, equal, origin="run")
                 metrics.reconciled_standing.set(await reconciliations.standing(connection))
         except (errors.IndexerError, asyncpg.PostgresError) as error:
@@ -82,8 +84,6 @@ class Watch:
             metrics.reconciliations_failed.inc()
             log.warning("reconcile_not_done", reason=str(error))
             return
-        metrics.reconciled_values.inc(found.compared)
-        metrics.reconciled_differences.inc(len(found.differences))
         if found.differences:
             first = found.differences[0]
             log.error(
