@@ -208,6 +208,8 @@ class DifferencesError(IndexerError):
 class MissingObservationError(IndexerError):
     """The log lacks the answer of a contract view that the fold needs."""
 
+    exit_code = 3
+
 
 class LogMovedError(IndexerError):
     """The log was taken back to an earlier block while it was looked at; look again."""

@@ -6,7 +6,7 @@ arguments, and is counted; it never stops the indexer.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -131,8 +131,10 @@ def _decoded_or_none(kind: kinds.Kind, raw: types.EmittedEvent) -> events.VesuEv
         return None
 
 
-def token_views(decoded: Iterable[Decoded], known: Container[int]) -> list[observations.View]:
-    """Symbol, name and decimals of each token that appears for the first time."""
+def token_views(
+    decoded: Iterable[Decoded], known: Mapping[int, tokens.Token]
+) -> list[observations.View]:
+    """Symbol, name and decimals of each token that appears, where the log lacks the answer."""
     needed: dict[int, types.EmittedEvent] = {}
     for one in decoded:
         match one.event:
@@ -141,6 +143,6 @@ def token_views(decoded: Iterable[Decoded], known: Container[int]) -> list[obser
     return [
         observations.View(raw.block_number, raw.block_hash, rows.padded(asset), view)
         for asset, raw in needed.items()
-        if asset not in known
         for view in tokens.VIEWS
+        if asset not in known or view not in known[asset].asked
     ]

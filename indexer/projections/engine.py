@@ -110,7 +110,7 @@ class Engine:
     def observe(self, seen: Iterable[observations.Observation]) -> None:
         """Take up answers of views that were asked for, now or when the log was written."""
         seen = list(seen)
-        self._held.tokens |= tokens.read(seen)
+        self._held.tokens = tokens.read(seen, self._held.tokens)
         for one in seen:
             question = questions.of(one.asked)
             self._answers[question] = questions.felts(one)
@@ -142,13 +142,11 @@ class Engine:
         MissingObservationError where one is not there.
         """
         self.observe(await observations.read_blocks(connection, batch.from_block, batch.to_block))
+        for view in self.discover(batch.events):
+            raise _missing(view)
         prepared = await self.prepare(connection, batch)
         for view in prepared.needs:
-            raise errors.MissingObservationError(
-                f"the log lacks the observation {view.view}({', '.join(view.calldata)}) of "
-                f"{view.contract} at block {view.block_number}: restore it from a backup, or "
-                "index again from a node"
-            )
+            raise _missing(view)
         return prepared
 
     async def project(
@@ -234,6 +232,14 @@ class Engine:
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:
         """Make all tables what they were at `to_block`; returns the number of rows restored."""
         return await rollback.rollback(connection, self._held, to_block)
+
+
+def _missing(view: observations.View) -> errors.MissingObservationError:
+    return errors.MissingObservationError(
+        f"the log lacks the observation {view.view}({', '.join(view.calldata)}) of "
+        f"{view.contract} at block {view.block_number}: restore it from a backup, or index "
+        "again from a node"
+    )
 
 
 def _report_refused(journal: state.Journal) -> None:

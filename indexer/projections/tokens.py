@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,21 +14,30 @@ VIEWS = ("symbol", "name", "decimals")
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
-    """What a token says of itself, cleaned for display; None where it gave no usable answer."""
+    """What a token says of itself, cleaned for display; None where it gave no usable answer.
+
+    `asked` names the views that the log has an answer of, usable or not.
+    """
 
     symbol: str | None = None
     name: str | None = None
     decimals: int | None = None
+    asked: frozenset[str] = frozenset()
 
 
-def read(seen: Iterable[observations.Observation]) -> dict[int, Token]:
-    """The tokens that these observations describe, by address; later answers win."""
-    tokens: dict[int, Token] = {}
+def read(
+    seen: Iterable[observations.Observation], known: Mapping[int, Token] | None = None
+) -> dict[int, Token]:
+    """The known tokens and those that these observations describe, by address; later answers
+    win."""
+    tokens = dict(known or {})
     for one in seen:
         if one.asked.view in VIEWS:
             address = int(one.asked.contract, 16)
-            changes = {one.asked.view: _value(one)}
-            tokens[address] = msgspec.structs.replace(tokens.get(address, Token()), **changes)
+            token = tokens.get(address, Token())
+            changes: dict[str, Any] = {one.asked.view: _value(one)}
+            changes["asked"] = token.asked | {one.asked.view}
+            tokens[address] = msgspec.structs.replace(token, **changes)
     return tokens
 
 

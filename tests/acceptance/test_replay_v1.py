@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
+import asyncpg
 import pytest
 
 from indexer.recording import server
@@ -68,4 +69,34 @@ async def test_a_killed_replay_goes_on(indexed: dict[str, Indexed], name: str) -
         await spoiled.killed(environ, where, *start)
     done = await stage.json_of(environ, *start)
     assert done["resumed_at"] == last
+    assert await stage.json_of(environ, "digest") == digest
+
+
+TAKE_ONE_OF_EACH = """
+    DELETE FROM observations o USING (
+        SELECT DISTINCT ON (view) ctid FROM observations WHERE view = $1 ORDER BY view, block_number
+    ) AS first
+    WHERE o.ctid = first.ctid RETURNING o.*
+"""
+
+
+@pytest.mark.parametrize("name", LAST_BLOCKS)
+async def test_a_missing_observation_is_named(indexed: dict[str, Indexed], name: str) -> None:
+    """One answer of each view that the log holds, taken out: no replay without it."""
+    environ, _, digest = indexed[name]
+    connection = await asyncpg.connect(environ["DATABASE_URL"])
+    asked = await connection.fetch("SELECT DISTINCT view FROM observations ORDER BY view")
+    views = {row["view"] for row in asked}
+    assert views >= {"symbol", "decimals", "name", "pool_owner", "interest_rate_config"}
+    for view in views:
+        taken = await connection.fetchrow(TAKE_ONE_OF_EACH, view)
+        assert taken is not None
+        _, _, err = await stage.command(environ, "replay", "--from-block", "0", expect=3)
+        named = err.splitlines()[-1]
+        assert f"the log lacks the observation {view}(" in named
+        assert f"of {taken['contract']} at block {taken['block_number']}" in named
+        await connection.copy_records_to_table("observations", records=[tuple(taken)])
+        await stage.command(environ, "replay", "--discard")  # what was built up to there
+    await connection.close()
+    await stage.command(environ, "replay", "--from-block", "0")
     assert await stage.json_of(environ, "digest") == digest
