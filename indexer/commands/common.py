@@ -83,8 +83,35 @@ def set_up_logs(level: str, format_: str) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's asynchronous half."""
-    return asyncio.run(work)
+    """Run a command's asynchronous half; SIGTERM cancels it and ends the process with 143.
+
+    Raised in the middle of a callback, as outside of a loop, it could be swallowed by whatever
+    library runs, which then waits for ever.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    is_terminated = False
+
+    async def terminable() -> T:
+        task = asyncio.current_task()
+        assert task is not None  # asyncio.run made one
+
+        def terminate() -> None:
+            nonlocal is_terminated
+            is_terminated = True
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        return await work
+
+    try:
+        return asyncio.run(terminable())
+    except BaseException:
+        if is_terminated:
+            sys.exit(128 + signal.SIGTERM)
+        raise
+    finally:
+        # The loop leaves the system's own handler behind, which would end us without a goodbye.
+        signal.signal(signal.SIGTERM, before)
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
