@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Coroutine
@@ -88,6 +89,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     Raised in the middle of a callback, as outside of a loop, it could be swallowed by whatever
     library runs, which then waits for ever.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)  # signals reach the main thread alone
     before = signal.getsignal(signal.SIGTERM)
     is_terminated = False
 

@@ -78,6 +78,9 @@ def test_start_join_and_stop_with_each_programs(tmp_path: Path, asked: str) -> N
     first.stop()
     assert stage.ask(url, "SELECT current_database()") == "vesu"
     second.stop()
+    patience = time.monotonic() + 10  # the system may take a moment to forget the process
+    while stage.is_alive(pid) and time.monotonic() < patience:
+        time.sleep(0.05)
     assert not stage.is_alive(pid)
     second.stop()  # nothing left to let go of
 
