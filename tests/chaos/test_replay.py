@@ -6,6 +6,7 @@ Seeds 1 to VESU_TEST_CHAOS_SEEDS (default 2; `make chaos SEEDS=100` runs more).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -47,7 +48,8 @@ async def test_a_shadow_killed_again_and_again_while_the_chain_forks(
         for _ in range(KILLS):
             process = await stage.start(environ, *start, "--allow-differences", "all")
             await asyncio.sleep(dice.uniform(0.4, 1.6))
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it may have ended before
+                process.kill()
             await process.communicate()
         await asyncio.wait_for(daemon.communicate(), 120)
         assert daemon.returncode == 0
