@@ -6,11 +6,11 @@ Handlers of events read and write through it, so that no change escapes the jour
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from indexer.vesu import accrual, discovery, events, kinds, state, text, transaction
+from indexer.vesu import accrual, discovery, events, kinds, state, text, transaction, valuation
 
 replace = msgspec.structs.replace
 
@@ -190,6 +190,41 @@ class Ledger:
             self.journal.transactions.append(
                 state.TransactionEffect(at, leg, key, type_, asset, amount)
             )
+
+
+class Liquidated(Protocol):
+    """What a liquidation's event tells in every generation."""
+
+    @property
+    def liquidator(self) -> int: ...
+    @property
+    def debt_delta(self) -> int: ...
+    @property
+    def bad_debt(self) -> int: ...
+
+
+def note_liquidation(
+    book: Ledger, here: Context, key: state.PositionKey, event: Liquidated, seized: int
+) -> None:
+    """Note a liquidation of `key` that took `seized` raw units of collateral, and its two legs."""
+    book.transaction(here, 0, key, "liquidation", key.collateral, -seized)
+    book.transaction(here, 1, key, "liquidation", key.debt, event.debt_delta)
+    repaid = -event.debt_delta - event.bad_debt
+    collateral = book.asset_state(state.AssetKey(key.pool, key.collateral))
+    debt = book.asset_state(state.AssetKey(key.pool, key.debt))
+    book.journal.liquidations.append(
+        state.LiquidationEffect(
+            here.at,
+            key,
+            event.liquidator,
+            seized,
+            repaid,
+            event.bad_debt,
+            seized - valuation.exchanged(repaid, debt, collateral),
+            collateral.price or 0,
+            debt.price or 0,
+        )
+    )
 
 
 Handler = Callable[[Ledger, Context, Any], None]

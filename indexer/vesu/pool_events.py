@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from indexer import errors
-from indexer.vesu import accrual, events, ledger, state, valuation
+from indexer.vesu import accrual, events, ledger, state
 
 HANDLERS: ledger.Handlers = {}
 
@@ -179,25 +179,7 @@ def _liquidate_position(
     book: ledger.Ledger, here: ledger.Context, event: events.LiquidatePosition
 ) -> None:
     key = _move(book, here, event, emptied="liquidated")
-    book.transaction(here, 0, key, "liquidation", event.collateral_asset, event.collateral_delta)
-    book.transaction(here, 1, key, "liquidation", event.debt_asset, event.debt_delta)
-    seized = -event.collateral_delta
-    repaid = -event.debt_delta - event.bad_debt
-    collateral = book.asset_state(state.AssetKey(here.pool, event.collateral_asset))
-    debt = book.asset_state(state.AssetKey(here.pool, event.debt_asset))
-    book.journal.liquidations.append(
-        state.LiquidationEffect(
-            here.at,
-            key,
-            event.liquidator,
-            seized,
-            repaid,
-            event.bad_debt,
-            seized - valuation.exchanged(repaid, debt, collateral),
-            collateral.price or 0,
-            debt.price or 0,
-        )
-    )
+    ledger.note_liquidation(book, here, key, event, seized=-event.collateral_delta)
 
 
 # --- settings ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ as shares. The vToken's own transfers, two contexts in a row, or a view fill the
 from __future__ import annotations
 
 from indexer import errors
-from indexer.vesu import accrual, events_v1, kinds, ledger, selfproof, state, transaction, valuation
+from indexer.vesu import accrual, events_v1, kinds, ledger, selfproof, state, transaction
 
 HANDLERS: ledger.Handlers = {}
 
@@ -216,7 +216,7 @@ def _liquidate_position(
         _take_as_shares(book, here, key._replace(user=event.liquidator), first, second)
     change(book, here, key, -shares, event.nominal_debt_delta, emptied="liquidated")
     change_pair(book, here, key, -shares, event.nominal_debt_delta)
-    _note_liquidation(book, here, key, event, seized)
+    ledger.note_liquidation(book, here, key, event, seized)
     book.said.action_done()
 
 
@@ -234,30 +234,3 @@ def _take_as_shares(
     if book.world.positions[key].kind == "borrow":
         amount = second.after.reserve - first.after.reserve
         book.transaction(here, 2, key, "transfer", key.collateral, amount)
-
-
-def _note_liquidation(
-    book: ledger.Ledger,
-    here: ledger.Context,
-    key: state.PositionKey,
-    event: events_v1.LiquidatePosition,
-    seized: int,
-) -> None:
-    book.transaction(here, 0, key, "liquidation", key.collateral, -seized)
-    book.transaction(here, 1, key, "liquidation", key.debt, event.debt_delta)
-    repaid = -event.debt_delta - event.bad_debt
-    collateral = book.asset_state(state.AssetKey(key.pool, key.collateral))
-    debt = book.asset_state(state.AssetKey(key.pool, key.debt))
-    book.journal.liquidations.append(
-        state.LiquidationEffect(
-            here.at,
-            key,
-            event.liquidator,
-            seized,
-            repaid,
-            event.bad_debt,
-            seized - valuation.exchanged(repaid, debt, collateral),
-            collateral.price or 0,
-            debt.price or 0,
-        )
-    )
