@@ -131,7 +131,7 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> 
         ) from error
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=4_096)
 def felt(text: str) -> str:
     """A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
     value = int(text, 16) if _FELT.fullmatch(text) else PRIME

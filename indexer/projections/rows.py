@@ -31,7 +31,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 encode = msgspec.json.Encoder().encode
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=4_096)
 def padded(value: int) -> str:
     """An address or hash: 0x and 64 lower-case hex digits."""
     return f"0x{value:064x}"
@@ -57,7 +57,7 @@ def padded_or_none(value: int | None) -> str | None:
     return padded(value) if value else None
 
 
-@functools.lru_cache(maxsize=5_000)
+@functools.lru_cache(maxsize=1_024)
 def iso(seconds: int) -> str:
     """A block time as PostgreSQL reads it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
@@ -87,20 +87,20 @@ def decimals_of(scale: int) -> int:
     return len(str(scale)) - 1 if scale else 0
 
 
-@functools.lru_cache(maxsize=50_000)
+@functools.lru_cache(maxsize=16_384)
 def position_id(protocol: str, key: state.PositionKey) -> str:
     """The id of a position, from its natural key."""
     parts = (key.pool.id, key.collateral, key.debt, key.v_token, key.user)
     return _id("position", protocol, *map(hex, parts))
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=4_096)
 def pair_id(protocol: str, key: state.PairKey) -> str:
     """The id of a (pool, collateral, debt) row."""
     return _id("pair", protocol, hex(key.pool.id), hex(key.collateral), hex(key.debt))
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=4_096)
 def asset_id(protocol: str, key: state.AssetKey) -> str:
     """The id of a (pool, asset) row."""
     return _id("asset", protocol, hex(key.pool.id), hex(key.asset))
