@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import decimal
 import functools
-import logging
 import os
 import re
 import signal
@@ -23,6 +22,7 @@ import msgspec
 import structlog
 
 from indexer import config, config_values
+from indexer.commands import logs
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def settings(config_file: Path | None, **flags: object) -> config.Settings:
     """Settings from file, environment and flags (dotted keys, `__` for the dot), logs set up."""
     given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
     loaded = config.load(config_file, os.environ, given)
-    set_up_logs(loaded.log.level, loaded.log.format)
+    logs.set_up(loaded.log.level, loaded.log.format)
     return loaded
 
 
@@ -57,30 +57,6 @@ def felt(text: str) -> int:
             f"{text!r} is not a Starknet address or hash: write 0x and up to 64 hex digits"
         )
     return value
-
-
-def set_up_logs(level: str, format_: str) -> None:
-    """Logs go to stderr: for people on a terminal, JSON lines otherwise."""
-    on_terminal = sys.stderr.isatty() if format_ == "auto" else format_ == "console"
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        if on_terminal
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
-    )
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -92,10 +92,11 @@ class Daemon:
             return answer.status, await answer.text()
 
     async def stop(self) -> None:
-        """SIGTERM; it must end well."""
+        """SIGTERM; it must end well, and have logged nothing but lines of JSON."""
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             assert await self.process.wait() == 0, self.lines()
+        assert [line for line in self.lines() if not line.startswith("{")] == []
 
     async def refuses(self) -> str:
         """Wait for its end by itself: exit code 3, and one line, which is returned."""

@@ -1,0 +1,65 @@
+"""Logs on stderr: what we say and what libraries say, one line an event."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+_TOLD = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+"""What every line tells besides its event."""
+
+
+def set_up(level: str, format_: str) -> None:
+    """For people on a terminal, JSON lines otherwise; `format_` as in the settings."""
+    on_terminal = sys.stderr.isatty() if format_ == "auto" else format_ == "console"
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if on_terminal
+        else structlog.processors.JSONRenderer()
+    )
+    lowest = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            *_TOLD,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    _take_in_libraries(renderer, lowest)
+
+
+def _take_in_libraries(renderer: Any, lowest: int) -> None:
+    """Warnings and errors of libraries come out as our own lines do.
+
+    Left alone, Python prints them bare, with tracebacks over many lines that no log reader can
+    make anything of.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_TOLD, _in_one_line],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(lowest, logging.WARNING), force=True)
+    logging.captureWarnings(capture=True)
+
+
+def _in_one_line(
+    _: object, __: str, said: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """The error itself in place of its traceback."""
+    _, error, _ = said.pop("exc_info", None) or (None, None, None)
+    if error is not None:
+        said["reason"] = f"{type(error).__name__}: {error}"
+    return said
