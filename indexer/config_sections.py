@@ -58,6 +58,7 @@ class Node(msgspec.Struct, frozen=True):
     max_concurrency: Count = 8
     max_requests_per_second: Rate = 50.0
     probe_seconds: Seconds = 60.0
+    return_seconds: Seconds = 300.0
     confirm_rollback_depth: Natural = 10
     confirm_looks: Natural = 30
 

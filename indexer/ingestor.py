@@ -65,12 +65,14 @@ class Ingestor:
         *,
         caution: suspicion.Caution | None = None,
         probe_seconds: float = 60.0,
+        return_seconds: float = 300.0,
     ) -> None:
         self._node = node
         self._connection = connection
         self._engine = engine
         self._poll_seconds = poll_seconds
         self._probe_seconds = probe_seconds
+        self._return_seconds = return_seconds
         self._reader = ranges.RangeReader(node, reading)
         self._judge = suspicion.Judge(node, connection, caution or suspicion.Caution())
         self._report = report
@@ -194,6 +196,12 @@ class Ingestor:
         """Ask for the head, and remember that the node told it."""
         # What comes back after trouble may be another node.
         await self._node.probe_again(0.0 if self._trouble else self._probe_seconds)
+        stands = self._cursor
+        if stands.block_hash is not None and self.suspicion is None:
+            # A doubt is about the endpoint in use.
+            await self._node.turn_back(
+                (stands.block_number, stands.block_hash), self._return_seconds
+            )
         head = await self._node.head()
         self._final = await cursor.note_head(self._connection, head, await self._node.finalised())
         self._head, self._trouble = head.number, None

@@ -80,11 +80,26 @@ class Judge:
     ) -> Verdict:
         """What the node says of the committed block. `final`: the highest block told as final.
 
+        `head` is as the endpoint in use told it. One that cannot say is left for the next.
         FatalNodeError where no stored block is on the node's chain.
         """
         if stands.block_hash is None:
             return None
-        source = self._node.source
+        first = self._node.source
+
+        async def decide(source: sources.Source) -> Verdict:
+            told = head if source is first else await source.head()
+            return await self._of(source, stands, told, final)
+
+        return await self._node.somewhere(decide)
+
+    async def _of(
+        self,
+        source: sources.Source,
+        stands: cursor.Cursor,
+        head: types.BlockHeader,
+        final: int | None,
+    ) -> Verdict:
         header = await _known(source, stands.block_number)
         if header is None and head.number >= stands.block_number:
             raise errors.InconsistentAnswerError(

@@ -110,10 +110,10 @@ async def _read(
         asked = node.source
         try:
             found = await _read_once(asked, numbers, at)
-        except errors.RetryableNodeError as error:
-            if attempt == ATTEMPTS:
+        except errors.NodeError as error:
+            moved = await node.fail_over(asked)
+            if attempt == ATTEMPTS or (isinstance(error, errors.FatalNodeError) and not moved):
                 raise
-            await node.fail_over(asked)
             outcome = "again" if node.source is asked else "other_endpoint"
             troubles.note(asked.name, error, outcome, blocks=len(numbers))
             await asyncio.sleep(PAUSE_SECONDS * attempt)

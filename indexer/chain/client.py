@@ -25,6 +25,9 @@ ViewCall = sources.ViewCall
 
 T = TypeVar("T")
 
+BRIEF_SECONDS = 2.0
+"""So long an endpoint that was left may take to show that it is well again."""
+
 
 class StarknetNode:
     """A node with at least one endpoint that probed well; made by `connect`."""
@@ -36,7 +39,7 @@ class StarknetNode:
         self._current = current
         self._source = sources.Source(endpoints[current], profile)
         self._moving = asyncio.Lock()
-        self._probed_at = time.monotonic()
+        self._probed_at = self._better_asked_at = time.monotonic()
 
     @property
     def profile(self) -> probe.NodeProfile:
@@ -86,7 +89,7 @@ class StarknetNode:
     def _take(self, index: int, profile: probe.NodeProfile) -> None:
         self._current = index
         self._source = sources.Source(self._endpoints[index], profile)
-        self._probed_at = time.monotonic()
+        self._probed_at = self._better_asked_at = time.monotonic()
 
     # --- who is asked -----------------------------------------------------------------
 
@@ -94,14 +97,14 @@ class StarknetNode:
         """Make sure that the endpoint in use still serves our chain by a version we know.
 
         Asks nothing if it did so less than `every_seconds` ago. An endpoint that became unfit
-        is left for another; its error is raised where there is none.
+        or does not answer is left for another; its error is raised where there is none.
         """
         if time.monotonic() - self._probed_at < every_seconds:
             return
         index, asked = self._current, self._source
         try:
             profile = await probe.identify(asked.endpoint, int(self.profile.chain_id, 16))
-        except errors.FatalNodeError as error:
+        except errors.NodeError as error:
             if not await self.fail_over(asked):
                 raise
             troubles.note(asked.name, error, "other_endpoint")
@@ -129,6 +132,46 @@ class StarknetNode:
             found.append(sources.Source(endpoint, profile))
         return found
 
+    async def turn_back(self, stands: tuple[int, str], every_seconds: float) -> None:
+        """Use the best endpoint again that is well and holds this block (number, hash).
+
+        They are named best first. Asks nothing while the first is in use, or if it asked less
+        than `every_seconds` ago.
+        """
+        if not self._current or time.monotonic() - self._better_asked_at < every_seconds:
+            return
+        self._better_asked_at = time.monotonic()
+        left = self._source
+        for index, endpoint in enumerate(self._endpoints[: self._current]):
+            profile = await self._fit_again(endpoint, stands)
+            if profile is None:
+                continue
+            async with self._moving:
+                if left is self._source:
+                    self._take(index, profile)
+                    log.info("turned_back", to=endpoint.name, of=left.name)
+            return
+
+    async def _fit_again(
+        self, endpoint: rpc.Endpoint, stands: tuple[int, str]
+    ) -> probe.NodeProfile | None:
+        """What an endpoint can do that was left; None, and why in the log, while it is not fit."""
+        number, hash_ = stands
+        try:
+            # The next block waits meanwhile, and what takes longer is not the better endpoint.
+            async with asyncio.timeout(BRIEF_SECONDS):
+                profile = await probe.probe(endpoint, int(self.profile.chain_id, 16))
+                header = await sources.Source(endpoint, profile).header(number)
+        except (errors.NodeError, TimeoutError) as error:
+            reason = str(error) or f"no answer within {BRIEF_SECONDS:g} s"
+            log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)
+            return None
+        if header is None or header.hash != hash_:
+            reason = f"does not hold the committed block {number}"
+            log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)
+            return None
+        return profile
+
     async def turn_to(self, better: sources.Source) -> None:
         """Use one of the witnesses from now on."""
         async with self._moving:
@@ -137,8 +180,11 @@ class StarknetNode:
 
     # --- questions that any endpoint may answer ---------------------------------------
 
-    async def _somewhere(self, question: Callable[[sources.Source], Awaitable[T]]) -> T:
-        """The answer of the first endpoint that gives one, beginning with the one in use."""
+    async def somewhere(self, question: Callable[[sources.Source], Awaitable[T]]) -> T:
+        """The answer of the first endpoint that gives one, beginning with the one in use.
+
+        That endpoint is in use afterwards; the last one's error is raised where none gives one.
+        """
         for _ in self._endpoints[1:]:
             asked = self._source
             try:
@@ -151,7 +197,7 @@ class StarknetNode:
 
     async def head(self) -> types.BlockHeader:
         """The newest sealed block."""
-        return await self._somewhere(lambda asked: asked.head())
+        return await self.somewhere(lambda asked: asked.head())
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
@@ -161,7 +207,7 @@ class StarknetNode:
         """The newest block accepted on L1; None where the node does not say."""
         try:
             return await self._source.finalised()
-        except errors.RetryableNodeError as error:
+        except errors.NodeError as error:
             # Indexing never waits for finality.
             log.info("finality_unknown", reason=str(error))
             return None
@@ -175,7 +221,7 @@ class StarknetNode:
 
     async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
         """Answers of views in the order asked; a contract's refusal stands in its place."""
-        return await self._somewhere(lambda chosen: chosen.calls(asked))
+        return await self.somewhere(lambda chosen: chosen.calls(asked))
 
 
 async def connect(

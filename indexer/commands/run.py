@@ -108,6 +108,7 @@ class _Daemon:
             settings.prices.sample_seconds,
             caution=app.caution(settings),
             probe_seconds=settings.node.probe_seconds,
+            return_seconds=settings.node.return_seconds,
         )
         await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
         self._sessions.begun()

@@ -122,6 +122,7 @@ async def following(
             ranges.ReaderSettings(verify=set_up.ingest.verify, pause_seconds=0.001),
             caution=app.caution(set_up),
             probe_seconds=set_up.node.probe_seconds,
+            return_seconds=set_up.node.return_seconds,
         )
         try:
             await made.worker.open(hex(app.chain_id(set_up)), app.start_block(set_up))

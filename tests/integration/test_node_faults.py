@@ -7,13 +7,14 @@ last never end: with one endpoint nothing is committed, with a second one that o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from indexer import errors
-from indexer.chain import rpc
+from indexer.chain import client, rpc
 from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
@@ -216,6 +217,82 @@ async def test_a_node_that_comes_back_is_asked_as_before(url: str, undisturbed: 
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
 
+class Ailing:
+    """The fault of every answer for now."""
+
+    fault: Fault | None = None
+
+    def __call__(self, _: str, __: Any) -> Fault | None:
+        return self.fault
+
+
+RETURNING = {"VESU_NODE_RETURN_SECONDS": "0.05"}
+
+
+async def test_the_preferred_endpoint_is_used_again_once_it_is_well(
+    url: str, undisturbed: str
+) -> None:
+    ailing = Ailing()
+    preferred, other = Playhead.at(recording(), 10), Playhead.at(recording(), 20)
+    async with (
+        serving(preferred, fault=ailing) as first_node,
+        serving(other) as second,
+        following(url, first_node.url, second.url, **RETURNING) as running,
+    ):
+        await running.committed(10)
+        ailing.fault = Fault(status=403)
+        await running.committed(20)
+        await running.says("endpoint_unfit", endpoint=rpc.redact(first_node.url))
+        preferred.go_to(LAST)
+        ailing.fault = None
+        await running.says("turned_back", to=rpc.redact(first_node.url), of=rpc.redact(second.url))
+        await running.committed(LAST)
+        assert running.node.source.name == rpc.redact(first_node.url)
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_a_preferred_endpoint_without_our_block_is_not_used_again(url: str) -> None:
+    ailing = Ailing()
+    async with (
+        serving(Playhead.at(recording(), 10), fault=ailing) as first_node,
+        serving(Playhead.at(recording(), 20)) as second,
+        following(url, first_node.url, second.url, **RETURNING) as running,
+    ):
+        await running.committed(10)
+        ailing.fault = Fault(status=403)
+        await running.committed(20)
+        ailing.fault = None
+        await running.says(
+            "endpoint_unfit",
+            endpoint=rpc.redact(first_node.url),
+            reason="does not hold the committed block 20",
+        )
+        assert running.said("turned_back") is None
+        assert running.node.source.name == rpc.redact(second.url)
+
+
+async def test_a_preferred_endpoint_that_hangs_is_not_waited_for(
+    url: str, undisturbed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BRIEF_SECONDS", 0.1)
+    ailing = Ailing()
+    head = Playhead.at(recording(), 20)
+    async with (
+        serving(Playhead.at(recording(), 10), fault=ailing) as first_node,
+        serving(head) as second,
+        following(url, first_node.url, second.url, **RETURNING) as running,
+    ):
+        await running.committed(10)
+        ailing.fault = Fault(status=403)
+        await running.committed(20)
+        ailing.fault = Fault(delay=60)
+        await running.says("endpoint_unfit", reason="no answer within 0.1 s")
+        head.go_to(LAST)
+        await running.committed(LAST)
+        assert running.said("turned_back") is None
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
 async def test_an_endpoint_that_hangs_in_a_range_is_left_for_the_next(
     url: str, undisturbed: str
 ) -> None:
@@ -235,6 +312,43 @@ async def test_an_endpoint_that_hangs_in_a_range_is_left_for_the_next(
         assert await running.ended() is None
         assert running.said("node_trouble", kind="timeout", outcome="other_endpoint") is not None
         assert daemon_stage.count(first_node.url, "timeout", "other_endpoint") >= 1
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+QUESTIONS: dict[str, Callable[[str, Any], bool]] = {
+    "who it is": lambda method, _: method == "starknet_chainId",
+    "the head": lambda _, params: params == {"block_id": "latest"},
+    "finality": lambda _, params: params == {"block_id": "l1_accepted"},
+    "the committed block": lambda method, params: (
+        method == "starknet_getBlockWithTxHashes" and isinstance(params["block_id"], dict)
+    ),
+    "receipts": lambda method, _: method == "starknet_getBlockWithReceipts",
+}
+
+
+@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_whichever_question_fails_the_next_endpoint_is_asked(
+    url: str, undisturbed: str, question: str, status: int
+) -> None:
+    """The first endpoint fails while the head is followed, beginning with any question."""
+    since: list[bool] = []
+
+    def fault(method: str, params: Any) -> Fault | None:
+        return Fault(status=status) if since and QUESTIONS[question](method, params) else None
+
+    heads = [Playhead.at(recording(), 10) for _ in range(2)]
+    async with (
+        serving(heads[0], fault=fault) as first_node,
+        serving(heads[1]) as second,
+        following(url, first_node.url, second.url, VESU_NODE_PROBE_SECONDS="0.05") as running,
+    ):
+        await running.committed(10)
+        since.append(True)
+        await asyncio.sleep(0.2)  # some looks at which nothing is new
+        for head in heads:
+            head.go_to(LAST)
+        await running.committed(LAST)
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
 

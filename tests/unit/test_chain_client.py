@@ -201,3 +201,34 @@ async def test_a_single_node_has_nowhere_to_go(node: chain_stage.FakeNode) -> No
         with pytest.raises(errors.NodeBusyError):
             await starknet.head()
         assert (await starknet.head()).number == 9
+
+
+# --- and back -----------------------------------------------------------------------------
+
+
+async def test_the_best_endpoint_that_holds_the_block_is_turned_back_to(
+    node: chain_stage.FakeNode,
+) -> None:
+    second, third = chain_stage.FakeNode(), chain_stage.FakeNode()
+    async with (
+        second.serving(),
+        third.serving(),
+        chain_stage.connected(node, second, third) as starknet,
+    ):
+        stands = (9, third.hash(9))
+        assert await starknet.fail_over(starknet.source)
+        assert await starknet.fail_over(starknet.source)
+        assert starknet.profile.endpoint == third.url
+        await starknet.turn_back(stands, 60)
+        assert starknet.profile.endpoint == third.url, "asked too soon"
+        node.chain = chain_stage.SEPOLIA
+        await starknet.turn_back(stands, 0)
+        assert starknet.profile.endpoint == second.url
+        node.chain = chain_stage.MAIN
+        await starknet.turn_back((9, "0xother"), 0)
+        assert starknet.profile.endpoint == second.url
+        await starknet.turn_back(stands, 0)
+        assert starknet.profile.endpoint == node.url
+        asked = len(node.asked)
+        await starknet.turn_back(stands, 0)
+        assert len(node.asked) == asked, "the first needs no asking"

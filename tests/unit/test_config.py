@@ -137,6 +137,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_NODE_MAX_CONCURRENCY": ("4", 4),
         "VESU_NODE_MAX_REQUESTS_PER_SECOND": ("5", 5.0),
         "VESU_NODE_PROBE_SECONDS": ("7", 7.0),
+        "VESU_NODE_RETURN_SECONDS": ("8", 8.0),
         "VESU_NODE_CONFIRM_ROLLBACK_DEPTH": ("0", 0),
         "VESU_NODE_CONFIRM_LOOKS": ("5", 5),
         "VESU_DATABASE_URL": ("postgres://h/n", "postgresql://h/n?sslmode=require"),
