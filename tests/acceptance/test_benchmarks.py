@@ -42,6 +42,25 @@ async def test_the_report_says_what_was_measured() -> None:
     assert report["reader"]["beside_replay"]["reads"] > 10
 
 
+async def test_a_reorganisation_is_measured_on_two_sizes_of_tables() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "benchmarks", "--reorg", "20", "--events", "400", "--block-events", "5", "--json"),
+        *("--database", postgres.server_url()),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 240)
+    assert process.returncode == 0
+    report = msgspec.json.decode(out)
+    small, large = report["reorgs"]
+    assert small["rows"]["events"] < large["rows"]["events"]
+    for told in (small, large):
+        assert told["depth"] == 20
+        assert told["events_orphaned"] >= 20 * 5
+        assert told["deep_cpu_seconds"] > 0
+        assert 0 < told["shallow"]["median_milliseconds"] <= told["shallow"]["worst_milliseconds"]
+
+
 def test_the_same_seed_invents_the_same_chain(tmp_path: Path) -> None:
     heads = [chain.build(tmp_path / name, 300, seed=7) for name in ("one", "two")]
     one, two = (recordings.load(tmp_path / name) for name in ("one", "two"))
