@@ -18,7 +18,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.phases: collections.Counter[str] = collections.Counter()
-        self.reorgs = self.runs = 0
+        self.reorgs = self.turns = self.runs = 0
         self.failed: list[simulator.Outcome] = []
         self.began = time.monotonic()
 
@@ -26,6 +26,7 @@ class Tally:
         """Count one run."""
         self.runs += 1
         self.reorgs += outcome.reorgs
+        self.turns += outcome.turns
         self.phases.update(outcome.phases)
         if outcome.problem:
             self.failed.append(outcome)
@@ -36,7 +37,8 @@ class Tally:
         phases = ", ".join(f"{name} {count}" for name, count in sorted(self.phases.items()))
         return (
             f"{self.runs} runs in {seconds:.0f} s ({seconds / max(self.runs, 1):.2f} s a run), "
-            f"{len(self.failed)} failed; {self.reorgs} reorganisations; kills: {phases}"
+            f"{len(self.failed)} failed; {self.reorgs} reorganisations; {self.turns} changes of "
+            f"the endpoint; kills: {phases}"
         )
 
 

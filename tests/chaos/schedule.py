@@ -82,8 +82,9 @@ class Move(msgspec.Struct, frozen=True, omit_defaults=True):
     `settled`; "lag" moves it there for two looks, and back; "kill" kills the process in the phase
     `what` at `where` (a method or table; `times` hundredths of a second after the head moved)
     on the way to that block; "fault" makes the next
-    `times` requests fail as `what` says; "outage" takes the database away as `what` says; "stop"
-    ends the process by SIGTERM.
+    `times` requests fail as `what` says; "shut" makes the first of two endpoints refuse everything,
+    and "open" ends that; "outage" takes the database away as `what` says; "stop" ends the process
+    by SIGTERM.
     """
 
     kind: str
@@ -96,19 +97,24 @@ class Move(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """A whole run. `from_nothing`: from an empty database, not from block FIRST on."""
+    """A whole run. `from_nothing`: from an empty database, not from block FIRST on.
+
+    `endpoints` of one node, all at the same head.
+    """
 
     seed: int
     moves: tuple[Move, ...]
     from_nothing: bool = False
     keep_abandoned: bool = False
+    endpoints: int = 1
 
     def text(self) -> str:
         """One line a move."""
         moves = [f"  {msgspec.json.encode(move).decode()}" for move in self.moves]
         about = f"seed {self.seed}, from {'nothing' if self.from_nothing else f'block {FIRST}'}"
         kept = ", abandoned blocks stay known by hash" if self.keep_abandoned else ""
-        return "\n".join([about + kept, *moves])
+        endpoints = f", {self.endpoints} endpoints" if self.endpoints > 1 else ""
+        return "\n".join([about + kept + endpoints, *moves])
 
 
 class Draw:
@@ -117,6 +123,8 @@ class Draw:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._dice = random.Random(seed)
+        self._endpoints = self._dice.randint(1, 2)
+        self._is_shut = False
         self._tip = (0, FIRST)
         self._stands = (0, FIRST)
         self._moves: list[Move] = []
@@ -138,10 +146,12 @@ class Draw:
             tuple(self._moves),
             from_nothing=phase == "migration",
             keep_abandoned=self._dice.random() < 0.5,
+            endpoints=self._endpoints,
         )
 
     def _others(self) -> list[Callable[[], None]]:
-        return [self._go, self._go, self._go, self._lag, self._fault, self._outage, self._stop]
+        found = [self._go, self._go, self._go, self._lag, self._fault, self._outage, self._stop]
+        return found + [self._shut_or_open] * 2 * (self._endpoints - 1)
 
     def _add(self, kind: str, **about: object) -> None:
         self._moves.append(msgspec.convert({"kind": kind, **about}, Move))
@@ -183,6 +193,10 @@ class Draw:
         self._add("outage", what=what, times=self._dice.randint(1, 12))
         if what == "cut_later":
             self._go()
+
+    def _shut_or_open(self) -> None:
+        self._is_shut = not self._is_shut
+        self._add("shut" if self._is_shut else "open")
 
     def _stop(self) -> None:
         self._add("stop")

@@ -20,12 +20,16 @@ World = surroundings.Surroundings
 
 
 class Outcome(msgspec.Struct):
-    """How a run ended: `problem` is empty where all was well; `phases` of its kills."""
+    """How a run ended: `problem` is empty where all was well; `phases` of its kills.
+
+    `turns` from one endpoint to the other.
+    """
 
     plan: schedule.Schedule
     problem: str
     phases: list[str]
     reorgs: int
+    turns: int = 0
     said: str = ""
 
 
@@ -36,10 +40,10 @@ async def play(truth: expected.Expected, maker: zygote.Zygote, plan: schedule.Sc
             for move in plan.moves:
                 await MOVES[move.kind](world, move)
             await _finish(world)
-            return Outcome(plan, "", world.phases, await _check(world))
+            return Outcome(plan, "", world.phases, await _check(world), world.turns())
         except (AssertionError, TimeoutError) as error:
             problem = " ".join(str(error).split()) or type(error).__name__
-            return Outcome(plan, problem, world.phases, 0, world.said())
+            return Outcome(plan, problem, world.phases, 0, said=world.said())
 
 
 async def shrink(truth: expected.Expected, maker: zygote.Zygote, failed: Outcome) -> Outcome:
@@ -78,6 +82,14 @@ async def _lag(world: World, move: schedule.Move) -> None:
 
 async def _fault(world: World, move: schedule.Move) -> None:
     world.fail(move.what, move.times)
+
+
+async def _shut(world: World, _: schedule.Move) -> None:
+    world.is_shut = True
+
+
+async def _open(world: World, _: schedule.Move) -> None:
+    world.is_shut = False
 
 
 async def _stop(world: World, _: schedule.Move) -> None:
@@ -203,6 +215,8 @@ MOVES: dict[str, Callable[[World, schedule.Move], Awaitable[None]]] = {
     "go": _go,
     "lag": _lag,
     "fault": _fault,
+    "shut": _shut,
+    "open": _open,
     "outage": _outage,
     "kill": _kill,
     "stop": _stop,
@@ -215,6 +229,7 @@ MOVES: dict[str, Callable[[World, schedule.Move], Awaitable[None]]] = {
 async def _finish(world: World) -> None:
     """Everything is well again, and the head at LAST: the process comes there by itself."""
     world.heal()
+    world.is_shut = False
     world.way.flow()
     world.go_to(schedule.LAST)
     await world.settles(0, schedule.LAST)

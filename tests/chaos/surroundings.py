@@ -1,9 +1,10 @@
-"""One run's surroundings: its database behind a proxy, its node, and the indexer's process."""
+"""One run's surroundings: a database behind a proxy, a node's endpoints, the indexer's process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import signal
 import tempfile
@@ -65,8 +66,9 @@ class Surroundings:
         self.held = asyncio.Event()
         self.phases: list[str] = []
         self.stood: set[tuple[int, int]] = set()
+        self.is_shut = False
         self.head: playhead.Playhead
-        self.node: server.RecordingServer
+        self._nodes: list[server.RecordingServer] = []
         self._maker = maker
         self._folder = folder
         self._starts = 0
@@ -75,12 +77,19 @@ class Surroundings:
         self._faults: list[str] = []
         self._looks = 0
 
-    def serve(self, keep_abandoned: bool) -> server.RecordingServer:
-        """The node, its head at FIRST."""
+    @contextlib.asynccontextmanager
+    async def serving(self, plan: schedule.Schedule) -> AsyncIterator[None]:
+        """The node's endpoints, their head at FIRST."""
         self.head = playhead.Playhead.at(self.truth.loaded, schedule.FIRST)
-        settings = options.ServerOptions(fault=self._fault, keep_abandoned=keep_abandoned)
-        self.node = server.RecordingServer(self.truth.loaded, self.head, settings)
-        return self.node
+        async with contextlib.AsyncExitStack() as stack:
+            for endpoint in range(plan.endpoints):
+                settings = options.ServerOptions(
+                    fault=functools.partial(self._fault, endpoint),
+                    keep_abandoned=plan.keep_abandoned,
+                )
+                node = server.RecordingServer(self.truth.loaded, self.head, settings)
+                self._nodes.append(await stack.enter_async_context(node))
+            yield
 
     # --- the node -------------------------------------------------------------------------
 
@@ -103,7 +112,9 @@ class Surroundings:
         self._hold = None
         self._faults.clear()
 
-    def _fault(self, method: str, _params: Any) -> options.Fault | None:
+    def _fault(self, endpoint: int, method: str, _params: Any) -> options.Fault | None:
+        if self.is_shut and endpoint == 0:
+            return options.Fault(status=403)
         self._looks += 1
         if method == self._hold:
             self.held.set()
@@ -128,9 +139,10 @@ class Surroundings:
         if self._process is None or self._process.code is not None:
             environ = stage.environment(
                 self.truth.recorded,
-                self.node.url,
+                ",".join(node.url for node in self._nodes),
                 self.way.url,
                 VESU_NODE_POLL_INTERVAL_SECONDS="0.02",
+                VESU_NODE_RETURN_SECONDS="0.1",
                 VESU_LOG_LEVEL="info",
             )
             self._starts += 1
@@ -175,6 +187,11 @@ class Surroundings:
         """What the processes printed, all in order."""
         logs = [self._folder / f"{number}.log" for number in range(1, self._starts + 1)]
         return "\n".join(log.read_text("utf-8", "replace") for log in logs if log.exists())
+
+    def turns(self) -> int:
+        """How often a process left one endpoint for another, or came back."""
+        said = self.said()
+        return sum(said.count(f'"event": "{turn}"') for turn in ("failed_over", "turned_back"))
 
     # --- the database ---------------------------------------------------------------------
 
@@ -259,7 +276,7 @@ async def made(
                 if not plan.from_nothing:
                     first = truth.block_hash(0, schedule.FIRST)
                     world.commits.append((schedule.FIRST, f"0x{int(first, 16):064x}", 0))
-                async with world.serve(plan.keep_abandoned):
+                async with world.serving(plan):
                     try:
                         yield world
                     finally:

@@ -40,6 +40,12 @@ def test_every_phase_is_drawn_in_thirty_runs() -> None:
     assert set(drawn) == set(schedule.PHASES)
 
 
+def test_an_endpoint_is_shut_and_opened_in_thirty_runs() -> None:
+    plans = [schedule.draw(seed) for seed in SEEDS]
+    assert {plan.endpoints for plan in plans} == {1, 2}
+    assert {move.kind for plan in plans for move in plan.moves} >= {"shut", "open"}
+
+
 def test_a_seed_gives_the_same_schedule_again() -> None:
     assert [schedule.draw(seed) for seed in SEEDS] == [schedule.draw(seed) for seed in SEEDS]
 
