@@ -195,8 +195,11 @@ class Draw:
             self._go()
 
     def _shut_or_open(self) -> None:
+        """Between two moves of the head, so that there is a process to see it."""
+        self._go()
         self._is_shut = not self._is_shut
         self._add("shut" if self._is_shut else "open")
+        self._go()
 
     def _stop(self) -> None:
         self._add("stop")

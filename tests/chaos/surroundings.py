@@ -142,7 +142,7 @@ class Surroundings:
                 ",".join(node.url for node in self._nodes),
                 self.way.url,
                 VESU_NODE_POLL_INTERVAL_SECONDS="0.02",
-                VESU_NODE_RETURN_SECONDS="0.1",
+                VESU_NODE_RETURN_SECONDS="0.02",
                 VESU_LOG_LEVEL="info",
             )
             self._starts += 1
