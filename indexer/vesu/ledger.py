@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from indexer import errors
 from indexer.vesu import accrual, discovery, events, kinds, state, text, transaction, valuation
 
 replace = msgspec.structs.replace
@@ -190,6 +191,45 @@ class Ledger:
             self.journal.transactions.append(
                 state.TransactionEffect(at, leg, key, type_, asset, amount)
             )
+
+
+def change_position(
+    book: Ledger,
+    here: Context,
+    key: state.PositionKey,
+    shares: int,
+    nominal: int,
+    emptied: str = "closed",
+) -> None:
+    """Add to a position's shares and nominal debt; with nothing left its status is `emptied`.
+
+    ProjectionError where more is taken than is there.
+    """
+    before = book.position(key)
+    left, owed = before.collateral_shares + shares, before.nominal_debt + nominal
+    if left < 0 or owed < 0:
+        raise errors.ProjectionError(
+            f"event {tuple(here.at)} takes more from a position of {key.user:#x} than it "
+            f"holds: {left} shares, {owed} nominal debt would remain; the log is incomplete"
+        )
+    status = "active" if left or owed else emptied
+    book.put_position(
+        here, key, replace(before, collateral_shares=left, nominal_debt=owed, status=status)
+    )
+
+
+def change_pair(
+    book: Ledger, here: Context, key: state.PositionKey, shares: int, nominal: int
+) -> None:
+    """Add to the totals of a position's pair."""
+    pair = state.PairKey(key.pool, key.collateral, key.debt)
+    held = book.world.pairs.get(pair) or state.PairState()
+    book.pair(
+        here,
+        pair,
+        total_collateral_shares=held.total_collateral_shares + shares,
+        total_nominal_debt=held.total_nominal_debt + nominal,
+    )
 
 
 class Liquidated(Protocol):

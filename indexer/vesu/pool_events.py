@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from indexer import errors
 from indexer.vesu import accrual, events, ledger, state
 
 HANDLERS: ledger.Handlers = {}
@@ -109,43 +108,11 @@ def _move(
     emptied: str,
 ) -> state.PositionKey:
     """Apply the deltas of shares and nominal debt to the position and to its pair."""
-    collateral, debt = event.collateral_asset, event.debt_asset
-    key = state.PositionKey(here.pool, collateral, debt, 0, event.user)
-    before = book.position(key)
-    shares = before.collateral_shares + event.collateral_shares_delta
-    nominal = before.nominal_debt + event.nominal_debt_delta
-    if shares < 0 or nominal < 0:
-        raise errors.ProjectionError(
-            f"event {tuple(here.at)} takes more from a position of {event.user:#x} than it "
-            f"holds: {shares} shares, {nominal} nominal debt would remain; the log is incomplete"
-        )
-    book.put_position(
-        here,
-        key,
-        ledger.replace(
-            before,
-            collateral_shares=shares,
-            nominal_debt=nominal,
-            status="active" if shares or nominal else emptied,
-        ),
-    )
-    _move_pair(book, here, event)
+    key = state.PositionKey(here.pool, event.collateral_asset, event.debt_asset, 0, event.user)
+    shares, nominal = event.collateral_shares_delta, event.nominal_debt_delta
+    ledger.change_position(book, here, key, shares, nominal, emptied)
+    ledger.change_pair(book, here, key, shares, nominal)
     return key
-
-
-def _move_pair(
-    book: ledger.Ledger,
-    here: ledger.Context,
-    event: events.ModifyPosition | events.LiquidatePosition,
-) -> None:
-    key = state.PairKey(here.pool, event.collateral_asset, event.debt_asset)
-    pair = book.world.pairs.get(key) or state.PairState()
-    book.pair(
-        here,
-        key,
-        total_collateral_shares=pair.total_collateral_shares + event.collateral_shares_delta,
-        total_nominal_debt=pair.total_nominal_debt + event.nominal_debt_delta,
-    )
 
 
 @ledger.on(HANDLERS, events.ModifyPosition)

@@ -6,7 +6,6 @@ as shares. The vToken's own transfers, two contexts in a row, or a view fill the
 
 from __future__ import annotations
 
-from indexer import errors
 from indexer.vesu import accrual, events_v1, kinds, ledger, selfproof, state, transaction
 
 HANDLERS: ledger.Handlers = {}
@@ -63,7 +62,7 @@ def _accrue_fees(book: ledger.Ledger, here: ledger.Context, event: events_v1.Acc
         book.said.unexplained[key] = here
     selfproof.check_fees(book, here, key, event.fee_shares)
     holder = state.PositionKey(pool, event.asset, 0, 0, event.recipient)
-    change(book, here, holder, event.fee_shares, 0)
+    ledger.change_position(book, here, holder, event.fee_shares, 0)
     book.said.fees[key] = book.said.fees.get(key, 0) + event.fee_shares
 
 
@@ -110,7 +109,7 @@ def finish_transaction(book: ledger.Ledger) -> None:
 # --- positions -----------------------------------------------------------------------------
 
 
-def change(
+def move(
     book: ledger.Ledger,
     here: ledger.Context,
     key: state.PositionKey,
@@ -118,20 +117,10 @@ def change(
     nominal: int,
     emptied: str = "closed",
 ) -> None:
-    """Add to a position's shares and nominal debt."""
-    before = book.position(key)
-    left, owed = before.collateral_shares + shares, before.nominal_debt + nominal
-    if left < 0 or owed < 0:
-        raise errors.ProjectionError(
-            f"event {tuple(here.at)} takes more from a position of {key.user:#x} than it "
-            f"holds: {left} shares, {owed} nominal debt would remain; the log is incomplete"
-        )
-    status = "active" if left or owed else emptied
-    book.put_position(
-        here,
-        key,
-        ledger.replace(before, collateral_shares=left, nominal_debt=owed, status=status),
-    )
+    """Add to a position and to its pair, of which V1 keeps none without a debt asset."""
+    ledger.change_position(book, here, key, shares, nominal, emptied)
+    if key.debt:
+        ledger.change_pair(book, here, key, shares, nominal)
 
 
 def disown(book: ledger.Ledger, here: ledger.Context, key: state.PositionKey, shares: int) -> None:
@@ -143,30 +132,13 @@ def disown(book: ledger.Ledger, here: ledger.Context, key: state.PositionKey, sh
         book.asset(here, market, left)
 
 
-def change_pair(
-    book: ledger.Ledger, here: ledger.Context, key: state.PositionKey, shares: int, nominal: int
-) -> None:
-    """Add to the totals of a position's pair; V1 keeps none without a debt asset."""
-    if not key.debt:
-        return
-    pair = state.PairKey(key.pool, key.collateral, key.debt)
-    held = book.world.pairs.get(pair) or state.PairState()
-    book.pair(
-        here,
-        pair,
-        total_collateral_shares=held.total_collateral_shares + shares,
-        total_nominal_debt=held.total_nominal_debt + nominal,
-    )
-
-
 @ledger.on(HANDLERS, events_v1.ModifyPosition)
 def _modify_position(
     book: ledger.Ledger, here: ledger.Context, event: events_v1.ModifyPosition
 ) -> None:
     pool = state.PoolKey(here.emitter, event.pool_id)
     key = state.PositionKey(pool, event.collateral_asset, event.debt_asset, 0, event.user)
-    change(book, here, key, event.collateral_shares_delta, event.nominal_debt_delta)
-    change_pair(book, here, key, event.collateral_shares_delta, event.nominal_debt_delta)
+    move(book, here, key, event.collateral_shares_delta, event.nominal_debt_delta)
     _settle_first_and_last(book, here, key, event.collateral_shares_delta)
     supplied, borrowed = event.collateral_delta, event.debt_delta
     if book.world.positions[key].kind == "borrow":
@@ -195,7 +167,7 @@ def _settle_first_and_last(
     if told.after.total_collateral_shares == shares + INFLATION_FEE:
         nobody = key._replace(user=0)
         held = book.position(nobody).collateral_shares
-        change(book, here, nobody, INFLATION_FEE - held, 0)
+        ledger.change_position(book, here, nobody, INFLATION_FEE - held, 0)
         disown(book, here, nobody, held)
 
 
@@ -214,8 +186,7 @@ def _liquidate_position(
         shares = first.before.total_collateral_shares + fees - first.after.total_collateral_shares
         seized = first.before.reserve - first.after.reserve
         _take_as_shares(book, here, key._replace(user=event.liquidator), first, second)
-    change(book, here, key, -shares, event.nominal_debt_delta, emptied="liquidated")
-    change_pair(book, here, key, -shares, event.nominal_debt_delta)
+    move(book, here, key, -shares, event.nominal_debt_delta, emptied="liquidated")
     ledger.note_liquidation(book, here, key, event, seized)
     book.said.action_done()
 
@@ -229,8 +200,7 @@ def _take_as_shares(
 ) -> None:
     """V1.0: the liquidator keeps the collateral in a position of the same pair."""
     gained = second.after.total_collateral_shares - first.after.total_collateral_shares
-    change(book, here, key, gained, 0)
-    change_pair(book, here, key, gained, 0)
+    move(book, here, key, gained, 0)
     if book.world.positions[key].kind == "borrow":
         amount = second.after.reserve - first.after.reserve
         book.transaction(here, 2, key, "transfer", key.collateral, amount)

@@ -53,7 +53,7 @@ def _lose_fees(
         fees = book.said.fees.get(state.AssetKey(key.pool, key.collateral), 0)
         recipient = book.world.pools[key.pool].extension
         if fees and not key.debt and key.user == recipient:
-            singleton_positions.change(book, here, key, -fees, 0)
+            ledger.change_position(book, here, key, -fees, 0)
             singleton_positions.disown(book, here, key, fees)
 
 
@@ -101,8 +101,7 @@ def _move(
 ) -> None:
     for key, sign in ((giver, -1), (taker, 1)):
         shares, nominal = sign * moved.shares, sign * moved.nominal_debt
-        singleton_positions.change(book, here, key, shares, nominal)
-        singleton_positions.change_pair(book, here, key, shares, nominal)
+        singleton_positions.move(book, here, key, shares, nominal)
 
 
 def _note(
@@ -214,7 +213,7 @@ def _migrate_position(
     key = state.PositionKey(pool, *pair, event.recipient)
     if event.collateral_shares or event.nominal_debt:
         shares, nominal = event.collateral_shares, event.nominal_debt
-        singleton_positions.change(book, here, key, shares, nominal)
+        ledger.change_position(book, here, key, shares, nominal)
         _note_migration(book, here, key, 1, shares, nominal)
     singleton = book.registry.singleton(kinds.Kind.SINGLETON_V1_0)
     if singleton is None:
