@@ -1,4 +1,4 @@
-"""What the commands share: settings, logs, output, progress."""
+"""What the commands share: settings, logs, output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import re
 import signal
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -124,48 +123,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return format(value, "f") if isinstance(value, decimal.Decimal) else value
-
-
-class ProgressLine:
-    """Long work's progress: rate, percent and ETA, on one line of a terminal or as log lines."""
-
-    def __init__(self, what: str, first: int, quiet: bool = False, unit: str = "events") -> None:
-        self._what = what
-        self._unit = unit
-        self._first = first
-        self._quiet = quiet
-        self._began = time.monotonic()
-        self._said = 0.0
-        self._on_terminal = sys.stderr.isatty()
-        self._log = structlog.get_logger(what)
-
-    def update(self, block: int, last: int, events: int) -> None:
-        """Say where the work is, at most a few times a second (a terminal) or every 5 s.
-
-        `block` of `last` are blocks, or whatever the line was told to count.
-        """
-        now = time.monotonic()
-        is_done = block >= last
-        if self._quiet or (not is_done and now - self._said < (0.2 if self._on_terminal else 5.0)):
-            return
-        self._said = now
-        span, done = max(last - self._first + 1, 1), block - self._first + 1
-        elapsed = max(now - self._began, 1e-6)
-        eta = elapsed * (span - done) / done if done > 0 else 0.0
-        percent = 100 * done / span
-        if self._on_terminal:
-            at = "block " if self._unit == "events" else ""
-            line = (
-                f"\r{self._what}: {at}{block:,} of {last:,} · {percent:5.1f} % · "
-                f"{events:,} {self._unit} · {events / elapsed:,.0f}/s · ETA {eta:,.0f} s   "
-            )
-            click.echo(line, err=True, nl=is_done)
-        else:
-            self._log.info(
-                "progress",
-                block=block,
-                of=last,
-                percent=round(percent, 1),
-                eta_seconds=round(eta),
-                **{self._unit: events, f"{self._unit}_per_second": round(events / elapsed)},
-            )

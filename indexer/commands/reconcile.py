@@ -9,7 +9,7 @@ import click
 
 from indexer import app, config, errors
 from indexer.audit import held, reconcile, reconciliations
-from indexer.commands import common
+from indexer.commands import common, progress
 
 
 @click.command(epilog="Example: vesu-indexer reconcile --sample 200 --seed today --json")
@@ -56,7 +56,7 @@ def command(
 async def _check(
     settings: config.Settings, block: int | None, scope: held.Scope, quiet: bool
 ) -> reconcile.Reconciliation:
-    line = common.ProgressLine("reconciling", 1, quiet, unit="views")
+    line = progress.Counted("reconciling", "views", quiet=quiet)
     async with app.reader(settings) as connection:
         node = await app.node(settings)
         try:
@@ -66,7 +66,7 @@ async def _check(
                 block,
                 scope,
                 app.extensions(settings),
-                lambda done, total: line.update(done, total, done),
+                line.update,
             )
         finally:
             await node.close()

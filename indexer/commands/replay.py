@@ -10,7 +10,7 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import shadow_diff
-from indexer.commands import common
+from indexer.commands import common, progress
 from indexer.projections import replay, shadow, shadow_parted
 from indexer.store import locks
 
@@ -145,11 +145,11 @@ async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bo
 
 def _reporter(what: str, quiet: bool) -> shadow.Report:
     """A progress line that begins where the replay does, at its first block or after a kill."""
-    lines: dict[int, common.ProgressLine] = {}
+    lines: dict[int, progress.Blocks] = {}
 
     def report(at: shadow.Progress) -> None:
         if at.from_block not in lines:
-            lines[at.from_block] = common.ProgressLine(what, at.from_block, quiet)
+            lines[at.from_block] = progress.Blocks(what, at.from_block, quiet=quiet)
         lines[at.from_block].update(at.block, at.to_block, at.events)
 
     return report

@@ -16,7 +16,7 @@ import structlog
 from indexer import app, config, ingestor, sampling, sessions, systemd, verification
 from indexer.api import server
 from indexer.chain import client
-from indexer.commands import common
+from indexer.commands import common, progress
 from indexer.log import cursor
 
 log = structlog.get_logger(__name__)
@@ -136,9 +136,9 @@ class _Daemon:
         finally:
             waiting.cancel()
 
-    def _report(self, progress: ingestor.Progress) -> None:
+    def _report(self, at: ingestor.Progress) -> None:
         self._sessions.moved()
-        self._tell(progress)
+        self._tell(at)
 
     async def _surroundings(self) -> client.StarknetNode:
         """The probed node; the first time the HTTP side is started, too."""
@@ -229,9 +229,9 @@ async def _watching(
 
 
 def _reporter(first: int) -> Callable[[ingestor.Progress], None]:
-    line = common.ProgressLine("indexing", first)
+    line = progress.Blocks("indexing", first)
 
-    def report(progress: ingestor.Progress) -> None:
-        line.update(progress.block, progress.head, progress.total_events)
+    def report(at: ingestor.Progress) -> None:
+        line.update(at.block, at.head, at.total_events)
 
     return report

@@ -17,7 +17,7 @@ import structlog
 from indexer import app, config, errors, ingestor
 from indexer.audit import completeness as audit
 from indexer.chain import client
-from indexer.commands import common
+from indexer.commands import common, progress
 from indexer.log import cursor, gaps, verified
 from indexer.query import completeness
 from indexer.store import locks
@@ -162,7 +162,7 @@ async def _prove(
         else:
             spans = await _unproved(connection, first, last)
         total = sum(span.last_block - span.first_block + 1 for span in spans)
-        line = common.ProgressLine("verifying", 1, quiet or not total)
+        line = progress.Blocks("verifying", 1, quiet=quiet or not total)
         sweep = audit.sweep(node, connection, app.known_addresses(settings), at, spans)
         try:
             async with contextlib.aclosing(sweep) as outcomes:
