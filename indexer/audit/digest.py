@@ -13,23 +13,10 @@ import asyncpg
 import msgspec
 
 from indexer import errors
+from indexer.audit import digested
 from indexer.store import sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-
-STATE_TABLES = ("contracts", "vesu_pools", "vesu_assets", "vesu_positions")
-LOG_TABLES = (
-    "events",
-    "receipts",
-    "observations",
-    "vesu_transactions",
-    "vesu_liquidations",
-    "contract_history",
-    "vesu_pool_history",
-    "vesu_asset_history",
-    "vesu_position_history",
-    "accrual_mismatches",
-)
 
 
 class TableDigest(msgspec.Struct, frozen=True):
@@ -61,19 +48,42 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
             raise errors.ConfigError(f"block {block} is above the committed block {committed}")
         tables = {
             table: await _table(connection, table, committed if block is None else block, block)
-            for table in (*STATE_TABLES, *LOG_TABLES)
+            for table in (*digested.STATE_TABLES, *digested.LOG_TABLES)
         }
     return Digest(committed if block is None else block, _over(tables), tables)
 
 
 async def _table(connection: Connection, table: str, block: int, asked: int | None) -> TableDigest:
-    statements = sqlfile.load("digest")
-    if asked is None and table in STATE_TABLES:
-        row = await connection.fetchrow(statements[f"{table}_now"])
+    if table in digested.LOG_TABLES:
+        row = await connection.fetchrow(statement("log_at", table), block)
+    elif asked is None:
+        row = await connection.fetchrow(statement("state_now", table))
     else:
-        row = await connection.fetchrow(statements[f"{table}_at"], block)
+        row = await connection.fetchrow(statement("state_at", table), block)
     assert row is not None  # aggregates have one row
     return added_up(row)
+
+
+def statement(name: str, table: str) -> str:
+    """A statement of digest.sql for one table; its names stand for identifiers, never values."""
+    read, key = table, ""
+    if name == "log_at":
+        columns = digested.LOG_TABLES[table]
+    elif name == "state_now":
+        columns = digested.STATE_TABLES[table].current_columns
+    else:
+        state = digested.STATE_TABLES[table]
+        read, key, columns = state.history, state.key, state.columns
+    written = ", ".join(_written(column) for column in columns.split(", "))
+    return sqlfile.load("digest")[name].format(
+        table=read, key=key, columns=columns, written=written
+    )
+
+
+def _written(column: str) -> str:
+    """A column in the canonical form of a row."""
+    value = f"extract(epoch FROM {column})::bigint" if column in digested.TIMES else column
+    return f"coalesce({value}::text, '~')"
 
 
 def added_up(row: asyncpg.Record) -> TableDigest:
