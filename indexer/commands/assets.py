@@ -33,11 +33,7 @@ def command(
 
     `--json` has the whole asset configuration and rate model beside them.
     """
-    found = common.run(
-        moments.ask(
-            common.settings(config_file), lambda connection: assets.find(connection, pool, at)
-        )
-    )
+    found = moments.ask(config_file, lambda connection: assets.find(connection, pool, at))
     if as_json:
         common.print_json(found)
         return

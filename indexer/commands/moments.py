@@ -10,6 +10,7 @@ import datetime
 import decimal
 import functools
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -17,7 +18,7 @@ import click
 import msgspec
 
 from indexer import app, config
-from indexer.commands import glance
+from indexer.commands import common, glance
 from indexer.query import point_in_time
 
 T = TypeVar("T")
@@ -60,10 +61,14 @@ def time(text: str) -> datetime.datetime:
         ) from error
 
 
-async def ask(
+def ask(config_file: Path | None, question: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """What the configured database answers."""
+    return common.run(_answer(common.settings(config_file), question))
+
+
+async def _answer(
     settings: config.Settings, question: Callable[[asyncpg.Connection], Awaitable[T]]
 ) -> T:
-    """Ask the configured database."""
     async with app.reader(settings) as connection:
         return await question(connection)
 

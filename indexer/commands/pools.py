@@ -35,11 +35,7 @@ def command(
 
     Utilisation and APYs are those of the debt asset's market.
     """
-    found = common.run(
-        moments.ask(
-            common.settings(config_file), lambda connection: pools.find(connection, pool, at)
-        )
-    )
+    found = moments.ask(config_file, lambda connection: pools.find(connection, pool, at))
     if as_json:
         common.print_json(found)
         return

@@ -25,11 +25,7 @@ COLUMNS = (
 @moments.options
 def command(config_file: Path | None, as_json: bool, user: int, at: point_in_time.When) -> None:
     """Show a user's active positions and vToken holdings over all pools, and their sums."""
-    found = common.run(
-        moments.ask(
-            common.settings(config_file), lambda connection: portfolio.of(connection, user, at)
-        )
-    )
+    found = moments.ask(config_file, lambda connection: portfolio.of(connection, user, at))
     if as_json:
         common.print_json(found)
         return

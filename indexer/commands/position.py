@@ -37,13 +37,11 @@ def command(
 
     POOL is a pool id: in Vesu V2 the pool's address. Exit code 1: there was no such position.
     """
-    found = common.run(
-        moments.ask(
-            common.settings(config_file),
-            lambda connection: positions.one(
-                connection, pool, collateral, debt, user, v_token or 0, at
-            ),
-        )
+    found = moments.ask(
+        config_file,
+        lambda connection: positions.one(
+            connection, pool, collateral, debt, user, v_token or 0, at
+        ),
     )
     document = None if found is None else _flat(found)
     if as_json:

@@ -60,12 +60,7 @@ def command(
 ) -> None:
     """Show positions with interest accrued to a block or time, the lowest health first."""
     wanted = positions.Wanted(pool, user, status, min_health, max_health)
-    found = common.run(
-        moments.ask(
-            common.settings(config_file),
-            lambda connection: positions.find(connection, wanted, at),
-        )
-    )
+    found = moments.ask(config_file, lambda connection: positions.find(connection, wanted, at))
     if as_json:
         common.print_json(found)
         return

@@ -34,11 +34,7 @@ def command(
     config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
 ) -> None:
     """Show what was supplied and borrowed by asset and pool, and in all, in units and USD."""
-    found = common.run(
-        moments.ask(
-            common.settings(config_file), lambda connection: totals.find(connection, pool, at)
-        )
-    )
+    found = moments.ask(config_file, lambda connection: totals.find(connection, pool, at))
     if as_json:
         common.print_json(found)
         return
