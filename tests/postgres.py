@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib import parse
 
 import asyncpg
@@ -120,6 +121,34 @@ def _migrated_template() -> str:
 def _administer(statement: str) -> None:
     with psycopg.connect(server_url(), autocommit=True) as connection:
         connection.execute(statement.encode())
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements on a connection of their own; a session that ends hands its statistics in."""
+    async with _connected(url) as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+async def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """The rows that a statement answers, on a connection of its own."""
+    async with _connected(url) as connection:
+        return list(await connection.fetch(statement, *arguments))
+
+
+async def value(url: str, statement: str, *arguments: Any) -> Any:
+    """The one value that a statement answers, on a connection of its own."""
+    async with _connected(url) as connection:
+        return await connection.fetchval(statement, *arguments)
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

@@ -19,14 +19,28 @@ def recorded() -> truth.Recorded:
 
 
 @pytest.fixture(scope="session")
-async def indexed_url(recorded: truth.Recorded) -> AsyncIterator[str]:
-    """A database that `vesu-indexer run` filled from the whole of devnet-a."""
+async def indexed_once(recorded: truth.Recorded) -> AsyncIterator[str]:
+    """A database that `vesu-indexer run` filled from the whole of devnet-a; only to be copied."""
     async with postgres.fresh_database() as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(
                 environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
             )
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def indexed_url(indexed_once: str) -> AsyncIterator[str]:
+    """A copy of it for all tests, which leave its tables as they are."""
+    async with postgres.fresh_database(copy_of=indexed_once) as url:
+        yield url
+
+
+@pytest.fixture
+async def indexed_copy(indexed_once: str) -> AsyncIterator[str]:
+    """A copy of it for one test, to spoil."""
+    async with postgres.fresh_database(copy_of=indexed_once) as url:
         yield url
 
 

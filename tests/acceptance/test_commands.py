@@ -21,6 +21,7 @@ import pytest
 from indexer import cli
 from indexer.audit import indexes
 from indexer.recording import chain, server
+from tests import postgres
 from tests.acceptance import stage, truth
 
 HEARD = "UPDATE chain_head SET seen_at = clock_timestamp()"
@@ -32,14 +33,6 @@ async def environ(recorded: truth.Recorded, indexed_url: str) -> AsyncIterator[d
     """The indexed database, and a node that is at its block."""
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
         yield stage.environment(recorded, node.url, indexed_url)
-
-
-async def execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 # --- help and start-up ------------------------------------------------------------------------
@@ -104,7 +97,7 @@ async def test_json_is_one_document_and_logs_stay_on_stderr(
 ) -> None:
     environ = environ | {"VESU_LOG_LEVEL": "debug"}
     if arguments[0] in ("status", "doctor"):
-        await execute(environ["DATABASE_URL"], HEARD)
+        await postgres.execute(environ["DATABASE_URL"], HEARD)
     _, out, err = await stage.command(environ, *arguments, "--json")
     msgspec.json.decode(out)
     for line in err.splitlines():
@@ -115,13 +108,13 @@ async def test_json_is_one_document_and_logs_stay_on_stderr(
 
 
 async def test_status_fresh_and_stale(environ: dict[str, str], recorded: truth.Recorded) -> None:
-    await execute(environ["DATABASE_URL"], HEARD)
+    await postgres.execute(environ["DATABASE_URL"], HEARD)
     _, out, _ = await stage.command(environ, "status")
     assert "fresh: the tables follow the head" in out
     found = await stage.json_of(environ, "status")
     assert (found["is_fresh"], found["committed_block"], found["lag_blocks"]) == (True, 125, 0)
     assert int(found["committed_hash"], 16) == int(recorded.hashes[125], 16)
-    await execute(environ["DATABASE_URL"], SILENCE)
+    await postgres.execute(environ["DATABASE_URL"], SILENCE)
     _, out, _ = await stage.command(environ, "status", expect=1)
     assert "STALE: no good answer from the node for 20" in out
 
@@ -134,8 +127,8 @@ async def test_missing_and_invalid_indexes(
     _, out, _ = await stage.command(environ, "verify-indexes")
     assert out == "All expected indexes are present!\n"
     lost, broken = "idx_vesu_positions_health_factor", "idx_vesu_pools_address"
-    await execute(migrated_database_url, f"DROP INDEX {lost}")
-    await execute(
+    await postgres.execute(migrated_database_url, f"DROP INDEX {lost}")
+    await postgres.execute(
         migrated_database_url,
         f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{broken}'::regclass",
     )
@@ -147,7 +140,7 @@ async def test_missing_and_invalid_indexes(
     found = await stage.json_of(environ, "verify-indexes", expect=1)
     assert found["missing"] == [f"vesu_positions.{lost}"]
     for statement in found["remedies"]:
-        await execute(migrated_database_url, statement)
+        await postgres.execute(migrated_database_url, statement)
     await stage.command(environ, "verify-indexes")
 
 
@@ -157,7 +150,7 @@ async def test_every_expected_index_has_its_statement() -> None:
 
 
 async def test_doctor(environ: dict[str, str], empty_database_url: str) -> None:
-    await execute(environ["DATABASE_URL"], HEARD)
+    await postgres.execute(environ["DATABASE_URL"], HEARD)
     found = await stage.json_of(environ, "doctor")
     assert found["is_good"]
     assert [one["what"] for one in found["findings"]] == [

@@ -6,7 +6,6 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 
 from indexer.recording import chain, options, server
@@ -74,21 +73,14 @@ async def test_a_node_that_keeps_leaving_it_out_is_refused(
             assert line, "the daemon ended"
         process.terminate()
         await process.communicate()
-    connection = await asyncpg.connect(fresh)
-    try:
-        assert await connection.fetchval("SELECT count(*) FROM events") == 0
-    finally:
-        await connection.close()
+    assert await postgres.value(fresh, "SELECT count(*) FROM events") == 0
 
 
 async def _unverified(url: str) -> int:
     """Blocks with events of ours that were not proved complete."""
-    connection = await asyncpg.connect(url)
-    try:
-        count: int = await connection.fetchval(
-            "SELECT count(*) FROM blocks WHERE verified IS NOT TRUE "
-            "AND number IN (SELECT block_number FROM events)"
-        )
-        return count
-    finally:
-        await connection.close()
+    count: int = await postgres.value(
+        url,
+        "SELECT count(*) FROM blocks WHERE verified IS NOT TRUE "
+        "AND number IN (SELECT block_number FROM events)",
+    )
+    return count

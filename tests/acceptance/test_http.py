@@ -82,14 +82,6 @@ async def daemon(environ: dict[str, str]) -> AsyncIterator[Daemon]:
             await process.communicate()
 
 
-async def execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 def value(metrics: str, name: str) -> float:
     line = next(line for line in metrics.splitlines() if line.startswith(f"{name} "))
     return float(line.split()[1])
@@ -116,7 +108,7 @@ async def test_a_daemon_s_life(recorded: truth.Recorded, empty_database_url: str
 
         await node.stop()
         await asyncio.sleep(0.2)
-        await execute(empty_database_url, SILENCE)
+        await postgres.execute(empty_database_url, SILENCE)
         silent = await running.health(503)
         assert silent["status"] == "stale"
         assert silent["reason"].startswith("no good answer from the node for 2")
@@ -224,7 +216,7 @@ async def test_database_gone_is_not_healthy() -> None:
         status, found = await ask("/health")
         assert (status, found["reason"]) == (503, "nothing is committed yet")
         name = url.partition("?")[0].rpartition("/")[2]
-        await execute(postgres.server_url(), f'DROP DATABASE "{name}" WITH (FORCE)')
+        await postgres.execute(postgres.server_url(), f'DROP DATABASE "{name}" WITH (FORCE)')
         status, found = await ask("/health")
         assert status == 503
         assert found["reason"].startswith("the database does not answer: ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from indexer.recording import chain, playhead, server
@@ -25,16 +24,8 @@ async def fresh() -> AsyncIterator[str]:
         yield url
 
 
-async def execute(url: str, statement: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(statement))
-    finally:
-        await connection.close()
-
-
 async def test_a_sound_run_breaks_nothing(indexed_url: str) -> None:
-    assert not await execute(indexed_url, "SELECT * FROM invariant_breaks")
+    assert not await postgres.fetch(indexed_url, "SELECT * FROM invariant_breaks")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +43,7 @@ async def test_a_break_is_recorded_and_shown_until_it_is_gone(
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)
         await stage.command(environ, "run", "--until-block", "60", "--no-serve")
-        (spoiled,) = await execute(fresh, SPOIL.format(column=column, asset=asset))
+        (spoiled,) = await postgres.fetch(fresh, SPOIL.format(column=column, asset=asset))
         what = f"v2 {spoiled['pool_address']} {spoiled['asset']}"
         head.go_to(84)
         _, _, log = await stage.command(environ, "run", "--until-block", "84", "--no-serve")
@@ -69,7 +60,7 @@ async def test_a_break_is_recorded_and_shown_until_it_is_gone(
             _, _, metrics = await running.ask("/metrics")
             assert "vesu_invariant_breaks_standing 1.0" in metrics
             assert "vesu_invariant_breaks_total 0.0" in metrics  # the same one, no new
-            await execute(
+            await postgres.execute(
                 fresh,
                 f"UPDATE vesu_positions SET {column} = {column} - 3 WHERE id = '{spoiled['id']}'",
             )
@@ -77,5 +68,5 @@ async def test_a_break_is_recorded_and_shown_until_it_is_gone(
             await running.health(200, committed_block=recorded.last_block)
     status = await stage.json_of(environ, "status", expect=None)
     assert status["invariant_breaks"] == []
-    (row,) = await execute(fresh, "SELECT mended_block FROM invariant_breaks")
+    (row,) = await postgres.fetch(fresh, "SELECT mended_block FROM invariant_breaks")
     assert row["mended_block"] is not None

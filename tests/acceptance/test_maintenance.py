@@ -48,16 +48,6 @@ async def connection(url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def execute(url: str, *statements: str) -> None:
-    """On a connection of their own: a session that ends hands its statistics in."""
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 async def shown(connection: asyncpg.Connection, condition: str) -> None:
     """Until the statistics, which come late, show it."""
     while not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {condition})"):
@@ -90,7 +80,7 @@ async def test_nothing_is_advised_away_that_the_indexer_made(environ: dict[str, 
 async def test_each_finding_has_a_remedy_that_ends_it(
     environ: dict[str, str], url: str, connection: asyncpg.Connection
 ) -> None:
-    await execute(
+    await postgres.execute(
         url,
         "ALTER TABLE observations SET (autovacuum_enabled = false)",
         "ALTER TABLE receipts SET (autovacuum_enabled = false)",
@@ -104,7 +94,7 @@ async def test_each_finding_has_a_remedy_that_ends_it(
         "INSERT INTO observations SELECT g, 'c', 'v', '{}', 'h', '{}' "
         "FROM generate_series(1000, 5000) g",
     )
-    await execute(
+    await postgres.execute(
         url,
         "DELETE FROM receipts WHERE block_number >= 1000",
         "VACUUM (ANALYZE) receipts",
@@ -192,7 +182,7 @@ async def test_what_a_killed_reindex_left_is_cleared(
     environ: dict[str, str], url: str, connection: asyncpg.Connection
 ) -> None:
     left = "idx_vesu_pools_address_ccnew"
-    await execute(
+    await postgres.execute(
         url,
         f"CREATE INDEX {left} ON vesu_pools (pool_address)",
         f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{left}'::regclass",

@@ -49,18 +49,10 @@ async def committed(url: str, hash_: str) -> None:
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(asyncpg.UndefinedTableError):
-                found = await fetch(url, "SELECT block_hash FROM cursor")
+                found = await postgres.fetch(url, "SELECT block_hash FROM cursor")
                 if found and int(found[0]["block_hash"] or "0x0", 16) == int(hash_, 16):
                     return
             await asyncio.sleep(0.05)
-
-
-async def fetch(url: str, statement: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(statement))
-    finally:
-        await connection.close()
 
 
 def told(recorded: truth.Recorded) -> dict[tuple[int, int, int], tuple[int, bool]]:
@@ -75,7 +67,7 @@ def told(recorded: truth.Recorded) -> dict[tuple[int, int, int], tuple[int, bool
 async def test_every_sample_is_an_observation_with_the_pools_own_answer(
     sampled: str, recorded: truth.Recorded
 ) -> None:
-    rows = await fetch(sampled, "SELECT * FROM observations WHERE view = 'price'")
+    rows = await postgres.fetch(sampled, "SELECT * FROM observations WHERE view = 'price'")
     expected = told(recorded)
     compared = 0
     for row in rows:
@@ -126,7 +118,7 @@ async def test_the_past_knows_what_was_sampled_then(sampled: str, recorded: trut
 async def test_tables_hold_the_last_sample(sampled: str, recorded: truth.Recorded) -> None:
     """Price and block of each asset that is supplied or owed; a refused one is not valid."""
     expected = told(recorded)
-    rows = await fetch(
+    rows = await postgres.fetch(
         sampled,
         "SELECT * FROM vesu_assets WHERE total_collateral_shares > 0 OR total_nominal_debt > 0",
     )
@@ -153,7 +145,7 @@ async def test_positions_are_worth_what_the_sample_says(
         for block, pool, calldata, result in recorded.answered("check_collateralization")
         if block == recorded.last_block
     }
-    rows = await fetch(
+    rows = await postgres.fetch(
         sampled, "SELECT * FROM vesu_positions WHERE status = 'active' AND kind <> 'earn'"
     )
     compared = 0
@@ -184,7 +176,7 @@ async def test_reconcile_compares_sampled_prices(sampled: str, recorded: truth.R
 async def test_samples_of_an_abandoned_branch_are_set_aside(
     sampled: str, recorded: truth.Recorded
 ) -> None:
-    rows = await fetch(
+    rows = await postgres.fetch(
         sampled, "SELECT block_hash, block_number FROM orphaned_observations WHERE view = 'price'"
     )
     assert rows
@@ -209,7 +201,7 @@ async def test_replay_and_shadow_give_the_same(sampled: str, recorded: truth.Rec
 async def test_without_sampling_nothing_is_asked(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
-    assert not await fetch(indexed_url, "SELECT 1 FROM observations WHERE view = 'price'")
+    assert not await postgres.fetch(indexed_url, "SELECT 1 FROM observations WHERE view = 'price'")
 
 
 def differing(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[Any]:
@@ -222,7 +214,9 @@ async def rows_of(url: str) -> dict[str, list[Any]]:
     return {
         table: [
             row["line"]
-            for row in await fetch(url, f"SELECT t::text AS line FROM {table} t ORDER BY 1")
+            for row in await postgres.fetch(
+                url, f"SELECT t::text AS line FROM {table} t ORDER BY 1"
+            )
         ]
         for table in (
             "vesu_pools",

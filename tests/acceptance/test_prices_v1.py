@@ -36,7 +36,7 @@ async def test_live_replay_and_shadow_are_the_same(name: str) -> None:
         found = await stage.json_of(environ, "reconcile")
         assert found["is_equal"], found["differences"]
         assert found["views"]["price"]["compared"] > 0
-        sampled = await test_prices.fetch(
+        sampled = await postgres.fetch(
             url, "SELECT DISTINCT block_number FROM observations WHERE view = 'price' ORDER BY 1"
         )
         print(f"{name}: {found['views']['price']}, sampled at {[row[0] for row in sampled]}")

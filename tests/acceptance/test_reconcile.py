@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from indexer.recording import chain, playhead, server
@@ -30,23 +29,6 @@ async def test_every_row_equals_the_contracts_views(
     assert int(found["block_hash"], 16) == int(recorded.hashes[block], 16)
 
 
-@pytest.fixture
-async def indexed_anew(recorded: truth.Recorded, served: str) -> AsyncIterator[str]:
-    """A database of the test's own, to spoil."""
-    async with postgres.fresh_database() as url:
-        environ = stage.environment(recorded, served, url)
-        await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
-        yield url
-
-
-async def execute(url: str, statement: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(statement))
-    finally:
-        await connection.close()
-
-
 PICK = "(SELECT id FROM {table} WHERE {where} ORDER BY id LIMIT 1)"
 SPOILED = [
     ("vesu_positions", "collateral_shares", "kind = 'borrow' AND collateral_shares > 0"),
@@ -62,13 +44,13 @@ SPOILED = [
 
 
 async def test_one_digit_of_a_current_row_changed_by_hand_is_named(
-    indexed_anew: str, recorded: truth.Recorded, served: str
+    indexed_copy: str, recorded: truth.Recorded, served: str
 ) -> None:
     """Row and column are named, nothing else is, and mending it by hand clears it again."""
-    environ = stage.environment(recorded, served, indexed_anew)
+    environ = stage.environment(recorded, served, indexed_copy)
     for table, column, where in SPOILED:
-        (row,) = await execute(
-            indexed_anew,
+        (row,) = await postgres.fetch(
+            indexed_copy,
             f"UPDATE {table} SET {column} = {column} + 10 "
             f"WHERE id = {PICK.format(table=table, where=where)} RETURNING id",
         )
@@ -78,18 +60,18 @@ async def test_one_digit_of_a_current_row_changed_by_hand_is_named(
         named = {(one["table"], one["row_id"]) for one in found["differences"]}
         assert named == {(table, str(row["id"]))}, (column, found["differences"])
         assert column in {one["column"] for one in found["differences"]}
-        await execute(
-            indexed_anew, f"UPDATE {table} SET {column} = {column} - 10 WHERE id = '{row['id']}'"
+        await postgres.execute(
+            indexed_copy, f"UPDATE {table} SET {column} = {column} - 10 WHERE id = '{row['id']}'"
         )
     assert (await stage.json_of(environ, "reconcile"))["is_equal"]
 
 
 async def test_one_digit_of_history_changed_by_hand_is_named_at_its_block(
-    indexed_anew: str, recorded: truth.Recorded, served: str
+    indexed_copy: str, recorded: truth.Recorded, served: str
 ) -> None:
-    environ = stage.environment(recorded, served, indexed_anew)
-    (row,) = await execute(
-        indexed_anew,
+    environ = stage.environment(recorded, served, indexed_copy)
+    (row,) = await postgres.fetch(
+        indexed_copy,
         "UPDATE vesu_position_history SET nominal_debt = nominal_debt + 1 WHERE (id, block_number)"
         " = (SELECT id, block_number FROM vesu_position_history WHERE nominal_debt > 0"
         " AND block_number < 80 ORDER BY block_number DESC, id LIMIT 1)"
@@ -112,11 +94,11 @@ async def test_one_digit_of_history_changed_by_hand_is_named_at_its_block(
 
 
 async def test_a_deleted_row_is_missed(
-    indexed_anew: str, recorded: truth.Recorded, served: str
+    indexed_copy: str, recorded: truth.Recorded, served: str
 ) -> None:
-    environ = stage.environment(recorded, served, indexed_anew)
-    (row,) = await execute(
-        indexed_anew,
+    environ = stage.environment(recorded, served, indexed_copy)
+    (row,) = await postgres.fetch(
+        indexed_copy,
         "DELETE FROM vesu_positions WHERE id = (SELECT id FROM vesu_positions p WHERE NOT EXISTS"
         " (SELECT 1 FROM vesu_liquidations l WHERE l.position_id = p.id) AND NOT EXISTS"
         " (SELECT 1 FROM vesu_transactions t WHERE t.position_id = p.id)"
@@ -131,7 +113,7 @@ async def test_a_deleted_row_is_missed(
 async def test_scopes(indexed_url: str, recorded: truth.Recorded, served: str) -> None:
     """A pool, a user, a seeded sample; the same seed chooses the same rows."""
     environ = stage.environment(recorded, served, indexed_url)
-    rows = await execute(
+    rows = await postgres.fetch(
         indexed_url,
         "SELECT pool_id, user_id, count(*) AS held FROM vesu_positions WHERE kind = 'borrow'"
         " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1",
@@ -156,11 +138,11 @@ async def test_scopes(indexed_url: str, recorded: truth.Recorded, served: str) -
 
 
 async def test_status_says_so_until_the_rows_are_found_equal(
-    indexed_anew: str, recorded: truth.Recorded, served: str
+    indexed_copy: str, recorded: truth.Recorded, served: str
 ) -> None:
-    environ = stage.environment(recorded, served, indexed_anew)
-    await execute(
-        indexed_anew, "UPDATE vesu_assets SET reserve = reserve + 1 WHERE total_nominal_debt > 0"
+    environ = stage.environment(recorded, served, indexed_copy)
+    await postgres.execute(
+        indexed_copy, "UPDATE vesu_assets SET reserve = reserve + 1 WHERE total_nominal_debt > 0"
     )
     found = await stage.json_of(environ, "reconcile", expect=1)
     await stage.json_of(environ, "reconcile", "--block", "60")  # other rows: settles nothing
@@ -168,15 +150,15 @@ async def test_status_says_so_until_the_rows_are_found_equal(
     assert not status["is_fresh"]
     assert "differ from the contracts' own" in status["reason"]
     assert status["standing_differences"] == len(found["differences"])
-    await execute(
-        indexed_anew, "UPDATE vesu_assets SET reserve = reserve - 1 WHERE total_nominal_debt > 0"
+    await postgres.execute(
+        indexed_copy, "UPDATE vesu_assets SET reserve = reserve - 1 WHERE total_nominal_debt > 0"
     )
     await stage.json_of(environ, "reconcile")
     status = await stage.json_of(environ, "status", expect=None)
     assert status["standing_differences"] == 0
     assert "differ" not in status["reason"]
-    stored = await execute(
-        indexed_anew, "SELECT differences, block_hash FROM reconciliations ORDER BY id"
+    stored = await postgres.fetch(
+        indexed_copy, "SELECT differences, block_hash FROM reconciliations ORDER BY id"
     )
     assert [row["differences"] for row in stored] == [len(found["differences"]), 0, 0]
     assert stored[0]["block_hash"] == found["block_hash"]
@@ -213,14 +195,14 @@ async def test_a_sample_in_the_background_is_seen_by_health(
         )
         async with test_http.daemon(environ) as running:
             await running.health(200, committed_block=recorded.last_block)
-            await execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw + 1")
+            await postgres.execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw + 1")
             body = await running.health(503, committed_block=recorded.last_block)
             assert "differ from the contracts' own" in body["reason"]
             _, _, metrics = await running.ask("/metrics")
-            await execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw - 1")
+            await postgres.execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw - 1")
             await running.health(200, committed_block=recorded.last_block)
             _, _, log = await running.stop()
-        origins = await execute(url, "SELECT DISTINCT origin, scope FROM reconciliations")
+        origins = await postgres.fetch(url, "SELECT DISTINCT origin, scope FROM reconciliations")
     assert [tuple(row.values()) for row in origins] == [("run", "sample")]
     assert '"event": "tables_differ"' in log
     assert '"table": "vesu_pools"' in log

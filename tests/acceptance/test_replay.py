@@ -59,27 +59,10 @@ async def digest(sound: dict[str, str]) -> dict[str, Any]:
 async def wrong(sound: dict[str, str], digest: dict[str, Any]) -> AsyncIterator[dict[str, str]]:
     """The environment of a database in which rows are not what the log makes."""
     async with postgres.fresh_database(copy_of=sound["DATABASE_URL"]) as url:
-        await execute(url, *SPOILED)
+        await postgres.execute(url, *SPOILED)
         environ = sound | {"DATABASE_URL": url}
         assert await stage.json_of(environ, "digest") != digest
         yield environ
-
-
-async def execute(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-async def value(url: str, statement: str) -> Any:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize("from_block", [*range(0, 126, 10), 125])
@@ -135,7 +118,9 @@ async def test_a_killed_replay_goes_on(
     else:
         assert done["resumed_at"] >= int(where.partition(":")[2] or 125)
     assert await stage.json_of(wrong, "digest") == digest
-    assert await value(wrong["DATABASE_URL"], "SELECT to_regnamespace('vesu_shadow')") is None
+    assert (
+        await postgres.value(wrong["DATABASE_URL"], "SELECT to_regnamespace('vesu_shadow')") is None
+    )
 
 
 async def test_kills_at_seeded_blocks(wrong: dict[str, str], digest: dict[str, Any]) -> None:
@@ -154,7 +139,9 @@ async def test_a_kill_after_the_swap_leaves_it_done(
 ) -> None:
     await spoiled.killed(wrong, "kill-after-swap", "replay", "--from-block", "0")
     assert await stage.json_of(wrong, "digest") == digest
-    assert await value(wrong["DATABASE_URL"], "SELECT to_regnamespace('vesu_shadow')") is None
+    assert (
+        await postgres.value(wrong["DATABASE_URL"], "SELECT to_regnamespace('vesu_shadow')") is None
+    )
 
 
 async def test_what_a_kill_left_is_not_taken_for_another_replay(
@@ -189,7 +176,7 @@ async def test_a_range_is_mended_alone(wrong: dict[str, str], digest: dict[str, 
     """A wrong version that a later one of the range replaces: nothing above need change."""
     await stage.json_of(wrong, "replay", "--from-block", "0")
     url = wrong["DATABASE_URL"]
-    again = await value(
+    again = await postgres.value(
         url,
         "UPDATE vesu_pool_history SET pair_nominal_debt = pair_nominal_debt + 1 WHERE "
         "(pool_id, id, block_number, transaction_index, event_index) = (SELECT h.pool_id, h.id, "
@@ -214,7 +201,7 @@ async def test_what_follows_from_a_wrong_range_is_made_again(
     """The range ends in another state than the tables say: the replay goes on to the end."""
     await stage.json_of(wrong, "replay", "--from-block", "0")
     url = wrong["DATABASE_URL"]
-    await execute(
+    await postgres.execute(
         url,
         "UPDATE vesu_assets SET reserve = reserve + 1",
         "UPDATE vesu_asset_history SET reserve = reserve + 1 WHERE block_number >= 75",
@@ -280,7 +267,9 @@ async def test_a_newer_fold_says_so_and_offers_the_replay(
     code, _, err = await spoiled.command(wrong, NEXT_FOLD, "replay", "--from-block", "0")
     assert code == 0, err
     assert await stage.json_of(wrong, "digest") == digest
-    assert await value(wrong["DATABASE_URL"], "SELECT fold_version FROM cursor") == FOLD + 1
+    assert (
+        await postgres.value(wrong["DATABASE_URL"], "SELECT fold_version FROM cursor") == FOLD + 1
+    )
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
         served = wrong | {"VESU_NODE_URLS": node.url}
         line = await refusal.refused(served, "run", "--no-serve", code=3)

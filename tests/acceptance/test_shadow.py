@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -18,34 +17,24 @@ from tests.acceptance import joined, spoiled, stage, truth
 NOWHERE = "http://127.0.0.1:1"
 
 
-@pytest.fixture
-async def filled(recorded: truth.Recorded) -> AsyncIterator[str]:
-    """A database of its own, filled from devnet-a, that a test may spoil."""
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            await stage.command(
-                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-            )
-        yield url
-
-
 @pytest.mark.parametrize("from_block", ["0", "60", "125"])
 async def test_a_shadow_of_a_sound_database_is_equal(
-    filled: str, recorded: truth.Recorded, from_block: str
+    indexed_copy: str, recorded: truth.Recorded, from_block: str
 ) -> None:
-    environ = stage.environment(recorded, NOWHERE, filled)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
     found = await stage.json_of(environ, "replay", "--from-block", from_block, "--shadow")
     assert found["difference"]["is_equal"]
     assert found["difference"]["tables"]["vesu_positions"]["live_rows"] == 100
-    assert await _value(filled, "SELECT to_regnamespace('vesu_shadow')") is None
+    assert await postgres.value(indexed_copy, "SELECT to_regnamespace('vesu_shadow')") is None
 
 
-async def test_a_wrong_row_is_named_and_swapped_out(filled: str, recorded: truth.Recorded) -> None:
+async def test_a_wrong_row_is_named_and_swapped_out(
+    indexed_copy: str, recorded: truth.Recorded
+) -> None:
     """One digit in one version of one position: table, column, row and event are named."""
-    environ = stage.environment(recorded, NOWHERE, filled)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
     before = await stage.json_of(environ, "digest")
-    spoiled_row = await _spoil(filled)
+    spoiled_row = await _spoil(indexed_copy)
     found = await stage.json_of(environ, "replay", "--from-block", "0", "--shadow", expect=1)
     difference = found["difference"]
     assert (difference["is_equal"], difference["rows_differing"]) == (False, 1)
@@ -77,12 +66,12 @@ async def test_a_wrong_row_is_named_and_swapped_out(filled: str, recorded: truth
     assert await stage.json_of(environ, "digest") == before
 
 
-async def test_a_new_decoder_reaches_the_log(filled: str, recorded: truth.Recorded) -> None:
+async def test_a_new_decoder_reaches_the_log(indexed_copy: str, recorded: truth.Recorded) -> None:
     """An event that could not be decoded once: what decoding says now is a difference too."""
-    environ = stage.environment(recorded, NOWHERE, filled)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
     before = await stage.json_of(environ, "digest")
-    await _value(
-        filled,
+    await postgres.value(
+        indexed_copy,
         "UPDATE events SET name = NULL, args = NULL WHERE block_number = "
         "(SELECT max(block_number) FROM events WHERE name = 'UpdateContext') "
         "AND name = 'UpdateContext'",
@@ -97,11 +86,11 @@ async def test_a_new_decoder_reaches_the_log(filled: str, recorded: truth.Record
     assert await stage.json_of(environ, "digest") == before
 
 
-async def test_a_bug_in_a_fold_is_found(filled: str, recorded: truth.Recorded) -> None:
+async def test_a_bug_in_a_fold_is_found(indexed_copy: str, recorded: truth.Recorded) -> None:
     """A fold that forgets repayments: right table, right count, right first event."""
-    environ = stage.environment(recorded, NOWHERE, filled)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
     before = await stage.json_of(environ, "digest")
-    connection = await asyncpg.connect(filled)
+    connection = await asyncpg.connect(indexed_copy)
     repaid = await connection.fetch(
         "SELECT block_number, transaction_index, event_index, transaction_hash "
         "FROM vesu_transactions WHERE type = 'repay' ORDER BY 1, 2, 3"
@@ -127,11 +116,11 @@ async def test_a_bug_in_a_fold_is_found(filled: str, recorded: truth.Recorded) -
 
 
 async def test_a_bug_in_the_state_is_found_where_it_begins(
-    filled: str, recorded: truth.Recorded
+    indexed_copy: str, recorded: truth.Recorded
 ) -> None:
     """A position that gets a share too many at each change from block 60 on."""
-    environ = stage.environment(recorded, NOWHERE, filled)
-    connection = await asyncpg.connect(filled)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
+    connection = await asyncpg.connect(indexed_copy)
     versions = await connection.fetch(
         "SELECT h.block_number, h.transaction_index, h.event_index FROM vesu_position_history h "
         "JOIN (SELECT pool_id, id FROM vesu_position_history WHERE block_number >= 60 "
@@ -174,11 +163,11 @@ async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.
         assert code == 0, err
 
 
-async def test_a_swap_is_told_to_listeners(filled: str, recorded: truth.Recorded) -> None:
+async def test_a_swap_is_told_to_listeners(indexed_copy: str, recorded: truth.Recorded) -> None:
     """With the block that the tables still stand at, and the tables that changed."""
-    environ = stage.environment(recorded, NOWHERE, filled)
-    await _spoil(filled)
-    connection = await asyncpg.connect(filled)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
+    await _spoil(indexed_copy)
+    connection = await asyncpg.connect(indexed_copy)
     told: asyncio.Queue[Any] = asyncio.Queue()
     try:
         await connection.add_listener("vesu_blocks", lambda *said: told.put_nowait(said[-1]))
@@ -193,7 +182,7 @@ async def test_a_swap_is_told_to_listeners(filled: str, recorded: truth.Recorded
 
 @pytest.mark.parametrize("from_block", ["0", "60", "88"])
 async def test_a_reorganisation_under_a_shadow(
-    filled: str, recorded: truth.Recorded, from_block: str
+    indexed_copy: str, recorded: truth.Recorded, from_block: str
 ) -> None:
     """Built on a branch, killed, gone on with when the branch was abandoned at block 84."""
     loaded = chain.load(recorded.folder)
@@ -217,7 +206,7 @@ async def test_a_reorganisation_under_a_shadow(
 
 
 async def test_swap_while_the_daemon_follows_and_a_reader_reads(
-    filled: str, recorded: truth.Recorded
+    indexed_copy: str, recorded: truth.Recorded
 ) -> None:
     """The daemon takes up the new rows and goes on; a reader never sees two blocks mixed."""
     loaded = chain.load(recorded.folder)
@@ -240,12 +229,12 @@ async def test_swap_while_the_daemon_follows_and_a_reader_reads(
                 head.go_to(recorded.last_block)
                 assert await asyncio.wait_for(daemon.wait(), 60) == 0
             digest = await stage.json_of(environ, "digest")
-    undisturbed = await stage.json_of(stage.environment(recorded, NOWHERE, filled), "digest")
+    undisturbed = await stage.json_of(stage.environment(recorded, NOWHERE, indexed_copy), "digest")
     assert digest == undisturbed
     print(f"{reader.seen.total()} reads, the longest took {reader.longest * 1000:.0f} ms")
     assert len({seen.block for seen in reader.seen}) > 1
     for seen in reader.seen:
-        assert seen.sums == await joined.at_block(filled, seen.block)
+        assert seen.sums == await joined.at_block(indexed_copy, seen.block)
 
 
 async def _spoil(url: str) -> dict[str, Any]:
@@ -259,13 +248,5 @@ async def _spoil(url: str) -> dict[str, Any]:
             "ORDER BY block_number, transaction_index, event_index LIMIT 1) RETURNING *"
         )
         return dict(row)
-    finally:
-        await connection.close()
-
-
-async def _value(url: str, statement: str) -> Any:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(statement)
     finally:
         await connection.close()

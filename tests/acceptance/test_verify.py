@@ -54,14 +54,6 @@ async def node(
         yield running.url
 
 
-async def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(statement, *arguments))
-    finally:
-        await connection.close()
-
-
 async def run(environ: dict[str, str], recorded: truth.Recorded) -> str:
     last = str(recorded.last_block)
     _, _, err = await stage.command(environ, "run", "--until-block", last, "--no-serve")
@@ -95,9 +87,11 @@ async def test_all_blocks_are_proved_and_stay_so(
         _, out, _ = await stage.command(environ, "status")
         assert "0..125 by commitment; holes: none" in out
         assert await stage.json_of(environ, "digest") == undisturbed
-    rows = await fetch(fresh, "SELECT first_block, last_block, method FROM verified_ranges")
+    rows = await postgres.fetch(
+        fresh, "SELECT first_block, last_block, method FROM verified_ranges"
+    )
     assert [tuple(row) for row in rows] == [(0, 125, "commitment")]
-    assert not await fetch(fresh, "SELECT FROM blocks WHERE verified IS NOT TRUE")
+    assert not await postgres.fetch(fresh, "SELECT FROM blocks WHERE verified IS NOT TRUE")
 
 
 async def test_what_was_proved_while_reading_is_noted_with_the_commit(
@@ -155,10 +149,10 @@ async def test_what_was_spoilt_after_the_commit_is_listed_and_repaired(
     async with node(recorded) as url:
         environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY="all")
         await run(environ, recorded)
-        events = [tuple(row) for row in await fetch(fresh, PLACES)]
+        events = [tuple(row) for row in await postgres.fetch(fresh, PLACES)]
         spoilt = dict(zip(SPOILT, (events[300], events[400], events[500]), strict=True))
         for difference, place in spoilt.items():
-            await fetch(fresh, SPOILT[difference], *place)
+            await postgres.fetch(fresh, SPOILT[difference], *place)
         looked = await stage.json_of(environ, "verify", "--no-repair", expect=1)
         assert looked["repair"] == "not_asked"
         assert looked["checked_blocks"] == 3
@@ -190,7 +184,7 @@ async def test_a_gap_in_the_first_stored_block_is_repaired_from_before_it(
     async with node(recorded) as url:
         environ = stage.environment(recorded, url, fresh)
         await run(environ, recorded)
-        await fetch(
+        await postgres.execute(
             fresh, "DELETE FROM events WHERE block_number = (SELECT min(number) FROM blocks)"
         )
         found = await stage.json_of(environ, "verify", expect=1)
@@ -224,8 +218,8 @@ async def test_a_node_of_another_branch_proves_nothing(
         head.go_to(loaded.main.last)
         _, _, err = await stage.command(environ, "verify", expect=3)
         assert "does not hold the committed block" in err
-    assert not await fetch(fresh, "SELECT FROM verified_ranges WHERE method <> 'sampled'")
-    assert not await fetch(fresh, "SELECT FROM completeness_gaps")
+    assert not await postgres.fetch(fresh, "SELECT FROM verified_ranges WHERE method <> 'sampled'")
+    assert not await postgres.fetch(fresh, "SELECT FROM completeness_gaps")
 
 
 async def test_receipts_that_contradict_their_header_prove_nothing(
@@ -243,7 +237,7 @@ async def test_receipts_that_contradict_their_header_prove_nothing(
         _, _, err = await stage.command(environ, "verify", "--from-block", "60", expect=3)
         assert err.count('"kind": "incomplete", "outcome": "again"') >= 3
         assert re.search(r"error: block \d+ counts \d+ events, its receipts hold \d+", err)
-    assert not await fetch(indexed_url, "SELECT FROM completeness_gaps")
+    assert not await postgres.fetch(indexed_url, "SELECT FROM completeness_gaps")
 
 
 async def test_a_reorganisation_takes_back_what_was_verified(
@@ -269,7 +263,7 @@ async def test_a_reorganisation_takes_back_what_was_verified(
 
 
 async def lone_events(indexed_url: str) -> list[dropping.Key]:
-    return [tuple(row) for row in await fetch(indexed_url, LONE)]
+    return [tuple(row) for row in await postgres.fetch(indexed_url, LONE)]
 
 
 async def test_what_escaped_the_reading_is_found_and_repaired_by_the_command(
@@ -300,7 +294,7 @@ async def test_a_node_that_leaves_it_out_for_good_is_told_and_commits_nothing(
         _, _, err = await stage.command(environ, "verify", expect=3)
         assert "getEvents told 0 events of ours" in err
         assert (await stage.json_of(environ, "status", expect=1))["completeness"]["gaps_open"] == 1
-    (row,) = await fetch(fresh, "SELECT block_number FROM cursor")
+    (row,) = await postgres.fetch(fresh, "SELECT block_number FROM cursor")
     assert row["block_number"] < lone[0]
 
 
@@ -309,7 +303,7 @@ async def test_the_daemon_finds_and_repairs_what_escaped_the_reading(
 ) -> None:
     """Also when it named a pool: all that the pool said was missing with it, and is not listed."""
     lone = (await lone_events(indexed_url))[5]
-    creates = [tuple(row) for row in await fetch(indexed_url, CREATES, "pool_factory_v2")]
+    creates = [tuple(row) for row in await postgres.fetch(indexed_url, CREATES, "pool_factory_v2")]
     lost = [lone, *creates]
     fault = dropping.Dropping(*lost)
     async with node(recorded, fault) as url:
@@ -372,7 +366,7 @@ async def repaired(url: str, gaps: int) -> None:
     async with asyncio.timeout(120):
         while True:
             with contextlib.suppress(asyncpg.UndefinedTableError):
-                rows = await fetch(url, "SELECT repaired_at FROM completeness_gaps")
+                rows = await postgres.fetch(url, "SELECT repaired_at FROM completeness_gaps")
                 if len(rows) == gaps and all(row["repaired_at"] for row in rows):
                     return
             await asyncio.sleep(0.1)

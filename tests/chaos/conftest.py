@@ -8,9 +8,9 @@ import pytest
 
 from indexer.recording import chain, playhead, server
 from tests.acceptance import truth
-from tests.acceptance.conftest import indexed_url, recorded
+from tests.acceptance.conftest import indexed_once, indexed_url, recorded
 
-__all__ = ["indexed_url", "recorded"]
+__all__ = ["indexed_once", "indexed_url", "recorded"]
 
 
 @pytest.fixture
