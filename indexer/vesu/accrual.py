@@ -125,6 +125,13 @@ def with_config(
     )
 
 
+def with_price(state: AssetState, price: events.AssetPrice, block: int) -> AssetState:
+    """The state with the price that was told in a block."""
+    return msgspec.structs.replace(
+        state, price=price.value, price_is_valid=price.is_valid, price_block=block
+    )
+
+
 def current_rate(state: AssetState, now: int) -> tuple[int, int]:
     """(interest rate per second, full-utilisation rate) that hold from `last_updated` to now."""
     if state.variant is maths.Variant.FROZEN or state.model == NO_MODEL:

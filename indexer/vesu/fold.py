@@ -112,9 +112,7 @@ class Fold:
         self.finish()
         asset = self._ledger.asset_state(key)
         if price is not None:
-            told = ledger.replace(
-                asset, price=price.value, price_is_valid=price.is_valid, price_block=at.block_number
-            )
+            told = accrual.with_price(asset, price, at.block_number)
         elif asset.price is not None:
             told = ledger.replace(asset, price_is_valid=False)
         else:

@@ -24,16 +24,7 @@ def _update_context(book: ledger.Ledger, here: ledger.Context, event: events.Upd
     for asset, config, price in sides:
         key = state.AssetKey(here.pool, asset)
         told = accrual.with_config(book.asset_state(key), config)
-        book.asset(
-            here,
-            key,
-            ledger.replace(
-                told,
-                price=price.value,
-                price_is_valid=price.is_valid,
-                price_block=here.at.block_number,
-            ),
-        )
+        book.asset(here, key, accrual.with_price(told, price, here.at.block_number))
 
 
 @ledger.on(HANDLERS, events.SetAssetConfig)

@@ -34,16 +34,7 @@ def _update_context(
         key = state.AssetKey(pool, asset)
         held = book.asset_state(key)
         told = selfproof.check_context(book, here, key, held, accrual.with_config(held, config))
-        book.asset(
-            here,
-            key,
-            ledger.replace(
-                told,
-                price=price.value,
-                price_is_valid=price.is_valid,
-                price_block=here.at.block_number,
-            ),
-        )
+        book.asset(here, key, accrual.with_price(told, price, here.at.block_number))
     after = book.asset_state(state.AssetKey(pool, event.collateral_asset))
     book.said.contexts.append(transaction.ToldContext(pair, before, after))
 
