@@ -142,6 +142,17 @@ async def value(url: str, statement: str, *arguments: Any) -> Any:
         return await connection.fetchval(statement, *arguments)
 
 
+async def lines(url: str, *tables: str) -> dict[str, list[str]]:
+    """Every row of the tables, whole, as text in order."""
+    return {
+        table: [
+            row["line"]
+            for row in await fetch(url, f"SELECT t::text AS line FROM {table} t ORDER BY 1")
+        ]
+        for table in tables
+    }
+
+
 @contextlib.asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)

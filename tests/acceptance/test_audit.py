@@ -78,19 +78,11 @@ SPOIL_BALANCE = (
     ],
 )
 async def test_what_was_changed_by_hand_is_named(
-    recorded: truth.Recorded, statement: str, broken: set[str]
+    indexed_copy: str, recorded: truth.Recorded, statement: str, broken: set[str]
 ) -> None:
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            await stage.command(
-                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-            )
-        connection = await asyncpg.connect(url)
-        await connection.execute(statement)
-        await connection.close()
-        environ = stage.environment(recorded, NOWHERE, url)
-        found = await stage.json_of(environ, "audit", expect=1)
+    await postgres.execute(indexed_copy, statement)
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
+    found = await stage.json_of(environ, "audit", expect=1)
     assert {check["name"] for check in found["checks"] if not check["is_good"]} == broken
 
 

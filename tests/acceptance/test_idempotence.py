@@ -16,6 +16,13 @@ from tests import postgres
 from tests.acceptance import stage, truth
 
 SEED = 20261125
+TABLES = (
+    "vesu_pools",
+    "vesu_assets",
+    "vesu_positions",
+    "vesu_transactions",
+    "vesu_liquidations",
+)
 
 
 @pytest.fixture(scope="session")
@@ -85,31 +92,9 @@ async def test_replay_makes_the_same_rows_valuations_included(
 ) -> None:
     """Beyond the digest: every column of the four tables."""
     environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
-    before = await _rows(indexed_url)
+    before = await postgres.lines(indexed_url, *TABLES)
     await stage.command(environ, "replay", "--from-block", "0")
-    assert await _rows(indexed_url) == before
-
-
-async def _rows(url: str) -> dict[str, list[str]]:
-    connection = await asyncpg.connect(url)
-    try:
-        return {
-            table: [
-                row["line"]
-                for row in await connection.fetch(
-                    f"SELECT t::text AS line FROM {table} t ORDER BY pool_id, id"
-                )
-            ]
-            for table in (
-                "vesu_pools",
-                "vesu_assets",
-                "vesu_positions",
-                "vesu_transactions",
-                "vesu_liquidations",
-            )
-        }
-    finally:
-        await connection.close()
+    assert await postgres.lines(indexed_url, *TABLES) == before
 
 
 async def test_reorganisation_leaves_the_final_branch(

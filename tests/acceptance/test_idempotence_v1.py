@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from indexer.recording import playhead, server
-from indexer.store import database
 from tests import postgres
-from tests.acceptance import stage, tables_v1, truth_v1
+from tests.acceptance import stage, tables_v1, test_idempotence, truth_v1
 
 NO_NODE = "http://127.0.0.1:1"
+TABLES = (*test_idempotence.TABLES, "accrual_mismatches")
 
 PIECES = {
     # First deposits and a reset, transfers told by no event, a claim, a liquidation in shares.
@@ -61,28 +61,10 @@ async def test_replay_makes_the_same(
     """A replay needs no node: every answer that the fold needs is in the log."""
     environ = stage.environment(indexed_v1.recorded, NO_NODE, indexed_v1.url)
     first = 0 if blocks is None else indexed_v1.recorded.last_block - blocks + 1
-    before = await _rows(indexed_v1.url)
+    before = await postgres.lines(indexed_v1.url, *TABLES)
     await stage.command(environ, "replay", "--from-block", str(first))
     assert await stage.json_of(environ, "digest") == undisturbed
-    assert await _rows(indexed_v1.url) == before
-
-
-async def _rows(url: str) -> dict[str, list[str]]:
-    """Every column of the tables, valuations included."""
-    tables = ("vesu_pools", "vesu_assets", "vesu_positions", "vesu_transactions")
-    connection = await database.connect(url)
-    try:
-        return {
-            table: [
-                row["line"]
-                for row in await connection.fetch(
-                    f"SELECT t::text AS line FROM {table} t ORDER BY pool_id, id"
-                )
-            ]
-            for table in (*tables, "vesu_liquidations", "accrual_mismatches")
-        }
-    finally:
-        await connection.close()
+    assert await postgres.lines(indexed_v1.url, *TABLES) == before
 
 
 async def test_reorganisation_leaves_the_final_branch() -> None:

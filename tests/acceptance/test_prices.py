@@ -210,20 +210,13 @@ def differing(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list
     ]
 
 
-async def rows_of(url: str) -> dict[str, list[Any]]:
-    return {
-        table: [
-            row["line"]
-            for row in await postgres.fetch(
-                url, f"SELECT t::text AS line FROM {table} t ORDER BY 1"
-            )
-        ]
-        for table in (
-            "vesu_pools",
-            "vesu_assets",
-            "vesu_positions",
-            "vesu_asset_history",
-            "vesu_position_history",
-            "vesu_pool_history",
-        )
-    }
+async def rows_of(url: str) -> dict[str, list[str]]:
+    return await postgres.lines(
+        url,
+        "vesu_pools",
+        "vesu_assets",
+        "vesu_positions",
+        "vesu_asset_history",
+        "vesu_position_history",
+        "vesu_pool_history",
+    )
