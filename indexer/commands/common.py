@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
-import structlog
 
 from indexer import config, config_values
 from indexer.commands import logs
