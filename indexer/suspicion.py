@@ -81,7 +81,7 @@ class Judge:
         """What the node says of the committed block. `final`: the highest block told as final.
 
         `head` is as the endpoint in use told it. One that cannot say is left for the next.
-        FatalNodeError where no stored block is on the node's chain.
+        WrongChainError where no stored block is on the node's chain.
         """
         if stands.block_hash is None:
             return None
@@ -179,7 +179,7 @@ class Judge:
             names = ", ".join(witness.name for witness in holding)
             log.warning("endpoint_overruled", endpoint=names, reason="its head stands still")
         if ancestor is None:
-            raise errors.FatalNodeError(
+            raise errors.WrongChainError(
                 "the node's chain shares no block with this database: it serves another chain, "
                 "or the database was filled from one; nothing was changed"
             )
