@@ -225,7 +225,11 @@ class Ingestor:
 
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
         reading = self._reader.ranges(
-            self._cursor.block_number + 1, last, self._engine.addresses, self._discover
+            self._cursor.block_number + 1,
+            last,
+            self._engine.addresses,
+            self._discover,
+            self._forget,
         )
         # Closed at once, also where it is left early: it reads ahead.
         async with contextlib.aclosing(reading) as parts:

@@ -22,6 +22,11 @@ from indexer.chain import source as sources
 
 Known = Callable[[], frozenset[int]]
 Discover = Callable[[Sequence[types.EmittedEvent]], Awaitable[object]]
+Forget = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    """Nothing was taken up that could be wrong."""
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
@@ -80,13 +85,19 @@ class RangeReader:
         """Blocks of which the node told too little before: proved whatever the settings say."""
 
     async def ranges(
-        self, from_block: int, to_block: int, known: Known, discover: Discover
+        self,
+        from_block: int,
+        to_block: int,
+        known: Known,
+        discover: Discover,
+        forget: Forget = _nothing,
     ) -> AsyncGenerator[types.Range, None]:
         """Every block from `from_block` to `to_block`, once, in order.
 
         `known()` tells the addresses to watch now. `discover(events)` takes up those that a
         range's events newly name, and `known()` tells them from then on; their events are
-        fetched from the range's first block on, before the range is delivered.
+        fetched from the range's first block on, before the range is delivered. `forget()` gives
+        up what was taken up of a range that is read anew: it may be of another branch.
         """
         self._end = to_block
         ahead: collections.deque[_Ahead] = collections.deque()
@@ -98,7 +109,7 @@ class RangeReader:
                     task = asyncio.create_task(self._read(asked, end, known()))
                     ahead.append(_Ahead(asked, task))
                     asked = end + 1
-                delivered = await self._deliver(await ahead[0].task, known, discover)
+                delivered = await self._deliver(await ahead[0].task, known, discover, forget)
                 ahead.popleft()
                 wanted = delivered.to_block + 1
                 if wanted != (ahead[0].from_block if ahead else asked):
@@ -148,8 +159,7 @@ class RangeReader:
     async def _attempt(
         self, asked: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
     ) -> _Part:
-        tip = await _header(asked, to_block)
-        first = tip if from_block == to_block else await _header(asked, from_block)
+        tip, first = await _ends(asked, from_block, to_block)
         part = _Part(asked, from_block, to_block, first.parent_hash, tip, addresses, [], {})
         await self._add_events(part, addresses)
         self._adapt(part)
@@ -186,7 +196,9 @@ class RangeReader:
 
     # --- delivery ---------------------------------------------------------------------
 
-    async def _deliver(self, part: _Part, known: Known, discover: Discover) -> types.Range:
+    async def _deliver(
+        self, part: _Part, known: Known, discover: Discover, forget: Forget
+    ) -> types.Range:
         """The part made whole and closed; read anew where that fails, perhaps a shorter one."""
         failures = 0
         while True:
@@ -197,6 +209,7 @@ class RangeReader:
                 end = await self._next_end(
                     error, part.source, part.from_block, part.to_block, failures
                 )
+            await forget()
             part = await self._read(part.from_block, end, known())
 
     async def _complete(self, part: _Part, known: Known, discover: Discover) -> types.Range:
@@ -285,7 +298,7 @@ class RangeReader:
                 yield block
 
     async def _close(self, part: _Part) -> None:
-        again = await _header(part.source, part.to_block)
+        again, _ = await _ends(part.source, part.to_block, part.to_block)
         if again.hash != part.tip.hash:
             raise errors.InconsistentAnswerError(
                 f"block {part.to_block} changed while the range up to it was read", kind="fork"
@@ -297,18 +310,16 @@ def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> b
     return isinstance(error, errors.RangeTooLargeError) and to_block > from_block
 
 
-async def _header(asked: sources.Source, number: int) -> types.BlockHeader:
-    return await troubles.insist(asked.name, lambda: _known_header(asked, number))
+async def _ends(
+    asked: sources.Source, from_block: int, to_block: int
+) -> tuple[types.BlockHeader, types.BlockHeader]:
+    """Headers of the last and the first block, in this order: the first stands below the last.
 
-
-async def _known_header(asked: sources.Source, number: int) -> types.BlockHeader:
-    header = await asked.header(number)
-    if header is None:
-        raise errors.InconsistentAnswerError(
-            f"{asked.name} told a head at or above block {number} and does not know that block",
-            kind="lagging",
-        )
-    return header
+    They come from one node, or the range would join what that node has to another one's fork.
+    """
+    numbers = [to_block] if from_block == to_block else [to_block, from_block]
+    found = await troubles.insist(asked.name, lambda: asked.headers(numbers))
+    return found[0], found[-1]
 
 
 def _check_hashes(part: _Part) -> None:

@@ -61,11 +61,7 @@ class Source:
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
         header = await self._known_header({"block_number": number})
-        if header is not None and header.number != number:
-            raise errors.InconsistentAnswerError(
-                f"{self.name} answered block {header.number} for {number}", kind="mismatched"
-            )
-        return header
+        return None if header is None else self._of_height(number, header)
 
     async def finalised(self) -> int | None:
         """The newest block accepted on L1; None where the node does not say."""
@@ -84,10 +80,34 @@ class Source:
             raise
 
     async def _header(self, block_id: Any) -> types.BlockHeader:
-        raw = await self._endpoint.call(
-            rpc.Request("starknet_getBlockWithTxHashes", {"block_id": block_id})
+        return _read_header(await self._endpoint.call(_header_request(block_id)))
+
+    async def headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
+        """Headers of blocks that were told of, in the order asked, from one node.
+
+        One batch: behind one URL nodes on several forks may stand.
+        """
+        answers = await self._endpoint.call_many(
+            [_header_request({"block_number": number}) for number in numbers]
         )
-        return wire.header(wire.decoded(wire.header_decoder, raw, "block header"))
+        return [self._told(*one) for one in zip(numbers, answers, strict=True)]
+
+    def _told(self, number: int, answer: msgspec.Raw | errors.RpcError) -> types.BlockHeader:
+        if isinstance(answer, errors.RpcError):
+            if answer.code != BLOCK_NOT_FOUND:
+                raise answer
+            raise errors.InconsistentAnswerError(
+                f"{self.name} told a head at or above block {number} and does not know that block",
+                kind="lagging",
+            )
+        return self._of_height(number, _read_header(answer))
+
+    def _of_height(self, number: int, header: types.BlockHeader) -> types.BlockHeader:
+        if header.number != number:
+            raise errors.InconsistentAnswerError(
+                f"{self.name} answered block {header.number} for {number}", kind="mismatched"
+            )
+        return header
 
     async def blocks(
         self, numbers: Sequence[int], with_events: bool = False
@@ -126,11 +146,7 @@ class Source:
             )
         decoder = wire.full_block_decoder if with_events else wire.block_decoder
         block = wire.block(wire.decoded(decoder, answer, "block"))
-        if block.header.number != number:
-            raise errors.InconsistentAnswerError(
-                f"{self.name} answered block {block.header.number} for {number}",
-                kind="mismatched",
-            )
+        self._of_height(number, block.header)
         return block
 
     # --- events and views -------------------------------------------------------------
@@ -201,6 +217,14 @@ class Source:
             raise answer
         felts = wire.decoded(wire.felts_decoder, answer, "view answer")
         return [int(wire.felt(felt), 16) for felt in felts]
+
+
+def _header_request(block_id: Any) -> rpc.Request:
+    return rpc.Request("starknet_getBlockWithTxHashes", {"block_id": block_id})
+
+
+def _read_header(raw: msgspec.Raw) -> types.BlockHeader:
+    return wire.header(wire.decoded(wire.header_decoder, raw, "block header"))
 
 
 def _call_request(asked: ViewCall) -> rpc.Request:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from indexer.recording import playhead, server
+from indexer.recording import options, playhead, server
+from indexer.store import database
+from indexer.vesu import selectors
 from tests import postgres
 from tests.acceptance import stage, tables_v1, test_idempotence, truth_v1
 
@@ -90,3 +92,33 @@ async def test_reorganisation_leaves_the_final_branch() -> None:
     assert on_fork["all"] != final["all"]
     assert final == undisturbed
     assert status["fork_counter"] == 1
+
+
+async def test_what_an_abandoned_branch_named_is_forgotten_with_it(
+    indexed_v1: tables_v1.Indexed, undisturbed: dict[str, Any]
+) -> None:
+    """The chain changes once a range's vTokens were asked for: they are asked for again."""
+    recorded = indexed_v1.recorded
+    naming = hex(selectors.VIEWS["v_token_for_collateral_asset"])
+    done: set[str] = set()
+
+    def fault(method: str, params: Any) -> options.Fault | None:
+        if method == "starknet_call" and params["request"]["entry_point_selector"] == naming:
+            done.add("named")
+            return None if "changed" in done else options.Fault(edit=lambda _: ["0xabad1dea"])
+        if method == "starknet_getBlockWithTxHashes" and done == {"named"}:
+            done.add("changed")
+            return options.Fault(edit=lambda block: {**block, "block_hash": "0xabad1dea"})
+        return None
+
+    faults = options.ServerOptions(fault=fault)
+    async with (
+        postgres.fresh_database() as url,
+        server.RecordingServer(recorded.chain, options=faults) as node,
+    ):
+        environ = stage.environment(recorded, node.url, url)
+        until = str(recorded.last_block)
+        await stage.command(environ, "run", "--until-block", until, "--no-serve")
+        assert await stage.json_of(environ, "digest") == undisturbed
+    if recorded.name == "devnet-v10-genesis":
+        assert done == {"named", "changed"}

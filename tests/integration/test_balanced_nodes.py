@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,7 +16,7 @@ from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
 
-Choose = Callable[[list[str]], int]
+Choose = Callable[[list[dict[str, Any]]], int]
 
 LAST = 60
 BEHIND = 40
@@ -24,14 +25,14 @@ FORK = recording().forks[0]
 
 @contextlib.asynccontextmanager
 async def balanced(backends: Sequence[str], choose: Choose) -> AsyncIterator[str]:
-    """One URL for several nodes; `choose` says which one gets a request, by its methods."""
+    """One URL for several nodes; `choose` says which one gets a request, by its calls."""
     async with aiohttp.ClientSession() as session:
 
         async def forward(request: web.Request) -> web.Response:
             body = await request.read()
             asked = json.loads(body)
             calls = asked if isinstance(asked, list) else [asked]
-            chosen = backends[choose([call["method"] for call in calls])]
+            chosen = backends[choose(calls)]
             headers = {"Content-Type": "application/json"}
             async with session.post(chosen, data=body, headers=headers) as answer:
                 return web.Response(
@@ -93,7 +94,8 @@ async def test_a_backend_that_lags_and_answers_for_events(url: str, undisturbed:
         serving(Playhead.at(recording(), LAST)) as ahead,
         serving(behind_head) as behind,
         balanced(
-            [ahead.url, behind.url], lambda methods: int("starknet_getEvents" in methods)
+            [ahead.url, behind.url],
+            lambda calls: int(any(call["method"] == "starknet_getEvents" for call in calls)),
         ) as node,
         following(url, node, VESU_INGEST_VERIFY="off") as running,
     ):
@@ -125,3 +127,41 @@ async def test_backends_on_different_forks(url: str) -> None:
         await running.committed(100)
     async with daemon_stage.filled(Playhead.at(recording(), 100), 100) as truth:
         assert await daemon_stage.digest_at(url, 100) == await daemon_stage.digest_at(truth, 100)
+
+
+async def test_a_range_of_another_fork_than_its_first_header(url: str) -> None:
+    """One backend stays on the main chain, the other leaves it at block 84, below the committed
+    block 86. The first one answers for blocks 86 and 87, the other for the rest up to 91: blocks
+    of two branches that would fit, if the first header said what the range stands on."""
+    committed = FORK.common + 2
+    main, forked = Playhead.at(recording(), committed), Playhead.at(recording(), 84, story=True)
+    both = [False]
+
+    def choose(calls: list[dict[str, Any]]) -> int:
+        numbers = [_asked_number(call) for call in calls]
+        return int(both[0] and numbers not in ([committed], [committed + 1]))
+
+    async with (
+        serving(main) as first,
+        serving(forked) as second,
+        balanced([first.url, second.url], choose) as node,
+        following(url, node) as running,
+    ):
+        await running.committed(committed)
+        main.go_to(FORK.last)
+        forked.go_to(FORK.last, branch=1)
+        both[0] = True
+        await running.says("node_trouble", kind="fork", outcome="wait")
+        assert await running.ask("SELECT block_number FROM cursor") == committed
+        both[0] = False
+        main.go_to(100)
+        await running.committed(100)
+        assert await running.ask("SELECT fork_counter FROM cursor") == 0
+    async with daemon_stage.filled(Playhead.at(recording(), 100), 100) as truth:
+        assert await daemon_stage.digest_at(url, 100) == await daemon_stage.digest_at(truth, 100)
+
+
+def _asked_number(call: dict[str, Any]) -> int | None:
+    """The number of the block whose header is asked for, if it is."""
+    block = call["params"].get("block_id") if isinstance(call["params"], dict) else None
+    return block.get("block_number") if isinstance(block, dict) else None

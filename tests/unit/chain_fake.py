@@ -70,6 +70,12 @@ class FakeSource:
         block = self.chain.get(number)
         return None if block is None else block.header
 
+    async def headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
+        found = [await self.header(number) for number in numbers]
+        if None in found:
+            raise errors.InconsistentAnswerError("a block is not known", kind="lagging")
+        return [header for header in found if header is not None]
+
     async def events(
         self,
         from_block: int,
