@@ -13,7 +13,7 @@ import structlog
 from indexer import errors
 from indexer.api import metrics
 from indexer.audit import held, reconcile, reconciliations
-from indexer.chain import client, types
+from indexer.chain import client, rpc, types
 from indexer.log import observations
 from indexer.projections import engine as engines
 from indexer.vesu import views
@@ -61,6 +61,7 @@ class Watch:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Check until `stopping` is set; what the node cannot answer is left to the next time."""
+        rpc.is_beside.set(True)
         while not stopping.is_set():
             try:
                 await asyncio.wait_for(stopping.wait(), self._every_seconds)

@@ -17,7 +17,7 @@ import structlog
 from indexer import errors
 from indexer.api import metrics
 from indexer.audit import completeness as audit
-from indexer.chain import client
+from indexer.chain import client, rpc
 from indexer.log import cursor, gaps, verified
 from indexer.query import completeness
 from indexer.store import sqlfile
@@ -52,12 +52,14 @@ class Verifier:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look again and again until `stopping` is set."""
+        rpc.is_beside.set(True)
         while not stopping.is_set():
             try:
                 await self.look()
             except errors.LogMovedError as error:
                 log.info("verification_put_off", reason=str(error))
-            except errors.RetryableNodeError as error:
+            except errors.NodeError as error:
+                # What matters of it, a refusal too, stops the indexing itself.
                 log.warning("verification_put_off", reason=str(error))
             try:
                 await asyncio.wait_for(stopping.wait(), self._pause)

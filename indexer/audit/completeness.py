@@ -69,7 +69,7 @@ async def sweep(
     Gaps are for the caller to note at the end (`note_gaps`): the writer repairs what is noted,
     and takes back what is still being swept. `book` holds the contracts that are ours from the
     start. LogMovedError where the log was taken back since `at` was read; RetryableNodeError
-    where the node gives no proof.
+    where the node gives no proof, FatalNodeError where it refuses and there is no other.
     """
     ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
     batches = _batches(spans)
@@ -111,7 +111,7 @@ async def _read(
         try:
             found = await _read_once(asked, numbers, at)
         except errors.NodeError as error:
-            moved = await node.fail_over(asked)
+            moved = attempt < ATTEMPTS and await node.fail_over(asked)
             if attempt == ATTEMPTS or (isinstance(error, errors.FatalNodeError) and not moved):
                 raise
             outcome = "again" if node.source is asked else "other_endpoint"

@@ -53,7 +53,7 @@ class StarknetNode:
 
     @property
     def answered_at(self) -> float:
-        """When any endpoint last gave a good answer, by the monotonic clock."""
+        """When any endpoint last gave the writer a good answer, by the monotonic clock."""
         return max(endpoint.answered_at for endpoint in self._endpoints)
 
     async def close(self) -> None:

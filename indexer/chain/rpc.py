@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import email.utils
 import logging
 import random
@@ -37,6 +38,10 @@ TRANSIENT_CODES = frozenset({-32603, -32005, -32010, -32012, 429})
 RANGE_CODES = frozenset({-32000, -32005, -32602})
 RANGE_WORDS = ("block range", "range too", "range is too", "too many blocks")
 BUSY_WORDS = ("timeout", "timed out", "busy", "temporarily", "rate limit", "capacity")
+
+
+is_beside = contextvars.ContextVar("is_beside", default=False)
+"""Set by tasks that ask beside the writer: their answers are no sign that it gets on."""
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
@@ -120,7 +125,7 @@ class Endpoint:
         self._ids = 0
         self.batches = True
         self.answered_at = 0.0
-        """When a good answer last came, by the monotonic clock; 0: never."""
+        """When a good answer last came to the writer, by the monotonic clock; 0: never."""
 
     @property
     def _timeout(self) -> float:
@@ -196,7 +201,8 @@ class Endpoint:
             results = self._matched(answer, first, len(calls))
         else:
             results = [self._result(self._parsed(answer, _decode_one), first)]
-        self.answered_at = time.monotonic()
+        if not is_beside.get():
+            self.answered_at = time.monotonic()
         return results
 
     async def _post(self, body: bytes) -> bytes:

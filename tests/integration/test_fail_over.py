@@ -6,11 +6,16 @@ get on to block 60 by the second one.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
+from indexer import app, verification
+from indexer.chain import client
 from indexer.recording import options
 from tests import postgres
 from tests.integration import daemon_stage
@@ -34,6 +39,7 @@ class Endpoint:
         self._fault = fault
         self._only = only
         self._fails = False
+        self.failures = 0
         self.head = Playhead.at(recording(), FIRST)
 
     def fail(self) -> None:
@@ -43,8 +49,10 @@ class Endpoint:
         self._fails = False
 
     def __call__(self, method: str, params: Any) -> options.Fault | None:
-        is_it = self._only in ("", told(method, params))
-        return self._fault if self._fails and is_it else None
+        if not self._fails or self._only not in ("", told(method, params)):
+            return None
+        self.failures += 1
+        return self._fault
 
 
 def told(method: str, params: Any) -> str:
@@ -122,3 +130,91 @@ async def test_one_that_refuses_to_tell_finality_alone_is_kept(url: str) -> None
         first.head.go_to(LAST)
         await running.committed(LAST)
         assert running.said("finality_unknown") is not None
+
+
+# --- whoever proves blocks beside the writer --------------------------------------------------
+
+SHUT = Fault(status=403, body=b"the key was revoked")
+
+
+@contextlib.asynccontextmanager
+async def proving(url: str, *nodes: str) -> AsyncIterator[client.StarknetNode]:
+    """The prover of a daemon on these nodes runs beside, and must not end by itself."""
+    settings = daemon_stage.settings(url, *nodes)
+    node = await client.connect(settings.node.urls, app.chain_id(settings), daemon_stage.QUICK)
+    connection = await asyncpg.connect(url)
+    stopping = asyncio.Event()
+    made = verification.Verifier(node, connection, app.known_addresses(settings), 6_000)
+    task = asyncio.create_task(made.run(stopping))
+    try:
+        yield node
+        assert not task.done()
+    finally:
+        stopping.set()
+        await task
+        await connection.close()
+        await node.close()
+
+
+async def unproved(url: str) -> AsyncIterator[None]:
+    """Step by step, while the database's log is not proved to its last block."""
+    connection = await asyncpg.connect(url)
+    proved = "SELECT coalesce(sum(last_block - first_block + 1), 0) FROM verified_ranges"
+    try:
+        async with asyncio.timeout(daemon_stage.SECONDS):
+            while await connection.fetchval(proved + " WHERE method <> 'sampled'") <= FIRST:
+                yield
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def unverified(url: str) -> str:
+    """A database that holds the chain up to block 10, and no proof of it."""
+    async with (
+        serving(Playhead.at(recording(), FIRST)) as node,
+        following(url, node.url, until_block=FIRST, VESU_INGEST_VERIFY="off") as running,
+    ):
+        assert await running.ended() is None
+    return url
+
+
+async def test_one_that_refuses_the_prover_is_left_for_the_next(unverified: str) -> None:
+    first = Endpoint(SHUT, "getBlockWithReceipts number")
+    first.fail()
+    async with (
+        serving(first.head, fault=first) as bad,
+        serving(Playhead.at(recording(), FIRST)) as good,
+        proving(unverified, bad.url, good.url),
+    ):
+        async for _ in unproved(unverified):
+            pass
+
+
+async def test_an_only_one_that_refuses_the_prover_is_asked_again_later(
+    unverified: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What matters of it stops the indexing itself; proofs can wait."""
+    monkeypatch.setattr(verification, "LOOK_SECONDS", 0.05)
+    first = Endpoint(SHUT, "getBlockWithReceipts number")
+    first.fail()
+    async with serving(first.head, fault=first) as only, proving(unverified, only.url):
+        async for _ in unproved(unverified):
+            if first.failures:
+                first.recover()
+
+
+async def test_the_prover_s_answers_are_no_sign_of_life_of_the_writer(unverified: str) -> None:
+    """While it proves, a writer that hangs must not be told as alive."""
+    async with (
+        serving(Playhead.at(recording(), FIRST)) as only,
+        proving(unverified, only.url) as node,
+    ):
+        before = node.answered_at
+        async for _ in unproved(unverified):
+            pass
+        assert only.counts["starknet_getBlockWithReceipts"] > 0
+        assert node.answered_at == before
+        await node.head()
+        assert node.answered_at > before
