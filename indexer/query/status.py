@@ -217,13 +217,15 @@ def _stale_reason(row: asyncpg.Record, limits: Limits) -> str | None:
     """Why the tables are stale by a row of indexer_status; None where they are fresh.
 
     The committed block is held against what the node last said, when it said it, and the clock:
-    a stalled indexer stops hearing the node, a stalled node stops moving; both show.
+    a stalled indexer stops hearing the node, a stalled node stops moving; both show. Where the
+    block's time lies ahead of the clock, the time since its commit counts.
     """
     if row["committed_hash"] is None:
         return NOTHING_YET
     if row["gap_block"] is not None:
         return f"the log differs from the chain in block {row['gap_block']}: under repair"
-    silence, age = _seconds(row["head_age_seconds"]), _seconds(row["age_seconds"]) or 0.0
+    silence = _seconds(row["head_age_seconds"])
+    age = max(_seconds(row["age_seconds"]) or 0.0, _seconds(row["idle_seconds"]) or 0.0)
     if silence is None:
         return "the node was never heard"
     if silence > limits.silence:

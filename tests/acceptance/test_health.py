@@ -92,3 +92,29 @@ async def test_lag_is_judged_by_the_configured_age(
             "WHERE number = cursor.block_number)"
         )
         await connection.close()
+
+
+async def test_a_wrong_clock_hides_no_stall(recorded: truth.Recorded, indexed_url: str) -> None:
+    """The block's time is hours ahead of the database's clock, and nothing is committed."""
+    environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
+    connection = await asyncpg.connect(indexed_url)
+    try:
+        await connection.execute(
+            "UPDATE chain_head SET block_number = block_number + 1, seen_at = clock_timestamp(); "
+            "UPDATE cursor SET block_timestamp = now() + interval '3 hours', committed_at = now()"
+        )
+        assert (await stage.json_of(environ, "status", expect=0))["state"] == "fresh"
+        await connection.execute("UPDATE cursor SET committed_at = now() - interval '20 minutes'")
+        found = await stage.json_of(environ, "status", expect=1)
+        assert found["reason"].startswith("1 blocks behind the head")
+        await connection.execute("UPDATE chain_head SET block_number = block_number - 1")
+        public = environ | {"VESU_HEALTH_HALT_SECONDS": "900"}
+        halted = await stage.json_of(public, "status", expect=1)
+        assert halted["reason"].endswith("the chain or the node stands still")
+    finally:
+        await connection.execute(
+            "UPDATE chain_head SET block_number = (SELECT block_number FROM cursor); "
+            "UPDATE cursor SET block_timestamp = (SELECT timestamp FROM blocks "
+            "WHERE number = cursor.block_number)"
+        )
+        await connection.close()

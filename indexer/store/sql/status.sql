@@ -6,6 +6,7 @@ SELECT block_number FROM cursor WHERE block_hash IS NOT NULL;
 -- How fresh the tables are.
 SELECT committed_block, committed_hash, committed_at, age_seconds, head_block, head_seen_at,
     extract(epoch FROM clock_timestamp() - head_seen_at) AS head_age_seconds,
+    (SELECT extract(epoch FROM clock_timestamp() - c.committed_at) FROM cursor c) AS idle_seconds,
     lag_blocks, finalised_block, fork_counter, chain_id, fold_version, suspect_reason,
     suspect_since,
     (SELECT min(block_number) FROM completeness_gaps WHERE repaired_at IS NULL) AS gap_block
