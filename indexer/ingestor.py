@@ -179,7 +179,7 @@ class Ingestor:
         head = await self._look()
         verdict = await self._judge.verdict(self._cursor, head, self._final)
         if isinstance(verdict, suspicion.Abandoned):
-            await self._reorganise(head, verdict.ancestor)
+            await self._reorganise(verdict.head, verdict.ancestor)
             return True
         await self._doubt(verdict)
         if verdict is not None:

@@ -36,9 +36,10 @@ class Caution(msgspec.Struct, frozen=True):
 
 
 class Abandoned(msgspec.Struct, frozen=True):
-    """The chain left ours above this block: (number, hash)."""
+    """The chain left ours above this block: (number, hash). `head`: the chain's that says so."""
 
     ancestor: tuple[int, str]
+    head: types.BlockHeader
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -147,7 +148,7 @@ class Judge:
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         # A node that catches up moves; the same head look after look is a chain cut back.
         if self._has_lasted((head.hash, stands.block_hash)) and rungs:
-            return self._unless_final(rungs[0], final)
+            return self._unless_final(rungs[0], head, final)
         return Suspect(
             f"the head fell to block {head.number}, below the committed block "
             f"{stands.block_number}, and no endpoint knows that block: the node lags, or the chain "
@@ -165,7 +166,7 @@ class Judge:
     ) -> Verdict:
         ancestor = await self._ancestor(source, min(stands.block_number, head.number))
         if ancestor is not None and not self._is_deep(ancestor, stands, final):
-            return Abandoned(ancestor)
+            return Abandoned(ancestor, head)
         asked = await self._ask_others(stands, ancestor)
         has_lasted = self._has_lasted((stands.block_hash, ancestor))
         holding = [witness for witness, holds in asked if holds]
@@ -183,7 +184,7 @@ class Judge:
                 "the node's chain shares no block with this database: it serves another chain, "
                 "or the database was filled from one; nothing was changed"
             )
-        verdict = self._unless_final(ancestor, final)
+        verdict = self._unless_final(ancestor, head, final)
         if isinstance(verdict, Suspect) or asked:
             return verdict
         if not has_lasted:
@@ -198,10 +199,12 @@ class Judge:
         is_below_final = final is not None and ancestor[0] < final
         return is_below_final or stands.block_number - ancestor[0] > self._caution.rollback_depth
 
-    def _unless_final(self, ancestor: tuple[int, str], final: int | None) -> Verdict:
+    def _unless_final(
+        self, ancestor: tuple[int, str], head: types.BlockHeader, final: int | None
+    ) -> Verdict:
         number = ancestor[0]
         if final is None or number >= final:
-            return Abandoned(ancestor)
+            return Abandoned(ancestor, head)
         return Suspect(
             f"the chain left ours at block {number}, below block {final}, which was told to be "
             "accepted on L1: refused. If Starknet did abandon a final block, stop the daemon, "

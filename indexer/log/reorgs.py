@@ -55,7 +55,8 @@ async def orphan(
     )
     await verified.drop_above(connection, number)
     await gaps.roll_back(connection, reorg_id, number)
-    await connection.execute(sqlfile.load("cursor")["lower_final"], number)
+    if cause == "chain":  # A repair reads the same chain again: what is final stays it.
+        await connection.execute(sqlfile.load("cursor")["lower_final"], number)
     statements = sqlfile.load("facts")
     moved = await connection.execute(statements["orphan_events"], reorg_id, number)
     await connection.execute(sqlfile.load("observations")["orphan"], reorg_id, number)

@@ -19,6 +19,7 @@ from indexer.recording import options
 from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Following, Playhead, following, recording, serving
+from tests.integration.faults import refuse
 
 Fault = options.Fault
 
@@ -242,6 +243,26 @@ async def test_a_low_head_is_left_for_an_endpoint_that_knows_our_block(url: str)
         assert daemon_stage.count(first.url, "lagging", "other_endpoint") == 1
 
 
+async def test_the_audit_tells_the_head_of_the_endpoint_that_was_believed(
+    url: str, truth: str
+) -> None:
+    """The first endpoint lags on our branch; the second one, turned to, is on the main chain."""
+    lagging = on_fork()
+    lagging.go_to(COMMON + 2, branch=1)
+    async with (
+        serving(lagging) as first,
+        serving(on_main()) as second,
+        following(url, first.url, second.url) as running,
+    ):
+        await running.committed(BEYOND)
+        row = await running.connection.fetchrow("SELECT new_number, new_hash FROM reorgs")
+        assert row is not None
+        assert row["new_number"] == BEYOND
+        assert int(row["new_hash"], 16) == int(recording().main.blocks[BEYOND].hash, 16)
+        await running.says("reorganised", new_head=BEYOND)
+    await equal(url, truth)
+
+
 # --- deep rollbacks -------------------------------------------------------------------------
 
 
@@ -393,4 +414,28 @@ async def test_below_the_final_block_is_refused_with_the_way_out(url: str) -> No
 
         await running.until(many_looks)
         assert await running.ask("SELECT block_number FROM cursor") == TIP
+        assert await running.ask("SELECT finalised_block FROM chain_head") == TIP - 2
+
+
+async def test_a_repair_leaves_final_what_is_final(url: str) -> None:
+    """The log is read again from block 50 on, and the node tells no final block any more."""
+    is_told = [True]
+
+    def untold(method: str, params: Any) -> Any:
+        is_final = method == "starknet_getBlockWithTxHashes" and params["block_id"] == "l1_accepted"
+        return Fault(edit=refuse(24)) if is_final and not is_told[0] else None
+
+    head = on_fork(finality_lag=2)
+    async with serving(head, fault=untold) as node, following(url, node.url) as running:
+        final = "SELECT true FROM chain_head WHERE finalised_block = $1"
+        await running.until(lambda: running.ask(final, TIP - 2))
+        is_told[0] = False
+        await running.connection.execute(
+            "INSERT INTO completeness_gaps (block_number, transaction_index, event_index, "
+            "transaction_hash, from_address, difference) VALUES (50, 0, 0, $1, $1, 'missing')",
+            "0x" + 64 * "0",
+        )
+        await running.until(lambda: running.ask("SELECT repaired_at FROM completeness_gaps"))
+        await running.committed(TIP)
+        assert await running.ask("SELECT cause FROM reorgs") == "repair"
         assert await running.ask("SELECT finalised_block FROM chain_head") == TIP - 2
