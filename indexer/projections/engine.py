@@ -160,15 +160,14 @@ class Engine:
         self._held.world = prepared.world
         _report_refused(prepared.journal)
         await writing.write(connection, self._held, prepared.batch, prepared.journal)
-        if revalue:
-            await writing.revalue(connection, self._held)
+        has_valued = revalue and await writing.revalue(connection, self._held)
         self._held.world.positions.clear()
         self._answers = {
             question: felts
             for question, felts in self._answers.items()
             if question.block_number > prepared.batch.to_block
         }
-        return _summary(prepared)
+        return _summary(prepared, has_valued)
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
@@ -253,12 +252,15 @@ def _report_refused(journal: state.Journal) -> None:
         )
 
 
-def _summary(prepared: Prepared) -> Summary:
+def _summary(prepared: Prepared, has_valued: bool) -> Summary:
     journal = prepared.journal
     touched = (
-        ("vesu_pools", journal.pairs or journal.assets),
+        (
+            "vesu_pools",
+            journal.pairs or journal.assets or journal.contracts or journal.pools,
+        ),
         ("vesu_assets", journal.assets),
-        ("vesu_positions", journal.positions),
+        ("vesu_positions", journal.positions or has_valued),
         ("vesu_transactions", journal.transactions),
         ("vesu_liquidations", journal.liquidations),
     )

@@ -59,13 +59,15 @@ async def write(
     held.stale |= {key for _, key, _ in journal.assets}
 
 
-async def revalue(connection: memory.Connection, held: memory.Memory) -> None:
+async def revalue(connection: memory.Connection, held: memory.Memory) -> bool:
     """Bring the worth of positions up to date whose markets changed since the last time.
 
-    Needs the caller's transaction; memory does not grow with the number of positions.
+    Returns whether there were any. Needs the caller's transaction; memory does not grow with
+    the number of positions.
     """
     if not held.stale:
-        return
+        return False
+    has_valued = False
     markets = held.stale_markets()
     found = await connection.cursor(
         sqlfile.load("positions")["load_of_assets"],
@@ -76,7 +78,9 @@ async def revalue(connection: memory.Connection, held: memory.Memory) -> None:
     while part := await found.fetch(VALUED_AT_ONCE):
         valued = [held.position_row(*positions.parse(row)) for row in part]
         await put(connection, "positions", "upsert", valued)
+        has_valued = True
     held.stale.clear()
+    return has_valued
 
 
 async def _write_contracts(
