@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 LARGEST_BODY = 64 * 1024 * 1024
 LONGEST_PAUSE = 30.0
+LONGEST_MESSAGE = 1_000
+"""So much of a node's words is repeated: in the log, and in a datagram to systemd."""
 SHORTEST_KEY = 8
 TRANSIENT_CODES = frozenset({-32603, -32005, -32010, -32012, 429})
 RANGE_CODES = frozenset({-32000, -32005, -32602})
@@ -317,7 +319,7 @@ class Endpoint:
         message = error.message or ""
         for secret in self._secrets:
             message = message.replace(secret, "***")
-        text = f"{self.name}: {message} (code {error.code})"
+        text = f"{self.name}: {message[:LONGEST_MESSAGE]} (code {error.code})"
         said = f"{message} {error.data}".lower()
         words = ("range",) if error.code == -32005 else RANGE_WORDS
         if error.code in RANGE_CODES and any(word in said for word in words):

@@ -196,6 +196,12 @@ async def test_an_address_that_is_none_is_said_without_the_key() -> None:
     await made.close()
 
 
+async def test_a_node_s_words_are_repeated_up_to_a_length() -> None:
+    """A page in an error's message must fit into the log, and into a datagram to systemd."""
+    error, _ = await failing(lambda message: refused(message, -32603, KEY + "x" * 1_000_000))
+    assert 1_000 < len(str(error)) < 1_200
+
+
 async def test_trouble_that_passes_is_not_noticed() -> None:
     answers = [lambda message: ok(message, "0x7"), BUSY["429"], RETRIED["empty"]]
 
