@@ -34,6 +34,10 @@ LOCAL_EVENTS = 5_000
 """About so many stored events are held against their seals at a time."""
 
 
+HELD_IDLE = "60s"
+"""Whoever is put to sleep, or vanishes, while it keeps the log from moving must not keep it so."""
+
+
 class Proved(msgspec.Struct, frozen=True):
     """A block read with its receipts, and what those were held against."""
 
@@ -188,6 +192,7 @@ async def _settle(
 
 async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
     """Keep the log from moving until the transaction ends; refuse one that was taken back."""
+    await connection.execute(sqlfile.load("verification")["let_go"], HELD_IDLE)
     forks = await connection.fetchval(sqlfile.load("verification")["hold_cursor"])
     if forks != at.fork_counter:
         raise errors.LogMovedError()
