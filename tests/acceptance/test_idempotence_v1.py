@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from indexer.recording import options, playhead, server
-from indexer.store import database
 from indexer.vesu import selectors
 from tests import postgres
 from tests.acceptance import stage, tables_v1, test_idempotence, truth_v1
