@@ -59,14 +59,14 @@ async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
 
 
 async def _try_batch(endpoint: rpc.Endpoint) -> None:
-    """Ask without batches from now on where the endpoint answers single calls alone."""
+    """Ask without batches where the endpoint answers single calls alone."""
     try:
         await endpoint.call_many([rpc.Request("starknet_specVersion")] * 2)
     except errors.NodeBusyError:
         raise
     except errors.NodeError as error:
         log.info("batches_failed", endpoint=endpoint.name, reason=str(error))
-        endpoint.batches = False
+        endpoint.ask_singly()
 
 
 async def _text(endpoint: rpc.Endpoint, method: str) -> str:

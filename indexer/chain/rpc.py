@@ -42,6 +42,9 @@ RANGE_WORDS = ("block range", "range too", "range is too", "too many blocks")
 BUSY_WORDS = ("timeout", "timed out", "busy", "temporarily", "rate limit", "capacity")
 
 
+SINGLY_SECONDS = 600.0
+"""So long after a refused batch calls are made singly."""
+
 is_beside = contextvars.ContextVar("is_beside", default=False)
 """Set by tasks that ask beside the writer: their answers are no sign that it gets on."""
 
@@ -125,13 +128,22 @@ class Endpoint:
         self._rate = aiolimiter.AsyncLimiter(max(rate, 1), max(1 / rate, 1))
         self._session: aiohttp.ClientSession | None = None
         self._ids = 0
-        self.batches = True
+        self._batches_from = 0.0
         self.answered_at = 0.0
         """When a good answer last came to the writer, by the monotonic clock; 0: never."""
 
     @property
     def _timeout(self) -> float:
         return self._settings.request_timeout_seconds
+
+    @property
+    def batches(self) -> bool:
+        """Whether batches are asked: where one was refused, not for a while."""
+        return time.monotonic() >= self._batches_from
+
+    def ask_singly(self) -> None:
+        """Ask no batch for a while: one was refused, by the node for good or by a passing fault."""
+        self._batches_from = time.monotonic() + SINGLY_SECONDS
 
     async def close(self) -> None:
         """Close every connection."""
@@ -158,7 +170,7 @@ class Endpoint:
             answers = await self._one_by_one(requests)
             # Single calls go through, so it was the batch that was refused.
             log.info("batches_refused", endpoint=self.name, reason=refusal)
-            self.batches = False
+            self.ask_singly()
             return answers
         return await self._one_by_one(requests)
 

@@ -382,6 +382,32 @@ async def test_refused_batches_are_asked_singly_from_then_on(refusal: Any) -> No
     assert not any(isinstance(message, list) for message in liar.asked[1:])
 
 
+async def test_after_a_while_a_batch_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balancer's passing fault may look like a refusal."""
+    monkeypatch.setattr(rpc, "SINGLY_SECONDS", 0.05)
+    refusing = [True]
+
+    def reply(message: Any) -> Any:
+        if not isinstance(message, list):
+            return message["id"]
+        return refused(message, -32600, "denied") if refusing else shuffled(message)
+
+    async with chain_stage.endpoint(reply) as (made, liar):
+        await made.call_many([ASK] * 3)
+        refusing.clear()
+        assert not made.batches
+        await asyncio.sleep(0.1)
+        assert made.batches
+        await made.call_many([ASK] * 3)
+    assert [isinstance(message, list) for message in liar.asked] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
 async def test_one_busy_error_for_a_batch_is_retried() -> None:
     error, asked, made = await batch(lambda message: refused(message, -32012))
     assert isinstance(error, errors.NodeBusyError)
