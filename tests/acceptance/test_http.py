@@ -50,7 +50,7 @@ class Daemon:
         """Wait until /health answers this status and these fields."""
         last: object = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while True:
                     with contextlib.suppress(aiohttp.ClientConnectionError):
                         status, _, body = await self.ask("/health")
