@@ -9,6 +9,7 @@ no second endpoint confirms, and one to below the final block, which only an ope
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -52,6 +53,19 @@ Verdict = Abandoned | Suspect | None
 """None: the committed block stands, as far as the node says."""
 
 
+class _Look(NamedTuple):
+    """What is held against each other: our committed block, and what `source` told of its chain."""
+
+    source: sources.Source
+    stands: cursor.Cursor
+    head: types.BlockHeader
+    final: int | None
+
+    def is_below_final(self, number: int) -> bool:
+        """Whether a block lies below the highest one that was told as final."""
+        return self.final is not None and number < self.final
+
+
 class Judge:
     """Judges look after look; remembers only how long the present doubt has lasted."""
 
@@ -90,17 +104,12 @@ class Judge:
 
         async def decide(source: sources.Source) -> Verdict:
             told = head if source is first else await source.head()
-            return await self._of(source, stands, told, final)
+            return await self._of(_Look(source, stands, told, final))
 
         return await self._node.somewhere(decide)
 
-    async def _of(
-        self,
-        source: sources.Source,
-        stands: cursor.Cursor,
-        head: types.BlockHeader,
-        final: int | None,
-    ) -> Verdict:
+    async def _of(self, look: _Look) -> Verdict:
+        source, stands, head, _ = look
         header = await _known(source, stands.block_number)
         if header is None and head.number >= stands.block_number:
             raise errors.InconsistentAnswerError(
@@ -112,12 +121,12 @@ class Judge:
             self._clear()
             return None
         if header is None and await self._is_cut_back(source, head):
-            return await self._of_a_low_head(source, stands, head, final)
+            return await self._of_a_low_head(look)
         # Before anything is taken back: is it still the chain that was asked for?
         await self._node.probe_again()
         if self._node.source.endpoint is not source.endpoint:
             return Suspect(f"{source.name} became unfit: the next endpoint decides")
-        return await self._of_another_branch(source, stands, head, final)
+        return await self._of_another_branch(look)
 
     # --- a head below ours --------------------------------------------------------------
 
@@ -126,13 +135,8 @@ class Judge:
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         return not rungs or await follower.head_agrees(source, *rungs[0])
 
-    async def _of_a_low_head(
-        self,
-        source: sources.Source,
-        stands: cursor.Cursor,
-        head: types.BlockHeader,
-        final: int | None,
-    ) -> Verdict:
+    async def _of_a_low_head(self, look: _Look) -> Verdict:
+        source, stands, head, _ = look
         """The node lags, or the chain was cut back to its head: another endpoint may know."""
         for witness in await self._node.witnesses():
             if await _opinion(witness, (stands.block_number, "")) is None:
@@ -144,11 +148,11 @@ class Judge:
             )
             troubles.note(source.name, lag, "other_endpoint")
             await self._node.turn_to(witness)
-            return await self.verdict(stands, await witness.head(), final)
+            return await self.verdict(stands, await witness.head(), look.final)
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         # A node that catches up moves; the same head look after look is a chain cut back.
         if self._has_lasted((head.hash, stands.block_hash)) and rungs:
-            return self._unless_final(rungs[0], head, final)
+            return self._unless_final(rungs[0], look)
         return Suspect(
             f"the head fell to block {head.number}, below the committed block "
             f"{stands.block_number}, and no endpoint knows that block: the node lags, or the chain "
@@ -157,34 +161,28 @@ class Judge:
 
     # --- another branch -----------------------------------------------------------------
 
-    async def _of_another_branch(
-        self,
-        source: sources.Source,
-        stands: cursor.Cursor,
-        head: types.BlockHeader,
-        final: int | None,
-    ) -> Verdict:
+    async def _of_another_branch(self, look: _Look) -> Verdict:
+        source, stands, head, _ = look
         ancestor = await self._ancestor(source, min(stands.block_number, head.number))
-        if ancestor is not None and not self._is_deep(ancestor, stands, final):
+        if ancestor is not None and not self._is_deep(ancestor, look):
             return Abandoned(ancestor, head)
         asked = await self._ask_others(stands, ancestor)
         has_lasted = self._has_lasted((stands.block_hash, ancestor))
         holding = [witness for witness, holds in asked if holds]
+        names = ", ".join(witness.name for witness in holding)
         if await self._is_moving(holding) or (holding and not has_lasted):
-            names = ", ".join(witness.name for witness in holding)
             return Suspect(
                 f"the endpoints disagree: {source.name} has another block {stands.block_number}, "
                 f"{names} has ours"
             )
         if holding:
-            names = ", ".join(witness.name for witness in holding)
             log.warning("endpoint_overruled", endpoint=names, reason="its head stands still")
         if ancestor is None:
             raise errors.WrongChainError(
                 "the node's chain shares no block with this database: it serves another chain, "
                 "or the database was filled from one; nothing was changed"
             )
-        verdict = self._unless_final(ancestor, head, final)
+        verdict = self._unless_final(ancestor, look)
         if isinstance(verdict, Suspect) or asked:
             return verdict
         if not has_lasted:
@@ -195,19 +193,17 @@ class Judge:
         log.warning("rollback_unconfirmed", ancestor=ancestor[0], looks=self._looks - 1)
         return verdict
 
-    def _is_deep(self, ancestor: tuple[int, str], stands: cursor.Cursor, final: int | None) -> bool:
-        is_below_final = final is not None and ancestor[0] < final
-        return is_below_final or stands.block_number - ancestor[0] > self._caution.rollback_depth
+    def _is_deep(self, ancestor: tuple[int, str], look: _Look) -> bool:
+        depth = look.stands.block_number - ancestor[0]
+        return look.is_below_final(ancestor[0]) or depth > self._caution.rollback_depth
 
-    def _unless_final(
-        self, ancestor: tuple[int, str], head: types.BlockHeader, final: int | None
-    ) -> Verdict:
+    def _unless_final(self, ancestor: tuple[int, str], look: _Look) -> Verdict:
         number = ancestor[0]
-        if final is None or number >= final:
-            return Abandoned(ancestor, head)
+        if not look.is_below_final(number):
+            return Abandoned(ancestor, look.head)
         return Suspect(
-            f"the chain left ours at block {number}, below block {final}, which was told to be "
-            "accepted on L1: refused. If Starknet did abandon a final block, stop the daemon, "
+            f"the chain left ours at block {number}, below block {look.final}, which was told to "
+            "be accepted on L1: refused. If Starknet did abandon a final block, stop the daemon, "
             f"run `vesu-indexer reorg --to-block {number} --yes` and start it again"
         )
 
