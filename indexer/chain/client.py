@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from indexer import errors
-from indexer.chain import probe, rpc, troubles, types
+from indexer.chain import follower, probe, rpc, troubles, types
 from indexer.chain import source as sources
 
 log = structlog.get_logger(__name__)
@@ -24,6 +24,7 @@ NodeSettings = rpc.NodeSettings
 ViewCall = sources.ViewCall
 
 T = TypeVar("T")
+_Probe = Callable[[rpc.Endpoint, int | None], Awaitable[probe.NodeProfile]]
 
 BRIEF_SECONDS = 2.0
 """So long an endpoint that was left may take to show that it is well again."""
@@ -77,14 +78,23 @@ class StarknetNode:
         return False
 
     async def _moved(self, index: int) -> bool:
-        endpoint = self._endpoints[index]
-        try:
-            profile = await probe.probe(endpoint, int(self.profile.chain_id, 16))
-        except errors.NodeError as error:
-            log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
+        profile = await self._fit(self._endpoints[index], probe.probe)
+        if profile is None:
             return False
         self._take(index, profile)
         return True
+
+    async def _fit(self, endpoint: rpc.Endpoint, ask: _Probe) -> probe.NodeProfile | None:
+        """What an endpoint says of itself; None, and why in the log, where it is not fit."""
+        try:
+            return await ask(endpoint, self._chain_id)
+        except errors.NodeError as error:
+            log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
+            return None
+
+    @property
+    def _chain_id(self) -> int:
+        return int(self.profile.chain_id, 16)
 
     def _take(self, index: int, profile: probe.NodeProfile) -> None:
         self._current = index
@@ -103,7 +113,7 @@ class StarknetNode:
             return
         index, asked = self._current, self._source
         try:
-            profile = await probe.identify(asked.endpoint, int(self.profile.chain_id, 16))
+            profile = await probe.identify(asked.endpoint, self._chain_id)
         except errors.NodeError as error:
             if not await self.fail_over(asked):
                 raise
@@ -124,12 +134,9 @@ class StarknetNode:
         for endpoint in self._endpoints:
             if endpoint is self._source.endpoint:
                 continue
-            try:
-                profile = await probe.identify(endpoint, int(self.profile.chain_id, 16))
-            except errors.NodeError as error:
-                log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
-                continue
-            found.append(sources.Source(endpoint, profile))
+            profile = await self._fit(endpoint, probe.identify)
+            if profile is not None:
+                found.append(sources.Source(endpoint, profile))
         return found
 
     async def turn_back(self, stands: tuple[int, str], every_seconds: float) -> None:
@@ -156,21 +163,17 @@ class StarknetNode:
         self, endpoint: rpc.Endpoint, stands: tuple[int, str]
     ) -> probe.NodeProfile | None:
         """What an endpoint can do that was left; None, and why in the log, while it is not fit."""
-        number, hash_ = stands
         try:
             # The next block waits meanwhile, and what takes longer is not the better endpoint.
             async with asyncio.timeout(BRIEF_SECONDS):
-                profile = await probe.probe(endpoint, int(self.profile.chain_id, 16))
-                header = await sources.Source(endpoint, profile).header(number)
+                profile = await probe.probe(endpoint, self._chain_id)
+                if await follower.holds(sources.Source(endpoint, profile), *stands):
+                    return profile
+            reason = f"does not hold the committed block {stands[0]}"
         except (errors.NodeError, TimeoutError) as error:
             reason = str(error) or f"no answer within {BRIEF_SECONDS:g} s"
-            log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)
-            return None
-        if header is None or header.hash != hash_:
-            reason = f"does not hold the committed block {number}"
-            log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)
-            return None
-        return profile
+        log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)
+        return None
 
     async def turn_to(self, better: sources.Source) -> None:
         """Use one of the witnesses from now on."""

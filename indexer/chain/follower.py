@@ -43,13 +43,14 @@ async def find_common_ancestor(
     low, high = -1, len(rungs) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if await _holds(node, *rungs[middle]):
+        if await holds(node, *rungs[middle]):
             low = middle
         else:
             high = middle - 1
     return rungs[low] if low >= 0 else None
 
 
-async def _holds(node: Headers, number: int, hash_: str) -> bool:
+async def holds(node: Headers, number: int, hash_: str) -> bool:
+    """Whether the node's chain has this block; one that it does not reach it does not hold."""
     header = await node.header(number)
     return header is not None and header.hash == hash_
