@@ -32,9 +32,6 @@ LET_GO_SECONDS = 90.0
 """So long after a loss the server may believe that our lost session lives: it asks a silent
 connection for a sign of life after 30 s, three times, and then lets go of its lock."""
 
-IDLE_TIMEOUT = "SET idle_in_transaction_session_timeout = '60s'"
-"""A process that is put to sleep in a transaction must not lock out who takes over."""
-
 
 class Sessions:
     """The sessions of one daemon. `stopping` ends what is being waited for.
@@ -93,7 +90,7 @@ class Sessions:
             await asyncio.to_thread(self._come_back)
         async with locks.WriterLock(self._url) as lock, app.connect(self._url) as connection:
             self._holder = lock.server_process
-            await connection.execute(IDLE_TIMEOUT)
+            await locks.limit_idle(connection, in_this_transaction=False)
             self._is_inside = True
             return await work(connection)
 

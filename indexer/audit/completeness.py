@@ -17,10 +17,10 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.chain import client, completeness, troubles, types
+from indexer.chain import client, completeness, follower, troubles, types
 from indexer.chain import source as sources
 from indexer.log import cursor, facts, gaps, verified
-from indexer.store import sqlfile
+from indexer.store import locks, sqlfile
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +32,6 @@ BATCHES_AHEAD = 4
 
 LOCAL_EVENTS = 5_000
 """About so many stored events are held against their seals at a time."""
-
-
-HELD_IDLE = "60s"
-"""Whoever is put to sleep, or vanishes, while it keeps the log from moving must not keep it so."""
 
 
 class Proved(msgspec.Struct, frozen=True):
@@ -147,8 +143,7 @@ async def _read_once(
 
 
 async def _holds(asked: sources.Source, at: cursor.Cursor) -> bool:
-    header = await asked.header(at.block_number)
-    return header is not None and header.hash == at.block_hash
+    return at.block_hash is not None and await follower.holds(asked, at.block_number, at.block_hash)
 
 
 async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.BlockWithReceipts]:
@@ -192,7 +187,7 @@ async def _settle(
 
 async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
     """Keep the log from moving until the transaction ends; refuse one that was taken back."""
-    await connection.execute(sqlfile.load("verification")["let_go"], HELD_IDLE)
+    await locks.limit_idle(connection, in_this_transaction=True)
     forks = await connection.fetchval(sqlfile.load("verification")["hold_cursor"])
     if forks != at.fork_counter:
         raise errors.LogMovedError()

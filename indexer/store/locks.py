@@ -17,6 +17,8 @@ WRITER_KEY = 0x5645_5355
 CHECK_SECONDS = 10.0
 """A connection whose other end vanished says nothing by itself; so it is asked this often."""
 
+IDLE_LIMIT = "60s"
+
 PATIENCE = 3
 """So many times that long it may take to answer: a busy database is not a lost one."""
 
@@ -135,3 +137,11 @@ def _conflict(holder: asyncpg.Record | None) -> str:
         f"another indexer writes to this database: server process {holder['pid']}{name} from "
         f"{where}{began}; stop it first"
     )
+
+
+async def limit_idle(connection: asyncpg.Connection, *, in_this_transaction: bool) -> None:
+    """Have the server end a transaction that stands idle for a minute.
+
+    A process that is put to sleep in one, or vanishes, must not keep what it holds locked.
+    """
+    await connection.execute(sqlfile.load("locks")["limit_idle"], IDLE_LIMIT, in_this_transaction)

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from indexer.audit import completeness
+from indexer.store import locks
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
 
@@ -18,7 +19,7 @@ async def test_a_prover_that_falls_asleep_does_not_hold_the_writer_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A verify that is stopped (Ctrl-Z), or whose host vanishes, in the midst of its note."""
-    monkeypatch.setattr(completeness, "HELD_IDLE", "1s")
+    monkeypatch.setattr(locks, "IDLE_LIMIT", "1s")
     async with daemon_stage.filled(Playhead.at(recording(), FIRST), FIRST) as url:
         asleep = await asyncpg.connect(url)
         stands = await completeness.stands(asleep)

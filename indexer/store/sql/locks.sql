@@ -29,3 +29,7 @@ WHERE l.locktype = 'advisory' AND l.granted
     AND l.objsubid = 1
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 LIMIT 1;
+
+-- name: limit_idle
+-- How long a transaction may stand idle before the server ends it; true: this transaction alone.
+SELECT set_config('idle_in_transaction_session_timeout', $1, $2);

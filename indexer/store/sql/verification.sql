@@ -2,10 +2,6 @@
 -- The cursor, kept from whoever writes until the transaction ends; readers are not held up.
 SELECT fork_counter FROM cursor FOR NO KEY UPDATE;
 
--- name: let_go
--- How long this transaction may stand idle before the server ends it, and lets go of the cursor.
-SELECT set_config('idle_in_transaction_session_timeout', $1, true);
-
 -- name: near
 -- The verified ranges that overlap or touch a range.
 SELECT first_block, last_block, method, verified_at
