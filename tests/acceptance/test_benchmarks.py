@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,16 +14,20 @@ from indexer.recording import chain as recordings
 from tests import postgres
 
 
-async def test_the_report_says_what_was_measured() -> None:
+async def reported(*arguments: str) -> Any:
+    """What `python -m benchmarks` prints with these arguments."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "benchmarks", "--events", "200", "--runs", "1", "--json"),
-        *("--database", postgres.server_url()),
+        *("-m", "benchmarks", *arguments, "--json", "--database", postgres.server_url()),
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 240)
     assert process.returncode == 0
-    report = msgspec.json.decode(out)
+    return msgspec.json.decode(out)
+
+
+async def test_the_report_says_what_was_measured() -> None:
+    report = await reported("--events", "200", "--runs", "1")
     assert report["options"]["seed"] == chain.SEED
     assert report["machine"].keys() == {"date", "cores", "cpu", "python", "postgresql"}
     assert report["ingest"]["events"] == report["replay"]["events"] > 200
@@ -43,15 +48,7 @@ async def test_the_report_says_what_was_measured() -> None:
 
 
 async def test_a_reorganisation_is_measured_on_two_sizes_of_tables() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "benchmarks", "--reorg", "20", "--events", "400", "--block-events", "5", "--json"),
-        *("--database", postgres.server_url()),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 240)
-    assert process.returncode == 0
-    report = msgspec.json.decode(out)
+    report = await reported("--reorg", "20", "--events", "400", "--block-events", "5")
     small, large = report["reorgs"]
     assert small["rows"]["events"] < large["rows"]["events"]
     for told in (small, large):
