@@ -23,9 +23,10 @@ import asyncpg
 import structlog
 
 from benchmarks import clock
-from indexer import app, ingestor
 from indexer.chain import client, ranges
+from indexer.daemon import ingestor
 from indexer.projections import engine as engines
+from indexer.store import database
 from indexer.vesu import discovery, kinds
 
 SHALLOW = 15
@@ -114,7 +115,7 @@ def _watched(worker: ingestor.Ingestor, node: client.StarknetNode) -> clock.Cloc
 async def measure(job: dict[str, Any]) -> dict[str, Any]:
     """One-block reorganisations there and back, then a deep one."""
     common, depth = job["common"], job["depth"]
-    async with app.connect(job["database"]) as connection:
+    async with database.session(job["database"]) as connection:
         with _node(job["folder"]) as (url, go_to):
             settings = client.NodeSettings(max_requests_per_second=1_000_000)
             node = await client.connect([url], int(job["chain_id"], 16), settings)

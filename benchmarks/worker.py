@@ -16,12 +16,13 @@ from typing import Any
 import structlog
 
 from benchmarks import clock
-from indexer import app, ingestor
 from indexer.audit import invariants
 from indexer.chain import client, ranges
+from indexer.daemon import ingestor
 from indexer.log import facts
 from indexer.projections import engine as engines
 from indexer.projections import replay, shadow, shadow_parted
+from indexer.store import database
 from indexer.vesu import discovery, kinds
 
 UNLIMITED = 1_000_000
@@ -48,7 +49,7 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
         events = progress.total_events
 
     reading = ranges.ReaderSettings(verify=job["verify"])
-    async with app.connect(job["database"]) as connection:
+    async with database.session(job["database"]) as connection:
         worker = ingestor.Ingestor(node, connection, _engine(job, watch), 0.05, reading, report)
         watch.watch(worker, "_commit", "commit")
         watch.watch(invariants, "watch", "sums")
@@ -67,7 +68,7 @@ async def again(job: dict[str, Any]) -> dict[str, Any]:
     watch.watch(facts, "_read_batch", "fetch")
     watch.watch(shadow_parted, "mark", "compare")
     watch.watch(shadow_parted, "_put_live", "swap")
-    async with app.connect(job["database"]) as connection:
+    async with database.session(job["database"]) as connection:
         built = shadow.Shadow(connection, _engine(job, watch))
         began, cpu = time.perf_counter(), time.process_time()
         done = await replay.replay(built, 0, None)

@@ -11,11 +11,12 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import config, errors, suspicion
+from indexer import config, errors
 from indexer.chain import client, ranges
+from indexer.daemon import reorg_detector
 from indexer.projections import engine as engines
 from indexer.query import status
-from indexer.store import database, embedded, migrate
+from indexer.store import database, embedded
 from indexer.vesu import abi, book, decoders, discovery, kinds, views
 
 log = structlog.get_logger(__name__)
@@ -50,38 +51,6 @@ def database_url(settings: config.Settings) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """One connection; its loss and the lack of a right are told as errors of ours."""
-    connection = await database.connect(url)
-    try:
-        yield connection
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise errors.DatabaseRightsError(
-            f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"
-        ) from error
-    except asyncpg.ReadOnlySQLTransactionError as error:
-        raise errors.DatabaseReadOnlyError(
-            f"the database at {database.redact(url)} takes no writes ({error}), as a standby does: "
-            "name the primary"
-        ) from error
-    except database.PASSING as error:
-        raise errors.DatabaseRefusalError(
-            f"the database at {database.redact(url)} cannot for now ({type(error).__name__}: "
-            f"{error}); nothing was half-written: start again once it can"
-        ) from error
-    except database.CONNECTION_ERRORS as error:
-        # The server's last word may arrive before the connection is seen to be closed.
-        if not connection.is_closed() and not database.says_goodbye(error):
-            raise
-        raise errors.DatabaseUnavailableError(
-            f"the connection to the database at {database.redact(url)} was lost ({error}); "
-            "nothing was half-written: start again once it is back"
-        ) from error
-    finally:
-        await database.close(connection)
-
-
-@contextlib.asynccontextmanager
 async def pool(settings: config.Settings, url: str) -> AsyncIterator[asyncpg.Pool]:
     """The pool of the HTTP side; sized by database.pool_min and pool_max."""
     made = await database.connect_pool(
@@ -110,20 +79,12 @@ async def reader(settings: config.Settings) -> AsyncIterator[asyncpg.Connection]
 @contextlib.asynccontextmanager
 async def reading_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
     """The same where the URL is known already."""
-    async with connect(url) as connection:
+    async with database.session(url) as connection:
         if await connection.fetchval("SELECT to_regclass('cursor')") is None:
             raise errors.SchemaError(
                 "the database has no tables of the indexer yet: run `vesu-indexer migrate`"
             )
         yield connection
-
-
-def migrated(url: str) -> list[str]:
-    """Apply what is missing of the migrations; returns the names of those applied."""
-    applied = migrate.apply(url)
-    if applied:
-        log.info("migrated", applied=applied)
-    return applied
 
 
 def contracts(settings: config.Settings) -> list[book.Contract]:
@@ -242,9 +203,9 @@ def reading(settings: config.Settings) -> ranges.ReaderSettings:
     )
 
 
-def caution(settings: config.Settings) -> suspicion.Caution:
+def caution(settings: config.Settings) -> reorg_detector.Caution:
     """When the chain is doubted, and for how long."""
-    return suspicion.Caution(settings.node.confirm_rollback_depth, settings.node.confirm_looks)
+    return reorg_detector.Caution(settings.node.confirm_rollback_depth, settings.node.confirm_looks)
 
 
 HALT_SECONDS = 900.0

@@ -20,8 +20,7 @@ from litestar import datastructures
 from litestar import exceptions as litestar_errors
 from litestar.openapi import config as openapi
 
-from indexer import errors
-from indexer.api import metrics
+from indexer import errors, metrics
 from indexer.query import status
 
 ANSWER_SECONDS = 5.0

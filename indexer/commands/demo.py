@@ -13,14 +13,15 @@ import msgspec
 import rich.console
 import rich.live
 
-from indexer import app, config, errors, ingestor
-from indexer import config_sections as sections
+from indexer import app, config, errors
 from indexer.api import server as http
 from indexer.chain import client
 from indexer.commands import common, glance
+from indexer.config import sections
+from indexer.daemon import ingestor
 from indexer.query import status, tables
 from indexer.recording import chain, playhead, server
-from indexer.store import embedded, locks
+from indexer.store import database, embedded, locks, migrate
 
 LIVE_BLOCKS = 56
 """So many steps at the end of the recording happen while one watches, its reorganisation too."""
@@ -57,7 +58,7 @@ def command(config_file: Path | None, as_json: bool, port: int | None, once: boo
         # The lock keeps a second demo from dropping the database under this one.
         async with locks.WriterLock(url):
             demo_url = await _fresh_database(url)
-            app.migrated(demo_url)
+            migrate.upgrade(demo_url)
             await _Demo(settings, recorded, demo_url, port, once, as_json).run()
 
     try:
@@ -68,7 +69,7 @@ def command(config_file: Path | None, as_json: bool, port: int | None, once: boo
 
 async def _fresh_database(url: str) -> str:
     """A demo begins from nothing each time: an empty database of its own."""
-    async with app.connect(url) as connection:
+    async with database.session(url) as connection:
         await connection.execute("DROP DATABASE IF EXISTS demo WITH (FORCE)")
         await connection.execute("CREATE DATABASE demo")
     base, _, query = url.partition("?")
@@ -102,7 +103,7 @@ class _Demo:
                 server.RecordingServer(self._recorded, head, server.ServerOptions())
             )
             settings = self._demo_settings(node.url)
-            connection = await stack.enter_async_context(app.connect(self._url))
+            connection = await stack.enter_async_context(database.session(self._url))
             worker = await self._worker(stack, settings, connection)
             if self._once:
                 await worker.run(self._recorded.main.last)
@@ -165,7 +166,7 @@ class _Demo:
         common.stop_on_signals(worker.stopping)
         pool = await stack.enter_async_context(app.pool(settings, self._url))
         port = await self._serve(stack, pool, settings.api.host)
-        looking = await stack.enter_async_context(app.connect(self._url))
+        looking = await stack.enter_async_context(database.session(self._url))
         task = asyncio.create_task(worker.run(self._recorded.main.last))
         try:
             await self._show_until_done(looking, task)

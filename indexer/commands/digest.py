@@ -10,6 +10,7 @@ import click
 from indexer import app, config
 from indexer.audit import digest, parting
 from indexer.commands import common
+from indexer.store import database
 
 
 @click.command(epilog="Example: vesu-indexer digest --at-block 3000000 --json")
@@ -39,7 +40,7 @@ async def _digest(settings: config.Settings, at_block: int | None) -> digest.Dig
 
 
 async def _compare(settings: config.Settings, other: str) -> parting.Parting:
-    async with app.reader(settings) as ours, app.connect(other) as theirs:
+    async with app.reader(settings) as ours, database.session(other) as theirs:
         return await parting.find(ours, theirs)
 
 

@@ -18,7 +18,7 @@ from indexer.log import cursor
 from indexer.projections import engine as engines
 from indexer.projections import replay, shadow
 from indexer.query import status
-from indexer.store import migrate
+from indexer.store import database, migrate
 from indexer.vesu import decoders, events
 
 MOST_EVENTS = 10_000
@@ -91,7 +91,7 @@ def _database(settings: config.Settings) -> list[Finding]:
 
 
 async def _tables(settings: config.Settings, url: str) -> list[Finding]:
-    async with app.connect(url) as connection:
+    async with database.session(url) as connection:
         found = await status.freshness(connection, app.health_limits(settings))
         return [
             await _indexes(connection),

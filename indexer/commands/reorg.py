@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from indexer import app, config, errors, reorganising
+from indexer import app, config, errors
 from indexer.chain import types
 from indexer.commands import common
+from indexer.daemon import rollback
 from indexer.log import cursor, reorgs
-from indexer.store import locks, sqlfile
+from indexer.store import database, locks, migrate, sqlfile
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -
     """
     settings = common.settings(config_file)
     with app.database_url(settings) as url:
-        app.migrated(url)
+        migrate.upgrade(url)
         plan = common.run(_reorganise(settings, url, to_block, yes))
     if as_json:
         common.print_json(plan)
@@ -49,7 +50,7 @@ def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -
 
 
 async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: bool) -> Plan:
-    async with locks.WriterLock(url), app.connect(url) as connection:
+    async with locks.WriterLock(url), database.session(url) as connection:
         stands = await cursor.read(connection)
         if stands is None or stands.block_hash is None:
             raise errors.ConfigError("nothing is committed yet: there is nothing to take back")
@@ -73,7 +74,7 @@ async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: b
             # No node was asked, so the branch that follows is told by its first block alone.
             head = types.BlockHeader(*ancestor, "0x0", 0, "", "")
             async with connection.transaction():
-                await reorganising.take_back(connection, engine, stands, ancestor, head)
+                await rollback.take_back(connection, engine, stands, ancestor, head)
         return Plan(
             stands.block_number,
             ancestor[0],

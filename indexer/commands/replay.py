@@ -12,7 +12,7 @@ from indexer import app, config, errors
 from indexer.audit import shadow_diff
 from indexer.commands import common, progress
 from indexer.projections import replay, shadow, shadow_parted
-from indexer.store import locks
+from indexer.store import database, locks, migrate
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -84,7 +84,7 @@ def command(
     _check_usage(from_block, in_shadow, swap, keep, discard)
     settings = common.settings(config_file)
     with app.database_url(settings) as url:
-        app.migrated(url)
+        migrate.upgrade(url)
         if discard:
             _print_discarded(common.run(_discard(settings, url)), as_json)
             return
@@ -121,14 +121,14 @@ def _number(allowed: str) -> int | None:
 async def _in_place(
     settings: config.Settings, url: str, wanted: Wanted, quiet: bool
 ) -> replay.Done:
-    async with locks.WriterLock(url), app.connect(url) as connection:
+    async with locks.WriterLock(url), database.session(url) as connection:
         built = shadow.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         report = _reporter("replaying", quiet)
         return await replay.replay(built, wanted.from_block, wanted.to_block, report)
 
 
 async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bool) -> Outcome:
-    async with app.connect(url) as connection:
+    async with database.session(url) as connection:
         built = shadow.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         if wanted.swap:
             await replay.require_enough(connection, wanted.from_block, wanted.to_block)
@@ -166,7 +166,7 @@ async def _swapped(
 
 
 async def _discard(settings: config.Settings, url: str) -> bool:
-    async with app.connect(url) as connection:
+    async with database.session(url) as connection:
         return await shadow.Shadow(connection, app.engine(settings)).discard()
 
 

@@ -12,7 +12,7 @@ import msgspec
 from indexer import app, errors
 from indexer.audit import manifest
 from indexer.commands import common, progress
-from indexer.store import dumps, locks, migrate, sqlfile, upkeep
+from indexer.store import database, dumps, locks, migrate, sqlfile, upkeep
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ async def _restore(
     url: str, file: Path, kept: manifest.Manifest, *, force: bool, quiet: bool
 ) -> manifest.Proof:
     line = progress.Counted("restoring", "bytes", quiet=quiet)
-    async with locks.WriterLock(url), app.connect(url) as connection:
+    async with locks.WriterLock(url), database.session(url) as connection:
         if not await connection.fetchval(sqlfile.load("locks")["try"], migrate.MIGRATE_KEY):
             raise errors.WriterConflictError(
                 "another process is migrating this database: try again when it is done"

@@ -13,11 +13,13 @@ import asyncpg
 import click
 import structlog
 
-from indexer import app, config, ingestor, sampling, sessions, systemd, verification
+from indexer import app, config
 from indexer.api import server
 from indexer.chain import client
 from indexer.commands import common, progress
+from indexer.daemon import ingestor, prover, reconciler, sessions, systemd
 from indexer.log import cursor
+from indexer.store import database, migrate
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ def command(
     settings.require_node()
     app.contracts(settings)
     with app.database_place(settings) as place:
-        app.migrated(place.url)
+        migrate.upgrade(place.url)
         common.run(_Daemon(settings, place, until_block, serve, service).run(as_json))
 
 
@@ -180,8 +182,8 @@ async def _verifying(
     """Completeness is proved beside the worker while inside; its failure stops the worker."""
 
     async def prove() -> None:
-        async with app.connect(url) as connection:
-            await verification.Verifier(
+        async with database.session(url) as connection:
+            await prover.Verifier(
                 node,
                 connection,
                 app.known_addresses(settings),
@@ -209,9 +211,9 @@ async def _watching(
     if not settings.reconcile.every_seconds:
         yield
         return
-    watch = sampling.Watch(
+    watch = reconciler.Reconciler(
         node,
-        lambda: app.connect(url),
+        lambda: database.session(url),
         app.extensions(settings),
         settings.reconcile.every_seconds,
         settings.reconcile.sample,

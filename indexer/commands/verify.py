@@ -14,13 +14,14 @@ import click
 import msgspec
 import structlog
 
-from indexer import app, config, errors, ingestor
+from indexer import app, config, errors
 from indexer.audit import completeness as audit
 from indexer.chain import client
 from indexer.commands import common, progress
+from indexer.daemon import ingestor
 from indexer.log import cursor, gaps, verified
 from indexer.query import completeness
-from indexer.store import locks
+from indexer.store import database, locks, migrate
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ def command(
     settings = common.settings(config_file)
     settings.require_node()
     with app.database_url(settings) as url:
-        app.migrated(url)
+        migrate.upgrade(url)
         found = common.run(_verify(settings, url, from_block, to_block, repair, as_json))
     if as_json:
         common.print_json(found)
@@ -110,7 +111,7 @@ async def _verify(
     quiet: bool,
 ) -> Report:
     async with contextlib.AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(app.connect(url))
+        connection = await stack.enter_async_context(database.session(url))
         at = await audit.stands(connection)
         first, last = _range(at, from_block, to_block)
         node = await app.node(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import msgspec
@@ -134,7 +134,8 @@ def mapped_errors(url: str) -> Iterator[None]:
         ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise errors.DatabaseRightsError(
-            f"the database role at {where} lacks a right: {error}; grant it (README, Database)"
+            f"the database role at {where} lacks a right: {error}; GRANT it "
+            "(docs/operations.md, Roles)"
         ) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise errors.DatabaseUnavailableError(
@@ -184,6 +185,43 @@ async def connect(url: str) -> asyncpg.Connection:
         await connection.close()
         raise
     return connection
+
+
+@contextlib.asynccontextmanager
+async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """One connection while inside; the driver's errors in it become errors of this project.
+
+    Raises DatabaseRightsError where the role lacks a right, DatabaseReadOnlyError on a standby,
+    DatabaseRefusalError for what the same transaction may get past later, and
+    DatabaseUnavailableError where the connection is lost.
+    """
+    connection = await connect(url)
+    try:
+        yield connection
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise errors.DatabaseRightsError(
+            f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"
+        ) from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise errors.DatabaseReadOnlyError(
+            f"the database at {redact(url)} takes no writes ({error}), as a standby does: "
+            "name the primary"
+        ) from error
+    except PASSING as error:
+        raise errors.DatabaseRefusalError(
+            f"the database at {redact(url)} cannot for now ({type(error).__name__}: "
+            f"{error}); nothing was half-written: start again once it can"
+        ) from error
+    except CONNECTION_ERRORS as error:
+        # The server's last word may arrive before the connection is seen to be closed.
+        if not connection.is_closed() and not says_goodbye(error):
+            raise
+        raise errors.DatabaseUnavailableError(
+            f"the connection to the database at {redact(url)} was lost ({error}); "
+            "nothing was half-written: start again once it is back"
+        ) from error
+    finally:
+        await close(connection)
 
 
 async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:

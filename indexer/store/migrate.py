@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import structlog
 
 from indexer import errors
 from indexer.store import database
+
+log = structlog.get_logger(__name__)
 
 MIGRATE_KEY = 0x5645_5356
 """Advisory lock of whoever migrates; yoyo's own lock is a row that a kill leaves behind."""
@@ -76,6 +79,14 @@ def apply(url: str) -> list[str]:
     with _alone(url) as backend:
         _refuse_newer(url)
         return [_move(backend, migration, "apply") for migration in backend.to_apply(_read())]
+
+
+def upgrade(url: str) -> list[str]:
+    """Apply what is missing, as `apply` does, and log the names where there were any."""
+    applied_now = apply(url)
+    if applied_now:
+        log.info("migrated", applied=applied_now)
+    return applied_now
 
 
 def rollback(url: str) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer import systemd
+from indexer.daemon import systemd
 from indexer.recording import chain, options, server
 from tests.acceptance import stage, truth
 

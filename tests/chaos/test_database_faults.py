@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer import app, errors
+from indexer import errors
 from indexer.recording import server
-from indexer.store import embedded
+from indexer.store import database, embedded
 from tests import postgres
 from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
@@ -44,7 +44,7 @@ async def test_what_each_error_of_the_server_means(
     empty_database_url: str, code: str, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind) as caught:
-        async with app.connect(empty_database_url) as connection:
+        async with database.session(empty_database_url) as connection:
             await connection.execute(RAISE.format(code))
     assert type(caught.value) is kind
 

@@ -16,9 +16,10 @@ import msgspec
 import prometheus_client
 import structlog
 
-from indexer import app, config, ingestor
+from indexer import app, config
 from indexer.audit import digest
 from indexer.chain import client, ranges, rpc
+from indexer.daemon import ingestor
 from indexer.recording import chain, options, playhead, server
 from indexer.store import database
 from tests import postgres

@@ -14,8 +14,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer import app, verification
+from indexer import app
 from indexer.chain import client
+from indexer.daemon import prover
 from indexer.recording import options
 from tests import postgres
 from tests.integration import daemon_stage
@@ -144,7 +145,7 @@ async def proving(url: str, *nodes: str) -> AsyncIterator[client.StarknetNode]:
     node = await client.connect(settings.node.urls, app.chain_id(settings), daemon_stage.QUICK)
     connection = await asyncpg.connect(url)
     stopping = asyncio.Event()
-    made = verification.Verifier(node, connection, app.known_addresses(settings), 6_000)
+    made = prover.Verifier(node, connection, app.known_addresses(settings), 6_000)
     task = asyncio.create_task(made.run(stopping))
     try:
         yield node
@@ -196,7 +197,7 @@ async def test_an_only_one_that_refuses_the_prover_is_asked_again_later(
     unverified: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What matters of it stops the indexing itself; proofs can wait."""
-    monkeypatch.setattr(verification, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(prover, "LOOK_SECONDS", 0.05)
     first = Endpoint(SHUT, "getBlockWithReceipts number")
     first.fail()
     async with serving(first.head, fault=first) as only, proving(unverified, only.url):

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from indexer import config, config_values, errors
-from indexer import config_sections as sections
+from indexer import config, errors
+from indexer.config import sections, values
 from indexer.vesu import kinds
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
@@ -249,9 +249,7 @@ def test_the_configurable_kinds_are_kinds_of_the_protocol() -> None:
 
 @pytest.mark.parametrize("name", config.CHAIN_IDS)
 def test_a_known_network_brings_its_chain_id(name: str) -> None:
-    assert load(network__name=name).network.chain_id == config_values.chain_id(
-        config.CHAIN_IDS[name]
-    )
+    assert load(network__name=name).network.chain_id == values.chain_id(config.CHAIN_IDS[name])
     load(network__name=name, network__chain_id=config.CHAIN_IDS[name])
 
 
@@ -283,7 +281,7 @@ def test_a_known_network_brings_its_chain_id(name: str) -> None:
         ("[network]\nstart_block = -1", ["network.start_block", ">= 0"]),
         (CUSTOM.replace(FACTORY, "0x_1"), ["network.contracts", "hex", "$[0].address"]),
         (CUSTOM.replace(FACTORY, "0x0"), ["network.contracts", "felt"]),
-        (CUSTOM.replace(FACTORY, f"{config_values.FIELD_PRIME:#x}"), ["felt"]),
+        (CUSTOM.replace(FACTORY, f"{values.FIELD_PRIME:#x}"), ["felt"]),
         (CUSTOM.replace("_v2", "_v3"), ["$[0].kind", "pool_factory_v2"]),
         (CUSTOM.replace("from_block", "from_blok"), ["from_blok", "from_block"]),
         (CUSTOM.replace("from_block = 7", ""), ["network.contracts", "from_block"]),

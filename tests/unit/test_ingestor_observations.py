@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from indexer import errors, ingestor
+from indexer import errors
+from indexer.daemon import ingestor
 from indexer.log import observations
 
 VIEW = observations.View(5, "0xabc", "0x1", "price")

@@ -1,4 +1,4 @@
-"""What the daemon does beside following the chain: sample prices, check rows by sample."""
+"""Compares a sample of the committed rows with the contracts' own views while the daemon runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
-from indexer import errors
-from indexer.api import metrics
+from indexer import errors, metrics
 from indexer.audit import held, reconcile, reconciliations
-from indexer.chain import client, rpc, types
-from indexer.log import observations
-from indexer.projections import engine as engines
+from indexer.chain import client, rpc
 from indexer.vesu import views
 
 log = structlog.get_logger(__name__)
@@ -23,27 +20,8 @@ log = structlog.get_logger(__name__)
 Connect = Callable[[], contextlib.AbstractAsyncContextManager[asyncpg.Connection]]
 
 
-async def due_prices(
-    connection: asyncpg.Connection,
-    engine: engines.Engine,
-    tip: types.BlockHeader,
-    sample_seconds: int,
-) -> list[observations.View]:
-    """The prices to read at the state after `tip`; none before `sample_seconds` are over.
-
-    The chain's own time decides, so that a restart neither samples twice nor skips.
-    0 seconds: never.
-    """
-    if not sample_seconds:
-        return []
-    last = await observations.last_time(connection, views.PRICE.name)
-    if last is not None and tip.timestamp - last < sample_seconds:
-        return []
-    return engine.sampled(tip.number, tip.hash)
-
-
-class Watch:
-    """Every so often, a sample of the rows at the committed block against the contracts."""
+class Reconciler:
+    """Compares `rows` rows at the committed block with the contracts every `every_seconds`."""
 
     def __init__(
         self,

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from indexer import config_sections as sections
-from indexer import config_values, errors
+from indexer import errors
+from indexer.config import sections, values
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
 NOT_SETTINGS = ("VESU_CONFIG", "VESU_TEST_")
@@ -49,9 +49,9 @@ class Settings(msgspec.Struct, frozen=True):
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values for people's eyes: no password, no key of a node."""
         shown: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
-        shown["node"]["urls"] = [config_values.redact_node_url(url) for url in self.node.urls]
+        shown["node"]["urls"] = [values.redact_node_url(url) for url in self.node.urls]
         if self.database.url is not None:
-            shown["database"]["url"] = config_values.redact_database_url(self.database.url)
+            shown["database"]["url"] = values.redact_database_url(self.database.url)
         return shown
 
 
@@ -74,8 +74,8 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
     given |= _from_flags(flags)
     if "database.url" not in given:
         given |= _from_guide_variables(environ)
-    values = {key: _convert(key, item) for key, item in given.items()}
-    return _assemble(values, environ)
+    converted = {key: _convert(key, item) for key, item in given.items()}
+    return _assemble(converted, environ)
 
 
 def _sections() -> dict[str, type[msgspec.Struct]]:
@@ -136,7 +136,7 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
     sections = _sections()
     for name, value in tables.items():
         if name not in sections and name != "data_dir":
-            near = config_values.nearest(name, [*sections, *KEY_TYPES])
+            near = values.nearest(name, [*sections, *KEY_TYPES])
             raise errors.ConfigError(f"{file}: unknown key {name}; the nearest known is {near}")
         if name == "data_dir":
             entries = {name: value}
@@ -153,7 +153,7 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     for name in environ:
         if name.startswith("VESU_") and name not in VARIABLES and not name.startswith(NOT_SETTINGS):
-            near = config_values.nearest(name, VARIABLES)
+            near = values.nearest(name, VARIABLES)
             raise errors.ConfigError(
                 f"environment: unknown variable {name}; the nearest known is {near}"
             )
@@ -181,7 +181,7 @@ def _from_guide_variables(environ: Mapping[str, str]) -> dict[str, Given]:
         )
     return {
         "database.url": Given(
-            config_values.guide_url(environ, port), "environment variables DB_*", text=True
+            values.guide_url(environ, port), "environment variables DB_*", text=True
         )
     }
 
@@ -198,7 +198,7 @@ def _from_flags(flags: Mapping[str, object]) -> dict[str, Given]:
 
 def _require_known(key: str, source: str) -> None:
     if key not in KEY_TYPES:
-        near = config_values.nearest(key, KEY_TYPES)
+        near = values.nearest(key, KEY_TYPES)
         raise errors.ConfigError(f"{source}: unknown key {key}; the nearest known is {near}")
 
 
@@ -224,7 +224,7 @@ def _shaped(key: str, given: Given) -> object:
     if key == "node.urls" and isinstance(value, str):
         return value.replace(",", " ").split()
     if key == "network.contracts":
-        entries = config_values.json_array(value) if isinstance(value, str) else value
+        entries = values.json_array(value) if isinstance(value, str) else value
         _require_known_fields(entries)
         return entries
     if typing.get_origin(KEY_TYPES[key]) is Literal and isinstance(value, str):
@@ -237,7 +237,7 @@ def _require_known_fields(entries: object) -> None:
     for entry in entries if isinstance(entries, list) else ():
         for name in entry if isinstance(entry, dict) else ():
             if name not in fields:
-                known = config_values.nearest(name, fields)
+                known = values.nearest(name, fields)
                 raise ValueError(f"unknown key {name}; the nearest known is {known}")
 
 
@@ -256,7 +256,7 @@ def _contracts(
     normal = []
     for index, entry in enumerate(entries):
         try:
-            address = f"0x{config_values.felt(entry.address):064x}"
+            address = f"0x{values.felt(entry.address):064x}"
         except ValueError as error:
             raise ValueError(f"{error} - at `$[{index}].address`") from error
         normal.append(sections.ContractEntry(entry.kind, address, entry.from_block))
@@ -267,35 +267,35 @@ def _contracts(
 
 NORMALISERS: dict[str, Callable[[Any], object]] = {
     "data_dir": lambda text: Path(text).expanduser().absolute(),
-    "network.chain_id": config_values.chain_id,
+    "network.chain_id": values.chain_id,
     "network.contracts": _contracts,
-    "node.urls": config_values.node_urls,
-    "database.url": config_values.database_url,
+    "node.urls": values.node_urls,
+    "database.url": values.database_url,
 }
 
 
-def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+def _assemble(converted: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     fields: dict[str, Any] = {
-        section: struct(**_section_values(section, values))
+        section: struct(**_section_values(section, converted))
         for section, struct in _sections().items()
     }
-    network = _checked_network(fields["network"], values)
+    network = _checked_network(fields["network"], converted)
     database = _checked_database(fields["database"])
-    data_dir = values.get("data_dir") or config_values.default_data_dir(environ)
+    data_dir = converted.get("data_dir") or values.default_data_dir(environ)
     return Settings(data_dir, **(fields | {"network": network, "database": database}))
 
 
-def _section_values(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _section_values(section: str, converted: Mapping[str, Any]) -> dict[str, Any]:
     prefix = f"{section}."
     return {
-        key.removeprefix(prefix): item for key, item in values.items() if key.startswith(prefix)
+        key.removeprefix(prefix): item for key, item in converted.items() if key.startswith(prefix)
     }
 
 
-def _checked_network(network: sections.Network, values: Mapping[str, Any]) -> sections.Network:
+def _checked_network(network: sections.Network, converted: Mapping[str, Any]) -> sections.Network:
     """Hold a custom network to naming its chain and contracts, a known one to its own."""
     if network.name == "custom":
-        if "network.chain_id" not in values:
+        if "network.chain_id" not in converted:
             raise errors.ConfigError("network.chain_id is missing: a custom network needs it")
         if not network.contracts:
             raise errors.ConfigError(
@@ -308,8 +308,8 @@ def _checked_network(network: sections.Network, values: Mapping[str, Any]) -> se
             f'network.contracts is for network.name = "custom", not "{network.name}": '
             "change the name or leave the contracts out"
         )
-    chain_id = config_values.chain_id(CHAIN_IDS[network.name])
-    if values.get("network.chain_id", chain_id) != chain_id:
+    chain_id = values.chain_id(CHAIN_IDS[network.name])
+    if converted.get("network.chain_id", chain_id) != chain_id:
         raise errors.ConfigError(
             f'network.chain_id is not that of network.name = "{network.name}" '
             f'({CHAIN_IDS[network.name]}): leave it out, or set network.name = "custom"'
@@ -325,4 +325,4 @@ def _checked_database(database: sections.Database) -> sections.Database:
         )
     if not database.ssl or database.url is None:
         return database
-    return msgspec.structs.replace(database, url=config_values.with_ssl(database.url))
+    return msgspec.structs.replace(database, url=values.with_ssl(database.url))

@@ -14,8 +14,7 @@ from collections.abc import Collection
 import asyncpg
 import structlog
 
-from indexer import errors
-from indexer.api import metrics
+from indexer import errors, metrics
 from indexer.audit import completeness as audit
 from indexer.chain import client, rpc
 from indexer.log import cursor, gaps, verified

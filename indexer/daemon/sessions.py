@@ -17,9 +17,8 @@ from typing import TypeVar
 import asyncpg
 import structlog
 
-from indexer import app, errors
-from indexer.api import metrics
-from indexer.store import locks
+from indexer import errors, metrics
+from indexer.store import database, locks, migrate
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +87,7 @@ class Sessions:
         self._is_inside = False
         if self._has_begun:
             await asyncio.to_thread(self._come_back)
-        async with locks.WriterLock(self._url) as lock, app.connect(self._url) as connection:
+        async with locks.WriterLock(self._url) as lock, database.session(self._url) as connection:
             self._holder = lock.server_process
             await locks.limit_idle(connection, in_this_transaction=False)
             self._is_inside = True
@@ -97,7 +96,7 @@ class Sessions:
     def _come_back(self) -> None:
         """What comes back may be another server, or an older or newer state of it."""
         self._revive()
-        app.migrated(self._url)
+        migrate.upgrade(self._url)
 
     def begun(self) -> None:
         """The work's word that it has read what it needs: from now on losses are survived."""

@@ -17,10 +17,10 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import errors, reorganising, sampling, suspicion
-from indexer.api import metrics
+from indexer import errors, metrics
 from indexer.audit import invariants
 from indexer.chain import client, ranges, troubles, types
+from indexer.daemon import price_sampler, reorg_detector, rollback
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows
@@ -63,7 +63,7 @@ class Ingestor:
         report: Callable[[Progress], None] = lambda _: None,
         sample_seconds: int = 0,
         *,
-        caution: suspicion.Caution | None = None,
+        caution: reorg_detector.Caution | None = None,
         probe_seconds: float = 60.0,
         return_seconds: float = 300.0,
     ) -> None:
@@ -74,7 +74,7 @@ class Ingestor:
         self._probe_seconds = probe_seconds
         self._return_seconds = return_seconds
         self._reader = ranges.RangeReader(node, reading)
-        self._judge = suspicion.Judge(node, connection, caution or suspicion.Caution())
+        self._judge = reorg_detector.Judge(node, connection, caution or reorg_detector.Caution())
         self._report = report
         self._seen: list[observations.Observation] = []
         self._sample_seconds = sample_seconds
@@ -178,7 +178,7 @@ class Ingestor:
         """One look at the chain; commits all that is new. False: there was nothing to do."""
         head = await self._look()
         verdict = await self._judge.verdict(self._cursor, head, self._final)
-        if isinstance(verdict, suspicion.Abandoned):
+        if isinstance(verdict, reorg_detector.Abandoned):
             await self._reorganise(verdict.head, verdict.ancestor)
             return True
         await self._doubt(verdict)
@@ -211,7 +211,7 @@ class Ingestor:
 
     # --- following ------------------------------------------------------------------------
 
-    async def _doubt(self, verdict: suspicion.Suspect | None) -> None:
+    async def _doubt(self, verdict: reorg_detector.Suspect | None) -> None:
         """Tell readers that the chain is doubted, or no more."""
         reason = None if verdict is None else verdict.reason
         await cursor.note_suspicion(self._connection, reason)
@@ -281,7 +281,7 @@ class Ingestor:
                     [rows.padded(key.pool.id) for key in summary.assets],
                     [rows.padded(key.asset) for key in summary.assets],
                 )
-                await reorganising.notify(self._connection, moved, summary.tables)
+                await rollback.notify(self._connection, moved, summary.tables)
         except BaseException:
             # The engine has folded what was not committed: only a fresh one may go on.
             await self._forget()
@@ -309,7 +309,9 @@ class Ingestor:
             await self._engine.load(self._connection)
 
     async def _due_prices(self, tip: types.BlockHeader) -> list[observations.View]:
-        return await sampling.due_prices(self._connection, self._engine, tip, self._sample_seconds)
+        return await price_sampler.due_prices(
+            self._connection, self._engine, tip, self._sample_seconds
+        )
 
     async def _observe(self, needs: list[observations.View]) -> list[observations.Observation]:
         """Ask the node for views, each at its block's hash, and let the engine know."""
@@ -383,10 +385,10 @@ class Ingestor:
 
     async def _go_back(
         self, ancestor: tuple[int, str | None], head: types.BlockHeader, cause: reorgs.Cause
-    ) -> reorganising.Outcome:
+    ) -> rollback.Outcome:
         try:
             async with self._writing, self._connection.transaction():
-                done = await reorganising.take_back(
+                done = await rollback.take_back(
                     self._connection, self._engine, self._cursor, ancestor, head, cause
                 )
         except BaseException:

@@ -1,0 +1,5 @@
+"""Configuration: defaults, the TOML file, the environment and flags, checked into typed values."""
+
+from indexer.config.settings import CHAIN_IDS, KEY_TYPES, VARIABLES, Settings, load
+
+__all__ = ["CHAIN_IDS", "KEY_TYPES", "VARIABLES", "Settings", "load"]
