@@ -12,12 +12,13 @@ import msgspec
 import structlog
 
 from indexer import config, errors
+from indexer.cairo import abi
 from indexer.chain import client, ranges
 from indexer.daemon import reorg_detector
 from indexer.projections import engine as engines
 from indexer.query import status
 from indexer.store import database, embedded
-from indexer.vesu import abi, book, decoders, discovery, kinds, views
+from indexer.vesu import decoders, deployments, discovery, kinds, views
 
 log = structlog.get_logger(__name__)
 
@@ -87,19 +88,21 @@ async def reading_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
 
 
-def contracts(settings: config.Settings) -> list[book.Contract]:
-    """The contracts that discovery starts from: configured ones, or the network's book."""
+def contracts(settings: config.Settings) -> list[deployments.Contract]:
+    """The contracts that discovery starts from: configured ones, or the network's deployments."""
     if settings.network.name == "custom":
         entries = [
-            book.Contract(kinds.Kind(entry.kind), int(entry.address, 16), entry.from_block)
+            deployments.Contract(kinds.Kind(entry.kind), int(entry.address, 16), entry.from_block)
             for entry in settings.network.contracts
         ]
         _check_singletons(entries)
         return entries
-    return list(book.mainnet() if settings.network.name == "mainnet" else book.sepolia())
+    return list(
+        deployments.mainnet() if settings.network.name == "mainnet" else deployments.sepolia()
+    )
 
 
-def _check_singletons(entries: list[book.Contract]) -> None:
+def _check_singletons(entries: list[deployments.Contract]) -> None:
     """Extensions name pools of a singleton: it must be there, and be one."""
     found = [entry.kind for entry in entries]
     for kind in found:

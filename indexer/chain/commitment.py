@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from poseidon_py import poseidon_hash
 
+from indexer.cairo import felt252
 from indexer.chain import types
 
-PRIME = 2**251 + 17 * 2**192 + 1
 HEIGHT = 64
 
 
@@ -53,7 +53,7 @@ def _node(leaves: Sequence[int], first: int, height: int) -> int:
     child = _node(leaves, first, 0) if height == 0 else _branch(leaves, first, height)
     if length == 0:
         return child
-    return (int(poseidon_hash.poseidon_hash(child, 0)) + length) % PRIME
+    return (int(poseidon_hash.poseidon_hash(child, 0)) + length) % felt252.PRIME
 
 
 def _branch(leaves: Sequence[int], first: int, height: int) -> int:

@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from indexer import errors
+from indexer.cairo import felt252
 from indexer.chain import types
-
-PRIME = 2**251 + 17 * 2**192 + 1
 
 _FELT = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
 
@@ -134,8 +133,8 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> 
 @functools.lru_cache(maxsize=4_096)
 def felt(text: str) -> str:
     """A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
-    value = int(text, 16) if _FELT.fullmatch(text) else PRIME
-    if value >= PRIME:
+    value = int(text, 16) if _FELT.fullmatch(text) else felt252.PRIME
+    if value >= felt252.PRIME:
         raise errors.InconsistentAnswerError(
             f"the node's answer holds no felt: {text[:80]!r}", kind="felt"
         )

@@ -20,8 +20,8 @@ import click
 import msgspec
 
 from indexer import config
+from indexer.cairo import felt252
 from indexer.commands import logs
-from indexer.config import values
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def settings(config_file: Path | None, **flags: object) -> config.Settings:
 def felt(text: str) -> int:
     """An address or hash of an option or argument: 0x and hex digits with any zero padding."""
     value = int(text, 16) if re.fullmatch("0[xX][0-9a-fA-F]{1,64}", text) else -1
-    if not 0 <= value < values.FIELD_PRIME:
+    if not 0 <= value < felt252.PRIME:
         raise click.BadParameter(
             f"{text!r} is not a Starknet address or hash: write 0x and up to 64 hex digits"
         )

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from indexer import app, config
+from indexer.cairo import felt252
 from indexer.commands import common
 from indexer.query import tables
 
@@ -41,7 +42,7 @@ def command(
 async def _read(
     settings: config.Settings, block: int | None, tx: int | None, name: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    padded = None if tx is None else f"0x{tx:064x}"
+    padded = None if tx is None else felt252.padded(tx)
     async with app.reader(settings) as connection:
         return await tables.events(
             connection, block=block, transaction=padded, name=name, limit=limit

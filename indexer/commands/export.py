@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from indexer import app, config, errors
+from indexer.cairo import felt252
 from indexer.commands import common, files, progress
 from indexer.query import export, parquet
 
@@ -77,7 +78,7 @@ def command(
     settings = common.settings(config_file)
     if format_ == "parquet":
         parquet.library()
-    address = None if pool is None else f"0x{pool:064x}"
+    address = None if pool is None else felt252.padded(pool)
     filters = export.Filters(address, from_block, to_block, at_block)
     side = out.with_name(f"{out.name}.meta.json")
     has_side = format_ != "parquet" and out != files.STDOUT

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from indexer import errors
+from indexer.cairo import felt252
 from indexer.config import sections, values
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
@@ -256,7 +257,7 @@ def _contracts(
     normal = []
     for index, entry in enumerate(entries):
         try:
-            address = f"0x{values.felt(entry.address):064x}"
+            address = felt252.padded(values.felt(entry.address))
         except ValueError as error:
             raise ValueError(f"{error} - at `$[{index}].address`") from error
         normal.append(sections.ContractEntry(entry.kind, address, entry.from_block))

@@ -14,7 +14,8 @@ from urllib import parse
 
 import msgspec
 
-FIELD_PRIME = 2**251 + 17 * 2**192 + 1
+from indexer.cairo import felt252
+
 SHORT_STRING_LENGTH = 31
 """A Cairo short string holds at most 31 ASCII characters."""
 
@@ -23,7 +24,7 @@ def felt(text: str) -> int:
     """The integer of hex text such as an address: above 0 and below the field's prime."""
     if not re.fullmatch("0x[0-9a-fA-F]+", text):
         raise ValueError("must be 0x and hex digits")
-    if not 0 < (value := int(text, 16)) < FIELD_PRIME:
+    if not 0 < (value := int(text, 16)) < felt252.PRIME:
         raise ValueError("must be a felt: above 0 and below the field's prime")
     return value
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import asyncpg
 import msgspec
 
+from indexer.cairo import felt252
 from indexer.chain import types
 from indexer.store import sqlfile
 
@@ -61,9 +62,8 @@ class Batch(msgspec.Struct, frozen=True):
     fees: dict[tuple[int, int], Fee]
 
 
-def padded(felt: str) -> str:
-    """A canonical felt as the tables hold hashes and addresses: 0x and 64 digits."""
-    return "0x" + felt[2:].rjust(64, "0")
+padded = felt252.pad
+"""A canonical felt as the tables hold hashes and addresses."""
 
 
 def minimal(felt: str) -> str:

@@ -15,7 +15,9 @@ from indexer import errors
 from indexer.chain import types
 from indexer.log import facts, observations
 from indexer.projections import rows, tokens
-from indexer.vesu import decoders, discovery, events, events_v1, kinds, state
+from indexer.vesu import decoders, discovery, events, kinds, state
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v2 import events as events_v2
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +140,7 @@ def token_views(
     needed: dict[int, types.EmittedEvent] = {}
     for one in decoded:
         match one.event:
-            case events.SetAssetConfig(asset=asset) | events_v1.SetAssetConfig(asset=asset):
+            case events_v2.SetAssetConfig(asset=asset) | events_v1.SetAssetConfig(asset=asset):
                 needed.setdefault(asset, one.raw)
     return [
         observations.View(raw.block_number, raw.block_hash, rows.padded(asset), view)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 import asyncpg
 import msgspec
 
+from indexer.cairo import felt252
 from indexer.vesu import kinds, state
 
 NAMESPACE = uuid.UUID("6f0a7a44-52f1-5f0e-9d3b-7665737500a1")
@@ -31,10 +32,8 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 encode = msgspec.json.Encoder().encode
 
 
-@functools.lru_cache(maxsize=4_096)
-def padded(value: int) -> str:
-    """An address or hash: 0x and 64 lower-case hex digits."""
-    return f"0x{value:064x}"
+padded = felt252.padded
+"""An address or hash as tables hold it."""
 
 
 def copied(records: Iterable[Mapping[str, object]]) -> bytes:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib import resources
+from importlib.resources import abc
 
 import asyncpg
 import msgspec
@@ -258,8 +259,17 @@ def made_by() -> str:
     """The fold's version and a hash of its code: a build is gone on with by the same code only."""
     found = hashlib.sha256()
     package = resources.files("indexer")
-    for folder in ("vesu", "vesu/abis", "projections", "store/sql"):
-        files = [entry for entry in package.joinpath(folder).iterdir() if entry.is_file()]
-        for entry in sorted(files, key=lambda entry: entry.name):
-            found.update(entry.read_bytes())
+    for folder in ("cairo", "vesu", "projections", "store/sql"):
+        for path, content in sorted(_files(package.joinpath(folder), folder)):
+            found.update(path.encode() + b"\0" + content)
     return f"{engines.FOLD_VERSION}:{found.hexdigest()}"
+
+
+def _files(folder: abc.Traversable, path: str) -> Iterator[tuple[str, bytes]]:
+    """Path and content of every file in a folder and in those below it, compiled code left out."""
+    for entry in folder.iterdir():
+        inner = f"{path}/{entry.name}"
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _files(entry, inner)
+        elif entry.is_file():
+            yield inner, entry.read_bytes()

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from indexer.cairo import text
 from indexer.log import observations
-from indexer.vesu import text
 
 VIEWS = ("symbol", "name", "decimals")
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from indexer import errors
+from indexer.cairo import felt252
 from indexer.recording import chain, options, playhead, profiles, shapes, view
 
 T = TypeVar("T")
 
 _FELT = re.compile(r"0x[0-9a-fA-F]{1,64}")
-_PRIME = 2**251 + 17 * 2**192 + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def invalid_params(reason: str) -> errors.RpcError:
 
 def felt(value: object, name: str) -> str:
     """A felt in canonical hex text from any hex text; RpcError -32602 for anything else."""
-    if isinstance(value, str) and _FELT.fullmatch(value) and int(value, 16) < _PRIME:
+    if isinstance(value, str) and _FELT.fullmatch(value) and int(value, 16) < felt252.PRIME:
         return hex(int(value, 16))
     raise invalid_params(f"{name}: {value!r} is not a felt in hex text")
 

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from indexer.vesu import cairo, events, events_v1, maths
+from indexer.cairo import types
+from indexer.vesu import events, maths
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v2 import events as events_v2
 
 RateModel = events.InterestRateConfig
 
@@ -69,18 +72,18 @@ def model_of(felts: Sequence[int]) -> RateModel | None:
 
     None for anything else, which a class that is not known may answer; so the next two.
     """
-    if len(felts) < 16 or max(felts[:16]) >> cairo.LIMB_BITS:
+    if len(felts) < 16 or max(felts[:16]) >> types.LIMB_BITS:
         return None
-    return RateModel(*(cairo.u256(felts[i], felts[i + 1]) for i in range(0, 16, 2)))
+    return RateModel(*(types.u256(felts[i], felts[i + 1]) for i in range(0, 16, 2)))
 
 
 def config_of(felts: Sequence[int]) -> events_v1.AssetConfig | None:
     """V1's AssetConfig as `asset_config_unsafe` answers it: 20 felts, others may follow."""
-    if len(felts) < 20 or max(felts[:20]) >> cairo.LIMB_BITS or felts[12] > 1:
+    if len(felts) < 20 or max(felts[:20]) >> types.LIMB_BITS or felts[12] > 1:
         return None
 
     def u256(at: int) -> int:
-        return cairo.u256(felts[at], felts[at + 1])
+        return types.u256(felts[at], felts[at + 1])
 
     return events_v1.AssetConfig(
         total_collateral_shares=u256(0),
@@ -89,7 +92,7 @@ def config_of(felts: Sequence[int]) -> events_v1.AssetConfig | None:
         max_utilization=u256(6),
         floor=u256(8),
         scale=u256(10),
-        is_legacy=cairo.boolean(felts[12]),
+        is_legacy=types.boolean(felts[12]),
         last_updated=felts[13],
         last_rate_accumulator=u256(14),
         last_full_utilization_rate=u256(16),
@@ -99,13 +102,13 @@ def config_of(felts: Sequence[int]) -> events_v1.AssetConfig | None:
 
 def position_of(felts: Sequence[int]) -> tuple[int, int] | None:
     """(collateral shares, nominal debt) as `position_unsafe` answers them; more felts follow."""
-    if len(felts) < 4 or max(felts[:4]) >> cairo.LIMB_BITS:
+    if len(felts) < 4 or max(felts[:4]) >> types.LIMB_BITS:
         return None
-    return cairo.u256(felts[0], felts[1]), cairo.u256(felts[2], felts[3])
+    return types.u256(felts[0], felts[1]), types.u256(felts[2], felts[3])
 
 
 def with_config(
-    state: AssetState, config: events.AssetConfig | events_v1.AssetConfig
+    state: AssetState, config: events_v2.AssetConfig | events_v1.AssetConfig
 ) -> AssetState:
     """The state after the contract wrote `config`. V1's has no fee shares: they are given away."""
     return msgspec.structs.replace(
@@ -121,7 +124,7 @@ def with_config(
         last_rate_accumulator=config.last_rate_accumulator,
         last_full_utilization_rate=config.last_full_utilization_rate,
         fee_rate=config.fee_rate,
-        fee_shares=config.fee_shares if isinstance(config, events.AssetConfig) else 0,
+        fee_shares=config.fee_shares if isinstance(config, events_v2.AssetConfig) else 0,
     )
 
 

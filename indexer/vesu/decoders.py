@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from indexer import errors
-from indexer.vesu import abi, cairo, events, events_v1, kinds, selectors, text
+from indexer.cairo import abi, felt252, text, types
+from indexer.vesu import events, kinds, packaged, selectors
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v2 import events as events_v2
 
 LIMB = 1 << 128
 U64 = 1 << 64
-PRIME = 2**251 + 17 * 2**192 + 1
-"""A felt is smaller."""
 
 Felts = Sequence[int]
 
@@ -84,11 +85,11 @@ def known_selectors(kind: kinds.Kind) -> frozenset[str]:
     """First selectors that this kind is known to emit, in minimal hex."""
     if kind in _SHAPES:
         return frozenset(key if isinstance(key, str) else key[0] for key in _SHAPES[kind])
-    return frozenset(path[0] for path in abi.load(*_ABIS[kind]))
+    return frozenset(path[0] for path in packaged.load(*_ABIS[kind]))
 
 
 def _by_abi(kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]) -> events.AbiEvent | None:
-    return _by_table(abi.load(*_ABIS[kind]), kind, keys, data)
+    return _by_table(packaged.load(*_ABIS[kind]), kind, keys, data)
 
 
 def _by_table(
@@ -99,7 +100,7 @@ def _by_table(
         return None
     skip, layouts = found
     try:
-        return abi.decode(layouts, _felts(keys[skip:]), _felts(data))
+        return events.AbiEvent(*abi.decode(layouts, _felts(keys[skip:]), _felts(data)))
     except ValueError as error:
         name = next(iter(layouts.values())).name
         raise errors.UndecodableEventError(f"{name} of {kind.value}: {error}") from error
@@ -107,7 +108,7 @@ def _by_table(
 
 def _felts(hexes: Sequence[str]) -> list[int]:
     felts = [int(felt, 16) for felt in hexes]
-    if felts and not 0 <= min(felts) <= max(felts) < PRIME:
+    if felts and not 0 <= min(felts) <= max(felts) < felt252.PRIME:
         raise ValueError("a felt is out of range")
     return felts
 
@@ -123,36 +124,36 @@ def _check_length(shape: Shape, keys: int, data: int) -> None:
 # --- types -----------------------------------------------------------------------------
 
 
-def _asset_config(d: Felts, at: int) -> events.AssetConfig:
-    return events.AssetConfig(
-        cairo.u256(d[at], d[at + 1]),
-        cairo.u256(d[at + 2], d[at + 3]),
-        cairo.u256(d[at + 4], d[at + 5]),
-        cairo.u256(d[at + 6], d[at + 7]),
-        cairo.u256(d[at + 8], d[at + 9]),
-        cairo.u256(d[at + 10], d[at + 11]),
-        cairo.boolean(d[at + 12]),
-        cairo.below(d[at + 13], U64),
-        cairo.u256(d[at + 14], d[at + 15]),
-        cairo.u256(d[at + 16], d[at + 17]),
-        cairo.u256(d[at + 18], d[at + 19]),
-        cairo.u256(d[at + 20], d[at + 21]),
+def _asset_config(d: Felts, at: int) -> events_v2.AssetConfig:
+    return events_v2.AssetConfig(
+        types.u256(d[at], d[at + 1]),
+        types.u256(d[at + 2], d[at + 3]),
+        types.u256(d[at + 4], d[at + 5]),
+        types.u256(d[at + 6], d[at + 7]),
+        types.u256(d[at + 8], d[at + 9]),
+        types.u256(d[at + 10], d[at + 11]),
+        types.boolean(d[at + 12]),
+        types.below(d[at + 13], U64),
+        types.u256(d[at + 14], d[at + 15]),
+        types.u256(d[at + 16], d[at + 17]),
+        types.u256(d[at + 18], d[at + 19]),
+        types.u256(d[at + 20], d[at + 21]),
     )
 
 
 def _asset_price(d: Felts, at: int) -> events.AssetPrice:
-    return events.AssetPrice(cairo.u256(d[at], d[at + 1]), cairo.boolean(d[at + 2]))
+    return events.AssetPrice(types.u256(d[at], d[at + 1]), types.boolean(d[at + 2]))
 
 
 def _rate_config(d: Felts, at: int) -> events.InterestRateConfig:
-    return events.InterestRateConfig(*(cairo.u256(d[i], d[i + 1]) for i in range(at, at + 16, 2)))
+    return events.InterestRateConfig(*(types.u256(d[i], d[i + 1]) for i in range(at, at + 16, 2)))
 
 
 # --- V2: pool --------------------------------------------------------------------------
 
 
-def _update_context(k: Felts, d: Felts) -> events.UpdateContext:
-    return events.UpdateContext(
+def _update_context(k: Felts, d: Felts) -> events_v2.UpdateContext:
+    return events_v2.UpdateContext(
         k[0],
         k[1],
         _asset_config(d, 0),
@@ -162,62 +163,64 @@ def _update_context(k: Felts, d: Felts) -> events.UpdateContext:
     )
 
 
-def _modify_position(k: Felts, d: Felts) -> events.ModifyPosition:
-    return events.ModifyPosition(
+def _modify_position(k: Felts, d: Felts) -> events_v2.ModifyPosition:
+    return events_v2.ModifyPosition(
         k[0],
         k[1],
         k[2],
-        cairo.i257(d[0], d[1], d[2]),
-        cairo.i257(d[3], d[4], d[5]),
-        cairo.i257(d[6], d[7], d[8]),
-        cairo.i257(d[9], d[10], d[11]),
+        types.i257(d[0], d[1], d[2]),
+        types.i257(d[3], d[4], d[5]),
+        types.i257(d[6], d[7], d[8]),
+        types.i257(d[9], d[10], d[11]),
     )
 
 
-def _liquidate_position(k: Felts, d: Felts) -> events.LiquidatePosition:
-    return events.LiquidatePosition(
+def _liquidate_position(k: Felts, d: Felts) -> events_v2.LiquidatePosition:
+    return events_v2.LiquidatePosition(
         k[0],
         k[1],
         k[2],
         k[3],
-        cairo.i257(d[0], d[1], d[2]),
-        cairo.i257(d[3], d[4], d[5]),
-        cairo.i257(d[6], d[7], d[8]),
-        cairo.i257(d[9], d[10], d[11]),
-        cairo.u256(d[12], d[13]),
+        types.i257(d[0], d[1], d[2]),
+        types.i257(d[3], d[4], d[5]),
+        types.i257(d[6], d[7], d[8]),
+        types.i257(d[9], d[10], d[11]),
+        types.u256(d[12], d[13]),
     )
 
 
-def _pair_config(k: Felts, d: Felts) -> events.SetPairConfig:
-    return events.SetPairConfig(
+def _pair_config(k: Felts, d: Felts) -> events_v2.SetPairConfig:
+    return events_v2.SetPairConfig(
         k[0],
         k[1],
-        events.PairConfig(cairo.below(d[0], U64), cairo.below(d[1], U64), cairo.below(d[2], LIMB)),
+        events_v2.PairConfig(
+            types.below(d[0], U64), types.below(d[1], U64), types.below(d[2], LIMB)
+        ),
     )
 
 
-def _oracle_config(k: Felts, d: Felts) -> events.SetOracleConfig:
+def _oracle_config(k: Felts, d: Felts) -> events_v2.SetOracleConfig:
     if d[5] > 2:
         raise ValueError(f"there is no aggregation mode {d[5]}")
-    return events.SetOracleConfig(
+    return events_v2.SetOracleConfig(
         k[0],
-        events.OracleConfig(
+        events_v2.OracleConfig(
             d[0],
-            cairo.below(d[1], U64),
-            cairo.below(d[2], 1 << 32),
-            cairo.below(d[3], U64),
-            cairo.below(d[4], U64),
+            types.below(d[1], U64),
+            types.below(d[2], 1 << 32),
+            types.below(d[3], U64),
+            types.below(d[4], U64),
             d[5],
         ),
     )
 
 
-def _create_v_token(k: Felts, _: Felts) -> events.CreateVToken:
+def _create_v_token(k: Felts, _: Felts) -> events_v2.CreateVToken:
     name, taken = text.byte_array(k[3:])
     symbol, rest = text.byte_array(k[3 + taken :])
     if len(k) != 3 + taken + rest:
         raise ValueError(f"{len(k) - 3 - taken - rest} felts too many in the keys")
-    return events.CreateVToken(k[0], k[1], k[2], name, symbol)
+    return events_v2.CreateVToken(k[0], k[1], k[2], name, symbol)
 
 
 _OWNERSHIP = (
@@ -233,30 +236,37 @@ _POOL = (
     Shape("ModifyPosition", 3, 12, _modify_position),
     Shape("LiquidatePosition", 4, 14, _liquidate_position),
     Shape(
-        "Flashloan", 3, 2, lambda k, d: events.Flashloan(k[0], k[1], k[2], cairo.u256(d[0], d[1]))
+        "Flashloan",
+        3,
+        2,
+        lambda k, d: events_v2.Flashloan(k[0], k[1], k[2], types.u256(d[0], d[1])),
     ),
     Shape(
         "ModifyDelegation",
         2,
         1,
-        lambda k, d: events.ModifyDelegation(k[0], k[1], cairo.boolean(d[0])),
+        lambda k, d: events_v2.ModifyDelegation(k[0], k[1], types.boolean(d[0])),
     ),
-    Shape("Donate", 1, 2, lambda k, d: events.Donate(k[0], cairo.u256(d[0], d[1]))),
-    Shape("SetAssetConfig", 1, 22, lambda k, d: events.SetAssetConfig(k[0], _asset_config(d, 0))),
-    Shape("SetOracle", 0, 1, lambda k, d: events.SetOracle(d[0])),
+    Shape("Donate", 1, 2, lambda k, d: events_v2.Donate(k[0], types.u256(d[0], d[1]))),
+    Shape(
+        "SetAssetConfig", 1, 22, lambda k, d: events_v2.SetAssetConfig(k[0], _asset_config(d, 0))
+    ),
+    Shape("SetOracle", 0, 1, lambda k, d: events_v2.SetOracle(d[0])),
     Shape("SetPairConfig", 2, 3, _pair_config),
     Shape(
         "ClaimFees",
         1,
         5,
-        lambda k, d: events.ClaimFees(k[0], d[0], cairo.u256(d[1], d[2]), cairo.u256(d[3], d[4])),
+        lambda k, d: events_v2.ClaimFees(
+            k[0], d[0], types.u256(d[1], d[2]), types.u256(d[3], d[4])
+        ),
     ),
-    Shape("SetFeeRecipient", 1, 0, lambda k, d: events.SetFeeRecipient(k[0])),
-    Shape("SetPausingAgent", 1, 0, lambda k, d: events.SetPausingAgent(k[0])),
-    Shape("SetCurator", 1, 0, lambda k, d: events.SetCurator(k[0])),
-    Shape("NominateCurator", 1, 0, lambda k, d: events.NominateCurator(k[0])),
-    Shape("ContractPaused", 0, 1, lambda k, d: events.ContractPaused(d[0])),
-    Shape("ContractUnpaused", 0, 1, lambda k, d: events.ContractUnpaused(d[0])),
+    Shape("SetFeeRecipient", 1, 0, lambda k, d: events_v2.SetFeeRecipient(k[0])),
+    Shape("SetPausingAgent", 1, 0, lambda k, d: events_v2.SetPausingAgent(k[0])),
+    Shape("SetCurator", 1, 0, lambda k, d: events_v2.SetCurator(k[0])),
+    Shape("NominateCurator", 1, 0, lambda k, d: events_v2.NominateCurator(k[0])),
+    Shape("ContractPaused", 0, 1, lambda k, d: events_v2.ContractPaused(d[0])),
+    Shape("ContractUnpaused", 0, 1, lambda k, d: events_v2.ContractUnpaused(d[0])),
 )
 _POOL_NESTED = {
     "InterestRateModelEvents": (
@@ -264,7 +274,7 @@ _POOL_NESTED = {
             "SetInterestRateConfig",
             0,
             17,
-            lambda k, d: events.SetInterestRateConfig(d[0], _rate_config(d, 1)),
+            lambda k, d: events_v2.SetInterestRateConfig(d[0], _rate_config(d, 1)),
         ),
     )
 }
@@ -274,34 +284,34 @@ _POOL_NESTED = {
 _FACTORY = (
     *_OWNERSHIP,
     _UPGRADED,
-    Shape("CreatePool", 5, 0, lambda k, d: events.CreatePool(*k)),
-    Shape("AddAsset", 2, 0, lambda k, d: events.AddAsset(*k)),
+    Shape("CreatePool", 5, 0, lambda k, d: events_v2.CreatePool(*k)),
+    Shape("AddAsset", 2, 0, lambda k, d: events_v2.AddAsset(*k)),
     Shape("CreateVToken", None, 0, _create_v_token),
-    Shape("UpdateVToken", 4, 0, lambda k, d: events.UpdateVToken(*k)),
-    Shape("CreateOracle", 2, 0, lambda k, d: events.CreateOracle(*k)),
+    Shape("UpdateVToken", 4, 0, lambda k, d: events_v2.UpdateVToken(*k)),
+    Shape("CreateOracle", 2, 0, lambda k, d: events_v2.CreateOracle(*k)),
 )
 _ORACLE = (
     *_OWNERSHIP,
     Shape("ContractUpgraded", 1, 0, lambda k, d: events.ContractUpgraded(k[0])),
     Shape("SetOracleConfig", 1, 6, _oracle_config),
-    Shape("SetManager", 1, 0, lambda k, d: events.SetManager(k[0])),
-    Shape("NominateManager", 1, 0, lambda k, d: events.NominateManager(k[0])),
+    Shape("SetManager", 1, 0, lambda k, d: events_v2.SetManager(k[0])),
+    Shape("NominateManager", 1, 0, lambda k, d: events_v2.NominateManager(k[0])),
 )
 _VTOKEN = (
-    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(k[0], k[1], cairo.u256(d[0], d[1]))),
-    Shape("Approval", 2, 2, lambda k, d: events.Approval(k[0], k[1], cairo.u256(d[0], d[1]))),
+    Shape("Transfer", 2, 2, lambda k, d: events.Transfer(k[0], k[1], types.u256(d[0], d[1]))),
+    Shape("Approval", 2, 2, lambda k, d: events.Approval(k[0], k[1], types.u256(d[0], d[1]))),
     Shape(
         "Deposit",
         2,
         4,
-        lambda k, d: events.Deposit(k[0], k[1], cairo.u256(d[0], d[1]), cairo.u256(d[2], d[3])),
+        lambda k, d: events.Deposit(k[0], k[1], types.u256(d[0], d[1]), types.u256(d[2], d[3])),
     ),
     Shape(
         "Withdraw",
         3,
         4,
         lambda k, d: events.Withdraw(
-            k[0], k[1], k[2], cairo.u256(d[0], d[1]), cairo.u256(d[2], d[3])
+            k[0], k[1], k[2], types.u256(d[0], d[1]), types.u256(d[2], d[3])
         ),
     ),
 )

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from indexer.vesu import events, events_v1, kinds, state
+from indexer.vesu import events, kinds, state
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v2 import events as events_v2
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -82,13 +84,13 @@ class Registry:
 
     def _named_by(self, emitter: int, event: events.VesuEvent) -> tuple[int, Known] | None:
         match event:
-            case events.CreatePool():
+            case events_v2.CreatePool():
                 return event.pool, Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))
-            case events.CreateOracle():
+            case events_v2.CreateOracle():
                 return event.oracle, Known(kinds.Kind.ORACLE_V2)
-            case events.CreateVToken() if self._is_pool(event.pool):
+            case events_v2.CreateVToken() if self._is_pool(event.pool):
                 return event.v_token, _v_token(event)
-            case events.UpdateVToken() if self._is_pool(event.pool):
+            case events_v2.UpdateVToken() if self._is_pool(event.pool):
                 return event.new_v_token, _v_token(event)
             case events_v1.CreateVToken():
                 return self._v1_v_token(emitter, event)
@@ -107,5 +109,5 @@ class Registry:
         return known is not None and known.kind is kinds.Kind.POOL_V2
 
 
-def _v_token(event: events.CreateVToken | events.UpdateVToken) -> Known:
+def _v_token(event: events_v2.CreateVToken | events_v2.UpdateVToken) -> Known:
     return Known(kinds.Kind.VTOKEN_V2, state.v2_pool(event.pool), event.asset)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from indexer.vesu import text
+from indexer.cairo import felt252, text
 
 Felt = int
 """An address, a class hash or a felt: shown as hex, where an `int` is shown as a number."""
@@ -25,23 +25,6 @@ class Struct(msgspec.Struct, frozen=True, gc=False):
 
 
 # --- structs inside events -----------------------------------------------------------------
-
-
-class AssetConfig(Struct, frozen=True, gc=False):
-    """The contract's AssetConfig: 22 felts in V2. Units: `maths`."""
-
-    total_collateral_shares: int
-    total_nominal_debt: int
-    reserve: int
-    max_utilization: int
-    floor: int
-    scale: int
-    is_legacy: bool
-    last_updated: int
-    last_rate_accumulator: int
-    last_full_utilization_rate: int
-    fee_rate: int
-    fee_shares: int
 
 
 class AssetPrice(Struct, frozen=True, gc=False):
@@ -64,162 +47,6 @@ class InterestRateConfig(Struct, frozen=True, gc=False):
     target_rate_percent: int
 
 
-class PairConfig(Struct, frozen=True, gc=False):
-    """A pair's limits: LTV and factor x 10^18, cap in raw units of the debt asset."""
-
-    max_ltv: int
-    liquidation_factor: int
-    debt_cap: int
-
-
-class OracleConfig(Struct, frozen=True, gc=False):
-    """How an asset's price is read from Pragma."""
-
-    pragma_key: Felt
-    timeout: int
-    number_of_sources: int
-    start_time_offset: int
-    time_window: int
-    aggregation_mode: int
-
-
-# --- the pool ------------------------------------------------------------------------------
-
-
-class UpdateContext(Struct, frozen=True, gc=False):
-    """Both assets' full state after an action, and the prices that it used."""
-
-    collateral_asset: Felt
-    debt_asset: Felt
-    collateral_asset_config: AssetConfig
-    debt_asset_config: AssetConfig
-    collateral_asset_price: AssetPrice
-    debt_asset_price: AssetPrice
-
-
-class ModifyPosition(Struct, frozen=True, gc=False):
-    """A position's change; deltas in raw units, shares and nominal debt."""
-
-    collateral_asset: Felt
-    debt_asset: Felt
-    user: Felt
-    collateral_delta: int
-    collateral_shares_delta: int
-    debt_delta: int
-    nominal_debt_delta: int
-
-
-class LiquidatePosition(Struct, frozen=True, gc=False):
-    """A liquidation; `debt_delta` is negative and includes `bad_debt`."""
-
-    collateral_asset: Felt
-    debt_asset: Felt
-    user: Felt
-    liquidator: Felt
-    collateral_delta: int
-    collateral_shares_delta: int
-    debt_delta: int
-    nominal_debt_delta: int
-    bad_debt: int
-
-
-class Flashloan(Struct, frozen=True, gc=False):
-    """A flash loan: no state changes."""
-
-    sender: Felt
-    receiver: Felt
-    asset: Felt
-    amount: int
-
-
-class ModifyDelegation(Struct, frozen=True, gc=False):
-    """A right to act for somebody, given or taken."""
-
-    delegator: Felt
-    delegatee: Felt
-    delegation: bool
-
-
-class Donate(Struct, frozen=True, gc=False):
-    """Raw units given to an asset's reserve."""
-
-    asset: Felt
-    amount: int
-
-
-class SetAssetConfig(Struct, frozen=True, gc=False):
-    """An asset's full state, at its addition and after each parameter change."""
-
-    asset: Felt
-    asset_config: AssetConfig
-
-
-class SetOracle(Struct, frozen=True, gc=False):
-    """The pool's new oracle contract."""
-
-    oracle: Felt
-
-
-class SetPairConfig(Struct, frozen=True, gc=False):
-    """A pair's full configuration."""
-
-    collateral_asset: Felt
-    debt_asset: Felt
-    pair_config: PairConfig
-
-
-class SetInterestRateConfig(Struct, frozen=True, gc=False):
-    """An asset's full rate model; nested under InterestRateModelEvents."""
-
-    asset: Felt
-    interest_rate_config: InterestRateConfig
-
-
-class ClaimFees(Struct, frozen=True, gc=False):
-    """Fee shares burned and the raw units paid for them."""
-
-    asset: Felt
-    recipient: Felt
-    fee_shares: int
-    fee_amount: int
-
-
-class SetFeeRecipient(Struct, frozen=True, gc=False):
-    """Who may claim the fees."""
-
-    fee_recipient: Felt
-
-
-class SetPausingAgent(Struct, frozen=True, gc=False):
-    """Who may pause the pool."""
-
-    agent: Felt
-
-
-class SetCurator(Struct, frozen=True, gc=False):
-    """The curator, from now on."""
-
-    curator: Felt
-
-
-class NominateCurator(Struct, frozen=True, gc=False):
-    """Who may accept to become the curator."""
-
-    pending_curator: Felt
-
-
-class ContractPaused(Struct, frozen=True, gc=False):
-    """The pool is paused."""
-
-    account: Felt
-
-
-class ContractUnpaused(Struct, frozen=True, gc=False):
-    """The pool is no longer paused."""
-
-    account: Felt
-
-
 class ContractUpgraded(Struct, frozen=True, gc=False):
     """The contract runs another class from now on."""
 
@@ -238,74 +65,6 @@ class OwnershipTransferStarted(Struct, frozen=True, gc=False):
 
     previous_owner: Felt
     new_owner: Felt
-
-
-# --- the factory ---------------------------------------------------------------------------
-
-
-class CreatePool(Struct, frozen=True, gc=False):
-    """A pool is created; `curator` is only nominated. `name` is a short string's felt."""
-
-    pool: Felt
-    name: Felt
-    owner: Felt
-    curator: Felt
-    oracle: Felt
-
-
-class AddAsset(Struct, frozen=True, gc=False):
-    """An asset is added to a pool through the factory."""
-
-    pool: Felt
-    asset: Felt
-
-
-class CreateVToken(Struct, frozen=True, gc=False):
-    """A vToken is deployed for a pool's asset."""
-
-    pool: Felt
-    asset: Felt
-    v_token: Felt
-    v_token_name: str
-    v_token_symbol: str
-
-
-class UpdateVToken(Struct, frozen=True, gc=False):
-    """A pool's asset gets another vToken; the old one stays redeemable."""
-
-    pool: Felt
-    asset: Felt
-    prev_v_token: Felt
-    new_v_token: Felt
-
-
-class CreateOracle(Struct, frozen=True, gc=False):
-    """An oracle contract is deployed."""
-
-    oracle: Felt
-    manager: Felt
-
-
-# --- the oracle ----------------------------------------------------------------------------
-
-
-class SetOracleConfig(Struct, frozen=True, gc=False):
-    """How an asset's price is read from now on."""
-
-    asset: Felt
-    oracle_config: OracleConfig
-
-
-class SetManager(Struct, frozen=True, gc=False):
-    """The oracle's manager, from now on."""
-
-    manager: Felt
-
-
-class NominateManager(Struct, frozen=True, gc=False):
-    """Who may accept to become the manager."""
-
-    pending_manager: Felt
 
 
 # --- the vToken ----------------------------------------------------------------------------
@@ -378,17 +137,12 @@ def to_args(event: VesuEvent) -> dict[str, Any]:
     }
 
 
-def padded(felt: int) -> str:
-    """A felt as tables and arguments hold it: 0x and 64 lower-case hex digits."""
-    return f"0x{felt:064x}"
-
-
 def _as_is(value: Any) -> Any:
     return value
 
 
 _SHOW: dict[str, Callable[[Any], Any]] = {
-    "Felt": padded,
+    "Felt": felt252.padded,
     "int": str,
     "int | None": str,
     "bool": _as_is,

@@ -10,36 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from indexer import errors
-from indexer.vesu import (
-    accrual,
-    discovery,
-    events,
-    events_v1,
-    extension_events,
-    factory_events,
-    kinds,
-    ledger,
-    pool_events,
-    singleton_events,
-    singleton_positions,
-    singleton_transfers,
-    state,
-    transaction,
-    vtoken_events,
-)
+from indexer.vesu import accrual, discovery, events, kinds, ledger, state, transaction, vtoken
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v1 import extension, positions, singleton, transfers
+from indexer.vesu.v2 import events as events_v2
+from indexer.vesu.v2 import factory, pool
 
 _HANDLERS: dict[kinds.Kind, ledger.Handlers] = {
-    kinds.Kind.POOL_V2: pool_events.HANDLERS,
-    kinds.Kind.POOL_FACTORY_V2: factory_events.HANDLERS,
-    kinds.Kind.ORACLE_V2: factory_events.ORACLE_HANDLERS,
-    kinds.Kind.VTOKEN_V2: vtoken_events.HANDLERS,
-    kinds.Kind.SINGLETON_V1_0: singleton_events.HANDLERS,
-    kinds.Kind.SINGLETON_V1_1: singleton_events.HANDLERS,
-    kinds.Kind.EXTENSION_V1_0_GENESIS: extension_events.HANDLERS,
-    kinds.Kind.EXTENSION_V1_0: extension_events.HANDLERS,
-    kinds.Kind.EXTENSION_V1_1: extension_events.HANDLERS,
-    kinds.Kind.VTOKEN_V1_0: vtoken_events.HANDLERS,
-    kinds.Kind.VTOKEN_V1_1: vtoken_events.HANDLERS,
+    kinds.Kind.POOL_V2: pool.HANDLERS,
+    kinds.Kind.POOL_FACTORY_V2: factory.HANDLERS,
+    kinds.Kind.ORACLE_V2: factory.ORACLE_HANDLERS,
+    kinds.Kind.VTOKEN_V2: vtoken.HANDLERS,
+    kinds.Kind.SINGLETON_V1_0: singleton.HANDLERS,
+    kinds.Kind.SINGLETON_V1_1: singleton.HANDLERS,
+    kinds.Kind.EXTENSION_V1_0_GENESIS: extension.HANDLERS,
+    kinds.Kind.EXTENSION_V1_0: extension.HANDLERS,
+    kinds.Kind.EXTENSION_V1_1: extension.HANDLERS,
+    kinds.Kind.VTOKEN_V1_0: vtoken.HANDLERS,
+    kinds.Kind.VTOKEN_V1_1: vtoken.HANDLERS,
 }
 
 
@@ -89,9 +77,9 @@ class Fold:
     def _begin(self, at: state.EventKey) -> None:
         """Another transaction begins: what the last one left open is settled first."""
         block = self._ledger.said.place[0]
-        singleton_positions.finish_transaction(self._ledger)
+        positions.finish_transaction(self._ledger)
         if at.block_number != block:
-            singleton_transfers.settle_block(self._ledger)
+            transfers.settle_block(self._ledger)
         self._ledger.said = transaction.Said(at[:2])
 
     def finish(self) -> None:
@@ -145,7 +133,7 @@ def touched_positions(
 ) -> tuple[state.PositionKey, ...]:
     """The positions whose state the fold reads for this event."""
     match event:
-        case events.ModifyPosition() | events.LiquidatePosition():
+        case events_v2.ModifyPosition() | events_v2.LiquidatePosition():
             pool = state.v2_pool(emitter)
             pair = (event.collateral_asset, event.debt_asset, 0)
             return (state.PositionKey(pool, *pair, event.user),)

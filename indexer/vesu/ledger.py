@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from indexer import errors
-from indexer.vesu import accrual, discovery, events, kinds, state, text, transaction, valuation
+from indexer.cairo import text
+from indexer.vesu import accrual, discovery, events, kinds, state, transaction, valuation
 
 replace = msgspec.structs.replace
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from indexer.vesu import cairo, kinds, state
+from indexer.cairo import types
+from indexer.vesu import kinds, state
 
 U256 = "u256"
 FELT = "felt"
@@ -160,9 +161,9 @@ def read(view: View, felts: Sequence[int]) -> dict[str, int]:
     values, at = {}, 0
     for column, type_ in view.result:
         if type_ == U256:
-            values[column] = cairo.u256(felts[at], felts[at + 1])
+            values[column] = types.u256(felts[at], felts[at + 1])
         else:
-            values[column] = int(cairo.boolean(felts[at])) if type_ == BOOL else felts[at]
+            values[column] = int(types.boolean(felts[at])) if type_ == BOOL else felts[at]
         at += _FELTS[type_]
     return values
 
@@ -237,5 +238,5 @@ def supply_of(v_token: int) -> Question:
 
 def worth_of(v_token: int, balance: int) -> Question:
     """Raw units of the underlying asset that a balance of a vToken stands for."""
-    limb = 1 << cairo.LIMB_BITS
+    limb = 1 << types.LIMB_BITS
     return Question(v_token, WORTH, (balance % limb, balance // limb))

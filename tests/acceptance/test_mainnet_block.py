@@ -15,13 +15,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from indexer.cairo import felt252
 from indexer.chain import types
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
 from indexer.projections import memory, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
-from indexer.vesu import accrual, book, discovery, events, kinds, maths, selectors, state
+from indexer.vesu import accrual, deployments, discovery, kinds, maths, selectors, state
 from tests import postgres
 from tests.acceptance import stage
 
@@ -88,7 +89,7 @@ def recording(tmp_path: Path) -> chain.Recording:
         "timestamp": NOW - 2,
         "transactions": [],
     }
-    manifest = {"chain_id": hex(book.SN_MAIN), "spec_version": "0.9.0"}
+    manifest = {"chain_id": hex(deployments.SN_MAIN), "spec_version": "0.9.0"}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with gzip.open(tmp_path / "blocks.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(one) + "\n" for one in (parent, block))
@@ -154,7 +155,9 @@ async def seed(url: str, parent: chain.Block) -> None:
     """Write the given state as if it had been folded from earlier blocks."""
     migrate.apply(url)
     connection = await asyncpg.connect(database.asyncpg_url(url))
-    held = memory.Memory({entry.address: discovery.Known(entry.kind) for entry in book.mainnet()})
+    held = memory.Memory(
+        {entry.address: discovery.Known(entry.kind) for entry in deployments.mainnet()}
+    )
     held.world = given()
     at = state.EventKey(BLOCK - 1, 0, 0)
     journal = state.Journal(
@@ -177,7 +180,7 @@ async def seed(url: str, parent: chain.Block) -> None:
     part = types.Range(tip.number, tip.number, tip.parent_hash, tip, [], [])
     async with connection.transaction():
         stands = await cursor.open_for(
-            connection, hex(book.SN_MAIN), tip.number, engines.FOLD_VERSION
+            connection, hex(deployments.SN_MAIN), tip.number, engines.FOLD_VERSION
         )
         await cursor.advance(connection, stands, tip)
         batch = facts.batch_of(part)
@@ -224,18 +227,18 @@ async def test_the_block_is_folded_onto_the_given_state(
     moved = -int(EXPECTED["transfer_position"]["collateral_shares_delta"])
     after = int(EXPECTED["extension_position_after"]["collateral_shares"])
     assert found == {
-        (events.padded(USER), None): (0, 0, 0, "closed"),
-        (events.padded(EXTENSION), None): (after, 0, 0, "active"),
-        (events.padded(USER), events.padded(V_ETH)): (0, 0, moved, "active"),
+        (felt252.padded(USER), None): (0, 0, 0, "closed"),
+        (felt252.padded(EXTENSION), None): (after, 0, 0, "active"),
+        (felt252.padded(USER), felt252.padded(V_ETH)): (0, 0, moved, "active"),
     }
     rows = await connection.fetch(
         "SELECT type, asset_address, amount_raw FROM vesu_transactions ORDER BY event_index, leg"
     )
     told = EXPECTED["transfer_position"]
     assert [tuple(row) for row in rows] == [
-        ("repay", events.padded(USDT), int(EXPECTED["modify_position"]["debt_delta"])),
-        ("transfer", events.padded(V_ETH), moved),
-        ("transfer", events.padded(ETH), int(told["collateral_delta"])),
+        ("repay", felt252.padded(USDT), int(EXPECTED["modify_position"]["debt_delta"])),
+        ("transfer", felt252.padded(V_ETH), moved),
+        ("transfer", felt252.padded(ETH), int(told["collateral_delta"])),
     ]
 
 
@@ -245,7 +248,7 @@ async def test_the_markets_stand_as_the_block_tells_them(
     connection, _ = folded
     for side, asset in (("collateral", ETH), ("debt", USDT)):
         row = await connection.fetchrow(
-            "SELECT * FROM vesu_assets WHERE asset_address = $1", events.padded(asset)
+            "SELECT * FROM vesu_assets WHERE asset_address = $1", felt252.padded(asset)
         )
         assert row is not None
         told = CONFIGS[f"{side}_asset_config"]

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from indexer.vesu import keccak
+from indexer.cairo import selector
 from tests import postgres
 from tests.acceptance import refusal, stage, test_http, truth
 
 NOWHERE = "http://127.0.0.1:1"
-DONATE = hex(keccak.selector("Donate"))
-DELEGATION = hex(keccak.selector("ModifyDelegation"))
-STRANGE = hex(keccak.selector("Frobnicated"))
+DONATE = hex(selector.of("Donate"))
+DELEGATION = hex(selector.of("ModifyDelegation"))
+STRANGE = hex(selector.of("Frobnicated"))
 
 ABI: list[dict[str, Any]] = [
     {

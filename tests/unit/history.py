@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from indexer.vesu import discovery, events, fold, kinds, maths, state
+from indexer.vesu.v2 import events as events_v2
 
 SCALE = maths.SCALE
 FACTORY, POOL, OTHER_POOL, STRANGER = 0xFAC, 0x9001, 0x9002, 0xBAD
@@ -41,12 +42,12 @@ class History:
         return self.world.positions[state.PositionKey(state.v2_pool(POOL), ETH, 0, v_token, user)]
 
 
-CREATE_POOL = events.CreatePool(POOL, 0x5072696D65, owner=1, curator=2, oracle=3)
-CREATE_V_ETH = events.CreateVToken(POOL, ETH, V_ETH, "Vesu ETH", "vETH")
+CREATE_POOL = events_v2.CreatePool(POOL, 0x5072696D65, owner=1, curator=2, oracle=3)
+CREATE_V_ETH = events_v2.CreateVToken(POOL, ETH, V_ETH, "Vesu ETH", "vETH")
 
 
-def config(scale: int, *, reserve: int = 10**24, shares: int = 10**24) -> events.AssetConfig:
-    return events.AssetConfig(
+def config(scale: int, *, reserve: int = 10**24, shares: int = 10**24) -> events_v2.AssetConfig:
+    return events_v2.AssetConfig(
         total_collateral_shares=shares,
         total_nominal_debt=0,
         reserve=reserve,
@@ -62,8 +63,8 @@ def config(scale: int, *, reserve: int = 10**24, shares: int = 10**24) -> events
     )
 
 
-def context(eth_price: int, usdc_price: int) -> events.UpdateContext:
-    return events.UpdateContext(
+def context(eth_price: int, usdc_price: int) -> events_v2.UpdateContext:
+    return events_v2.UpdateContext(
         ETH,
         USDC,
         config(SCALE),
@@ -73,13 +74,13 @@ def context(eth_price: int, usdc_price: int) -> events.UpdateContext:
     )
 
 
-def modify(user: int, shares: int, nominal: int = 0) -> events.ModifyPosition:
-    return events.ModifyPosition(ETH, USDC, user, shares, shares, nominal // 10**12, nominal)
+def modify(user: int, shares: int, nominal: int = 0) -> events_v2.ModifyPosition:
+    return events_v2.ModifyPosition(ETH, USDC, user, shares, shares, nominal // 10**12, nominal)
 
 
 def made_pool() -> History:
     """A pool with ETH, its vToken and a first context."""
     made = History()
-    made.emit(FACTORY, CREATE_POOL, events.AddAsset(POOL, ETH), CREATE_V_ETH)
+    made.emit(FACTORY, CREATE_POOL, events_v2.AddAsset(POOL, ETH), CREATE_V_ETH)
     made.emit(POOL, context(2_000, 1))
     return made

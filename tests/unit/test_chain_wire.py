@@ -8,12 +8,13 @@ import pytest
 from hypothesis import strategies
 
 from indexer import errors
+from indexer.cairo import felt252
 from indexer.chain import rpc, wire
 
 KEY = "0123456789abcdef"
 
 
-@hypothesis.given(strategies.integers(0, wire.PRIME - 1), strategies.integers(0, 64))
+@hypothesis.given(strategies.integers(0, felt252.PRIME - 1), strategies.integers(0, 64))
 def test_every_spelling_of_a_felt_becomes_the_canonical_one(value: int, width: int) -> None:
     text = f"{value:0{width}x}"
     for spelling in ("0x" + text, "0X" + text, "0x" + text.upper()):
@@ -27,7 +28,7 @@ def test_every_spelling_of_a_felt_becomes_the_canonical_one(value: int, width: i
         "0x",
         "1",
         "12ab",
-        hex(wire.PRIME),
+        hex(felt252.PRIME),
         "0x" + "f" * 64,
         "0x" + "0" * 64 + "1",
         "0x-1",
@@ -51,7 +52,7 @@ def test_no_text_is_anything_but_a_felt_or_refused(text: str) -> None:
         value = int(wire.felt(text), 16)
     except errors.InconsistentAnswerError:
         return
-    assert 0 <= value < wire.PRIME
+    assert 0 <= value < felt252.PRIME
     assert value == int(text, 16)
 
 

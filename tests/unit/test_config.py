@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from indexer import config, errors
+from indexer.cairo import felt252
 from indexer.config import sections, values
 from indexer.vesu import kinds
 
@@ -281,7 +282,7 @@ def test_a_known_network_brings_its_chain_id(name: str) -> None:
         ("[network]\nstart_block = -1", ["network.start_block", ">= 0"]),
         (CUSTOM.replace(FACTORY, "0x_1"), ["network.contracts", "hex", "$[0].address"]),
         (CUSTOM.replace(FACTORY, "0x0"), ["network.contracts", "felt"]),
-        (CUSTOM.replace(FACTORY, f"{values.FIELD_PRIME:#x}"), ["felt"]),
+        (CUSTOM.replace(FACTORY, f"{felt252.PRIME:#x}"), ["felt"]),
         (CUSTOM.replace("_v2", "_v3"), ["$[0].kind", "pool_factory_v2"]),
         (CUSTOM.replace("from_block", "from_blok"), ["from_blok", "from_block"]),
         (CUSTOM.replace("from_block = 7", ""), ["network.contracts", "from_block"]),

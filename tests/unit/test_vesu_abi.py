@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from starknet_py.cairo import data_types
 
-from indexer.vesu import abi, cairo, decoders, kinds, selectors
+from indexer.cairo import abi, types
+from indexer.vesu import decoders, kinds, packaged, selectors
 from tests.unit import foreign, recorded
 from tests.unit.test_vesu_decoders import V1_ABIS, V2_ABIS
 
@@ -61,7 +62,7 @@ def meaning(layouts: Any) -> dict:
 def test_packaged_abis_compile_to_what_starknet_py_reads(name: str) -> None:
     compiled = {
         path: (layout.name, [n for n, _ in layout.keys], [n for n, _ in layout.data])
-        for path, layouts in abi.load(name).items()
+        for path, layouts in packaged.load(name).items()
         for layout in layouts.values()
     }
     assert compiled == {
@@ -86,7 +87,7 @@ def test_packaged_abis_are_those_of_the_classes_that_ran() -> None:
 
 @pytest.mark.parametrize("kind", V1_ABIS)
 def test_classes_of_one_kind_do_not_hide_each_others_layouts(kind: kinds.Kind) -> None:
-    known = abi.load(*decoders._ABIS[kind])
+    known = packaged.load(*decoders._ABIS[kind])
     shapes: dict[tuple, set[str]] = {}
     for name in V1_ABIS[kind]:
         for layout in foreign.layouts(name):
@@ -108,12 +109,12 @@ def _felts(type_: data_types.CairoType) -> int:
 
 def test_abis_are_read_at_the_first_event_and_not_before() -> None:
     check = (
-        "import sys; from indexer.vesu import abi, decoders, kinds;"
-        "assert abi.load.cache_info().misses == 0;"
+        "import sys; from indexer.vesu import decoders, kinds, packaged;"
+        "assert packaged.load.cache_info().misses == 0;"
         "decoders.decode(kinds.Kind.VTOKEN_V2, ['0x1'], []);"
-        "assert abi.load.cache_info().misses == 0;"
+        "assert packaged.load.cache_info().misses == 0;"
         "decoders.decode(kinds.Kind.VTOKEN_V1_0, ['0x1'], []);"
-        "assert abi.load.cache_info().misses == 1;"
+        "assert packaged.load.cache_info().misses == 1;"
         "assert not {'starknet_py', 'importlib.resources'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], check=True, cwd=recorded.ROOT)
@@ -123,8 +124,8 @@ def test_every_packaged_abi_is_used() -> None:
     used = {name for names in V1_ABIS.values() for name in names} | set(V2_ABIS.values())
     assert set(PACKAGED) - used == {"erc20"}, "tokens' own events are not decoded"
     # Its events all stand in the one with the migration's events too.
-    assert set(abi.load("extension_po_v1_1a")) <= set(
-        abi.load("extension_po_v1_1a_with_utils_events")
+    assert set(packaged.load("extension_po_v1_1a")) <= set(
+        packaged.load("extension_po_v1_1a_with_utils_events")
     )
 
 
@@ -211,22 +212,22 @@ def test_types_that_no_event_of_ours_has_are_refused(
     type_: str, defined: dict, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        cairo.type_of(type_, defined)
+        types.type_of(type_, defined)
 
 
 def test_i257_has_one_zero_of_either_sign() -> None:
-    assert cairo.i257(0, 0, 1) == cairo.i257(0, 0, 0) == 0
-    assert cairo.i257(1, 2, 1) == -(1 | 2 << 128)
+    assert types.i257(0, 0, 1) == types.i257(0, 0, 0) == 0
+    assert types.i257(1, 2, 1) == -(1 | 2 << 128)
     with pytest.raises(ValueError, match="sign 2"):
-        cairo.i257(1, 0, 2)
+        types.i257(1, 0, 2)
 
 
 def test_abi_folder_is_packaged_beside_the_code() -> None:
-    assert pathlib.Path(abi.__file__).parent / "abis" == foreign.ABIS
+    assert pathlib.Path(packaged.__file__).parent / "abis" == foreign.ABIS
 
 
 def test_lists_say_their_length_first() -> None:
-    pairs = cairo.type_of("core::array::Array::<core::array::Span::<core::integer::u256>>", {})
+    pairs = types.type_of("core::array::Array::<core::array::Span::<core::integer::u256>>", {})
     assert pairs.felts is None
     assert pairs.read([9, 2, 1, 5, 0, 0, 7], 1) == ([["5"], []], 6)
     for felts, error in (([3, 1], ValueError), ([2, 1, 5], (ValueError, IndexError))):

@@ -11,7 +11,10 @@ import pytest
 from starknet_py.hash.selector import get_selector_from_name
 
 from indexer import errors
-from indexer.vesu import abi, decoders, events, events_v1, kinds, maths, selectors
+from indexer.cairo import abi, felt252
+from indexer.vesu import decoders, events, kinds, maths, packaged, selectors
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v2 import events as events_v2
 from tests.unit import foreign, recorded
 
 V2_ABIS = {
@@ -49,7 +52,7 @@ def by_starknet_py(names: tuple[str, ...], event: recorded.Event) -> dict | None
 
 
 def by_abi(name: str, event: recorded.Event) -> events.AbiEvent:
-    found = abi.find(abi.load(name), event.keys)
+    found = abi.find(packaged.load(name), event.keys)
     assert found is not None
     after, layouts = found
     return abi.decode(layouts, ints(event.keys[after:]), ints(event.data))
@@ -278,10 +281,10 @@ def test_accrue_fees_has_two_layouts_that_their_lengths_tell_apart() -> None:
     assert audited == events.AbiEvent(
         "AccrueFees",
         {
-            "pool_id": events.padded(1),
-            "collateral_asset": events.padded(2),
-            "debt_asset": events.padded(3),
-            "recipient": events.padded(4),
+            "pool_id": felt252.padded(1),
+            "collateral_asset": felt252.padded(2),
+            "debt_asset": felt252.padded(3),
+            "recipient": felt252.padded(4),
             "collateral_asset_fee_shares": "5",
             "debt_asset_fee_shares": str(6 + (1 << 128)),
         },
@@ -298,7 +301,7 @@ def test_arguments_show_felts_as_hex_and_numbers_as_decimals() -> None:
         "to": "0x" + "2".zfill(64),
         "value": "1" + "0" * 30,
     }
-    paused = events.ModifyDelegation(1, 2, delegation=True)
+    paused = events_v2.ModifyDelegation(1, 2, delegation=True)
     assert events.to_args(paused)["delegation"] is True
 
 
@@ -317,9 +320,9 @@ def test_names_padded_with_zeros_stay_in_the_keys_and_leave_the_arguments() -> N
     padded = ["0x0", hex(int.from_bytes(b"\0\0vETH")), "0x6"]
     keys += padded + padded
     created = decoders.decode(kinds.Kind.POOL_FACTORY_V2, keys, [])
-    assert isinstance(created, events.CreateVToken)
+    assert isinstance(created, events_v2.CreateVToken)
     assert created.v_token_symbol == "\0\0vETH"
-    found = abi.find(abi.load("pool_factory_v2"), keys)
+    found = abi.find(packaged.load("pool_factory_v2"), keys)
     assert found is not None
     args = events.to_args(created)
     assert args == abi.decode(found[1], ints(keys[1:]), []).args

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from indexer import errors
-from indexer.vesu import abi, decoders, events, kinds, selectors
+from indexer.cairo import abi
+from indexer.vesu import decoders, events, kinds, packaged, selectors
+from indexer.vesu.v2 import events as events_v2
 from tests.unit import foreign, recorded
 
 BOUNDARIES = [
@@ -60,7 +62,7 @@ def by_hand(kind: kinds.Kind, payload: Payload) -> object:
 
 def by_abi(kind: kinds.Kind, payload: Payload) -> object:
     keys, data = ([int(felt, 16) for felt in felts] for felts in payload)
-    found = abi.find(abi.load(kind.value), payload[0])
+    found = abi.find(packaged.load(kind.value), payload[0])
     if found is None:
         return None
     try:
@@ -119,6 +121,6 @@ def test_a_name_among_the_keys_must_end_where_they_end() -> None:
 def test_a_negative_zero_is_zero() -> None:
     event = sample("ModifyPosition")
     decoded = decoders.decode(event.kind, event.keys, ["0x0", "0x0", "0x1"] * 4)
-    assert isinstance(decoded, events.ModifyPosition)
+    assert isinstance(decoded, events_v2.ModifyPosition)
     assert (decoded.collateral_delta, decoded.nominal_debt_delta) == (0, 0)
     assert hex(selectors.EVENTS["ModifyPosition"]) == event.keys[0]

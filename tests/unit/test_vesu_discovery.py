@@ -6,6 +6,7 @@ import pytest
 
 from indexer import errors
 from indexer.vesu import discovery, events, kinds, state
+from indexer.vesu.v2 import events as events_v2
 from tests.unit.history import (
     ALICE,
     CREATE_POOL,
@@ -30,10 +31,10 @@ def history() -> History:
 @pytest.mark.parametrize(
     "fake",
     [
-        events.CreateVToken(STRANGER, ETH, V_ETH, "fake", "FAKE"),
-        events.AddAsset(STRANGER, ETH),
-        events.UpdateVToken(STRANGER, ETH, 0, V_ETH),
-        events.UpdateVToken(STRANGER, ETH, V_ETH, V_ETH_2),
+        events_v2.CreateVToken(STRANGER, ETH, V_ETH, "fake", "FAKE"),
+        events_v2.AddAsset(STRANGER, ETH),
+        events_v2.UpdateVToken(STRANGER, ETH, 0, V_ETH),
+        events_v2.UpdateVToken(STRANGER, ETH, V_ETH, V_ETH_2),
     ],
 )
 def test_a_pool_that_no_create_pool_named_is_refused(fake: events.VesuEvent) -> None:
@@ -47,7 +48,7 @@ def test_a_pool_that_no_create_pool_named_is_refused(fake: events.VesuEvent) -> 
 def test_a_later_create_pool_does_not_legitimise_what_came_before() -> None:
     """In one batch discovery knows the pool before the fold reaches the fake."""
     made = History()
-    made.emit(FACTORY, events.CreateVToken(POOL, ETH, STRANGER, "early", "E"), CREATE_POOL)
+    made.emit(FACTORY, events_v2.CreateVToken(POOL, ETH, STRANGER, "early", "E"), CREATE_POOL)
     assert made.registry.get(STRANGER) is None
     assert made.world.assets == {}
     assert set(made.world.contracts) == {POOL}
@@ -57,12 +58,12 @@ def test_a_known_address_named_again_stays_what_it_is(history: History) -> None:
     before = dict(history.world.contracts)
     history.emit(
         FACTORY,
-        events.CreatePool(OTHER_POOL, 0x41, 1, 2, 3),
-        events.CreateVToken(OTHER_POOL, USDC, V_ETH, "stolen", "S"),
-        events.UpdateVToken(OTHER_POOL, USDC, V_ETH, POOL),
-        events.UpdateVToken(POOL, USDC, 0, V_ETH),
-        events.CreateVToken(POOL, USDC, FACTORY, "factory", "F"),
-        events.CreateVToken(POOL, USDC, 0, "nobody", "N"),
+        events_v2.CreatePool(OTHER_POOL, 0x41, 1, 2, 3),
+        events_v2.CreateVToken(OTHER_POOL, USDC, V_ETH, "stolen", "S"),
+        events_v2.UpdateVToken(OTHER_POOL, USDC, V_ETH, POOL),
+        events_v2.UpdateVToken(POOL, USDC, 0, V_ETH),
+        events_v2.CreateVToken(POOL, USDC, FACTORY, "factory", "F"),
+        events_v2.CreateVToken(POOL, USDC, 0, "nobody", "N"),
     )
     assert history.registry.get(V_ETH) == discovery.Known(
         kinds.Kind.VTOKEN_V2, state.v2_pool(POOL), ETH

@@ -12,6 +12,7 @@ import pytest
 
 from indexer import errors
 from indexer.vesu import accrual, discovery, events, fold, kinds, state
+from indexer.vesu.v2 import events as events_v2
 from tests.unit.history import (
     ALICE,
     BOB,
@@ -56,20 +57,20 @@ def test_the_owner_told_before_create_pool_is_kept() -> None:
 
 
 def test_the_curator_is_nominated_before_it_is_one(history: History) -> None:
-    history.emit(POOL, events.NominateCurator(9))
+    history.emit(POOL, events_v2.NominateCurator(9))
     assert history.world.contracts[POOL].curator == FACTORY
-    history.emit(POOL, events.SetCurator(9))
+    history.emit(POOL, events_v2.SetCurator(9))
     assert history.world.contracts[POOL].curator == 9
 
 
 def test_settings_and_pause(history: History) -> None:
     history.emit(
         POOL,
-        events.SetOracle(11),
-        events.SetFeeRecipient(12),
-        events.SetPausingAgent(13),
+        events_v2.SetOracle(11),
+        events_v2.SetFeeRecipient(12),
+        events_v2.SetPausingAgent(13),
         events.ContractUpgraded(14),
-        events.ContractPaused(13),
+        events_v2.ContractPaused(13),
     )
     told = history.world.contracts[POOL]
     assert (told.oracle, told.fee_recipient, told.pausing_agent, told.class_hash) == (
@@ -79,7 +80,7 @@ def test_settings_and_pause(history: History) -> None:
         14,
     )
     assert told.is_paused
-    history.emit(POOL, events.ContractUnpaused(13))
+    history.emit(POOL, events_v2.ContractUnpaused(13))
     assert not history.world.contracts[POOL].is_paused
 
 
@@ -115,7 +116,7 @@ def test_a_liquidation_with_bad_debt(history: History) -> None:
     history.emit(POOL, context(1_000, 1))
     history.emit(
         POOL,
-        events.LiquidatePosition(
+        events_v2.LiquidatePosition(
             ETH,
             USDC,
             ALICE,
@@ -145,7 +146,7 @@ def test_a_partial_liquidation_leaves_the_position_active(history: History) -> N
     history.emit(POOL, modify(ALICE, 10**18, 100 * SCALE))
     history.emit(
         POOL,
-        events.LiquidatePosition(
+        events_v2.LiquidatePosition(
             ETH, USDC, ALICE, BOB, -1, -1, -50 * 10**6, -50 * SCALE, bad_debt=0
         ),
     )
@@ -158,7 +159,7 @@ def test_a_partial_liquidation_leaves_the_position_active(history: History) -> N
     [
         modify(ALICE, -1),
         modify(ALICE, 1, -1),
-        events.LiquidatePosition(ETH, USDC, ALICE, BOB, -1, -1, 0, 0, bad_debt=0),
+        events_v2.LiquidatePosition(ETH, USDC, ALICE, BOB, -1, -1, 0, 0, bad_debt=0),
     ],
 )
 def test_taking_more_than_a_position_holds_says_the_log_is_incomplete(
@@ -224,7 +225,7 @@ def test_a_vtoken_position_is_the_systems_and_tells_its_debt_asset(history: Hist
 
 def test_a_replaced_vtoken_stays_redeemable(history: History) -> None:
     history.emit(V_ETH, events.Transfer(0, ALICE, 100))
-    history.emit(FACTORY, events.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
+    history.emit(FACTORY, events_v2.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
     assert not history.world.contracts[V_ETH].is_current
     assert history.world.contracts[V_ETH_2].is_current
     assert history.world.assets[state.AssetKey(state.v2_pool(POOL), ETH)].v_token == V_ETH_2
@@ -264,7 +265,7 @@ def test_a_vtoken_that_a_curator_named_cannot_stop_the_fold(
     history: History, lie: events.Transfer
 ) -> None:
     """UpdateVToken takes any address of any curator's choice, and anyone may be a curator."""
-    history.emit(FACTORY, events.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
+    history.emit(FACTORY, events_v2.UpdateVToken(POOL, ETH, V_ETH, V_ETH_2))
     before = dict(history.world.positions)
     history.emit(V_ETH_2, lie)
     assert history.world.positions == before
@@ -284,7 +285,7 @@ def test_more_vtokens_than_a_pool_can_store_are_an_error(history: History) -> No
 
 def test_names_of_vtokens_are_made_fit_for_display() -> None:
     made = History()
-    named = events.CreateVToken(POOL, ETH, V_ETH, "a\u202eb\0c" + "x" * 99, "\u200bv\nE")
+    named = events_v2.CreateVToken(POOL, ETH, V_ETH, "a\u202eb\0c" + "x" * 99, "\u200bv\nE")
     made.emit(FACTORY, CREATE_POOL, named)
     told = made.world.contracts[V_ETH]
     assert told.name == "ab c" + "x" * 60
@@ -293,15 +294,15 @@ def test_names_of_vtokens_are_made_fit_for_display() -> None:
 
 def test_a_new_rate_model_accrues_with_the_old_one_first(history: History) -> None:
     key = state.AssetKey(state.v2_pool(POOL), USDC)
-    history.emit(POOL, events.SetInterestRateConfig(USDC, MODEL))
+    history.emit(POOL, events_v2.SetInterestRateConfig(USDC, MODEL))
     history.emit(POOL, modify(ALICE, 10**18))
     lent = msgspec.structs.replace(
         config(10**6, reserve=10**12), total_nominal_debt=500_000 * SCALE
     )
-    history.emit(POOL, events.SetAssetConfig(USDC, lent))
+    history.emit(POOL, events_v2.SetAssetConfig(USDC, lent))
     before = history.world.assets[key]
     other = events.InterestRateConfig(1, 2, 3, 4, 5, 6, 7, 8)
-    history.emit(POOL, events.SetInterestRateConfig(USDC, other))
+    history.emit(POOL, events_v2.SetInterestRateConfig(USDC, other))
     after = history.world.assets[key]
     assert after.model == other
     expected = accrual.accrue(before, NOW + history.block)
@@ -313,9 +314,9 @@ def test_a_new_rate_model_accrues_with_the_old_one_first(history: History) -> No
 def test_donations_and_claimed_fees_move_reserve_and_shares(history: History) -> None:
     key = state.AssetKey(state.v2_pool(POOL), ETH)
     before = history.world.assets[key]
-    history.emit(POOL, events.Donate(ETH, 5 * 10**18))
+    history.emit(POOL, events_v2.Donate(ETH, 5 * 10**18))
     assert history.world.assets[key].reserve == before.reserve + 5 * 10**18
-    history.emit(POOL, events.ClaimFees(ETH, BOB, 10**17, 2 * 10**17))
+    history.emit(POOL, events_v2.ClaimFees(ETH, BOB, 10**17, 2 * 10**17))
     after = history.world.assets[key]
     assert after.reserve == before.reserve + 5 * 10**18 - 2 * 10**17
     assert after.total_collateral_shares == before.total_collateral_shares - 10**17
@@ -326,20 +327,20 @@ def test_events_without_meaning_for_the_state_change_nothing(history: History) -
     before = len(history.journal.contracts), len(history.journal.assets)
     history.emit(
         POOL,
-        events.Flashloan(ALICE, ALICE, ETH, 1),
-        events.ModifyDelegation(ALICE, BOB, delegation=True),
+        events_v2.Flashloan(ALICE, ALICE, ETH, 1),
+        events_v2.ModifyDelegation(ALICE, BOB, delegation=True),
         events.OwnershipTransferStarted(1, 2),
     )
-    history.emit(FACTORY, events.AddAsset(POOL, USDC))
+    history.emit(FACTORY, events_v2.AddAsset(POOL, USDC))
     assert (len(history.journal.contracts), len(history.journal.assets)) == before
     assert history.journal.positions == history.journal.transactions == []
 
 
 def test_an_oracle_of_the_factory_is_known_with_its_manager() -> None:
     made = History()
-    made.emit(FACTORY, events.CreateOracle(0x0AC1E, 5))
+    made.emit(FACTORY, events_v2.CreateOracle(0x0AC1E, 5))
     assert made.registry.get(0x0AC1E) == discovery.Known(kinds.Kind.ORACLE_V2)
-    made.emit(0x0AC1E, events.SetManager(6), events.OwnershipTransferred(0, 7))
+    made.emit(0x0AC1E, events_v2.SetManager(6), events.OwnershipTransferred(0, 7))
     told = made.world.contracts[0x0AC1E]
     assert (told.curator, told.owner, told.kind) == (6, 7, kinds.Kind.ORACLE_V2)
 
@@ -359,4 +360,4 @@ def test_touched_positions_are_those_that_the_fold_reads(history: History) -> No
     owned = (state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),)
     assert touched(V_ETH, v_token, events.Deposit(ALICE, BOB, 1, 1)) == owned
     assert touched(V_ETH, v_token, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
-    assert touched(POOL, pool, events.SetOracle(1)) == ()
+    assert touched(POOL, pool, events_v2.SetOracle(1)) == ()

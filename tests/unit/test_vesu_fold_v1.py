@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from indexer.vesu import accrual, discovery, events, events_v1, fold, kinds, maths, state, valuation
+from indexer.vesu import accrual, discovery, events, fold, kinds, maths, state, valuation
+from indexer.vesu.v1 import events as events_v1
 
 SCALE = maths.SCALE
 OLD, NEW, EXTENSION, STRANGER = 0x10, 0x11, 0xE0, 0xBAD

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.vesu import accrual, events, maths
+from indexer.vesu.v2 import events as events_v2
 from tests.acceptance import truth
 
 
@@ -14,7 +15,7 @@ def recorded() -> truth.Recorded:
 
 
 @pytest.fixture(scope="module")
-def configs(recorded: truth.Recorded) -> dict[tuple[int, int, int], events.AssetConfig]:
+def configs(recorded: truth.Recorded) -> dict[tuple[int, int, int], events_v2.AssetConfig]:
     """asset_config's answers by block, pool and asset: accrued to the block's time."""
     return {
         (block, pool, asset): config_of(answer)
@@ -22,13 +23,13 @@ def configs(recorded: truth.Recorded) -> dict[tuple[int, int, int], events.Asset
     }
 
 
-def config_of(answer: list[int]) -> events.AssetConfig:
+def config_of(answer: list[int]) -> events_v2.AssetConfig:
     numbers = truth.u256s(answer[:12])
     later = truth.u256s(answer[14:])
-    return events.AssetConfig(*numbers, bool(answer[12]), answer[13], *later)
+    return events_v2.AssetConfig(*numbers, bool(answer[12]), answer[13], *later)
 
 
-def total_debt(config: events.AssetConfig) -> int:
+def total_debt(config: events_v2.AssetConfig) -> int:
     return maths.calculate_debt(
         config.total_nominal_debt, config.last_rate_accumulator, config.scale, up=False
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starknet_py.cairo import felt as foreign_felt
 from starknet_py.serialization import data_serializers
 
-from indexer.vesu import text
+from indexer.cairo import text
 
 FOREIGN_BYTE_ARRAY = data_serializers.ByteArraySerializer()
 PRIME = 2**251 + 17 * 2**192 + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from indexer.vesu import events, text
+from indexer.cairo import felt252, text
 
 LIMB_BITS = 128
 
@@ -82,7 +82,7 @@ def _read_byte_array(felts: Sequence[int], at: int) -> tuple[str, int]:
     return text.storable(value), at + taken
 
 
-_FELT = _one(events.padded)
+_FELT = _one(felt252.padded)
 _BUILT_IN = {
     "core::felt252": _FELT,
     "core::starknet::contract_address::ContractAddress": _FELT,

@@ -1,4 +1,4 @@
-"""Decoders compiled from the packaged ABIs, for kinds without hand-written ones.
+"""Event layouts compiled from a contract's ABI.
 
 An ABI's root Event enum names all events of a contract: a variant that is a struct has one
 selector key, a component's variant two (the component's and its own), but for flat components,
@@ -7,16 +7,10 @@ whose events stand as if they were the contract's own.
 
 from __future__ import annotations
 
-import functools
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
-from indexer.vesu import cairo, events, keccak, selectors
-
-_FOLDER = pathlib.Path(__file__).parent / "abis"
+from indexer.cairo import selector, types
 
 
 class Layout(NamedTuple):
@@ -26,18 +20,25 @@ class Layout(NamedTuple):
     """
 
     name: str
-    keys: tuple[tuple[str, cairo.Type], ...]
-    data: tuple[tuple[str, cairo.Type], ...]
+    keys: tuple[tuple[str, types.Type], ...]
+    data: tuple[tuple[str, types.Type], ...]
 
     @property
     def key_felts(self) -> int | None:
         """Felts of the keys after the selectors."""
-        return cairo.size(type_ for _, type_ in self.keys)
+        return types.size(type_ for _, type_ in self.keys)
 
     @property
     def data_felts(self) -> int | None:
         """Felts of the data."""
-        return cairo.size(type_ for _, type_ in self.data)
+        return types.size(type_ for _, type_ in self.data)
+
+
+class Decoded(NamedTuple):
+    """An event's name and its arguments, as text."""
+
+    name: str
+    args: dict[str, Any]
 
 
 Path = tuple[str, ...]
@@ -50,13 +51,7 @@ Table = Mapping[Path, Mapping[Lengths, Layout]]
 one selector several layouts, which their lengths tell apart."""
 
 
-@functools.cache
-def load(*names: str) -> Table:
-    """The events of all ABIs so named together; of layouts with equal lengths the first stays."""
-    return table_of(map(_read, names))
-
-
-def table_of(abis: Iterable[Sequence[cairo.Entry]]) -> Table:
+def table_of(abis: Iterable[Sequence[types.Entry]]) -> Table:
     """The events of these ABIs together; of layouts with equal lengths the first stays.
 
     ValueError or KeyError where one of them is not an ABI whose events can be read.
@@ -69,12 +64,7 @@ def table_of(abis: Iterable[Sequence[cairo.Entry]]) -> Table:
     return table
 
 
-def _read(name: str) -> list[dict[str, Any]]:
-    content = (_FOLDER / f"{name}.json").read_bytes()
-    return msgspec.json.decode(content, type=list[dict[str, Any]])
-
-
-def compile_events(abi: Sequence[cairo.Entry]) -> Iterator[tuple[Path, Layout]]:
+def compile_events(abi: Sequence[types.Entry]) -> Iterator[tuple[Path, Layout]]:
     """Every event that the ABI's root Event enum names, with its selectors."""
     found = {entry["name"]: entry for entry in abi if entry["type"] == "event"}
     defined = {entry["name"]: entry for entry in abi if entry["type"] in ("struct", "enum")}
@@ -86,28 +76,24 @@ def compile_events(abi: Sequence[cairo.Entry]) -> Iterator[tuple[Path, Layout]]:
 
 
 def _variants(
-    enum: cairo.Entry,
+    enum: types.Entry,
     path: Path,
-    found: Mapping[str, cairo.Entry],
-    defined: Mapping[str, cairo.Entry],
+    found: Mapping[str, types.Entry],
+    defined: Mapping[str, types.Entry],
 ) -> Iterator[tuple[Path, Layout]]:
     for variant in enum["variants"]:
         name, target = variant["name"], found[variant["type"]]
-        step = () if variant["kind"] == "flat" else (hex(_selector(name)),)
+        step = () if variant["kind"] == "flat" else (hex(selector.of(name)),)
         if target["kind"] == "enum":
             yield from _variants(target, path + step, found, defined)
         else:
             yield path + step, _layout(name, target, defined)
 
 
-def _selector(name: str) -> int:
-    return selectors.EVENTS.get(name) or keccak.selector(name)
-
-
-def _layout(name: str, struct: cairo.Entry, defined: Mapping[str, cairo.Entry]) -> Layout:
-    def members(kind: str) -> tuple[tuple[str, cairo.Type], ...]:
+def _layout(name: str, struct: types.Entry, defined: Mapping[str, types.Entry]) -> Layout:
+    def members(kind: str) -> tuple[tuple[str, types.Type], ...]:
         return tuple(
-            (member["name"], cairo.type_of(member["type"], defined))
+            (member["name"], types.type_of(member["type"], defined))
             for member in struct["members"]
             if member["kind"] == kind
         )
@@ -124,16 +110,14 @@ def find(table: Table, keys: Sequence[str]) -> tuple[int, Mapping[Lengths, Layou
     return None
 
 
-def decode(
-    layouts: Mapping[Lengths, Layout], keys: Sequence[int], data: Sequence[int]
-) -> events.AbiEvent:
+def decode(layouts: Mapping[Lengths, Layout], keys: Sequence[int], data: Sequence[int]) -> Decoded:
     """The event, by the layout that fits the felts after the selectors.
 
     ValueError where none fits, or a value is not of its type.
     """
     layout = _fitting(layouts, len(keys), len(data))
     values = _members(layout.keys, keys) | _members(layout.data, data)
-    return events.AbiEvent(layout.name, values)
+    return Decoded(layout.name, values)
 
 
 def _fitting(layouts: Mapping[Lengths, Layout], keys: int, data: int) -> Layout:
@@ -148,9 +132,9 @@ def _fitting(layouts: Mapping[Lengths, Layout], keys: int, data: int) -> Layout:
     return layout
 
 
-def _members(members: Sequence[tuple[str, cairo.Type]], felts: Sequence[int]) -> dict[str, Any]:
+def _members(members: Sequence[tuple[str, types.Type]], felts: Sequence[int]) -> dict[str, Any]:
     try:
-        values, end = cairo.read_members(members, felts, 0)
+        values, end = types.read_members(members, felts, 0)
     except IndexError as error:
         raise ValueError(f"{len(felts)} felts are too few") from error
     if end != len(felts):

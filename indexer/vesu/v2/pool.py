@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from indexer.vesu import accrual, events, ledger, state
+from indexer.vesu import accrual, ledger, state
+from indexer.vesu.v2 import events as events_v2
 
 HANDLERS: ledger.Handlers = {}
 
@@ -15,8 +16,10 @@ HANDLERS: ledger.Handlers = {}
 # --- assets and pairs --------------------------------------------------------------------
 
 
-@ledger.on(HANDLERS, events.UpdateContext)
-def _update_context(book: ledger.Ledger, here: ledger.Context, event: events.UpdateContext) -> None:
+@ledger.on(HANDLERS, events_v2.UpdateContext)
+def _update_context(
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.UpdateContext
+) -> None:
     sides = (
         (event.collateral_asset, event.collateral_asset_config, event.collateral_asset_price),
         (event.debt_asset, event.debt_asset_config, event.debt_asset_price),
@@ -27,9 +30,9 @@ def _update_context(book: ledger.Ledger, here: ledger.Context, event: events.Upd
         book.asset(here, key, accrual.with_price(told, price, here.at.block_number))
 
 
-@ledger.on(HANDLERS, events.SetAssetConfig)
+@ledger.on(HANDLERS, events_v2.SetAssetConfig)
 def _set_asset_config(
-    book: ledger.Ledger, here: ledger.Context, event: events.SetAssetConfig
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.SetAssetConfig
 ) -> None:
     key = state.AssetKey(here.pool, event.asset)
     before = book.asset_state(key)
@@ -40,9 +43,9 @@ def _set_asset_config(
     book.asset(here, key, told)
 
 
-@ledger.on(HANDLERS, events.SetInterestRateConfig)
+@ledger.on(HANDLERS, events_v2.SetInterestRateConfig)
 def _set_interest_rate_config(
-    book: ledger.Ledger, here: ledger.Context, event: events.SetInterestRateConfig
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.SetInterestRateConfig
 ) -> None:
     # The contract accrues with the old model before it stores the new one.
     key = state.AssetKey(here.pool, event.asset)
@@ -50,15 +53,15 @@ def _set_interest_rate_config(
     book.asset(here, key, ledger.replace(accrued, model=event.interest_rate_config))
 
 
-@ledger.on(HANDLERS, events.Donate)
-def _donate(book: ledger.Ledger, here: ledger.Context, event: events.Donate) -> None:
+@ledger.on(HANDLERS, events_v2.Donate)
+def _donate(book: ledger.Ledger, here: ledger.Context, event: events_v2.Donate) -> None:
     key = state.AssetKey(here.pool, event.asset)
     accrued = accrual.accrue(book.asset_state(key), here.timestamp)
     book.asset(here, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
-@ledger.on(HANDLERS, events.ClaimFees)
-def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events.ClaimFees) -> None:
+@ledger.on(HANDLERS, events_v2.ClaimFees)
+def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events_v2.ClaimFees) -> None:
     # The paid amount is taken as told: its rounding changed between two classes of V2.
     key = state.AssetKey(here.pool, event.asset)
     accrued = accrual.accrue(book.asset_state(key), here.timestamp)
@@ -74,9 +77,9 @@ def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events.ClaimFe
     )
 
 
-@ledger.on(HANDLERS, events.SetPairConfig)
+@ledger.on(HANDLERS, events_v2.SetPairConfig)
 def _set_pair_config(
-    book: ledger.Ledger, here: ledger.Context, event: events.SetPairConfig
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.SetPairConfig
 ) -> None:
     config = event.pair_config
     book.pair(
@@ -95,7 +98,7 @@ def _set_pair_config(
 def _move(
     book: ledger.Ledger,
     here: ledger.Context,
-    event: events.ModifyPosition | events.LiquidatePosition,
+    event: events_v2.ModifyPosition | events_v2.LiquidatePosition,
     emptied: str,
 ) -> state.PositionKey:
     """Apply the deltas of shares and nominal debt to the position and to its pair."""
@@ -106,9 +109,9 @@ def _move(
     return key
 
 
-@ledger.on(HANDLERS, events.ModifyPosition)
+@ledger.on(HANDLERS, events_v2.ModifyPosition)
 def _modify_position(
-    book: ledger.Ledger, here: ledger.Context, event: events.ModifyPosition
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.ModifyPosition
 ) -> None:
     key = _move(book, here, event, emptied="closed")
     if book.world.positions[key].kind == "system":
@@ -124,7 +127,7 @@ def _modify_position(
 
 
 def _learn_debt_asset(
-    book: ledger.Ledger, here: ledger.Context, event: events.ModifyPosition
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.ModifyPosition
 ) -> None:
     """A vToken's debt asset is told by no event but the positions that it takes."""
     current = book.world.contracts.get(event.user)
@@ -132,9 +135,9 @@ def _learn_debt_asset(
         book.contract(here, event.user, debt_asset=event.debt_asset)
 
 
-@ledger.on(HANDLERS, events.LiquidatePosition)
+@ledger.on(HANDLERS, events_v2.LiquidatePosition)
 def _liquidate_position(
-    book: ledger.Ledger, here: ledger.Context, event: events.LiquidatePosition
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.LiquidatePosition
 ) -> None:
     key = _move(book, here, event, emptied="liquidated")
     ledger.note_liquidation(book, here, key, event, seized=-event.collateral_delta)
@@ -144,12 +147,12 @@ def _liquidate_position(
 
 
 ledger.upgradable(HANDLERS)
-ledger.setting(HANDLERS, events.SetOracle, "oracle", "oracle")
-ledger.setting(HANDLERS, events.SetFeeRecipient, "fee_recipient", "fee_recipient")
-ledger.setting(HANDLERS, events.SetPausingAgent, "pausing_agent", "agent")
-ledger.setting(HANDLERS, events.SetCurator, "curator", "curator")
+ledger.setting(HANDLERS, events_v2.SetOracle, "oracle", "oracle")
+ledger.setting(HANDLERS, events_v2.SetFeeRecipient, "fee_recipient", "fee_recipient")
+ledger.setting(HANDLERS, events_v2.SetPausingAgent, "pausing_agent", "agent")
+ledger.setting(HANDLERS, events_v2.SetCurator, "curator", "curator")
 
 
-@ledger.on(HANDLERS, events.ContractPaused, events.ContractUnpaused)
+@ledger.on(HANDLERS, events_v2.ContractPaused, events_v2.ContractUnpaused)
 def _pause(book: ledger.Ledger, here: ledger.Context, event: Any) -> None:
-    book.contract(here, here.emitter, is_paused=isinstance(event, events.ContractPaused))
+    book.contract(here, here.emitter, is_paused=isinstance(event, events_v2.ContractPaused))

@@ -6,7 +6,9 @@ as shares. The vToken's own transfers, two contexts in a row, or a view fill the
 
 from __future__ import annotations
 
-from indexer.vesu import accrual, events_v1, kinds, ledger, selfproof, state, transaction
+from indexer.vesu import accrual, kinds, ledger, state, transaction
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v1 import selfproof
 
 HANDLERS: ledger.Handlers = {}
 

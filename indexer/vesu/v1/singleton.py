@@ -6,20 +6,11 @@ singleton_positions and singleton_transfers.
 
 from __future__ import annotations
 
-from indexer.vesu import (
-    accrual,
-    events,
-    events_v1,
-    kinds,
-    ledger,
-    maths,
-    selfproof,
-    singleton_positions,
-    singleton_transfers,
-    state,
-)
+from indexer.vesu import accrual, events, kinds, ledger, maths, state
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v1 import positions, selfproof, transfers
 
-HANDLERS: ledger.Handlers = singleton_positions.HANDLERS | singleton_transfers.HANDLERS
+HANDLERS: ledger.Handlers = positions.HANDLERS | transfers.HANDLERS
 
 _ASSET_PARAMETERS = {
     int.from_bytes(name.encode()): name for name in ("max_utilization", "floor", "fee_rate")
@@ -161,9 +152,7 @@ def _set_asset_parameter(
     book: ledger.Ledger, here: ledger.Context, event: events_v1.SetAssetParameter
 ) -> None:
     key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
-    accrued = selfproof.resynchronised(
-        book, here, key, singleton_positions.accrued(book, here, key)
-    )
+    accrued = selfproof.resynchronised(book, here, key, positions.accrued(book, here, key))
     name = _ASSET_PARAMETERS.get(event.parameter)
     if name is None:
         book.refuse(here, f"sets an asset parameter that is not known: {event.parameter:#x}")
@@ -178,7 +167,7 @@ def _set_asset_parameter(
 @ledger.on(HANDLERS, events_v1.Donate)
 def _donate(book: ledger.Ledger, here: ledger.Context, event: events_v1.Donate) -> None:
     key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
-    accrued = singleton_positions.accrued(book, here, key)
+    accrued = positions.accrued(book, here, key)
     book.asset(here, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
 

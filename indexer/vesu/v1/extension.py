@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from indexer.vesu import events, events_v1, ledger, maths, state
+from indexer.vesu import events, ledger, maths, state
+from indexer.vesu.v1 import events as events_v1
 
 HANDLERS: ledger.Handlers = {}
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from indexer.vesu import events, ledger, state, text
+from indexer.cairo import text
+from indexer.vesu import ledger, state
+from indexer.vesu.v2 import events as events_v2
 
 HANDLERS: ledger.Handlers = {}
 ORACLE_HANDLERS: ledger.Handlers = {}
 
 ledger.upgradable(HANDLERS)
 ledger.upgradable(ORACLE_HANDLERS)
-ledger.setting(ORACLE_HANDLERS, events.SetManager, "curator", "manager")
+ledger.setting(ORACLE_HANDLERS, events_v2.SetManager, "curator", "manager")
 
 
-@ledger.on(HANDLERS, events.CreatePool)
-def _create_pool(book: ledger.Ledger, here: ledger.Context, event: events.CreatePool) -> None:
+@ledger.on(HANDLERS, events_v2.CreatePool)
+def _create_pool(book: ledger.Ledger, here: ledger.Context, event: events_v2.CreatePool) -> None:
     # `curator` is only nominated here: the factory is the curator until SetCurator.
     book.contract(
         here,
@@ -25,13 +27,17 @@ def _create_pool(book: ledger.Ledger, here: ledger.Context, event: events.Create
     )
 
 
-@ledger.on(HANDLERS, events.CreateOracle)
-def _create_oracle(book: ledger.Ledger, here: ledger.Context, event: events.CreateOracle) -> None:
+@ledger.on(HANDLERS, events_v2.CreateOracle)
+def _create_oracle(
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.CreateOracle
+) -> None:
     book.contract(here, event.oracle, curator=event.manager)
 
 
-@ledger.on(HANDLERS, events.CreateVToken)
-def _create_v_token(book: ledger.Ledger, here: ledger.Context, event: events.CreateVToken) -> None:
+@ledger.on(HANDLERS, events_v2.CreateVToken)
+def _create_v_token(
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.CreateVToken
+) -> None:
     if not book.is_v_token(event.v_token, event.pool, event.asset):
         return
     book.contract(
@@ -43,8 +49,10 @@ def _create_v_token(book: ledger.Ledger, here: ledger.Context, event: events.Cre
     book.set_v_token(here, state.v2_pool(event.pool), event.asset, event.v_token)
 
 
-@ledger.on(HANDLERS, events.UpdateVToken)
-def _update_v_token(book: ledger.Ledger, here: ledger.Context, event: events.UpdateVToken) -> None:
+@ledger.on(HANDLERS, events_v2.UpdateVToken)
+def _update_v_token(
+    book: ledger.Ledger, here: ledger.Context, event: events_v2.UpdateVToken
+) -> None:
     if not book.is_v_token(event.new_v_token, event.pool, event.asset):
         return
     if book.is_v_token(event.prev_v_token, event.pool, event.asset):

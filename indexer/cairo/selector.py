@@ -14,7 +14,7 @@ WORD = (1 << 64) - 1
 ROUNDS = 24
 
 
-def selector(name: str) -> int:
+def of(name: str) -> int:
     """The selector of an event, a component or a view of this name."""
     return int.from_bytes(keccak_256(name.encode("ascii")), "big") & ((1 << 250) - 1)
 

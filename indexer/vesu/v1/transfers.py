@@ -10,7 +10,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping
 
-from indexer.vesu import accrual, events_v1, kinds, ledger, singleton_positions, state
+from indexer.vesu import accrual, kinds, ledger, state
+from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v1 import positions
 
 HANDLERS: ledger.Handlers = {}
 
@@ -28,7 +30,7 @@ def _transfer_position(
     )
     for asset in {giver.collateral, giver.debt, taker.collateral, taker.debt} - {0}:
         key = state.AssetKey(pool, asset)
-        accrued = singleton_positions.accrued(book, here, key)
+        accrued = positions.accrued(book, here, key)
         if accrued is not book.asset_state(key):
             book.asset(here, key, accrued)
     _lose_fees(book, here, giver, taker)
@@ -54,7 +56,7 @@ def _lose_fees(
         recipient = book.world.pools[key.pool].extension
         if fees and not key.debt and key.user == recipient:
             ledger.change_position(book, here, key, -fees, 0)
-            singleton_positions.disown(book, here, key, fees)
+            positions.disown(book, here, key, fees)
 
 
 def _told(event: events_v1.TransferPosition) -> state.Moved | None:
@@ -101,7 +103,7 @@ def _move(
 ) -> None:
     for key, sign in ((giver, -1), (taker, 1)):
         shares, nominal = sign * moved.shares, sign * moved.nominal_debt
-        singleton_positions.move(book, here, key, shares, nominal)
+        positions.move(book, here, key, shares, nominal)
 
 
 def _note(

@@ -1,0 +1,19 @@
+"""Felts: the elements of Starknet's field, and the two ways in which they are written."""
+
+from __future__ import annotations
+
+import functools
+
+PRIME = 2**251 + 17 * 2**192 + 1
+"""The field's prime: a felt is at least 0 and smaller than this."""
+
+
+@functools.lru_cache(maxsize=4_096)
+def padded(value: int) -> str:
+    """A felt as tables and arguments hold it: 0x and 64 lower-case hex digits."""
+    return f"0x{value:064x}"
+
+
+def pad(minimal: str) -> str:
+    """The same for a felt that is text already, in the minimal hex that nodes answer with."""
+    return "0x" + minimal[2:].rjust(64, "0")

@@ -1,0 +1,1 @@
+"""Vesu V2: one contract a pool, made by a factory."""
