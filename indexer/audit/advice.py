@@ -14,6 +14,8 @@ import msgspec
 from indexer.audit import indexes
 from indexer.store import sqlfile, upkeep
 
+_SQL = sqlfile.load(__package__, "advice")
+
 LONG_SECONDS = 300.0
 DEAD_SHARE, DEAD_ROWS = 0.2, 1_000
 BLOAT_FACTOR, BLOAT_BYTES = 2, 1 << 20
@@ -52,17 +54,16 @@ class Report(msgspec.Struct, frozen=True):
 
 async def read(connection: asyncpg.Connection) -> Report:
     """Look at everything."""
-    statements = sqlfile.load("maintenance")
-    tables = [Table(*row.values()) for row in await connection.fetch(statements["tables"])]
-    rows = await connection.fetch(statements["indexes"])
-    since = await connection.fetchval(statements["counting_since"])
+    tables = [Table(*row.values()) for row in await upkeep.table_sizes(connection)]
+    rows = await upkeep.index_rows(connection)
+    since = await connection.fetchval(_SQL["counting_since"])
     advice = [
         *[one for table in tables for one in _of_table(table)],
         *[one for row in rows if (one := _broken(row))],
         *[one for row in rows if (one := _bloated(row))],
         *[
             _transaction(row)
-            for row in await connection.fetch(statements["long_transactions"], LONG_SECONDS)
+            for row in await connection.fetch(_SQL["long_transactions"], LONG_SECONDS)
         ],
     ]
     promised = indexes.promised()

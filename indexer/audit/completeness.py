@@ -22,6 +22,8 @@ from indexer.chain import source as sources
 from indexer.log import cursor, facts, gaps, verified
 from indexer.store import locks, sqlfile
 
+_SQL = sqlfile.load(__package__, "completeness")
+
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 4
@@ -188,7 +190,7 @@ async def _settle(
 async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
     """Keep the log from moving until the transaction ends; refuse one that was taken back."""
     await locks.limit_idle(connection, in_this_transaction=True)
-    forks = await connection.fetchval(sqlfile.load("verification")["hold_cursor"])
+    forks = await connection.fetchval(_SQL["hold_cursor"])
     if forks != at.fork_counter:
         raise errors.LogMovedError()
 
@@ -205,7 +207,7 @@ async def note_gaps(
 
 async def _watched(connection: asyncpg.Connection, book: Collection[int]) -> dict[int, int]:
     """Our contracts, and the block from which on their events belong to the log."""
-    rows = await connection.fetch(sqlfile.load("verification")["watched"])
+    rows = await connection.fetch(_SQL["watched"])
     return {int(row["address"], 16): row["since"] for row in rows} | dict.fromkeys(book, 0)
 
 
@@ -258,7 +260,7 @@ async def _note(
     await verified.add(connection, types.runs(proofs), datetime.datetime.now(datetime.UTC))
     by_commitment = [number for number, proof in proofs.items() if proof == "commitment"]
     await connection.execute(
-        sqlfile.load("verification")["mark"],
+        _SQL["mark"],
         [*by_commitment, *wrong],
         [True] * len(by_commitment) + [False] * len(wrong),
         [facts.seal(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
@@ -296,7 +298,7 @@ async def broken_seals(
     first = first_block
     async for batch in facts.read_batches(connection, first_block, last_block, LOCAL_EVENTS):
         stored = facts.by_block(batch.events)
-        rows = await connection.fetch(sqlfile.load("verification")["seals"], first, batch.to_block)
+        rows = await connection.fetch(_SQL["seals"], first, batch.to_block)
         seals = {row["number"]: row["seal"] for row in rows}
         for number in sorted(seals.keys() | stored.keys()):
             if number in seals and seals[number] is None:

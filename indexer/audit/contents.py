@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncpg
 
 from indexer.audit import digest
-from indexer.store import sqlfile
+from indexer.store import catalog, sqlfile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -26,9 +26,9 @@ async def read(connection: Connection) -> dict[str, digest.TableDigest]:
     for setting in ("timezone = 'UTC'", "datestyle = 'ISO'", "extra_float_digits = 1"):
         await connection.execute(f"SET LOCAL {setting}")
     tables = [
-        row["name"]
-        for row in await connection.fetch(sqlfile.load("backup")["relations"])
-        if row["kind"] in ("r", "p") and row["name"] not in SKIPPED
+        name
+        for name, kind in (await catalog.relations(connection)).items()
+        if kind in ("r", "p") and name not in SKIPPED
     ]
     return {table: await _table(connection, table) for table in tables}
 

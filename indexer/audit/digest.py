@@ -14,7 +14,10 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import digested
+from indexer.log import cursor
 from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "digest")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -41,9 +44,10 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
     second from the current rows.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        committed = await connection.fetchval(sqlfile.load("status")["committed_block"])
-        if committed is None:
+        stands = await cursor.read(connection)
+        if stands is None or stands.block_hash is None:
             raise errors.ConfigError("the database is empty: run the indexer first")
+        committed = stands.block_number
         if block is not None and block > committed:
             raise errors.ConfigError(f"block {block} is above the committed block {committed}")
         tables = {
@@ -75,9 +79,7 @@ def statement(name: str, table: str) -> str:
         state = digested.STATE_TABLES[table]
         read, key, columns = state.history, state.key, state.columns
     written = ", ".join(_written(column) for column in columns.split(", "))
-    return sqlfile.load("digest")[name].format(
-        table=read, key=key, columns=columns, written=written
-    )
+    return _SQL[name].format(table=read, key=key, columns=columns, written=written)
 
 
 def _written(column: str) -> str:

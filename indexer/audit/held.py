@@ -18,6 +18,8 @@ from indexer.projections import assets, contracts, pools, positions, prices, row
 from indexer.store import sqlfile
 from indexer.vesu import state
 
+_SQL = sqlfile.load(__package__, "reconcile")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
@@ -95,7 +97,7 @@ async def stored_block(connection: Connection, number: int | None) -> tuple[Bloc
 
     Blocks without an event of ours that were read far behind the head are not stored.
     """
-    row = await connection.fetchrow(sqlfile.load("reconcile")["block"], number)
+    row = await connection.fetchrow(_SQL["block"], number)
     if row is None:
         raise errors.ConfigError("no block is committed yet: run `vesu-indexer run` first")
     if number is not None and number > row["committed"]:
@@ -128,30 +130,24 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
 
 async def _chosen(connection: Connection, scope: Scope) -> tuple[list[str], list[str]]:
     """(pool ids, ids) of the positions to check."""
-    statements = sqlfile.load("reconcile")
     asked = [rows.padded_or_none(scope.pool), rows.padded_or_none(scope.user)]
     if scope.sample is None:
-        found = await connection.fetch(statements["positions"], *asked)
+        found = await connection.fetch(_SQL["positions"], *asked)
     else:
-        found = await connection.fetch(
-            statements["sampled_positions"], *asked, scope.seed, scope.sample
-        )
+        found = await connection.fetch(_SQL["sampled_positions"], *asked, scope.seed, scope.sample)
     return [row["pool_id"] for row in found], [row["id"] for row in found]
 
 
 async def _history(
     connection: Connection, number: int, scope: Scope, chosen: tuple[list[str], list[str]]
 ) -> Side:
-    statements = sqlfile.load("reconcile")
     side = Side(HISTORY)
     is_thorough = scope.sample is None
-    _add(
-        side, await connection.fetch(statements["position_versions"], *chosen, number), *_POSITIONS
-    )
+    _add(side, await connection.fetch(_SQL["position_versions"], *chosen, number), *_POSITIONS)
     for name, (parse, kind, id_of) in {"asset": _ASSETS, "pair": _PAIRS}.items():
-        found = await connection.fetch(statements[f"{name}_versions"], number, is_thorough)
+        found = await connection.fetch(_SQL[f"{name}_versions"], number, is_thorough)
         _add(side, found, parse, kind, id_of)
-    for row in await connection.fetch(statements["contract_versions"], number):
+    for row in await connection.fetch(_SQL["contract_versions"], number):
         _add_contract(side, row, _version(row))
     return side
 
@@ -160,11 +156,11 @@ async def _current(
     connection: Connection, scope: Scope, chosen: tuple[list[str], list[str]]
 ) -> Side:
     side = Side(CURRENT)
-    found = await connection.fetch(sqlfile.load("reconcile")["position_rows"], *chosen)
+    found = await connection.fetch(_SQL["position_rows"], *chosen)
     _add(side, found, *_POSITIONS)
-    _add(side, await connection.fetch(sqlfile.load("assets")["load"]), *_ASSETS)
-    _add(side, await connection.fetch(sqlfile.load("pools")["load"]), *_PAIRS)
-    for row in await connection.fetch(sqlfile.load("contracts")["load"]):
+    _add(side, await assets.load(connection), *_ASSETS)
+    _add(side, await pools.load(connection), *_PAIRS)
+    for row in await contracts.load(connection):
         _add_contract(side, row, None)
     return side
 

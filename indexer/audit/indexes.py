@@ -9,6 +9,8 @@ import msgspec
 
 from indexer.store import migrate, sqlfile
 
+_SQL = sqlfile.load(__package__, "indexes")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 EXPECTED: dict[str, tuple[str, ...]] = {
@@ -74,7 +76,7 @@ async def check(connection: Connection) -> IndexReport:
     """Compare the database's indexes with those expected."""
     found = {
         (row["table_name"], row["index_name"]): row["is_valid"]
-        for row in await connection.fetch(sqlfile.load("status")["indexes"])
+        for row in await connection.fetch(_SQL["indexes"])
     }
     wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
     missing = [one for one in wanted if one not in found]

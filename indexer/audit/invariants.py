@@ -16,6 +16,8 @@ import msgspec
 
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "invariants")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 NAMES = (
@@ -62,7 +64,7 @@ async def check(connection: Connection) -> list[Invariant]:
 
 
 async def _check(connection: Connection, name: str) -> Invariant:
-    rows = await connection.fetch(sqlfile.load("invariants")[name])
+    rows = await connection.fetch(_SQL[name])
     broken = [
         Break(row["what"], f"{row['found']:f}", f"{row['expected']:f}")
         for row in rows
@@ -78,19 +80,18 @@ async def watch(
 
     Records what is broken, and what agrees again.
     """
-    statements = sqlfile.load("invariants")
-    rows = await connection.fetch(statements["touched"], pool_ids, assets)
+    rows = await connection.fetch(_SQL["touched"], pool_ids, assets)
     new = []
     for row in rows:
         if row["found"] == row["expected"]:
             continue
         values = (row["invariant"], row["what"], row["found"], row["expected"])
-        if await connection.fetchval(statements["note_break"], *values, block):
+        if await connection.fetchval(_SQL["note_break"], *values, block):
             what = f"{row['invariant']} {row['what']}"
             new.append(Break(what, f"{row['found']:f}", f"{row['expected']:f}"))
     agreed = [row for row in rows if row["found"] == row["expected"]]
     count = await connection.fetchval(
-        statements["note_mended"],
+        _SQL["note_mended"],
         [row["invariant"] for row in agreed],
         [row["what"] for row in agreed],
         block,

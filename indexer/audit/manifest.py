@@ -13,7 +13,8 @@ import msgspec
 from indexer import errors
 from indexer.audit import contents
 from indexer.audit import digest as digests
-from indexer.store import migrate, sqlfile
+from indexer.log import cursor, facts
+from indexer.store import catalog, migrate
 
 VERSION = 1
 
@@ -57,24 +58,23 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
 
     ConfigError: no block is committed, so that there is nothing to keep.
     """
-    row = await connection.fetchrow(sqlfile.load("export")["stands"])
-    if row is None:
+    stands = await cursor.read(connection)
+    if stands is None or stands.block_hash is None:
         raise errors.ConfigError("there is nothing to back up: no block is committed yet")
-    found = await connection.fetch(sqlfile.load("backup")["relations"])
     is_current = migrations == migrate.known()
     return Manifest(
         indexer_version=importlib.metadata.version("vesu-indexer"),
         created_at=datetime.datetime.now(datetime.UTC),
         server_major=connection.get_server_version().major,
         dumped_by=dumped_by,
-        schema=await connection.fetchval(sqlfile.load("backup")["schema"]),
+        schema=await catalog.schema(connection),
         migrations=migrations,
-        chain_id=row["chain_id"],
-        block_number=row["block_number"],
-        block_hash=row["block_hash"],
+        chain_id=stands.chain_id,
+        block_number=stands.block_number,
+        block_hash=facts.padded(stands.block_hash),
         digest=await digests.at_block(connection) if is_current else None,
         contents=await contents.read(connection),
-        relations=[one["name"] for one in found],
+        relations=list(await catalog.relations(connection)),
     )
 
 

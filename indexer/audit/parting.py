@@ -11,7 +11,7 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import digest
-from indexer.store import sqlfile
+from indexer.log import cursor
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -59,10 +59,10 @@ async def find(ours: Connection, theirs: Connection) -> Parting:
 
 
 async def _extent(connection: Connection) -> tuple[int, int]:
-    row = await connection.fetchrow(sqlfile.load("status")["extent"])
-    if row is None:
+    stands = await cursor.read(connection)
+    if stands is None or stands.block_hash is None:
         raise errors.ConfigError("one of the two databases is empty: run the indexer first")
-    return row["start_block"], row["block_number"]
+    return stands.start_block, stands.block_number
 
 
 async def _at(ours: Connection, theirs: Connection, block: int) -> list[str]:

@@ -15,6 +15,8 @@ import msgspec
 from indexer.audit import reconcile
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "reconcile")
+
 
 async def store(
     connection: asyncpg.Connection,
@@ -23,10 +25,9 @@ async def store(
     origin: str,
 ) -> int:
     """Keep a check and settle what it settles; returns its id."""
-    statements = sqlfile.load("reconcile")
     async with connection.transaction():
         check: int = await connection.fetchval(
-            statements["store"],
+            _SQL["store"],
             origin,
             found.block_number,
             found.block_hash,
@@ -45,7 +46,7 @@ async def store(
             found.seconds,
         )
         await connection.executemany(
-            statements["store_difference"], [_row(check, one) for one in found.differences]
+            _SQL["store_difference"], [_row(check, one) for one in found.differences]
         )
         await _settle(connection, check, equal)
     return check
@@ -69,15 +70,14 @@ def _row(check: int, one: reconcile.Difference) -> tuple[object, ...]:
 async def _settle(
     connection: asyncpg.Connection, check: int, equal: Collection[reconcile.Checked]
 ) -> None:
-    statements = sqlfile.load("reconcile")
-    standing = await connection.fetch(statements["standing"], check)
+    standing = await connection.fetch(_SQL["standing"], check)
     if not standing:
         return
     rows = {row["row_id"] for row in standing}
     settled = [one for one in equal if one.place.row_id in rows]
     versions = [one.place.version or (None, None, None) for one in settled]
     await connection.execute(
-        statements["resolve_equal"],
+        _SQL["resolve_equal"],
         check,
         [one.place.table for one in settled],
         [one.place.row_id for one in settled],
@@ -86,11 +86,11 @@ async def _settle(
         [version[1] for version in versions],
         [version[2] for version in versions],
     )
-    await connection.execute(statements["resolve_repeated"], check)
-    await connection.execute(statements["resolve_gone"], check)
+    await connection.execute(_SQL["resolve_repeated"], check)
+    await connection.execute(_SQL["resolve_gone"], check)
 
 
 async def standing(connection: asyncpg.Connection) -> int:
     """How many values are known to differ from the contracts'."""
-    count: int = await connection.fetchval(sqlfile.load("reconcile")["count_standing"])
+    count: int = await connection.fetchval(_SQL["count_standing"])
     return count

@@ -14,10 +14,9 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import shadow_diff
-from indexer.log import cursor
+from indexer.log import cursor, facts
 from indexer.projections import engine as engines
 from indexer.projections import replay, shadow
-from indexer.store import sqlfile
 
 SAMPLES = 5
 SAMPLE_EVENTS = 1_000
@@ -49,14 +48,12 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
     """Why a shadow cannot be built here; None where it can."""
     if await connection.fetchval("SHOW transaction_read_only") == "on":
         return "the database is read-only, as a standby is"
-    row = await connection.fetchrow(sqlfile.load("shadow")["is_possible"])
-    assert row is not None  # a SELECT without FROM
-    if not row["may_create"]:
+    if not await shadow.may_create(connection):
         return "the role may not create a schema"
     stands = await cursor.read(connection)
     if stands is not None and replay.outdated(stands):
         return "another version's fold made these tables"
-    if row["exists"]:
+    if await shadow.exists(connection):
         return "a shadow of a replay is there: finish it, or `vesu-indexer replay --discard`"
     return None
 
@@ -92,17 +89,16 @@ async def _parts(
 ) -> list[tuple[int, int | None]]:
     """First and last block of each part, ascending; none: the whole log."""
     last = stands.block_number
-    statements = sqlfile.load("facts")
-    events = await connection.fetchval(statements["count_between"], stands.start_block, last)
+    events = await facts.count_events(connection, stands.start_block, last)
     if how.scope == "all" or events <= SAMPLES * SAMPLE_EVENTS:
         return []
     dice = random.Random(how.seed)  # noqa: S311 - a sample to repeat, not a secret
     parts: list[tuple[int, int | None]] = []
     end = stands.start_block - 1
     for offset in sorted(dice.sample(range(events), SAMPLES)):
-        first = await connection.fetchval(statements["batch_end"], stands.start_block, last, offset)
-        if first > end:
-            found = await connection.fetchval(statements["batch_end"], first, last, SAMPLE_EVENTS)
+        first = await facts.batch_end(connection, stands.start_block, last, offset)
+        if first is not None and first > end:
+            found = await facts.batch_end(connection, first, last, SAMPLE_EVENTS)
             end = last if found is None else found
             parts.append((first, end))
     return parts

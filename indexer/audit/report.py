@@ -22,6 +22,8 @@ from indexer.query import status
 from indexer.store import sqlfile
 from indexer.vesu import views
 
+_SQL = sqlfile.load(__package__, "completeness")
+
 
 class Check(msgspec.Struct, frozen=True):
     """One thing that was checked: how many comparisons, what was found."""
@@ -178,7 +180,7 @@ async def _seals(audit: Audit) -> list[Check | NotCovered]:
     """The events of each block are those that were committed."""
     connection = audit.connection
     broken = await log_completeness.broken_seals(connection, 0, audit.stands.committed_block)
-    sealed = await connection.fetchval(sqlfile.load("verification")["sealed"])
+    sealed = await connection.fetchval(_SQL["sealed"])
     found = (
         f"blocks {', '.join(str(span.first_block) for span in broken[:5])}" if broken else "none"
     )

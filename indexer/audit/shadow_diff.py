@@ -13,6 +13,8 @@ from indexer import errors
 from indexer.projections import shadow, shadow_parted, shadow_tables
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "shadow_diff")
+
 EXAMPLES = 3
 ATTEMPTS = 20
 """So often does a comparison wait for a moment when shadow and live stand at one block."""
@@ -126,7 +128,7 @@ async def _table(
     columns = await shadow_tables.columns(built.connection, built.live, table)
     compared = shadow_tables.compared(table, columns)
     counted = await built.connection.fetchrow(
-        shadow_tables.statement("shadow_diff", "count", built.live, table)
+        shadow_tables.statement(_SQL["count"], built.live, table)
     )
     assert counted is not None  # aggregates have one row
     live_rows, shadow_rows = await _rows(built, span, table)
@@ -152,7 +154,7 @@ async def _rows(
         name = "count_appended" if table.is_appended else "count_current"
     values = () if name == "count_current" else (span.from_block, span.to_block)
     row = await built.connection.fetchrow(
-        shadow_tables.statement("shadow_diff", name, built.live, table), *values
+        shadow_tables.statement(_SQL[name], built.live, table), *values
     )
     assert row is not None  # aggregates have one row
     return row["live_rows"], row["shadow_rows"]
@@ -162,7 +164,7 @@ async def _columns(
     built: shadow.Shadow, table: shadow_tables.Table, compared: list[str]
 ) -> dict[str, int]:
     found = await built.connection.fetch(
-        shadow_tables.statement("shadow_diff", _of(table, "count_column"), built.live, table),
+        shadow_tables.statement(_SQL[_of(table, "count_column")], built.live, table),
         compared,
     )
     counts = {row["column_name"]: row["rows"] for row in found}
@@ -171,9 +173,7 @@ async def _columns(
 
 async def _first(built: shadow.Shadow, table: shadow_tables.Table) -> Place | None:
     name = "first_of_keys" if set(shadow_tables.PLACE) <= set(table.key) else "first_of_rows"
-    row = await built.connection.fetchrow(
-        shadow_tables.statement("shadow_diff", name, built.live, table)
-    )
+    row = await built.connection.fetchrow(shadow_tables.statement(_SQL[name], built.live, table))
     return None if row is None else Place(*row.values())
 
 
@@ -181,7 +181,7 @@ async def _examples(
     built: shadow.Shadow, table: shadow_tables.Table, compared: list[str]
 ) -> list[Example]:
     found = await built.connection.fetch(
-        shadow_tables.statement("shadow_diff", _of(table, "examples"), built.live, table), EXAMPLES
+        shadow_tables.statement(_SQL[_of(table, "examples")], built.live, table), EXAMPLES
     )
     return [_example(table, compared, row) for row in found]
 
@@ -210,5 +210,5 @@ def _order(place: Place) -> tuple[int, int, int]:
 
 
 async def _event(connection: asyncpg.Connection, place: Place) -> Event:
-    row = await connection.fetchrow(sqlfile.load("shadow_diff")["event"], *_order(place))
+    row = await connection.fetchrow(_SQL["event"], *_order(place))
     return Event(*_order(place), None, None, None) if row is None else Event(*row.values())

@@ -9,7 +9,7 @@ import click
 from indexer import app, config
 from indexer.audit import manifest
 from indexer.commands import common, files, progress
-from indexer.store import dumps, migrate, sqlfile
+from indexer.store import catalog, dumps, migrate
 
 
 @click.command(epilog="Example: vesu-indexer backup vesu.dump")
@@ -44,7 +44,6 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
 
 async def _dump(settings: config.Settings, part: Path, quiet: bool) -> manifest.Manifest:
     line = progress.Counted("backing up", "bytes", quiet=quiet)
-    statements = sqlfile.load("backup")
     with app.database_url(settings) as url:
         migrations = migrate.applied(url)
         async with app.reading_connection(url) as connection:
@@ -52,10 +51,8 @@ async def _dump(settings: config.Settings, part: Path, quiet: bool) -> manifest.
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 # The transaction waits for pg_dump, as long as that takes.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                snapshot = await connection.fetchval(statements["export_snapshot"])
+                snapshot = await catalog.export_snapshot(connection)
                 made = await manifest.make(connection, migrations, client.major)
-                sizes = {
-                    row["name"]: row["bytes"] for row in await connection.fetch(statements["sizes"])
-                }
+                sizes = await catalog.sizes(connection)
                 await dumps.dump(client, url, made.schema, snapshot, part, sizes, line.update)
     return made

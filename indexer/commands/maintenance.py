@@ -9,10 +9,11 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config
+from indexer import app, config, errors
 from indexer.audit import advice
 from indexer.commands import common, progress
 from indexer.log import retention
+from indexer.projections import shadow
 from indexer.store import upkeep
 
 
@@ -109,6 +110,11 @@ async def _retain(
     connection: asyncpg.Connection, days: int, line: progress.Counted, *, apply: bool
 ) -> retention.Expired:
     if apply:
+        if (await retention.look(connection, days)).reorgs and await shadow.exists(connection):
+            raise errors.WriterConflictError(
+                "a replay that is not finished reads the reorganisations: finish it, or give it "
+                "up (vesu-indexer replay --discard), then try again"
+            )
         return await retention.apply(connection, days, line.update)
     return await retention.look(connection, days)
 

@@ -13,7 +13,7 @@ from indexer.chain import types
 from indexer.commands import common
 from indexer.daemon import rollback
 from indexer.log import cursor, reorgs
-from indexer.store import database, locks, migrate, sqlfile
+from indexer.store import database, locks, migrate
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -65,9 +65,8 @@ async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: b
                 "new database"
             )
         ancestor = rungs[0]
-        extent = await connection.fetchrow(sqlfile.load("reorgs")["extent"], ancestor[0])
-        assert extent is not None  # aggregates have one row
-        final = await connection.fetchval(sqlfile.load("cursor")["final"])
+        blocks, events = await reorgs.extent(connection, ancestor[0])
+        final = await cursor.finalised(connection)
         if yes:
             engine = app.engine(settings)
             await engine.load(connection)
@@ -78,8 +77,8 @@ async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: b
         return Plan(
             stands.block_number,
             ancestor[0],
-            extent["blocks"],
-            extent["events"],
+            blocks,
+            events,
             final is not None and ancestor[0] < final,
             yes,
         )

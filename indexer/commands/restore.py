@@ -12,7 +12,8 @@ import msgspec
 from indexer import app, errors
 from indexer.audit import manifest
 from indexer.commands import common, progress
-from indexer.store import database, dumps, locks, migrate, sqlfile, upkeep
+from indexer.projections import shadow
+from indexer.store import catalog, database, dumps, locks, migrate, upkeep
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ async def _restore(
 ) -> manifest.Proof:
     line = progress.Counted("restoring", "bytes", quiet=quiet)
     async with locks.WriterLock(url), database.session(url) as connection:
-        if not await connection.fetchval(sqlfile.load("locks")["try"], migrate.MIGRATE_KEY):
+        if not await locks.try_lock(connection, migrate.MIGRATE_KEY):
             raise errors.WriterConflictError(
                 "another process is migrating this database: try again when it is done"
             )
@@ -62,7 +63,7 @@ async def _restore(
         client = dumps.restorer(connection.get_server_version().major, kept.dumped_by)
         await dumps.restore(client, url, kept.schema, file, line.update, replace=not is_empty)
         # What a replay of the replaced tables left has nothing to do with these.
-        await connection.execute(sqlfile.load("shadow")["drop"])
+        await shadow.drop(connection)
         # Until then the planner knows nothing of the tables.
         await upkeep.analyze(connection, list(kept.contents))
         return await manifest.prove(connection, kept)
@@ -72,13 +73,13 @@ async def _require_room(
     connection: asyncpg.Connection, kept: manifest.Manifest, *, force: bool
 ) -> bool:
     """Whether the schema is empty; refuses what stands in the way."""
-    schema = await connection.fetchval(sqlfile.load("backup")["schema"])
+    schema = await catalog.schema(connection)
     if schema != kept.schema:
         raise errors.ConfigError(
             f"the backup is of schema {kept.schema}, but this role makes tables in {schema}: set "
             f"search_path to {kept.schema} (ALTER ROLE … SET search_path)"
         )
-    there = [row["name"] for row in await connection.fetch(sqlfile.load("backup")["relations"])]
+    there = list(await catalog.relations(connection))
     if there and not force:
         raise errors.ConfigError(
             f"the database is not empty (it holds {_some(there)}): name an empty one, or replace "

@@ -281,7 +281,7 @@ class Ingestor:
                     [rows.padded(key.pool.id) for key in summary.assets],
                     [rows.padded(key.asset) for key in summary.assets],
                 )
-                await rollback.notify(self._connection, moved, summary.tables)
+                await cursor.notify(self._connection, moved, summary.tables)
         except BaseException:
             # The engine has folded what was not committed: only a fresh one may go on.
             await self._forget()

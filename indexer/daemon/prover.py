@@ -19,7 +19,6 @@ from indexer.audit import completeness as audit
 from indexer.chain import client, rpc
 from indexer.log import cursor, gaps, verified
 from indexer.query import completeness
-from indexer.store import sqlfile
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +79,7 @@ class Verifier:
 
     async def _is_time(self, at: cursor.Cursor) -> bool:
         """Whether the tables follow the head, and nothing waits for its repair."""
-        head = await self._connection.fetchval(sqlfile.load("verification")["head"])
+        head = await cursor.head(self._connection)
         if at.block_hash is None or head is None or head - at.block_number > NEAR_HEAD_BLOCKS:
             return False
         return not (await gaps.still_open(self._connection)).blocks

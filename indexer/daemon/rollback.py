@@ -10,7 +10,6 @@ import msgspec
 from indexer.chain import types
 from indexer.log import cursor, facts, reorgs
 from indexer.projections import engine as engines
-from indexer.store import sqlfile
 
 TABLES = (
     "vesu_pools",
@@ -47,28 +46,12 @@ async def take_back(
     """
     began = time.monotonic()
     number, hash_ = ancestor
-    time_ = await connection.fetchval(sqlfile.load("reorgs")["block_time"], number)
-    seconds_of_block = None if time_ is None else int(time_.timestamp())
+    seconds_of_block = await facts.block_time(connection, number)
     moved = await cursor.retreat(connection, old, number, hash_, seconds_of_block)
     reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
     restored = await engine.rollback(connection, number)
     await cursor.note_suspicion(connection, None)
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)
-    await notify(connection, moved, TABLES)
+    await cursor.notify(connection, moved, TABLES)
     return Outcome(moved, old.block_number - number, orphaned, restored, seconds)
-
-
-async def notify(
-    connection: asyncpg.Connection, moved: cursor.Cursor, tables: tuple[str, ...]
-) -> None:
-    """Tell listeners where the tables stand, once the transaction commits."""
-    message = {
-        "block_number": moved.block_number,
-        "block_hash": facts.padded(moved.block_hash or "0x0"),
-        "fork_counter": moved.fork_counter,
-        "tables": tables,
-    }
-    await connection.execute(
-        sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
-    )

@@ -6,6 +6,8 @@ tables. A writer whose picture of it is old moves nothing, so it can write nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 import msgspec
 
@@ -13,6 +15,8 @@ from indexer import errors
 from indexer.chain import types
 from indexer.log import facts
 from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "cursor")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -32,7 +36,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 async def read(connection: Connection) -> Cursor | None:
     """The cursor; None in a database that no run has touched."""
-    row = await connection.fetchrow(sqlfile.load("cursor")["read"])
+    row = await connection.fetchrow(_SQL["read"])
     return None if row is None else _cursor(row)
 
 
@@ -40,9 +44,8 @@ async def open_for(
     connection: Connection, chain_id: str, start_block: int, fold_version: int
 ) -> Cursor:
     """The cursor, made if the database is new; refuses another chain or an earlier start."""
-    statements = sqlfile.load("cursor")
-    await connection.execute(statements["create"], chain_id, start_block, fold_version)
-    row = await connection.fetchrow(statements["read"])
+    await connection.execute(_SQL["create"], chain_id, start_block, fold_version)
+    row = await connection.fetchrow(_SQL["read"])
     assert row is not None  # made above, if it was not there
     cursor = _cursor(row)
     if cursor.chain_id != chain_id:
@@ -81,7 +84,7 @@ async def _swap(
     fork_counter: int,
 ) -> Cursor:
     moved = await connection.fetchrow(
-        sqlfile.load("cursor")["swap"],
+        _SQL["swap"],
         expected.block_number,
         None if expected.block_hash is None else facts.padded(expected.block_hash),
         number,
@@ -103,7 +106,7 @@ async def _swap(
 
 async def note_fold_version(connection: Connection, version: int) -> None:
     """Remember which fold made the projections."""
-    await connection.execute(sqlfile.load("cursor")["note_fold_version"], version)
+    await connection.execute(_SQL["note_fold_version"], version)
 
 
 async def note_head(
@@ -114,7 +117,7 @@ async def note_head(
     A final block above the head is no answer: it is left out.
     """
     final: int | None = await connection.fetchval(
-        sqlfile.load("cursor")["note_head"],
+        _SQL["note_head"],
         head.number,
         facts.padded(head.hash),
         facts.at(head.timestamp),
@@ -125,7 +128,40 @@ async def note_head(
 
 async def note_suspicion(connection: Connection, reason: str | None) -> None:
     """Tell readers why the chain is doubted, and since when; None: it is not."""
-    await connection.execute(sqlfile.load("cursor")["note_suspicion"], reason)
+    await connection.execute(_SQL["note_suspicion"], reason)
+
+
+async def head(connection: Connection) -> int | None:
+    """The number of the head that the node last told; None before it told any."""
+    number: int | None = await connection.fetchval(_SQL["head"])
+    return number
+
+
+async def finalised(connection: Connection) -> int | None:
+    """The highest block told as accepted on L1; None before any was."""
+    number: int | None = await connection.fetchval(_SQL["final"])
+    return number
+
+
+async def lower_finalised(connection: Connection, number: int) -> None:
+    """Count nothing above a block as accepted on L1 any more: the chain took it back."""
+    await connection.execute(_SQL["lower_final"], number)
+
+
+async def hold(connection: Connection) -> None:
+    """Keep the writer from committing until the caller's transaction ends."""
+    await connection.fetchval(_SQL["hold"])
+
+
+async def notify(connection: Connection, moved: Cursor, tables: Sequence[str]) -> None:
+    """Tell listeners of `vesu_blocks` where the tables stand, once the transaction commits."""
+    message = {
+        "block_number": moved.block_number,
+        "block_hash": facts.padded(moved.block_hash or "0x0"),
+        "fork_counter": moved.fork_counter,
+        "tables": tables,
+    }
+    await connection.execute(_SQL["notify"], msgspec.json.encode(message).decode())
 
 
 def _cursor(row: asyncpg.Record) -> Cursor:

@@ -17,6 +17,8 @@ from indexer.cairo import felt252
 from indexer.chain import types
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "facts")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 EVENT_COLUMNS = (
@@ -132,7 +134,7 @@ async def _append_blocks(connection: Connection, part: types.Range) -> None:
     headers[part.tip.number] = part.tip
     ours = by_block(part.events)
     await connection.executemany(
-        sqlfile.load("facts")["append_block"],
+        _SQL["append_block"],
         [
             (
                 header.number,
@@ -196,23 +198,39 @@ def derived_rows(
     )
 
 
+async def block_time(connection: Connection, number: int) -> int | None:
+    """The time of a stored block in seconds since 1970; None where it is not stored."""
+    time = await connection.fetchval(_SQL["block_time"], number)
+    return None if time is None else int(time.timestamp())
+
+
+async def count_events(connection: Connection, first: int, last: int) -> int:
+    """How many events the log holds from block to block."""
+    return int(await connection.fetchval(_SQL["count_between"], first, last))
+
+
+async def batch_end(connection: Connection, first: int, last: int, size: int) -> int | None:
+    """The last block of a batch of about `size` events; None where the rest is smaller."""
+    number: int | None = await connection.fetchval(_SQL["batch_end"], first, last, size)
+    return number
+
+
 async def read_batches(
     connection: Connection, from_block: int, to_block: int, size: int
 ) -> AsyncIterator[Batch]:
     """The log from block to block in batches of whole blocks of about `size` events."""
     first = from_block
     while first <= to_block:
-        last = await connection.fetchval(sqlfile.load("facts")["batch_end"], first, to_block, size)
-        last = to_block if last is None else last
+        end = await batch_end(connection, first, to_block, size)
+        last = to_block if end is None else end
         yield await _read_batch(connection, first, last)
         first = last + 1
 
 
 async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
-    statements = sqlfile.load("facts")
     emitted = await read_events(connection, first, last)
-    times = await connection.fetch(statements["read_times"], first, last)
-    fees = await connection.fetch(statements["read_fees"], first, last)
+    times = await connection.fetch(_SQL["read_times"], first, last)
+    fees = await connection.fetch(_SQL["read_fees"], first, last)
     return Batch(
         first,
         last,
@@ -229,7 +247,7 @@ async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
 
 async def read_events(connection: Connection, first: int, last: int) -> list[types.EmittedEvent]:
     """Our events from block to block, in chain order."""
-    rows = await connection.fetch(sqlfile.load("facts")["read"], first, last)
+    rows = await connection.fetch(_SQL["read"], first, last)
     return [_emitted(row) for row in rows]
 
 

@@ -15,6 +15,8 @@ import msgspec
 from indexer.log import cursor, facts
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "gaps")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 Difference = Literal["missing", "extra", "changed"]
@@ -45,13 +47,14 @@ class Open(msgspec.Struct, frozen=True):
 async def add(connection: Connection, found: Iterable[Gap]) -> None:
     """Note gaps; one that is noted already and still open is not noted twice."""
     await connection.executemany(
-        sqlfile.load("verification")["add_gap"], [msgspec.structs.astuple(gap) for gap in found]
+        _SQL["add_gap"],
+        [msgspec.structs.astuple(gap) for gap in found],
     )
 
 
 async def still_open(connection: Connection) -> Open:
     """What is still to be repaired."""
-    rows = await connection.fetch(sqlfile.load("verification")["open_blocks"])
+    rows = await connection.fetch(_SQL["open_blocks"])
     return Open(
         tuple(row["block_number"] for row in rows),
         tuple(row["block_number"] for row in rows if not row["is_rolled_back"]),
@@ -62,7 +65,7 @@ async def place_before(
     connection: Connection, stands: cursor.Cursor, block: int
 ) -> tuple[int, str | None]:
     """The highest stored block below a gap's; before the first block where there is none."""
-    row = await connection.fetchrow(sqlfile.load("verification")["stored_below"], block)
+    row = await connection.fetchrow(_SQL["stored_below"], block)
     if row is None:
         return stands.start_block - 1, None
     return row["number"], facts.minimal(row["hash"])
@@ -70,9 +73,9 @@ async def place_before(
 
 async def roll_back(connection: Connection, reorg_id: int, block: int) -> None:
     """Note the rollback to `block` on the gaps above it."""
-    await connection.execute(sqlfile.load("verification")["roll_gaps_back"], reorg_id, block)
+    await connection.execute(_SQL["roll_gaps_back"], reorg_id, block)
 
 
 async def close(connection: Connection, first_block: int, last_block: int) -> None:
     """Note that a range with gaps was read again, and proved."""
-    await connection.execute(sqlfile.load("verification")["close_gaps"], first_block, last_block)
+    await connection.execute(_SQL["close_gaps"], first_block, last_block)

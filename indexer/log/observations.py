@@ -9,6 +9,8 @@ import msgspec
 
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "observations")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
@@ -45,24 +47,24 @@ async def append(connection: Connection, observations: Iterable[Observation]) ->
         for seen in observations
     ]
     if rows:
-        await connection.executemany(sqlfile.load("observations")["append"], rows)
+        await connection.executemany(_SQL["append"], rows)
 
 
 async def read_blocks(connection: Connection, from_block: int, to_block: int) -> list[Observation]:
     """All observations of these blocks, oldest first."""
-    rows = await connection.fetch(sqlfile.load("observations")["read_blocks"], from_block, to_block)
+    rows = await connection.fetch(_SQL["read_blocks"], from_block, to_block)
     return [_observation(row) for row in rows]
 
 
 async def read(connection: Connection, views: Sequence[str]) -> list[Observation]:
     """All observations of the named views, in the order of their blocks."""
-    rows = await connection.fetch(sqlfile.load("observations")["read"], list(views))
+    rows = await connection.fetch(_SQL["read"], list(views))
     return [_observation(row) for row in rows]
 
 
 async def last_time(connection: Connection, view: str) -> int | None:
     """Time of the newest block at whose state a view was asked; None: never, or forgotten."""
-    moment = await connection.fetchval(sqlfile.load("observations")["last_time"], view)
+    moment = await connection.fetchval(_SQL["last_time"], view)
     return None if moment is None else int(moment.timestamp())
 
 

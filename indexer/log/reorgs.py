@@ -13,6 +13,8 @@ from indexer.chain import types
 from indexer.log import cursor, facts, gaps, verified
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "reorgs")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 Cause = Literal["chain", "repair"]
@@ -20,14 +22,21 @@ Cause = Literal["chain", "repair"]
 
 async def ladder(connection: Connection, from_block: int, most: int) -> list[tuple[int, str]]:
     """Number and canonical hash of up to `most` stored blocks from a height down."""
-    rows = await connection.fetch(sqlfile.load("facts")["ladder"], from_block, most)
+    rows = await connection.fetch(_SQL["ladder"], from_block, most)
     return [(row["number"], facts.minimal(row["hash"])) for row in rows]
 
 
 async def next_rung(connection: Connection, above: int) -> tuple[int, str] | None:
     """Number and canonical hash of the lowest stored block above a height."""
-    row = await connection.fetchrow(sqlfile.load("facts")["next_rung"], above)
+    row = await connection.fetchrow(_SQL["next_rung"], above)
     return None if row is None else (row["number"], facts.minimal(row["hash"]))
+
+
+async def extent(connection: Connection, number: int) -> tuple[int, int]:
+    """How many stored blocks and events a rollback to a block takes back."""
+    row = await connection.fetchrow(_SQL["extent"], number)
+    assert row is not None  # aggregates have one row
+    return row["blocks"], row["events"]
 
 
 async def orphan(
@@ -43,7 +52,7 @@ async def orphan(
     """
     number, hash_ = ancestor
     reorg_id: int = await connection.fetchval(
-        sqlfile.load("reorgs")["open"],
+        _SQL["open"],
         number,
         None if hash_ is None else facts.padded(hash_),
         old.block_number,
@@ -56,12 +65,11 @@ async def orphan(
     await verified.drop_above(connection, number)
     await gaps.roll_back(connection, reorg_id, number)
     if cause == "chain":  # A repair reads the same chain again: what is final stays it.
-        await connection.execute(sqlfile.load("cursor")["lower_final"], number)
-    statements = sqlfile.load("facts")
-    moved = await connection.execute(statements["orphan_events"], reorg_id, number)
-    await connection.execute(sqlfile.load("observations")["orphan"], reorg_id, number)
-    await connection.execute(statements["drop_receipts"], number)
-    await connection.execute(statements["drop_blocks"], number)
+        await cursor.lower_finalised(connection, number)
+    moved = await connection.execute(_SQL["orphan_events"], reorg_id, number)
+    await connection.execute(_SQL["orphan_observations"], reorg_id, number)
+    await connection.execute(_SQL["drop_receipts"], number)
+    await connection.execute(_SQL["drop_blocks"], number)
     return reorg_id, int(moved.split()[-1])
 
 
@@ -69,4 +77,4 @@ async def close(
     connection: Connection, reorg_id: int, events: int, restored: int, seconds: float
 ) -> None:
     """Complete the row of a reorganisation with what it took."""
-    await connection.execute(sqlfile.load("reorgs")["close"], reorg_id, events, restored, seconds)
+    await connection.execute(_SQL["close"], reorg_id, events, restored, seconds)

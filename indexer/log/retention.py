@@ -7,8 +7,9 @@ from collections.abc import Callable
 import asyncpg
 import msgspec
 
-from indexer import errors
 from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "retention")
 
 
 class Expired(msgspec.Struct, frozen=True):
@@ -37,19 +38,13 @@ async def apply(
 ) -> Expired:
     """Delete it, one reorganisation a transaction; the daemon may go on meanwhile.
 
-    WriterConflictError: a shadow replay is under way, which follows the chain by these rows.
+    An unfinished replay follows the chain by these rows: the caller makes sure that there is none.
     """
     found = await _expired(connection, days)
-    if found and await connection.fetchval(sqlfile.load("shadow")["exists"]):
-        raise errors.WriterConflictError(
-            "a replay that is not finished reads the reorganisations: finish it, or give it up "
-            "(vesu-indexer replay --discard), then try again"
-        )
-    statements = sqlfile.load("retention")
     for done, row in enumerate(found, start=1):
         async with connection.transaction():
             for statement in ("drop_events", "drop_observations", "drop_gaps", "drop_reorg"):
-                await connection.execute(statements[statement], row["id"])
+                await connection.execute(_SQL[statement], row["id"])
         report(done, len(found))
     return _summed(found, days, deleted=True)
 
@@ -57,7 +52,7 @@ async def apply(
 async def _expired(connection: asyncpg.Connection, days: int) -> list[asyncpg.Record]:
     if days == 0:
         return []
-    found: list[asyncpg.Record] = await connection.fetch(sqlfile.load("retention")["expired"], days)
+    found: list[asyncpg.Record] = await connection.fetch(_SQL["expired"], days)
     return found
 
 

@@ -16,6 +16,8 @@ import msgspec
 from indexer.chain import types
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "verified")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 STRENGTH: dict[types.Method, int] = {"sampled": 0, "receipts": 1, "count": 2, "commitment": 3}
@@ -57,9 +59,8 @@ async def take_out(connection: Connection, block: int) -> None:
 
 async def drop_above(connection: Connection, block: int) -> None:
     """Forget what was verified above a block that the tables go back to."""
-    statements = sqlfile.load("verification")
-    await connection.execute(statements["drop_above"], block)
-    await connection.execute(statements["cut_above"], block)
+    await connection.execute(_SQL["drop_above"], block)
+    await connection.execute(_SQL["cut_above"], block)
 
 
 async def lacking(
@@ -71,24 +72,27 @@ async def lacking(
 ) -> list[Span]:
     """The parts of a range that none of these methods covers, highest first, at most so many."""
     rows = await connection.fetch(
-        sqlfile.load("verification")["lacking"], first_block, last_block, list(methods), most
+        _SQL["lacking"],
+        first_block,
+        last_block,
+        list(methods),
+        most,
     )
     return [Span(*row.values()) for row in rows]
 
 
 async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -> None:
-    statements = sqlfile.load("verification")
     near = [
         Row(*row.values())
-        for row in await connection.fetch(statements["near"], new.first_block, new.last_block)
+        for row in await connection.fetch(_SQL["near"], new.first_block, new.last_block)
     ]
     wanted = overlaid(near, new, is_removal)
     old = [row.first_block for row in near if row not in wanted]
-    await connection.execute(statements["forget"], old)
+    await connection.execute(_SQL["forget"], old)
     for row in wanted:
         if row not in near:
             await connection.execute(
-                statements["put"], row.first_block, row.last_block, row.method, row.verified_at
+                _SQL["put"], row.first_block, row.last_block, row.method, row.verified_at
             )
 
 

@@ -29,6 +29,8 @@ from indexer.projections import (
 from indexer.store import sqlfile
 from indexer.vesu import decoders, discovery, fold, kinds, state
 
+_SQL = sqlfile.load(__package__, "positions")
+
 log = structlog.get_logger(__name__)
 
 FOLD_VERSION = 2
@@ -183,7 +185,7 @@ class Engine:
         if not keys:
             return
         for row in await connection.fetch(
-            sqlfile.load("positions")["load"],
+            _SQL["load"],
             [rows.padded(key.pool.id) for key in keys],
             [rows.position_id(held.protocol(key.pool), key) for key in keys],
         ):

@@ -12,7 +12,6 @@ import asyncpg
 
 from indexer.log import observations
 from indexer.projections import assets, contracts, pools, positions, rows, tokens, transactions
-from indexer.store import sqlfile
 from indexer.vesu import discovery, kinds, state
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -34,17 +33,17 @@ class Memory:
     async def load(self, connection: Connection) -> None:
         """Read everything anew; forget everything held before."""
         self.world = state.World()
-        for row in await connection.fetch(sqlfile.load("contracts")["load"]):
+        for row in await contracts.load(connection):
             address, contract = contracts.parse(row)
             if contract.kind in contracts.POOL_KINDS:
                 assert contract.pool is not None, "a pool's row names its singleton"
                 self.world.pools[contract.pool] = contract
             else:
                 self.world.contracts[address] = contract
-        for row in await connection.fetch(sqlfile.load("assets")["load"]):
+        for row in await assets.load(connection):
             key, asset = assets.parse(row)
             self.world.assets[key] = asset
-        for row in await connection.fetch(sqlfile.load("pools")["load"]):
+        for row in await pools.load(connection):
             pair_key, pair = pools.parse(row)
             self.world.pairs[pair_key] = pair
         self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))

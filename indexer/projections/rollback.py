@@ -9,6 +9,8 @@ import asyncpg
 from indexer.projections import assets, contracts, memory, pools, positions, rows, writing
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "contracts")
+
 
 async def rollback(connection: memory.Connection, held: memory.Memory, to_block: int) -> int:
     """Make all tables what they were at `to_block`; returns the number of rows restored.
@@ -17,10 +19,10 @@ async def rollback(connection: memory.Connection, held: memory.Memory, to_block:
     is ever un-added. Memory is read anew at the end.
     """
     for table in ("transactions", "liquidations", "mismatches"):
-        await connection.execute(sqlfile.load(table)["drop"], to_block)
+        await connection.execute(sqlfile.load(__package__, table)["drop"], to_block)
     restored = await _restore_contracts(connection, to_block)
     touched = {
-        table: await connection.fetch(sqlfile.load(table)["drop_history"], to_block)
+        table: await connection.fetch(sqlfile.load(__package__, table)["drop_history"], to_block)
         for table in ("positions", "pools", "assets")
     }
     # Children before parents where rows vanish, parents before children where they return.
@@ -33,19 +35,16 @@ async def rollback(connection: memory.Connection, held: memory.Memory, to_block:
 
 
 async def _restore_contracts(connection: memory.Connection, to_block: int) -> int:
-    statements = sqlfile.load("contracts")
-    dropped = await connection.fetch(statements["drop_history"], to_block)
+    dropped = await connection.fetch(_SQL["drop_history"], to_block)
     touched = {(row["address"], row["kind"]) for row in dropped}
     found = [
         contracts.parse(row)
         for row in await connection.fetch(
-            statements["latest"], [key[0] for key in touched], [key[1] for key in touched]
+            _SQL["latest"], [key[0] for key in touched], [key[1] for key in touched]
         )
     ]
     gone = touched - {(rows.padded(address), contract.kind.value) for address, contract in found}
-    await connection.execute(
-        statements["delete"], [key[0] for key in gone], [key[1] for key in gone]
-    )
+    await connection.execute(_SQL["delete"], [key[0] for key in gone], [key[1] for key in gone])
     await writing.put(
         connection,
         "contracts",
@@ -82,7 +81,9 @@ async def _latest(
     keys = {(row["pool_id"], row["id"]) for row in touched}
     return list(
         await connection.fetch(
-            sqlfile.load(table)["latest"], [key[0] for key in keys], [key[1] for key in keys]
+            sqlfile.load(__package__, table)["latest"],
+            [key[0] for key in keys],
+            [key[1] for key in keys],
         )
     )
 
@@ -97,5 +98,7 @@ async def _delete_gone(
         (row["pool_id"], row["id"]) for row in kept
     }
     await connection.execute(
-        sqlfile.load(table)["delete"], [key[0] for key in gone], [key[1] for key in gone]
+        sqlfile.load(__package__, table)["delete"],
+        [key[0] for key in gone],
+        [key[1] for key in gone],
     )

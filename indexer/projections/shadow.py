@@ -24,9 +24,13 @@ from indexer import errors
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
 from indexer.projections import shadow_seed, shadow_tables
-from indexer.store import sqlfile
+from indexer.store import locks, sqlfile
+
+_SQL = sqlfile.load(__package__, "shadow")
 
 log = structlog.get_logger(__name__)
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 LOCK_KEY = 0x5645_5348
 """The advisory lock of whoever builds the shadow: the letters VESH."""
@@ -74,7 +78,6 @@ class Shadow:
         self.connection = connection
         self._engine = engine
         self._batch_events = batch_events
-        self._statements = sqlfile.load("shadow")
         self.live = ""
         self.resumed_at: int | None = None
         self.events = 0
@@ -102,9 +105,9 @@ class Shadow:
         await self.connection.execute("SET statement_timeout = 0")
         await self.connection.execute(f"SET lock_timeout = '{LOCK_WAIT}'")
         try:
-            await self.connection.execute(self._statements["lock"], LOCK_KEY)
+            await self.connection.execute(_SQL["lock"], LOCK_KEY)
         except asyncpg.LockNotAvailableError as error:
-            holder = await self.connection.fetchval(sqlfile.load("locks")["holder"], LOCK_KEY)
+            holder = await locks.holder_process(self.connection, LOCK_KEY)
             raise errors.WriterConflictError(
                 f"another replay builds the shadow: server process {holder}; wait until it is "
                 "done, or stop it"
@@ -113,9 +116,9 @@ class Shadow:
 
     async def _left_behind(self, first: int, to_block: int | None) -> int | None:
         """Where a shadow stands that can be gone on with."""
-        if not await self.connection.fetchval(self._statements["exists"]):
+        if not await self.connection.fetchval(_SQL["exists"]):
             return None
-        row = await self.connection.fetchrow(self._statements["progress"])
+        row = await self.connection.fetchrow(_SQL["progress"])
         fits = (
             row is not None
             and (row["from_block"], row["made_by"]) == (first, made_by())
@@ -123,7 +126,7 @@ class Shadow:
         )
         for table in shadow_tables.TABLES if fits else ():
             fits = fits and await self.connection.fetchval(
-                self._statements["is_alike"],
+                _SQL["is_alike"],
                 f"{self.live}.{table.name}",
                 f"{shadow_tables.SCHEMA}.{table.name}",
             )
@@ -133,27 +136,25 @@ class Shadow:
         """The current rows as they were at the block before, and nothing above it."""
         connection, live = self.connection, self.live
         async with connection.transaction(isolation="repeatable_read"):
-            await connection.execute(self._statements["drop"])
+            await connection.execute(_SQL["drop"])
             for name in ("create_schema", "create_progress", "create_derived"):
-                await connection.execute(self._statements[name])
+                await connection.execute(_SQL[name])
             for table in shadow_tables.TABLES:
-                await connection.execute(
-                    shadow_tables.statement("shadow", "create_table", live, table)
-                )
+                await connection.execute(shadow_tables.statement(_SQL["create_table"], live, table))
                 if table.is_appended:
                     await connection.execute(
-                        shadow_tables.statement("shadow", "create_block_index", live, table)
+                        shadow_tables.statement(_SQL["create_block_index"], live, table)
                     )
             await connection.execute(f"SET LOCAL search_path = {shadow_tables.SCHEMA}, {live}")
             if first > start_block:
                 await shadow_seed.seed(connection, self._engine, live, first)
-            await connection.execute(self._statements["begin_progress"], first, made_by())
+            await connection.execute(_SQL["begin_progress"], first, made_by())
 
     async def catch_up(self, report: Report, to_block: int | None = None) -> Span:
         """Fold the log up to `to_block` or the committed block; one transaction a batch."""
         await self._follow_reorgs()
         stands = await cursor.read(self.connection)
-        row = await self.connection.fetchrow(self._statements["progress"])
+        row = await self.connection.fetchrow(_SQL["progress"])
         assert stands is not None and row is not None, "open() made sure of both"
         first, events = row["block_number"] + 1, 0
         last = stands.block_number if to_block is None else min(to_block, stands.block_number)
@@ -165,7 +166,7 @@ class Shadow:
         return Span(row["from_block"], last, last == stands.block_number)
 
     async def _follow_reorgs(self) -> None:
-        row = await self.connection.fetchrow(self._statements["progress"])
+        row = await self.connection.fetchrow(_SQL["progress"])
         if row is None or row["ancestor_number"] is None:
             return
         ancestor = row["ancestor_number"]
@@ -179,32 +180,30 @@ class Shadow:
                 await shadow_seed.take_back(
                     self.connection, self._engine, self.live, row["from_block"], ancestor
                 )
-            await self.connection.execute(
-                self._statements["take_back"], ancestor, row["newest_reorg"]
-            )
+            await self.connection.execute(_SQL["take_back"], ancestor, row["newest_reorg"])
 
     async def _fold(self, batch: facts.Batch, revalue: bool) -> None:
         prepared = await self._engine.prepare_logged(self.connection, batch)
         async with self.connection.transaction():
             await self.connection.execute(
-                self._statements["note_derived"],
+                _SQL["note_derived"],
                 *facts.derived_rows(batch.events, prepared.derived),
             )
             await self._engine.project(self.connection, prepared, revalue=revalue)
-            await self.connection.execute(self._statements["move"], batch.to_block)
+            await self.connection.execute(_SQL["move"], batch.to_block)
 
     async def analyze(self) -> None:
         """Give the planner statistics of what was built, and of what a swap may delete from."""
         for table in shadow_tables.TABLES:
             await self.connection.execute(
-                shadow_tables.statement("shadow", "analyze", self.live, table)
+                shadow_tables.statement(_SQL["analyze"], self.live, table)
             )
-        await self.connection.execute(self._statements["analyze_live"].format(live=self.live))
+        await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
 
     async def discard(self) -> bool:
         """Remove a shadow that a kill left or somebody kept; False: there was none."""
         await self._lock()
-        was_there = bool(await self.connection.fetchval(self._statements["exists"]))
+        was_there = bool(await self.connection.fetchval(_SQL["exists"]))
         await self.drop()
         return was_there
 
@@ -218,11 +217,11 @@ class Shadow:
             if not self.connection.is_closed():
                 await self.drop()
                 await self.connection.execute("RESET ALL")
-                await self.connection.execute(self._statements["unlock"], LOCK_KEY)
+                await self.connection.execute(_SQL["unlock"], LOCK_KEY)
 
     async def drop(self) -> None:
         """Remove the shadow."""
-        await self.connection.execute(self._statements["drop"])
+        await self.connection.execute(_SQL["drop"])
 
 
 async def _committed(
@@ -247,11 +246,29 @@ async def _committed(
 
 async def left_at(connection: asyncpg.Connection) -> int | None:
     """The block at which a shadow stands that is built, was killed or is kept; None: none."""
-    statements = sqlfile.load("shadow")
-    if not await connection.fetchval(statements["exists"]):
+    if not await exists(connection):
         return None
-    block: int | None = await connection.fetchval(statements["left_at"])
+    block: int | None = await connection.fetchval(_SQL["left_at"])
     return block
+
+
+async def exists(connection: Connection) -> bool:
+    """Whether a shadow is there, finished or left by a kill."""
+    return bool(await connection.fetchval(_SQL["exists"]))
+
+
+async def may_create(connection: Connection) -> bool:
+    """Whether the role may make the shadow's schema."""
+    return bool(await connection.fetchval(_SQL["may_create"]))
+
+
+async def drop(connection: Connection) -> None:
+    """Remove a shadow, whoever built it."""
+    await connection.execute(_SQL["drop"])
+
+
+FOLD_PACKAGES = ("cairo", "vesu", "projections")
+"""The packages whose code and statements decide what a replay writes."""
 
 
 @functools.cache
@@ -259,7 +276,7 @@ def made_by() -> str:
     """The fold's version and a hash of its code: a build is gone on with by the same code only."""
     found = hashlib.sha256()
     package = resources.files("indexer")
-    for folder in ("cairo", "vesu", "projections", "store/sql"):
+    for folder in FOLD_PACKAGES:
         for path, content in sorted(_files(package.joinpath(folder), folder)):
             found.update(path.encode() + b"\0" + content)
     return f"{engines.FOLD_VERSION}:{found.hexdigest()}"

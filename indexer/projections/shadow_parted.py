@@ -11,10 +11,13 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.log import cursor, facts
+from indexer.log import cursor
 from indexer.projections import engine as engines
 from indexer.projections import shadow, shadow_tables
 from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "shadow_parted")
+_SHADOW_SQL = sqlfile.load(__package__, "shadow")
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +47,9 @@ async def mark(built: shadow.Shadow, span: shadow.Span) -> None:
     connection, live = built.connection, built.live
     for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
         for name in ("drop", "create", "create_key"):
-            await connection.execute(shadow_tables.statement("shadow_parted", name, live, table))
+            await connection.execute(shadow_tables.statement(_SQL[name], live, table))
     await _mark(built, span, span.from_block, "mark_current")
-    await connection.execute(sqlfile.load("shadow_parted")["marked"])
+    await connection.execute(_SQL["marked"])
 
 
 async def differing(built: shadow.Shadow) -> int:
@@ -54,7 +57,7 @@ async def differing(built: shadow.Shadow) -> int:
     count = 0
     for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
         row = await built.connection.fetchrow(
-            shadow_tables.statement("shadow_parted", "count", built.live, table)
+            shadow_tables.statement(_SQL["count"], built.live, table)
         )
         count += row["differing"] if row else 0
     return count
@@ -62,7 +65,7 @@ async def differing(built: shadow.Shadow) -> int:
 
 async def is_level(built: shadow.Shadow, span: shadow.Span) -> bool:
     """Whether the shadow still stands where the daemon does, on the same branch of the chain."""
-    row = await built.connection.fetchrow(sqlfile.load("shadow")["progress"])
+    row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     stands = await cursor.read(built.connection)
     assert row is not None and stands is not None, "a shadow is built of a filled log"
     at_end = not span.is_whole or stands.block_number == span.to_block
@@ -75,9 +78,7 @@ async def _rests_on_same_state(built: shadow.Shadow, span: shadow.Span) -> bool:
         for history in shadow_tables.HISTORIES:
             columns = await shadow_tables.columns(built.connection, built.live, history)
             if await built.connection.fetchval(
-                shadow_tables.statement(
-                    "shadow_parted", "last_versions_differ", built.live, history, columns
-                ),
+                shadow_tables.statement(_SQL["last_versions_differ"], built.live, history, columns),
                 span.from_block,
                 span.to_block,
             ):
@@ -106,7 +107,7 @@ async def swap(
         if not await _is_marked(built, span):
             continue
         async with built.connection.transaction():
-            await built.connection.fetchval(sqlfile.load("shadow_parted")["lock_cursor"])
+            await cursor.hold(built.connection)
             if await is_level(built, span):
                 changed = await _put_live(built, span, allowed)
                 return Swapped(span.from_block, span.to_block, changed)
@@ -117,7 +118,7 @@ async def swap(
 
 async def _is_marked(built: shadow.Shadow, span: shadow.Span) -> bool:
     """Compare everything, if that was not done yet or of another branch; False: not level."""
-    row = await built.connection.fetchrow(sqlfile.load("shadow")["progress"])
+    row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     if row is not None and row["parted_reorg"] == row["last_reorg"]:
         return True
     await built.analyze()
@@ -137,7 +138,7 @@ async def _put_live(built: shadow.Shadow, span: shadow.Span, allowed: int | None
             f"--allow-differences {found}"
         )
     changed = await _apply(built, span)
-    await built.connection.execute(sqlfile.load("shadow_parted")["replaced"], engines.FOLD_VERSION)
+    await built.connection.execute(_SQL["replaced"], engines.FOLD_VERSION)
     await _tell(built, [table for table, rows in changed.items() if rows])
     await built.drop()
     return sum(changed.values())
@@ -147,20 +148,12 @@ async def _tell(built: shadow.Shadow, tables: list[str]) -> None:
     """Tell listeners that the tables are other ones at the same block."""
     stands = await cursor.read(built.connection)
     assert stands is not None, "a shadow is built of a filled log"
-    message = {
-        "block_number": stands.block_number,
-        "block_hash": facts.padded(stands.block_hash or "0x0"),
-        "fork_counter": stands.fork_counter,
-        "tables": tables,
-    }
-    await built.connection.execute(
-        sqlfile.load("cursor")["notify"], msgspec.json.encode(message).decode()
-    )
+    await cursor.notify(built.connection, stands, tables)
 
 
 async def _mark_recent(built: shadow.Shadow, span: shadow.Span) -> None:
     """Add what was written on either side since all rows were compared."""
-    row = await built.connection.fetchrow(sqlfile.load("shadow")["progress"])
+    row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     assert row is not None, "the shadow is there until it is dropped"
     await _mark(built, span, row["parted_block"] + 1, "mark_recent")
 
@@ -177,7 +170,7 @@ async def _mark(built: shadow.Shadow, span: shadow.Span, appended_from: int, cur
             name, values = current, ()
         columns = await shadow_tables.columns(built.connection, built.live, table)
         await built.connection.execute(
-            shadow_tables.statement("shadow_parted", name, built.live, table, columns), *values
+            shadow_tables.statement(_SQL[name], built.live, table, columns), *values
         )
 
 
@@ -190,13 +183,13 @@ async def _apply(built: shadow.Shadow, span: shadow.Span) -> dict[str, int]:
     marked = [table for table in tables(span) if table is not shadow_tables.EVENTS]
     changed = dict.fromkeys((table.name for table in tables(span)), 0)
     for table in reversed(marked):
-        statement = shadow_tables.statement("shadow_parted", "delete_gone", live, table)
+        statement = shadow_tables.statement(_SQL["delete_gone"], live, table)
         changed[table.name] += _count(await connection.execute(statement))
     for table in marked:
         columns = await shadow_tables.columns(connection, live, table)
-        statement = shadow_tables.statement("shadow_parted", "put_rows", live, table, columns)
+        statement = shadow_tables.statement(_SQL["put_rows"], live, table, columns)
         changed[table.name] += _count(await connection.execute(statement))
-    derived = shadow_tables.statement("shadow_parted", "put_derived", live, shadow_tables.EVENTS)
+    derived = shadow_tables.statement(_SQL["put_derived"], live, shadow_tables.EVENTS)
     changed["events"] += _count(await connection.execute(derived, span.to_block))
     return changed
 

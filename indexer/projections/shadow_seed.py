@@ -12,6 +12,8 @@ from indexer.projections import engine as engines
 from indexer.projections import shadow_tables
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "shadow")
+
 ROWS_AT_ONCE = 5_000
 
 
@@ -20,19 +22,17 @@ async def seed(
 ) -> None:
     """Fill the shadow's current rows as they were before `first`; the caller's transaction."""
     for table in shadow_tables.CURRENT:
-        await connection.execute(shadow_tables.statement("shadow", "copy_current", live, table))
+        await connection.execute(shadow_tables.statement(_SQL["copy_current"], live, table))
     for history in shadow_tables.HISTORIES:
         for name in ("create_touched", "find_touched"):
             values = (first,) if name == "find_touched" else ()
-            await connection.execute(
-                shadow_tables.statement("shadow", name, live, history), *values
-            )
+            await connection.execute(shadow_tables.statement(_SQL[name], live, history), *values)
     for history in shadow_tables.HISTORIES:
         # Positions come last and are many; to value them takes the assets and pairs restored.
         await _restore(connection, engine, live, history, first)
     for history in shadow_tables.HISTORIES:
         for name in ("drop_touched", "drop_versions"):
-            await connection.execute(shadow_tables.statement("shadow", name, live, history))
+            await connection.execute(shadow_tables.statement(_SQL[name], live, history))
 
 
 async def _restore(
@@ -42,10 +42,8 @@ async def _restore(
     history: shadow_tables.Table,
     first: int,
 ) -> None:
-    count = await connection.fetchval(
-        shadow_tables.statement("shadow", "count_touched", live, history)
-    )
-    bring = shadow_tables.statement("shadow", "bring_versions", live, history)
+    count = await connection.fetchval(shadow_tables.statement(_SQL["count_touched"], live, history))
+    bring = shadow_tables.statement(_SQL["bring_versions"], live, history)
     for begin in range(1, count + 1, ROWS_AT_ONCE):
         await connection.execute(bring, first, begin, begin + ROWS_AT_ONCE - 1)
         await engine.rollback(connection, first - 1)
@@ -61,11 +59,11 @@ async def take_back(
     """Make the shadow, begun at `first`, what it was at `ancestor`; the caller's transaction."""
     for history in shadow_tables.HISTORIES:
         await connection.execute(
-            shadow_tables.statement("shadow", "bring_foundation", live, history), first, ancestor
+            shadow_tables.statement(_SQL["bring_foundation"], live, history), first, ancestor
         )
     await engine.rollback(connection, ancestor)
     for history in shadow_tables.HISTORIES:
         await connection.execute(
-            shadow_tables.statement("shadow", "drop_foundation", live, history), first
+            shadow_tables.statement(_SQL["drop_foundation"], live, history), first
         )
-    await connection.execute(sqlfile.load("shadow")["drop_derived"], ancestor)
+    await connection.execute(_SQL["drop_derived"], ancestor)

@@ -11,6 +11,8 @@ import msgspec
 
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "shadow")
+
 SCHEMA = "vesu_shadow"
 
 PLACE = ("block_number", "transaction_index", "event_index")
@@ -78,7 +80,7 @@ async def columns(connection: asyncpg.Connection, live: str, table: Table) -> li
     """The columns of a table that are written, in order; of the log the derived ones."""
     if table is EVENTS:
         return [*table.key, *DERIVED]
-    found = await connection.fetch(sqlfile.load("shadow")["columns"], f"{live}.{table.name}")
+    found = await connection.fetch(_SQL["columns"], f"{live}.{table.name}")
     return [row["attname"] for row in found]
 
 
@@ -88,14 +90,12 @@ def compared(table: Table, columns: list[str]) -> list[str]:
     return [column for column in columns if column not in skipped]
 
 
-def statement(
-    file: str, name: str, live: str, table: Table, columns: list[str] | None = None
-) -> str:
-    """A statement of `file` for one table; `live` is the quoted name of the live schema."""
+def statement(text: str, live: str, table: Table, columns: list[str] | None = None) -> str:
+    """A statement filled in for one table; `live` is the quoted name of the live schema."""
     columns = list(table.key) if columns is None else columns
     values = [column for column in columns if column not in table.key]
     states = [column for column in values if column not in PLACE]
-    return sqlfile.load(file)[name].format(
+    return text.format(
         live=live,
         table=table.name,
         history=table.name,

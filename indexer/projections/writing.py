@@ -20,6 +20,8 @@ from indexer.projections import (
 from indexer.store import sqlfile
 from indexer.vesu import state
 
+_SQL = sqlfile.load(__package__, "positions")
+
 VALUED_AT_ONCE = 5_000
 
 
@@ -28,7 +30,9 @@ async def put(
 ) -> None:
     """Write rows by a named statement that takes them as one JSON document."""
     if records:
-        await connection.execute(sqlfile.load(table)[statement], rows.encode(records).decode())
+        await connection.execute(
+            sqlfile.load(__package__, table)[statement], rows.encode(records).decode()
+        )
 
 
 async def append(
@@ -70,7 +74,7 @@ async def revalue(connection: memory.Connection, held: memory.Memory) -> bool:
     has_valued = False
     markets = held.stale_markets()
     found = await connection.cursor(
-        sqlfile.load("positions")["load_of_assets"],
+        _SQL["load_of_assets"],
         [rows.padded(key.pool.id) for key in markets],
         [rows.padded(key.pool.address) for key in markets],
         [rows.padded(key.asset) for key in markets],

@@ -9,6 +9,8 @@ import msgspec
 
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "completeness")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 MOST = 20
@@ -78,17 +80,14 @@ class Completeness(msgspec.Struct, frozen=True):
 
 async def read(connection: Connection) -> Completeness:
     """What is known now, of the blocks that are committed."""
-    statements = sqlfile.load("completeness")
-    blocks = {
-        row["method"]: int(row["blocks"]) for row in await connection.fetch(statements["blocks"])
-    }
-    counts = await connection.fetchrow(statements["counts"])
+    blocks = {row["method"]: int(row["blocks"]) for row in await connection.fetch(_SQL["blocks"])}
+    counts = await connection.fetchrow(_SQL["counts"])
     assert counts is not None  # aggregates have one row
-    holes = [Hole(*row.values()) for row in await connection.fetch(statements["holes"], MOST)]
+    holes = [Hole(*row.values()) for row in await connection.fetch(_SQL["holes"], MOST)]
     committed = int(counts["committed_blocks"])
     hole_blocks = committed - sum(blocks.values())
-    ranges = [Range(*row.values()) for row in await connection.fetch(statements["ranges"], MOST)]
-    gaps = [Gap(*row.values()) for row in await connection.fetch(statements["gaps"], MOST)]
+    ranges = [Range(*row.values()) for row in await connection.fetch(_SQL["ranges"], MOST)]
+    gaps = [Gap(*row.values()) for row in await connection.fetch(_SQL["gaps"], MOST)]
     return Completeness(
         blocks=blocks | {"hole": hole_blocks},
         unproved_blocks=hole_blocks + blocks.get("sampled", 0),

@@ -18,6 +18,8 @@ import msgspec
 from indexer import errors
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "export")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 HISTORIES = {
@@ -141,13 +143,13 @@ async def batches(
 
 
 async def _require_table(connection: Connection, table: str) -> None:
-    known = [row["name"] for row in await connection.fetch(sqlfile.load("export")["relations"])]
+    known = [row["name"] for row in await connection.fetch(_SQL["relations"])]
     if table not in known:
         raise errors.ConfigError(f"there is no table {table}; there are {', '.join(known)}")
 
 
 async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
-    row = await connection.fetchrow(sqlfile.load("export")["stands"])
+    row = await connection.fetchrow(_SQL["stands"])
     if row is None:
         raise errors.ConfigError("there is nothing to export: no block is committed yet")
     stands = Snapshot(committed_block=row["block_number"], **dict(row))
@@ -158,7 +160,7 @@ async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
         raise errors.ConfigError(
             f"block {at_block} is above the committed block {stands.block_number}"
         )
-    block = await connection.fetchrow(sqlfile.load("point_in_time")["block"], at_block)
+    block = await connection.fetchrow(sqlfile.load(__package__, "point_in_time")["block"], at_block)
     if block is None:
         raise errors.ConfigError(f"block {at_block} is below the first block of this database")
     return msgspec.structs.replace(
@@ -172,13 +174,10 @@ async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
 async def _select(
     connection: Connection, table: str, filters: Filters, snapshot: Snapshot
 ) -> Selection:
-    statements = sqlfile.load("export")
     at_state = filters.at_block is not None and table in HISTORIES
     read = HISTORIES[table] if at_state else table
-    columns = tuple(
-        Column(**dict(row)) for row in await connection.fetch(statements["columns"], read)
-    )
-    key = [row["name"] for row in await connection.fetch(statements["primary_key"], table)]
+    columns = tuple(Column(**dict(row)) for row in await connection.fetch(_SQL["columns"], read))
+    key = [row["name"] for row in await connection.fetch(_SQL["primary_key"], table)]
     conditions, args = _conditions(table, {column.name for column in columns}, filters)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     inner = f"SELECT * FROM {sqlfile.quoted(read)}{where}"  # noqa: S608

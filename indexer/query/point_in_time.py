@@ -25,6 +25,8 @@ from indexer.projections import assets, contracts, pools, positions, rows, token
 from indexer.store import sqlfile
 from indexer.vesu import accrual, state
 
+_SQL = sqlfile.load(__package__, "point_in_time")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 When = int | datetime.datetime | None
@@ -77,7 +79,7 @@ async def moment(connection: Connection, at: When = None) -> Moment:
         found = await _block(connection, at)
         return Moment(found["number"], found["hash"], found["timestamp"], found["timestamp"])
     time = at.replace(tzinfo=at.tzinfo or datetime.UTC, microsecond=0).astimezone(datetime.UTC)
-    row = await connection.fetchrow(sqlfile.load("point_in_time")["block_by_time"], time)
+    row = await connection.fetchrow(_SQL["block_by_time"], time)
     if row is None:
         await _block(connection, None)
         raise errors.ConfigError(f"{time:%F %T} UTC is before the first block of this database")
@@ -85,7 +87,7 @@ async def moment(connection: Connection, at: When = None) -> Moment:
 
 
 async def _block(connection: Connection, number: int | None) -> asyncpg.Record:
-    row = await connection.fetchrow(sqlfile.load("point_in_time")["block"], number)
+    row = await connection.fetchrow(_SQL["block"], number)
     if row is None and number is None:
         raise errors.ConfigError("no block is committed yet: start `vesu-indexer run` first")
     if row is None:
@@ -110,22 +112,22 @@ class Snapshot:
 
     async def load(self, connection: Connection, pool_ids: Collection[int] | None) -> None:
         """Read the assets and pairs of these pools (None: of all), and all contracts."""
-        statements, number = sqlfile.load("point_in_time"), self.moment.block_number
+        number = self.moment.block_number
         ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
-        for row in await connection.fetch(statements["contracts"], number):
+        for row in await connection.fetch(_SQL["contracts"], number):
             address, contract = contracts.parse(row)
             if contract.kind in contracts.POOL_KINDS and contract.pool is not None:
                 self.world.pools[contract.pool] = contract
             else:
                 self.world.contracts[address] = contract
-        for row in await connection.fetch(statements["assets"], number, ids):
+        for row in await connection.fetch(_SQL["assets"], number, ids):
             key, asset = assets.parse(row)
             self.world.assets[key] = accrual.accrue(asset, self.moment.now)
             self._protocols[key.pool] = row["protocol"]
             self._tokens[key.asset] = tokens.Token(
                 row["token_symbol"], row["token_name"], row["token_decimals"]
             )
-        for row in await connection.fetch(statements["pairs"], number, ids):
+        for row in await connection.fetch(_SQL["pairs"], number, ids):
             pair_key, pair = pools.parse(row)
             self.world.pairs[pair_key] = pair
             self._protocols[pair_key.pool] = row["protocol"]

@@ -13,6 +13,8 @@ from indexer.query import point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import state
 
+_SQL = sqlfile.load(__package__, "point_in_time")
+
 Connection = point_in_time.Connection
 Held = list[tuple[str, state.PositionKey, state.PositionState]]
 """Exact positions, each with its protocol's generation."""
@@ -142,7 +144,7 @@ async def held_at(
     """Exact positions at a moment, whatever their health, and the state they stand in."""
     moment = await point_in_time.moment(connection, at)
     found = await connection.fetch(
-        sqlfile.load("point_in_time")["positions"],
+        _SQL["positions"],
         moment.block_number,
         None if wanted.pool is None else rows.padded(wanted.pool),
         None if wanted.user is None else rows.padded(wanted.user),

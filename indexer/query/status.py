@@ -13,6 +13,8 @@ from indexer import errors
 from indexer.query import completeness
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "status")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 STALE_PRICE_SECONDS = 900.0
@@ -151,21 +153,20 @@ class Status(msgspec.Struct, frozen=True):
 
 async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
     """The whole status; ConfigError where no run has made a cursor yet."""
-    statements = sqlfile.load("status")
-    row = await connection.fetchrow(statements["status"])
+    row = await connection.fetchrow(_SQL["status"])
     if row is None:
         raise errors.ConfigError("the database is empty: run `vesu-indexer run` first")
-    standing = await connection.fetchrow(statements["standing_differences"])
+    standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
     found = _freshness(row, standing, limits)
-    counts = await connection.fetchrow(statements["counts"])
+    counts = await connection.fetchrow(_SQL["counts"])
     assert counts is not None  # aggregates have one row
-    undecoded = await connection.fetch(statements["undecoded"])
-    reorgs = await connection.fetch(statements["reorgs"])
-    reconciled = await connection.fetchrow(statements["last_reconciliation"])
-    differing = await connection.fetch(statements["differences"])
-    breaks = await connection.fetch(statements["invariant_breaks"])
-    prices = await connection.fetchrow(statements["prices"], STALE_PRICE_SECONDS)
+    undecoded = await connection.fetch(_SQL["undecoded"])
+    reorgs = await connection.fetch(_SQL["reorgs"])
+    reconciled = await connection.fetchrow(_SQL["last_reconciliation"])
+    differing = await connection.fetch(_SQL["differences"])
+    breaks = await connection.fetch(_SQL["invariant_breaks"])
+    prices = await connection.fetchrow(_SQL["prices"], STALE_PRICE_SECONDS)
     assert prices is not None  # aggregates have one row
     return Status(
         is_fresh=found.is_fresh,
@@ -197,10 +198,10 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
 
 async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshness:
     """Whether the tables are fresh: what /health asks."""
-    row = await connection.fetchrow(sqlfile.load("status")["status"])
+    row = await connection.fetchrow(_SQL["status"])
     if row is None or row["committed_hash"] is None:
         return Freshness("stale", NOTHING_YET, None)
-    standing = await connection.fetchrow(sqlfile.load("status")["standing_differences"])
+    standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
     return _freshness(row, standing, limits)
 

@@ -9,6 +9,8 @@ import asyncpg
 
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "tables")
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
@@ -45,7 +47,5 @@ async def events(
 
 
 async def _rows(connection: Connection, statement: str, *args: object) -> list[dict[str, Any]]:
-    found: Sequence[asyncpg.Record] = await connection.fetch(
-        sqlfile.load("tables")[statement], *args
-    )
+    found: Sequence[asyncpg.Record] = await connection.fetch(_SQL[statement], *args)
     return [dict(row) for row in found]

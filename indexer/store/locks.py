@@ -11,6 +11,8 @@ import asyncpg
 from indexer import errors
 from indexer.store import database, sqlfile
 
+_SQL = sqlfile.load(__package__, "locks")
+
 WRITER_KEY = 0x5645_5355
 """The advisory lock's key: the letters VESU."""
 
@@ -99,7 +101,7 @@ class WriterLock:
         return self._connection is not None and not self._is_lost
 
     async def _keep_asking(self, connection: asyncpg.Connection) -> None:
-        held = sqlfile.load("locks")["held"]
+        held = _SQL["held"]
         is_held = True
         while is_held:
             await asyncio.sleep(self._check_seconds)
@@ -117,11 +119,21 @@ class WriterLock:
             self._owner.cancel()
 
 
+async def try_lock(connection: asyncpg.Connection, key: int) -> bool:
+    """Take an advisory lock of the session if it is free; whether it was."""
+    return bool(await connection.fetchval(_SQL["try"], key))
+
+
+async def holder_process(connection: asyncpg.Connection, key: int) -> int | None:
+    """The server process that holds an advisory lock; None where nobody does."""
+    pid: int | None = await connection.fetchval(_SQL["holder"], key)
+    return pid
+
+
 async def _take(connection: asyncpg.Connection) -> None:
-    statements = sqlfile.load("locks")
-    await connection.execute(statements["keep_alive"])
-    if not await connection.fetchval(statements["try"], WRITER_KEY):
-        holder = await connection.fetchrow(statements["holder"], WRITER_KEY)
+    await connection.execute(_SQL["keep_alive"])
+    if not await connection.fetchval(_SQL["try"], WRITER_KEY):
+        holder = await connection.fetchrow(_SQL["holder"], WRITER_KEY)
         pid = None if holder is None else holder["pid"]
         raise errors.WriterConflictError(_conflict(holder), pid)
 
@@ -144,4 +156,4 @@ async def limit_idle(connection: asyncpg.Connection, *, in_this_transaction: boo
 
     A process that is put to sleep in one, or vanishes, must not keep what it holds locked.
     """
-    await connection.execute(sqlfile.load("locks")["limit_idle"], IDLE_LIMIT, in_this_transaction)
+    await connection.execute(_SQL["limit_idle"], IDLE_LIMIT, in_this_transaction)

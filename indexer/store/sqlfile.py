@@ -1,4 +1,8 @@
-"""Named SQL statements: every statement lives in a .sql file, under a name and a description."""
+"""Named SQL statements: every statement lives in a .sql file, under a name and a description.
+
+A .sql file lies beside the module that owns it, and only modules of the same package load it:
+`sqlfile.load(__package__, "positions")`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,12 @@ _COMMENT = re.compile(r"--[^\n]*")
 
 
 @functools.cache
-def load(name: str) -> Mapping[str, str]:
-    """The statements of `sql/<name>.sql` by name.
+def load(package: str, name: str) -> Mapping[str, str]:
+    """The statements of `<name>.sql` in a package, by name; the file is read once.
 
     ValueError where the file breaks the rules of `parse`: a mistake in the package.
     """
-    text = (resources.files("indexer.store") / "sql" / f"{name}.sql").read_text("utf-8")
+    text = (resources.files(package) / f"{name}.sql").read_text("utf-8")
     try:
         return types.MappingProxyType(parse(text))
     except ValueError as error:

@@ -14,6 +14,8 @@ import msgspec
 from indexer import errors
 from indexer.store import sqlfile
 
+_SQL = sqlfile.load(__package__, "maintenance")
+
 MAINTENANCE_KEY = 0x5645_5357
 """Advisory lock of whoever maintains the database."""
 
@@ -40,7 +42,7 @@ class Done(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """WriterConflictError where another maintenance runs; no statement is timed out inside."""
-    if not await connection.fetchval(sqlfile.load("maintenance")["try"], MAINTENANCE_KEY):
+    if not await connection.fetchval(_SQL["try"], MAINTENANCE_KEY):
         raise errors.WriterConflictError(
             "another maintenance of this database is running: try again when it is done"
         )
@@ -48,9 +50,21 @@ async def alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
     yield
 
 
+async def table_sizes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """The indexer's tables with their sizes and row counts, the largest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["tables"])
+    return rows
+
+
+async def index_rows(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """The indexer's indexes with their sizes, use and validity."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["indexes"])
+    return rows
+
+
 async def tables(connection: asyncpg.Connection) -> list[str]:
     """The indexer's tables, the largest first."""
-    return [row["name"] for row in await connection.fetch(sqlfile.load("maintenance")["tables"])]
+    return [row["name"] for row in await table_sizes(connection)]
 
 
 async def analyze(connection: asyncpg.Connection, names: Sequence[str]) -> None:
@@ -76,11 +90,11 @@ async def reindex(connection: asyncpg.Connection, report: Report) -> list[Done]:
     The index of an exclusion constraint is passed over: PostgreSQL builds none beside it.
     WriterConflictError: another session builds an index, which must not be taken for a leftover.
     """
-    if await connection.fetchval(sqlfile.load("maintenance")["builds"]):
+    if await connection.fetchval(_SQL["builds"]):
         raise errors.WriterConflictError(
             "another session is building an index in this database: try again when it is done"
         )
-    found = await connection.fetch(sqlfile.load("maintenance")["indexes"])
+    found = await index_rows(connection)
     left = [row["name"] for row in found if is_leftover(row)]
     steps = [(f"DROP INDEX CONCURRENTLY {sqlfile.quoted(name)}", name) for name in left]
     steps += [
@@ -136,5 +150,5 @@ async def _step(
 
 
 async def _size(connection: asyncpg.Connection, name: str) -> int:
-    size = await connection.fetchval(sqlfile.load("maintenance")["size"], name)
+    size = await connection.fetchval(_SQL["size"], name)
     return int(size or 0)

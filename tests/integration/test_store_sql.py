@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,11 +12,13 @@ from indexer.audit import digest, digested
 from indexer.projections import shadow_tables
 from indexer.store import sqlfile
 
+PACKAGE = Path(str(resources.files("indexer")))
 FILES = sorted(
-    entry.name.removesuffix(".sql")
-    for entry in (resources.files("indexer.store") / "sql").iterdir()
-    if entry.name.endswith(".sql")
+    (".".join(("indexer", *path.parent.relative_to(PACKAGE).parts)), path.stem)
+    for path in PACKAGE.rglob("*.sql")
+    if not path.is_relative_to(PACKAGE / "_migrations")
 )
+"""Package and name of every file of statements."""
 
 
 HISTORIES, EFFECTS, EVENTS = (
@@ -56,13 +59,13 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
     connection = await asyncpg.connect(migrated_database_url)
     await _make_shadow(connection)
     prepared = 0
-    for file in FILES:
-        for name, statement in sqlfile.load(file).items():
+    for package, file in FILES:
+        for name, statement in sqlfile.load(package, file).items():
             for filled in await _filled(connection, file, name, statement):
                 try:
                     await connection.prepare(filled)
                 except asyncpg.PostgresError as error:
-                    pytest.fail(f"{file}.sql, {name}: {error}\n{filled}")
+                    pytest.fail(f"{package} {file}.sql, {name}: {error}\n{filled}")
                 prepared += 1
     await connection.close()
     assert prepared > 50
@@ -70,14 +73,16 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
 
 async def _make_shadow(connection: asyncpg.Connection) -> None:
     """Everything that the statements of a shadow replay may name."""
+    shadow = sqlfile.load("indexer.projections", "shadow")
+    parted = sqlfile.load("indexer.projections", "shadow_parted")
     for name in ("create_schema", "create_progress", "create_derived"):
-        await connection.execute(sqlfile.load("shadow")[name])
+        await connection.execute(shadow[name])
     for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
         if table is not shadow_tables.EVENTS:
-            await connection.execute(_fill("shadow", "create_table", table))
+            await connection.execute(_fill(shadow["create_table"], table))
         if table in HISTORIES:
-            await connection.execute(_fill("shadow", "create_touched", table))
-        await connection.execute(_fill("shadow_parted", "create", table))
+            await connection.execute(_fill(shadow["create_touched"], table))
+        await connection.execute(_fill(parted["create"], table))
 
 
 async def _filled(
@@ -91,12 +96,10 @@ async def _filled(
         return [digest.statement(name, table) for table in hashed]
     tables = FOR_SOME.get(name, HISTORIES if "{history}" in statement else shadow_tables.TABLES)
     return [
-        _fill(file, name, table, await shadow_tables.columns(connection, "public", table))
+        _fill(statement, table, await shadow_tables.columns(connection, "public", table))
         for table in tables
     ]
 
 
-def _fill(
-    file: str, name: str, table: shadow_tables.Table, columns: list[str] | None = None
-) -> str:
-    return shadow_tables.statement(file, name, "public", table, columns)
+def _fill(text: str, table: shadow_tables.Table, columns: list[str] | None = None) -> str:
+    return shadow_tables.statement(text, "public", table, columns)

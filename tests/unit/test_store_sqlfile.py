@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+
 import pytest
 
 from indexer.store import sqlfile
@@ -47,12 +52,34 @@ def test_refused(text: str, reason: str) -> None:
 
 
 def test_loaded_once_and_not_to_be_changed() -> None:
-    statements = sqlfile.load("locks")
-    assert sqlfile.load("locks") is statements
+    statements = sqlfile.load("indexer.store", "locks")
+    assert sqlfile.load("indexer.store", "locks") is statements
     with pytest.raises(TypeError):
         statements["try"] = "SELECT true"  # type: ignore[index]
 
 
 def test_unknown_file() -> None:
     with pytest.raises(FileNotFoundError):
-        sqlfile.load("no_such_file")
+        sqlfile.load("indexer.store", "no_such_file")
+
+
+PACKAGE = resources.files("indexer")
+
+
+def walk(folder: Traversable) -> Iterator[Traversable]:
+    """Every file of the package."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from walk(entry)
+        else:
+            yield entry
+
+
+def test_modules_load_statements_of_their_own_package() -> None:
+    """A room that reads another's statements depends on it without an import."""
+    for entry in walk(PACKAGE):
+        if not entry.name.endswith(".py"):
+            continue
+        for node in ast.walk(ast.parse(entry.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "sqlfile.load":
+                assert ast.unparse(node.args[0]) == "__package__", f"{entry}: {ast.unparse(node)}"

@@ -94,10 +94,6 @@ shadow_last AS (
 SELECT EXISTS (TABLE live_last EXCEPT TABLE shadow_last)
     OR EXISTS (TABLE shadow_last EXCEPT TABLE live_last);
 
--- name: lock_cursor
--- Hold the writer back while the shadow is swapped in; tells the committed block.
-SELECT block_number FROM cursor FOR UPDATE;
-
 -- name: delete_gone
 -- Take out what the shadow does not hold.
 DELETE FROM {live}.{table} l

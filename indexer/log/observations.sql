@@ -22,13 +22,3 @@ ORDER BY block_number, contract, view;
 SELECT b.timestamp
 FROM blocks b
 WHERE b.number = (SELECT max(block_number) FROM observations WHERE view = $1);
-
-
--- name: orphan
--- Move the answers above a block to the audit table.
-WITH gone AS (
-    DELETE FROM observations WHERE block_number > $2 RETURNING *
-)
-INSERT INTO orphaned_observations
-    (reorg_id, block_number, contract, view, calldata, block_hash, result, error)
-SELECT $1, block_number, contract, view, calldata, block_hash, result, error FROM gone;

@@ -56,3 +56,11 @@ SELECT pg_notify('vesu_blocks', $1);
 -- name: final
 -- The highest block told as accepted on L1.
 SELECT finalised_block FROM chain_head;
+
+-- name: head
+-- The head that the node last told.
+SELECT block_number FROM chain_head;
+
+-- name: hold
+-- Keep the writer from moving the cursor until the transaction ends.
+SELECT block_number FROM cursor FOR UPDATE;

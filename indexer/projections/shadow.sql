@@ -10,10 +10,9 @@ SELECT block_number FROM vesu_shadow.progress;
 -- Let go of the right to build the shadow.
 SELECT pg_advisory_unlock($1::bigint);
 
--- name: is_possible
--- Whether this role can build a shadow, and whether one is there.
-SELECT has_database_privilege(current_database(), 'CREATE') AS may_create,
-    to_regnamespace('vesu_shadow') IS NOT NULL AS exists;
+-- name: may_create
+-- Whether this role may make the shadow's schema.
+SELECT has_database_privilege(current_database(), 'CREATE');
 
 -- name: exists
 -- Whether a shadow is there, finished or left by a kill.

@@ -1,7 +1,3 @@
--- name: committed_block
--- The last block that all tables hold; none before the first commit.
-SELECT block_number FROM cursor WHERE block_hash IS NOT NULL;
-
 -- name: status
 -- How fresh the tables are.
 SELECT committed_block, committed_hash, committed_at, age_seconds, head_block, head_seen_at,
@@ -83,15 +79,3 @@ FROM vesu_assets a
 CROSS JOIN cursor c
 LEFT JOIN blocks b ON b.number = a.price_block
 WHERE a.total_collateral_shares > 0 OR a.total_nominal_debt > 0;
-
--- name: indexes
--- Every index of the schema that is there, and whether it is valid.
-SELECT t.relname AS table_name, c.relname AS index_name, i.indisvalid AS is_valid
-FROM pg_index i
-JOIN pg_class c ON c.oid = i.indexrelid
-JOIN pg_class t ON t.oid = i.indrelid
-WHERE t.relnamespace = to_regnamespace(current_schema())::oid;
-
--- name: extent
--- The first block that was read and the committed one; none before the first commit.
-SELECT start_block, block_number FROM cursor WHERE block_hash IS NOT NULL;

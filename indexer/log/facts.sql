@@ -35,30 +35,6 @@ SELECT block_number, transaction_index, actual_fee, fee_unit
 FROM receipts
 WHERE block_number BETWEEN $1 AND $2;
 
--- name: ladder
--- Number and hash of stored blocks from a height down, highest first.
-SELECT number, hash FROM blocks WHERE number <= $1 ORDER BY number DESC LIMIT $2;
-
--- name: next_rung
--- Number and hash of the lowest stored block above a height.
-SELECT number, hash FROM blocks WHERE number > $1 ORDER BY number LIMIT 1;
-
--- name: orphan_events
--- Move the events above a block to the audit table.
-WITH gone AS (
-    DELETE FROM events WHERE block_number > $2 RETURNING *
-)
-INSERT INTO orphaned_events
-    (reorg_id, block_number, transaction_index, event_index, block_hash, transaction_hash,
-     from_address, keys, data)
-SELECT $1, block_number, transaction_index, event_index, block_hash, transaction_hash,
-    from_address, keys, data
-FROM gone;
-
--- name: drop_receipts
--- Forget the receipts above a block.
-DELETE FROM receipts WHERE block_number > $1;
-
--- name: drop_blocks
--- Forget the blocks above a block.
-DELETE FROM blocks WHERE number > $1;
+-- name: block_time
+-- The time of a stored block.
+SELECT timestamp FROM blocks WHERE number = $1;

@@ -1,0 +1,7 @@
+-- name: indexes
+-- Every index of the schema that is there, and whether it is valid.
+SELECT t.relname AS table_name, c.relname AS index_name, i.indisvalid AS is_valid
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class t ON t.oid = i.indrelid
+WHERE t.relnamespace = to_regnamespace(current_schema())::oid;

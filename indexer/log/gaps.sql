@@ -1,0 +1,28 @@
+-- name: add_gap
+-- Add what the log lacks or has too much; once while it is not repaired.
+INSERT INTO completeness_gaps
+    (block_number, transaction_index, event_index, transaction_hash, from_address, difference)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (block_number, transaction_index, event_index) WHERE repaired_at IS NULL DO NOTHING;
+
+-- name: open_blocks
+-- Blocks with a gap that is not repaired, lowest first; whether a rollback has begun it.
+SELECT block_number, bool_and(reorg_id IS NOT NULL) AS is_rolled_back
+FROM completeness_gaps
+WHERE repaired_at IS NULL
+GROUP BY block_number
+ORDER BY block_number;
+
+-- name: stored_below
+-- The highest stored block below a block.
+SELECT number, hash FROM blocks WHERE number < $1 ORDER BY number DESC LIMIT 1;
+
+-- name: roll_gaps_back
+-- Note the rollback that took the tables back to before these gaps.
+UPDATE completeness_gaps SET reorg_id = $1 WHERE repaired_at IS NULL AND block_number > $2;
+
+-- name: close_gaps
+-- Note that these blocks were read again, proved.
+UPDATE completeness_gaps
+SET repaired_at = clock_timestamp()
+WHERE repaired_at IS NULL AND reorg_id IS NOT NULL AND block_number BETWEEN $1 AND $2;

@@ -1,0 +1,40 @@
+-- name: near
+-- The verified ranges that overlap or touch a range.
+SELECT first_block, last_block, method, verified_at
+FROM verified_ranges
+WHERE last_block >= $1::bigint - 1 AND first_block <= $2::bigint + 1
+ORDER BY first_block;
+
+-- name: forget
+-- Take out the ranges that begin at these blocks.
+DELETE FROM verified_ranges WHERE first_block = ANY ($1::bigint[]);
+
+-- name: put
+-- Add a range.
+INSERT INTO verified_ranges (first_block, last_block, method, verified_at)
+VALUES ($1, $2, $3, $4);
+
+-- name: drop_above
+-- Forget the ranges that begin above a block.
+DELETE FROM verified_ranges WHERE first_block > $1;
+
+-- name: cut_above
+-- End the range that reaches above a block at it.
+UPDATE verified_ranges SET last_block = $1 WHERE last_block > $1;
+
+-- name: lacking
+-- The parts of a range that no range of these methods covers, highest first.
+SELECT before + 1 AS first_block, first_block - 1 AS last_block
+FROM (
+    SELECT first_block, lag(last_block, 1, $1::bigint - 1) OVER (ORDER BY first_block) AS before
+    FROM (
+        SELECT first_block, last_block
+        FROM verified_ranges
+        WHERE method = ANY ($3::text[]) AND last_block >= $1 AND first_block <= $2
+        UNION ALL
+        SELECT $2::bigint + 1, $2::bigint + 1
+    ) AS covered
+) AS neighbours
+WHERE before + 1 < first_block
+ORDER BY first_block DESC
+LIMIT $4;
