@@ -43,6 +43,11 @@ reorg_depth = prometheus_client.Histogram(
     "Blocks that a reorganisation took back",
     buckets=(1, 2, 5, 10, 50, 200, 1_000, 5_000, 20_000),
 )
+node_trouble = prometheus_client.Counter(
+    "vesu_node_trouble",
+    "Failures of a node by kind and by what was done about them",
+    ["endpoint", "kind", "outcome"],
+)
 suspect = prometheus_client.Gauge(
     "vesu_chain_suspect", "1 while it is not decided whether the chain holds the committed block"
 )

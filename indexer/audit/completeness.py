@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.chain import client, completeness, follower, troubles, types
+from indexer.chain import ancestry, block_proof, client, failures, types
 from indexer.chain import source as sources
 from indexer.log import cursor, facts, gaps, verified
 from indexer.store import locks, sqlfile
@@ -117,7 +117,7 @@ async def _read(
             if attempt == ATTEMPTS or (isinstance(error, errors.FatalNodeError) and not moved):
                 raise
             outcome = "again" if node.source is asked else "other_endpoint"
-            troubles.note(asked.name, error, outcome, blocks=len(numbers))
+            failures.record(asked.name, error, outcome, blocks=len(numbers))
             await asyncio.sleep(PAUSE_SECONDS * attempt)
             continue
         if found is not None:
@@ -139,13 +139,15 @@ async def _read_once(
     if not await _holds(asked, at):
         return None
     return [
-        Proved(block, await asyncio.to_thread(completeness.prove_receipts, block))
+        Proved(block, await asyncio.to_thread(block_proof.prove_receipts, block))
         for block in blocks
     ]
 
 
 async def _holds(asked: sources.Source, at: cursor.Cursor) -> bool:
-    return at.block_hash is not None and await follower.holds(asked, at.block_number, at.block_hash)
+    if at.block_hash is None:
+        return False
+    return await ancestry.has_block(asked, at.block_number, at.block_hash)
 
 
 async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.BlockWithReceipts]:

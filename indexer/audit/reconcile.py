@@ -156,7 +156,7 @@ async def _answers(
         for one in part
     ]
     batches = [calls[at : at + CALLS_PER_BATCH] for at in range(0, len(calls), CALLS_PER_BATCH)]
-    answered = await rpc.together(node.calls(batch) for batch in batches)
+    answered = await rpc.gather(node.calls(batch) for batch in batches)
     return [answer for answers in answered for answer in answers]
 
 

@@ -1,8 +1,8 @@
-"""The node as the rest of the indexer sees it: several endpoints in order, one in use.
+"""The Starknet node that the indexer reads: several endpoints in order of preference, one in use.
 
-A range is read from one source as a whole (`source`), and whoever reads it says when that
-source failed (`fail_over`). The head and views at a block hash may come from any endpoint, so
-asking for them goes to the next one by itself.
+A range is read from one endpoint as a whole (`source`), and the range reader reports when that
+endpoint failed (`fail_over`). The head and views at a block hash may come from any endpoint, so
+these requests fail over by themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from indexer import errors
-from indexer.chain import follower, probe, rpc, troubles, types
+from indexer.chain import ancestry, failures, probe, rpc, types
 from indexer.chain import source as sources
 
 log = structlog.get_logger(__name__)
@@ -27,11 +27,11 @@ T = TypeVar("T")
 _Probe = Callable[[rpc.Endpoint, int | None], Awaitable[probe.NodeProfile]]
 
 BRIEF_SECONDS = 2.0
-"""So long an endpoint that was left may take to show that it is well again."""
+"""How long an endpoint that failed before may take to prove that it is fit again."""
 
 
 class StarknetNode:
-    """A node with at least one endpoint that probed well; made by `connect`."""
+    """A node with at least one endpoint that passed its probe; made by `connect`."""
 
     def __init__(
         self, endpoints: Sequence[rpc.Endpoint], current: int, profile: probe.NodeProfile
@@ -49,12 +49,12 @@ class StarknetNode:
 
     @property
     def source(self) -> sources.Source:
-        """The endpoint in use; it stays the same one for whoever holds it."""
+        """The endpoint in use now. A Source never changes its endpoint; the node its Source."""
         return self._source
 
     @property
     def answered_at(self) -> float:
-        """When any endpoint last gave the writer a good answer, by the monotonic clock."""
+        """When any endpoint last answered the writer well, by the monotonic clock."""
         return max(endpoint.answered_at for endpoint in self._endpoints)
 
     async def close(self) -> None:
@@ -63,9 +63,9 @@ class StarknetNode:
             await endpoint.close()
 
     async def fail_over(self, failed: sources.Source) -> bool:
-        """Leave a source for the next endpoint that probes well; False where there is none.
+        """Replace a failed source by the next endpoint that passes its probe; False: none does.
 
-        True also where somebody else has left it already.
+        True also where the source was replaced already.
         """
         async with self._moving:
             if failed is not self._source:
@@ -85,7 +85,7 @@ class StarknetNode:
         return True
 
     async def _fit(self, endpoint: rpc.Endpoint, ask: _Probe) -> probe.NodeProfile | None:
-        """What an endpoint says of itself; None, and why in the log, where it is not fit."""
+        """The profile of an endpoint; None, with the reason in the log, where it is not fit."""
         try:
             return await ask(endpoint, self._chain_id)
         except errors.NodeError as error:
@@ -101,13 +101,13 @@ class StarknetNode:
         self._source = sources.Source(self._endpoints[index], profile)
         self._probed_at = self._better_asked_at = time.monotonic()
 
-    # --- who is asked -----------------------------------------------------------------
+    # --- choice of the endpoint -------------------------------------------------------
 
     async def probe_again(self, every_seconds: float = 0.0) -> None:
-        """Make sure that the endpoint in use still serves our chain by a version we know.
+        """Check that the endpoint in use still serves the configured chain by a known version.
 
-        Asks nothing if it did so less than `every_seconds` ago. An endpoint that became unfit
-        or does not answer is left for another; its error is raised where there is none.
+        Does nothing within `every_seconds` of the last check. An endpoint that became unfit or
+        does not answer is replaced by another; its error is raised where there is none.
         """
         if time.monotonic() - self._probed_at < every_seconds:
             return
@@ -117,7 +117,7 @@ class StarknetNode:
         except errors.NodeError as error:
             if not await self.fail_over(asked):
                 raise
-            troubles.note(asked.name, error, "other_endpoint")
+            failures.record(asked.name, error, "other_endpoint")
             return
         async with self._moving:
             if asked is not self._source:
@@ -128,8 +128,8 @@ class StarknetNode:
                 self._take(index, profile)
             self._probed_at = time.monotonic()
 
-    async def witnesses(self) -> list[sources.Source]:
-        """The endpoints not in use that are fit now: to ask for a second opinion."""
+    async def alternatives(self) -> list[sources.Source]:
+        """The fit endpoints that are not in use, for a second opinion."""
         found = []
         for endpoint in self._endpoints:
             if endpoint is self._source.endpoint:
@@ -139,11 +139,11 @@ class StarknetNode:
                 found.append(sources.Source(endpoint, profile))
         return found
 
-    async def turn_back(self, stands: tuple[int, str], every_seconds: float) -> None:
-        """Use the best endpoint again that is well and holds this block (number, hash).
+    async def return_to_preferred(self, stands: tuple[int, str], every_seconds: float) -> None:
+        """Switch to the most preferred endpoint that is fit and has this block (number, hash).
 
-        They are named best first. Asks nothing while the first is in use, or if it asked less
-        than `every_seconds` ago.
+        Does nothing while the first endpoint is in use, or within `every_seconds` of the last
+        check.
         """
         if not self._current or time.monotonic() - self._better_asked_at < every_seconds:
             return
@@ -162,12 +162,12 @@ class StarknetNode:
     async def _fit_again(
         self, endpoint: rpc.Endpoint, stands: tuple[int, str]
     ) -> probe.NodeProfile | None:
-        """What an endpoint can do that was left; None, and why in the log, while it is not fit."""
+        """The profile of an endpoint that failed before; None, and why in the log, if unfit."""
         try:
-            # The next block waits meanwhile, and what takes longer is not the better endpoint.
+            # Indexing waits meanwhile, and a slow endpoint is not worth switching to.
             async with asyncio.timeout(BRIEF_SECONDS):
                 profile = await probe.probe(endpoint, self._chain_id)
-                if await follower.holds(sources.Source(endpoint, profile), *stands):
+                if await ancestry.has_block(sources.Source(endpoint, profile), *stands):
                     return profile
             reason = f"does not hold the committed block {stands[0]}"
         except (errors.NodeError, TimeoutError) as error:
@@ -175,18 +175,18 @@ class StarknetNode:
         log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)
         return None
 
-    async def turn_to(self, better: sources.Source) -> None:
-        """Use one of the witnesses from now on."""
+    async def switch_to(self, better: sources.Source) -> None:
+        """Use one of the alternatives from now on."""
         async with self._moving:
             log.warning("failed_over", to=better.name, of=self._source.name)
             self._take(self._endpoints.index(better.endpoint), better.profile)
 
-    # --- questions that any endpoint may answer ---------------------------------------
+    # --- requests that any endpoint may answer ----------------------------------------
 
-    async def somewhere(self, question: Callable[[sources.Source], Awaitable[T]]) -> T:
+    async def ask_any(self, question: Callable[[sources.Source], Awaitable[T]]) -> T:
         """The answer of the first endpoint that gives one, beginning with the one in use.
 
-        That endpoint is in use afterwards; the last one's error is raised where none gives one.
+        That endpoint is in use afterwards. The last error is raised where no endpoint answers.
         """
         for _ in self._endpoints[1:]:
             asked = self._source
@@ -195,19 +195,19 @@ class StarknetNode:
             except errors.NodeError as error:
                 if not await self.fail_over(asked):
                     raise
-                troubles.note(asked.name, error, "other_endpoint")
+                failures.record(asked.name, error, "other_endpoint")
         return await question(self._source)
 
     async def head(self) -> types.BlockHeader:
         """The newest sealed block."""
-        return await self.somewhere(lambda asked: asked.head())
+        return await self.ask_any(lambda asked: asked.head())
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
         return await self._source.header(number)
 
     async def finalised(self) -> int | None:
-        """The newest block accepted on L1; None where the node does not say."""
+        """The newest block accepted on L1; None where the node does not know it."""
         try:
             return await self._source.finalised()
         except errors.NodeError as error:
@@ -216,38 +216,38 @@ class StarknetNode:
             return None
 
     async def call(self, asked: ViewCall) -> list[int]:
-        """A view's answer; RpcError where the contract refuses."""
+        """The result of a view call; RpcError where the contract refuses."""
         (answer,) = await self.calls([asked])
         if isinstance(answer, errors.RpcError):
             raise answer
         return answer
 
     async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
-        """Answers of views in the order asked; a contract's refusal stands in its place."""
-        return await self.somewhere(lambda chosen: chosen.calls(asked))
+        """The results of view calls, in order; a contract's refusal stands in its place."""
+        return await self.ask_any(lambda chosen: chosen.calls(asked))
 
 
 async def connect(
     urls: Sequence[str], chain_id: int | None, settings: rpc.NodeSettings
 ) -> StarknetNode:
-    """The first of these URLs that probes well; raises the first's trouble where none does."""
+    """A node on the first of these URLs that passes its probe; else the first URL's error."""
     endpoints = [rpc.Endpoint(url, settings) for url in urls]
-    troubles: list[errors.NodeError] = []
+    failed: list[errors.NodeError] = []
     try:
         for index, endpoint in enumerate(endpoints):
             try:
                 profile = await probe.probe(endpoint, chain_id)
             except errors.NodeError as error:
-                if len(endpoints) > 1:  # a single one's trouble is the error itself
+                if len(endpoints) > 1:  # the error of a single one is raised itself
                     log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
-                troubles.append(error)
+                failed.append(error)
                 continue
             return StarknetNode(endpoints, index, profile)
     except BaseException:
         await _close(endpoints)
         raise
     await _close(endpoints)
-    raise troubles[0]
+    raise failed[0]
 
 
 async def _close(endpoints: Sequence[rpc.Endpoint]) -> None:

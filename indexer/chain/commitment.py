@@ -3,7 +3,7 @@
 The root of a Merkle-Patricia tree of height 64 over the block's events in chain order: leaf i
 is Poseidon(from_address, transaction hash, #keys, keys…, #data, data…). A binary node is
 Poseidon(left, right); an edge is Poseidon(child, path) + length, modulo the prime. A block
-without events has the commitment 0. Checked against recorded and real blocks in the tests.
+without events has the commitment 0. The tests check it against recorded and real blocks.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def root(leaves: Sequence[int]) -> int:
 
 def _node(leaves: Sequence[int], first: int, height: int) -> int:
     """The subtree of `height` whose leftmost position is `first`, a multiple of 2^height."""
-    here = min(len(leaves) - first, 1 << height)
+    count = min(len(leaves) - first, 1 << height)
     if height == 0:
         return leaves[first]
     # Descend along empty right halves: they make one edge of zeros.
     length = 0
-    while height > 0 and here <= 1 << (height - 1):
+    while height > 0 and count <= 1 << (height - 1):
         height -= 1
         length += 1
     child = _node(leaves, first, 0) if height == 0 else _branch(leaves, first, height)

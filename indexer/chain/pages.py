@@ -1,7 +1,7 @@
-"""Paging through getEvents, believing no page: every event is checked, every end is reached.
+"""Pagination of starknet_getEvents: every event is checked, and every token is followed.
 
-An empty page with a token is not the end, a token that leads nowhere is refused, and events
-must ascend, lie in the range and come from the asked addresses.
+An empty page with a continuation token is not the end, a repeated token is refused, and events
+must lie in the requested range and come from the requested addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from indexer import errors
-from indexer.chain import probe, rpc, troubles, types, wire
+from indexer.chain import failures, probe, rpc, types, wire
 
 CHUNK = 1000
 MOST_PAGES = 2_000
@@ -24,7 +24,7 @@ BLOCK_NOT_FOUND = 24
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """One question: `address` as it is sent, `addresses` as they are checked."""
+    """One filter: `address` as it is sent, `addresses` as the answers are checked against."""
 
     node: str
     from_block: int
@@ -46,9 +46,9 @@ async def read(
 ) -> list[types.EmittedEvent]:
     """All events of `addresses` from block to block; RangeTooLargeError above `most` events.
 
-    With `tip_hash`, InconsistentAnswerError where whoever answers does not know that block.
-    Where the node tells no indexes, they are -1 and only the blocks' numbers and hashes are
-    of use.
+    With `tip_hash`, InconsistentAnswerError where the node that answers does not know that
+    block. Nodes below RPC 0.10 return no indexes: they are -1 then, and only block numbers and
+    hashes are of use.
     """
     node, texts = endpoint.name, [hex(address) for address in addresses]
     if profile.address_lists:
@@ -58,7 +58,7 @@ async def read(
             _Asked(node, from_block, to_block, text, frozenset([text]), most, tip_hash)
             for text in texts
         ]
-    parts = await rpc.together(_all_pages(endpoint, profile, one) for one in asked)
+    parts = await rpc.gather(_all_pages(endpoint, profile, one) for one in asked)
     found = sorted((event for part in parts for event in part), key=_key)
     if most is not None and len(found) > most:
         raise errors.RangeTooLargeError(f"blocks {from_block} to {to_block} hold {len(found)}")
@@ -74,10 +74,12 @@ async def _all_pages(
     seen: set[str] = set()
     repeated = 0
     for _ in range(MOST_PAGES):
-        page = await troubles.insist(asked.node, functools.partial(_page, endpoint, asked, token))
+        page = await failures.retry_while_lagging(
+            asked.node, functools.partial(_page, endpoint, asked, token)
+        )
         for event in page.events:
             checked = _checked(asked, event, profile.event_indexes)
-            # Repeated events are the token's doing; without indexes nothing tells them apart.
+            # A token may repeat events; without indexes they cannot be recognised.
             key = (*_key(checked), 0 if profile.event_indexes else len(found))
             repeated += key in found
             if found.setdefault(key, checked) != checked:
@@ -103,9 +105,9 @@ async def _all_pages(
 
 def _note_repeated(asked: _Asked, count: int) -> None:
     if count:
-        told = f"{asked.node} told {count} events twice: each counts once"
-        error = errors.InconsistentAnswerError(told, kind="duplicate")
-        troubles.note(asked.node, error, "ignored", logging.INFO)
+        message = f"{asked.node} returned {count} events twice: each counts once"
+        error = errors.InconsistentAnswerError(message, kind="duplicate")
+        failures.record(asked.node, error, "ignored", logging.INFO)
 
 
 async def _page(endpoint: rpc.Endpoint, asked: _Asked, token: str | None) -> wire.EventsPage:
@@ -124,27 +126,30 @@ async def _page(endpoint: rpc.Endpoint, asked: _Asked, token: str | None) -> wir
         known, raw = await endpoint.call_many([_whether_known(asked.tip_hash), question])
         if isinstance(known, errors.RpcError) and known.code == BLOCK_NOT_FOUND:
             raise errors.InconsistentAnswerError(
-                f"{asked.node} told block {asked.to_block} ({asked.tip_hash}), and whoever "
-                "answered for its events does not know it",
+                f"{asked.node} returned block {asked.to_block} ({asked.tip_hash}), and the node "
+                "that answered for its events does not know it",
                 kind="lagging",
             )
     if isinstance(raw, errors.RpcError):
         if raw.code != INVALID_TOKEN:
             raise raw
-        # A token of its own that the node does not take: another node answers now.
+        # The endpoint refuses its own token: behind the same URL another node answers.
         raise errors.InconsistentAnswerError(str(raw), kind="token")
     page: wire.EventsPage = wire.decoded(wire.page_decoder, raw, "page of events")
     return page
 
 
 def _whether_known(tip_hash: str) -> rpc.Request:
-    """The smallest question about a block. First in the batch: what a node knew before it read
-    the events, it knew while it read them."""
+    """The cheapest request that fails for an unknown block hash.
+
+    It stands first in the batch: a block that the node knows before it reads the events, it
+    knows while it reads them.
+    """
     return rpc.Request("starknet_getBlockTransactionCount", {"block_id": {"block_hash": tip_hash}})
 
 
 def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:
-    """The event in our shape, if it may be one of those asked for."""
+    """The event as an EmittedEvent; InconsistentAnswerError where it was not asked for."""
     number, hash_ = event.block_number, event.block_hash
     if hash_ is None or number is None or not asked.from_block <= number <= asked.to_block:
         raise errors.InconsistentAnswerError(
@@ -179,7 +184,7 @@ def _key(event: types.EmittedEvent) -> tuple[int, int, int]:
 
 
 def _check_order(node: str, found: Sequence[types.EmittedEvent], with_indexes: bool) -> None:
-    """Within one block all events have one hash, and every event has its own key."""
+    """Check that the events of a block have one block hash, and every event its own key."""
     for before, after in itertools.pairwise(found):
         if before.block_number == after.block_number and before.block_hash != after.block_hash:
             raise errors.InconsistentAnswerError(

@@ -1,4 +1,4 @@
-"""The start-up probe: what kind of node is this, and may we index from it?"""
+"""The probe of an endpoint: its RPC version, chain and limits, and whether it can be indexed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUPPORTED = "0.8, 0.9 and 0.10"
 
 
 class NodeProfile(msgspec.Struct, frozen=True):
-    """What a node can do, as it said at start-up."""
+    """The capabilities of an endpoint, as the probe found them."""
 
     endpoint: str
     spec_version: str
@@ -27,14 +27,14 @@ class NodeProfile(msgspec.Struct, frozen=True):
 
 
 async def probe(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
-    """Ask version and chain, try a batch; refuses what cannot be indexed from."""
+    """Ask version and chain, and try a batch. FatalNodeError where it cannot be indexed from."""
     found = await identify(endpoint, chain_id)
     await _try_batch(endpoint)
     return msgspec.structs.replace(found, batches=endpoint.batches)
 
 
 async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
-    """The same without trying a batch, which in the middle of trouble would say nothing."""
+    """The same without trying a batch, which proves nothing while the endpoint has failures."""
     version = await _text(endpoint, "starknet_specVersion")
     found = _version(version)
     if not (0, 8, 0) <= found < (0, 11, 0):
@@ -59,7 +59,7 @@ async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
 
 
 async def _try_batch(endpoint: rpc.Endpoint) -> None:
-    """Ask without batches where the endpoint answers single calls alone."""
+    """Send single calls from now on where the endpoint refuses a batch."""
     try:
         await endpoint.call_many([rpc.Request("starknet_specVersion")] * 2)
     except errors.NodeBusyError:
@@ -82,6 +82,6 @@ def _version(text: str) -> tuple[int, int, int]:
 
 
 def _named(chain: int) -> str:
-    """A chain id as people know it, such as SN_MAIN (0x534e5f4d41494e)."""
+    """A chain id as its short string and hex, such as SN_MAIN (0x534e5f4d41494e)."""
     name = chain.to_bytes(32, "big").lstrip(b"\0").decode("ascii", "replace")
     return f"{name} ({chain:#x})" if re.fullmatch(r"\w+", name, re.ASCII) else hex(chain)

@@ -1,9 +1,8 @@
-"""The range reader: windows of the chain, read ahead, delivered in order, each one closed.
+"""The range reader: reads windows of blocks ahead and delivers them in order.
 
-A range comes from one source as a whole. It is closed by reading the header of its last block
-again after everything else: the same hash as before means that nothing changed underneath.
-Windows shrink when the node finds them too large or they hold too much, and grow again while
-it copes.
+A range is read from one source as a whole. Its last block's header is read before and again
+after everything else: the same hash means that the chain did not change in between. Windows
+shrink when the node refuses them or they hold too many events, and grow again while it answers.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from indexer import errors
-from indexer.chain import client, completeness, troubles, types
+from indexer.chain import block_proof, client, failures, types
 from indexer.chain import source as sources
 
 Known = Callable[[], frozenset[int]]
@@ -26,17 +25,17 @@ Forget = Callable[[], Awaitable[None]]
 
 
 async def _nothing() -> None:
-    """Nothing was taken up that could be wrong."""
+    """The default of `forget`, for callers that keep nothing of a range before its delivery."""
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
-    """How far to look at once. The targets bound the memory that a range takes.
+    """How many blocks a window has. The targets bound the memory that a range takes.
 
-    A window that holds more than `spare` times a target is asked again in smaller parts.
-    `verify`: "events": what getEvents tells is held against the receipts and the event count of
-    the blocks with our events, and within `commitment_blocks` of the end against their event
-    commitment too; so is a seeded sample of the other blocks (`sample_rate`, from 0 to 1),
-    against all three; "all": every block against all three; "off": it is believed.
+    A window that holds more than `spare` times a target is read again in smaller parts.
+    `verify`: "events": the events are checked against the receipts and the event count of their
+    blocks, within `commitment_blocks` of the end against the event commitment too, and a seeded
+    sample of the other blocks (`sample_rate`, from 0 to 1) against all three; "all": every block
+    is checked against all three; "off": nothing is checked.
     """
 
     first_window: int = 10_000
@@ -54,7 +53,7 @@ class ReaderSettings(msgspec.Struct, frozen=True):
 
 
 class _Part(msgspec.Struct):
-    """What a window held for the addresses known when it was asked, and who said so."""
+    """The events of a window for the addresses known when it was read, and their source."""
 
     source: sources.Source
     from_block: int
@@ -74,7 +73,7 @@ class _Ahead(NamedTuple):
 
 
 class RangeReader:
-    """Reads ranges from one node; keeps what it learnt of the right size of a window."""
+    """Reads ranges from one node, and remembers the window size that the node answers."""
 
     def __init__(self, node: client.StarknetNode, settings: ReaderSettings | None = None) -> None:
         self._node = node
@@ -82,7 +81,7 @@ class RangeReader:
         self._window = self._settings.first_window
         self._end = 0
         self.suspects: frozenset[int] = frozenset()
-        """Blocks of which the node told too little before: proved whatever the settings say."""
+        """Blocks that the node answered incompletely before: proved whatever the settings are."""
 
     async def ranges(
         self,
@@ -94,10 +93,10 @@ class RangeReader:
     ) -> AsyncGenerator[types.Range, None]:
         """Every block from `from_block` to `to_block`, once, in order.
 
-        `known()` tells the addresses to watch now. `discover(events)` takes up those that a
-        range's events newly name, and `known()` tells them from then on; their events are
-        fetched from the range's first block on, before the range is delivered. `forget()` gives
-        up what was taken up of a range that is read anew: it may be of another branch.
+        `known()` returns the addresses to watch. `discover(events)` adds those that a range's
+        events name for the first time, and `known()` returns them from then on; their events are
+        read from the range's first block on, before the range is delivered. `forget()` drops
+        what `discover` added of a range that is read again: it may be of another branch.
         """
         self._end = to_block
         ahead: collections.deque[_Ahead] = collections.deque()
@@ -113,48 +112,61 @@ class RangeReader:
                 ahead.popleft()
                 wanted = delivered.to_block + 1
                 if wanted != (ahead[0].from_block if ahead else asked):
-                    # The window was cut short: what was read ahead leaves a gap.
+                    # The window was cut short: the windows read ahead leave a gap.
                     await _cancel(ahead)
                     asked = wanted
                 yield delivered
         finally:
             await _cancel(ahead)
 
-    # --- trouble ----------------------------------------------------------------------
+    # --- failures ---------------------------------------------------------------------
 
     async def _next_end(
-        self, error: errors.NodeError, failed: sources.Source, from_: int, to: int, failures: int
+        self, error: errors.NodeError, failed: sources.Source, from_: int, to: int, attempts: int
     ) -> int:
-        """Up to where to ask after a failure; raises it where asking again is no use."""
+        """The last block of the next attempt; raises the error where none would succeed.
+
+        `_read` and `_deliver` go round this loop for each window:
+
+            attempt from_..to ── answered ──────────────────────────────────► delivered
+               ▲         └────── error
+               │                   ├─ too large, several blocks ── halve ─────────┐
+               │                   └─ any other: one attempt spent                │
+               │                        ├─ the last attempt ────────────────► raise
+               │                        ├─ fatal, no other endpoint is fit ─► raise
+               │                        ├─ fatal or inconsistent ── the same blocks
+               │                        └─ unreachable, busy ────── halve ───────┤
+               └─────────────────────────────────────────────────────────────────┘
+        """
         if not _asks_for_less(error, from_, to):
-            if failures >= self._settings.attempts:
+            if attempts >= self._settings.attempts:
                 raise error
             moved = await self._node.fail_over(failed)
             if isinstance(error, errors.FatalNodeError) and not moved:
                 raise error
             is_elsewhere = self._node.source is not failed
             outcome = "other_endpoint" if is_elsewhere else "again"
-            troubles.note(failed.name, error, outcome, from_block=from_, to_block=to)
+            failures.record(failed.name, error, outcome, from_block=from_, to_block=to)
             await asyncio.sleep(self._settings.pause_seconds)
         if isinstance(error, errors.InconsistentAnswerError | errors.FatalNodeError):
             return to
         end = from_ + (to - from_) // 2
         self._window = min(self._window, end - from_ + 1)
-        troubles.note(failed.name, error, "smaller_range", logging.INFO, blocks=self._window)
+        failures.record(failed.name, error, "smaller_range", logging.INFO, blocks=self._window)
         return end
 
     # --- a window ---------------------------------------------------------------------
 
     async def _read(self, from_block: int, to_block: int, addresses: frozenset[int]) -> _Part:
-        """A window, or its beginning where the node wants to be asked for less."""
-        failures = 0
+        """A window, or its first blocks where the node refuses so many."""
+        attempts = 0
         while True:
             asked = self._node.source
             try:
                 return await self._attempt(asked, from_block, to_block, addresses)
             except errors.NodeError as error:
-                failures += not _asks_for_less(error, from_block, to_block)
-                to_block = await self._next_end(error, asked, from_block, to_block, failures)
+                attempts += not _asks_for_less(error, from_block, to_block)
+                to_block = await self._next_end(error, asked, from_block, to_block, attempts)
 
     async def _attempt(
         self, asked: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
@@ -183,7 +195,7 @@ class RangeReader:
         _check_hashes(part)
 
     def _adapt(self, part: _Part) -> None:
-        """Aim at the targets a window; never more than double at once."""
+        """Choose the next window's size by the targets; it at most doubles."""
         settings = self._settings
         size = part.to_block - part.from_block + 1
         fullness = max(
@@ -199,15 +211,15 @@ class RangeReader:
     async def _deliver(
         self, part: _Part, known: Known, discover: Discover, forget: Forget
     ) -> types.Range:
-        """The part made whole and closed; read anew where that fails, perhaps a shorter one."""
-        failures = 0
+        """The complete range of a part; where that fails it is read again, perhaps shorter."""
+        attempts = 0
         while True:
             try:
                 return await self._complete(part, known, discover)
             except errors.NodeError as error:
-                failures += not _asks_for_less(error, part.from_block, part.to_block)
+                attempts += not _asks_for_less(error, part.from_block, part.to_block)
                 end = await self._next_end(
-                    error, part.source, part.from_block, part.to_block, failures
+                    error, part.source, part.from_block, part.to_block, attempts
                 )
             await forget()
             part = await self._read(part.from_block, end, known())
@@ -228,7 +240,7 @@ class RangeReader:
         )
 
     async def _add_discovered(self, part: _Part, known: Known, discover: Discover) -> None:
-        """Fetch the events of addresses that were not known when the window was asked."""
+        """Read the events of addresses that were not known when the window was read."""
         while True:
             await discover(part.events)
             missing = known() - part.addresses
@@ -242,55 +254,55 @@ class RangeReader:
         return self._settings.verify != "off" or bool(self.suspects)
 
     async def _prove(self, part: _Part) -> dict[int, types.Proof]:
-        """Hold the range against its blocks; returns by what each of them was proved."""
+        """Check the range against its blocks; returns the proof of each block checked."""
         if not self._is_proving:
             return {}
-        told: dict[int, list[types.EmittedEvent]] = {}
+        returned: dict[int, list[types.EmittedEvent]] = {}
         for event in part.events:
-            told.setdefault(event.block_number, []).append(event)
+            returned.setdefault(event.block_number, []).append(event)
         addresses = {hex(address) for address in part.addresses}
         proofs: dict[int, types.Proof] = {}
         async for block in self._to_prove(part):
             number = block.header.number
-            ours = told.get(number, ())
+            events = returned.get(number, ())
             if self._is_hashed(number):
                 # Hashing a busy block takes a tenth of a second: not on the event loop.
-                proof = await asyncio.to_thread(completeness.prove, block, ours, addresses)
+                proof = await asyncio.to_thread(block_proof.prove, block, events, addresses)
             else:
-                proof = completeness.prove(block, ours, addresses, hashed=False)
+                proof = block_proof.prove(block, events, addresses, hashed=False)
             proofs[number] = proof
         return proofs
 
     def _is_hashed(self, number: int) -> bool:
-        """Whether a block's event commitment is worked out: years of them would take days."""
+        """Whether a block's event commitment is computed: years of them would take days."""
         is_near = number > self._end - self._settings.commitment_blocks
-        return is_near or self._is_looked_at(number)
+        return is_near or self._is_always_proved(number)
 
-    def _is_looked_at(self, number: int) -> bool:
-        """Whether a block is proved though the node told no event of ours in it."""
+    def _is_always_proved(self, number: int) -> bool:
+        """Whether a block is proved though the node returned no watched event in it."""
         settings = self._settings
         if settings.verify == "all" or number in self.suspects:
             return True
-        return settings.verify == "events" and completeness.is_sampled(
+        return settings.verify == "events" and block_proof.is_sampled(
             number, settings.sample_rate, settings.sample_seed
         )
 
     def _verified(self, part: _Part, proofs: dict[int, types.Proof]) -> tuple[types.Verified, ...]:
-        """One range where only some blocks are proved on purpose: each alone would be many."""
+        """The ranges proved; one "sampled" range where only some blocks are proved."""
         if not self._is_proving:
             return ()
-        if all(map(self._is_looked_at, range(part.from_block, part.to_block + 1))):
+        if all(map(self._is_always_proved, range(part.from_block, part.to_block + 1))):
             return types.runs(proofs)
         return (types.Verified(part.from_block, part.to_block, "sampled"),)
 
     async def _to_prove(self, part: _Part) -> AsyncIterator[types.BlockWithReceipts]:
-        """The blocks to prove, ascending, those without our events a batch at a time."""
+        """The blocks to prove: those with watched events, then the others in batches."""
         for number in sorted(part.blocks):
             yield part.blocks[number]
         others = [
             number
             for number in range(part.from_block, part.to_block + 1)
-            if number not in part.blocks and self._is_looked_at(number)
+            if number not in part.blocks and self._is_always_proved(number)
         ]
         for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
             batch = others[start : start + sources.BLOCKS_PER_BATCH]
@@ -306,24 +318,24 @@ class RangeReader:
 
 
 def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> bool:
-    """Whether a failure is no failure: the node answers if it is asked for fewer blocks."""
+    """Whether the node may answer if it is asked for fewer blocks: not a failed attempt."""
     return isinstance(error, errors.RangeTooLargeError) and to_block > from_block
 
 
 async def _ends(
     asked: sources.Source, from_block: int, to_block: int
 ) -> tuple[types.BlockHeader, types.BlockHeader]:
-    """Headers of the last and the first block, in this order: the first stands below the last.
+    """Headers of the last and of the first block, in this order.
 
-    They come from one node, or the range would join what that node has to another one's fork.
+    They are asked in one batch: from two nodes, the range could join two forks.
     """
     numbers = [to_block] if from_block == to_block else [to_block, from_block]
-    found = await troubles.insist(asked.name, lambda: asked.headers(numbers))
+    found = await failures.retry_while_lagging(asked.name, lambda: asked.headers(numbers))
     return found[0], found[-1]
 
 
 def _check_hashes(part: _Part) -> None:
-    """Events, blocks and tip must be of one chain, as far as they touch each other."""
+    """Check by hash that events, blocks and tip are of one chain where they overlap."""
     headers = {number: block.header for number, block in part.blocks.items()}
     for event in part.events:
         if headers[event.block_number].hash != event.block_hash:

@@ -1,9 +1,9 @@
 """JSON-RPC over HTTP to one endpoint: one session, bounded, retried, every failure typed.
 
-Transient trouble (no connection, time-outs, 429, 5xx, bodies that are no JSON-RPC) is retried
-with growing, jittered pauses that honour Retry-After; what repeating cannot change is raised
-at once, as is what asks for a smaller question (408, 413, bodies beyond the limit). URLs may
-hold keys, so only their host is ever shown.
+Transient failures (no connection, time-outs, 429, 5xx, bodies that are not JSON-RPC) are retried
+with growing, jittered pauses that honour Retry-After. Errors that a retry cannot change are
+raised at once, as are refusals of a request's size (408, 413, bodies beyond the limit). URLs may
+hold keys, so only their scheme, host and port are shown.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import random
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
-from urllib import parse
 
 import aiohttp
 import aiolimiter
 import msgspec
 import structlog
 
-from indexer import errors
-from indexer.chain import troubles
+from indexer import errors, urls
+from indexer.chain import failures
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +33,7 @@ T = TypeVar("T")
 LARGEST_BODY = 64 * 1024 * 1024
 LONGEST_PAUSE = 30.0
 LONGEST_MESSAGE = 1_000
-"""So much of a node's words is repeated: in the log, and in a datagram to systemd."""
-SHORTEST_KEY = 8
+"""How many characters of a node's message are shown, in the log or in a datagram to systemd."""
 TRANSIENT_CODES = frozenset({-32603, -32005, -32010, -32012, 429})
 RANGE_CODES = frozenset({-32000, -32005, -32602})
 RANGE_WORDS = ("block range", "range too", "range is too", "too many blocks")
@@ -43,14 +41,14 @@ BUSY_WORDS = ("timeout", "timed out", "busy", "temporarily", "rate limit", "capa
 
 
 SINGLY_SECONDS = 600.0
-"""So long after a refused batch calls are made singly."""
+"""How long calls are sent singly after a batch was refused."""
 
-is_beside = contextvars.ContextVar("is_beside", default=False)
-"""Set by tasks that ask beside the writer: their answers are no sign that it gets on."""
+is_background = contextvars.ContextVar("is_background", default=False)
+"""Set by background tasks: answers to them do not prove that the writer makes progress."""
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
-    """How to treat an endpoint. Times in seconds."""
+    """Limits of the requests to an endpoint. Times in seconds."""
 
     request_timeout_seconds: float = 20.0
     max_concurrency: int = 8
@@ -83,8 +81,8 @@ _decode_one = msgspec.json.Decoder(_Response).decode
 _decode_many = msgspec.json.Decoder(list[_Response]).decode
 
 
-async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All answers in order; the first failure ends the other questions."""
+async def gather(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results in order; the first failure cancels the others and is raised."""
     tasks = [asyncio.create_task(question) for question in questions]
     try:
         return await asyncio.gather(*tasks)
@@ -93,35 +91,13 @@ async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-def redact(url: str) -> str:
-    """Scheme and host of a URL; path and query may hold a key."""
-    parts = parse.urlsplit(url)
-    host = parts.hostname or "?"
-    host = f"[{host}]" if ":" in host else host
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ":?"
-    rest = "/***" if parts.path.strip("/") or parts.query else ""
-    return f"{parts.scheme}://{host}{port}{rest}"
-
-
-def secrets_of(url: str) -> list[str]:
-    """What in a URL may be a key: long pieces of the path, the query's values, a password."""
-    parts = parse.urlsplit(url)
-    pieces = [piece for piece in parts.path.split("/") if len(piece) >= SHORTEST_KEY]
-    values = [value for _, value in parse.parse_qsl(parts.query)]
-    found = {piece for piece in (*pieces, *values, parts.username, parts.password) if piece}
-    return sorted(found | {parse.unquote(piece) for piece in found}, key=len, reverse=True)
-
-
 class Endpoint:
-    """One node behind one URL."""
+    """The JSON-RPC connection to one URL."""
 
     def __init__(self, url: str, settings: NodeSettings) -> None:
         self._url = url
-        self.name = redact(url)
-        self._secrets = secrets_of(url)
+        self.name = urls.redact(url)
+        self._secrets = urls.secrets_of(url)
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         rate = settings.max_requests_per_second
@@ -130,7 +106,7 @@ class Endpoint:
         self._ids = 0
         self._batches_from = 0.0
         self.answered_at = 0.0
-        """When a good answer last came to the writer, by the monotonic clock; 0: never."""
+        """When the writer last got a good answer, by the monotonic clock; 0: never."""
 
     @property
     def _timeout(self) -> float:
@@ -168,14 +144,14 @@ class Endpoint:
             except errors.FatalNodeError as error:
                 refusal = str(error)
             answers = await self._one_by_one(requests)
-            # Single calls go through, so it was the batch that was refused.
+            # Single calls succeed, so it was the batch that was refused.
             log.info("batches_refused", endpoint=self.name, reason=refusal)
             self.ask_singly()
             return answers
         return await self._one_by_one(requests)
 
     async def _one_by_one(self, requests: Sequence[Request]) -> list[msgspec.Raw | errors.RpcError]:
-        answers = await together(self._retried([request]) for request in requests)
+        answers = await gather(self._retried([request]) for request in requests)
         return [answer for (answer,) in answers]
 
     # --- one attempt after another ----------------------------------------------------
@@ -187,16 +163,16 @@ class Endpoint:
             try:
                 return await self._attempt(requests)
             except errors.RangeTooLargeError:
-                raise  # The same question again gets the same answer: the caller asks smaller.
+                raise  # The same request gets the same answer: the caller asks for less.
             except errors.RetryableNodeError as error:
                 spent += time.monotonic() - began
-                # A node that does not answer in time is not waited for five times over.
+                # Five time-outs in a row would take too long.
                 if attempt == self._settings.attempts or spent > 2 * self._timeout:
                     raise
                 asked = getattr(error, "retry_after", None)
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311
                 wait = min(jittered if asked is None else asked, LONGEST_PAUSE)
-                troubles.note(self.name, error, "retry", logging.INFO, seconds=round(wait, 3))
+                failures.record(self.name, error, "retry", logging.INFO, seconds=round(wait, 3))
                 await asyncio.sleep(wait)
                 pause *= 2
         raise AssertionError("the loop returns or raises")
@@ -215,13 +191,13 @@ class Endpoint:
             results = self._matched(answer, first, len(calls))
         else:
             results = [self._result(self._parsed(answer, _decode_one), first)]
-        if not is_beside.get():
+        if not is_background.get():
             self.answered_at = time.monotonic()
         return results
 
     async def _post(self, body: bytes) -> bytes:
         session = self._opened()
-        # A redirect would make a GET of the question.
+        # A redirect would turn the POST into a GET.
         asking = session.post(self._url, data=body, allow_redirects=False)
         async with self._mapped(), asking as response:
             answer = await self._bounded(response)
@@ -256,7 +232,7 @@ class Endpoint:
     async def _mapped(self) -> AsyncIterator[None]:
         try:
             yield
-        # Not chained: what aiohttp says may show the whole URL.
+        # Not chained: aiohttp's messages may show the whole URL.
         except TimeoutError:
             raise errors.NodeUnreachableError(
                 f"{self.name} gave no answer within {self._timeout:g} s", kind="timeout"
@@ -278,9 +254,9 @@ class Endpoint:
         if status >= 500:
             return errors.NodeUnreachableError(said, kind="http_5xx")
         with contextlib.suppress(msgspec.DecodeError, RecursionError):
-            told = _decode_one(body).error
-            if told is not None:
-                return self._rpc_error(told)
+            error = _decode_one(body).error
+            if error is not None:
+                return self._rpc_error(error)
         return errors.FatalNodeError(f"{said}: check the URL and its key in node.urls")
 
     def _parsed(self, body: bytes, decode: Any) -> Any:
@@ -306,7 +282,7 @@ class Endpoint:
         return response.result
 
     def _matched(self, body: bytes, first: int, count: int) -> list[msgspec.Raw | errors.RpcError]:
-        """A batch's answers in the order of the calls, whatever order they came in."""
+        """The answers of a batch in the order of its calls; nodes may answer in any order."""
         if body.lstrip()[:1] == b"{":
             response = self._parsed(body, _decode_one)
             if response.error is None:
@@ -327,7 +303,7 @@ class Endpoint:
         return [self._result(by_id[id_], id_) for id_ in range(first, first + count)]
 
     def _rpc_error(self, error: _Error) -> errors.RpcError:
-        """Fatal errors are returned; those that may pass are raised, to be retried."""
+        """The error of an answer. Fatal errors are returned, transient ones raised."""
         message = error.message or ""
         for secret in self._secrets:
             message = message.replace(secret, "***")
@@ -345,7 +321,7 @@ class Endpoint:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for: a number, or a date."""
+    """The seconds of a Retry-After header, which holds a number or a date."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -357,7 +333,7 @@ def _retry_after(header: str | None) -> float | None:
 
 
 def _reason(error: BaseException) -> str:
-    """What a network error says, without the URL that aiohttp puts in."""
+    """The reason of a network error, without the URL that aiohttp puts in."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return str(error.os_error.strerror or error.os_error)
     if isinstance(error, OSError):

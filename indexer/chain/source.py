@@ -1,7 +1,7 @@
-"""One endpoint of the node: typed questions, typed answers.
+"""The typed RPC client of one endpoint: blocks, events and view calls.
 
-What belongs together must come from one source: two nodes may stand on two forks, or one
-may lag behind the other.
+Answers that are combined must come from one source: two nodes may follow two forks, or one may
+lag behind the other.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 import msgspec
 
 from indexer import errors
-from indexer.chain import pages, probe, rpc, troubles, types, wire
+from indexer.chain import failures, pages, probe, rpc, types, wire
 
 BLOCK_NOT_FOUND = 24
 NO_BLOCKS = 32
 BLOCKS_PER_BATCH = 20
 
 REFUSALS = frozenset({20, 21, 40})
-"""What a contract's view may answer for good: no contract, no such entry point, a failed call."""
+"""Codes that a contract's view answers for good: no contract, no such entry point, call failed."""
 
 
 class ViewCall(msgspec.Struct, frozen=True):
-    """A question to a contract's view, at the state after the block with this hash."""
+    """A call of a contract's view, at the state after the block with this hash."""
 
     contract: int
     selector: int
@@ -42,7 +42,7 @@ class Source:
 
     @property
     def endpoint(self) -> rpc.Endpoint:
-        """The way to it."""
+        """The JSON-RPC connection."""
         return self._endpoint
 
     # --- blocks -----------------------------------------------------------------------
@@ -64,7 +64,7 @@ class Source:
         return None if header is None else self._of_height(number, header)
 
     async def finalised(self) -> int | None:
-        """The newest block accepted on L1; None where the node does not say."""
+        """The newest block accepted on L1; None where the node does not know it."""
         try:
             header = await self._known_header("l1_accepted")
         except errors.RpcError:
@@ -83,21 +83,22 @@ class Source:
         return _read_header(await self._endpoint.call(_header_request(block_id)))
 
     async def headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
-        """Headers of blocks that were told of, in the order asked, from one node.
+        """Headers of blocks below a head that the node returned, in the order asked.
 
-        One batch: behind one URL nodes on several forks may stand.
+        They are asked in one batch: a URL may be balanced over nodes on several forks.
         """
         answers = await self._endpoint.call_many(
             [_header_request({"block_number": number}) for number in numbers]
         )
-        return [self._told(*one) for one in zip(numbers, answers, strict=True)]
+        return [self._header_of(*one) for one in zip(numbers, answers, strict=True)]
 
-    def _told(self, number: int, answer: msgspec.Raw | errors.RpcError) -> types.BlockHeader:
+    def _header_of(self, number: int, answer: msgspec.Raw | errors.RpcError) -> types.BlockHeader:
         if isinstance(answer, errors.RpcError):
             if answer.code != BLOCK_NOT_FOUND:
                 raise answer
             raise errors.InconsistentAnswerError(
-                f"{self.name} told a head at or above block {number} and does not know that block",
+                f"{self.name} returned a head at or above block {number} and does not know that "
+                "block",
                 kind="lagging",
             )
         return self._of_height(number, _read_header(answer))
@@ -116,7 +117,7 @@ class Source:
         found: list[types.BlockWithReceipts] = []
         for start in range(0, len(numbers), BLOCKS_PER_BATCH):
             part = numbers[start : start + BLOCKS_PER_BATCH]
-            found += await troubles.insist(
+            found += await failures.retry_while_lagging(
                 self.name, functools.partial(self._some_blocks, part, with_events)
             )
         return found
@@ -142,7 +143,8 @@ class Source:
             if answer.code != BLOCK_NOT_FOUND:
                 raise answer
             raise errors.InconsistentAnswerError(
-                f"{self.name} told of block {number} and does not know it now", kind="lagging"
+                f"{self.name} returned block {number} before and does not know it now",
+                kind="lagging",
             )
         decoder = wire.full_block_decoder if with_events else wire.block_decoder
         block = wire.block(wire.decoded(decoder, answer, "block"))
@@ -161,9 +163,9 @@ class Source:
     ) -> list[types.EmittedEvent]:
         """Every event of these addresses in a closed range, in chain order.
 
-        RangeTooLargeError where the node wants to be asked for less, or where there are more
-        than `most` events. With `tip_hash` whoever answers a page must know that block: behind
-        one URL several nodes may stand, and one that lags tells of no events above its head.
+        RangeTooLargeError where the node refuses so many blocks, or where there are more than
+        `most` events. With `tip_hash` the node that answers a page must know that block: a URL
+        may be balanced over several nodes, and one that lags returns no events above its head.
         """
         if not addresses:
             return []  # To a node, an empty list means any address.
@@ -178,7 +180,7 @@ class Source:
     async def _from_receipts(
         self, hashes: Mapping[int, str], addresses: Collection[int]
     ) -> list[types.EmittedEvent]:
-        """Events with their indexes, which nodes below RPC 0.10 tell only through receipts."""
+        """Events with their indexes, which nodes below RPC 0.10 give through receipts alone."""
         wanted = {hex(address) for address in addresses}
         found: list[types.EmittedEvent] = []
         numbers = sorted(hashes)
@@ -194,12 +196,12 @@ class Source:
         return found
 
     async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
-        """Answers of views in the order asked; a contract's refusal stands in its place.
+        """The results of view calls, in order; a contract's refusal stands in its place.
 
-        InconsistentAnswerError where the node does not know a block that was asked for: it
-        lags, or the block is gone; RpcError where it refuses the question itself.
+        InconsistentAnswerError where the node does not know the block of a call: it lags, or
+        the block is gone. RpcError where it refuses the request itself.
         """
-        return await troubles.insist(self.name, functools.partial(self._calls, asked))
+        return await failures.retry_while_lagging(self.name, functools.partial(self._calls, asked))
 
     async def _calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
         answers = await self._endpoint.call_many([_call_request(one) for one in asked])

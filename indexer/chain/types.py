@@ -1,7 +1,7 @@
-"""What the chain says, as typed values: the shapes that every other room shares.
+"""Blocks, receipts and events of Starknet as typed values, shared by all rooms.
 
-Felts stay hex text as the wire gives them, in canonical form (`0x`, lower case, no leading
-zeros), because most are only stored; a decoder turns the few that it needs into integers.
+Felts are canonical hex text (`0x`, lower case, no leading zeros), because most are only stored;
+a decoder converts those that it needs to integers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 
 Proof = Literal["commitment", "count", "receipts"]
-"""What a block's receipts were held against: the header's event count and event commitment, its
-count alone, or neither, because the node tells neither."""
+"""What a block's receipts were checked against: the header's event count and event commitment,
+its count alone, or neither, because the node has neither."""
 
 Method = Literal["commitment", "count", "receipts", "sampled"]
 """How a range of blocks was proved complete. "sampled": the blocks with our events, and a sample
@@ -39,8 +39,8 @@ class EmittedEvent(msgspec.Struct, frozen=True, gc=False):
 class BlockHeader(msgspec.Struct, frozen=True, gc=False):
     """A sealed block's header. `timestamp` is in whole seconds since 1970, UTC.
 
-    `event_count` and `event_commitment` are None where the node does not tell them
-    (RPC below 0.10), and the commitment also where it says 0x0 for old blocks.
+    `event_count` and `event_commitment` are None where the node has none (RPC below 0.10), and
+    the commitment also where it is 0x0 for old blocks.
     """
 
     number: int
@@ -54,7 +54,7 @@ class BlockHeader(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReceiptEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event as a receipt carries it: its index is its position in the receipt."""
+    """An event in a receipt: its index is its position there."""
 
     from_address: str
     keys: list[str]
@@ -83,7 +83,7 @@ class BlockWithReceipts(msgspec.Struct, frozen=True):
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """A closed range of blocks whose events are known to be complete, and by what."""
+    """A closed range of blocks whose events are known to be complete, and by which method."""
 
     first_block: int
     last_block: int
@@ -91,7 +91,7 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Everything the chain says about a set of addresses in a closed range of blocks.
+    """All events of a set of addresses in a closed range of blocks.
 
     Invariants: all of it comes from one endpoint; `events` ascend by their key without
     duplicates; `blocks` holds exactly the blocks that have an event here, ascending; `tip` is

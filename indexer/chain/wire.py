@@ -1,6 +1,6 @@
-"""The wire's shapes (Starknet RPC 0.8 to 0.10) and the way to our own types.
+"""The JSON shapes of the Starknet RPC (0.8 to 0.10), and their conversion to chain.types.
 
-Felts are brought into canonical form here, once; an answer that cannot be true is refused.
+Felts become canonical here. An answer that cannot be valid is an InconsistentAnswerError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from indexer.chain import types
 
 _FELT = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
 
-# What the tables can hold and the chain can mean: an answer beyond is refused, not stored.
+# Bounds of what the chain can mean and the tables can hold: other values are refused.
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
@@ -26,7 +26,7 @@ Version = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,32}$")]
 
 
 class Event(msgspec.Struct, gc=False):
-    """An emitted event. Indexes are told from RPC 0.10 on; no hash: not in a sealed block."""
+    """An emitted event. RPC 0.10 added the indexes. No hash: it is not in a sealed block."""
 
     from_address: str
     keys: Felts
@@ -46,7 +46,7 @@ class EventsPage(msgspec.Struct):
 
 
 class Header(msgspec.Struct):
-    """The header fields of a block that we use."""
+    """The header fields of a block that the indexer uses."""
 
     block_hash: str
     parent_hash: str
@@ -59,7 +59,7 @@ class Header(msgspec.Struct):
 
 
 class Fee(msgspec.Struct):
-    """What a transaction paid."""
+    """The fee that a transaction paid: hex amount and unit."""
 
     amount: str
     unit: Literal["WEI", "FRI"]
@@ -74,7 +74,7 @@ class ReceiptEvent(msgspec.Struct, gc=False):
 
 
 class Receipt(msgspec.Struct):
-    """The receipt fields that we always use; its events are skipped unread."""
+    """The receipt fields that every block read needs; its events are not decoded."""
 
     transaction_hash: str
     actual_fee: Fee
@@ -88,7 +88,7 @@ class FullReceipt(Receipt):
 
 
 class WithReceipt(msgspec.Struct):
-    """A transaction of a block; its body is left alone."""
+    """A transaction of a block; its body is not decoded."""
 
     receipt: Receipt
 
@@ -117,11 +117,10 @@ full_block_decoder = msgspec.json.Decoder(FullBlock)
 page_decoder = msgspec.json.Decoder(EventsPage)
 felts_decoder = msgspec.json.Decoder(list[str])
 text_decoder = msgspec.json.Decoder(str)
-number_decoder = msgspec.json.Decoder(int)
 
 
 def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> Any:
-    """A result as its shape; InconsistentAnswerError where it has another."""
+    """A result decoded to its shape; InconsistentAnswerError where it has another."""
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -142,7 +141,7 @@ def felt(text: str) -> str:
 
 
 def header(block: Header) -> types.BlockHeader:
-    """Our header of a wire header."""
+    """A header as chain.types has it. A commitment of 0x0 over events means: not known."""
     commitment = None if block.event_commitment is None else felt(block.event_commitment)
     return types.BlockHeader(
         block.block_number,
@@ -157,7 +156,7 @@ def header(block: Header) -> types.BlockHeader:
 
 
 def block(wire: Block | FullBlock) -> types.BlockWithReceipts:
-    """Our block of a wire block."""
+    """A block with receipts as chain.types has it."""
     receipts: list[Receipt] = [item.receipt for item in wire.transactions]
     return types.BlockWithReceipts(
         header(wire), [_receipt(index, receipt) for index, receipt in enumerate(receipts)]

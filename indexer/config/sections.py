@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from indexer.config import values
+from indexer import urls
 
 ContractKind = Literal[
     "singleton_v1_0",
@@ -64,7 +64,7 @@ class Node(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Without the keys in the URLs, for logs and tracebacks."""
-        return f"Node({', '.join(values.redact_node_url(url) for url in self.urls)})"
+        return f"Node({', '.join(urls.redact(url) for url in self.urls)})"
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ class Database(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Without the password, for logs and tracebacks."""
-        return f"Database({values.redact_database_url(self.url or 'embedded')})"
+        return f"Database({urls.redact(self.url or 'embedded')})"
 
 
 class Ingest(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.cairo import felt252
 from indexer.config import sections, values
 
@@ -50,9 +50,9 @@ class Settings(msgspec.Struct, frozen=True):
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values for people's eyes: no password, no key of a node."""
         shown: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
-        shown["node"]["urls"] = [values.redact_node_url(url) for url in self.node.urls]
+        shown["node"]["urls"] = [urls.redact(url) for url in self.node.urls]
         if self.database.url is not None:
-            shown["database"]["url"] = values.redact_database_url(self.database.url)
+            shown["database"]["url"] = urls.redact(self.database.url)
         return shown
 
 

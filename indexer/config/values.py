@@ -98,23 +98,3 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like `name`."""
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
-
-
-def redact_node_url(url: str) -> str:
-    """Scheme, host and port alone: providers put keys into paths, queries and user names."""
-    parts = parse.urlsplit(url)
-    hidden = "/***" if parts.path.strip("/") or parts.query else ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{hidden}"
-
-
-def redact_database_url(url: str) -> str:
-    """The URL without its password, wherever that stands."""
-    parts = parse.urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    query = [
-        (key, value if key in {"host", "port", "sslmode"} else "***")
-        for key, value in parse.parse_qsl(parts.query)
-    ]
-    netloc = f"{name}{colon and ':***'}{at}{host}"
-    return parts._replace(netloc=netloc, query=parse.urlencode(query, safe="/*")).geturl()

@@ -19,7 +19,7 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.audit import invariants
-from indexer.chain import client, ranges, troubles, types
+from indexer.chain import client, failures, ranges, types
 from indexer.daemon import price_sampler, reorg_detector, rollback
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
@@ -153,14 +153,14 @@ class Ingestor:
                 await self.open(self._cursor.chain_id, self._cursor.start_block)
                 moved = True
             except errors.RetryableNodeError as error:
-                troubles.note(self._node.source.name, error, "wait", retry_in=self._poll_seconds)
+                failures.record(self._node.source.name, error, "wait", retry_in=self._poll_seconds)
                 # The reader may have taken up contracts of a range that was never committed.
                 await self._forget()
                 self._trouble = str(error)
                 moved = False
             except errors.FatalNodeError as error:
                 # The command line ends with the error itself, in one line.
-                troubles.note(self._node.source.name, error, "stop", logging.DEBUG)
+                failures.record(self._node.source.name, error, "stop", logging.DEBUG)
                 raise
             if not moved:
                 await self._pause()
@@ -199,7 +199,7 @@ class Ingestor:
         stands = self._cursor
         if stands.block_hash is not None and self.suspicion is None:
             # A doubt is about the endpoint in use.
-            await self._node.turn_back(
+            await self._node.return_to_preferred(
                 (stands.block_number, stands.block_hash), self._return_seconds
             )
         head = await self._node.head()
@@ -218,7 +218,7 @@ class Ingestor:
         metrics.suspect.set(reason is not None)
         if reason is not None and reason != self.suspicion:
             doubt = errors.InconsistentAnswerError(reason, kind="suspect")
-            troubles.note(self._node.source.name, doubt, "suspect")
+            failures.record(self._node.source.name, doubt, "suspect")
         elif reason is None and self.suspicion is not None:
             log.info("suspicion_over", committed_block=self._cursor.block_number)
         self.suspicion = reason

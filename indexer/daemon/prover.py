@@ -50,7 +50,7 @@ class Verifier:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look again and again until `stopping` is set."""
-        rpc.is_beside.set(True)
+        rpc.is_background.set(True)
         while not stopping.is_set():
             try:
                 await self.look()

@@ -39,7 +39,7 @@ class Reconciler:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Check until `stopping` is set; what the node cannot answer is left to the next time."""
-        rpc.is_beside.set(True)
+        rpc.is_background.set(True)
         while not stopping.is_set():
             try:
                 await asyncio.wait_for(stopping.wait(), self._every_seconds)

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.chain import client, follower, troubles, types
+from indexer.chain import ancestry, client, failures, types
 from indexer.chain import source as sources
 from indexer.log import cursor, reorgs
 
@@ -106,7 +106,7 @@ class Judge:
             told = head if source is first else await source.head()
             return await self._of(_Look(source, stands, told, final))
 
-        return await self._node.somewhere(decide)
+        return await self._node.ask_any(decide)
 
     async def _of(self, look: _Look) -> Verdict:
         source, stands, head, _ = look
@@ -133,12 +133,12 @@ class Judge:
     async def _is_cut_back(self, source: sources.Source, head: types.BlockHeader) -> bool:
         """Whether below its head the node has what we have."""
         rungs = await reorgs.ladder(self._connection, head.number, 1)
-        return not rungs or await follower.head_agrees(source, *rungs[0])
+        return not rungs or await ancestry.head_agrees(source, *rungs[0])
 
     async def _of_a_low_head(self, look: _Look) -> Verdict:
         source, stands, head, _ = look
         """The node lags, or the chain was cut back to its head: another endpoint may know."""
-        for witness in await self._node.witnesses():
+        for witness in await self._node.alternatives():
             if await _opinion(witness, (stands.block_number, "")) is None:
                 continue
             lag = errors.InconsistentAnswerError(
@@ -146,8 +146,8 @@ class Judge:
                 f"{stands.block_number}",
                 kind="lagging",
             )
-            troubles.note(source.name, lag, "other_endpoint")
-            await self._node.turn_to(witness)
+            failures.record(source.name, lag, "other_endpoint")
+            await self._node.switch_to(witness)
             return await self.verdict(stands, await witness.head(), look.final)
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         # A node that catches up moves; the same head look after look is a chain cut back.
@@ -211,7 +211,7 @@ class Judge:
         """The highest stored block that the source's chain holds; searched from the top."""
         most = FIRST_RUNGS
         while rungs := await reorgs.ladder(self._connection, from_block, most):
-            found = await follower.find_common_ancestor(_Knowing(source), rungs)
+            found = await ancestry.find_common_ancestor(_Knowing(source), rungs)
             if found is not None:
                 return found
             from_block, most = rungs[-1][0] - 1, most * 8
@@ -225,7 +225,8 @@ class Judge:
         lowest = await reorgs.next_rung(self._connection, -1 if ancestor is None else ancestor[0])
         rungs += [lowest] if lowest is not None else []
         opinions = [
-            (witness, await _opinion(witness, *rungs)) for witness in await self._node.witnesses()
+            (witness, await _opinion(witness, *rungs))
+            for witness in await self._node.alternatives()
         ]
         return [(witness, holds) for witness, holds in opinions if holds is not None]
 
@@ -262,7 +263,7 @@ class _Knowing:
 async def _known(source: sources.Source, number: int) -> types.BlockHeader | None:
     """A block's header; behind one URL several nodes may stand, so one that lacks it is no answer
     yet."""
-    for _ in range(troubles.LAG_TRIES):
+    for _ in range(failures.LAG_ATTEMPTS):
         if (header := await source.header(number)) is not None:
             return header
     return None

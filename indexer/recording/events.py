@@ -30,7 +30,7 @@ class EventFilter(msgspec.Struct):
 
 
 class EventWithoutIndexes(msgspec.Struct):
-    """An event as nodes told it before RPC 0.10."""
+    """An event as nodes below RPC 0.10 return it."""
 
     block_number: int
     block_hash: str
@@ -41,7 +41,7 @@ class EventWithoutIndexes(msgspec.Struct):
 
 
 class _Matcher:
-    """Decides which events a filter lets through."""
+    """The events that a filter matches."""
 
     def __init__(self, asked: EventFilter) -> None:
         addresses = [asked.address] if isinstance(asked.address, str) else asked.address or []
@@ -69,8 +69,8 @@ class _Matcher:
 def get_events(context: Context, filter_: object) -> dict[str, Any]:
     """A page of events in chain order, and a token where more may follow.
 
-    A token "<block>-<n>" goes on at that block after its first n matching events. It is not
-    tied to the filter nor to a block hash, as on real nodes.
+    A token "<block>-<n>" resumes at that block after its first n matching events. As on real
+    nodes, it is bound neither to the filter nor to a block hash.
     """
     asked = context_module.convert(filter_, EventFilter, "filter")
     matcher = _checked(context, asked)
@@ -102,7 +102,7 @@ def _checked(context: Context, asked: EventFilter) -> _Matcher:
 
 
 def _range(context: Context, asked: EventFilter) -> tuple[int, int]:
-    """First and last block to look at, inside what is visible; first > last: nothing."""
+    """The first and the last visible block to scan; first > last: none."""
     head = context.view.head
     if head is None:
         return 0, -1
@@ -115,7 +115,7 @@ def _range(context: Context, asked: EventFilter) -> tuple[int, int]:
 
 
 def _number(context: Context, block_id: Any) -> int:
-    """A number is taken as it is, also above the head; any other id must name a block."""
+    """A block number may lie above the head; any other block id must name a known block."""
     if isinstance(block_id, dict) and set(block_id) == {"block_number"}:
         return context_module.convert(block_id["block_number"], int, "block_number")
     return context.block(block_id).number

@@ -17,7 +17,7 @@ NO_FAULT = Fault()
 
 
 class Node:
-    """Answers requests from what the playhead shows. `counts`: how often each method came."""
+    """Answers requests from what the playhead shows. `counts`: calls by method."""
 
     def __init__(
         self,
@@ -32,13 +32,13 @@ class Node:
         self._shapes = shapes.Shapes()
 
     def fault(self, request: Any) -> Fault:
-        """What is to go wrong with this request."""
+        """The fault to inject into this request."""
         if self.options.fault is None or not isinstance(request, dict):
             return NO_FAULT
         return self.options.fault(request.get("method", ""), request.get("params")) or NO_FAULT
 
     def answer(self, profile: profiles.Profile, request: Any, fault: Fault) -> bytes:
-        """The answer object as JSON text, in which the fault may have edited the result."""
+        """The answer object as JSON text, with the result as the fault edits it."""
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return refusal(None, errors.RpcError("Invalid Request", -32600))
         identity = request.get("id")
@@ -66,7 +66,7 @@ class Node:
 
 def refusal(identity: object, error: errors.RpcError) -> bytes:
     """An answer object that carries an error."""
-    told: dict[str, Any] = {"code": error.code, "message": str(error)}
+    answer: dict[str, Any] = {"code": error.code, "message": str(error)}
     if error.data is not None:
-        told["data"] = error.data
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": identity, "error": told})
+        answer["data"] = error.data
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": identity, "error": answer})

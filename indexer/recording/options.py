@@ -1,4 +1,4 @@
-"""How a recording is served, and how the serving may be made to fail."""
+"""Options of the recording server, and the faults that it can inject."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one request. In a batch, the first fault of the transport wins.
+    """A fault of one request. In a batch, the first fault of the transport wins.
 
     `delay`: seconds to wait first. `status`, `headers`, `body`: an HTTP answer in place of the
     real one. `close_after`: cut the connection after so many bytes of the body (0: before any
@@ -28,7 +28,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
-    """How to serve. Port 0 takes any free port.
+    """Options of the recording server. Port 0 takes any free port.
 
     `latency`: seconds that every HTTP request takes. `scan_limit`: blocks that one getEvents
     call looks at before it hands out a token (None: all). `chunk_limit`: largest chunk_size.

@@ -1,4 +1,4 @@
-"""Which part of a recorded chain is visible now: the hand that moves the head."""
+"""The playhead: which part of a recorded chain is visible now, and how its head moves."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Tip = view.Tip
 
 
 class Playhead:
-    """The head's way through a recording: the tips it has stood on, and those to come.
+    """The head's path through a recording: its past tips, and those to come.
 
-    Without `story` the head climbs the main chain. With it, the head climbs each fork first
-    when it reaches the fork's common block, then drops back to that block and goes on.
+    Without `story` the head follows the main chain. With it, the head follows each fork first
+    when it reaches the fork's common block, then drops back to that block and continues.
     Made by `everything`, `at` and `paced`.
     """
 
@@ -72,7 +72,7 @@ class Playhead:
         finality_lag: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Playhead:
-        """All but the last `held_back` steps at once, those at a pace from the first look on.
+        """All but the last `held_back` steps at once, the rest at a pace from the first access on.
 
         With `story` a fork's blocks and each drop of the head are steps too.
         """
@@ -94,7 +94,7 @@ class Playhead:
 
     @property
     def steps_left(self) -> int:
-        """How many steps the head has still to go."""
+        """How many steps the head has left."""
         self._keep_pace()
         return len(self._future)
 
@@ -103,7 +103,7 @@ class Playhead:
         return view.View(self.recording, self.tip, self.finality_lag)
 
     def release(self, steps: int = 1) -> Tip | None:
-        """Move the head on; RecordingError when the recording has not so many steps left."""
+        """Advance the head; RecordingError when the recording has not so many steps left."""
         if steps > self.steps_left:
             raise errors.RecordingError(
                 f"The recording has {self.steps_left} steps left, so {steps} cannot be released."
@@ -112,10 +112,10 @@ class Playhead:
         return self.tip
 
     def go_to(self, number: int, branch: int = 0) -> None:
-        """Put the head on any block. On the way up the steps between count as shown.
+        """Move the head to any block. On the way up the blocks in between count as shown.
 
         From a fork to the main chain the head jumps at once: the rest of the fork is never
-        shown. With `story`, forks on which the head has stood are not played again.
+        shown. With `story`, forks that the head was on are not played again.
         """
         tip = Tip(branch, number)
         if number not in self.recording.branch(branch).blocks:
@@ -128,7 +128,7 @@ class Playhead:
         self._future = collections.deque(self._tips_after(tip))
 
     def was_shown(self, block: chain.Block) -> bool:
-        """Whether the head has ever stood on this block or above it on its branch."""
+        """Whether the head was ever on this block or above it on its branch."""
         return any(tip.branch == block.branch and tip.number >= block.number for tip in self._past)
 
     def _step(self, steps: int) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What one version of the specification tells and takes.
+    """The differences of one version of the specification.
 
     `indexes`: events carry transaction_index and event_index, headers carry counts and
     commitments, and getEvents takes a list of addresses. `pending_tag`: the tag of the block

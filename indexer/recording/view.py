@@ -1,4 +1,4 @@
-"""The recorded chain as it stands at one tip: what a node with that head would know."""
+"""The recorded chain below one tip: the blocks that a node with that head knows."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import errors
+from indexer import errors, urls
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +60,6 @@ LIBPQ_ONLY = frozenset(
     }
 )
 """Parameters of a URL for psycopg alone; the URLs that hosting firms give out have them."""
-
-_SECRET = re.compile(r"((?:^|[?&])(?:ssl)?password=)[^&]*")
 
 _HOST = r"(?:\[[^\s@/?#\[\]]+\]|[^\s@/?#:\[\]]*)(?::\d*)?"
 _QUOTED = re.compile(
@@ -113,19 +111,10 @@ def yoyo_url(url: str) -> str:
     return "postgresql+psycopg://" + libpq_url(url).partition("://")[2]
 
 
-def redact(url: str) -> str:
-    """The URL without its password, however badly that is quoted."""
-    scheme, separator, rest = url.partition("://")
-    login, at, place = rest.rpartition("@")
-    user, colon, _ = login.partition(":")
-    shown = f"{scheme}{separator}{user}{colon and ':***'}{at}{place}"
-    return _SECRET.sub(r"\1***", shown)
-
-
 @contextlib.contextmanager
 def mapped_errors(url: str) -> Iterator[None]:
     """Turn the driver's errors of connecting into ours, each one clear line."""
-    where = redact(url)
+    where = urls.redact(url)
     try:
         yield
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
@@ -204,12 +193,12 @@ async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
         ) from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise errors.DatabaseReadOnlyError(
-            f"the database at {redact(url)} takes no writes ({error}), as a standby does: "
+            f"the database at {urls.redact(url)} takes no writes ({error}), as a standby does: "
             "name the primary"
         ) from error
     except PASSING as error:
         raise errors.DatabaseRefusalError(
-            f"the database at {redact(url)} cannot for now ({type(error).__name__}: "
+            f"the database at {urls.redact(url)} cannot for now ({type(error).__name__}: "
             f"{error}); nothing was half-written: start again once it can"
         ) from error
     except CONNECTION_ERRORS as error:
@@ -217,7 +206,7 @@ async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
         if not connection.is_closed() and not says_goodbye(error):
             raise
         raise errors.DatabaseUnavailableError(
-            f"the connection to the database at {redact(url)} was lost ({error}); "
+            f"the connection to the database at {urls.redact(url)} was lost ({error}); "
             "nothing was half-written: start again once it is back"
         ) from error
     finally:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import asyncpg
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.store import database, sqlfile
 
 _SQL = sqlfile.load(__package__, "locks")
@@ -80,7 +80,7 @@ class WriterLock:
             raise self._loss() from None
 
     def _loss(self) -> errors.SurroundingsError:
-        where = database.redact(self._url)
+        where = urls.redact(self._url)
         if self._is_given_away:
             return errors.WriterConflictError(
                 f"the writer's lock was lost, and the connection to {where} that held it lives: a "

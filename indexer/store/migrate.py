@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.store import database
 
 log = structlog.get_logger(__name__)
@@ -172,13 +172,13 @@ def _backend(url: str) -> Any:
         return yoyo.get_backend(database.yoyo_url(url))
     except ValueError as error:
         raise errors.ConfigError(
-            f"database.url: {database.redact(url)} cannot be used for migrations: {error}"
+            f"database.url: {urls.redact(url)} cannot be used for migrations: {error}"
         ) from error
 
 
 def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
     """Ask first: yoyo would try for ten seconds to lock a table that it may not make."""
-    where = database.redact(url)
+    where = urls.redact(url)
     row = connection.execute(
         "SELECT current_setting('transaction_read_only')::boolean, "
         "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
@@ -212,7 +212,7 @@ def _has_table(connection: psycopg.Connection[Any], table: str) -> bool:
 @contextlib.contextmanager
 def _mapped(url: str) -> Iterator[None]:
     """Turn psycopg's errors into ours, each one clear line."""
-    where = database.redact(url)
+    where = urls.redact(url)
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from indexer.chain import client, completeness, ranges, types
+from indexer.chain import block_proof, client, ranges, types
 from indexer.projections import decoding
 from indexer.recording import chain, server
 from indexer.vesu import discovery, kinds
@@ -150,7 +150,7 @@ async def test_every_lone_event_escapes_verifying_events_unless_sampled(staged: 
                 number, last, key(event), verify="events", sample_rate=rate, sample_seed=3
             )
             assert dropped == 1
-            is_found = completeness.is_sampled(number, rate, 3)
+            is_found = block_proof.is_sampled(number, rate, 3)
             wanted = (
                 staged.between(number, last)
                 if is_found

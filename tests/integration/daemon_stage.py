@@ -16,7 +16,7 @@ import msgspec
 import prometheus_client
 import structlog
 
-from indexer import app, config
+from indexer import app, config, urls
 from indexer.audit import digest
 from indexer.chain import client, ranges, rpc
 from indexer.daemon import ingestor
@@ -151,7 +151,7 @@ async def digest_at(url: str, block: int) -> str:
 
 def count(endpoint: str, kind: str, outcome: str) -> float:
     """How often this trouble was met with this endpoint."""
-    labels = {"endpoint": rpc.redact(endpoint), "kind": kind, "outcome": outcome}
+    labels = {"endpoint": urls.redact(endpoint), "kind": kind, "outcome": outcome}
     return prometheus_client.REGISTRY.get_sample_value("vesu_node_trouble_total", labels) or 0.0
 
 

@@ -100,7 +100,7 @@ async def test_a_backend_that_lags_and_answers_for_events(url: str, undisturbed:
         following(url, node, VESU_INGEST_VERIFY="off") as running,
     ):
         line = await running.says("node_trouble", kind="lagging", outcome="wait")
-        assert "whoever answered for its events does not know it" in line["reason"]
+        assert "the node that answered for its events does not know it" in line["reason"]
         assert daemon_stage.count(node, "lagging", "wait") >= 1
         assert await running.ask("SELECT block_hash IS NULL FROM cursor")
         behind_head.go_to(LAST)

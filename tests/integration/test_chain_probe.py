@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.chain import client, probe, rpc
 from tests.integration import chain_stage
 from tests.integration.chain_stage import CHAIN_ID, KEY, LAST, SETTINGS, failure, ok, refused
@@ -138,10 +138,10 @@ async def test_the_first_fit_endpoint_is_taken() -> None:
             chain_stage.lying(Node()) as good,
             chain_stage.connected(wrong.url, old.url, good.url) as node,
         ):
-            assert node.profile.endpoint == rpc.redact(good.url)
+            assert node.profile.endpoint == urls.redact(good.url)
             assert (await node.head()).number == 7
     unfit = [line for line in logged if line["event"] == "endpoint_unfit"]
-    assert [line["endpoint"] for line in unfit] == [rpc.redact(wrong.url), rpc.redact(old.url)]
+    assert [line["endpoint"] for line in unfit] == [urls.redact(wrong.url), urls.redact(old.url)]
     assert KEY not in str(logged)
 
 
@@ -164,7 +164,7 @@ async def test_the_head_comes_from_the_next_endpoint_where_one_is_down() -> None
     ):
         first.down = True
         assert (await node.head()).number == 9
-        assert node.profile.endpoint == rpc.redact(two.url)
+        assert node.profile.endpoint == urls.redact(two.url)
         first.down, second.down = False, True
         assert (await node.head()).number == 7
         first.down = True
@@ -180,7 +180,7 @@ async def test_an_endpoint_that_is_shut_for_good_is_left_too() -> None:
     ):
         first.answers["starknet_getBlockWithTxHashes"] = lambda message: refused(message, -32601)
         assert (await node.head()).number == 7
-        assert node.profile.endpoint == rpc.redact(two.url)
+        assert node.profile.endpoint == urls.redact(two.url)
 
 
 async def test_several_who_failed_on_one_source_move_only_once() -> None:
@@ -191,9 +191,9 @@ async def test_several_who_failed_on_one_source_move_only_once() -> None:
         chain_stage.connected(one.url, two.url, three.url) as node,
     ):
         failed = node.source
-        moves = await rpc.together(node.fail_over(failed) for _ in range(5))
+        moves = await rpc.gather(node.fail_over(failed) for _ in range(5))
         assert moves == [True] * 5
-        assert node.profile.endpoint == rpc.redact(two.url)
+        assert node.profile.endpoint == urls.redact(two.url)
 
 
 async def test_an_endpoint_of_another_chain_is_never_moved_to() -> None:
@@ -204,7 +204,7 @@ async def test_an_endpoint_of_another_chain_is_never_moved_to() -> None:
         chain_stage.connected(one.url, two.url) as node,
     ):
         assert not await node.fail_over(node.source)
-        assert node.profile.endpoint == rpc.redact(one.url)
+        assert node.profile.endpoint == urls.redact(one.url)
 
 
 # --- headers and views ----------------------------------------------------------------------

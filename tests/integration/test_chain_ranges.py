@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from indexer import errors
-from indexer.chain import client, completeness, pages, ranges, rpc, types
+from indexer import errors, urls
+from indexer.chain import block_proof, client, pages, ranges, types
 from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, MAIN, READING, RECORDING, truth
 
@@ -176,7 +176,7 @@ async def test_a_node_that_hangs_is_left_for_the_next() -> None:
         chain_stage.connected(stuck, good, settings=settings) as node,
     ):
         check(await read(node))
-        assert node.profile.endpoint == rpc.redact(good)
+        assert node.profile.endpoint == urls.redact(good)
 
 
 async def test_pages_of_a_range_are_never_of_two_endpoints(
@@ -270,7 +270,7 @@ async def test_a_sample_of_the_silent_blocks_is_proved_too() -> None:
     check(parts)
     proved = {number for part in parts for number in part.proved}
     held = {block.header.number for part in parts for block in part.blocks}
-    drawn = {n for n in range(LAST + 1) if completeness.is_sampled(n, 0.3, 5)}
+    drawn = {n for n in range(LAST + 1) if block_proof.is_sampled(n, 0.3, 5)}
     assert proved == held | drawn
     assert drawn - held
     told = [one for part in whole for one in part.verified]

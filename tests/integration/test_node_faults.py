@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.chain import client, rpc
 from tests import postgres
 from tests.integration import daemon_stage
@@ -174,7 +174,7 @@ async def test_an_endpoint_in_lasting_trouble_is_left_for_the_next(
         assert await running.ended() is None
         line = running.said("node_trouble", kind=kind, outcome="other_endpoint")
         assert line is not None
-        assert line["endpoint"] == rpc.redact(first_node.url)
+        assert line["endpoint"] == urls.redact(first_node.url)
         assert daemon_stage.count(first_node.url, kind, "other_endpoint") >= 1
         assert first_node.counts["starknet_getEvents"] == 0
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
@@ -242,12 +242,14 @@ async def test_the_preferred_endpoint_is_used_again_once_it_is_well(
         await running.committed(10)
         ailing.fault = Fault(status=403)
         await running.committed(20)
-        await running.says("endpoint_unfit", endpoint=rpc.redact(first_node.url))
+        await running.says("endpoint_unfit", endpoint=urls.redact(first_node.url))
         preferred.go_to(LAST)
         ailing.fault = None
-        await running.says("turned_back", to=rpc.redact(first_node.url), of=rpc.redact(second.url))
+        await running.says(
+            "turned_back", to=urls.redact(first_node.url), of=urls.redact(second.url)
+        )
         await running.committed(LAST)
-        assert running.node.source.name == rpc.redact(first_node.url)
+        assert running.node.source.name == urls.redact(first_node.url)
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
 
@@ -264,11 +266,11 @@ async def test_a_preferred_endpoint_without_our_block_is_not_used_again(url: str
         ailing.fault = None
         await running.says(
             "endpoint_unfit",
-            endpoint=rpc.redact(first_node.url),
+            endpoint=urls.redact(first_node.url),
             reason="does not hold the committed block 20",
         )
         assert running.said("turned_back") is None
-        assert running.node.source.name == rpc.redact(second.url)
+        assert running.node.source.name == urls.redact(second.url)
 
 
 async def test_a_preferred_endpoint_that_hangs_is_not_waited_for(

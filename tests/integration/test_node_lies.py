@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from indexer.chain import pages, rpc
+from indexer import urls
+from indexer.chain import pages
 from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
@@ -101,7 +102,7 @@ async def test_a_lie_about_events_is_read_again(url: str, undisturbed: str, name
         assert await running.ended() is None
         line = running.said("node_trouble", kind=kind, outcome="again")
         assert line is not None, running.logged
-        assert line["endpoint"] == rpc.redact(node.url)
+        assert line["endpoint"] == urls.redact(node.url)
         assert lying.left == 0
         assert daemon_stage.count(node.url, kind, "again") >= 1
     assert await daemon_stage.digest_at(url, LAST) == undisturbed

@@ -219,16 +219,16 @@ async def test_the_best_endpoint_that_holds_the_block_is_turned_back_to(
         assert await starknet.fail_over(starknet.source)
         assert await starknet.fail_over(starknet.source)
         assert starknet.profile.endpoint == third.url
-        await starknet.turn_back(stands, 60)
+        await starknet.return_to_preferred(stands, 60)
         assert starknet.profile.endpoint == third.url, "asked too soon"
         node.chain = chain_stage.SEPOLIA
-        await starknet.turn_back(stands, 0)
+        await starknet.return_to_preferred(stands, 0)
         assert starknet.profile.endpoint == second.url
         node.chain = chain_stage.MAIN
-        await starknet.turn_back((9, "0xother"), 0)
+        await starknet.return_to_preferred((9, "0xother"), 0)
         assert starknet.profile.endpoint == second.url
-        await starknet.turn_back(stands, 0)
+        await starknet.return_to_preferred(stands, 0)
         assert starknet.profile.endpoint == node.url
         asked = len(node.asked)
-        await starknet.turn_back(stands, 0)
+        await starknet.return_to_preferred(stands, 0)
         assert len(node.asked) == asked, "the first needs no asking"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from indexer import errors
-from indexer.chain import commitment, completeness, types, wire
+from indexer.chain import block_proof, commitment, types, wire
 from indexer.recording import chain
 
 DATA = Path(__file__).parent.parent / "data"
@@ -61,7 +61,7 @@ def busy() -> types.BlockWithReceipts:
 
 def test_all_that_is_told_proves_complete(busy: types.BlockWithReceipts) -> None:
     address = busy.receipts[0].events[0].from_address
-    assert completeness.prove(busy, ours(busy, address), {address}) == "commitment"
+    assert block_proof.prove(busy, ours(busy, address), {address}) == "commitment"
 
 
 def test_one_event_less_is_refused(busy: types.BlockWithReceipts) -> None:
@@ -69,7 +69,7 @@ def test_one_event_less_is_refused(busy: types.BlockWithReceipts) -> None:
     told = ours(busy, address)
     for index in range(len(told)):
         with pytest.raises(errors.InconsistentAnswerError, match="its receipts hold"):
-            completeness.prove(busy, told[:index] + told[index + 1 :], {address})
+            block_proof.prove(busy, told[:index] + told[index + 1 :], {address})
 
 
 def test_receipts_that_lack_an_event_are_refused(busy: types.BlockWithReceipts) -> None:
@@ -77,7 +77,7 @@ def test_receipts_that_lack_an_event_are_refused(busy: types.BlockWithReceipts) 
     short = msgspec.structs.replace(first, events=first.events[:-1])
     block = msgspec.structs.replace(busy, receipts=[short, *busy.receipts[1:]])
     with pytest.raises(errors.InconsistentAnswerError, match="counts"):
-        completeness.prove(block, [], set())
+        block_proof.prove(block, [], set())
 
 
 def test_receipts_that_change_an_event_are_refused(busy: types.BlockWithReceipts) -> None:
@@ -86,15 +86,15 @@ def test_receipts_that_change_an_event_are_refused(busy: types.BlockWithReceipts
     changed = msgspec.structs.replace(first, events=[*first.events[:-1], event])
     block = msgspec.structs.replace(busy, receipts=[changed, *busy.receipts[1:]])
     with pytest.raises(errors.InconsistentAnswerError, match="commitment"):
-        completeness.prove(block, [], set())
+        block_proof.prove(block, [], set())
 
 
 def test_the_proof_is_named_by_what_the_header_tells(busy: types.BlockWithReceipts) -> None:
     without = msgspec.structs.replace(busy.header, event_commitment=None)
     counted = msgspec.structs.replace(busy, header=without)
-    assert completeness.prove(counted, [], set()) == "count"
+    assert block_proof.prove(counted, [], set()) == "count"
     neither = msgspec.structs.replace(without, event_count=None)
-    assert completeness.prove(msgspec.structs.replace(busy, header=neither), [], set()) == (
+    assert block_proof.prove(msgspec.structs.replace(busy, header=neither), [], set()) == (
         "receipts"
     )
 
@@ -102,21 +102,21 @@ def test_the_proof_is_named_by_what_the_header_tells(busy: types.BlockWithReceip
 def test_a_missing_event_is_found_without_hashing(busy: types.BlockWithReceipts) -> None:
     address = busy.receipts[0].events[0].from_address
     told = ours(busy, address)
-    assert completeness.prove(busy, told, {address}, hashed=False) == "count"
+    assert block_proof.prove(busy, told, {address}, hashed=False) == "count"
     with pytest.raises(errors.InconsistentAnswerError, match="its receipts hold"):
-        completeness.prove(busy, told[1:], {address}, hashed=False)
+        block_proof.prove(busy, told[1:], {address}, hashed=False)
     header = msgspec.structs.replace(busy.header, event_commitment="0x1")
     changed = msgspec.structs.replace(busy, header=header)
-    assert completeness.prove(changed, told, {address}, hashed=False) == "count"
+    assert block_proof.prove(changed, told, {address}, hashed=False) == "count"
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.3, 1.0])
 def test_the_sample_has_its_rate_and_is_the_same_by_seed(rate: float) -> None:
     blocks = 20_000
-    drawn = {n for n in range(blocks) if completeness.is_sampled(n, rate, seed=7)}
-    assert drawn == {n for n in range(blocks) if completeness.is_sampled(n, rate, seed=7)}
+    drawn = {n for n in range(blocks) if block_proof.is_sampled(n, rate, seed=7)}
+    assert drawn == {n for n in range(blocks) if block_proof.is_sampled(n, rate, seed=7)}
     assert abs(len(drawn) - rate * blocks) <= 5 * (blocks * rate * (1 - rate)) ** 0.5
-    other = {n for n in range(blocks) if completeness.is_sampled(n, rate, seed=8)}
+    other = {n for n in range(blocks) if block_proof.is_sampled(n, rate, seed=8)}
     assert (drawn == other) == (rate in (0.0, 1.0))
 
 

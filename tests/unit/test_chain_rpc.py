@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.chain import rpc
 from tests.unit import chain_stage
 
@@ -335,7 +335,7 @@ async def test_no_more_requests_start_in_a_second_than_allowed(
     ],
 )
 def test_a_url_is_shown_without_its_key(url: str, shown: str) -> None:
-    assert rpc.redact(url) == shown
+    assert urls.redact(url) == shown
 
 
 @pytest.mark.parametrize(

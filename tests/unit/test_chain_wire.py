@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from hypothesis import strategies
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.cairo import felt252
-from indexer.chain import rpc, wire
+from indexer.chain import wire
 
 KEY = "0123456789abcdef"
 
@@ -94,8 +94,8 @@ def test_a_fee_that_is_no_felt_is_refused() -> None:
     ],
 )
 def test_a_url_is_shown_without_its_key(url: str, name: str) -> None:
-    assert rpc.redact(url) == name
-    assert KEY in rpc.secrets_of(url)
+    assert urls.redact(url) == name
+    assert KEY in urls.secrets_of(url)
 
 
 HEADER = {"block_hash": "0xA", "parent_hash": "0x09", "block_number": 7, "timestamp": 8}

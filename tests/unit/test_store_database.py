@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from indexer import errors
+from indexer import errors, urls
 from indexer.store import database
 
 
@@ -64,14 +64,14 @@ def test_what_is_no_url_is_refused_without_a_word_of_it(text: str) -> None:
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
-    assert database.redact(url) == shown
+    assert urls.redact(url) == shown
 
 
 @hypothesis.given(strategies.text("abc:@/?#&=%[]", min_size=1, max_size=20))
 def test_no_quoting_mistake_shows_a_password(password: str) -> None:
     secret = f"Q{password}Q"
-    assert "Q" not in database.redact(f"postgresql://user:{secret}@host:5432/name")
-    assert database.redact(f"postgresql://user:{secret}@host/d") == "postgresql://user:***@host/d"
+    assert "Q" not in urls.redact(f"postgresql://user:{secret}@host:5432/name")
+    assert urls.redact(f"postgresql://user:{secret}@host/d") == "postgresql://user:***@host/d"
 
 
 def test_an_old_server_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies
 
 from indexer import errors
-from indexer.chain import follower, types
+from indexer.chain import ancestry, types
 
 
 class Chain:
@@ -41,22 +41,22 @@ async def test_the_highest_shared_block_is_found(
     node = Chain(length, parts_at)
     ladder = [(number, f"0x{number:x}a") for number in kept]
     shuffler.shuffle(ladder)
-    found = await follower.find_common_ancestor(node, ladder)
+    found = await ancestry.find_common_ancestor(node, ladder)
     shared = [rung for rung in ladder if rung[0] < min(length, parts_at)]
     assert found == max(shared, default=None)
     assert node.asked <= math.ceil(math.log2(len(ladder) + 1)) + 1
 
 
 async def test_no_ladder_has_no_ancestor() -> None:
-    assert await follower.find_common_ancestor(Chain(5, 5), []) is None
+    assert await ancestry.find_common_ancestor(Chain(5, 5), []) is None
 
 
 async def test_agreement_is_decided_by_the_hash() -> None:
     node = Chain(10, 5)
-    assert await follower.head_agrees(node, 4, "0x4a")
-    assert not await follower.head_agrees(node, 5, "0x5a")
+    assert await ancestry.head_agrees(node, 4, "0x4a")
+    assert not await ancestry.head_agrees(node, 5, "0x5a")
 
 
 async def test_a_node_that_lags_behind_its_own_head_proves_nothing() -> None:
     with pytest.raises(errors.InconsistentAnswerError, match="does not know that block"):
-        await follower.head_agrees(Chain(10, 5), 10, "0xaa")
+        await ancestry.head_agrees(Chain(10, 5), 10, "0xaa")

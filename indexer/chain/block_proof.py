@@ -1,7 +1,8 @@
-"""Is what the node told of a block's events everything? Proved from its receipts and header.
+"""Proof that the events of a block are complete, from its receipts and header.
 
 Three checks: the receipts hold as many events as the header counts; their event commitment is
-the header's; and what getEvents told of our addresses is exactly what the receipts hold.
+the header's; and getEvents returned exactly those events of the watched addresses that the
+receipts hold.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from indexer.chain import commitment, types
 
 def prove(
     block: types.BlockWithReceipts,
-    told: Sequence[types.EmittedEvent],
+    returned: Sequence[types.EmittedEvent],
     addresses: Collection[str],
     hashed: bool = True,
 ) -> types.Proof:
-    """All three checks of a block read with its receipts' events; by what it was proved.
+    """Run all three checks on a block read with its receipts' events; returns the proof reached.
 
-    `told` are ours of it, in chain order. Without `hashed` the commitment, whose hashing takes
-    a tenth of a second for a busy block, is left out. InconsistentAnswerError where the node
-    contradicts itself.
+    `returned`: what getEvents returned for `addresses` in this block, in chain order. Without
+    `hashed` the event commitment is not computed, which takes a tenth of a second for a busy
+    block. InconsistentAnswerError where the node contradicts itself.
     """
-    held = types.events_of(block, addresses)
-    if held != list(told):
+    in_receipts = types.events_of(block, addresses)
+    if in_receipts != list(returned):
         raise errors.InconsistentAnswerError(
-            f"getEvents told {len(told)} events of ours in block {block.header.number}, its "
-            f"receipts hold {len(held)}: {_first_difference(held, told)}",
+            f"getEvents returned {len(returned)} watched events in block {block.header.number}, "
+            f"its receipts hold {len(in_receipts)}: {_first_difference(in_receipts, returned)}",
             kind="incomplete",
         )
     return prove_receipts(block, hashed)
 
 
 def prove_receipts(block: types.BlockWithReceipts, hashed: bool = True) -> types.Proof:
-    """The first two checks: are the receipts everything that the header speaks of?"""
+    """Run the first two checks: the receipts hold every event that the header counts."""
     header = block.header
     count = sum(len(receipt.events) for receipt in block.receipts)
     if header.event_count is not None and header.event_count != count:
@@ -56,17 +57,17 @@ def prove_receipts(block: types.BlockWithReceipts, hashed: bool = True) -> types
 
 
 def is_sampled(number: int, rate: float, seed: int) -> bool:
-    """Whether a block belongs to the sample of this rate: by its number and the seed alone."""
+    """Whether a block belongs to the sample of this rate, decided by number and seed alone."""
     drawn = hashlib.sha256(f"{seed} {number}".encode()).digest()[:8]
     return int.from_bytes(drawn, "big") < rate * 2**64
 
 
 def _first_difference(
-    held: Sequence[types.EmittedEvent], told: Sequence[types.EmittedEvent]
+    in_receipts: Sequence[types.EmittedEvent], returned: Sequence[types.EmittedEvent]
 ) -> str:
-    for mine, theirs in zip(held, told, strict=False):
-        if mine != theirs:
-            return f"first at transaction {mine.transaction_index}, event {mine.event_index}"
-    longer = held if len(held) > len(told) else told
-    event = longer[min(len(held), len(told))]
+    for one, other in zip(in_receipts, returned, strict=False):
+        if one != other:
+            return f"first at transaction {one.transaction_index}, event {one.event_index}"
+    longer = max(in_receipts, returned, key=len)
+    event = longer[min(len(in_receipts), len(returned))]
     return f"first at transaction {event.transaction_index}, event {event.event_index}"
