@@ -85,7 +85,7 @@ class Measuring:
             await inner(*arguments)
             self.cpu_seconds = _cpu_seconds(backend) - before
 
-        worker._reorganise = counted  # type: ignore[method-assign]
+        worker._reorganise = counted  # type: ignore[method-assign, assignment]
 
     async def follow(self, branch: int, number: int) -> tuple[float, float]:
         """Send the head to a block and follow it there.
@@ -122,7 +122,8 @@ async def measure(job: dict[str, Any]) -> dict[str, Any]:
             factory = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
             engine = engines.Engine([(int(job["factory"], 16), factory)])
             reading = ranges.ReaderSettings(verify="off")
-            worker = ingestor.Ingestor(node, connection, engine, 0.0, reading)
+            followed = ingestor.IngestorSettings(poll_seconds=0.0, reading=reading)
+            worker = ingestor.Ingestor(node, connection, engine, followed)
             backend = connection.get_server_pid()
             measuring = Measuring(worker, go_to, _watched(worker, node), backend)
             await worker.open(job["chain_id"], 0)

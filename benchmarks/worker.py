@@ -50,7 +50,8 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
 
     reading = ranges.ReaderSettings(verify=job["verify"])
     async with database.session(job["database"]) as connection:
-        worker = ingestor.Ingestor(node, connection, _engine(job, watch), 0.05, reading, report)
+        followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
+        worker = ingestor.Ingestor(node, connection, _engine(job, watch), followed, report)
         watch.watch(worker, "_commit", "commit")
         watch.watch(invariants, "watch", "sums")
         began, cpu = time.perf_counter(), time.process_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -9,22 +10,21 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import structlog
 
 from indexer import config, errors
+from indexer.api import server
 from indexer.cairo import abi
 from indexer.chain import client, ranges
-from indexer.daemon import reorg_detector
+from indexer.daemon import ingestor as ingestors
+from indexer.daemon import process, prover, reconciler, reorg_detector
 from indexer.projections import engine as engines
 from indexer.query import status
 from indexer.store import database, embedded
 from indexer.vesu import decoders, deployments, discovery, kinds, views
 
-log = structlog.get_logger(__name__)
-
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the database is; `revive` brings a server of our own up again where it died."""
+    """The database's URL; `revive` restarts an embedded server that died."""
 
     url: str
     revive: Callable[[], None] = lambda: None
@@ -196,7 +196,94 @@ async def node(settings: config.Settings) -> client.StarknetNode:
     )
 
 
-def reading(settings: config.Settings) -> ranges.ReaderSettings:
+def ingestor(
+    settings: config.Settings,
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    report: Callable[[ingestors.Progress], None] = lambda _: None,
+) -> ingestors.Ingestor:
+    """The ingestor as the settings describe it."""
+    followed = ingestor_settings(settings)
+    return ingestors.Ingestor(node, connection, engine(settings), followed, report)
+
+
+def ingestor_settings(settings: config.Settings) -> ingestors.IngestorSettings:
+    """How the chain is followed, as the settings say."""
+    return ingestors.IngestorSettings(
+        poll_seconds=settings.node.poll_interval_seconds,
+        reading=_reading(settings),
+        caution=reorg_detector.Caution(
+            settings.node.confirm_rollback_depth, settings.node.confirm_looks
+        ),
+        sample_seconds=settings.prices.sample_seconds,
+        probe_seconds=settings.node.probe_seconds,
+        return_seconds=settings.node.return_seconds,
+    )
+
+
+def daemon_parts(
+    settings: config.Settings,
+    url: str,
+    report: Callable[[ingestors.Progress], None],
+    *,
+    serve: bool,
+) -> process.Parts:
+    """The daemon's parts as the settings describe them, on the database at `url`."""
+    helpers: list[process.Helper] = [_prover(settings, url)]
+    if settings.reconcile.every_seconds:
+        helpers.append(_reconciler(settings, url))
+    return process.Parts(
+        chain_id=hex(chain_id(settings)),
+        start_block=start_block(settings),
+        node=lambda: node(settings),
+        ingestor=lambda node, connection: ingestor(settings, node, connection, report),
+        helpers=tuple(helpers),
+        serving=(lambda: _serving(settings, url)) if serve else None,
+    )
+
+
+def _prover(settings: config.Settings, url: str) -> process.Helper:
+    """Proves completeness beside the ingestor, on a connection of its own."""
+
+    async def prove(node: client.StarknetNode, stopping: asyncio.Event) -> None:
+        async with database.session(url) as connection:
+            await prover.Prover(
+                node,
+                connection,
+                known_addresses(settings),
+                settings.ingest.verify_blocks_per_minute,
+            ).run(stopping)
+
+    return prove
+
+
+def _reconciler(settings: config.Settings, url: str) -> process.Helper:
+    """Compares rows with the contracts beside the ingestor, on connections of its own."""
+
+    async def compare(node: client.StarknetNode, stopping: asyncio.Event) -> None:
+        await reconciler.Reconciler(
+            node,
+            lambda: database.session(url),
+            extensions(settings),
+            settings.reconcile.every_seconds,
+            settings.reconcile.sample,
+        ).run(stopping)
+
+    return compare
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: config.Settings, url: str) -> AsyncIterator[str]:
+    """Serve HTTP while inside; yields the URL of the health check."""
+    api = settings.api
+    async with (
+        pool(settings, url) as connections,
+        server.serving(connections, api.host, api.port, health_limits(settings)) as port,
+    ):
+        yield f"http://{api.host}:{port}/health"
+
+
+def _reading(settings: config.Settings) -> ranges.ReaderSettings:
     """How the chain is read: what is proved, and how much at once."""
     return ranges.ReaderSettings(
         verify=settings.ingest.verify,
@@ -206,13 +293,8 @@ def reading(settings: config.Settings) -> ranges.ReaderSettings:
     )
 
 
-def caution(settings: config.Settings) -> reorg_detector.Caution:
-    """When the chain is doubted, and for how long."""
-    return reorg_detector.Caution(settings.node.confirm_rollback_depth, settings.node.confirm_looks)
-
-
 HALT_SECONDS = 900.0
-"""So long a public network never rests; its incidents did."""
+"""How long a public network may rest before that counts as stale; its incidents lasted longer."""
 
 
 def health_limits(settings: config.Settings) -> status.Limits:

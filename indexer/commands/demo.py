@@ -142,14 +142,7 @@ class _Demo:
     ) -> ingestor.Ingestor:
         node: client.StarknetNode = await app.node(settings)
         stack.push_async_callback(node.close)
-        worker = ingestor.Ingestor(
-            node,
-            connection,
-            app.engine(settings),
-            settings.node.poll_interval_seconds,
-            app.reading(settings),
-            self._note,
-        )
+        worker = app.ingestor(settings, node, connection, self._note)
         await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
         return worker
 

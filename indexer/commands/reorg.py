@@ -73,7 +73,7 @@ async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: b
             # No node was asked, so the branch that follows is told by its first block alone.
             head = types.BlockHeader(*ancestor, "0x0", 0, "", "")
             async with connection.transaction():
-                await rollback.take_back(connection, engine, stands, ancestor, head)
+                await rollback.roll_back(connection, engine, stands, ancestor, head)
         return Plan(
             stands.block_number,
             ancestor[0],

@@ -18,7 +18,6 @@ from indexer import app, config, errors
 from indexer.audit import completeness as audit
 from indexer.chain import client
 from indexer.commands import common, progress
-from indexer.daemon import ingestor
 from indexer.log import cursor, gaps, verified
 from indexer.query import completeness
 from indexer.store import database, locks, migrate
@@ -219,13 +218,7 @@ async def _read_again(
 ) -> None:
     """Roll back to before the lowest gap, and index up to where the tables stood."""
     until = (await audit.stands(connection)).block_number
-    worker = ingestor.Ingestor(
-        node,
-        connection,
-        app.engine(settings),
-        settings.node.poll_interval_seconds,
-        app.reading(settings),
-    )
+    worker = app.ingestor(settings, node, connection)
     chain_id, start_block = hex(app.chain_id(settings)), app.start_block(settings)
     await worker.open(chain_id, start_block)
     await worker.repair()

@@ -29,7 +29,7 @@ NEAR_HEAD_BLOCKS = 10
 """Further behind, catching up needs the node more."""
 
 
-class Verifier:
+class Prover:
     """Proves at most `blocks_per_minute` blocks; 0: it only counts what is proved.
 
     `book` holds the contracts that are ours from the start. `connection` is its own.

@@ -1,9 +1,21 @@
-"""Does the node's chain still hold the committed block? Judged by hash, never by height alone.
+"""Detects reorganisations: does the node's chain still hold the committed block?
 
-A look ends in one of three verdicts: the block stands; it is abandoned, down to a common
-ancestor; or it is not decided, and then nothing is committed until it is. What is undecided:
-a head below ours that no endpoint contradicts, endpoints that disagree, a deep rollback that
-no second endpoint confirms, and one to below the final block, which only an operator may do.
+Decided by hash, never by height alone. A look ends in one of three verdicts: the block is on the
+chain; it is abandoned, down to a common ancestor; or the look is undecided, and nothing is
+committed until it is decided.
+
+    header at the committed height
+    ├─ same hash ──────────────────────────► on the chain
+    ├─ none, and the head below ours has our hash
+    │      another endpoint knows the block ► turn to that endpoint, decide again
+    │      else, for `looks` looks ─────────► undecided, then abandoned down to that head
+    └─ another hash ─► find the common ancestor in the stored blocks
+           shallow ─────────────────────────► abandoned
+           deep: other endpoints are asked
+             one holds our branch and moves ► undecided: the endpoints disagree
+             nobody confirms ───────────────► undecided for `looks` looks, then abandoned
+           below the final block ───────────► undecided for ever: an operator decides
+           none at all ─────────────────────► WrongChainError
 """
 
 from __future__ import annotations
@@ -23,13 +35,14 @@ from indexer.log import cursor, reorgs
 log = structlog.get_logger(__name__)
 
 FIRST_RUNGS = 64
-"""So many stored blocks are searched first; each time none is shared, eight times as many."""
+"""How many stored blocks are searched first; eight times as many whenever none is shared."""
 
 
 class Caution(msgspec.Struct, frozen=True):
-    """When a verdict needs a second opinion, and for how many looks it is waited for.
+    """When a verdict needs a second endpoint.
 
-    `looks`: after so many equal looks without one, the endpoint in use is believed.
+    A rollback of more than `rollback_depth` blocks does. After `looks` equal looks without a
+    second endpoint's word, the endpoint in use is believed.
     """
 
     rollback_depth: int = 10
@@ -37,24 +50,24 @@ class Caution(msgspec.Struct, frozen=True):
 
 
 class Abandoned(msgspec.Struct, frozen=True):
-    """The chain left ours above this block: (number, hash). `head`: the chain's that says so."""
+    """The chain departs from the stored blocks above `ancestor`, a (number, hash)."""
 
     ancestor: tuple[int, str]
     head: types.BlockHeader
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """Not decided, and why."""
+    """The look is undecided, for this reason."""
 
     reason: str
 
 
 Verdict = Abandoned | Suspect | None
-"""None: the committed block stands, as far as the node says."""
+"""None: the committed block is on the node's chain."""
 
 
 class _Look(NamedTuple):
-    """What is held against each other: our committed block, and what `source` told of its chain."""
+    """What a verdict compares: the committed block, and what `source` reports of its chain."""
 
     source: sources.Source
     stands: cursor.Cursor
@@ -62,12 +75,12 @@ class _Look(NamedTuple):
     final: int | None
 
     def is_below_final(self, number: int) -> bool:
-        """Whether a block lies below the highest one that was told as final."""
+        """Whether a block is below the highest one that was reported as final."""
         return self.final is not None and number < self.final
 
 
-class Judge:
-    """Judges look after look; remembers only how long the present doubt has lasted."""
+class Detector:
+    """Decides look after look; remembers only how long the present doubt has lasted."""
 
     def __init__(
         self, node: client.StarknetNode, connection: asyncpg.Connection, caution: Caution
@@ -83,7 +96,7 @@ class Judge:
         self._first_heads: dict[object, int] = {}
 
     def _has_lasted(self, doubt: Hashable) -> bool:
-        """Whether the same doubt was met at every one of so many looks."""
+        """Whether the same doubt came up in more than `looks` looks in a row."""
         if doubt != self._doubt:
             self._clear()
         self._doubt = doubt
@@ -93,10 +106,11 @@ class Judge:
     async def verdict(
         self, stands: cursor.Cursor, head: types.BlockHeader, final: int | None
     ) -> Verdict:
-        """What the node says of the committed block. `final`: the highest block told as final.
+        """Whether the committed block is on the node's chain.
 
-        `head` is as the endpoint in use told it. One that cannot say is left for the next.
-        WrongChainError where no stored block is on the node's chain.
+        `head` is the head that the endpoint in use reported, `final` the highest final block. An
+        endpoint that cannot answer is replaced by the next. Raises WrongChainError where no
+        stored block is on the node's chain.
         """
         if stands.block_hash is None:
             return None
@@ -122,22 +136,22 @@ class Judge:
             return None
         if header is None and await self._is_cut_back(source, head):
             return await self._of_a_low_head(look)
-        # Before anything is taken back: is it still the chain that was asked for?
+        # Before anything is rolled back: is it still the configured chain?
         await self._node.probe_again()
         if self._node.source.endpoint is not source.endpoint:
             return Suspect(f"{source.name} became unfit: the next endpoint decides")
         return await self._of_another_branch(look)
 
-    # --- a head below ours --------------------------------------------------------------
+    # --- a head below the committed block -------------------------------------------------
 
     async def _is_cut_back(self, source: sources.Source, head: types.BlockHeader) -> bool:
-        """Whether below its head the node has what we have."""
+        """Whether the node's head is one of the stored blocks."""
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         return not rungs or await ancestry.head_agrees(source, *rungs[0])
 
     async def _of_a_low_head(self, look: _Look) -> Verdict:
-        source, stands, head, _ = look
         """The node lags, or the chain was cut back to its head: another endpoint may know."""
+        source, stands, head, _ = look
         for witness in await self._node.alternatives():
             if await _opinion(witness, (stands.block_number, "")) is None:
                 continue
@@ -208,10 +222,10 @@ class Judge:
         )
 
     async def _ancestor(self, source: sources.Source, from_block: int) -> tuple[int, str] | None:
-        """The highest stored block that the source's chain holds; searched from the top."""
+        """The highest stored block on the source's chain, searched from the top."""
         most = FIRST_RUNGS
         while rungs := await reorgs.ladder(self._connection, from_block, most):
-            found = await ancestry.find_common_ancestor(_Knowing(source), rungs)
+            found = await ancestry.find_common_ancestor(_StrictSource(source), rungs)
             if found is not None:
                 return found
             from_block, most = rungs[-1][0] - 1, most * 8
@@ -220,7 +234,7 @@ class Judge:
     async def _ask_others(
         self, stands: cursor.Cursor, ancestor: tuple[int, str] | None
     ) -> list[tuple[sources.Source, bool]]:
-        """Of each other endpoint that can tell, whether it still holds our branch."""
+        """For each other endpoint that can tell, whether it still holds the stored branch."""
         rungs = [(stands.block_number, stands.block_hash or "")]
         lowest = await reorgs.next_rung(self._connection, -1 if ancestor is None else ancestor[0])
         rungs += [lowest] if lowest is not None else []
@@ -231,7 +245,7 @@ class Judge:
         return [(witness, holds) for witness, holds in opinions if holds is not None]
 
     async def _is_moving(self, holding: list[sources.Source]) -> bool:
-        """Whether the head of any of these moved since the doubt began, or cannot be told."""
+        """Whether the head of any of these moved since the doubt began, or is unknown."""
         is_moving = False
         for witness in holding:
             try:
@@ -244,8 +258,8 @@ class Judge:
         return is_moving
 
 
-class _Knowing:
-    """A source that must know every block it is asked for, all being at or below its head."""
+class _StrictSource:
+    """A source that must know each block it is asked for: all are at or below its head."""
 
     def __init__(self, source: sources.Source) -> None:
         self._source = source
@@ -261,8 +275,7 @@ class _Knowing:
 
 
 async def _known(source: sources.Source, number: int) -> types.BlockHeader | None:
-    """A block's header; behind one URL several nodes may stand, so one that lacks it is no answer
-    yet."""
+    """A block's header, asked several times: behind one URL may be several nodes, some lagging."""
     for _ in range(failures.LAG_ATTEMPTS):
         if (header := await source.header(number)) is not None:
             return header
@@ -270,7 +283,7 @@ async def _known(source: sources.Source, number: int) -> types.BlockHeader | Non
 
 
 async def _opinion(witness: sources.Source, *rungs: tuple[int, str]) -> bool | None:
-    """Whether a witness has the first of these blocks that it knows at all; None: cannot tell."""
+    """Whether a witness holds the first of these blocks that it knows at all; None: unknown."""
     try:
         for number, hash_ in rungs:
             header = await witness.header(number)

@@ -1,4 +1,4 @@
-"""The way back to an ancestor: log, projections and cursor in the caller's transaction."""
+"""Rolls log, projections and cursor back to an ancestor, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TABLES = (
 )
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """Where the tables stand now, and what it took."""
+class RolledBack(msgspec.Struct, frozen=True):
+    """The cursor after a rollback, and how much was removed and restored."""
 
     cursor: cursor.Cursor
     depth: int
@@ -30,19 +30,19 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float
 
 
-async def take_back(
+async def roll_back(
     connection: asyncpg.Connection,
     engine: engines.Engine,
     old: cursor.Cursor,
     ancestor: tuple[int, str | None],
     head: types.BlockHeader,
     cause: reorgs.Cause = "chain",
-) -> Outcome:
-    """Make everything what it was at `ancestor`, and leave the row that says so.
+) -> RolledBack:
+    """Make everything what it was at `ancestor`, and record the rollback in `reorgs`.
 
     An ancestor without a hash is the place before the first block. The log above it moves to
-    the audit tables; `head` is the new branch's as it was told. Call it inside a transaction; if
-    that fails, the engine must be loaded anew.
+    the audit tables; `head` is the head that the node reported for the new branch. The caller
+    opens the transaction, and loads the engine again if that fails.
     """
     began = time.monotonic()
     number, hash_ = ancestor
@@ -54,4 +54,4 @@ async def take_back(
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)
     await cursor.notify(connection, moved, TABLES)
-    return Outcome(moved, old.block_number - number, orphaned, restored, seconds)
+    return RolledBack(moved, old.block_number - number, orphaned, restored, seconds)

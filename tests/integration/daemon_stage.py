@@ -18,7 +18,7 @@ import structlog
 
 from indexer import app, config, urls
 from indexer.audit import digest
-from indexer.chain import client, ranges, rpc
+from indexer.chain import client, rpc
 from indexer.daemon import ingestor
 from indexer.recording import chain, options, playhead, server
 from indexer.store import database
@@ -115,15 +115,13 @@ async def following(
     with structlog.testing.capture_logs() as logged:
         made = Following(watching, logged)
         made.node = connected
+        followed = app.ingestor_settings(set_up)
+        quick = msgspec.structs.replace(followed.reading, pause_seconds=0.001)
         made.worker = ingestor.Ingestor(
             connected,
             connection,
             app.engine(set_up),
-            set_up.node.poll_interval_seconds,
-            ranges.ReaderSettings(verify=set_up.ingest.verify, pause_seconds=0.001),
-            caution=app.caution(set_up),
-            probe_seconds=set_up.node.probe_seconds,
-            return_seconds=set_up.node.return_seconds,
+            msgspec.structs.replace(followed, reading=quick),
         )
         try:
             await made.worker.open(hex(app.chain_id(set_up)), app.start_block(set_up))

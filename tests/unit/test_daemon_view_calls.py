@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer import errors
-from indexer.daemon import ingestor
+from indexer.daemon import view_calls
 from indexer.log import observations
 
 VIEW = observations.View(5, "0xabc", "0x1", "price")
@@ -14,7 +14,7 @@ def test_a_refusal_is_kept_in_the_same_words_whichever_node_told_it() -> None:
         errors.RpcError("http://127.0.0.1:5050: Contract error (code 40)", 40, {"revert": "x"}),
         errors.RpcError("https://node.example/***: entry point not found (code 21)", 21),
     ]
-    first, second = (ingestor._observation(VIEW, answer) for answer in told)
+    first, second = (view_calls.observation(VIEW, answer) for answer in told)
     assert first == second
     assert first.result is None
     assert first.error

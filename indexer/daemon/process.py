@@ -1,0 +1,142 @@
+"""The daemon: indexes into a migrated database until stopped, through any number of sessions.
+
+process ─ lasts from start to end: node, HTTP side, systemd
+   session ─ the writer's lock and one connection; begun anew where the database is lost
+      ingestor ─ follows the chain and commits
+      prover, reconciler ─ run beside it on connections of their own
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import msgspec
+import structlog
+
+from indexer.chain import client
+from indexer.daemon import ingestor, sessions, systemd
+from indexer.log import cursor
+
+log = structlog.get_logger(__name__)
+
+Helper = Callable[[client.StarknetNode, asyncio.Event], Awaitable[None]]
+"""Work beside the ingestor, until the event is set."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a daemon is made of; each part is made when it is first needed."""
+
+    chain_id: str
+    start_block: int
+    node: Callable[[], Awaitable[client.StarknetNode]]
+    ingestor: Callable[[client.StarknetNode, asyncpg.Connection], ingestor.Ingestor]
+    helpers: tuple[Helper, ...] = ()
+    serving: Callable[[], contextlib.AbstractAsyncContextManager[str]] | None = None
+    """Serves HTTP while inside; yields the URL of its health check."""
+
+
+class Daemon:
+    """Indexes into a migrated database until stopped or until a block is committed."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        database_sessions: sessions.Sessions,
+        service: systemd.Notifier,
+        stopping: asyncio.Event,
+        until_block: int | None = None,
+    ) -> None:
+        self._parts = parts
+        self._sessions = database_sessions
+        self._service = service
+        self._stopping = stopping
+        self._until_block = until_block
+        self._is_notifying = False
+        self._lasting = contextlib.AsyncExitStack()
+        self._node: client.StarknetNode | None = None
+        self._ingestor: ingestor.Ingestor | None = None
+        self._position: cursor.Cursor | None = None
+
+    async def run(self) -> cursor.Cursor | None:
+        """Index until stopped; the committed block, or None where no session came about."""
+        async with self._lasting:
+            await self._sessions.run(self._session)
+        return self._position
+
+    async def _session(self, connection: asyncpg.Connection) -> None:
+        """What one session with the database does."""
+        node = await self._connected_node()
+        indexing = self._parts.ingestor(node, connection)
+        await indexing.open(self._parts.chain_id, self._parts.start_block)
+        self._sessions.begun()
+        log.info("started", from_block=indexing.position.block_number + 1)
+        self._ingestor = indexing
+        try:
+            await self._notify_systemd()
+            async with self._stop_passed_on(indexing), contextlib.AsyncExitStack() as helpers:
+                for helper in self._parts.helpers:
+                    await helpers.enter_async_context(_beside(helper, node, indexing.stopping))
+                await indexing.run(self._until_block)
+        finally:
+            self._ingestor = None
+            self._position = indexing.position
+
+    @contextlib.asynccontextmanager
+    async def _stop_passed_on(self, indexing: ingestor.Ingestor) -> AsyncIterator[None]:
+        """The daemon's stop is the ingestor's while inside; the ingestor's is not the daemon's."""
+        waiting = asyncio.create_task(self._stopping.wait())
+        waiting.add_done_callback(lambda _: indexing.stopping.set())
+        try:
+            yield
+        finally:
+            waiting.cancel()
+
+    async def _connected_node(self) -> client.StarknetNode:
+        """The probed node; the first time the HTTP side is started, too."""
+        if self._node is None:
+            self._node = await self._parts.node()
+            self._lasting.push_async_callback(self._node.close)
+            if self._parts.serving is not None:
+                url = await self._lasting.enter_async_context(self._parts.serving())
+                log.info("serving", health=url)
+        return self._node
+
+    async def _notify_systemd(self) -> None:
+        """Once, from the first session to the end."""
+        if not self._is_notifying:
+            self._is_notifying = True
+            await self._lasting.enter_async_context(
+                self._service.telling(self._alive_at, self._describe, self._stopping)
+            )
+
+    def _alive_at(self) -> float:
+        """When it last progressed; waiting for the database is not hanging."""
+        return time.monotonic() if self._ingestor is None else self._ingestor.alive_at
+
+    def _describe(self) -> str:
+        return "waiting for the database" if self._ingestor is None else self._ingestor.describe()
+
+
+@contextlib.asynccontextmanager
+async def _beside(
+    helper: Helper, node: client.StarknetNode, stopping: asyncio.Event
+) -> AsyncIterator[None]:
+    """Run a helper while inside; where it ends, so does the session, with the helper's error.
+
+    A daemon whose helper died would look proved and checked, and would not be.
+    """
+    running = asyncio.ensure_future(helper(node, stopping))
+    running.add_done_callback(lambda _: stopping.set())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        # Retrieved even where the ingestor failed, whose error goes first.
+        failure = None if running.cancelled() else running.exception()
+    if failure is not None:
+        raise failure

@@ -1,0 +1,145 @@
+"""The unit of work: one transaction that moves log, projections, history and cursor together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from indexer import errors
+from indexer.audit import invariants
+from indexer.chain import client, types
+from indexer.daemon import rollback, view_calls
+from indexer.log import cursor, facts, gaps, observations, reorgs, verified
+from indexer.projections import engine as engines
+from indexer.projections import replay, rows
+
+
+class Committed(NamedTuple):
+    """What a commit changed, and how the sums of the touched markets stand after it."""
+
+    summary: engines.Summary
+    sums: invariants.Watched
+
+
+class Writer:
+    """Commits ranges and rolls back, through one connection.
+
+    Invariant: between two calls, engine and cursor are what the database holds. After a failed
+    transaction the engine is loaded again, since it had folded what was not committed.
+    """
+
+    def __init__(
+        self, node: client.StarknetNode, connection: asyncpg.Connection, engine: engines.Engine
+    ) -> None:
+        self.connection = connection
+        self._node = node
+        self._engine = engine
+        self._observed: list[observations.Observation] = []
+        self._in_transaction = asyncio.Lock()
+
+    async def open(self, chain_id: str, start_block: int) -> None:
+        """Continue where the database stands; makes the cursor of a new one.
+
+        Raises SchemaError where the tables were folded by another version.
+        """
+        self.cursor = await cursor.open_for(
+            self.connection, chain_id, start_block, engines.FOLD_VERSION
+        )
+        if reason := replay.outdated(self.cursor):
+            raise errors.SchemaError(reason)
+        await self._engine.load(self.connection)
+
+    async def reload(self) -> None:
+        """Forget everything that was read ahead of the last commit."""
+        self._observed = []
+        if not self.connection.is_closed():
+            await self._engine.load(self.connection)
+
+    def addresses(self) -> frozenset[int]:
+        """The contracts whose events belong to the log."""
+        return self._engine.addresses()
+
+    async def discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
+        """Add the contracts that events name, and those that a view must name for them."""
+        await self._observe(self._engine.discover(emitted))
+
+    async def sample_prices(self, tip: types.BlockHeader) -> None:
+        """Ask for the oracle prices of all markets after `tip`; the next commit stores them."""
+        await self._observe(self._engine.sampled(tip.number, tip.hash))
+
+    async def commit(
+        self, part: types.Range, *, revalue: bool, close_gaps: bool = False
+    ) -> Committed:
+        """Append a range to the log, fold it and move the cursor, in one transaction.
+
+        `revalue` also values the positions that the range's markets concern.
+        """
+        batch = facts.batch_of(part)
+        prepared = await self._engine.prepare(self.connection, batch)
+        while prepared.needs:
+            await self._observe(prepared.needs)
+            prepared = self._engine.refold(prepared)
+        async with self._transaction():
+            moved = await cursor.advance(self.connection, self.cursor, part.tip)
+            await facts.append(self.connection, part, batch, prepared.derived)
+            await observations.append(self.connection, self._to_store(part, prepared))
+            await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
+            if close_gaps:
+                await gaps.close(self.connection, part.from_block, part.to_block)
+            summary = await self._engine.project(self.connection, prepared, revalue=revalue)
+            sums = await invariants.watch(
+                self.connection,
+                part.to_block,
+                [rows.padded(key.pool.id) for key in summary.assets],
+                [rows.padded(key.asset) for key in summary.assets],
+            )
+            await cursor.notify(self.connection, moved, summary.tables)
+        self.cursor = moved
+        self._observed = [one for one in self._observed if one.asked.block_number > part.to_block]
+        return Committed(summary, sums)
+
+    async def roll_back(
+        self, ancestor: tuple[int, str | None], head: types.BlockHeader, cause: reorgs.Cause
+    ) -> rollback.RolledBack:
+        """Make everything what it was at `ancestor`, in one transaction."""
+        async with self._transaction():
+            done = await rollback.roll_back(
+                self.connection, self._engine, self.cursor, ancestor, head, cause
+            )
+        self.cursor = done.cursor
+        return done
+
+    @contextlib.asynccontextmanager
+    async def idle(self) -> AsyncIterator[None]:
+        """No transaction is open while inside."""
+        async with self._in_transaction:
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        try:
+            async with self._in_transaction, self.connection.transaction():
+                yield
+        except BaseException:
+            await self.reload()
+            raise
+
+    async def _observe(self, needs: Sequence[observations.View]) -> None:
+        seen = await view_calls.ask(self._node, needs)
+        self._engine.observe(seen)
+        self._observed += seen
+
+    def _to_store(
+        self, part: types.Range, prepared: engines.Prepared
+    ) -> list[observations.Observation]:
+        """The answers that belong to this range; later ones wait for theirs."""
+        return [
+            one
+            for one in self._observed
+            if one.asked.block_number <= part.to_block and one.asked not in prepared.needless
+        ]
