@@ -2,6 +2,9 @@
 
     IndexerError
     ├── ConfigError                 the configuration is wrong (exit 2)
+    ├── QuestionError               the question is wrong (exit 2, HTTP 400); names the parameter
+    │   ├── NotFoundError           no such block, pool or asset is known here (HTTP 404)
+    │   └── NothingCommittedError   no block is committed yet (HTTP 503)
     ├── SurroundingsError           disk, port, database or node stand in the way (exit 3)
     │   ├── DataDirectoryError
     │   ├── PortInUseError
@@ -11,10 +14,10 @@
     │   │   └── DatabaseReadOnlyError  it takes no writes: a standby
     │   ├── DatabaseRightsError
     │   ├── BackupError             an archive, or the program for it, cannot be used
-    │   └── OutputError             a file cannot be written
-    │       └── OutputClosedError   whoever read our output has gone (exit 141)
-    ├── WriterConflictError         another process writes this database (exit 3)
-    ├── SchemaError                 migrations and code do not fit (exit 3)
+    │   ├── OutputError             a file cannot be written
+    │   │   └── OutputClosedError   the reader of the output has closed it (exit 141)
+    │   ├── WriterConflictError     another process writes this database
+    │   └── SchemaError             migrations and code do not fit
     ├── NodeError                   the node's side (exit 3)
     │   ├── RetryableNodeError      the same call may go through later, or elsewhere
     │   │   ├── NodeUnreachableError
@@ -54,6 +57,24 @@ class ConfigError(IndexerError):
     """The configuration is not valid."""
 
     exit_code = 2
+
+
+class QuestionError(IndexerError):
+    """The question cannot be answered as it was asked. `parameter` names what is wrong in it."""
+
+    exit_code = 2
+
+    def __init__(self, message: str = "", *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class NotFoundError(QuestionError):
+    """The question names something that this database does not hold."""
+
+
+class NothingCommittedError(QuestionError):
+    """No block is committed yet: run `vesu-indexer run` first."""
 
 
 class SurroundingsError(IndexerError):
@@ -99,7 +120,7 @@ class OutputError(SurroundingsError):
 
 
 class OutputClosedError(OutputError):
-    """Whoever read the output has gone."""
+    """The reader of the output has closed it."""
 
     exit_code = 141
 

@@ -52,10 +52,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 async def stands(connection: asyncpg.Connection) -> cursor.Cursor:
-    """The committed block that everything is held against; ConfigError where there is none."""
+    """The committed block that everything is compared with.
+
+    NothingCommittedError: there is none.
+    """
     found = await cursor.read(connection)
     if found is None or found.block_hash is None:
-        raise errors.ConfigError("there is nothing to verify: no block is committed yet")
+        raise errors.NothingCommittedError("there is nothing to verify: no block is committed yet")
     return found
 
 

@@ -46,10 +46,10 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stands = await cursor.read(connection)
         if stands is None or stands.block_hash is None:
-            raise errors.ConfigError("the database is empty: run the indexer first")
+            raise errors.NothingCommittedError("the database is empty: run the indexer first")
         committed = stands.block_number
         if block is not None and block > committed:
-            raise errors.ConfigError(f"block {block} is above the committed block {committed}")
+            raise errors.NotFoundError(f"block {block} is above the committed block {committed}")
         tables = {
             table: await _table(connection, table, committed if block is None else block, block)
             for table in (*digested.STATE_TABLES, *digested.LOG_TABLES)

@@ -99,9 +99,13 @@ async def stored_block(connection: Connection, number: int | None) -> tuple[Bloc
     """
     row = await connection.fetchrow(_SQL["block"], number)
     if row is None:
-        raise errors.ConfigError("no block is committed yet: run `vesu-indexer run` first")
+        raise errors.NothingCommittedError(
+            "no block is committed yet: run `vesu-indexer run` first"
+        )
     if number is not None and number > row["committed"]:
-        raise errors.ConfigError(f"block {number} is above the committed block {row['committed']}")
+        raise errors.NotFoundError(
+            f"block {number} is above the committed block {row['committed']}"
+        )
     committed = Block(row["committed"], row["committed_hash"], 0)
     if row["hash"] is None:
         return None, committed

@@ -56,11 +56,11 @@ class Proof(msgspec.Struct, frozen=True):
 async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by: int) -> Manifest:
     """The manifest of what the transaction around the call sees.
 
-    ConfigError: no block is committed, so that there is nothing to keep.
+    NothingCommittedError: no block is committed, so that there is nothing to keep.
     """
     stands = await cursor.read(connection)
     if stands is None or stands.block_hash is None:
-        raise errors.ConfigError("there is nothing to back up: no block is committed yet")
+        raise errors.NothingCommittedError("there is nothing to back up: no block is committed yet")
     is_current = migrations == migrate.known()
     return Manifest(
         indexer_version=importlib.metadata.version("vesu-indexer"),

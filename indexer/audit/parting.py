@@ -61,7 +61,9 @@ async def find(ours: Connection, theirs: Connection) -> Parting:
 async def _extent(connection: Connection) -> tuple[int, int]:
     stands = await cursor.read(connection)
     if stands is None or stands.block_hash is None:
-        raise errors.ConfigError("one of the two databases is empty: run the indexer first")
+        raise errors.NothingCommittedError(
+            "one of the two databases is empty: run the indexer first"
+        )
     return stands.start_block, stands.block_number
 
 

@@ -65,7 +65,7 @@ async def refold(connection: asyncpg.Connection, how: Refolding) -> Outcome:
     """
     stands = await cursor.read(connection)
     if stands is None or stands.block_hash is None:
-        raise errors.ConfigError("there is nothing to refold: no block is committed yet")
+        raise errors.NothingCommittedError("there is nothing to refold: no block is committed yet")
     parts = await _parts(connection, how, stands)
     whole: list[tuple[int, int | None]] = [(stands.start_block, None)]
     found = []

@@ -87,7 +87,7 @@ async def make(
     began = time.monotonic()
     stands = await status.read(connection)
     if stands.committed_hash is None:
-        raise errors.ConfigError("there is nothing to audit: no block is committed yet")
+        raise errors.NothingCommittedError("there is nothing to audit: no block is committed yet")
     audit = Audit(connection, stands, await digest.at_block(connection), refolding, asking)
     found = [finding for section in SECTIONS for finding in await section(audit)]
     checks = [one for one in found if isinstance(one, Check)]

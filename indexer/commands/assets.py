@@ -6,26 +6,26 @@ from pathlib import Path
 
 import click
 
-from indexer.commands import common, moments
+from indexer.commands import arguments, columns, output, reader
 from indexer.query import assets, point_in_time
 
 COLUMNS = (
-    moments.text("pool", "pool_name"),
-    moments.text("version", "protocol"),
-    moments.text("asset", "symbol"),
-    moments.amount("supplied", "total_supply"),
-    moments.amount("borrowed", "total_borrow"),
-    moments.percent("utilisation", "utilization"),
-    moments.percent("supply APY", "supply_apy"),
-    moments.percent("borrow APY", "borrow_apy"),
-    moments.PRICE,
+    columns.text("pool", "pool_name"),
+    columns.text("version", "protocol"),
+    columns.text("asset", "symbol"),
+    columns.amount("supplied", "total_supply"),
+    columns.amount("borrowed", "total_borrow"),
+    columns.percent("utilisation", "utilization"),
+    columns.percent("supply APY", "supply_apy"),
+    columns.percent("borrow APY", "borrow_apy"),
+    columns.PRICE,
 )
 
 
 @click.command(epilog="Example: vesu-indexer assets --at-time 2025-10-02T12:00:00Z")
-@common.options
-@click.option("--pool", type=common.felt, help="Only this pool's (pool id; V2: its address).")
-@moments.options
+@arguments.options
+@click.option("--pool", type=arguments.felt, help="Only this pool's (pool id; V2: its address).")
+@arguments.point_in_time
 def command(
     config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
 ) -> None:
@@ -33,9 +33,9 @@ def command(
 
     `--json` has the whole asset configuration and rate model beside them.
     """
-    found = moments.ask(config_file, lambda connection: assets.find(connection, pool, at))
+    found = reader.ask(config_file, lambda connection: assets.find(connection, pool, at))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
-    moments.show_moment(found)
-    moments.show_table(COLUMNS, found.assets)
+    output.print_moment(found)
+    output.print_table(COLUMNS, found.assets)

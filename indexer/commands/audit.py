@@ -11,7 +11,7 @@ import click
 
 from indexer import app, config, errors
 from indexer.audit import refold, report
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
 
 SAMPLE_ROWS = 50
@@ -19,7 +19,7 @@ SAMPLE_ROWS = 50
 
 
 @click.command(epilog="Example: vesu-indexer audit --refold all --markdown > audit.md")
-@common.options
+@arguments.options
 @click.option("--markdown", is_flag=True, help="Print the report as Markdown.")
 @click.option(
     "--refold",
@@ -52,9 +52,9 @@ def command(
     Prints what was checked, with how many comparisons, and what was not covered and why. The
     daemon may go on. Exit code 1: something does not hold.
     """
-    found = common.run(_make(common.settings(config_file), scope, views, seed))
+    found = event_loop.run(_make(arguments.settings(config_file), scope, views, seed))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
     elif markdown:
         _print_markdown(found)
     else:

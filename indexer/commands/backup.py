@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config
+from indexer import app, config, values
 from indexer.audit import manifest
-from indexer.commands import common, files, progress
+from indexer.commands import arguments, event_loop, output, output_files, progress
 from indexer.store import catalog, dumps, migrate
 
 
 @click.command(epilog="Example: vesu-indexer backup vesu.dump")
-@common.options
+@arguments.options
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace a backup that is there.")
 def command(config_file: Path | None, as_json: bool, file: Path, force: bool) -> None:
@@ -23,16 +23,16 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
     hash of every table: `restore` proves by it that what came back is what was there. FILE is
     pg_dump's custom format, which any pg_restore reads.
     """
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     side = manifest.beside(file)
-    files.require_free(side, force=force)
-    with files.part(file, force=force) as part:
-        made = common.run(_dump(settings, part, as_json))
+    output_files.require_free(side, force=force)
+    with output_files.partial_file(file, force=force) as part:
+        made = event_loop.run(_dump(settings, part, as_json))
         made = manifest.sealed(made, part)
         # Before the archive takes its name: one that is there has its manifest.
-        files.write_text(side, f"{common.json_text(made)}\n", force=force)
+        output_files.write_text(side, f"{values.json_text(made)}\n", force=force)
     if as_json:
-        common.print_json({"file": str(file), "manifest": made})
+        output.print_json({"file": str(file), "manifest": made})
         return
     click.echo(
         f"Backed up block {made.block_number:,} {made.block_hash}: "

@@ -16,7 +16,7 @@ import rich.live
 from indexer import app, config, errors
 from indexer.api import server as http
 from indexer.chain import client
-from indexer.commands import common, glance
+from indexer.commands import arguments, event_loop, output, overview
 from indexer.config import sections
 from indexer.daemon import ingestor
 from indexer.query import status, tables
@@ -33,7 +33,7 @@ PORT = 8080
 
 
 @click.command(epilog="Example: vesu-indexer demo --once")
-@common.options
+@arguments.options
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -48,7 +48,7 @@ def command(config_file: Path | None, as_json: bool, port: int | None, once: boo
     """
     # A log line would tear the picture; what it says of a reorganisation the title says too.
     level = None if "VESU_LOG_LEVEL" in os.environ else "error"
-    settings = common.settings(config_file, log__level=level)
+    settings = arguments.settings(config_file, log__level=level)
     recorded = chain.load(chain.bundled())
     directory = Path(settings.data_dir) / "demo"
     postgres = embedded.EmbeddedPostgres(directory / "postgres")
@@ -62,7 +62,7 @@ def command(config_file: Path | None, as_json: bool, port: int | None, once: boo
             await _Demo(settings, recorded, demo_url, port, once, as_json).run()
 
     try:
-        common.run(show())
+        event_loop.run(show())
     finally:
         postgres.stop()
 
@@ -156,7 +156,7 @@ class _Demo:
         worker: ingestor.Ingestor,
     ) -> None:
         """Show the tables as they fill until the recording is over, then until stopped."""
-        common.stop_on_signals(worker.stopping)
+        event_loop.stop_on_signals(worker.stopping)
         pool = await stack.enter_async_context(app.pool(settings, self._url))
         port = await self._serve(stack, pool, settings.api.host)
         looking = await stack.enter_async_context(database.session(self._url))
@@ -195,7 +195,7 @@ class _Demo:
             return
         with rich.live.Live(console=self._console, transient=True, auto_refresh=False) as live:
             while not task.done():
-                rows = glance.rows_that_fit(self._console.height)
+                rows = overview.rows_that_fit(self._console.height)
                 live.update(await self._picture(looking, rows), refresh=True)
                 await asyncio.wait([task], timeout=0.3)
 
@@ -203,7 +203,7 @@ class _Demo:
         if not self._as_json:
             self._console.print(await self._picture(connection, rows=12))
             return
-        common.print_json(
+        output.print_json(
             {
                 "committed_block": self._last.block,
                 "events": self._last.total_events,
@@ -222,7 +222,7 @@ class _Demo:
         reorgs = (await status.read(connection)).reorgs
         if reorgs:
             title += f" · a reorganisation of {reorgs[0].depth} blocks gone through"
-        return await glance.picture(connection, title, rows)
+        return await overview.render(connection, title, rows)
 
 
 async def _play(head: playhead.Playhead, worker: ingestor.Ingestor) -> None:

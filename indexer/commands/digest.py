@@ -9,13 +9,13 @@ import click
 
 from indexer import app, config
 from indexer.audit import digest, parting
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 from indexer.store import database
 
 
 @click.command(epilog="Example: vesu-indexer digest --at-block 3000000 --json")
-@common.options
-@click.option("--at-block", type=click.IntRange(min=0), help="Any committed block.")
+@arguments.options
+@click.option("--at-block", type=arguments.BLOCK, help="Any committed block.")
 @click.option("--compare", "other", metavar="URL", help="Find where another database parts.")
 def command(config_file: Path | None, as_json: bool, at_block: int | None, other: str) -> None:
     """One hash per table and one over all, of the state at a block.
@@ -26,12 +26,12 @@ def command(config_file: Path | None, as_json: bool, at_block: int | None, other
     With --compare the two databases are asked at O(log n) blocks for the first one at which
     they part, and its tables are named. Exit code 1: they differ.
     """
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     if other:
-        found = common.run(_compare(settings, other))
+        found = event_loop.run(_compare(settings, other))
         _print_parting(found, as_json)
         sys.exit(0 if found.is_equal else 1)
-    _print(common.run(_digest(settings, at_block)), as_json)
+    _print(event_loop.run(_digest(settings, at_block)), as_json)
 
 
 async def _digest(settings: config.Settings, at_block: int | None) -> digest.Digest:
@@ -46,7 +46,7 @@ async def _compare(settings: config.Settings, other: str) -> parting.Parting:
 
 def _print(found: digest.Digest, as_json: bool) -> None:
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
     for table, one in found.tables.items():
         click.echo(f"{one.hash}  {table} ({one.rows:,} rows)")
@@ -55,7 +55,7 @@ def _print(found: digest.Digest, as_json: bool) -> None:
 
 def _print_parting(found: parting.Parting, as_json: bool) -> None:
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
     if found.first_block is None:
         click.echo(f"Both hold the same up to block {found.compared_to:,}.")

@@ -13,7 +13,7 @@ import msgspec
 from indexer import app, config, errors
 from indexer.audit import indexes
 from indexer.chain import client
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
 from indexer.projections import engine as engines
 from indexer.projections import replay, shadow
@@ -34,19 +34,19 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 @click.command(epilog="Example: vesu-indexer doctor --config config.toml")
-@common.options
+@arguments.options
 def command(config_file: Path | None, as_json: bool) -> None:
     """Check configuration, database, migrations, indexes and node, and say what to do.
 
     Exit code 0: all is well; 1: something is not.
     """
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     findings = [_configuration(settings)]
     findings += _guarded("database", lambda: _database(settings))
-    findings += _guarded("node", lambda: common.run(_node(settings)))
+    findings += _guarded("node", lambda: event_loop.run(_node(settings)))
     is_good = all(finding.is_good for finding in findings)
     if as_json:
-        common.print_json({"is_good": is_good, "findings": findings})
+        output.print_json({"is_good": is_good, "findings": findings})
     else:
         for finding in findings:
             click.echo(
@@ -86,7 +86,7 @@ def _database(settings: config.Settings) -> list[Finding]:
             ),
         ]
         if not pending:
-            findings += common.run(_tables(settings, url))
+            findings += event_loop.run(_tables(settings, url))
     return findings
 
 

@@ -10,14 +10,14 @@ import msgspec
 
 from indexer import app, config
 from indexer.cairo import felt252
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 from indexer.query import tables
 
 
 @click.command(epilog="Example: vesu-indexer events --name LiquidatePosition --limit 5")
-@common.options
-@click.option("--block", type=click.IntRange(min=0), help="Only this block.")
-@click.option("--tx", type=common.felt, help="Only this transaction hash.")
+@arguments.options
+@click.option("--block", type=arguments.BLOCK, help="Only this block.")
+@click.option("--tx", type=arguments.felt, help="Only this transaction hash.")
 @click.option("--name", help="Only events of this name.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 def command(
@@ -29,11 +29,11 @@ def command(
     limit: int,
 ) -> None:
     """Show the log's events, newest first, decoded where their ABI is known."""
-    found = common.run(_read(common.settings(config_file), block, tx, name, limit))
+    found = event_loop.run(_read(arguments.settings(config_file), block, tx, name, limit))
     for row in found:
         row["args"] = None if row["args"] is None else msgspec.json.decode(row["args"])
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
     for row in found:
         _print(row)

@@ -9,9 +9,9 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.cairo import felt252
-from indexer.commands import common, files, progress
+from indexer.commands import arguments, event_loop, output, output_files, progress
 from indexer.query import export, parquet
 
 METADATA_VERSION = 1
@@ -41,16 +41,16 @@ class Exported(Metadata, frozen=True):
 @click.command(
     epilog="Example: vesu-indexer export vesu_positions --format csv --out positions.csv"
 )
-@common.options
+@arguments.options
 @click.argument("table")
 @click.option("--format", "format_", type=click.Choice(["csv", "parquet", "ndjson"]), required=True)
 @click.option(
     "--out", type=click.Path(path_type=Path, allow_dash=True), required=True, help="- for stdout."
 )
-@click.option("--pool", type=common.felt, help="Rows of one pool alone: its id or address.")
-@click.option("--from-block", type=click.IntRange(min=0), help="Rows of this block and later.")
-@click.option("--to-block", type=click.IntRange(min=0), help="Rows of this block and earlier.")
-@click.option("--at-block", type=click.IntRange(min=0), help="The state at that block.")
+@click.option("--pool", type=arguments.felt, help="Rows of one pool alone: its id or address.")
+@click.option("--from-block", type=arguments.BLOCK, help="Rows of this block and later.")
+@click.option("--to-block", type=arguments.BLOCK, help="Rows of this block and earlier.")
+@click.option("--at-block", type=arguments.BLOCK, help="The state at that block.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def command(
     config_file: Path | None,
@@ -73,19 +73,19 @@ def command(
     """
     if at_block is not None and (from_block is not None or to_block is not None):
         raise click.UsageError("--at-block excludes --from-block and --to-block")
-    if as_json and out == files.STDOUT:
+    if as_json and out == output_files.STDOUT:
         raise click.UsageError("--json and --out - exclude each other: both want stdout")
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     if format_ == "parquet":
         parquet.library()
     address = None if pool is None else felt252.padded(pool)
     filters = export.Filters(address, from_block, to_block, at_block)
     side = out.with_name(f"{out.name}.meta.json")
-    has_side = format_ != "parquet" and out != files.STDOUT
+    has_side = format_ != "parquet" and out != output_files.STDOUT
     if has_side:
-        files.require_free(side, force=force)
-    with files.output(out, force=force) as sink:
-        metadata = common.run(_export(settings, table, format_, filters, sink, as_json))
+        output_files.require_free(side, force=force)
+    with output_files.output(out, force=force) as sink:
+        metadata = event_loop.run(_export(settings, table, format_, filters, sink, as_json))
         done = Exported(
             **msgspec.structs.asdict(metadata),
             file=str(out),
@@ -94,9 +94,9 @@ def command(
         )
         if has_side:
             # Before the file takes its name: an export that is there has its metadata.
-            files.write_text(side, f"{common.json_text(done)}\n", force=force)
+            output_files.write_text(side, f"{values.json_text(done)}\n", force=force)
     if as_json:
-        common.print_json(done)
+        output.print_json(done)
     else:
         snapshot = done.snapshot
         click.echo(
@@ -111,7 +111,7 @@ async def _export(
     table: str,
     format_: str,
     filters: export.Filters,
-    sink: files.Sink,
+    sink: output_files.Sink,
     quiet: bool,
 ) -> Metadata:
     line = progress.Counted("exporting", "rows", quiet=quiet)
@@ -142,7 +142,7 @@ async def _write(
     connection: asyncpg.Connection,
     selected: export.Selection,
     format_: str,
-    sink: files.Sink,
+    sink: output_files.Sink,
     metadata: Metadata,
     line: progress.Counted,
 ) -> int:
@@ -167,4 +167,4 @@ async def _write(
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else common.json_text(value, indent=0)
+    return value if isinstance(value, str) else values.json_text(value, indent=0)

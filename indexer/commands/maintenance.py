@@ -11,7 +11,7 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import advice
-from indexer.commands import common, progress
+from indexer.commands import arguments, event_loop, output, progress
 from indexer.log import retention
 from indexer.projections import shadow
 from indexer.store import upkeep
@@ -42,7 +42,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 @click.command(epilog="Example: vesu-indexer maintenance --vacuum --analyze --advise")
-@common.options
+@arguments.options
 @click.option("--vacuum", is_flag=True, help="VACUUM every table.")
 @click.option("--analyze", is_flag=True, help="ANALYZE every table.")
 @click.option("--reindex", is_flag=True, help="Build every index anew, beside the old one.")
@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
 @click.option("--apply", is_flag=True, help="With --retention: delete it.")
 @click.option(
     "--retain-orphans-days",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 36_500),
     help="Instead of maintenance.retain_orphans_days.",
 )
 def command(
@@ -74,12 +74,12 @@ def command(
     """
     if apply and not retain:
         raise click.UsageError("--apply needs --retention: nothing else deletes")
-    settings = common.settings(config_file, maintenance__retain_orphans_days=retain_orphans_days)
+    settings = arguments.settings(config_file, maintenance__retain_orphans_days=retain_orphans_days)
     only_look = not (vacuum or analyze or reindex or retain)
     asked = Asked(vacuum, analyze, reindex, advise or only_look, retain, apply)
-    outcome = common.run(_maintain(settings, asked, as_json))
+    outcome = event_loop.run(_maintain(settings, asked, as_json))
     if as_json:
-        common.print_json(outcome)
+        output.print_json(outcome)
     else:
         _print(outcome)
     sys.exit(1 if outcome.skipped else 0)

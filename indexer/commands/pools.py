@@ -6,28 +6,28 @@ from pathlib import Path
 
 import click
 
-from indexer.commands import common, moments
+from indexer.commands import arguments, columns, output, reader
 from indexer.query import point_in_time, pools
 
 COLUMNS = (
-    moments.text("pool", "name"),
-    moments.text("version", "protocol"),
-    moments.text("collateral asset", "collateral_asset"),
-    moments.amount("collateral", "pair_collateral"),
-    moments.text("debt asset", "debt_asset"),
-    moments.amount("debt", "pair_debt"),
-    moments.percent("max LTV", "max_ltv"),
-    moments.percent("utilisation", "utilization"),
-    moments.percent("supply APY", "supply_apy"),
-    moments.percent("borrow APY", "borrow_apy"),
-    moments.Column("active", lambda row: "yes" if row["is_active"] else "no"),
+    columns.text("pool", "name"),
+    columns.text("version", "protocol"),
+    columns.text("collateral asset", "collateral_asset"),
+    columns.amount("collateral", "pair_collateral"),
+    columns.text("debt asset", "debt_asset"),
+    columns.amount("debt", "pair_debt"),
+    columns.percent("max LTV", "max_ltv"),
+    columns.percent("utilisation", "utilization"),
+    columns.percent("supply APY", "supply_apy"),
+    columns.percent("borrow APY", "borrow_apy"),
+    columns.Column("active", lambda row: "yes" if row["is_active"] else "no"),
 )
 
 
 @click.command(epilog="Example: vesu-indexer pools --pool 0x0451… --at-block 90")
-@common.options
-@click.option("--pool", type=common.felt, help="Only this one (pool id; V2: its address).")
-@moments.options
+@arguments.options
+@click.option("--pool", type=arguments.felt, help="Only this one (pool id; V2: its address).")
+@arguments.point_in_time
 def command(
     config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
 ) -> None:
@@ -35,9 +35,9 @@ def command(
 
     Utilisation and APYs are those of the debt asset's market.
     """
-    found = moments.ask(config_file, lambda connection: pools.find(connection, pool, at))
+    found = reader.ask(config_file, lambda connection: pools.find(connection, pool, at))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
-    moments.show_moment(found)
-    moments.show_table(COLUMNS, found.pools)
+    output.print_moment(found)
+    output.print_table(COLUMNS, found.pools)

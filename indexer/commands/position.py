@@ -9,20 +9,20 @@ from typing import Any
 import click
 import msgspec
 
-from indexer.commands import common, moments
+from indexer.commands import arguments, output, reader
 from indexer.query import point_in_time, positions
 
 
 @click.command(
     epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90"
 )
-@common.options
-@click.argument("pool", type=common.felt)
-@click.argument("collateral", type=common.felt)
-@click.argument("debt", type=common.felt)
-@click.argument("user", type=common.felt)
-@moments.options
-@click.option("--v-token", type=common.felt, help="A vToken holding instead; give 0x0 as DEBT.")
+@arguments.options
+@click.argument("pool", type=arguments.felt)
+@click.argument("collateral", type=arguments.felt)
+@click.argument("debt", type=arguments.felt)
+@click.argument("user", type=arguments.felt)
+@arguments.point_in_time
+@click.option("--v-token", type=arguments.felt, help="A vToken holding instead; give 0x0 as DEBT.")
 def command(
     config_file: Path | None,
     as_json: bool,
@@ -37,7 +37,7 @@ def command(
 
     POOL is a pool id: in Vesu V2 the pool's address. Exit code 1: there was no such position.
     """
-    found = moments.ask(
+    found = reader.ask(
         config_file,
         lambda connection: positions.one(
             connection, pool, collateral, debt, user, v_token or 0, at
@@ -45,7 +45,7 @@ def command(
     )
     document = None if found is None else _flat(found)
     if as_json:
-        common.print_json(document)
+        output.print_json(document)
     elif document is None:
         click.echo("no such position at that block", err=True)
     else:

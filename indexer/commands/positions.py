@@ -7,47 +7,37 @@ from pathlib import Path
 
 import click
 
-from indexer.commands import common, moments
+from indexer.commands import arguments, columns, output, reader
 from indexer.query import point_in_time, positions
 
 STATUSES = ("active", "liquidated", "closed")
 
 HELD = (
-    moments.text("collateral asset", "collateral_asset"),
-    moments.amount("collateral", "collateral_amount"),
-    moments.text("debt asset", "debt_asset"),
-    moments.amount("debt", "debt_amount"),
-    moments.percent("LTV", "ltv"),
-    moments.HEALTH,
+    columns.text("collateral asset", "collateral_asset"),
+    columns.amount("collateral", "collateral_amount"),
+    columns.text("debt asset", "debt_asset"),
+    columns.amount("debt", "debt_amount"),
+    columns.percent("LTV", "ltv"),
+    columns.HEALTH,
 )
 COLUMNS = (
-    moments.text("pool", "pool_name"),
-    moments.text("version", "protocol"),
-    moments.short("user", "user_id"),
-    moments.text("kind", "kind"),
-    moments.text("status", "status"),
+    columns.text("pool", "pool_name"),
+    columns.text("version", "protocol"),
+    columns.short("user", "user_id"),
+    columns.text("kind", "kind"),
+    columns.text("status", "status"),
     *HELD,
 )
 
 
-def _health(text: str) -> decimal.Decimal:
-    try:
-        value = decimal.Decimal(text)
-    except decimal.InvalidOperation:
-        value = decimal.Decimal("nan")
-    if not value.is_finite():
-        raise click.BadParameter(f"{text!r} is not a number such as 1.05")
-    return value
-
-
 @click.command(epilog="Example: vesu-indexer positions --max-health 1.05 --at-block 90")
-@common.options
-@click.option("--pool", type=common.felt, help="Only this pool's (pool id; V2: its address).")
-@click.option("--user", type=common.felt, help="Only this user's.")
+@arguments.options
+@click.option("--pool", type=arguments.felt, help="Only this pool's (pool id; V2: its address).")
+@click.option("--user", type=arguments.felt, help="Only this user's.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those with this status then.")
-@click.option("--min-health", type=_health, help="Only with a health factor from this on.")
-@click.option("--max-health", type=_health, help="Only with a health factor below this.")
-@moments.options
+@click.option("--min-health", type=arguments.number, help="Only with a health factor from this on.")
+@click.option("--max-health", type=arguments.number, help="Only with a health factor below this.")
+@arguments.point_in_time
 def command(
     config_file: Path | None,
     as_json: bool,
@@ -60,9 +50,9 @@ def command(
 ) -> None:
     """Show positions with interest accrued to a block or time, the lowest health first."""
     wanted = positions.Wanted(pool, user, status, min_health, max_health)
-    found = moments.ask(config_file, lambda connection: positions.find(connection, wanted, at))
+    found = reader.ask(config_file, lambda connection: positions.find(connection, wanted, at))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
-    moments.show_moment(found)
-    moments.show_table(COLUMNS, found.positions)
+    output.print_moment(found)
+    output.print_table(COLUMNS, found.positions)

@@ -9,14 +9,14 @@ import click
 
 from indexer import app, config, errors
 from indexer.audit import held, reconcile, reconciliations
-from indexer.commands import common, progress
+from indexer.commands import arguments, event_loop, output, progress
 
 
 @click.command(epilog="Example: vesu-indexer reconcile --sample 200 --seed today --json")
-@common.options
-@click.option("--block", type=click.IntRange(min=0), help="Any committed block.")
-@click.option("--pool", type=common.felt, help="Only this pool, by its id or contract.")
-@click.option("--user", type=common.felt, help="Only positions of this wallet.")
+@arguments.options
+@click.option("--block", type=arguments.BLOCK, help="Any committed block.")
+@click.option("--pool", type=arguments.felt, help="Only this pool, by its id or contract.")
+@click.option("--user", type=arguments.felt, help="Only positions of this wallet.")
 @click.option(
     "--sample", type=click.IntRange(min=1), help="Only so many rows of each table, by the seed."
 )
@@ -42,12 +42,12 @@ def command(
     """
     if seed is not None and sample is None:
         raise errors.ConfigError("--seed needs --sample: without it every row is checked")
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     settings.require_node()
     scope = held.Scope(pool, user, sample, seed or "0")
-    found = common.run(_check(settings, block, scope, as_json))
+    found = event_loop.run(_check(settings, block, scope, as_json))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
     else:
         _print(found)
     sys.exit(0 if found.is_equal else 1)

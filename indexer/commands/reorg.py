@@ -10,7 +10,7 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.chain import types
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 from indexer.daemon import rollback
 from indexer.log import cursor, reorgs
 from indexer.store import database, locks, migrate
@@ -28,8 +28,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 @click.command(epilog="Example: vesu-indexer reorg --to-block 5187263 --yes")
-@common.options
-@click.option("--to-block", type=click.IntRange(min=0), required=True, help="Last block to keep.")
+@arguments.options
+@click.option("--to-block", type=arguments.BLOCK, required=True, help="Last block to keep.")
 @click.option("--yes", is_flag=True, help="Do it; without it only what would be done is said.")
 def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -> None:
     """Take the log and all tables back to a block, as a reorganisation does. Needs no node.
@@ -38,12 +38,12 @@ def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -
     on L1. What is taken out moves to the audit tables; the next run reads on from there. Stop
     the daemon first. Exit code 1 without --yes: nothing was changed.
     """
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     with app.database_url(settings) as url:
         migrate.upgrade(url)
-        plan = common.run(_reorganise(settings, url, to_block, yes))
+        plan = event_loop.run(_reorganise(settings, url, to_block, yes))
     if as_json:
-        common.print_json(plan)
+        output.print_json(plan)
     else:
         _print(plan)
     sys.exit(0 if plan.done else 1)

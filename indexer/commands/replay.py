@@ -10,7 +10,7 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import shadow_diff
-from indexer.commands import common, progress
+from indexer.commands import arguments, event_loop, output, progress
 from indexer.projections import replay, shadow, shadow_parted
 from indexer.store import database, locks, migrate
 
@@ -36,11 +36,11 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 @click.command(epilog="Example: vesu-indexer replay --from-block 0 --shadow --swap")
-@common.options
-@click.option("--from-block", type=click.IntRange(min=0), help="First block to fold again.")
+@arguments.options
+@click.option("--from-block", type=arguments.BLOCK, help="First block to fold again.")
 @click.option(
     "--to-block",
-    type=click.IntRange(min=0),
+    type=arguments.BLOCK,
     help="Last one, if what stands above it rests on the same state (default: the committed one).",
 )
 @click.option("--shadow", "in_shadow", is_flag=True, help="Build beside the live tables, compare.")
@@ -82,17 +82,17 @@ def command(
     well, and the replay goes on to the committed block.
     """
     _check_usage(from_block, in_shadow, swap, keep, discard)
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     with app.database_url(settings) as url:
         migrate.upgrade(url)
         if discard:
-            _print_discarded(common.run(_discard(settings, url)), as_json)
+            _print_discarded(event_loop.run(_discard(settings, url)), as_json)
             return
         wanted = Wanted(from_block or 0, to_block, swap, _number(allowed), keep)
         if in_shadow:
-            outcome = common.run(_shadow(settings, url, wanted, as_json))
+            outcome = event_loop.run(_shadow(settings, url, wanted, as_json))
         else:
-            done = common.run(_in_place(settings, url, wanted, as_json))
+            done = event_loop.run(_in_place(settings, url, wanted, as_json))
     if in_shadow:
         _print_outcome(outcome, as_json)
         sys.exit(0 if outcome.swapped or outcome.difference.is_equal else 1)
@@ -172,14 +172,14 @@ async def _discard(settings: config.Settings, url: str) -> bool:
 
 def _print_discarded(was_there: bool, as_json: bool) -> None:
     if as_json:
-        common.print_json({"discarded": was_there})
+        output.print_json({"discarded": was_there})
     else:
         click.echo("The shadow is removed." if was_there else "There is no shadow.")
 
 
 def _print_done(done: replay.Done, as_json: bool) -> None:
     if as_json:
-        common.print_json(done)
+        output.print_json(done)
         return
     resumed = "" if done.resumed_at is None else f", gone on after block {done.resumed_at:,}"
     click.echo(
@@ -190,7 +190,7 @@ def _print_done(done: replay.Done, as_json: bool) -> None:
 
 def _print_outcome(outcome: Outcome, as_json: bool) -> None:
     if as_json:
-        common.print_json(outcome)
+        output.print_json(outcome)
         return
     for name, table in outcome.difference.tables.items():
         _print_table(name, table)

@@ -11,7 +11,7 @@ import msgspec
 
 from indexer import app, errors
 from indexer.audit import manifest
-from indexer.commands import common, progress
+from indexer.commands import arguments, event_loop, output, progress
 from indexer.projections import shadow
 from indexer.store import catalog, database, dumps, locks, migrate, upkeep
 
@@ -27,7 +27,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 @click.command(epilog="Example: vesu-indexer restore vesu.dump")
-@common.options
+@arguments.options
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the indexer's tables that are there.")
 def command(config_file: Path | None, as_json: bool, file: Path, force: bool) -> None:
@@ -37,14 +37,14 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
     other tables are in the way still. Refused while an indexer writes. Afterwards every table's
     hash and the digest are compared with the manifest's. Exit code 1: they differ.
     """
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     kept = manifest.read(file)
     with app.database_url(settings) as url:
-        proof = common.run(_restore(url, file, kept, force=force, quiet=as_json))
+        proof = event_loop.run(_restore(url, file, kept, force=force, quiet=as_json))
         pending = migrate.pending(url)
     outcome = Outcome(str(file), kept.block_number, kept.block_hash, proof, pending)
     if as_json:
-        common.print_json(outcome)
+        output.print_json(outcome)
     else:
         _print(outcome)
     sys.exit(0 if proof.is_equal else 1)

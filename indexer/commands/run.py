@@ -10,7 +10,7 @@ import click
 import structlog
 
 from indexer import app, config
-from indexer.commands import common, progress
+from indexer.commands import arguments, event_loop, output, progress
 from indexer.daemon import ingestor, process, sessions, systemd
 from indexer.log import cursor
 from indexer.store import migrate
@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
     epilog="Example: DATABASE_URL=postgresql://localhost/vesu "
     "VESU_NODE_URLS=https://NODE/rpc/v0_10 vesu-indexer run"
 )
-@common.options
-@click.option("--until-block", type=click.IntRange(min=0), help="Stop once block N is committed.")
+@arguments.options
+@click.option("--until-block", type=arguments.BLOCK, help="Stop once block N is committed.")
 @click.option(
     "--serve/--no-serve", default=True, help="Answer /health, /ready and /metrics while running."
 )
@@ -43,16 +43,16 @@ def command(
     it is ready, where it is, and, for the watchdog, that it gets on.
     """
     service = systemd.Notifier.from_environment(os.environ)
-    settings = common.settings(config_file, api__port=port)
+    settings = arguments.settings(config_file, api__port=port)
     settings.require_node()
     app.contracts(settings)
     with app.database_place(settings) as place:
         migrate.upgrade(place.url)
-        reached = common.run(_run(settings, place, until_block, serve, service))
+        reached = event_loop.run(_run(settings, place, until_block, serve, service))
     if reached is not None:
         log.info("stopped", committed_block=reached.block_number)
         if as_json:
-            common.print_json(
+            output.print_json(
                 {"committed_block": reached.block_number, "committed_hash": reached.block_hash}
             )
 
@@ -65,7 +65,7 @@ async def _run(
     service: systemd.Notifier,
 ) -> cursor.Cursor | None:
     stopping = asyncio.Event()
-    common.stop_on_signals(stopping)
+    event_loop.stop_on_signals(stopping)
     database_sessions = sessions.Sessions(place.url, stopping, place.revive)
     line = progress.Blocks("indexing", app.start_block(settings))
 

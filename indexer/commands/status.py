@@ -8,20 +8,20 @@ from pathlib import Path
 import click
 
 from indexer import app, config
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 from indexer.query import status
 
 
 @click.command(epilog="Example: vesu-indexer status --json")
-@common.options
+@arguments.options
 def command(config_file: Path | None, as_json: bool) -> None:
     """Show cursor, head, lag, age, finality, verified ranges, reorganisations, unknown events.
 
     Exit code 0: the tables are fresh; 1: they are stale, or the chain is suspect.
     """
-    found = common.run(_read(common.settings(config_file)))
+    found = event_loop.run(_read(arguments.settings(config_file)))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
     else:
         _print(found)
     sys.exit(0 if found.is_fresh else 1)

@@ -6,45 +6,45 @@ from pathlib import Path
 
 import click
 
-from indexer.commands import common, moments
+from indexer.commands import arguments, columns, output, reader
 from indexer.query import point_in_time, totals
 
 ASSETS = (
-    moments.text("pool", "pool_name"),
-    moments.text("version", "protocol"),
-    moments.text("asset", "symbol"),
-    moments.amount("supplied", "total_supply"),
-    moments.amount("borrowed", "total_borrow"),
-    moments.money("supplied USD", "total_supply_usd"),
-    moments.money("borrowed USD", "total_borrow_usd"),
+    columns.text("pool", "pool_name"),
+    columns.text("version", "protocol"),
+    columns.text("asset", "symbol"),
+    columns.amount("supplied", "total_supply"),
+    columns.amount("borrowed", "total_borrow"),
+    columns.money("supplied USD", "total_supply_usd"),
+    columns.money("borrowed USD", "total_borrow_usd"),
 )
 POOLS = (
-    moments.text("pool", "name"),
-    moments.text("version", "protocol"),
-    moments.money("supplied USD", "supply_usd"),
-    moments.money("borrowed USD", "borrow_usd"),
+    columns.text("pool", "name"),
+    columns.text("version", "protocol"),
+    columns.money("supplied USD", "supply_usd"),
+    columns.money("borrowed USD", "borrow_usd"),
 )
 
 
 @click.command(epilog="Example: vesu-indexer totals --at-block 90")
-@common.options
-@click.option("--pool", type=common.felt, help="Only this pool's (pool id; V2: its address).")
-@moments.options
+@arguments.options
+@click.option("--pool", type=arguments.felt, help="Only this pool's (pool id; V2: its address).")
+@arguments.point_in_time
 def command(
     config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
 ) -> None:
     """Show what was supplied and borrowed by asset and pool, and in all, in units and USD."""
-    found = moments.ask(config_file, lambda connection: totals.find(connection, pool, at))
+    found = reader.ask(config_file, lambda connection: totals.find(connection, pool, at))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
         return
-    moments.show_moment(found)
-    moments.show_table(ASSETS, [asset for one in found.pools for asset in one.assets])
+    output.print_moment(found)
+    output.print_table(ASSETS, [asset for one in found.pools for asset in one.assets])
     click.echo()
-    moments.show_table(POOLS, found.pools)
+    output.print_table(POOLS, found.pools)
     click.echo(
-        f"in all: supplied {moments.usd(found.supply_usd)} USD, "
-        f"borrowed {moments.usd(found.borrow_usd)} USD"
+        f"in all: supplied {columns.usd(found.supply_usd)} USD, "
+        f"borrowed {columns.usd(found.borrow_usd)} USD"
     )
     if found.unpriced:
         click.echo(f"without a known price, in no sum: {', '.join(found.unpriced)}")

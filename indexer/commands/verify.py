@@ -17,7 +17,7 @@ import structlog
 from indexer import app, config, errors
 from indexer.audit import completeness as audit
 from indexer.chain import client
-from indexer.commands import common, progress
+from indexer.commands import arguments, event_loop, output, progress
 from indexer.log import cursor, gaps, verified
 from indexer.query import completeness
 from indexer.store import database, locks, migrate
@@ -69,9 +69,9 @@ class Found(msgspec.Struct):
 
 
 @click.command(epilog="Example: vesu-indexer verify --from-block 2000000 --json")
-@common.options
-@click.option("--from-block", type=click.IntRange(min=0), help="First block to prove again.")
-@click.option("--to-block", type=click.IntRange(min=0), help="Last block to prove again.")
+@arguments.options
+@click.option("--from-block", type=arguments.BLOCK, help="First block to prove again.")
+@click.option("--to-block", type=arguments.BLOCK, help="Last block to prove again.")
 @click.option("--repair/--no-repair", default=True, help="Read again from before what is missing.")
 def command(
     config_file: Path | None,
@@ -89,13 +89,13 @@ def command(
     is read again from there. While a daemon runs, it does that. Exit code 0: proved; 1: a gap
     was found, repaired or not.
     """
-    settings = common.settings(config_file)
+    settings = arguments.settings(config_file)
     settings.require_node()
     with app.database_url(settings) as url:
         migrate.upgrade(url)
-        found = common.run(_verify(settings, url, from_block, to_block, repair, as_json))
+        found = event_loop.run(_verify(settings, url, from_block, to_block, repair, as_json))
     if as_json:
-        common.print_json(found)
+        output.print_json(found)
     else:
         _print(found)
     sys.exit(0 if found.is_good else 1)

@@ -9,16 +9,16 @@ import click
 
 from indexer import app, config
 from indexer.audit import indexes
-from indexer.commands import common
+from indexer.commands import arguments, event_loop, output
 
 
 @click.command(epilog="Example: vesu-indexer verify-indexes")
-@common.options
+@arguments.options
 def command(config_file: Path | None, as_json: bool) -> None:
     """Check that every expected index is there and valid. Exit code 1: one is not."""
-    report = common.run(_check(common.settings(config_file)))
+    report = event_loop.run(_check(arguments.settings(config_file)))
     if as_json:
-        common.print_json(report)
+        output.print_json(report)
     elif report.is_good:
         click.echo("All expected indexes are present!")
     else:

@@ -104,11 +104,6 @@ async def _swap(
     return _cursor(moved)
 
 
-async def note_fold_version(connection: Connection, version: int) -> None:
-    """Remember which fold made the projections."""
-    await connection.execute(_SQL["note_fold_version"], version)
-
-
 async def note_head(
     connection: Connection, head: types.BlockHeader, finalised: int | None
 ) -> int | None:

@@ -22,10 +22,6 @@ WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2 AND generation = 
 RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
     fold_version, generation;
 
--- name: note_fold_version
--- Remember which fold made the projections.
-UPDATE cursor SET fold_version = $1 WHERE fold_version <> $1;
-
 -- name: note_head
 -- Remember the head that the node told; what was final once stays it, whatever a node says later.
 INSERT INTO chain_head (block_number, block_hash, block_timestamp, finalised_block, seen_at)

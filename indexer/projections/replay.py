@@ -42,12 +42,12 @@ def outdated(stands: cursor.Cursor) -> str | None:
 async def require_enough(
     connection: asyncpg.Connection, from_block: int, to_block: int | None
 ) -> None:
-    """ConfigError: a part of the tables would be left to another fold than the rest."""
+    """QuestionError: a part of the tables would be left to another fold than the rest."""
     stands = await cursor.read(connection)
     if stands is None or outdated(stands) is None:
         return
     if from_block > stands.start_block or to_block is not None:
-        raise errors.ConfigError(
+        raise errors.QuestionError(
             f"these tables were made by fold {stands.fold_version}, this version has fold "
             f"{engines.FOLD_VERSION}: replay all of them, --from-block {stands.start_block} "
             "without --to-block"

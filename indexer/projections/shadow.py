@@ -85,7 +85,8 @@ class Shadow:
     async def open(self, from_block: int, to_block: int | None = None) -> int:
         """Take up the build of `from_block` that a kill left, or begin it; the first block.
 
-        ConfigError: there is nothing to replay. WriterConflictError: somebody else builds.
+        NothingCommittedError: there is nothing to replay. WriterConflictError: another process
+        builds.
         """
         await self._lock()
         name = await self.connection.fetchval("SELECT quote_ident(current_schema())")
@@ -230,14 +231,16 @@ async def _committed(
     """The cursor; refuses blocks that the log does not hold."""
     stands = await cursor.read(connection)
     if stands is None or stands.block_hash is None:
-        raise errors.ConfigError("there is nothing to replay: the log is empty, run the indexer")
+        raise errors.NothingCommittedError(
+            "there is nothing to replay: the log is empty, run the indexer"
+        )
     for flag, block in (("--from-block", from_block), ("--to-block", to_block)):
         if block is not None and block > stands.block_number:
-            raise errors.ConfigError(
+            raise errors.QuestionError(
                 f"{flag} {block} is above the last committed block {stands.block_number}"
             )
     if to_block is not None and to_block < max(from_block, stands.start_block):
-        raise errors.ConfigError(
+        raise errors.QuestionError(
             f"--to-block {to_block} is below the first block to replay, "
             f"{max(from_block, stands.start_block)}"
         )

@@ -87,7 +87,7 @@ async def selection(
 ) -> AsyncIterator[Selection]:
     """The rows to export, held in one snapshot while inside.
 
-    ConfigError: no such table, a filter that the table has no column for, or a block that is not
+    QuestionError: no such table, a filter that the table has no column for, or a block that is not
     committed.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -145,24 +145,24 @@ async def batches(
 async def _require_table(connection: Connection, table: str) -> None:
     known = [row["name"] for row in await connection.fetch(_SQL["relations"])]
     if table not in known:
-        raise errors.ConfigError(f"there is no table {table}; there are {', '.join(known)}")
+        raise errors.NotFoundError(f"there is no table {table}; there are {', '.join(known)}")
 
 
 async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
     row = await connection.fetchrow(_SQL["stands"])
     if row is None:
-        raise errors.ConfigError("there is nothing to export: no block is committed yet")
+        raise errors.NothingCommittedError("there is nothing to export: no block is committed yet")
     stands = Snapshot(committed_block=row["block_number"], **dict(row))
     at_block = filters.at_block
     if at_block is None:
         return stands
     if at_block > stands.block_number:
-        raise errors.ConfigError(
+        raise errors.NotFoundError(
             f"block {at_block} is above the committed block {stands.block_number}"
         )
     block = await connection.fetchrow(sqlfile.load(__package__, "point_in_time")["block"], at_block)
     if block is None:
-        raise errors.ConfigError(f"block {at_block} is below the first block of this database")
+        raise errors.NotFoundError(f"block {at_block} is below the first block of this database")
     return msgspec.structs.replace(
         stands,
         block_number=block["number"],
@@ -203,14 +203,14 @@ def _conditions(
         args.append(filters.pool)
         pools = [name for name in ("pool_id", "pool_address") if name in columns]
         if not pools:
-            raise errors.ConfigError(f"--pool: {table} has no column of a pool")
+            raise errors.QuestionError(f"--pool: {table} has no column of a pool")
         conditions.append(f"({' OR '.join(f'{name} = ${len(args)}' for name in pools)})")
     block = next((name for name in ("block_number", "number") if name in columns), None)
     upper = filters.to_block if filters.at_block is None else filters.at_block
     for value, sign in ((filters.from_block, ">="), (upper, "<=")):
         if value is not None:
             if block is None:
-                raise errors.ConfigError(f"{table} has no column of a block to filter by")
+                raise errors.QuestionError(f"{table} has no column of a block to filter by")
             args.append(value)
             conditions.append(f"{block} {sign} ${len(args)}")
     return conditions, tuple(args)

@@ -69,7 +69,7 @@ async def steady(connection: Connection) -> AsyncIterator[None]:
 
 
 async def moment(connection: Connection, at: When = None) -> Moment:
-    """The moment that `at` means; ConfigError where this database cannot know it.
+    """The moment that `at` means; NotFoundError where this database does not hold it.
 
     Blocks without an event of ours that were read far behind the head are not stored; the
     state is the same as at the stored block below them, which the answer names. A time after
@@ -82,19 +82,23 @@ async def moment(connection: Connection, at: When = None) -> Moment:
     row = await connection.fetchrow(_SQL["block_by_time"], time)
     if row is None:
         await _block(connection, None)
-        raise errors.ConfigError(f"{time:%F %T} UTC is before the first block of this database")
+        raise errors.NotFoundError(f"{time:%F %T} UTC is before the first block of this database")
     return Moment(row["number"], row["hash"], row["timestamp"], time)
 
 
 async def _block(connection: Connection, number: int | None) -> asyncpg.Record:
     row = await connection.fetchrow(_SQL["block"], number)
     if row is None and number is None:
-        raise errors.ConfigError("no block is committed yet: start `vesu-indexer run` first")
+        raise errors.NothingCommittedError(
+            "no block is committed yet: start `vesu-indexer run` first"
+        )
     if row is None:
         await _block(connection, None)
-        raise errors.ConfigError(f"block {number} is before the first block of this database")
+        raise errors.NotFoundError(f"block {number} is before the first block of this database")
     if number is not None and number > row["committed"]:
-        raise errors.ConfigError(f"block {number} is above the committed block {row['committed']}")
+        raise errors.NotFoundError(
+            f"block {number} is above the committed block {row['committed']}"
+        )
     return row
 
 

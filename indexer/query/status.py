@@ -152,10 +152,10 @@ class Status(msgspec.Struct, frozen=True):
 
 
 async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
-    """The whole status; ConfigError where no run has made a cursor yet."""
+    """The whole status; NothingCommittedError where no run has made a cursor yet."""
     row = await connection.fetchrow(_SQL["status"])
     if row is None:
-        raise errors.ConfigError("the database is empty: run `vesu-indexer run` first")
+        raise errors.NothingCommittedError("the database is empty: run `vesu-indexer run` first")
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
     found = _freshness(row, standing, limits)

@@ -55,10 +55,6 @@ class Registry:
         """The address of V1's singleton of this kind; None where the book has none."""
         return self._singletons.get(kind)
 
-    def of_kind(self, kind: kinds.Kind) -> list[int]:
-        """The addresses of all contracts of a kind."""
-        return [address for address, known in self._contracts.items() if known.kind is kind]
-
     def pool_of(self, emitter: Known, address: int, pool_id: int) -> state.PoolKey | None:
         """The V1 pool that an event of a singleton or an extension is of."""
         if emitter.kind in kinds.SINGLETONS:

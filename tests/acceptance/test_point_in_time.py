@@ -255,7 +255,7 @@ async def test_moments_that_cannot_be_known(asked: past.Past) -> None:
         (past.at_second(asked.recorded.timestamps[first] - 1), "is before the first block"),
         (last + 1, f"block {last + 1} is above the committed block {last}"),
     ):
-        with pytest.raises(errors.ConfigError, match=words):
+        with pytest.raises(errors.NotFoundError, match=words):
             await point_in_time.moment(asked.connection, at)
 
 
@@ -263,7 +263,7 @@ async def test_nothing_is_committed_yet(migrated_database_url: str) -> None:
     connection = await asyncpg.connect(migrated_database_url)
     try:
         for at in (None, 7, datetime.datetime.now(datetime.UTC)):
-            with pytest.raises(errors.ConfigError, match="no block is committed yet"):
+            with pytest.raises(errors.NothingCommittedError, match="no block is committed yet"):
                 await positions.find(connection, at=at)
     finally:
         await connection.close()

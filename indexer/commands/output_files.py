@@ -1,7 +1,7 @@
-"""What a command writes: a file that is whole or not there, or standard output.
+"""Files that a command writes, whole or not at all, and standard output.
 
-A file is written beside its place as `.NAME.part` and takes its name when it is complete. A
-killed process leaves the part behind; the next one that writes the same file takes it over.
+A file is written as `.NAME.part` in the same folder and is renamed when it is complete. A killed
+process leaves the part behind; the next process that writes the same file replaces it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STDOUT = Path("-")
 
 
 class Sink(io.RawIOBase):
-    """Where bytes go: counted and hashed on the way."""
+    """A file descriptor to write to, which counts and hashes the bytes."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Sink(io.RawIOBase):
         return self.bytes
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Write all of it. OutputError: it cannot be; OutputClosedError: nobody reads on."""
+        """Write all of it; OutputError, or OutputClosedError where the reader is gone."""
         view = memoryview(data)
         written = 0
         try:
@@ -64,33 +64,33 @@ def output(path: Path, *, force: bool) -> Iterator[Sink]:
         sys.stdout.flush()
         yield Sink(sys.stdout.fileno(), "standard output")
         return
-    with part(path, force=force) as beside, beside.open("wb", buffering=0) as file:
+    with partial_file(path, force=force) as partial, partial.open("wb", buffering=0) as file:
         yield Sink(file.fileno(), str(path))
 
 
 @contextlib.contextmanager
-def part(path: Path, *, force: bool) -> Iterator[Path]:
+def partial_file(path: Path, *, force: bool) -> Iterator[Path]:
     """The file to write instead of `path`; renamed to it if the block ends well, else removed.
 
     ConfigError: `path` exists and `force` is not given. OutputError: it cannot be written, or
     another process is writing it.
     """
     require_free(path, force=force)
-    beside = path.with_name(f".{path.name}.part")
-    with _told(path):
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
+    partial = path.with_name(f".{path.name}.part")
+    with _mapped_errors(path):
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _claim(descriptor, beside, path)
+        _claim(descriptor, partial, path)
         try:
-            with _told(path):
+            with _mapped_errors(path):
                 os.ftruncate(descriptor, 0)
-            yield beside
-            with _told(path):
+            yield partial
+            with _mapped_errors(path):
                 os.fsync(descriptor)
                 require_free(path, force=force)
-                beside.replace(path)
+                partial.replace(path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
     finally:
         os.close(descriptor)
@@ -98,31 +98,31 @@ def part(path: Path, *, force: bool) -> Iterator[Path]:
 
 def write_text(path: Path, text: str, *, force: bool) -> None:
     """A small file, whole or not at all."""
-    with part(path, force=force) as beside, _told(path):
-        beside.write_text(text, "utf-8")
+    with partial_file(path, force=force) as partial, _mapped_errors(path):
+        partial.write_text(text, "utf-8")
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """ConfigError where a file is in the way that may not be replaced."""
+    """ConfigError: the file exists and may not be replaced."""
     if path.is_dir():
         raise errors.ConfigError(f"{path} is a folder: name a file in it")
     if path.exists() and not force:
         raise errors.ConfigError(f"{path} exists: name another file, or replace it with --force")
 
 
-def _claim(descriptor: int, beside: Path, path: Path) -> None:
-    """Hold the part alone. Another process may have given it its name since we opened it."""
+def _claim(descriptor: int, partial: Path, path: Path) -> None:
+    """Lock the part. Another process may have renamed it since it was opened."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = os.path.samestat(os.fstat(descriptor), beside.stat())
+        is_held = os.path.samestat(os.fstat(descriptor), partial.stat())
     except (BlockingIOError, FileNotFoundError):
-        is_ours = False
-    if not is_ours:
+        is_held = False
+    if not is_held:
         raise errors.OutputError(f"another process is writing {path}")
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _mapped_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

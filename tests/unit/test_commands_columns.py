@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from indexer.commands import moments
+from indexer.commands import columns
 from indexer.projections import rows
 from indexer.query import point_in_time
 
@@ -17,7 +17,7 @@ raw = st.integers(0, 2**256)
 
 @hypothesis.given(raw, st.integers(0, 30))
 def test_exact_amounts_lose_nothing_but_zeros(value: int, decimals: int) -> None:
-    written = moments.exact(rows.units(value, decimals))
+    written = columns.exact(rows.units(value, decimals))
     assert decimal.Decimal(written) == decimal.Decimal(rows.units(value, decimals))
     assert not (written.endswith("0") and "." in written)
     assert not written.endswith(".")
@@ -37,7 +37,7 @@ def test_exact_amounts_lose_nothing_but_zeros(value: int, decimals: int) -> None
     ],
 )
 def test_health_is_never_rounded_up(value: str | None, written: str) -> None:
-    assert moments.health(value) == written
+    assert columns.health(value) == written
 
 
 @hypothesis.given(st.lists(st.one_of(st.none(), st.integers(-(2**300), 2**300)), max_size=20))

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from indexer import errors
-from indexer.commands import files
+from indexer.commands import output_files
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "out"
-    with files.output(path, force=False) as sink:
+    with output_files.output(path, force=False) as sink:
         sink.write(b"half")
         assert not path.exists()
         sink.write(b" whole")
@@ -29,7 +29,7 @@ def test_whatever_ends_it_leaves_what_was_there(tmp_path: Path, error: type[Base
     path.write_bytes(b"old")
 
     def write() -> None:
-        with files.output(path, force=True) as sink:
+        with output_files.output(path, force=True) as sink:
             sink.write(b"half")
             raise error
 
@@ -41,7 +41,7 @@ def test_whatever_ends_it_leaves_what_was_there(tmp_path: Path, error: type[Base
 
 def test_a_left_part_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / ".out.part").write_bytes(b"much longer than the new one")
-    with files.output(tmp_path / "out", force=False) as sink:
+    with output_files.output(tmp_path / "out", force=False) as sink:
         sink.write(b"new")
     assert (tmp_path / "out").read_bytes() == b"new"
 
@@ -50,7 +50,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "out"
 
     def write() -> None:
-        with files.output(path, force=False) as sink:
+        with output_files.output(path, force=False) as sink:
             sink.write(b"ours")
             path.write_bytes(b"theirs")
 
@@ -64,7 +64,7 @@ def test_what_another_process_just_finished_is_not_touched(
 ) -> None:
     """It gets its name between our opening of the part and our lock on it."""
     path = tmp_path / "out"
-    other = files.part(path, force=True)
+    other = output_files.partial_file(path, force=True)
     other.__enter__().write_text("whole")
     lock = fcntl.flock
 
@@ -73,7 +73,10 @@ def test_what_another_process_just_finished_is_not_touched(
         return lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with pytest.raises(errors.OutputError, match="another process"), files.part(path, force=True):
+    with (
+        pytest.raises(errors.OutputError, match="another process"),
+        output_files.partial_file(path, force=True),
+    ):
         pass
     assert path.read_text() == "whole"
 
@@ -81,11 +84,11 @@ def test_what_another_process_just_finished_is_not_touched(
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with (
         pytest.raises(errors.OutputError, match="No such file or directory"),
-        files.part(tmp_path / "nowhere" / "out", force=False),
+        output_files.partial_file(tmp_path / "nowhere" / "out", force=False),
     ):
         pass
     with (
         pytest.raises(errors.ConfigError, match="is a folder"),
-        files.part(tmp_path, force=True),
+        output_files.partial_file(tmp_path, force=True),
     ):
         pass

@@ -1,0 +1,93 @@
+"""Options and arguments that commands share: each value is checked once, here, with exit code 2."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from indexer import config, errors, values
+from indexer.commands import logs
+
+T = TypeVar("T")
+
+BLOCK = click.IntRange(0, values.MAX_BLOCK)
+"""A block number that the database can hold."""
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command takes."""
+    decorators = (
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Configuration file (default: ./config.toml, then the built-in defaults).",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+    )
+    return functools.reduce(lambda wrapped, decorate: decorate(wrapped), decorators, command)
+
+
+def settings(config_file: Path | None, **flags: object) -> config.Settings:
+    """Settings from file, environment and flags (dotted keys, `__` for the dot), logs set up."""
+    given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
+    loaded = config.load(config_file, os.environ, given)
+    logs.set_up(loaded.log.level, loaded.log.format)
+    return loaded
+
+
+def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--at-block, --at-time and --now, handed to the command as `at`."""
+
+    @click.option("--at-block", type=BLOCK, help="Any committed block.")
+    @click.option(
+        "--at-time",
+        type=time,
+        metavar="ISO8601",
+        help="State of the last block up to then, interest accrued to then (UTC by default).",
+    )
+    @click.option("--now", "is_now", is_flag=True, help="The same at the present second.")
+    @functools.wraps(command)
+    def with_point_in_time(
+        at_block: int | None, at_time: datetime.datetime | None, is_now: bool, **given: Any
+    ) -> Any:
+        if (at_block is not None) + (at_time is not None) + is_now > 1:
+            raise click.UsageError("--at-block, --at-time and --now exclude each other")
+        if is_now:
+            at_time = datetime.datetime.now(datetime.UTC)
+        return command(at=at_time if at_block is None else at_block, **given)
+
+    return with_point_in_time
+
+
+# --- types of click -----------------------------------------------------------------------
+
+
+def felt(text: str) -> int:
+    """An address or hash."""
+    return _parsed(values.felt, text)
+
+
+def time(text: str) -> datetime.datetime:
+    """A time as ISO 8601 writes it, in UTC where it has no zone."""
+    return _parsed(values.time, text)
+
+
+def number(text: str) -> decimal.Decimal:
+    """A decimal number."""
+    return _parsed(values.number, text)
+
+
+def _parsed(parse: Callable[[str], T], text: str) -> T:
+    """The value, or click's error, which names the option."""
+    try:
+        return parse(text)
+    except errors.QuestionError as error:
+        raise click.BadParameter(str(error)) from error

@@ -1,0 +1,53 @@
+"""The asynchronous half of a command: run to its end, and stopped by signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's asynchronous half; SIGTERM cancels it and ends the process with 143.
+
+    Raised in the middle of a callback, as outside of a loop, it could be swallowed by whatever
+    library runs, which then waits for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)  # signals reach the main thread alone
+    before = signal.getsignal(signal.SIGTERM)
+    is_terminated = False
+
+    async def terminable() -> T:
+        task = asyncio.current_task()
+        assert task is not None  # asyncio.run made one
+
+        def terminate() -> None:
+            nonlocal is_terminated
+            is_terminated = True
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        return await work
+
+    try:
+        return asyncio.run(terminable())
+    except BaseException:
+        if is_terminated:
+            sys.exit(128 + signal.SIGTERM)
+        raise
+    finally:
+        # The loop leaves the system's default handler behind, which would end the process at once.
+        signal.signal(signal.SIGTERM, before)
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """From now on SIGTERM and SIGINT set `stopping` and do nothing else."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
