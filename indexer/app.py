@@ -10,8 +10,9 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import structlog
 
-from indexer import config, errors
+from indexer import config, errors, urls
 from indexer.api import server
 from indexer.cairo import abi
 from indexer.chain import client, ranges
@@ -22,6 +23,8 @@ from indexer.query import status
 from indexer.store import database, embedded
 from indexer.vesu import decoders, deployments, discovery, kinds, views
 
+log = structlog.get_logger(__name__)
+
 
 class Place(msgspec.Struct, frozen=True):
     """The database's URL; `revive` restarts an embedded server that died."""
@@ -31,12 +34,28 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def database_place(settings: config.Settings) -> Iterator[Place]:
-    """The configured database; with none configured, an embedded server's while inside."""
+def database_place(settings: config.Settings, *, make: bool = False) -> Iterator[Place]:
+    """The configured database; with none configured, an embedded server's while inside.
+
+    Says which database is meant where that is not obvious. ConfigError: none is configured, there
+    is no embedded one yet, and it is not to be made (`make`).
+    """
     if settings.database.url:
+        if settings.database_note:
+            url = urls.redact(settings.database.url)
+            log.info("using_database", url=url, source=settings.database_note)
         yield Place(settings.database.url)
         return
     server = embedded.EmbeddedPostgres(Path(settings.data_dir) / "postgres")
+    if server.is_made:
+        log.info("using_embedded_database", folder=str(server.folder))
+    elif make:
+        log.info("making_embedded_database", folder=str(server.folder), size="about 50 MB")
+    else:
+        raise errors.ConfigError(
+            f"no database is configured, and there is no embedded one in {server.folder}: set "
+            "database.url or DATABASE_URL, or make an embedded one with `vesu-indexer migrate`"
+        )
     url = server.start()
     try:
         yield Place(url, server.revive)
@@ -45,9 +64,9 @@ def database_place(settings: config.Settings) -> Iterator[Place]:
 
 
 @contextlib.contextmanager
-def database_url(settings: config.Settings) -> Iterator[str]:
+def database_url(settings: config.Settings, *, make: bool = False) -> Iterator[str]:
     """The URL of the database, as `database_place` finds it."""
-    with database_place(settings) as place:
+    with database_place(settings, make=make) as place:
         yield place.url
 
 

@@ -6,16 +6,23 @@ import datetime
 import decimal
 import functools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import structlog
 
 from indexer import config, errors, values
 from indexer.commands import logs
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+ENV_FILE = "vesu-indexer.env_file"
+"""Where click's context keeps what --env-file names."""
 
 BLOCK = click.IntRange(0, values.MAX_BLOCK)
 """A block number that the database can hold."""
@@ -30,16 +37,31 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Configuration file (default: ./config.toml, then the built-in defaults).",
         ),
+        click.option(
+            "--env-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            expose_value=False,
+            callback=_keep_env_file,
+            help="File of variables (default: .env beside the configuration file, if it is there).",
+        ),
         click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
     )
     return functools.reduce(lambda wrapped, decorate: decorate(wrapped), decorators, command)
 
 
+def _keep_env_file(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    context.meta[ENV_FILE] = value
+
+
 def settings(config_file: Path | None, **flags: object) -> config.Settings:
     """Settings from file, environment and flags (dotted keys, `__` for the dot), logs set up."""
     given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
-    loaded = config.load(config_file, os.environ, given)
+    context = click.get_current_context(silent=True)
+    env_file = None if context is None else context.meta.get(ENV_FILE)
+    loaded = config.load(config_file, os.environ, given, env_file)
     logs.set_up(loaded.log.level, loaded.log.format)
+    if ignored := config.variables_of_services(os.environ):
+        log.debug("variables_of_kubernetes_services_ignored", names=ignored)
     return loaded
 
 
@@ -65,6 +87,21 @@ def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(at=at_time if at_block is None else at_block, **given)
 
     return with_point_in_time
+
+
+def yes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--yes, for steps that destroy something."""
+    return click.option("--yes", is_flag=True, help="Do it without asking.")(command)
+
+
+def require_consent(what: str, *, yes: bool) -> None:
+    """Ask on a terminal whether to go on; ConfigError where nobody can be asked, or says no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise errors.ConfigError(f"{what} Nothing was changed: add --yes to do it")
+    if not click.confirm(f"{what} Go on?", err=True):
+        raise errors.ConfigError("nothing was changed")
 
 
 # --- types of click -----------------------------------------------------------------------

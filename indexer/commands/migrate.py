@@ -1,14 +1,16 @@
-"""`migrate`: the friendly face of yoyo."""
+"""`migrate`: apply, list and roll back the migrations; yoyo does the work."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import asyncpg
 import click
 
-from indexer import app
+from indexer import app, urls
 from indexer.commands import arguments, event_loop, output
-from indexer.store import locks, migrate
+from indexer.log import cursor
+from indexer.store import database, locks, migrate
 
 
 @click.command(
@@ -16,16 +18,23 @@ from indexer.store import locks, migrate
 )
 @arguments.options
 @click.option("--list", "listing", is_flag=True, help="Show what is applied and what is pending.")
-@click.option("--rollback", is_flag=True, help="Take all migrations back: drops every table.")
-def command(config_file: Path | None, as_json: bool, listing: bool, rollback: bool) -> None:
-    """Apply the migrations that are missing. `yoyo apply` in the checkout does the same."""
+@click.option("--rollback", is_flag=True, help="Roll all migrations back: drops every table.")
+@arguments.yes
+def command(
+    config_file: Path | None, as_json: bool, listing: bool, rollback: bool, yes: bool
+) -> None:
+    """Apply the migrations that are missing. `yoyo apply` in the checkout does the same.
+
+    With --rollback all tables of the indexer are dropped. Where they hold anything this is asked
+    on a terminal, and refused elsewhere without --yes.
+    """
     if listing and rollback:
         raise click.UsageError("--list and --rollback exclude each other")
     settings = arguments.settings(config_file)
-    with app.database_url(settings) as url:
+    with app.database_url(settings, make=not (listing or rollback)) as url:
         changed: list[str] = []
         if rollback:
-            changed = event_loop.run(_rollback(url))
+            changed = _rollback(url, yes=yes)
         elif not listing:
             changed = migrate.apply(url)
         applied, pending = migrate.applied(url), migrate.pending(url)
@@ -38,10 +47,35 @@ def command(config_file: Path | None, as_json: bool, listing: bool, rollback: bo
         for name in migrate.known():
             click.echo(f"{'applied' if name in applied else 'pending'}  {name}")
     elif not changed:
-        click.echo("Nothing to do: the database is up to date.")
+        click.echo(
+            "Nothing to do: no migration is applied."
+            if rollback
+            else "Nothing to do: the database is up to date."
+        )
 
 
-async def _rollback(url: str) -> list[str]:
-    """Never under a running indexer."""
+def _rollback(url: str, *, yes: bool) -> list[str]:
+    """Roll back unless tables hold something and nobody agrees; never under a running indexer."""
+    if held := event_loop.run(_held(url)):
+        arguments.require_consent(
+            f"This drops all tables of the indexer in {urls.redact(url)}: {held}.", yes=yes
+        )
+    return event_loop.run(_rolled_back(url))
+
+
+async def _held(url: str) -> str | None:
+    """What a rollback destroys, in words; None: nothing."""
+    async with database.session(url) as connection:
+        try:
+            stands = await cursor.read(connection)
+            events = await connection.fetchval("SELECT count(*) FROM events")
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+            return None  # Not all migrations are applied: no run has written anything.
+    if stands is None or (stands.block_hash is None and not events):
+        return None
+    return f"{events:,} events, and the state at block {stands.block_number:,}"
+
+
+async def _rolled_back(url: str) -> list[str]:
     async with locks.WriterLock(url):
         return migrate.rollback(url)

@@ -46,7 +46,7 @@ def command(
     settings = arguments.settings(config_file, api__port=port)
     settings.require_node()
     app.contracts(settings)
-    with app.database_place(settings) as place:
+    with app.database_place(settings, make=True) as place:
         migrate.upgrade(place.url)
         reached = event_loop.run(_run(settings, place, until_block, serve, service))
     if reached is not None:

@@ -1,6 +1,7 @@
-"""The settings: defaults, then a TOML file, then the environment, then flags; the last wins.
+"""The settings: defaults, then a TOML file, then .env, the environment, flags; the last wins.
 
-The file is the one given, else the one that VESU_CONFIG names, else ./config.toml if it is there.
+The file is the one given, else the one that VESU_CONFIG names, else ./config.toml if it is there;
+.env is read beside it, or where --env-file says. Variables that Kubernetes makes are no settings.
 `database.url` beats the DB_* variables wherever it comes from. Empty text counts as not given.
 Every key has a variable VESU_<SECTION>_<KEY>; VESU_TEST_* belongs to the tests and is left alone.
 """
@@ -17,7 +18,7 @@ import msgspec
 
 from indexer import errors, urls
 from indexer.cairo import felt252
-from indexer.config import sections, values
+from indexer.config import environment, sections, values
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
 NOT_SETTINGS = ("VESU_CONFIG", "VESU_TEST_")
@@ -38,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True):
     api: sections.Api = sections.Api()
     maintenance: sections.Maintenance = sections.Maintenance()
     log: sections.Log = sections.Log()
+    database_note: str | None = None
+    """Where `database.url` comes from, where that is not obvious; for messages."""
 
     def require_node(self) -> None:
         """Raise ConfigError unless at least one node is configured."""
@@ -50,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True):
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values for people's eyes: no password, no key of a node."""
         shown: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        del shown["database_note"]
         shown["node"]["urls"] = [urls.redact(url) for url in self.node.urls]
         if self.database.url is not None:
             shown["database"]["url"] = urls.redact(self.database.url)
@@ -64,24 +68,51 @@ class Given(msgspec.Struct, frozen=True):
     text: bool = False
 
 
-def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    env_file: Path | None = None,
+) -> Settings:
     """Read the settings; `flags` maps dotted keys to values, where None means not given.
 
     Raises ConfigError, in one line that names the key, its source and the remedy.
     """
     file = _find_file(path, environ)
     given = {} if file is None else _from_file(file)
-    given |= _from_environment(environ)
+    env_file = environment.find_file(env_file, file)
+    variables = environment.read(environ, env_file)
+    given |= _from_variables(variables)
     given |= _from_flags(flags)
+    note = _database_note(given, variables, env_file)
     if "database.url" not in given:
-        given |= _from_guide_variables(environ)
+        given |= _from_guide_variables(variables)
     converted = {key: _convert(key, item) for key, item in given.items()}
-    return _assemble(converted, environ)
+    return msgspec.structs.replace(_assemble(converted, environ), database_note=note)
+
+
+def _database_note(
+    given: Mapping[str, Given],
+    variables: Mapping[str, environment.Variable],
+    env_file: Path | None,
+) -> str | None:
+    """What to say of where the database's address stands; None: nothing, it is obvious."""
+    parts = [name for name in CONNECTION_VARIABLES if name in variables and variables[name].text]
+    used = given.get("database.url")
+    if used is not None and parts:
+        return f"{used.source}; {', '.join(parts)} are set too, and not used"
+    sources = [used.source] if used else [variables[name].source for name in parts]
+    is_from_file = env_file is not None and any(one.startswith(f"{env_file}: ") for one in sources)
+    return str(env_file) if is_from_file else None
 
 
 def _sections() -> dict[str, type[msgspec.Struct]]:
     hints = typing.get_type_hints(Settings)
-    return {name: hint for name, hint in hints.items() if name != "data_dir"}
+    return {name: hint for name, hint in hints.items() if _is_section(hint)}
+
+
+def _is_section(hint: object) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
 def _key_types() -> dict[str, Any]:
@@ -151,23 +182,26 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
                 yield key, item
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
-    for name in environ:
+def _from_variables(variables: Mapping[str, environment.Variable]) -> dict[str, Given]:
+    for name, variable in variables.items():
         if name.startswith("VESU_") and name not in VARIABLES and not name.startswith(NOT_SETTINGS):
             near = values.nearest(name, VARIABLES)
+            where = variable.source.removesuffix(f"variable {name}").rstrip()
             raise errors.ConfigError(
-                f"environment: unknown variable {name}; the nearest known is {near}"
+                f"{where.removesuffix(f': {name}')}: unknown variable {name}; the nearest known is "
+                f"{near}"
             )
     # The specific names come last, so that they win over the guide's.
     return {
-        key: Given(environ[name], f"environment variable {name}", text=True)
+        key: Given(variables[name].text, variables[name].source, text=True)
         for name, key in (GUIDE_VARIABLES | VARIABLES).items()
-        if environ.get(name)
+        if name in variables and variables[name].text
     }
 
 
-def _from_guide_variables(environ: Mapping[str, str]) -> dict[str, Given]:
+def _from_guide_variables(variables: Mapping[str, environment.Variable]) -> dict[str, Given]:
     """One database URL from DB_NAME, DB_USER, DB_PASSWORD, DB_HOST and DB_PORT, if any is set."""
+    environ = {name: one.text for name, one in variables.items()}
     present = [name for name in CONNECTION_VARIABLES if environ.get(name)]
     if not present:
         return {}

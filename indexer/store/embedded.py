@@ -79,6 +79,17 @@ class EmbeddedPostgres:
                 self._leave()
 
     @property
+    def folder(self) -> Path:
+        """Where it lives."""
+        return self._home
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a cluster in the folder already; starting makes one otherwise."""
+        with self._readable_errors():
+            return self._cluster.exists()
+
+    @property
     def url(self) -> str:
         """Where asyncpg and psycopg find the server."""
         return self._url(DATABASE)
