@@ -61,7 +61,7 @@ def max_borrow(state: market.Market) -> Largest:
         refusal = borrow(amount).refusal
         return refusal is None or refusal in TOO_LITTLE
 
-    amount = _largest(max(state.debt.reserve, 0), fits)
+    amount = largest(max(state.debt.reserve, 0), fits)
     found = borrow(amount)
     if not amount or found.refusal:
         return Largest(0, amounts.Deltas(), found.refusal or borrow(1).refusal)
@@ -77,14 +77,14 @@ def max_withdraw(state: market.Market) -> Largest:
     def withdraw(amount: int) -> market.Outcome:
         return market.modify(state, amounts.Amount(-amount))
 
-    amount = _largest(state.collateral_held, lambda size: withdraw(size).refusal is None)
+    amount = largest(state.collateral_held, lambda size: withdraw(size).refusal is None)
     if not amount:
         return Largest(0, amounts.Deltas(), withdraw(1).refusal or whole.refusal)
     limit = withdraw(amount + 1).refusal or whole.refusal
     return Largest(amount, withdraw(amount).moved, limit)
 
 
-def _largest(high: int, fits: Callable[[int], bool]) -> int:
+def largest(high: int, fits: Callable[[int], bool]) -> int:
     """The largest of 0 … `high` that fits; what is smaller than one that fits must fit, too."""
     low = 0
     while low < high:

@@ -42,6 +42,7 @@ class Versions:
         found = bisect.bisect_right(self._places.get(key, []), place)
         return self._values[key][found - 1] if found else None
 
+    @property
     def keys(self) -> list[Any]:
         return list(self._places)
 
@@ -50,9 +51,8 @@ class Histories:
     """All versions of all assets, pairs, positions and contracts."""
 
     def __init__(self) -> None:
-        self.assets, self.pairs, self.positions, self.contracts, self.limits = (
-            Versions() for _ in range(5)
-        )
+        self.assets, self.pairs, self.positions = Versions(), Versions(), Versions()
+        self.contracts, self.pools, self.limits = Versions(), Versions(), Versions()
 
     @classmethod
     async def read(cls, connection: asyncpg.Connection) -> Histories:
@@ -67,7 +67,10 @@ class Histories:
                 f"SELECT * FROM {table} ORDER BY block_number, transaction_index, event_index"
             ):
                 key, value = parse(row)
-                versions.add(key, row, value)
+                if row.get("kind") in ("pool_v1_0", "pool_v1_1"):
+                    found.pools.add(value.pool, row, value)
+                else:
+                    versions.add(key, row, value)
         for row in await connection.fetch(
             "SELECT * FROM events WHERE name = 'SetShutdownLTVConfig' "
             "ORDER BY block_number, transaction_index, event_index"
@@ -76,6 +79,19 @@ class Histories:
             pair = [int(told[name], 16) for name in ("pool_id", "collateral_asset", "debt_asset")]
             found.limits.add((int(row["from_address"], 16), *pair), row, told)
         return found
+
+    def held_before(self, key: state.PositionKey, place: Place) -> state.PositionState:
+        """What a position holds: V1.1 reads through to V1.0's, until it has migrated."""
+        own = self.positions.before(key, place)
+        if own is not None:
+            return own
+        for singleton in {one.pool.address for one in self.positions.keys}:
+            pool = self.pools.before(state.PoolKey(singleton, key.pool.id), place)
+            if pool is not None and pool.successor == key.pool.address:
+                old = self.positions.before(key._replace(pool=pool.pool), place)
+                if old is not None and old.migrated_block is None:
+                    return old
+        return state.PositionState("borrow")
 
     def shutdown_ltv(
         self, recorded: truth.Recorded, key: state.PositionKey, place: Place
@@ -145,7 +161,7 @@ def market_at(
         for asset in (key.collateral, key.debt)
     ]
     pair = histories.pairs.before(state.PairKey(key.pool, key.collateral, key.debt), place)
-    held = histories.positions.before(key, place) or state.PositionState("borrow")
+    held = histories.held_before(key, place)
     pool = histories.contracts.before(key.pool.address, place)
     return market.Market(
         accrual.accrue(sides[0], now),

@@ -10,7 +10,7 @@ import gzip
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -25,17 +25,15 @@ EVERYTHING = None
 Wanted = amounts.Amount | None
 
 
-class Call(NamedTuple):
-    """One call that changes a position, as it was asked for.
+class Sent(msgspec.Struct, frozen=True):
+    """One call on a position.
 
-    `operations` are the recorded legs: what moved, or why the transaction was reverted.
+    `operations` are its recorded legs: what moved, or why the transaction was reverted.
     """
 
     block: int
     transaction: int
     position: state.PositionKey
-    collateral: Wanted
-    debt: Wanted
     operations: tuple[dict[str, Any], ...]
 
     @property
@@ -49,15 +47,30 @@ class Call(NamedTuple):
         quoted = re.findall(r"\n\"([^\"\n]+)\"\.\n$|\('([^')]+)'\)\.\n$", text)
         return "".join(quoted[-1]) if quoted else ""
 
-    def amount_of(self, wanted: Wanted, held: int) -> amounts.Amount:
-        """An amount for the position's own units that it holds or owes."""
-        return amounts.Amount(-held, is_native=True) if wanted is EVERYTHING else wanted
-
     @property
     def title(self) -> str:
         named = {one["op"] for one in self.operations}
         who = self.operations[0]["user_name"]
         return f"{who} {sorted(named)} in block {self.block}, transaction {self.transaction}"
+
+
+class Call(Sent, frozen=True):
+    """One call that changes a position, as it was asked for."""
+
+    collateral: Wanted
+    debt: Wanted
+
+    def amount_of(self, wanted: Wanted, held: int) -> amounts.Amount:
+        """An amount for the position's own units that it holds or owes."""
+        return amounts.Amount(-held, is_native=True) if wanted is EVERYTHING else wanted
+
+
+class Liquidation(Sent, frozen=True):
+    """One call that liquidates: the debt offered, and the least collateral asked for."""
+
+    offered: int
+    least: int
+    keeps_shares: bool
 
 
 def of(recorded: truth.Recorded) -> list[Call]:
@@ -66,6 +79,36 @@ def of(recorded: truth.Recorded) -> list[Call]:
     grouped = itertools.groupby(told, key=lambda one: (one["tx_hash"], one["call_index"]))
     sent = calldata(recorded)
     return [_call(recorded, list(legs), sent[int(tx, 16)][at]) for (tx, at), legs in grouped]
+
+
+def liquidations(recorded: truth.Recorded) -> list[Liquidation]:
+    """All calls of a recording that liquidate, in the chain's order."""
+    sent = calldata(recorded)
+    return [
+        _liquidation(one, sent[int(one["tx_hash"], 16)][one["call_index"]])
+        for one in recorded.operations
+        if one["op"] == "liquidation"
+    ]
+
+
+def _liquidation(operation: dict[str, Any], felts: list[int]) -> Liquidation:
+    if operation["generation"] == "v2":
+        pool, keeps_shares = state.v2_pool(int(operation["pool"], 16)), False
+        assets, limits = felts[:3], felts[3:7]
+    else:
+        pool = state.PoolKey(int(operation["singleton"], 16), felts[0])
+        assets, keeps_shares, limits = felts[1:4], bool(felts[4]), felts[6:10]
+    least, offered = truth.u256s(limits)
+    collateral, debt, user = assets
+    return Liquidation(
+        operation["block_number"],
+        operation["tx_index"],
+        state.PositionKey(pool, collateral, debt, 0, user),
+        (operation,),
+        offered,
+        least,
+        keeps_shares and operation["generation"] == "v10",
+    )
 
 
 def calldata(recorded: truth.Recorded) -> dict[int, list[list[int]]]:
@@ -104,7 +147,7 @@ def _call(recorded: truth.Recorded, legs: list[dict[str, Any]], felts: list[int]
         position, collateral = _v_token(recorded, first, felts)
         debt = amounts.NOTHING
     place = (first["block_number"], first["tx_index"])
-    return Call(*place, position, collateral, debt, tuple(legs))
+    return Call(*place, position, tuple(legs), collateral, debt)
 
 
 def _modify(

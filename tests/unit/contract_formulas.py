@@ -117,6 +117,27 @@ class Pool:
         )
         return amount
 
+    def liquidate(self, asked: int, factor: int, *, rounds_up: bool) -> tuple[int, int, int]:
+        """(paid, seized, bad debt) of a liquidation, applied; `rounds_up` its bad debt (V1.1b)."""
+        owed, held = math.ceil(self.debt.debt(self.owed)), self.collateral.worth(self.held)
+        repaid = min(asked, owed)
+        usd = math.floor(Fraction(repaid * self.debt.price, self.debt.scale))
+        share = Fraction(math.floor(Fraction(usd * ONE, self.collateral.price)), factor)
+        seized = min(math.floor(share * self.collateral.scale), held)
+        covered, bad = math.floor(Fraction(self.collateral_usd() * factor, ONE)), 0
+        short = self.debt_usd() - covered
+        value = Fraction(repaid * self.debt.price, self.debt.scale)
+        if short > 0:
+            if covered < (math.floor(value) if self.rounds_debt_down else math.ceil(value)):
+                bad, repaid = math.floor(Fraction(short * self.debt.scale, self.debt.price)), owed
+            else:
+                part = Fraction(repaid * short, covered)
+                bad = math.ceil(part) if rounds_up else math.floor(part)
+                repaid += bad
+        seized, removed = self.withdraw(seized), self.repay(repaid)
+        self.debt.reserve -= bad
+        return removed - bad, seized, bad
+
     def broken(self, *, takes: bool, borrows: bool) -> set[str]:
         """All rules that the state breaks after collateral was taken, or debt was added."""
         rules = {

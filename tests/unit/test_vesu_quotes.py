@@ -11,7 +11,7 @@ from tests.unit import contract_formulas
 
 SCALE = maths.SCALE
 Variant = maths.Variant
-examples = hypothesis.settings(max_examples=300, derandomize=True, deadline=None)
+examples = hypothesis.settings(max_examples=100, derandomize=True, deadline=None)
 
 
 @st.composite

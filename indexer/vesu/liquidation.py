@@ -1,0 +1,204 @@
+"""What a liquidation pays and brings, and the call that asks for it.
+
+`liquidate` is the contract's `liquidate_position`: a pure function of the market. Vesu has no
+close factor: a liquidator may repay all of a debt at once. The bonus is 1/f - 1 of what is
+repaid, f being the pair's liquidation factor. Source: `compute_liquidation_amounts` (V2) and
+`before_liquidate_position` (V1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from indexer.vesu import amounts, market, maths, quotes, refusals
+
+Refusal = refusals.Refusal
+ShutdownMode = refusals.ShutdownMode
+
+SMALLEST_REPAY_V2 = 2_001
+"""V2 refuses to be repaid 2000 raw units or fewer."""
+
+_ROUNDS_BAD_DEBT_UP = frozenset({maths.Variant.V1_1B, maths.Variant.V1_1C})
+
+
+class Sizes(NamedTuple):
+    """What a liquidation takes and leaves, in raw units, before any check.
+
+    `removed` is the debt that goes, bad debt included; the liquidator pays the rest of it.
+    """
+
+    seized: int
+    removed: int
+    bad_debt: int
+
+
+class Liquidation(msgspec.Struct, frozen=True):
+    """A liquidation's outcome, in raw units; `after` is the market that it leaves.
+
+    `paid` by the liquidator in the debt asset, `seized` of the collateral, `bad_debt` what the
+    debt asset's suppliers lose. `gross` is the value seized less the value paid, x 10^18 USD.
+    """
+
+    asked: int
+    paid: int
+    seized: int
+    bad_debt: int
+    gross: int
+    seized_usd: int
+    after: market.Market
+    refusal: Refusal | None = None
+
+
+def sizes(found: market.Market, asked: int) -> Sizes:
+    """What repaying `asked` units takes, with the contract's rounding. Needs both prices."""
+    collateral, debt = found.collateral, found.debt
+    price, owed_price = collateral.price or 0, debt.price or 0
+    factor = found.pair.liquidation_factor or maths.SCALE
+    owed = found.debt_owed
+    repaid = min(asked, owed)
+    worth = repaid * owed_price // debt.scale
+    seized = worth * maths.SCALE // price * collateral.scale // factor
+    seized = min(seized, found.collateral_held)
+    covered = found.collateral_usd * factor // maths.SCALE
+    if covered >= found.debt_usd:
+        return Sizes(seized, repaid, 0)
+    short = found.debt_usd - covered
+    if covered < market.value_of_debt(repaid, debt):
+        return Sizes(seized, owed, short * debt.scale // owed_price)
+    up = debt.variant in _ROUNDS_BAD_DEBT_UP
+    bad = maths.divide(repaid * short, covered, up)
+    return Sizes(seized, repaid + bad, bad)
+
+
+def liquidate(found: market.Market, asked: int, least_seized: int = 0) -> Liquidation:
+    """Repay `asked` units of a position's debt, all of it where that is more."""
+    if refusal := _closed(found):
+        return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
+    taken = sizes(found, asked)
+    after, moved = market.apply(
+        found, amounts.Amount(-taken.seized), amounts.Amount(-taken.removed), taken.bad_debt
+    )
+    checks = _checks(found, after, moved, taken, asked, least_seized)
+    if refusal := next(checks, None):
+        return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
+    paid = -moved.debt - taken.bad_debt
+    seized_usd = market.value_of_collateral(-moved.collateral, found.collateral)
+    gross = seized_usd - market.value_of_debt(paid, found.debt)
+    return Liquidation(asked, paid, -moved.collateral, taken.bad_debt, gross, seized_usd, after)
+
+
+def _closed(found: market.Market) -> Refusal | None:
+    """Why nothing at all can be liquidated."""
+    if refusal := market.closed(found):
+        return refusal
+    if not found.is_v2:
+        mode = market.shutdown_mode(found)
+        if mode not in (ShutdownMode.NONE, ShutdownMode.RECOVERY) or not found.has_valid_prices:
+            return Refusal.EMERGENCY
+    if not (found.collateral.price and found.debt.price):
+        return Refusal.INVALID_ORACLE  # the contract divides by them
+    return None
+
+
+def _checks(
+    before: market.Market,
+    after: market.Market,
+    moved: amounts.Deltas,
+    taken: Sizes,
+    asked: int,
+    least_seized: int,
+) -> Iterator[Refusal]:
+    if taken.seized < least_seized:
+        yield Refusal.LESS_THAN_MIN_COLLATERAL
+    if before.is_collateralized:
+        yield Refusal.NOT_UNDERCOLLATERALIZED
+    if before.is_v2 and asked < SMALLEST_REPAY_V2:
+        yield Refusal.REPAY_TOO_SMALL
+    if before.is_v2:
+        yield from market.arithmetic(after)
+        yield from market.invariants_v2(after, moved)
+    else:
+        yield from market.invariants_v1(after, moved)
+
+
+class Costs(NamedTuple):
+    """What a liquidator pays beside the debt: gas in USD, and the part of the value seized that
+    selling it loses, both x 10^18."""
+
+    gas: int = 0
+    slippage: int = 0
+
+    def net(self, of: Liquidation) -> int:
+        """The profit after both, x 10^18 USD; slippage rounded up."""
+        lost = maths.ceil_div(of.seized_usd * self.slippage, maths.SCALE)
+        return of.gross - lost - self.gas
+
+
+class Opportunity(msgspec.Struct, frozen=True):
+    """The two repayments that a liquidator chooses between; a refused one says why.
+
+    `full` repays everything. `partial` is the largest repayment that leaves a rest, is within the
+    liquidator's means, and is allowed: as each unit repaid brings the same bonus, it is the best
+    one that is not full. None where none is.
+    """
+
+    full: Liquidation
+    partial: Liquidation | None
+
+    def best(self, most: int | None = None) -> Liquidation | None:
+        """The larger one that is allowed and costs at most `most` raw units; None: neither."""
+        for one in (self.full, self.partial):
+            if one is not None and one.refusal is None and (most is None or one.paid <= most):
+                return one
+        return None
+
+
+def opportunity(found: market.Market, most: int | None = None) -> Opportunity | None:
+    """What may be liquidated of a position; None where the contract allows nothing."""
+    if found.is_collateralized or not found.nominal_debt:
+        return None
+    full = liquidate(found, found.debt_owed)
+    high = full.paid if full.refusal is None else found.debt_owed
+    if most is not None:
+        high = min(high, most + 1)
+    partial = _partial(found, high - 1)
+    if full.refusal is not None and partial is None:
+        return None
+    return Opportunity(full, partial)
+
+
+def _partial(found: market.Market, high: int) -> Liquidation | None:
+    """The largest allowed repayment of at most `high` units.
+
+    What is left of loan and collateral must be worth more than the floors: larger repayments
+    leave less, so that the allowed ones are all below the largest.
+    """
+    if high <= 0:
+        return None
+    best = quotes.largest(high, lambda asked: _leaves_enough(liquidate(found, asked)))
+    partial = liquidate(found, best) if best else None
+    return partial if partial and partial.refusal is None else None
+
+
+_TOO_LITTLE = frozenset(
+    {Refusal.REPAY_TOO_SMALL, Refusal.ZERO_COLLATERAL, Refusal.ZERO_DEBT, Refusal.DEBT_CAP}
+)
+
+
+def _leaves_enough(one: Liquidation) -> bool:
+    """Whether it is allowed, or a larger one may be."""
+    return one.refusal is None or one.refusal in _TOO_LITTLE
+
+
+def smallest_repay(found: market.Market) -> int:
+    """The fewest raw units that the contract takes for a liquidation."""
+    return SMALLEST_REPAY_V2 if found.is_v2 else 1
+
+
+def bonus_rate(found: market.Market) -> int:
+    """What a liquidator gains on each unit repaid, x 10^18: 1/f - 1, rounded down."""
+    factor = found.pair.liquidation_factor or maths.SCALE
+    return maths.SCALE * maths.SCALE // factor - maths.SCALE
