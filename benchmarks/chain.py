@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from indexer.cairo import selector
 from indexer.chain import commitment, types
 from indexer.recording import chain as recordings
-from indexer.vesu import selectors
 
 SEED = 20_260_101
 BLOCK_EVENTS = 100
@@ -84,11 +84,11 @@ class Actors:
         held = market.earned.pop(user, 0)
         if held:
             delta, (sender, recipient), name = -held, (user, 0), "Withdraw"
-            keys = [selectors.EVENTS[name], user, user, user]
+            keys = [selector.of(name), user, user, user]
         else:
             delta, (sender, recipient), name = self._dice.randrange(10**6, 10**12), (0, user), ""
             market.earned[user] = delta
-            keys = [selectors.EVENTS["Deposit"], user, user]
+            keys = [selector.of("Deposit"), user, user]
         amount = [*_u256(abs(delta)), *_u256(abs(delta))]
         return [
             *self._modify(market, v_token, delta, 0, timestamp),
@@ -117,10 +117,10 @@ class Actors:
         return [
             (
                 pool,
-                [selectors.EVENTS["UpdateContext"], *pair],
+                [selector.of("UpdateContext"), *pair],
                 [*sides[0], *sides[1], *market.prices],
             ),
-            (pool, [selectors.EVENTS["ModifyPosition"], *pair, user], deltas),
+            (pool, [selector.of("ModifyPosition"), *pair, user], deltas),
         ]
 
     def _read_markets(self, folder: Path) -> list[Market]:
@@ -136,7 +136,7 @@ class Actors:
         for event in _lines(folder / "events.jsonl.gz"):
             keys = [int(key, 16) for key in event["keys"]]
             emitter = int(event["from_address"], 16)
-            if emitter not in pools or keys[0] != selectors.EVENTS["UpdateContext"]:
+            if emitter not in pools or keys[0] != selector.of("UpdateContext"):
                 continue
             key = (emitter, keys[1], keys[2])
             market = markets.setdefault(key, Market(*key, v_tokens.get(key)))
@@ -329,7 +329,7 @@ def _commitment(transactions: list[dict[str, Any]]) -> str:
 
 
 def _moved(v_token: int, sender: int, recipient: int, value: int) -> Event:
-    return v_token, [selectors.EVENTS["Transfer"], sender, recipient], _u256(value)
+    return v_token, [selector.of("Transfer"), sender, recipient], _u256(value)
 
 
 def _event(emitter: int, keys: list[int], data: list[int]) -> dict[str, Any]:

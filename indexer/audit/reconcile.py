@@ -16,9 +16,10 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import held, ours, questions
+from indexer.cairo import selector
 from indexer.chain import client, rpc
 from indexer.projections import rows
-from indexer.vesu import selectors, state, views
+from indexer.vesu import state, views
 
 CALLS_PER_BATCH = 50
 BATCHES_AT_ONCE = 8
@@ -149,7 +150,7 @@ async def _answers(
     calls = [
         client.ViewCall(
             one.question.contract,
-            selectors.VIEWS[one.question.view.name],
+            selector.of(one.question.view.name),
             one.question.calldata,
             hash_,
         )

@@ -7,38 +7,49 @@ whose events stand as if they were the contract's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from indexer.cairo import selector, types
 
 
-class Layout(NamedTuple):
+class Decoded(NamedTuple):
+    """An event: its name, its value (None: no class fits it), and its arguments as text."""
+
+    name: str
+    event: Any
+    args: dict[str, Any]
+
+
+class Layout(msgspec.Struct, frozen=True, gc=False):
     """How one event is laid out after its selectors: members among the keys, and in the data.
 
-    Felts are None where their number depends on the values: a ByteArray or a list among them.
+    `make` builds the event's class from the members' values, keys first; None where there is no
+    class. Felts are None where their number depends on the values: a ByteArray or a list among
+    them.
     """
 
     name: str
-    keys: tuple[tuple[str, types.Type], ...]
-    data: tuple[tuple[str, types.Type], ...]
+    keys: tuple[types.Member, ...]
+    data: tuple[types.Member, ...]
+    make: Callable[[list[Any]], Any] | None
+    read_keys: Callable[[types.Felts, int], list[Any]]
+    read_data: Callable[[types.Felts, int], list[Any]]
+    show: Callable[[list[Any]], dict[str, Any]]
+    key_felts: int | None
+    data_felts: int | None
 
-    @property
-    def key_felts(self) -> int | None:
-        """Felts of the keys after the selectors."""
-        return types.size(type_ for _, type_ in self.keys)
+    def decode(self, keys: types.Felts, data: types.Felts) -> Decoded:
+        """The event that these felts after the selectors hold.
 
-    @property
-    def data_felts(self) -> int | None:
-        """Felts of the data."""
-        return types.size(type_ for _, type_ in self.data)
-
-
-class Decoded(NamedTuple):
-    """An event's name and its arguments, as text."""
-
-    name: str
-    args: dict[str, Any]
+        ValueError where they are too few or too many, or a value is not of its type.
+        """
+        values = _values(self.keys, self.read_keys, self.key_felts, keys)
+        values += _values(self.data, self.read_data, self.data_felts, data)
+        event = None if self.make is None else self.make(values)
+        return Decoded(self.name, event, self.show(values))
 
 
 Path = tuple[str, ...]
@@ -46,25 +57,30 @@ Path = tuple[str, ...]
 
 Lengths = tuple[int | None, int | None]
 
-Table = Mapping[Path, Mapping[Lengths, Layout]]
+Layouts = Mapping[Lengths, Layout]
+
+Table = Mapping[Path, Layouts]
 """Layouts by selectors, then by (key felts, data felts): generations of one contract may give
 one selector several layouts, which their lengths tell apart."""
 
 
-def table_of(abis: Iterable[Sequence[types.Entry]]) -> Table:
+def table_of(abis: Iterable[Sequence[types.Entry]], structs: types.Structs | None = None) -> Table:
     """The events of these ABIs together; of layouts with equal lengths the first stays.
 
-    ValueError or KeyError where one of them is not an ABI whose events can be read.
+    `structs` are the classes that events and structs become. ValueError or KeyError where one
+    of the ABIs is none whose events can be read.
     """
     table: dict[Path, dict[Lengths, Layout]] = {}
     for abi in abis:
-        for path, layout in compile_events(abi):
+        for path, layout in compile_events(abi, structs):
             lengths = (layout.key_felts, layout.data_felts)
             table.setdefault(path, {}).setdefault(lengths, layout)
     return table
 
 
-def compile_events(abi: Sequence[types.Entry]) -> Iterator[tuple[Path, Layout]]:
+def compile_events(
+    abi: Sequence[types.Entry], structs: types.Structs | None = None
+) -> Iterator[tuple[Path, Layout]]:
     """Every event that the ABI's root Event enum names, with its selectors."""
     found = {entry["name"]: entry for entry in abi if entry["type"] == "event"}
     defined = {entry["name"]: entry for entry in abi if entry["type"] in ("struct", "enum")}
@@ -72,36 +88,51 @@ def compile_events(abi: Sequence[types.Entry]) -> Iterator[tuple[Path, Layout]]:
     inner = {variant["type"] for entry in enums for variant in entry["variants"]}
     for root in enums:
         if root["name"] not in inner:
-            yield from _variants(root, (), found, defined)
+            for path, name, struct in _variants(root, (), found):
+                yield path, _layout(name, struct, defined, structs or {})
 
 
 def _variants(
-    enum: types.Entry,
-    path: Path,
-    found: Mapping[str, types.Entry],
-    defined: Mapping[str, types.Entry],
-) -> Iterator[tuple[Path, Layout]]:
+    enum: types.Entry, path: Path, found: Mapping[str, types.Entry]
+) -> Iterator[tuple[Path, str, types.Entry]]:
+    """Selectors, name and struct of every event below an enum."""
     for variant in enum["variants"]:
         name, target = variant["name"], found[variant["type"]]
         step = () if variant["kind"] == "flat" else (hex(selector.of(name)),)
         if target["kind"] == "enum":
-            yield from _variants(target, path + step, found, defined)
+            yield from _variants(target, path + step, found)
         else:
-            yield path + step, _layout(name, target, defined)
+            yield path + step, name, target
 
 
-def _layout(name: str, struct: types.Entry, defined: Mapping[str, types.Entry]) -> Layout:
-    def members(kind: str) -> tuple[tuple[str, types.Type], ...]:
+def _layout(
+    name: str,
+    struct: types.Entry,
+    defined: Mapping[str, types.Entry],
+    structs: types.Structs,
+) -> Layout:
+    def members(kind: str) -> tuple[types.Member, ...]:
         return tuple(
-            (member["name"], types.type_of(member["type"], defined))
+            (member["name"], types.type_of(member["type"], defined, structs))
             for member in struct["members"]
             if member["kind"] == kind
         )
 
-    return Layout(name, members("key"), members("data"))
+    keys, data = members("key"), members("data")
+    return Layout(
+        name,
+        keys,
+        data,
+        types.maker(structs.get(name), (*keys, *data)),
+        types.reader(keys),
+        types.reader(data),
+        types.shower((*keys, *data)),
+        types.size(type_ for _, type_ in keys),
+        types.size(type_ for _, type_ in data),
+    )
 
 
-def find(table: Table, keys: Sequence[str]) -> tuple[int, Mapping[Lengths, Layout]] | None:
+def find(table: Table, keys: Sequence[str]) -> tuple[int, Layouts] | None:
     """How many of the keys are selectors, and the layouts that they name; None if unknown."""
     for length in (1, 2):
         layouts = table.get(tuple(keys[:length]))
@@ -110,33 +141,38 @@ def find(table: Table, keys: Sequence[str]) -> tuple[int, Mapping[Lengths, Layou
     return None
 
 
-def decode(layouts: Mapping[Lengths, Layout], keys: Sequence[int], data: Sequence[int]) -> Decoded:
+def decode(layouts: Layouts, keys: types.Felts, data: types.Felts) -> Decoded:
     """The event, by the layout that fits the felts after the selectors.
 
     ValueError where none fits, or a value is not of its type.
     """
-    layout = _fitting(layouts, len(keys), len(data))
-    values = _members(layout.keys, keys) | _members(layout.data, data)
-    return Decoded(layout.name, values)
+    layout = layouts.get((len(keys), len(data)))
+    return (layout or _varying(layouts, len(keys), len(data))).decode(keys, data)
 
 
-def _fitting(layouts: Mapping[Lengths, Layout], keys: int, data: int) -> Layout:
-    possible = ((keys, data), (None, data), (keys, None), (None, None))
-    layout = next((layouts[lengths] for lengths in possible if lengths in layouts), None)
-    if layout is None:
-        wanted = " or ".join(
-            f"{'its' if k is None else k} key and {'its' if d is None else d} data felts"
-            for k, d in layouts
-        )
-        raise ValueError(f"expected {wanted}, found {keys} and {data}")
-    return layout
+def _varying(layouts: Layouts, keys: int, data: int) -> Layout:
+    """The layout of as many felts of which only some have a fixed number."""
+    for lengths in ((None, data), (keys, None), (None, None)):
+        if lengths in layouts:
+            return layouts[lengths]
+    wanted = " or ".join(
+        f"{'its' if k is None else k} key and {'its' if d is None else d} data felts"
+        for k, d in layouts
+    )
+    raise ValueError(f"expected {wanted}, found {keys} and {data}")
 
 
-def _members(members: Sequence[tuple[str, types.Type]], felts: Sequence[int]) -> dict[str, Any]:
+def _values(
+    members: Sequence[types.Member],
+    read: Callable[[types.Felts, int], list[Any]],
+    wanted: int | None,
+    felts: types.Felts,
+) -> list[Any]:
     try:
-        values, end = types.read_members(members, felts, 0)
+        values = read(felts, 0)
+        length = types.length_of(members, felts) if wanted is None else wanted
     except IndexError as error:
         raise ValueError(f"{len(felts)} felts are too few") from error
-    if end != len(felts):
-        raise ValueError(f"{len(felts) - end} felts are too many")
+    if length != len(felts):
+        raise ValueError(f"{len(felts) - length} felts are too many")
     return values

@@ -14,22 +14,27 @@ def short_string(felt: int) -> str:
     return felt.to_bytes(32, "big").lstrip(b"\0").decode("utf-8", "replace")
 
 
-def byte_array(felts: Sequence[int]) -> tuple[str, int]:
-    """A ByteArray at the beginning of `felts`: its text and how many felts it takes.
+def byte_array(felts: Sequence[int], at: int = 0) -> str:
+    """The text of the ByteArray at a position of `felts`.
 
     Shape: number of full words, the words, the pending word, its length. ValueError where the
     felts do not have that shape.
     """
-    if not felts or felts[0] + 3 > len(felts):
-        raise ValueError("a ByteArray is cut short")
-    words = felts[0]
-    pending, length = felts[words + 1], felts[words + 2]
+    end = at + felts_of(felts, at)
+    words, pending, length = felts[at + 1 : end - 2], felts[end - 2], felts[end - 1]
     if length >= WORD_BYTES or pending >> (8 * length):
         raise ValueError(f"a ByteArray's last word does not fit its length {length}")
-    if any(word >> (8 * WORD_BYTES) for word in felts[1 : words + 1]):
+    if any(word >> (8 * WORD_BYTES) for word in words):
         raise ValueError("a ByteArray's word is longer than 31 bytes")
-    raw = b"".join(word.to_bytes(WORD_BYTES, "big") for word in felts[1 : words + 1])
-    return (raw + pending.to_bytes(length, "big")).decode("utf-8", "replace"), words + 3
+    raw = b"".join(word.to_bytes(WORD_BYTES, "big") for word in words)
+    return (raw + pending.to_bytes(length, "big")).decode("utf-8", "replace")
+
+
+def felts_of(felts: Sequence[int], at: int = 0) -> int:
+    """Felts that the ByteArray at a position takes. ValueError where it is cut short."""
+    if at >= len(felts) or at + felts[at] + 3 > len(felts):
+        raise ValueError("a ByteArray is cut short")
+    return felts[at] + 3
 
 
 def string_of(felts: Sequence[int]) -> str:
@@ -37,7 +42,7 @@ def string_of(felts: Sequence[int]) -> str:
     if len(felts) == 1:
         return short_string(felts[0])
     try:
-        return byte_array(felts)[0]
+        return byte_array(felts)
     except ValueError:
         return ""
 

@@ -1,33 +1,66 @@
-"""Cairo's types: a reader for each, from felts to the values that arguments show.
+"""Cairo's types: from felts to values, and from values to what the log's arguments show.
 
-Shown as everywhere in the log: felts, addresses and class hashes as 0x and 64 digits, numbers
-(unit enums among them) as decimal text, bools as bools, structs as nested objects.
+Values are ints (felts, addresses, numbers, the index of a unit enum's variant), bools, text and
+structs. Shown as everywhere in the log: felts, addresses and class hashes as 0x and 64 digits,
+numbers as decimal text, bools as bools, structs as nested objects.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from indexer.cairo import felt252, text
 
 LIMB_BITS = 128
 
-Read = Callable[[Sequence[int], int], tuple[Any, int]]
-"""From felts and a position to the value there and the position after it. ValueError where
-the felts are not of the type, IndexError where they end too early."""
+Felts = Sequence[int]
 
 _LISTS = ("core::array::Array::<", "core::array::Span::<")
 
 Entry = Mapping[str, Any]
 """One entry of an ABI."""
 
+Structs = Mapping[str, type[msgspec.Struct]]
+"""Classes that values of an ABI's structs and events become, by the last part of their name."""
+
+
+class Source(NamedTuple):
+    """Python expressions: of the value at a position of the list `felts`, and of what a value
+    (an expression, too) is shown as. Names in them stand in `_NAMES`."""
+
+    read: Callable[[int], str]
+    show: Callable[[str], str]
+
 
 class Type(NamedTuple):
-    """How to read a type, and how many felts it takes; None where that depends on the value."""
+    """How to read a type, how to show its value, and how many felts it takes.
 
-    read: Read
+    `read(felts, at)` gives the value at a position: ValueError where the felts are not of the
+    type, IndexError where they end too early. `felts` is None where the length depends on the
+    value; `length(felts, at)` then tells it. `source` is reading and showing as Python
+    expressions, where there are such.
+    """
+
+    read: Callable[[Felts, int], Any]
+    show: Callable[[Any], Any]
     felts: int | None
+    length: Callable[[Felts, int], int] | None = None
+    source: Source | None = None
+
+    def length_at(self, felts: Felts, at: int) -> int:
+        """Felts that the value at a position takes."""
+        if self.length is not None:
+            return self.length(felts, at)
+        assert self.felts is not None, "a type without a length has a fixed size"
+        return self.felts
+
+
+Member = tuple[str, Type]
 
 
 def u256(low: int, high: int) -> int:
@@ -61,90 +94,237 @@ def below(felt: int, limit: int) -> int:
     return felt
 
 
-def _one(show: Callable[[int], Any]) -> Type:
-    return Type(lambda felts, at: (show(felts[at]), at + 1), 1)
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _shown_by(name: str) -> Callable[[str], str]:
+    return lambda value: f"{name}({value})"
 
 
 def _number(bits: int) -> Type:
-    return _one(lambda felt: str(below(felt, 1 << bits)))
+    limit = 1 << bits
+    source = Source(lambda at: f"below(felts[{at}], {limit})", _shown_by("str"))
+    return Type(lambda felts, at: below(felts[at], limit), str, 1, None, source)
 
 
-def _read_u256(felts: Sequence[int], at: int) -> tuple[str, int]:
-    return str(u256(felts[at], felts[at + 1])), at + 2
-
-
-def _read_i257(felts: Sequence[int], at: int) -> tuple[str, int]:
-    return str(i257(felts[at], felts[at + 1], felts[at + 2])), at + 3
-
-
-def _read_byte_array(felts: Sequence[int], at: int) -> tuple[str, int]:
-    value, taken = text.byte_array(felts[at:])
-    return text.storable(value), at + taken
-
-
-_FELT = _one(felt252.padded)
+_NAMES: dict[str, Any] = {
+    "u256": u256,
+    "i257": i257,
+    "boolean": boolean,
+    "below": below,
+    "padded": felt252.padded,
+}
+_FELT = Type(
+    operator.getitem,
+    felt252.padded,
+    1,
+    None,
+    Source(lambda at: f"felts[{at}]", _shown_by("padded")),
+)
+_BOOL = Type(
+    lambda felts, at: boolean(felts[at]),
+    _as_is,
+    1,
+    None,
+    Source(lambda at: f"boolean(felts[{at}])", _as_is),
+)
+_U256 = Type(
+    lambda felts, at: u256(felts[at], felts[at + 1]),
+    str,
+    2,
+    None,
+    Source(lambda at: f"u256(felts[{at}], felts[{at + 1}])", _shown_by("str")),
+)
+_I257 = Type(
+    lambda felts, at: i257(felts[at], felts[at + 1], felts[at + 2]),
+    str,
+    3,
+    None,
+    Source(lambda at: f"i257(felts[{at}], felts[{at + 1}], felts[{at + 2}])", _shown_by("str")),
+)
 _BUILT_IN = {
     "core::felt252": _FELT,
     "core::starknet::contract_address::ContractAddress": _FELT,
     "core::starknet::class_hash::ClassHash": _FELT,
-    "core::bool": _one(boolean),
-    "core::integer::u256": Type(_read_u256, 2),
-    "alexandria_math::i257::i257": Type(_read_i257, 3),
-    "core::byte_array::ByteArray": Type(_read_byte_array, None),
+    "core::bool": _BOOL,
+    "core::integer::u256": _U256,
+    "alexandria_math::i257::i257": _I257,
+    "core::byte_array::ByteArray": Type(text.byte_array, text.storable, None, text.felts_of),
     **{f"core::integer::u{bits}": _number(bits) for bits in (8, 16, 32, 64, 128)},
 }
 
 
-def type_of(name: str, defined: Mapping[str, Entry]) -> Type:
+def type_of(name: str, defined: Mapping[str, Entry], structs: Structs | None = None) -> Type:
     """The type called `name`, among Cairo's own and those that an ABI defines, by name.
 
-    ValueError for a type that cannot be read here: enums that carry values, and unknown ones.
+    A struct's values are of the class that `structs` has for it, if its fields are the struct's,
+    else dicts. ValueError for a type that cannot be read here: enums that carry values, and
+    unknown ones.
     """
     if name in _BUILT_IN:
         return _BUILT_IN[name]
     for prefix in _LISTS:
         if name.startswith(prefix):
-            return _list(type_of(name.removeprefix(prefix).removesuffix(">"), defined))
+            return _list(type_of(name.removeprefix(prefix).removesuffix(">"), defined, structs))
     entry = defined.get(name)
     if entry is None:
         raise ValueError(f"the ABI does not define the type {name}")
     if entry["type"] == "enum":
         return _unit_enum(entry)
-    members = [(member["name"], type_of(member["type"], defined)) for member in entry["members"]]
-    return Type(lambda felts, at: read_members(members, felts, at), size(t for _, t in members))
+    members = [
+        (member["name"], type_of(member["type"], defined, structs)) for member in entry["members"]
+    ]
+    return _struct(members, (structs or {}).get(last_part(name)))
 
 
-def _list(item: Type) -> Type:
-    """A list says its length first."""
-
-    def read(felts: Sequence[int], at: int) -> tuple[list[Any], int]:
-        length, at = felts[at], at + 1
-        if length > len(felts):
-            raise ValueError(f"a list says that it has {length} items")
-        values = []
-        for _ in range(length):
-            value, at = item.read(felts, at)
-            values.append(value)
-        return values, at
-
-    return Type(read, None)
+def last_part(name: str) -> str:
+    """A type's name without the modules that it is defined in."""
+    return name.rsplit("::", 1)[-1]
 
 
-def read_members(
-    members: Sequence[tuple[str, Type]], felts: Sequence[int], at: int
-) -> tuple[dict[str, Any], int]:
-    """Named values, one after another from position `at`, and the position after them.
+def maker(
+    class_: type[msgspec.Struct] | None, members: Sequence[Member]
+) -> Callable[[list[Any]], Any] | None:
+    """Makes an instance of `class_` from the members' values; None where it does not fit them.
+
+    It fits if it has a field for each of them and a default for each other one. Fields are
+    found by the name that they are encoded with.
+    """
+    if class_ is None:
+        return None
+    fields = {field.encode_name: field for field in msgspec.structs.fields(class_)}
+    names = [name for name, _ in members]
+    needed = {name for name, field in fields.items() if field.required}
+    if not needed <= set(names) <= fields.keys():
+        return None
+    if names == list(fields)[: len(names)]:
+        return lambda values: class_(*values)
+    keywords = [fields[name].name for name in names]
+    return lambda values: class_(**dict(zip(keywords, values, strict=True)))
+
+
+def _struct(members: Sequence[Member], class_: type[msgspec.Struct] | None) -> Type:
+    read_values = reader(members)
+    felts = size(type_ for _, type_ in members)
+    length = None if felts is not None else functools.partial(_length, members)
+    make = maker(class_, members)
+    if class_ is None or make is None:
+        names = [name for name, _ in members]
+        return Type(
+            lambda felts, at: dict(zip(names, read_values(felts, at), strict=True)),
+            lambda value: {name: type_.show(value[name]) for name, type_ in members},
+            felts,
+            length,
+        )
+    attributes = {field.encode_name: field.name for field in msgspec.structs.fields(class_)}
+    shows = [(name, attributes[name], type_.show) for name, type_ in members]
+    return Type(
+        lambda felts, at: make(read_values(felts, at)),
+        lambda value: {name: show(getattr(value, field)) for name, field, show in shows},
+        felts,
+        length,
+        _struct_source(members, make, attributes),
+    )
+
+
+def _struct_source(
+    members: Sequence[Member],
+    make: Callable[[list[Any]], Any],
+    attributes: Mapping[str, str],
+) -> Source | None:
+    sources = _sources(members)
+    if sources is None:
+        return None
+    made = f"make{len(_NAMES)}"
+    _NAMES[made] = make
+
+    def read(at: int) -> str:
+        return f"{made}([{_reads(members, sources, at)}])"
+
+    def show(value: str) -> str:
+        fields = [
+            f"{name!r}: {source.show(f'{value}.{attributes[name]}')}"
+            for (name, _), source in zip(members, sources, strict=True)
+        ]
+        return f"{{{', '.join(fields)}}}"
+
+    return Source(read, show)
+
+
+def _sources(members: Sequence[Member]) -> list[Source] | None:
+    """All members' expressions; None where one has none, or its size is not fixed."""
+    sources = [type_.source for _, type_ in members if type_.felts is not None]
+    found = [source for source in sources if source is not None]
+    return found if len(found) == len(members) else None
+
+
+def _reads(members: Sequence[Member], sources: Sequence[Source], at: int) -> str:
+    parts = []
+    for (_, type_), source in zip(members, sources, strict=True):
+        parts.append(source.read(at))
+        at += type_.felts or 0
+    return ", ".join(parts)
+
+
+def reader(members: Sequence[Member]) -> Callable[[Felts, int], list[Any]]:
+    """Reads the members' values, one after another from a position.
 
     A ValueError says which member is not of its type.
     """
-    values = {}
-    name = ""
-    try:
-        for name, type_ in members:
-            values[name], at = type_.read(felts, at)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-    return values, at
+    sources = _sources(members)
+    if sources is None:
+        return functools.partial(_read_varying, members)
+    compiled = _compiled(f"lambda felts: [{_reads(members, sources, 0)}]")
+
+    def read(felts: Felts, at: int) -> list[Any]:
+        try:
+            values: list[Any] = compiled(felts[at:] if at else felts)
+            return values
+        except ValueError:
+            # Read again, slower, by what names the member.
+            return _read_varying(members, felts, at)
+
+    return read
+
+
+def shower(members: Sequence[Member]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """Shows the members' values, by name."""
+    sources = _sources(members)
+    if sources is None:
+        shows = [(name, type_.show) for name, type_ in members]
+        return lambda values: {
+            name: show(value) for (name, show), value in zip(shows, values, strict=True)
+        }
+    fields = [
+        f"{name!r}: {source.show(f'values[{index}]')}"
+        for index, ((name, _), source) in enumerate(zip(members, sources, strict=True))
+    ]
+    return _compiled(f"lambda values: {{{', '.join(fields)}}}")
+
+
+def _compiled(source: str) -> Callable[[Any], Any]:
+    """A function from its source, which holds names of ours, numbers and quoted names alone."""
+    made: Callable[[Any], Any] = eval(source, _NAMES)  # noqa: S307
+    return made
+
+
+def _read_varying(members: Sequence[Member], felts: Felts, at: int) -> list[Any]:
+    values = []
+    for name, type_ in members:
+        try:
+            values.append(type_.read(felts, at))
+            at += type_.length_at(felts, at)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return values
+
+
+def _length(members: Sequence[Member], felts: Felts, at: int) -> int:
+    first = at
+    for _, type_ in members:
+        at += type_.length_at(felts, at)
+    return at - first
 
 
 def size(types: Iterable[Type]) -> int | None:
@@ -153,14 +333,42 @@ def size(types: Iterable[Type]) -> int | None:
     return None if None in felts else sum(count for count in felts if count is not None)
 
 
+def length_of(members: Sequence[Member], felts: Felts) -> int:
+    """Felts that the members' values take from the beginning of `felts` on."""
+    return _length(members, felts, 0)
+
+
+def _list(item: Type) -> Type:
+    """A list says its length first."""
+
+    def starts(felts: Felts, at: int) -> tuple[list[int], int]:
+        length, place = felts[at], at + 1
+        if length > len(felts):
+            raise ValueError(f"a list says that it has {length} items")
+        places = []
+        for _ in range(length):
+            places.append(place)
+            place += item.length_at(felts, place)
+        return places, place
+
+    return Type(
+        lambda felts, at: [item.read(felts, place) for place in starts(felts, at)[0]],
+        lambda values: [item.show(value) for value in values],
+        None,
+        lambda felts, at: starts(felts, at)[1] - at,
+    )
+
+
 def _unit_enum(entry: Entry) -> Type:
     variants = entry["variants"]
     if any(variant["type"] != "()" for variant in variants):
         raise ValueError(f"the enum {entry['name']} carries values")
 
-    def show(felt: int) -> str:
-        if felt >= len(variants):
-            raise ValueError(f"{entry['name']} has no variant {felt}")
-        return str(felt)
+    def read(felts: Felts, at: int) -> int:
+        if felts[at] >= len(variants):
+            raise ValueError(f"{entry['name']} has no variant {felts[at]}")
+        return felts[at]
 
-    return _one(show)
+    count = len(variants)
+    source = Source(lambda at: f"below(felts[{at}], {count})", _shown_by("str"))
+    return Type(read, str, 1, None, source)

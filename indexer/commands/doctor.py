@@ -19,7 +19,7 @@ from indexer.projections import engine as engines
 from indexer.projections import replay, shadow
 from indexer.query import status
 from indexer.store import database, migrate
-from indexer.vesu import decoders, events
+from indexer.vesu import decoders
 
 MOST_EVENTS = 10_000
 """More events of ours than any block holds."""
@@ -163,11 +163,11 @@ async def _events(settings: config.Settings, node: client.StarknetNode, block: i
     for raw in found:
         kind = kinds[int(raw.from_address, 16)]
         try:
-            event = decoders.decode(kind, raw.keys, raw.data)
+            decoded = decoders.decode(kind, raw.keys, raw.data)
         except errors.UndecodableEventError:
-            event = None
-        strange += event is None
-        named.setdefault(kind.value, []).append(events.name_of(event) if event else "unknown")
+            decoded = None
+        strange += decoded is None
+        named.setdefault(kind.value, []).append(decoded.name if decoded else "unknown")
     said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in named.items())
     return Finding(
         "events",

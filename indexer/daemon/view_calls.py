@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import structlog
 
 from indexer import errors
+from indexer.cairo import selector
 from indexer.chain import client
 from indexer.log import observations
-from indexer.vesu import selectors
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ async def ask(
         [
             client.ViewCall(
                 int(view.contract, 16),
-                selectors.VIEWS[view.view],
+                selector.of(view.view),
                 tuple(int(felt, 16) for felt in view.calldata),
                 view.block_hash,
             )

@@ -1,7 +1,8 @@
-"""Raw events to typed ones, with what the log says of each.
+"""Raw events to typed ones, in chain order, with what the log says of each.
 
-An event of ours that nobody can decode stays in the log with its payload, without a name or
-arguments, and is counted; it never stops the indexer.
+Each event is decoded once: what discovery decoded to learn which contracts it names is kept
+until the batch is folded. An event of ours that nobody can decode stays in the log with its
+payload, without a name or arguments, and is counted; it never stops the indexer.
 """
 
 from __future__ import annotations
@@ -21,34 +22,81 @@ from indexer.vesu.v2 import events as events_v2
 
 log = structlog.get_logger(__name__)
 
-_NAMING = frozenset({kinds.Kind.POOL_FACTORY_V2, *kinds.EXTENSIONS})
-"""Kinds whose events name contracts of ours."""
+_NAMING = frozenset({kinds.Kind.POOL_FACTORY_V2, kinds.Kind.SINGLETON_V1_0, *kinds.EXTENSIONS})
+"""Kinds whose events name contracts of ours, or call for a view that does."""
 
 _encode = msgspec.json.Encoder().encode
 
+Key = tuple[str, int, int]
+"""Block hash, transaction index, event index: of one event on one branch."""
+
 
 class Decoded(msgspec.Struct, gc=False):
-    """One event of the log: raw, typed (None: could not be decoded), and its emitter."""
+    """One event of the log: raw, typed (None: the fold reads nothing of it), and its emitter."""
 
     raw: types.EmittedEvent
     emitter: int
-    event: events.VesuEvent | None
+    event: events.Struct | None
     derived: facts.Derived
 
 
-def decode(
-    emitted: Sequence[types.EmittedEvent],
-    registry: discovery.Registry,
-    more: decoders.More | None = None,
-) -> list[Decoded]:
-    """Decode a batch; the registry must know every contract in it.
+class Decoder:
+    """Decodes the events of a range or batch, and learns from them which contracts are ours.
 
     `more` holds the ABIs that came after this release.
     """
-    return [_decode_one(event, registry, more) for event in emitted]
+
+    def __init__(self, more: decoders.More | None = None) -> None:
+        self._more = more
+        self._decoded: dict[Key, Decoded] = {}
+
+    def forget(self) -> None:
+        """Give up what was decoded ahead of a batch."""
+        self._decoded.clear()
+
+    def discover(
+        self,
+        emitted: Iterable[types.EmittedEvent],
+        registry: discovery.Registry,
+        world: state.World,
+    ) -> list[observations.View]:
+        """Take up the contracts that events among these name.
+
+        Returns the views that name the vTokens of new Genesis assets, which no event names.
+        """
+        extensions = {key.id: pool.extension or 0 for key, pool in world.pools.items()}
+        found: list[observations.View] = []
+        for raw in emitted:
+            known = registry.get(int(raw.from_address, 16))
+            if known is None or known.kind not in _NAMING:
+                continue
+            one = self._one(raw, registry)
+            if one.event is not None:
+                registry.learn(one.emitter, one.event)
+            match one.event:
+                case events_v1.SetExtension(pool_id=pool_id, extension=extension):
+                    extensions[pool_id] = extension
+                case events_v1.SetAssetConfig() if known.kind is kinds.Kind.SINGLETON_V1_0:
+                    found += _naming_view(raw, extensions, one.event, registry)
+        return found
+
+    def decode(
+        self, emitted: Sequence[types.EmittedEvent], registry: discovery.Registry
+    ) -> list[Decoded]:
+        """Decode a batch; discovery must have seen every event of it before."""
+        decoded = [self._one(event, registry) for event in emitted]
+        self._decoded.clear()
+        return decoded
+
+    def _one(self, raw: types.EmittedEvent, registry: discovery.Registry) -> Decoded:
+        key = (raw.block_hash, raw.transaction_index, raw.event_index)
+        found = self._decoded.get(key)
+        if found is None:
+            found = self._decoded[key] = _decode(raw, registry, self._more)
+        return found
 
 
-def _decode_one(
+def _decode(
     raw: types.EmittedEvent, registry: discovery.Registry, more: decoders.More | None
 ) -> Decoded:
     emitter = int(raw.from_address, 16)
@@ -59,7 +107,7 @@ def _decode_one(
             "which no contract of ours has named"
         )
     try:
-        event = decoders.decode(known.kind, raw.keys, raw.data, more)
+        found = decoders.decode(known.kind, raw.keys, raw.data, more)
     except errors.UndecodableEventError as error:
         log.warning(
             "undecodable_event",
@@ -69,68 +117,32 @@ def _decode_one(
             event_index=raw.event_index,
             reason=str(error),
         )
-        event = None
-    if event is None:
+        found = None
+    if found is None:
         return Decoded(raw, emitter, None, facts.Derived(known.kind.value))
-    derived = facts.Derived(
-        known.kind.value, events.name_of(event), _encode(events.to_args(event)).decode()
-    )
-    return Decoded(raw, emitter, event, derived)
-
-
-def discover(emitted: Iterable[types.EmittedEvent], registry: discovery.Registry) -> frozenset[int]:
-    """Take up the contracts that events among these name; returns the new addresses."""
-    named = []
-    for raw in emitted:
-        emitter = int(raw.from_address, 16)
-        known = registry.get(emitter)
-        if known is None or known.kind not in _NAMING:
-            continue
-        event = _decoded_or_none(known.kind, raw)
-        if event is not None:
-            named.append((emitter, event))
-    return registry.learn(named)
-
-
-def naming_views(
-    emitted: Iterable[types.EmittedEvent], registry: discovery.Registry, world: state.World
-) -> list[observations.View]:
-    """Views that name the vTokens of these events' new Genesis assets, which no event names."""
-    extensions: dict[int, int] = {key.id: pool.extension or 0 for key, pool in world.pools.items()}
-    found = []
-    for raw in emitted:
-        emitter = int(raw.from_address, 16)
-        known = registry.get(emitter)
-        if known is None or known.kind is not kinds.Kind.SINGLETON_V1_0:
-            continue
-        event = _decoded_or_none(known.kind, raw)
-        if isinstance(event, events_v1.SetExtension):
-            extensions[event.pool_id] = event.extension
-        elif isinstance(event, events_v1.SetAssetConfig):
-            extension = registry.get(extensions.get(event.pool_id, 0))
-            if extension is not None and extension.kind is kinds.Kind.EXTENSION_V1_0_GENESIS:
-                found.append(_naming_view(raw, extensions[event.pool_id], event))
-    return found
+    derived = facts.Derived(known.kind.value, found.name, _encode(found.args).decode())
+    return Decoded(raw, emitter, found.event, derived)
 
 
 def _naming_view(
-    raw: types.EmittedEvent, extension: int, event: events_v1.SetAssetConfig
-) -> observations.View:
-    return observations.View(
-        raw.block_number,
-        raw.block_hash,
-        rows.padded(extension),
-        "v_token_for_collateral_asset",
-        (hex(event.pool_id), hex(event.asset)),
-    )
-
-
-def _decoded_or_none(kind: kinds.Kind, raw: types.EmittedEvent) -> events.VesuEvent | None:
-    try:
-        return decoders.decode(kind, raw.keys, raw.data)
-    except errors.UndecodableEventError:
-        # Reported when the batch is decoded; it names no contract that could be trusted.
-        return None
+    raw: types.EmittedEvent,
+    extensions: Mapping[int, int],
+    event: events_v1.SetAssetConfig,
+    registry: discovery.Registry,
+) -> list[observations.View]:
+    address = extensions.get(event.pool_id, 0)
+    extension = registry.get(address)
+    if extension is None or extension.kind is not kinds.Kind.EXTENSION_V1_0_GENESIS:
+        return []
+    return [
+        observations.View(
+            raw.block_number,
+            raw.block_hash,
+            rows.padded(address),
+            "v_token_for_collateral_asset",
+            (hex(event.pool_id), hex(event.asset)),
+        )
+    ]
 
 
 def token_views(

@@ -83,13 +83,14 @@ class Engine:
         self._extensions = {
             address: one.kind for address, one in known.items() if one.kind in kinds.EXTENSIONS
         }
-        self._more = more
+        self._decoder = decoding.Decoder(more)
         self._answers: dict[state.Question, tuple[int, ...] | None] = {}
         self._wanted: set[state.Question] = set()
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything held before."""
         self._answers.clear()
+        self._decoder.forget()
         await self._held.load(connection)
 
     def addresses(self) -> frozenset[int]:
@@ -98,12 +99,8 @@ class Engine:
 
     def discover(self, emitted: Sequence[types.EmittedEvent]) -> list[observations.View]:
         """Take up the contracts that these events name; returns the views that name others."""
-        decoding.discover(emitted, self._held.registry)
-        return [
-            view
-            for view in decoding.naming_views(emitted, self._held.registry, self._held.world)
-            if questions.of(view) not in self._answers
-        ]
+        naming = self._decoder.discover(emitted, self._held.registry, self._held.world)
+        return [view for view in naming if questions.of(view) not in self._answers]
 
     def sampled(self, number: int, block_hash: str) -> list[observations.View]:
         """The prices to sample at the state after a block."""
@@ -130,7 +127,7 @@ class Engine:
         """Decode and fold a batch, and say which views the fold still needs."""
         self._wanted.clear()
         self.discover(batch.events)
-        decoded = decoding.decode(batch.events, self._held.registry, self._more)
+        decoded = self._decoder.decode(batch.events, self._held.registry)
         await self._load_positions(connection, decoded)
         return self._fold(batch, decoded)
 
@@ -281,6 +278,6 @@ def _undecoded(decoded: Iterable[decoding.Decoded]) -> dict[tuple[str, str, str]
         collections.Counter(
             (one.derived.contract, one.raw.from_address, one.raw.keys[0] if one.raw.keys else "")
             for one in decoded
-            if one.event is None
+            if one.derived.name is None
         )
     )

@@ -8,8 +8,6 @@ extension of the address book names it, by event or, for Genesis, by view.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from indexer.vesu import events, kinds, state
@@ -62,14 +60,10 @@ class Registry:
         singleton = self.singleton(kinds.EXTENSIONS[emitter.kind])
         return None if singleton is None else state.PoolKey(singleton, pool_id)
 
-    def learn(self, named: Iterable[tuple[int, events.VesuEvent]]) -> frozenset[int]:
-        """Take up the contracts that these events name, each given with its emitter, in chain
-        order; returns the new addresses."""
-        return frozenset(
-            address
-            for emitter, event in named
-            if (found := self._named_by(emitter, event)) and self.add(address := found[0], found[1])
-        )
+    def learn(self, emitter: int, event: events.Struct) -> int | None:
+        """Take up the contract that an event names; its address, None where none is new."""
+        found = self._named_by(emitter, event)
+        return found[0] if found is not None and self.add(*found) else None
 
     def learn_v_token(self, v_token: int, pool: state.PoolKey, asset: int) -> bool:
         """Take up a V1 vToken that a view named; True if it is new."""
@@ -78,7 +72,7 @@ class Registry:
             return False
         return self.add(v_token, Known(kinds.V_TOKENS[singleton.kind], pool, asset))
 
-    def _named_by(self, emitter: int, event: events.VesuEvent) -> tuple[int, Known] | None:
+    def _named_by(self, emitter: int, event: events.Struct) -> tuple[int, Known] | None:
         match event:
             case events_v2.CreatePool():
                 return event.pool, Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))

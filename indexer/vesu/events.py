@@ -1,20 +1,13 @@
-"""Typed events. All felts, addresses and integers are Python ints; ByteArrays are text.
+"""Typed events that every generation has. All values are Python ints, bools and text.
 
-`Felt` and `int` are the same to Python; the word says how a field is shown.
-
-Field names are the ABI's, but for `from` and `to` of a transfer, which are Python's keywords
-or too short to search for. u256 and i257 are plain ints, i257 signed.
+Names and fields are the ABI's, but for `from` and `to` of a transfer, which are Python's keywords
+or too short to search for. u256 and i257 are plain ints, i257 signed. What is of one generation
+stands in `v1.events` and `v2.events`.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
-
-from indexer.cairo import felt252, text
 
 Felt = int
 """An address, a class hash or a felt: shown as hex, where an `int` is shown as a number."""
@@ -103,58 +96,3 @@ class Withdraw(Struct, frozen=True, gc=False):
     owner: Felt
     assets: int
     shares: int
-
-
-# --- any other -----------------------------------------------------------------------------
-
-
-class AbiEvent(Struct, frozen=True, gc=False):
-    """An event of a kind without hand-written types, decoded by its ABI."""
-
-    name: str
-    args: dict[str, Any]
-
-
-VesuEvent = Struct
-
-
-def name_of(event: VesuEvent) -> str:
-    """The event's name in its ABI."""
-    return event.name if isinstance(event, AbiEvent) else type(event).__name__
-
-
-def to_args(event: VesuEvent) -> dict[str, Any]:
-    """Arguments as JSON holds them: felts as 0x and 64 digits, numbers as decimal text.
-
-    What the event does not tell is left out.
-    """
-    if isinstance(event, AbiEvent):
-        return event.args
-    return {
-        shown: show(value)
-        for field, shown, show in _shown_as(type(event))
-        if (value := getattr(event, field)) is not None
-    }
-
-
-def _as_is(value: Any) -> Any:
-    return value
-
-
-_SHOW: dict[str, Callable[[Any], Any]] = {
-    "Felt": felt252.padded,
-    "int": str,
-    "int | None": str,
-    "bool": _as_is,
-    "str": text.storable,
-}
-"""How a field is shown, by its annotation; what stands not here is a struct."""
-
-
-@functools.cache
-def _shown_as(type_: type[Struct]) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
-    """(field, its name in the ABI, how its value is shown) of each field."""
-    names = zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True)
-    return tuple(
-        (field, shown, _SHOW.get(type_.__annotations__[field], to_args)) for field, shown in names
-    )

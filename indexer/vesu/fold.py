@@ -57,9 +57,7 @@ class Fold:
         """What transfers moved that did not tell it: if any, the batch must be folded again."""
         return self._ledger.settled
 
-    def apply(
-        self, at: state.EventKey, timestamp: int, emitter: int, event: events.VesuEvent
-    ) -> None:
+    def apply(self, at: state.EventKey, timestamp: int, emitter: int, event: events.Struct) -> None:
         """Fold one decoded event that `emitter` emitted at block time `timestamp`.
 
         An event without meaning for the state changes nothing. ProjectionError where the
@@ -128,7 +126,7 @@ class Fold:
 def touched_positions(
     emitter: int,
     known: discovery.Known,
-    event: events.VesuEvent,
+    event: events.Struct,
     registry: discovery.Registry,
 ) -> tuple[state.PositionKey, ...]:
     """The positions whose state the fold reads for this event."""
@@ -152,7 +150,7 @@ def touched_positions(
 
 
 def _touched_in_singleton(
-    emitter: int, event: events.VesuEvent, registry: discovery.Registry
+    emitter: int, event: events.Struct, registry: discovery.Registry
 ) -> tuple[state.PositionKey, ...]:
     match event:
         case events_v1.ModifyPosition():

@@ -1,4 +1,4 @@
-"""The ABIs that the package brings, compiled when they are first asked for."""
+"""The ABIs that the package brings."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from typing import Any
 
 import msgspec
 
-from indexer.cairo import abi
-
 _FOLDER = pathlib.Path(__file__).parent / "abis"
 
 
 @functools.cache
-def load(*names: str) -> abi.Table:
-    """The events of all ABIs so named together; of layouts with equal lengths the first stays."""
-    return abi.table_of(map(read, names))
-
-
 def read(name: str) -> list[dict[str, Any]]:
     """A packaged ABI as its file holds it."""
     content = (_FOLDER / f"{name}.json").read_bytes()

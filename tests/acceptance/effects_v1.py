@@ -10,11 +10,12 @@ import collections
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from indexer.cairo import selector
 from indexer.projections import rows
-from indexer.vesu import maths, selectors
+from indexer.vesu import maths
 from tests.acceptance import truth_v1
 
-MIGRATE_POSITION = hex(selectors.EVENTS["MigratePosition"])
+MIGRATE_POSITION = hex(selector.of("MigratePosition"))
 
 
 class Effect(NamedTuple):

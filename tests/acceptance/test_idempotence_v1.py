@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from indexer.cairo import selector
 from indexer.recording import options, playhead, server
-from indexer.vesu import selectors
 from tests import postgres
 from tests.acceptance import stage, tables_v1, test_idempotence, truth_v1
 
@@ -98,7 +98,7 @@ async def test_what_an_abandoned_branch_named_is_forgotten_with_it(
 ) -> None:
     """The chain changes once a range's vTokens were asked for: they are asked for again."""
     recorded = indexed_v1.recorded
-    naming = hex(selectors.VIEWS["v_token_for_collateral_asset"])
+    naming = hex(selector.of("v_token_for_collateral_asset"))
     done: set[str] = set()
 
     def fault(method: str, params: Any) -> options.Fault | None:

@@ -15,14 +15,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer.cairo import felt252
+from indexer.cairo import felt252, selector
 from indexer.chain import types
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
 from indexer.projections import memory, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
-from indexer.vesu import accrual, deployments, discovery, kinds, maths, selectors, state
+from indexer.vesu import accrual, deployments, discovery, kinds, maths, state
 from tests import postgres
 from tests.acceptance import stage
 
@@ -75,7 +75,7 @@ def samples(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def called(view: str) -> dict[str, Any]:
-    return {"name": view, "selector": hex(selectors.VIEWS[view])}
+    return {"name": view, "selector": hex(selector.of(view))}
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from indexer.cairo import selector
 from indexer.recording import chain
-from indexer.vesu import selectors
 from tests.acceptance import abi_views, truth
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
@@ -30,7 +30,7 @@ _ROOTS = {
 RECORDINGS = ("devnet-v10-genesis", "devnet-v10-migration", "devnet-v11")
 
 
-UPDATE_CONTEXT = hex(selectors.EVENTS["UpdateContext"])
+UPDATE_CONTEXT = hex(selector.of("UpdateContext"))
 
 Place = tuple[int, int]
 """Transaction and event index in a block."""

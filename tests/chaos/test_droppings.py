@@ -17,7 +17,7 @@ import pytest
 from indexer.chain import block_proof, client, ranges, types
 from indexer.projections import decoding
 from indexer.recording import chain, server
-from indexer.vesu import discovery, kinds
+from indexer.vesu import discovery, kinds, state
 from tests import dropping
 from tests.integration import chain_stage
 
@@ -42,7 +42,7 @@ class Watch:
         return self._registry.addresses()
 
     def learn(self, emitted: Sequence[types.EmittedEvent]) -> None:
-        decoding.discover(emitted, self._registry)
+        decoding.Decoder().discover(emitted, self._registry, state.World())
 
     async def discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
         self.learn(emitted)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from indexer.cairo import selector
 from indexer.chain import types
 from indexer.log import cursor, facts, observations
 from indexer.projections import engine as engines
 from indexer.store import database
-from indexer.vesu import discovery, kinds, selectors
+from indexer.vesu import discovery, kinds
 
 FACTORY, POOL, TOKEN, V_TOKEN, NAMED = 0xFAC, 0x9001, 0xE, 0x7E, 0xBAD
 ALICE, BOB = 0xA11CE, 0xB0B
@@ -52,7 +53,7 @@ def part_of(number: int, sent: Sequence[Sent]) -> types.Range:
     emitted = [
         types.ReceiptEvent(
             hex(emitter),
-            [hex(selectors.EVENTS[name]), *map(hex, keys)],
+            [hex(selector.of(name)), *map(hex, keys)],
             [hex(felt) for felt in data],
         )
         for emitter, name, keys, data in sent

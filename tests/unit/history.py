@@ -23,10 +23,11 @@ class History:
         self.folding = fold.Fold(self.world, self.registry)
         self.block = 0
 
-    def emit(self, emitter: int, *emitted: events.VesuEvent) -> None:
+    def emit(self, emitter: int, *emitted: events.Struct) -> None:
         self.block += 1
         if emitter == FACTORY:
-            self.registry.learn((emitter, event) for event in emitted)
+            for event in emitted:
+                self.registry.learn(emitter, event)
         for index, event in enumerate(emitted):
             at = state.EventKey(self.block, 0, index)
             self.folding.apply(at, NOW + self.block, emitter, event)

@@ -66,6 +66,30 @@ def all_limits(types: foreign.Types) -> list[int]:
     return _flat(limits(type_) for type_ in types.values())
 
 
+def fits(types: foreign.Types, felts: list[int]) -> bool:
+    """Whether the felts are exactly values of these types, each within its limit."""
+    at = 0
+    for type_ in types.values():
+        if getattr(type_, "name", "").endswith("::ByteArray"):
+            end = at + 3 + (felts[at] if at < len(felts) else len(felts))
+            if end > len(felts) or not _is_byte_array(felts[at:end]):
+                return False
+            at = end
+            continue
+        ends = limits(type_)
+        if len(felts) < at + len(ends):
+            return False
+        if any(felt >= limit for felt, limit in zip(felts[at:], ends, strict=False)):
+            return False
+        at += len(ends)
+    return at == len(felts)
+
+
+def _is_byte_array(felts: list[int]) -> bool:
+    words, pending, length = felts[1:-2], felts[-2], felts[-1]
+    return length < 31 and pending < 256**length and all(word < 256**31 for word in words)
+
+
 def has_text(types: foreign.Types) -> bool:
     """Whether a ByteArray stands among the types, so that lengths vary."""
     return any("ByteArray" in getattr(type_, "name", "") for type_ in types.values())

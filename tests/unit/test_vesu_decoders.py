@@ -1,18 +1,18 @@
-"""Decoders against everything recorded: by hand, by ABI, and by starknet-py, one answer."""
+"""Decoders against everything recorded: the same answer as starknet-py."""
 
 from __future__ import annotations
 
 import collections
 import json
 import pathlib
+import types
 
 import msgspec
 import pytest
-from starknet_py.hash.selector import get_selector_from_name
 
 from indexer import errors
-from indexer.cairo import abi, felt252
-from indexer.vesu import decoders, events, kinds, maths, packaged, selectors
+from indexer.cairo import felt252, selector
+from indexer.vesu import decoders, events, kinds, maths
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v2 import events as events_v2
 from tests.unit import foreign, recorded
@@ -51,23 +51,15 @@ def by_starknet_py(names: tuple[str, ...], event: recorded.Event) -> dict | None
     return None
 
 
-def by_abi(name: str, event: recorded.Event) -> events.AbiEvent:
-    found = abi.find(packaged.load(name), event.keys)
-    assert found is not None
-    after, layouts = found
-    return abi.decode(layouts, ints(event.keys[after:]), ints(event.data))
-
-
 def test_every_recorded_v2_event_has_one_meaning() -> None:
     compared: collections.Counter[str] = collections.Counter()
     for event in recorded.events(recorded.DEVNET_A):
         name = V2_ABIS[event.kind]
-        by_hand = decoders.decode(event.kind, event.keys, event.data)
-        assert by_hand is not None, f"unknown selector in {event}"
-        compiled = by_abi(name, event)
-        assert events.to_args(by_hand) == compiled.args == by_starknet_py((name,), event)
-        assert events.name_of(by_hand) == compiled.name
-        compared[compiled.name] += 1
+        decoded = decoders.decode(event.kind, event.keys, event.data)
+        assert decoded is not None, f"unknown selector in {event}"
+        assert decoded.args == by_starknet_py((name,), event)
+        assert type(decoded.event).__name__ == decoded.name
+        compared[decoded.name] += 1
     print(f"{compared.total()} events of V2, {len(compared)} names: {dict(compared)}")
     assert compared.total() >= 700
     assert len(compared) >= 30
@@ -82,8 +74,8 @@ def test_every_recorded_v1_event_has_one_meaning(folder: pathlib.Path) -> None:
         if compiled is None:
             unknown[event.kind.value, event.keys[0]] += 1
             continue
-        assert events.to_args(compiled) == by_starknet_py(V1_ABIS[event.kind], event)
-        compared[event.kind.value, events.name_of(compiled)] += 1
+        assert compiled.args == by_starknet_py(V1_ABIS[event.kind], event)
+        compared[event.kind.value, compiled.name] += 1
     print(f"{folder.name}: {compared.total()} events of V1; unknown selectors: {dict(unknown)}")
     assert compared.total() >= 350
     assert not unknown
@@ -100,8 +92,8 @@ def test_a_migration_tells_with_one_selector_what_a_creation_tells_with_two(
         if event.kind is kinds.Kind.EXTENSION_V1_1:
             decoded = decoders.decode(event.kind, event.keys, event.data)
             assert decoded is not None
-            if events.name_of(decoded) in ("CreateVToken", "SetInterestRateConfig"):
-                nested.add(event.keys[0] != hex(selectors.EVENTS[events.name_of(decoded)]))
+            if decoded.name in ("CreateVToken", "SetInterestRateConfig"):
+                nested.add(event.keys[0] != hex(selector.of(decoded.name)))
     assert nested == {is_nested}
 
 
@@ -122,7 +114,7 @@ def test_manifests_name_the_kind_of_every_vesu_contract(folder: pathlib.Path) ->
 # --- the real block ------------------------------------------------------------------------
 
 
-def _mainnet() -> tuple[list[events.VesuEvent], dict]:
+def _mainnet() -> tuple[list[decoders.Decoded], dict]:
     answer = json.loads((MAINNET / "getEvents_vesu_v11_3573626.json").read_text())
     decoded = [
         decoders.decode(kinds.Kind.SINGLETON_V1_1, raw["keys"], raw["data"])
@@ -132,14 +124,14 @@ def _mainnet() -> tuple[list[events.VesuEvent], dict]:
     return decoded, json.loads((MAINNET / "expected.json").read_text())
 
 
-def _args(decoded: list[events.VesuEvent], name: str) -> dict:
-    (event,) = [event for event in decoded if events.name_of(event) == name]
-    return events.to_args(event)
+def _args(decoded: list[decoders.Decoded], name: str) -> dict:
+    (event,) = [event for event in decoded if event.name == name]
+    return event.args
 
 
 def test_the_real_block_decodes_to_what_is_expected() -> None:
     decoded, expected = _mainnet()
-    assert [events.name_of(event) for event in decoded] == expected["event_order"]
+    assert [event.name for event in decoded] == expected["event_order"]
     for name, key in (
         ("ModifyPosition", "modify_position"),
         ("TransferPosition", "transfer_position"),
@@ -200,7 +192,7 @@ def test_the_real_block_mints_vtokens_for_the_moved_shares() -> None:
         if int(event["from_address"], 16) == int(expected["vtoken_eth_genesis"], 16)
     ]
     minted = [
-        events.to_args(decoded)
+        decoded.args
         for raw in raw_events
         if (decoded := decoders.decode(kinds.Kind.VTOKEN_V1_1, raw["keys"], raw["data"]))
     ]
@@ -210,26 +202,38 @@ def test_the_real_block_mints_vtokens_for_the_moved_shares() -> None:
     assert int(minted[0]["from"], 16) == 0
 
 
-# --- selectors -----------------------------------------------------------------------------
-
-
-def test_selectors_are_keccaks_of_their_names() -> None:
-    for table in (selectors.EVENTS, selectors.VIEWS):
-        for name, selector in table.items():
-            assert selector == get_selector_from_name(name), name
-    listed = json.loads((recorded.DATA / "selectors.json").read_text())
-    assert {name: int(felt, 16) for name, felt in listed.items()} == selectors.EVENTS
-
-
-def test_known_selectors_are_the_first_keys_of_all_recorded_events() -> None:
-    for folder in (recorded.DEVNET_A, *recorded.V1_RECORDINGS):
-        for event in recorded.events(folder):
-            assert event.keys[0] in decoders.known_selectors(event.kind)
+# --- kinds and classes ---------------------------------------------------------------------
 
 
 def test_every_kind_has_a_decoder() -> None:
     for kind in set(kinds.Kind) - set(kinds.POOLS.values()):
-        assert decoders.known_selectors(kind)
+        assert decoders.table(kind)
+
+
+@pytest.mark.parametrize("module", [events, events_v1, events_v2], ids=lambda one: one.__name__)
+def test_every_event_class_stands_in_a_packaged_abi(module: types.ModuleType) -> None:
+    """A class that no ABI's event or struct has would never be made: a shape out of thin air."""
+    declared = {
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, events.Struct)
+    } - {events.Struct}
+    assert declared
+    assert declared - made_by_the_abis() == set()
+
+
+def made_by_the_abis() -> set[type]:
+    """The classes of every event, and of the structs inside them, made from felts of 0."""
+    made: set[type] = set()
+    for kind in kinds.Kind:
+        for layouts in decoders.table(kind).values():
+            for layout in layouts.values():
+                keys = [0] * (9 if layout.key_felts is None else layout.key_felts)
+                event = layout.decode(keys, [0] * (layout.data_felts or 0)).event
+                made.add(type(event))
+                if event is not None:
+                    made |= {type(value) for value in msgspec.structs.astuple(event)}
+    return made
 
 
 # --- what does not fit ---------------------------------------------------------------------
@@ -239,11 +243,11 @@ def test_every_kind_has_a_decoder() -> None:
 def test_strange_selectors_are_nobodys(kind: kinds.Kind) -> None:
     assert decoders.decode(kind, [], []) is None
     assert decoders.decode(kind, ["0x1"], ["0x2"]) is None
-    assert decoders.decode(kind, ["0x1", hex(selectors.EVENTS["Transfer"])], []) is None
+    assert decoders.decode(kind, ["0x1", hex(selector.of("Transfer"))], []) is None
 
 
 def test_a_component_without_a_known_inner_event_is_nobodys() -> None:
-    prefix = hex(selectors.EVENTS["InterestRateModelEvents"])
+    prefix = hex(selector.of("InterestRateModelEvents"))
     for kind in (kinds.Kind.POOL_V2, kinds.Kind.EXTENSION_V1_0, kinds.Kind.EXTENSION_V1_1):
         assert decoders.decode(kind, [prefix], []) is None
         assert decoders.decode(kind, [prefix, "0x1"], []) is None
@@ -252,13 +256,13 @@ def test_a_component_without_a_known_inner_event_is_nobodys() -> None:
 @pytest.mark.parametrize("felt", [hex(foreign.PRIME), "-0x1", "0xno", ""])
 @pytest.mark.parametrize("kind", [kinds.Kind.VTOKEN_V2, kinds.Kind.VTOKEN_V1_0])
 def test_felts_that_are_none_do_not_decode(kind: kinds.Kind, felt: str) -> None:
-    keys = [hex(selectors.EVENTS["Transfer"]), "0x1", "0x2"]
+    keys = [hex(selector.of("Transfer")), "0x1", "0x2"]
     with pytest.raises(errors.UndecodableEventError, match=f"Transfer of {kind.value}: "):
         decoders.decode(kind, keys, ["0x0", felt])
 
 
 def test_the_error_says_what_was_expected() -> None:
-    keys = [hex(selectors.EVENTS["AccrueFees"]), "0x1"]
+    keys = [hex(selector.of("AccrueFees")), "0x1"]
     with pytest.raises(
         errors.UndecodableEventError,
         match="AccrueFees of singleton_v1_0: expected 3 key and 2 data felts or 4 key and 4 data "
@@ -268,18 +272,20 @@ def test_the_error_says_what_was_expected() -> None:
 
 
 def test_accrue_fees_has_two_layouts_that_their_lengths_tell_apart() -> None:
-    selector = hex(selectors.EVENTS["AccrueFees"])
+    accrue = hex(selector.of("AccrueFees"))
     deployed = decoders.decode(
-        kinds.Kind.SINGLETON_V1_0, [selector, "0x1", "0x2", "0x3"], ["0x4", "0x0"]
+        kinds.Kind.SINGLETON_V1_0, [accrue, "0x1", "0x2", "0x3"], ["0x4", "0x0"]
     )
     audited = decoders.decode(
         kinds.Kind.SINGLETON_V1_0,
-        [selector, "0x1", "0x2", "0x3", "0x4"],
+        [accrue, "0x1", "0x2", "0x3", "0x4"],
         ["0x5", "0x0", "0x6", "0x1"],
     )
-    assert deployed == events_v1.AccrueFees(pool_id=1, asset=2, recipient=3, fee_shares=4)
-    assert audited == events.AbiEvent(
+    assert deployed is not None
+    assert deployed.event == events_v1.AccrueFees(pool_id=1, asset=2, recipient=3, fee_shares=4)
+    assert audited == (
         "AccrueFees",
+        None,
         {
             "pool_id": felt252.padded(1),
             "collateral_asset": felt252.padded(2),
@@ -294,15 +300,19 @@ def test_accrue_fees_has_two_layouts_that_their_lengths_tell_apart() -> None:
 # --- shown arguments -----------------------------------------------------------------------
 
 
-def test_arguments_show_felts_as_hex_and_numbers_as_decimals() -> None:
-    event = events.Transfer(1, 2, 10**30)
-    assert events.to_args(event) == {
+def test_arguments_show_felts_as_hex_numbers_as_decimals_and_bools_as_bools() -> None:
+    keys = [hex(selector.of("Transfer")), "0x1", "0x2"]
+    moved = decoders.decode(kinds.Kind.VTOKEN_V2, keys, [hex(10**30), "0x0"])
+    assert moved is not None
+    assert moved.args == {
         "from": "0x" + "1".zfill(64),
         "to": "0x" + "2".zfill(64),
         "value": "1" + "0" * 30,
     }
-    paused = events_v2.ModifyDelegation(1, 2, delegation=True)
-    assert events.to_args(paused)["delegation"] is True
+    keys = [hex(selector.of("ModifyDelegation")), "0x1", "0x2"]
+    allowed = decoders.decode(kinds.Kind.POOL_V2, keys, ["0x1"])
+    assert allowed is not None
+    assert allowed.args["delegation"] is True
 
 
 def test_arguments_of_all_recorded_events_are_json() -> None:
@@ -310,21 +320,18 @@ def test_arguments_of_all_recorded_events_are_json() -> None:
         for event in recorded.events(folder):
             decoded = decoders.decode(event.kind, event.keys, event.data)
             assert decoded is not None
-            args = events.to_args(decoded)
-            assert msgspec.json.decode(msgspec.json.encode(args)) == args
+            assert msgspec.json.decode(msgspec.json.encode(decoded.args)) == decoded.args
 
 
 def test_names_padded_with_zeros_stay_in_the_keys_and_leave_the_arguments() -> None:
-    """PostgreSQL's jsonb holds no NUL; by hand and by ABI the arguments are the same."""
-    keys = [hex(selectors.EVENTS["CreateVToken"]), "0x1", "0x2", "0x3"]
+    """PostgreSQL's jsonb holds no NUL; anyone may have the factory emit such a name."""
+    keys = [hex(selector.of("CreateVToken")), "0x1", "0x2", "0x3"]
     padded = ["0x0", hex(int.from_bytes(b"\0\0vETH")), "0x6"]
     keys += padded + padded
     created = decoders.decode(kinds.Kind.POOL_FACTORY_V2, keys, [])
-    assert isinstance(created, events_v2.CreateVToken)
-    assert created.v_token_symbol == "\0\0vETH"
-    found = abi.find(packaged.load("pool_factory_v2"), keys)
-    assert found is not None
-    args = events.to_args(created)
-    assert args == abi.decode(found[1], ints(keys[1:]), []).args
+    assert created is not None
+    assert isinstance(created.event, events_v2.CreateVToken)
+    assert created.event.v_token_symbol == "\0\0vETH"
+    args = created.args
     assert args["v_token_symbol"] == "\ufffd\ufffdvETH"
     assert b"\\u0000" not in msgspec.json.encode(args)

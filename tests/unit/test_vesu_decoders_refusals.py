@@ -1,4 +1,4 @@
-"""What V2's decoders refuse: the same as the ABI refuses, and the error says why."""
+"""What V2's decoders refuse: felts that a type does not hold; the error says why."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from indexer import errors
-from indexer.cairo import abi
-from indexer.vesu import decoders, events, kinds, packaged, selectors
+from indexer.cairo import selector
+from indexer.vesu import decoders, kinds
 from indexer.vesu.v2 import events as events_v2
 from tests.unit import foreign, recorded
+from tests.unit import payloads as limits_of
 
 BOUNDARIES = [
     *(0, 1, 2, 3, 30, 31, 2**32 - 1, 2**32, 2**64 - 1, 2**64),
@@ -25,7 +26,7 @@ def samples() -> dict[tuple[kinds.Kind, str], recorded.Event]:
     for event in recorded.events(recorded.DEVNET_A):
         decoded = decoders.decode(event.kind, event.keys, event.data)
         assert decoded is not None
-        found.setdefault((event.kind, events.name_of(decoded)), event)
+        found.setdefault((event.kind, decoded.name), event)
     return found
 
 
@@ -52,31 +53,37 @@ def payloads(event: recorded.Event) -> Iterator[Payload]:
         yield event.keys, data
 
 
-def by_hand(kind: kinds.Kind, payload: Payload) -> object:
+def by_decoder(kind: kinds.Kind, payload: Payload) -> object:
     try:
         decoded = decoders.decode(kind, *payload)
     except errors.UndecodableEventError:
         return "refused"
-    return decoded and events.to_args(decoded)
+    return decoded and decoded.args
 
 
-def by_abi(kind: kinds.Kind, payload: Payload) -> object:
+def by_starknet_py(kind: kinds.Kind, payload: Payload) -> object:
+    """What starknet-py's serializers make of the felts that the layout has, none left over."""
     keys, data = ([int(felt, 16) for felt in felts] for felts in payload)
-    found = abi.find(packaged.load(kind.value), payload[0])
-    if found is None:
+    found = foreign.find((kind.value,), payload[0])
+    if not found:
         return None
-    try:
-        return abi.decode(found[1], keys[found[0] :], data).args
-    except ValueError:
+    (layout,) = found
+    keys = keys[len(layout.path) :]
+    if not limits_of.fits(layout.keys, keys) or not limits_of.fits(layout.data, data):
         return "refused"
+    # It takes neither text with leading zeros nor bytes that are no letters, which tokens have.
+    return "text" if limits_of.has_text(layout.keys) else layout.decode(keys, data)
 
 
 @pytest.mark.parametrize(("kind", "name"), SAMPLES)
-def test_hand_and_abi_accept_and_refuse_the_same(kind: kinds.Kind, name: str) -> None:
+def test_what_starknet_py_accepts_is_accepted_and_no_more(kind: kinds.Kind, name: str) -> None:
     refused = 0
     for payload in payloads(SAMPLES[kind, name]):
-        answer = by_hand(kind, payload)
-        assert answer == by_abi(kind, payload), payload
+        answer, expected = by_decoder(kind, payload), by_starknet_py(kind, payload)
+        if expected == "text":
+            assert isinstance(answer, dict), payload
+        else:
+            assert answer == expected, payload
         refused += answer == "refused"
     assert refused >= 2
 
@@ -121,6 +128,7 @@ def test_a_name_among_the_keys_must_end_where_they_end() -> None:
 def test_a_negative_zero_is_zero() -> None:
     event = sample("ModifyPosition")
     decoded = decoders.decode(event.kind, event.keys, ["0x0", "0x0", "0x1"] * 4)
-    assert isinstance(decoded, events_v2.ModifyPosition)
-    assert (decoded.collateral_delta, decoded.nominal_debt_delta) == (0, 0)
-    assert hex(selectors.EVENTS["ModifyPosition"]) == event.keys[0]
+    assert decoded is not None
+    assert isinstance(decoded.event, events_v2.ModifyPosition)
+    assert (decoded.event.collateral_delta, decoded.event.nominal_debt_delta) == (0, 0)
+    assert hex(selector.of("ModifyPosition")) == event.keys[0]

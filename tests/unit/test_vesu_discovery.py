@@ -37,7 +37,7 @@ def history() -> History:
         events_v2.UpdateVToken(STRANGER, ETH, V_ETH, V_ETH_2),
     ],
 )
-def test_a_pool_that_no_create_pool_named_is_refused(fake: events.VesuEvent) -> None:
+def test_a_pool_that_no_create_pool_named_is_refused(fake: events.Struct) -> None:
     made = History()
     made.emit(FACTORY, fake)
     assert made.registry.addresses() == {FACTORY}

@@ -42,7 +42,7 @@ def history() -> History:
 def test_the_owner_told_before_create_pool_is_kept() -> None:
     """The pool's constructor speaks before the factory does, in the same transaction."""
     made = History()
-    made.registry.learn([(FACTORY, CREATE_POOL)])
+    made.registry.learn(FACTORY, CREATE_POOL)
     made.folding.apply(state.EventKey(1, 0, 0), NOW, POOL, events.OwnershipTransferred(0, 7))
     made.folding.apply(state.EventKey(1, 0, 1), NOW, FACTORY, CREATE_POOL)
     made.folding.apply(state.EventKey(1, 0, 2), NOW, POOL, events.OwnershipTransferred(1, 8))
@@ -163,7 +163,7 @@ def test_a_partial_liquidation_leaves_the_position_active(history: History) -> N
     ],
 )
 def test_taking_more_than_a_position_holds_says_the_log_is_incomplete(
-    history: History, change: events.VesuEvent
+    history: History, change: events.Struct
 ) -> None:
     before = len(history.journal.positions)
     with pytest.raises(

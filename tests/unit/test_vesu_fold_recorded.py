@@ -27,14 +27,14 @@ class Replay:
 
     def fold(self, block: int) -> None:
         decoded = [
-            (raw, decoders.decode(raw.kind, raw.keys, raw.data)) for raw in self.blocks[block]
+            (raw, found.event)
+            for raw in self.blocks[block]
+            if (found := decoders.decode(raw.kind, raw.keys, raw.data))
         ]
-        assert all(event is not None for _, event in decoded)
-        self.registry.learn(
-            (raw.emitter, event)
-            for raw, event in decoded
-            if event and raw.kind is kinds.Kind.POOL_FACTORY_V2
-        )
+        assert len(decoded) == len(self.blocks[block])
+        for raw, event in decoded:
+            if raw.kind is kinds.Kind.POOL_FACTORY_V2:
+                self.registry.learn(raw.emitter, event)
         folding = fold.Fold(self.world, self.registry)
         for raw, event in decoded:
             assert event is not None

@@ -65,7 +65,7 @@ class History:
             }
         )
         self.answers = answers or {}
-        self.said: list[tuple[state.EventKey, int, int, events.VesuEvent]] = []
+        self.said: list[tuple[state.EventKey, int, int, events.Struct]] = []
         self.begin(OLD)
 
     def begin(self, singleton: int) -> None:
@@ -75,7 +75,7 @@ class History:
         )
         self.emit(singleton, events_v1.CreatePool(ID, EXTENSION, 5))
 
-    def emit(self, emitter: int, *emitted: events.VesuEvent, after: int = 0) -> None:
+    def emit(self, emitter: int, *emitted: events.Struct, after: int = 0) -> None:
         for index, event in enumerate(emitted):
             at = state.EventKey(self.block, self.transaction, index)
             self.said.append((at, NOW + after, emitter, event))
@@ -161,7 +161,7 @@ def test_the_last_withdrawal_is_forgotten_and_the_fee_paid_again_over_the_old_on
 # --- fees ----------------------------------------------------------------------------------
 
 
-def fees_before(action: events.VesuEvent) -> History:
+def fees_before(action: events.Struct) -> History:
     made = History()
     made.emit(OLD, context(config(10_000, 10_000)), modify(EXTENSION, 9_000))
     made.emit(OLD, context(config(19_000, 19_000)), modify(ALICE, 9_000))
@@ -270,7 +270,7 @@ def test_a_liquidator_may_keep_the_collateral_as_shares() -> None:
 # --- from V1.0 to V1.1 ---------------------------------------------------------------------
 
 
-def migrated(*emitted: events.VesuEvent) -> History:
+def migrated(*emitted: events.Struct) -> History:
     made = History()
     made.emit(OLD, context(config(10_000, 10_000)), modify(ALICE, 9_000))
     made.emit(OLD, events_v1.SetExtension(ID, STRANGER))

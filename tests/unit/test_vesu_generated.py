@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from indexer import errors
-from indexer.vesu import decoders, events, kinds
+from indexer.vesu import decoders, kinds
 from tests.unit import foreign, payloads
 from tests.unit.test_vesu_decoders import V1_ABIS, V2_ABIS
 
@@ -35,7 +35,7 @@ every_event = pytest.mark.parametrize(
 
 def decode(
     kind: kinds.Kind, layout: foreign.Layout, keys: list[int], data: list[int]
-) -> events.VesuEvent | None:
+) -> decoders.Decoded | None:
     return decoders.decode(kind, [*layout.path, *map(hex, keys)], [hex(felt) for felt in data])
 
 
@@ -55,8 +55,8 @@ def test_invented_payloads_mean_what_starknet_py_says(
     def check(keys: list[int], data: list[int]) -> None:
         decoded = decode(kind, layout, keys, data)
         assert decoded is not None
-        assert events.name_of(decoded) == layout.name
-        assert events.to_args(decoded) == layout.decode(keys, data)
+        assert decoded.name == layout.name
+        assert decoded.args == layout.decode(keys, data)
 
     check()
 
@@ -96,7 +96,7 @@ def test_each_felt_is_held_to_its_type(kind: kinds.Kind, layout: foreign.Layout)
             payload[part][at] = limit - 1
             decoded = decode(kind, layout, *payload)
             assert decoded is not None
-            assert events.to_args(decoded) == layout.decode(*payload)
+            assert decoded.args == layout.decode(*payload)
 
 
 ONE_LENGTH = [

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from indexer.vesu import accrual, events, maths, selectors
+from indexer.cairo import selector
+from indexer.vesu import accrual, events, maths
 from tests.acceptance import truth, truth_v1
 from tests.unit import test_vesu_maths as v2
 
@@ -337,7 +338,7 @@ def told_states(
 
     None where something else moved the asset after it, or without it: then it is not known.
     """
-    names = {selectors.EVENTS[name]: name for name in ("UpdateContext", *MOVING)}
+    names = {selector.of(name): name for name in ("UpdateContext", *MOVING)}
     told: dict[tuple[int, int, int, int], accrual.AssetState | None] = {}
     for raw in recorded.events:
         singleton, keys = int(raw["from_address"], 16), [int(key, 16) for key in raw["keys"]]

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from indexer.vesu import kinds, selectors, state, views
+from indexer.vesu import kinds, state, views
 from tests.unit import recorded
 
 CATALOGUE = [value for value in vars(views).values() if isinstance(value, views.View)] + [
@@ -39,10 +39,6 @@ def test_every_recorded_answer_is_read() -> None:
                 counted[view.name] += 1
     print(counted)
     assert all(counted.values()), counted
-
-
-def test_every_view_has_a_selector() -> None:
-    assert {view.name for view in CATALOGUE} <= set(selectors.VIEWS)
 
 
 @pytest.mark.parametrize("view", CATALOGUE, ids=lambda view: view.name)

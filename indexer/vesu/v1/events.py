@@ -1,18 +1,9 @@
-"""Typed events of Vesu V1's singletons and extensions, made from what their ABIs decode.
+"""Typed events of Vesu V1's singletons and extensions, those that the fold reads.
 
-Names and fields are the ABI's. An event that the fold does not read, or one in a layout that
-these types do not have, stays an `AbiEvent`. vToken, upgrade and ownership events are those
-of `events`.
+Names and fields are the ABI's. vToken, upgrade and ownership events are those of `events`.
 """
 
 from __future__ import annotations
-
-import functools
-import typing
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import msgspec
 
 from indexer.vesu import events
 
@@ -243,88 +234,3 @@ class CreateVToken(events.Struct, frozen=True, gc=False):
     v_token: Felt
     pool_id: Felt
     collateral_asset: Felt
-
-
-TYPES: dict[str, type[events.Struct]] = {
-    type_.__name__: type_
-    for type_ in (
-        CreatePool,
-        SetExtension,
-        SetAssetConfig,
-        SetAssetParameter,
-        SetLTVConfig,
-        UpdateContext,
-        AccrueFees,
-        ModifyPosition,
-        TransferPosition,
-        LiquidatePosition,
-        MigratePosition,
-        Donate,
-        RetrieveReserve,
-        SetPoolOwner,
-        SetInterestRateConfig,
-        SetLiquidationConfig,
-        SetDebtCap,
-        SetFeeConfig,
-        CreateVToken,
-        events.Transfer,
-        events.Approval,
-        events.Deposit,
-        events.Withdraw,
-        events.ContractUpgraded,
-        events.OwnershipTransferred,
-        events.OwnershipTransferStarted,
-    )
-}
-"""By the event's name in the ABI."""
-
-
-def typed(event: events.AbiEvent) -> events.VesuEvent:
-    """The event with integers in it; as it is, where no type here has its arguments."""
-    type_ = TYPES.get(event.name)
-    if type_ is None:
-        return event
-    readers = _readers(type_)
-    if not readers.keys() >= event.args.keys() or not _required(type_) <= event.args.keys():
-        return event
-    made: events.VesuEvent = _made(type_, event.args)
-    return made
-
-
-def _made(type_: type[events.Struct], args: Mapping[str, Any]) -> Any:
-    readers = _readers(type_)
-    values = {}
-    for shown, value in args.items():
-        field, read = readers[shown]
-        values[field] = read(value)
-    return type_(**values)
-
-
-@functools.cache
-def _required(type_: type[events.Struct]) -> frozenset[str]:
-    return frozenset(field.encode_name for field in msgspec.structs.fields(type_) if field.required)
-
-
-@functools.cache
-def _readers(type_: type[events.Struct]) -> dict[str, tuple[str, Callable[[Any], Any]]]:
-    """Field and reader of each argument, by the argument's name in the ABI."""
-    names = zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True)
-    hints = typing.get_type_hints(type_)
-    return {
-        shown: (field, _reader(type_.__annotations__[field], hints[field]))
-        for field, shown in names
-    }
-
-
-def _reader(annotation: str, type_: Any) -> Callable[[Any], Any]:
-    if annotation == "Felt":
-        return _felt
-    if annotation in ("int", "int | None"):
-        return int
-    if annotation == "bool":
-        return bool
-    return functools.partial(_made, type_)
-
-
-def _felt(shown: str) -> int:
-    return int(shown, 16)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starknet_py.cairo import data_types
 
-from indexer.cairo import abi, types
-from indexer.vesu import decoders, kinds, packaged, selectors
+from indexer.cairo import abi, selector, types
+from indexer.vesu import decoders, kinds, packaged
 from tests.unit import foreign, recorded
 from tests.unit.test_vesu_decoders import V1_ABIS, V2_ABIS
 
@@ -62,7 +62,7 @@ def meaning(layouts: Any) -> dict:
 def test_packaged_abis_compile_to_what_starknet_py_reads(name: str) -> None:
     compiled = {
         path: (layout.name, [n for n, _ in layout.keys], [n for n, _ in layout.data])
-        for path, layouts in packaged.load(name).items()
+        for path, layouts in abi.table_of([packaged.read(name)]).items()
         for layout in layouts.values()
     }
     assert compiled == {
@@ -87,7 +87,7 @@ def test_packaged_abis_are_those_of_the_classes_that_ran() -> None:
 
 @pytest.mark.parametrize("kind", V1_ABIS)
 def test_classes_of_one_kind_do_not_hide_each_others_layouts(kind: kinds.Kind) -> None:
-    known = packaged.load(*decoders._ABIS[kind])
+    known = decoders.table(kind)
     shapes: dict[tuple, set[str]] = {}
     for name in V1_ABIS[kind]:
         for layout in foreign.layouts(name):
@@ -110,11 +110,10 @@ def _felts(type_: data_types.CairoType) -> int:
 def test_abis_are_read_at_the_first_event_and_not_before() -> None:
     check = (
         "import sys; from indexer.vesu import decoders, kinds, packaged;"
-        "assert packaged.load.cache_info().misses == 0;"
+        "assert packaged.read.cache_info().misses == 0;"
         "decoders.decode(kinds.Kind.VTOKEN_V2, ['0x1'], []);"
-        "assert packaged.load.cache_info().misses == 0;"
         "decoders.decode(kinds.Kind.VTOKEN_V1_0, ['0x1'], []);"
-        "assert packaged.load.cache_info().misses == 1;"
+        "assert packaged.read.cache_info().misses == 2;"
         "assert not {'starknet_py', 'importlib.resources'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], check=True, cwd=recorded.ROOT)
@@ -124,8 +123,8 @@ def test_every_packaged_abi_is_used() -> None:
     used = {name for names in V1_ABIS.values() for name in names} | set(V2_ABIS.values())
     assert set(PACKAGED) - used == {"erc20"}, "tokens' own events are not decoded"
     # Its events all stand in the one with the migration's events too.
-    assert set(packaged.load("extension_po_v1_1a")) <= set(
-        packaged.load("extension_po_v1_1a_with_utils_events")
+    assert set(abi.table_of([packaged.read("extension_po_v1_1a")])) <= set(
+        abi.table_of([packaged.read("extension_po_v1_1a_with_utils_events")])
     )
 
 
@@ -159,7 +158,7 @@ ERC20 = enum("erc20::Event", ("Transfer", "erc20::Transfer", "nested"))
 
 
 def sel(name: str) -> str:
-    return hex(selectors.EVENTS[name])
+    return hex(selector.of(name))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,9 @@ def test_abi_folder_is_packaged_beside_the_code() -> None:
 def test_lists_say_their_length_first() -> None:
     pairs = types.type_of("core::array::Array::<core::array::Span::<core::integer::u256>>", {})
     assert pairs.felts is None
-    assert pairs.read([9, 2, 1, 5, 0, 0, 7], 1) == ([["5"], []], 6)
+    felts = [9, 2, 1, 5, 0, 0, 7]
+    assert pairs.show(pairs.read(felts, 1)) == [["5"], []]
+    assert pairs.length_at(felts, 1) == 5
     for felts, error in (([3, 1], ValueError), ([2, 1, 5], (ValueError, IndexError))):
         with pytest.raises(error):
             pairs.read(felts, 0)

@@ -30,7 +30,8 @@ def test_any_felt_is_some_short_string(felt: int) -> None:
 @given(st.text(ASCII, max_size=120), st.lists(st.integers(0, PRIME - 1), max_size=3))
 def test_byte_array_reads_what_starknet_py_encodes(string: str, rest: list[int]) -> None:
     felts = FOREIGN_BYTE_ARRAY.serialize(string)  # starknet-py encodes ASCII alone
-    assert text.byte_array([*felts, *rest]) == (string, len(felts))
+    assert text.byte_array([*felts, *rest]) == string
+    assert text.felts_of([*felts, *rest]) == len(felts)
     assert text.string_of(felts) == string
 
 
@@ -40,7 +41,8 @@ def test_byte_array_reads_any_language(string: str) -> None:
     words, length = divmod(len(raw), 31)
     chunks = [raw[at : at + 31] for at in range(0, len(raw), 31)] + [b""] * (length == 0)
     felts = [words, *(int.from_bytes(chunk, "big") for chunk in chunks), length]
-    assert text.byte_array(felts) == (string, len(felts))
+    assert text.byte_array(felts) == string
+    assert text.felts_of(felts) == len(felts)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_broken_byte_array_is_refused(felts: list[int], complaint: str) -> None:
 
 
 def test_bytes_that_are_not_utf8_are_replaced() -> None:
-    assert text.byte_array([0, 0x41FF42, 3]) == ("A\ufffdB", 3)
+    assert text.byte_array([0, 0x41FF42, 3]) == "A\ufffdB"
     assert text.short_string(0x41FF42) == "A\ufffdB"
 
 

@@ -1,0 +1,107 @@
+"""CPU of decoding and folding, per event: `python -m benchmarks.folding [--runs N] FOLDER...`.
+
+Takes recorded chains as one batch each, the way the range reader hands them over: discovery sees
+the events of the contracts that are known, again with those of the contracts that it learnt, then
+the batch is decoded and folded. No database and no node; views stay unanswered, in every run the
+same ones. `PYTHONPATH` of another checkout measures that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from indexer.chain import types
+from indexer.log import facts
+from indexer.projections import engine as engines
+from indexer.vesu import discovery, kinds
+
+ROOT = Path(__file__).parents[1]
+RECORDINGS = (
+    ROOT / "indexer" / "recording" / "bundled" / "devnet-a",
+    *(
+        ROOT / "tests" / "data" / f"devnet-{name}"
+        for name in ("v11", "v10-migration", "v10-genesis")
+    ),
+)
+KINDS = {
+    "pool_factory": kinds.Kind.POOL_FACTORY_V2,
+    "singleton_v10": kinds.Kind.SINGLETON_V1_0,
+    "singleton_v11": kinds.Kind.SINGLETON_V1_1,
+    "extension_v0": kinds.Kind.EXTENSION_V1_0_GENESIS,
+    "extension_v10": kinds.Kind.EXTENSION_V1_0,
+    "extension_v11": kinds.Kind.EXTENSION_V1_1,
+}
+
+
+class NoRows:
+    """A connection to an empty database."""
+
+    async def fetch(self, *_: Any) -> list[Any]:
+        """Nothing is held yet."""
+        return []
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def _events(folder: Path) -> list[types.EmittedEvent]:
+    names = types.EmittedEvent.__struct_fields__
+    return [
+        types.EmittedEvent(**{name: raw[name] for name in names})
+        for raw in _lines(folder / "events.jsonl.gz")
+    ]
+
+
+def _roots(folder: Path) -> list[tuple[int, discovery.Known]]:
+    contracts = json.loads((folder / "manifest.json").read_text())["contracts"]
+    return [
+        (int(contracts[name]["address"], 16), discovery.Known(kind))
+        for name, kind in KINDS.items()
+        if name in contracts
+    ]
+
+
+def measure(folder: Path) -> tuple[int, float]:
+    """(events, CPU seconds) of one recording, decoded and folded once."""
+    every, roots = _events(folder), _roots(folder)
+    times = {one["block_number"]: one["timestamp"] for one in _lines(folder / "blocks.jsonl.gz")}
+    engine = engines.Engine(roots)
+    began = time.process_time()
+    known: frozenset[int] = frozenset()
+    events: list[types.EmittedEvent] = []
+    while known != engine.addresses():
+        known = engine.addresses()
+        ours = {hex(address) for address in known}
+        events = [event for event in every if event.from_address in ours]
+        engine.discover(events)
+    batch = facts.Batch(0, max(times), events, times, {})
+    asyncio.run(engine.prepare(NoRows(), batch))  # type: ignore[arg-type]
+    return len(events), time.process_time() - began
+
+
+@click.command()
+@click.option("--runs", default=15, show_default=True, help="Runs; the median counts.")
+@click.argument("folders", type=click.Path(path_type=Path, exists=True), nargs=-1)
+def main(runs: int, folders: tuple[Path, ...]) -> None:
+    """Print microseconds of CPU per event for each recorded chain."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for folder in folders or RECORDINGS:
+        found = [measure(folder) for _ in range(runs)]
+        each = statistics.median(seconds for _, seconds in found) / found[0][0]
+        click.echo(f"{folder.name}: {found[0][0]} events, {each * 1e6:.1f} us each")
+
+
+if __name__ == "__main__":
+    main()
