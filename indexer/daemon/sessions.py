@@ -18,6 +18,7 @@ import asyncpg
 import structlog
 
 from indexer import errors, metrics
+from indexer.store import connection as connections
 from indexer.store import database, locks, migrate
 
 log = structlog.get_logger(__name__)
@@ -28,8 +29,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 15.0
 
 LET_GO_SECONDS = 90.0
-"""So long after a loss the server may believe that our lost session lives: it asks a silent
-connection for a sign of life after 30 s, three times, and then lets go of its lock."""
+"""How long after a loss the server may believe that the lost session lives, where it could not be
+told to end it: it asks a silent connection for a sign of life after 30 s, three times."""
 
 
 class Sessions:
@@ -47,7 +48,7 @@ class Sessions:
         self._has_begun = False
         self._is_inside = False
         self._has_moved = False
-        self._holder: int | None = None
+        self._backends: set[connections.Backend] = set()
         self._lost_at: float | None = None
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T | None:
@@ -81,17 +82,19 @@ class Sessions:
         """Whether the session that we lost still holds the lock, as far as the server knows."""
         lost = self._lost_at
         is_recent = lost is not None and _since(lost) < LET_GO_SECONDS
-        return is_recent and holder is not None and holder == self._holder
+        return is_recent and any(holder == backend.pid for backend in self._backends)
 
     async def _session(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         self._is_inside = False
         if self._has_begun:
             await asyncio.to_thread(self._come_back)
-        async with locks.WriterLock(self._url) as lock, database.session(self._url) as connection:
-            self._holder = lock.server_process
-            await locks.limit_idle(connection, in_this_transaction=False)
-            self._is_inside = True
-            return await work(connection)
+        async with locks.WriterLock(self._url, left_behind=self._backends) as lock:
+            self._backends = _known(lock.backend)
+            async with database.session(self._url) as connection:
+                self._backends |= _known(connection.backend)
+                await locks.limit_idle(connection, in_this_transaction=False)
+                self._is_inside = True
+                return await work(connection)
 
     def _come_back(self) -> None:
         """What comes back may be another server, or an older or newer state of it."""
@@ -127,6 +130,10 @@ class Sessions:
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _known(backend: connections.Backend | None) -> set[connections.Backend]:
+    return set() if backend is None else {backend}
 
 
 def _since(moment: float) -> float:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from indexer import errors, urls
+from indexer.store import connection as connections
 
 log = structlog.get_logger(__name__)
 
@@ -111,8 +112,45 @@ def yoyo_url(url: str) -> str:
     return "postgresql+psycopg://" + libpq_url(url).partition("://")[2]
 
 
+def one_host_each(url: str) -> list[str]:
+    """URLs that name one host each, in the order in which they are to be tried.
+
+    Hosts and ports stand in the authority (`h1:5432,h2`) or in the query (`host=h1,h2&port=1,2`);
+    one port holds for all hosts. `prefer-standby` tries each host for a standby, then for any.
+    """
+    authority, path, query = _parts(url)
+    login, at, places = authority.rpartition("@")
+    options = dict(item.partition("=")[::2] for item in query.split("&") if item)
+    hosts = re.split(r",|%2[Cc]", options.get("host", "") or places)
+    ports = re.split(r",|%2[Cc]", options.get("port", ""))
+    if len(hosts) == 1:
+        return [url]
+    if len(ports) not in (1, len(hosts)):
+        raise errors.ConfigError(
+            f"database.url names {len(hosts)} hosts and {len(ports)} ports: give one port for "
+            "all of them, or one each"
+        )
+    wanted = options.get("target_session_attrs", "any")
+    found = []
+    for attribute in ("standby", "any") if wanted == "prefer-standby" else (wanted,):
+        for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True):
+            each = {"host": host, "port": port, "target_session_attrs": attribute}
+            own = options | {name: text for name, text in each.items() if name in options}
+            place = "" if "host" in options else host
+            text = "&".join(f"{name}={value}" for name, value in own.items())
+            found.append(f"postgresql://{login}{at}{place}{path}?{text}")
+    return found
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Authority, path with its slash, and query of a URL that `libpq_url` has checked."""
+    rest, _, query = url.partition("://")[2].partition("?")
+    authority, slash, name = rest.partition("/")
+    return authority, slash + name, query
+
+
 @contextlib.contextmanager
-def mapped_errors(url: str) -> Iterator[None]:
+def translated_errors(url: str) -> Iterator[None]:
     """Turn the driver's errors of connecting into ours, each one clear line."""
     where = urls.redact(url)
     try:
@@ -130,31 +168,37 @@ def mapped_errors(url: str) -> Iterator[None]:
         raise errors.DatabaseUnavailableError(
             f"{error} at {where}: create it with `createdb`, or name another one"
         ) from error
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise errors.DatabaseUnavailableError(
+            f"no host of {where} is what target_session_attrs asks for: name the host that is"
+        ) from error
     except (ValueError, asyncpg.UndefinedObjectError) as error:
         raise errors.ConfigError(f"database.url: {where} cannot be used: {error}") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise errors.DatabaseUnavailableError(
-            f"cannot reach the database at {where}: {error or type(error).__name__}; is "
+            f"cannot reach the database at {where}: {str(error) or type(error).__name__}; is "
             "PostgreSQL running and the address right?"
         ) from error
 
 
-def says_goodbye(error: BaseException) -> bool:
+def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection is over: the server said so (shut down, crashed, told to), the
-    socket did before asyncpg saw it closed, or asyncpg was caught between the two."""
-    goodbyes = (
+    socket did before asyncpg saw it closed, asyncpg was caught between the two, or an answer did
+    not come within its limit."""
+    ends = (
         ConnectionError,
+        TimeoutError,
         asyncpg.InternalClientError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
         asyncpg.IdleInTransactionSessionTimeoutError,
         asyncpg.PostgresConnectionError,
     )
-    return isinstance(error, goodbyes)
+    return isinstance(error, ends)
 
 
 async def close(connection: asyncpg.Connection) -> None:
-    """End a connection, whatever state it is in: one whose other end is gone is dropped."""
+    """End a connection, whatever state it is in: one that does not end in time is terminated."""
     try:
         await connection.close()
     except CONNECTION_ERRORS as error:
@@ -162,22 +206,52 @@ async def close(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """One connection, checked to be new enough."""
-    with mapped_errors(url):
-        connection: asyncpg.Connection = await asyncpg.connect(
-            asyncpg_url(url), timeout=10, server_settings={"application_name": APPLICATION}
-        )
-    try:
-        check_version(connection.get_server_version().major)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
+async def connect(url: str) -> connections.Connection:
+    """One connection, checked to be new enough, none of whose waits is without a limit.
+
+    Of several hosts the first that fits `target_session_attrs` is used.
+    """
+    with translated_errors(url):
+        made = await _first_that_fits(url)
+        try:
+            check_version(made.get_server_version().major)
+            await made.identify()
+        except BaseException:
+            made.terminate()
+            raise
+    connections.watch(made, lambda: _first_that_fits(url))
+    return made
+
+
+async def _first_that_fits(url: str) -> connections.Connection:
+    """A connection to the first host that takes it; each has CONNECT_SECONDS.
+
+    asyncpg gives all hosts together one limit, which a silent first one uses up.
+    """
+    failure: Exception | None = None
+    for place in one_host_each(asyncpg_url(url)):
+        try:
+            return await asyncpg.connect(
+                place,
+                timeout=connections.CONNECT_SECONDS,
+                command_timeout=connections.LONGEST_SECONDS,
+                connection_class=connections.Connection,
+                server_settings={"application_name": APPLICATION},
+            )
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.TargetServerAttributeNotMatched,
+        ) as error:
+            # The first that answered says more than a later one that did not.
+            failure = failure if isinstance(failure, asyncpg.PostgresError) else error
+    assert failure is not None, "a URL names one host at least"
+    raise failure
 
 
 @contextlib.asynccontextmanager
-async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def session(url: str) -> AsyncIterator[connections.Connection]:
     """One connection while inside; the driver's errors in it become errors of this project.
 
     Raises DatabaseRightsError where the role lacks a right, DatabaseReadOnlyError on a standby,
@@ -203,10 +277,11 @@ async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
         ) from error
     except CONNECTION_ERRORS as error:
         # The server's last word may arrive before the connection is seen to be closed.
-        if not connection.is_closed() and not says_goodbye(error):
+        if not connection.is_closed() and not is_connection_lost(error):
             raise
         raise errors.DatabaseUnavailableError(
-            f"the connection to the database at {urls.redact(url)} was lost ({error}); "
+            f"the connection to the database at {urls.redact(url)} was lost "
+            f"({str(error) or type(error).__name__}); "
             "nothing was half-written: start again once it is back"
         ) from error
     finally:
@@ -215,14 +290,15 @@ async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
     """A pool for readers."""
-    with mapped_errors(settings.url):
+    with translated_errors(settings.url):
         return await asyncpg.create_pool(
             asyncpg_url(settings.url),
             min_size=settings.pool_min,
             max_size=settings.pool_max,
             max_inactive_connection_lifetime=settings.idle_timeout,
-            timeout=10,
+            timeout=connections.CONNECT_SECONDS,
             command_timeout=settings.acquire_timeout,
+            connection_class=connections.Connection,
             server_settings={"application_name": f"{APPLICATION} reader"},
         )
 

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Collection
 from types import TracebackType
 
 import asyncpg
 
 from indexer import errors, urls
+from indexer.store import connection as connections
 from indexer.store import database, sqlfile
 
 _SQL = sqlfile.load(__package__, "locks")
+_BACKENDS = sqlfile.load(__package__, "backends")
 
 WRITER_KEY = 0x5645_5355
 """The advisory lock's key: the letters VESU."""
 
 CHECK_SECONDS = 10.0
-"""A connection whose other end vanished says nothing by itself; so it is asked this often."""
+"""How often the connection is asked; one whose other end vanished says nothing by itself."""
 
 IDLE_LIMIT = "60s"
 
 PATIENCE = 3
-"""So many times that long it may take to answer: a busy database is not a lost one."""
+"""How many times CHECK_SECONDS an answer may take: a busy database is not a lost one."""
+
+ANSWER_SECONDS = 30.0
+"""How long the server may take to answer a question about locks, which waits for nothing."""
+
+ENDING_SECONDS = 5.0
+"""How long a server process that was told to end may hold its lock."""
 
 
 class WriterLock:
@@ -31,12 +41,20 @@ class WriterLock:
     The body never goes on without the lock: when the connection that holds it ends, the body is
     cancelled and the context ends with DatabaseUnavailableError; with WriterConflictError when a
     pooler gave it to somebody else. Entering raises WriterConflictError, which says who holds it.
+    `left_behind`: server processes of lost sessions of ours, which are ended first; a network
+    that forgot a connection tells its server nothing.
     """
 
-    def __init__(self, url: str, check_seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        check_seconds: float = CHECK_SECONDS,
+        left_behind: Collection[connections.Backend] = (),
+    ) -> None:
         self._url = url
         self._check_seconds = check_seconds
-        self._connection: asyncpg.Connection | None = None
+        self._left_behind = left_behind
+        self._connection: connections.Connection | None = None
         self._owner: asyncio.Task[object] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._is_lost = False
@@ -46,8 +64,8 @@ class WriterLock:
     async def __aenter__(self) -> WriterLock:
         connection = await database.connect(self._url)
         try:
-            with database.mapped_errors(self._url):
-                await _take(connection)
+            with database.translated_errors(self._url):
+                await _take(connection, self._left_behind)
         except BaseException:
             await database.close(connection)
             raise
@@ -92,9 +110,9 @@ class WriterLock:
         )
 
     @property
-    def server_process(self) -> int | None:
+    def backend(self) -> connections.Backend | None:
         """The server process that holds the lock for us; None outside of the context."""
-        return None if self._connection is None else self._connection.get_server_pid()
+        return None if self._connection is None else self._connection.backend
 
     def is_held(self) -> bool:
         """Whether we hold the lock, as far as is known."""
@@ -130,12 +148,27 @@ async def holder_process(connection: asyncpg.Connection, key: int) -> int | None
     return pid
 
 
-async def _take(connection: asyncpg.Connection) -> None:
-    await connection.execute(_SQL["keep_alive"])
-    if not await connection.fetchval(_SQL["try"], WRITER_KEY):
-        holder = await connection.fetchrow(_SQL["holder"], WRITER_KEY)
-        pid = None if holder is None else holder["pid"]
-        raise errors.WriterConflictError(_conflict(holder), pid)
+async def _take(
+    connection: connections.Connection, left_behind: Collection[connections.Backend]
+) -> None:
+    await connection.execute(_SQL["keep_alive"], timeout=ANSWER_SECONDS)
+    if left_behind:
+        await end(connection, left_behind)
+    deadline = time.monotonic() + (ENDING_SECONDS if left_behind else 0.0)
+    while not await connection.fetchval(_SQL["try"], WRITER_KEY, timeout=ANSWER_SECONDS):
+        if time.monotonic() >= deadline:
+            holder = await connection.fetchrow(_SQL["holder"], WRITER_KEY, timeout=ANSWER_SECONDS)
+            raise errors.WriterConflictError(
+                _conflict(holder), None if holder is None else holder["pid"]
+            )
+        await asyncio.sleep(0.05)
+
+
+async def end(connection: asyncpg.Connection, left_behind: Collection[connections.Backend]) -> None:
+    """End server processes of our own role; those that are gone already are passed over."""
+    pids = [one.pid for one in left_behind]
+    started = [one.started for one in left_behind]
+    await connection.execute(_BACKENDS["end"], pids, started, timeout=ANSWER_SECONDS)
 
 
 def _conflict(holder: asyncpg.Record | None) -> str:

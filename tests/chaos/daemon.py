@@ -46,14 +46,16 @@ class Daemon:
         found = [json.loads(line) for line in self.lines() if line.startswith("{")]
         return [entry for entry in found if entry["event"] == event]
 
-    async def tells(self, event: str, times: int = 1) -> dict[str, Any]:
+    async def tells(self, event: str, times: int = 1, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for the log's last entry of an event."""
-        await self.until(lambda: len(self.logged(event)) >= times)
+        await self.until(lambda: len(self.logged(event)) >= times, seconds)
         return self.logged(event)[-1]
 
-    async def until(self, is_so: Callable[[], bool | Awaitable[bool]]) -> None:
+    async def until(
+        self, is_so: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE
+    ) -> None:
         """Wait for something while it runs."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             while True:
                 answer = is_so()
                 if isinstance(answer, Awaitable):

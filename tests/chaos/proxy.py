@@ -14,6 +14,8 @@ from urllib import parse
 SOCKET = ".s.PGSQL.5432"
 PIECE = 65_536
 
+Happening = Callable[[], None]
+
 
 class Proxy:
     """Forwards connections to the database of `url`; its own URL leads to the same one.
@@ -29,8 +31,10 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._clients: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
         self._left_behind: set[asyncio.StreamWriter] = set()
+        self._swallowed: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_piece: int | None = None
+        self._happening: Happening = self.cut
         self._stalled: asyncio.Event = asyncio.Event()
         self._stalled.set()
         self.is_refusing = False
@@ -75,13 +79,38 @@ class Proxy:
             self._left_behind.add(upstream)
             client.transport.abort()
 
+    def forget(self, to_server: bool = True, to_client: bool = True) -> None:
+        """Swallow what standing connections carry, and say nothing; new ones work.
+
+        That is what a firewall does that lost its table, and a failed-over address.
+        """
+        for client, upstream in self._clients.items():
+            self._swallowed |= {upstream} if to_server else set()
+            self._swallowed |= {client} if to_client else set()
+
+    def forget_one(self, index: int) -> None:
+        """Swallow what one standing connection carries; they are counted from the oldest."""
+        client, upstream = list(self._clients.items())[index % len(self._clients)]
+        self._swallowed |= {client, upstream}
+
+    def half_close(self, index: int) -> None:
+        """End one direction of one standing connection: the server hears no more from it."""
+        upstream = list(self._clients.values())[index % len(self._clients)]
+        self._swallowed.add(upstream)
+        upstream.write_eof()
+
     def cut_after(self, pieces: int) -> None:
         """End every connection instead of passing on the piece after so many more."""
+        self.after(pieces, self.cut)
+
+    def after(self, pieces: int, happening: Happening) -> None:
+        """Have something happen once so many more pieces were passed on, before the next."""
         self._at_piece = self.passed + pieces
+        self._happening = happening
 
     @property
     def is_armed(self) -> bool:
-        """Whether a cut is still to come."""
+        """Whether what was armed is still to come."""
         return self._at_piece is not None
 
     def stall(self) -> None:
@@ -132,13 +161,14 @@ class Proxy:
             while piece := await reader.read(PIECE):
                 await self._stalled.wait()
                 count()
-                writer.write(piece)
-                await writer.drain()
-        if writer not in self._left_behind:
+                if writer not in self._swallowed:
+                    writer.write(piece)
+                    await writer.drain()
+        if writer not in self._left_behind and writer not in self._swallowed:
             writer.transport.abort()
 
     def _count(self) -> None:
         self.passed += 1
         if self._at_piece is not None and self.passed > self._at_piece:
             self._at_piece = None
-            self.cut()
+            self._happening()

@@ -123,7 +123,10 @@ async def test_a_parameter_that_nobody_knows(served: Served) -> None:
 async def test_a_role_without_rights_on_the_tables(served: Served) -> None:
     await migrate_(served.url())
     guest = await database.connect(served.url("guest:guest"))
-    denied, mapped = pytest.raises(errors.DatabaseRightsError), database.mapped_errors(served.url())
+    denied, mapped = (
+        pytest.raises(errors.DatabaseRightsError),
+        database.translated_errors(served.url()),
+    )
     with denied, mapped:
         await guest.fetch("SELECT * FROM vesu_pools")
     await guest.close()

@@ -101,17 +101,17 @@ def test_an_old_server_is_refused() -> None:
 def test_each_error_of_connecting_gets_a_line_of_ours(
     error: Exception, kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind) as caught, database.mapped_errors("postgresql://u:s3cret@h/d"):
+    with pytest.raises(kind) as caught, database.translated_errors("postgresql://u:s3cret@h/d"):
         raise error
     assert "postgresql://u:***@h/d" in str(caught.value)
     assert caught.value.__cause__ is error
 
 
-def test_a_goodbye_is_not_any_error() -> None:
-    assert database.says_goodbye(asyncpg.AdminShutdownError("no"))
-    assert database.says_goodbye(asyncpg.ConnectionDoesNotExistError("no"))
-    assert database.says_goodbye(BrokenPipeError("no"))
-    assert database.says_goodbye(asyncpg.InternalClientError("no"))
-    assert database.says_goodbye(ConnectionResetError("no"))
-    assert not database.says_goodbye(asyncpg.QueryCanceledError("no"))
-    assert not database.says_goodbye(asyncpg.UniqueViolationError("no"))
+def test_a_lost_connection_is_not_any_error() -> None:
+    assert database.is_connection_lost(asyncpg.AdminShutdownError("no"))
+    assert database.is_connection_lost(asyncpg.ConnectionDoesNotExistError("no"))
+    assert database.is_connection_lost(BrokenPipeError("no"))
+    assert database.is_connection_lost(asyncpg.InternalClientError("no"))
+    assert database.is_connection_lost(ConnectionResetError("no"))
+    assert not database.is_connection_lost(asyncpg.QueryCanceledError("no"))
+    assert not database.is_connection_lost(asyncpg.UniqueViolationError("no"))
