@@ -21,7 +21,8 @@ from indexer.chain import client, ranges
 from indexer.daemon import ingestor
 from indexer.log import facts
 from indexer.projections import engine as engines
-from indexer.projections import replay, shadow, shadow_parted
+from indexer.projections import replay
+from indexer.projections.shadow import build, swap
 from indexer.store import database
 from indexer.vesu import discovery, kinds
 
@@ -67,10 +68,10 @@ async def again(job: dict[str, Any]) -> dict[str, Any]:
     """Replay the whole log."""
     watch = clock.Clock()
     watch.watch(facts, "_read_batch", "fetch")
-    watch.watch(shadow_parted, "mark", "compare")
-    watch.watch(shadow_parted, "_put_live", "swap")
+    watch.watch(swap, "mark", "compare")
+    watch.watch(swap, "_put_live", "swap")
     async with database.session(job["database"]) as connection:
-        built = shadow.Shadow(connection, _engine(job, watch))
+        built = build.Shadow(connection, _engine(job, watch))
         began, cpu = time.perf_counter(), time.process_time()
         done = await replay.replay(built, 0, None)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

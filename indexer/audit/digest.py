@@ -13,13 +13,23 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.audit import digested
 from indexer.log import cursor
+from indexer.projections import tables
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "digest")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+DIGESTED = (
+    *tables.CURRENT,
+    *tables.LOG,
+    tables.TRANSACTIONS,
+    tables.LIQUIDATIONS,
+    *tables.HISTORIES,
+    tables.MISMATCHES,
+)
+"""The tables of a digest, in the order in which it lists them."""
 
 
 class TableDigest(msgspec.Struct, frozen=True):
@@ -50,15 +60,19 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
         committed = stands.block_number
         if block is not None and block > committed:
             raise errors.NotFoundError(f"block {block} is above the committed block {committed}")
-        tables = {
-            table: await _table(connection, table, committed if block is None else block, block)
-            for table in (*digested.STATE_TABLES, *digested.LOG_TABLES)
+        found = {
+            table.name: await _table(
+                connection, table, committed if block is None else block, block
+            )
+            for table in DIGESTED
         }
-    return Digest(committed if block is None else block, _over(tables), tables)
+    return Digest(committed if block is None else block, _over(found), found)
 
 
-async def _table(connection: Connection, table: str, block: int, asked: int | None) -> TableDigest:
-    if table in digested.LOG_TABLES:
+async def _table(
+    connection: Connection, table: tables.Table, block: int, asked: int | None
+) -> TableDigest:
+    if table.is_appended:
         row = await connection.fetchrow(statement("log_at", table), block)
     elif asked is None:
         row = await connection.fetchrow(statement("state_now", table))
@@ -68,23 +82,22 @@ async def _table(connection: Connection, table: str, block: int, asked: int | No
     return added_up(row)
 
 
-def statement(name: str, table: str) -> str:
+def statement(name: str, table: tables.Table) -> str:
     """A statement of digest.sql for one table; its names stand for identifiers, never values."""
-    read, key = table, ""
-    if name == "log_at":
-        columns = digested.LOG_TABLES[table]
-    elif name == "state_now":
-        columns = digested.STATE_TABLES[table].current_columns
-    else:
-        state = digested.STATE_TABLES[table]
-        read, key, columns = state.history, state.key, state.columns
-    written = ", ".join(_written(column) for column in columns.split(", "))
-    return _SQL[name].format(table=read, key=key, columns=columns, written=written)
+    columns = table.state
+    if name == "state_now":
+        columns = tuple(table.current_name(column) for column in columns)
+    return _SQL[name].format(
+        table=table.history if name == "state_at" else table.name,
+        key=", ".join(table.key),
+        columns=", ".join(columns),
+        written=", ".join(map(_written, columns)),
+    )
 
 
 def _written(column: str) -> str:
     """A column in the canonical form of a row."""
-    value = f"extract(epoch FROM {column})::bigint" if column in digested.TIMES else column
+    value = f"extract(epoch FROM {column})::bigint" if column in tables.TIMES else column
     return f"coalesce({value}::text, '~')"
 
 
@@ -94,6 +107,6 @@ def added_up(row: asyncpg.Record) -> TableDigest:
     return TableDigest(row["rows"], hashlib.sha256(parts.encode()).hexdigest())
 
 
-def _over(tables: dict[str, TableDigest]) -> str:
-    lines = "\n".join(f"{table} {tables[table].hash}" for table in sorted(tables))
+def _over(found: dict[str, TableDigest]) -> str:
+    lines = "\n".join(f"{table} {found[table].hash}" for table in sorted(found))
     return hashlib.sha256(lines.encode()).hexdigest()

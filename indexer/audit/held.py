@@ -7,14 +7,14 @@ is found.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import assets, contracts, pools, positions, prices, rows
+from indexer.projections import prices, rows, storage, tables, world
 from indexer.store import sqlfile
 from indexer.vesu import state
 
@@ -69,18 +69,14 @@ class Side:
         """Assets whose price was sampled at the very block."""
 
 
-HISTORY = {
-    "positions": "vesu_position_history",
-    "assets": "vesu_asset_history",
-    "pairs": "vesu_pool_history",
-    "contracts": "contract_history",
+_TABLES = {
+    "positions": tables.POSITIONS,
+    "assets": tables.ASSETS,
+    "pairs": tables.POOLS,
+    "contracts": tables.CONTRACTS,
 }
-CURRENT = {
-    "positions": "vesu_positions",
-    "assets": "vesu_assets",
-    "pairs": "vesu_pools",
-    "contracts": "contracts",
-}
+HISTORY = {kind: table.past.name for kind, table in _TABLES.items()}
+CURRENT = {kind: table.name for kind, table in _TABLES.items()}
 
 
 class Held(msgspec.Struct):
@@ -127,90 +123,66 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
         if (version := sides[0].places[key].version) and version[:2] == sampled
     }
     if block.number == committed:
-        sides.append(await _current(connection, scope, chosen))
+        sides.append(await _current(connection, chosen))
         sides[1].sampled = sides[0].sampled
     return Held(block, committed, sides, scope)
 
 
-async def _chosen(connection: Connection, scope: Scope) -> tuple[list[str], list[str]]:
-    """(pool ids, ids) of the positions to check."""
+async def _chosen(connection: Connection, scope: Scope) -> list[storage.Key]:
+    """The keys of the positions to check."""
     asked = [rows.padded_or_none(scope.pool), rows.padded_or_none(scope.user)]
     if scope.sample is None:
         found = await connection.fetch(_SQL["positions"], *asked)
     else:
         found = await connection.fetch(_SQL["sampled_positions"], *asked, scope.seed, scope.sample)
-    return [row["pool_id"] for row in found], [row["id"] for row in found]
+    return [(row["pool_id"], row["id"]) for row in found]
 
 
 async def _history(
-    connection: Connection, number: int, scope: Scope, chosen: tuple[list[str], list[str]]
+    connection: Connection, number: int, scope: Scope, chosen: list[storage.Key]
 ) -> Side:
-    side = Side(HISTORY)
-    is_thorough = scope.sample is None
-    _add(side, await connection.fetch(_SQL["position_versions"], *chosen, number), *_POSITIONS)
-    for name, (parse, kind, id_of) in {"asset": _ASSETS, "pair": _PAIRS}.items():
-        found = await connection.fetch(_SQL[f"{name}_versions"], number, is_thorough)
-        _add(side, found, parse, kind, id_of)
-    for row in await connection.fetch(_SQL["contract_versions"], number):
-        _add_contract(side, row, _version(row))
-    return side
-
-
-async def _current(
-    connection: Connection, scope: Scope, chosen: tuple[list[str], list[str]]
-) -> Side:
-    side = Side(CURRENT)
-    found = await connection.fetch(_SQL["position_rows"], *chosen)
-    _add(side, found, *_POSITIONS)
-    _add(side, await assets.load(connection), *_ASSETS)
-    _add(side, await pools.load(connection), *_PAIRS)
-    for row in await contracts.load(connection):
-        _add_contract(side, row, None)
-    return side
-
-
-_Parse = Callable[[asyncpg.Record], tuple[Any, Any]]
-
-_POSITIONS: tuple[_Parse, str, Callable[[str, Any], str]] = (
-    positions.parse,
-    "positions",
-    rows.position_id,
-)
-_ASSETS: tuple[_Parse, str, Callable[[str, Any], str]] = (assets.parse, "assets", rows.asset_id)
-_PAIRS: tuple[_Parse, str, Callable[[str, Any], str]] = (pools.parse, "pairs", rows.pair_id)
-
-
-def _add(
-    side: Side,
-    found: Sequence[asyncpg.Record],
-    parse: _Parse,
-    kind: str,
-    id_of: Callable[[str, Any], str],
-) -> None:
-    held: dict[Any, Any] = getattr(side.world, kind)
-    for row in found:
-        key, value = parse(row)
-        place = Place(side.tables[kind], str(row["id"]), _version(row))
-        expected = id_of(row["protocol"], key)
-        if expected != place.row_id:
-            side.misnamed.append((place, expected))
-            continue
-        held[key] = value
-        side.places[key] = place
-        side.protocols[key] = row["protocol"]
-
-
-def _add_contract(side: Side, row: asyncpg.Record, version: tuple[int, int, int] | None) -> None:
-    address, contract = contracts.parse(row)
-    key: Any = address
-    if contract.kind in contracts.POOL_KINDS:
-        assert contract.pool is not None, "a pool's row names its singleton"
-        key = contract.pool
-        side.world.pools[key] = contract
+    if scope.sample is None:
+        loaded = await world.in_history(connection, number)
     else:
-        side.world.contracts[key] = contract
-    row_id = f"{row['address']} {row['kind']}"
-    side.places[key] = Place(side.tables["contracts"], row_id, version)
+        loaded = await world.at_block(connection, number)
+    loaded.add(
+        tables.POSITIONS, await storage.versions(connection, tables.POSITIONS, chosen, number)
+    )
+    return _side(HISTORY, loaded)
+
+
+async def _current(connection: Connection, chosen: list[storage.Key]) -> Side:
+    loaded = await world.current(connection)
+    loaded.add(tables.POSITIONS, await storage.load_rows(connection, tables.POSITIONS, chosen))
+    return _side(CURRENT, loaded)
+
+
+_IDS: dict[type, tuple[str, Callable[[str, Any], str]]] = {
+    state.PositionKey: ("positions", rows.position_id),
+    state.AssetKey: ("assets", rows.asset_id),
+    state.PairKey: ("pairs", rows.pair_id),
+}
+
+
+def _side(names: dict[str, str], loaded: world.Loaded) -> Side:
+    """A side of what was loaded; a row whose id is not that of its key is set apart."""
+    side = Side(names)
+    side.world = loaded.world
+    for key, row in loaded.rows.items():
+        if type(key) not in _IDS:
+            row_id = f"{row['address']} {row['kind']}"
+            side.places[key] = Place(names["contracts"], row_id, _version(row))
+            continue
+        kind, id_of = _IDS[type(key)]
+        place = Place(names[kind], str(row["id"]), _version(row))
+        expected = id_of(row["protocol"], key)
+        if expected == place.row_id:
+            side.places[key] = place
+            side.protocols[key] = row["protocol"]
+        else:
+            side.misnamed.append((place, expected))
+            del getattr(side.world, kind)[key]
+    return side
 
 
 def _version(row: asyncpg.Record) -> tuple[int, int, int] | None:

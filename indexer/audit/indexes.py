@@ -7,6 +7,7 @@ import re
 import asyncpg
 import msgspec
 
+from indexer.projections import tables
 from indexer.store import migrate, sqlfile
 
 _SQL = sqlfile.load(__package__, "indexes")
@@ -14,48 +15,10 @@ _SQL = sqlfile.load(__package__, "indexes")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 EXPECTED: dict[str, tuple[str, ...]] = {
-    "vesu_pools": (
-        "idx_vesu_pools_address",
-        "idx_vesu_pools_asset_pair",
-        "idx_vesu_pools_is_active",
-        "idx_vesu_pools_last_synced",
-    ),
-    "vesu_positions": (
-        "idx_vesu_positions_user_id",
-        "idx_vesu_positions_pool_address",
-        "idx_vesu_positions_status",
-        "idx_vesu_positions_health_factor",
-        "idx_vesu_positions_user_pool",
-        "idx_vesu_positions_status_health",
-        "idx_vesu_positions_last_updated",
-    ),
-    "vesu_transactions": (
-        "idx_vesu_transactions_user_id",
-        "idx_vesu_transactions_position_id",
-        "idx_vesu_transactions_hash",
-        "idx_vesu_transactions_type",
-        "idx_vesu_transactions_status",
-        "idx_vesu_transactions_user_type",
-        "idx_vesu_transactions_created_at",
-        "idx_vesu_transactions_timestamp",
-        "idx_vesu_transactions_block",
-    ),
-    "vesu_liquidations": (
-        "idx_vesu_liquidations_position_id",
-        "idx_vesu_liquidations_liquidator",
-        "idx_vesu_liquidations_hash",
-        "idx_vesu_liquidations_timestamp",
-        "idx_vesu_liquidations_created_at",
-        "idx_vesu_liquidations_block",
-    ),
-    "blocks": ("idx_blocks_timestamp",),
-    "events": ("idx_events_transaction_hash", "idx_events_undecoded"),
-    "observations": ("idx_observations_view",),
-    "contract_history": ("idx_contract_history_block",),
-    "vesu_pool_history": ("idx_vesu_pool_history_block",),
-    "vesu_asset_history": ("idx_vesu_asset_history_block",),
-    "vesu_position_history": ("idx_vesu_position_history_block",),
+    **{table.name: table.indexes for table in (*tables.PROJECTIONS, *tables.LOG)},
+    **tables.OTHER_INDEXES,
 }
+"""The indexes that users and queries count on, by table."""
 
 
 class IndexReport(msgspec.Struct, frozen=True):

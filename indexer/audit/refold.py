@@ -16,7 +16,8 @@ from indexer import errors
 from indexer.audit import shadow_diff
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
-from indexer.projections import replay, shadow
+from indexer.projections import replay
+from indexer.projections.shadow import build
 
 SAMPLES = 5
 SAMPLE_EVENTS = 1_000
@@ -31,7 +32,7 @@ class Refolding(msgspec.Struct):
     engine: engines.Engine
     scope: Scope
     seed: int
-    batch_events: int = shadow.BATCH_EVENTS
+    batch_events: int = build.BATCH_EVENTS
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -48,12 +49,12 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
     """Why a shadow cannot be built here; None where it can."""
     if await connection.fetchval("SHOW transaction_read_only") == "on":
         return "the database is read-only, as a standby is"
-    if not await shadow.may_create(connection):
+    if not await build.may_create(connection):
         return "the role may not create a schema"
     stands = await cursor.read(connection)
     if stands is not None and replay.outdated(stands):
         return "another version's fold made these tables"
-    if await shadow.exists(connection):
+    if await build.exists(connection):
         return "a shadow of a replay is there: finish it, or `vesu-indexer replay --discard`"
     return None
 
@@ -71,7 +72,7 @@ async def refold(connection: asyncpg.Connection, how: Refolding) -> Outcome:
     found = []
     events = 0
     for first, last in parts or whole:
-        built = shadow.Shadow(connection, how.engine, how.batch_events)
+        built = build.Shadow(connection, how.engine, how.batch_events)
         async with built.temporary(first, last):
             found.append(await shadow_diff.level(built, last))
             events += built.events

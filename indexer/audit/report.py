@@ -14,10 +14,10 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import completeness as log_completeness
-from indexer.audit import digest, digested, held, indexes, invariants, reconcile, refold
+from indexer.audit import digest, held, indexes, invariants, reconcile, refold
 from indexer.chain import client
 from indexer.log import cursor
-from indexer.projections import replay
+from indexer.projections import replay, tables
 from indexer.query import status
 from indexer.store import sqlfile
 from indexer.vesu import views
@@ -111,7 +111,7 @@ async def _histories(audit: Audit) -> list[Check | NotCovered]:
     now = audit.now
     from_history = await digest.at_block(audit.connection, now.block_number)
     parted = [table for table in now.tables if now.tables[table] != from_history.tables[table]]
-    rows = sum(now.tables[table].rows for table in digested.STATE_TABLES)
+    rows = sum(now.tables[table.name].rows for table in tables.CURRENT)
     found = f"current rows differ from their history in {', '.join(parted)}" if parted else "equal"
     return [Check("current rows equal their history", not parted, rows, found)]
 

@@ -6,11 +6,14 @@ ones may be of another moment. Both sides are read in one snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import shadow, shadow_parted, shadow_tables
+from indexer.projections import statements, tables
+from indexer.projections.shadow import build, swap
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "shadow_diff")
@@ -19,7 +22,7 @@ EXAMPLES = 3
 ATTEMPTS = 20
 """So often does a comparison wait for a moment when shadow and live stand at one block."""
 
-EVENTS = shadow_tables.EVENTS
+EVENTS = tables.DECODED_EVENTS
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 async def level(
-    built: shadow.Shadow, to_block: int | None = None, report: shadow.Report = lambda _: None
+    built: build.Shadow, to_block: int | None = None, report: build.Report = lambda _: None
 ) -> Difference:
     """Build the shadow on until it can be compared, and compare it.
 
@@ -103,33 +106,28 @@ async def level(
     )
 
 
-async def compare(built: shadow.Shadow, span: shadow.Span) -> Difference | None:
+async def compare(built: build.Shadow, span: build.Span) -> Difference | None:
     """Compare the shadow with the live tables, and mark the rows that differ for a swap.
 
     None: the daemon has committed since the shadow caught up; catch up and compare again.
     """
     await built.analyze()
     async with built.connection.transaction(isolation="repeatable_read"):
-        if not await shadow_parted.is_level(built, span):
+        if not await swap.is_level(built, span):
             return None
-        await shadow_parted.mark(built, span)
-        tables = {
-            table.name: await _table(built, span, table) for table in shadow_parted.tables(span)
+        await swap.mark(built, span)
+        found = {
+            table.name: await _table(built, span, table) for table in swap.compared_tables(span)
         }
-        places = [table.first for table in tables.values() if table.first is not None]
+        places = [table.first for table in found.values() if table.first is not None]
         first = await _event(built.connection, min(places, key=_order)) if places else None
-    differing = sum(table.differing for table in tables.values())
-    return Difference(span.from_block, span.to_block, not differing, differing, first, tables)
+    differing = sum(table.differing for table in found.values())
+    return Difference(span.from_block, span.to_block, not differing, differing, first, found)
 
 
-async def _table(
-    built: shadow.Shadow, span: shadow.Span, table: shadow_tables.Table
-) -> TableDifference:
-    columns = await shadow_tables.columns(built.connection, built.live, table)
-    compared = shadow_tables.compared(table, columns)
-    counted = await built.connection.fetchrow(
-        shadow_tables.statement(_SQL["count"], built.live, table)
-    )
+async def _table(built: build.Shadow, span: build.Span, table: tables.Table) -> TableDifference:
+    compared = statements.compared(table)
+    counted = await built.connection.fetchrow(statements.fill(_SQL["count"], table, built.live))
     assert counted is not None  # aggregates have one row
     live_rows, shadow_rows = await _rows(built, span, table)
     return TableDifference(
@@ -144,49 +142,45 @@ async def _table(
     )
 
 
-async def _rows(
-    built: shadow.Shadow, span: shadow.Span, table: shadow_tables.Table
-) -> tuple[int, int]:
+async def _rows(built: build.Shadow, span: build.Span, table: tables.Table) -> tuple[int, int]:
     """How many rows each side holds of what is compared."""
     if table is EVENTS:
         name = "count_events"
     else:
         name = "count_appended" if table.is_appended else "count_current"
     values = () if name == "count_current" else (span.from_block, span.to_block)
-    row = await built.connection.fetchrow(
-        shadow_tables.statement(_SQL[name], built.live, table), *values
-    )
+    row = await built.connection.fetchrow(statements.fill(_SQL[name], table, built.live), *values)
     assert row is not None  # aggregates have one row
     return row["live_rows"], row["shadow_rows"]
 
 
 async def _columns(
-    built: shadow.Shadow, table: shadow_tables.Table, compared: list[str]
+    built: build.Shadow, table: tables.Table, compared: Sequence[str]
 ) -> dict[str, int]:
     found = await built.connection.fetch(
-        shadow_tables.statement(_SQL[_of(table, "count_column")], built.live, table),
+        statements.fill(_SQL[_of(table, "count_column")], table, built.live),
         compared,
     )
     counts = {row["column_name"]: row["rows"] for row in found}
     return {column: counts[column] for column in compared if column in counts}
 
 
-async def _first(built: shadow.Shadow, table: shadow_tables.Table) -> Place | None:
-    name = "first_of_keys" if set(shadow_tables.PLACE) <= set(table.key) else "first_of_rows"
-    row = await built.connection.fetchrow(shadow_tables.statement(_SQL[name], built.live, table))
+async def _first(built: build.Shadow, table: tables.Table) -> Place | None:
+    name = "first_of_keys" if set(tables.EVENT) <= set(table.key) else "first_of_rows"
+    row = await built.connection.fetchrow(statements.fill(_SQL[name], table, built.live))
     return None if row is None else Place(*row.values())
 
 
 async def _examples(
-    built: shadow.Shadow, table: shadow_tables.Table, compared: list[str]
+    built: build.Shadow, table: tables.Table, compared: Sequence[str]
 ) -> list[Example]:
     found = await built.connection.fetch(
-        shadow_tables.statement(_SQL[_of(table, "examples")], built.live, table), EXAMPLES
+        statements.fill(_SQL[_of(table, "examples")], table, built.live), EXAMPLES
     )
     return [_example(table, compared, row) for row in found]
 
 
-def _example(table: shadow_tables.Table, compared: list[str], row: asyncpg.Record) -> Example:
+def _example(table: tables.Table, compared: Sequence[str], row: asyncpg.Record) -> Example:
     live, ours = (
         None if row[side] is None else msgspec.json.decode(row[side], type=dict[str, str | None])
         for side in ("live", "shadow")
@@ -200,7 +194,7 @@ def _example(table: shadow_tables.Table, compared: list[str], row: asyncpg.Recor
     )
 
 
-def _of(table: shadow_tables.Table, name: str) -> str:
+def _of(table: tables.Table, name: str) -> str:
     """The log has no second copy of its events in the shadow, only what differs."""
     return f"{name}_of_events" if table is EVENTS else name
 

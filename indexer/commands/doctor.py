@@ -15,8 +15,8 @@ from indexer.audit import indexes
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
-from indexer.projections import engine as engines
-from indexer.projections import replay, shadow
+from indexer.projections import replay, tables
+from indexer.projections.shadow import build
 from indexer.query import status
 from indexer.store import database, migrate
 from indexer.vesu import decoders
@@ -104,7 +104,7 @@ async def _tables(settings: config.Settings, url: str) -> list[Finding]:
 async def _fold(connection: asyncpg.Connection) -> Finding:
     stands = await cursor.read(connection)
     reason = None if stands is None else replay.outdated(stands)
-    return Finding("fold", reason or f"version {engines.FOLD_VERSION}", reason is None)
+    return Finding("fold", reason or f"version {tables.FOLD_VERSION}", reason is None)
 
 
 async def _indexes(connection: asyncpg.Connection) -> Finding:
@@ -120,7 +120,7 @@ async def _indexes(connection: asyncpg.Connection) -> Finding:
 
 
 async def _shadow(connection: asyncpg.Connection) -> Finding:
-    block = await shadow.left_at(connection)
+    block = await build.left_at(connection)
     if block is None:
         return Finding("shadow", "none")
     return Finding(

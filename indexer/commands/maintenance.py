@@ -13,7 +13,7 @@ from indexer import app, config, errors
 from indexer.audit import advice
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.log import retention
-from indexer.projections import shadow
+from indexer.projections.shadow import build
 from indexer.store import upkeep
 
 
@@ -110,7 +110,7 @@ async def _retain(
     connection: asyncpg.Connection, days: int, line: progress.Counted, *, apply: bool
 ) -> retention.Expired:
     if apply:
-        if (await retention.look(connection, days)).reorgs and await shadow.exists(connection):
+        if (await retention.look(connection, days)).reorgs and await build.exists(connection):
             raise errors.WriterConflictError(
                 "a replay that is not finished reads the reorganisations: finish it, or give it "
                 "up (vesu-indexer replay --discard), then try again"

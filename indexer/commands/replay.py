@@ -11,7 +11,8 @@ import msgspec
 from indexer import app, config, errors
 from indexer.audit import shadow_diff
 from indexer.commands import arguments, event_loop, output, progress
-from indexer.projections import replay, shadow, shadow_parted
+from indexer.projections import replay
+from indexer.projections.shadow import build, swap
 from indexer.store import database, locks, migrate
 
 
@@ -122,14 +123,14 @@ async def _in_place(
     settings: config.Settings, url: str, wanted: Wanted, quiet: bool
 ) -> replay.Done:
     async with locks.WriterLock(url), database.session(url) as connection:
-        built = shadow.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         report = _reporter("replaying", quiet)
         return await replay.replay(built, wanted.from_block, wanted.to_block, report)
 
 
 async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bool) -> Outcome:
     async with database.session(url) as connection:
-        built = shadow.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         if wanted.swap:
             await replay.require_enough(connection, wanted.from_block, wanted.to_block)
         await built.open(wanted.from_block, wanted.to_block)
@@ -143,11 +144,11 @@ async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bo
     return outcome
 
 
-def _reporter(what: str, quiet: bool) -> shadow.Report:
+def _reporter(what: str, quiet: bool) -> build.Report:
     """A progress line that begins where the replay does, at its first block or after a kill."""
     lines: dict[int, progress.Blocks] = {}
 
-    def report(at: shadow.Progress) -> None:
+    def report(at: build.Progress) -> None:
         if at.from_block not in lines:
             lines[at.from_block] = progress.Blocks(what, at.from_block, quiet=quiet)
         lines[at.from_block].update(at.block, at.to_block, at.events)
@@ -156,10 +157,10 @@ def _reporter(what: str, quiet: bool) -> shadow.Report:
 
 
 async def _swapped(
-    built: shadow.Shadow, wanted: Wanted, report: shadow.Report, outcome: Outcome
+    built: build.Shadow, wanted: Wanted, report: build.Report, outcome: Outcome
 ) -> Outcome:
     try:
-        done = await shadow_parted.swap(built, report, wanted.to_block, wanted.allowed)
+        done = await swap.swap(built, report, wanted.to_block, wanted.allowed)
     except errors.DifferencesError as error:
         return msgspec.structs.replace(outcome, refused=str(error))
     return msgspec.structs.replace(outcome, swapped=True, rows_changed=done.rows_changed)
@@ -167,7 +168,7 @@ async def _swapped(
 
 async def _discard(settings: config.Settings, url: str) -> bool:
     async with database.session(url) as connection:
-        return await shadow.Shadow(connection, app.engine(settings)).discard()
+        return await build.Shadow(connection, app.engine(settings)).discard()
 
 
 def _print_discarded(was_there: bool, as_json: bool) -> None:

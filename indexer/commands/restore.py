@@ -12,7 +12,7 @@ import msgspec
 from indexer import app, errors
 from indexer.audit import manifest
 from indexer.commands import arguments, event_loop, output, progress
-from indexer.projections import shadow
+from indexer.projections.shadow import build
 from indexer.store import catalog, database, dumps, locks, migrate, upkeep
 
 
@@ -63,7 +63,7 @@ async def _restore(
         client = dumps.restorer(connection.get_server_version().major, kept.dumped_by)
         await dumps.restore(client, url, kept.schema, file, line.update, replace=not is_empty)
         # What a replay of the replaced tables left has nothing to do with these.
-        await shadow.drop(connection)
+        await build.drop(connection)
         # Until then the planner knows nothing of the tables.
         await upkeep.analyze(connection, list(kept.contents))
         return await manifest.prove(connection, kept)

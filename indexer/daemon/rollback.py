@@ -10,14 +10,7 @@ import msgspec
 from indexer.chain import types
 from indexer.log import cursor, facts, reorgs
 from indexer.projections import engine as engines
-
-TABLES = (
-    "vesu_pools",
-    "vesu_assets",
-    "vesu_positions",
-    "vesu_transactions",
-    "vesu_liquidations",
-)
+from indexer.projections import tables
 
 
 class RolledBack(msgspec.Struct, frozen=True):
@@ -53,5 +46,5 @@ async def roll_back(
     await cursor.note_suspicion(connection, None)
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)
-    await cursor.notify(connection, moved, TABLES)
+    await cursor.notify(connection, moved, tables.NOTIFIED)
     return RolledBack(moved, old.block_number - number, orphaned, restored, seconds)

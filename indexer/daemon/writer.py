@@ -16,7 +16,7 @@ from indexer.chain import client, types
 from indexer.daemon import rollback, view_calls
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
-from indexer.projections import replay, rows
+from indexer.projections import replay, rows, tables
 
 
 class Committed(NamedTuple):
@@ -48,7 +48,7 @@ class Writer:
         Raises SchemaError where the tables were folded by another version.
         """
         self.cursor = await cursor.open_for(
-            self.connection, chain_id, start_block, engines.FOLD_VERSION
+            self.connection, chain_id, start_block, tables.FOLD_VERSION
         )
         if reason := replay.outdated(self.cursor):
             raise errors.SchemaError(reason)

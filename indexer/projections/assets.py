@@ -7,12 +7,7 @@ from typing import Any
 import asyncpg
 
 from indexer.projections import rows, tokens
-from indexer.store import sqlfile
 from indexer.vesu import accrual, events, maths, state, valuation
-
-_SQL = sqlfile.load(__package__, "assets")
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _CONFIG = (
     "total_collateral_shares",
@@ -80,12 +75,6 @@ def history(
 ) -> dict[str, Any]:
     """A row of vesu_asset_history."""
     return columns(protocol, key, asset) | rows.event_place(at)
-
-
-async def load(connection: Connection) -> list[asyncpg.Record]:
-    """All current rows, with the columns that `parse` reads."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["load"])
-    return rows
 
 
 def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:

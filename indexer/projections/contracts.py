@@ -7,12 +7,7 @@ from typing import Any
 import asyncpg
 
 from indexer.projections import rows
-from indexer.store import sqlfile
 from indexer.vesu import kinds, maths, state
-
-_SQL = sqlfile.load(__package__, "contracts")
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _ADDRESSES = (
     "owner",
@@ -59,12 +54,6 @@ def current(address: int, contract: state.ContractState) -> dict[str, Any]:
 def history(at: state.EventKey, address: int, contract: state.ContractState) -> dict[str, Any]:
     """A row of contract_history."""
     return columns(address, contract) | rows.event_place(at)
-
-
-async def load(connection: Connection) -> list[asyncpg.Record]:
-    """All current rows, with the columns that `parse` reads."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["load"])
-    return rows
 
 
 def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:

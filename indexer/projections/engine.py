@@ -23,18 +23,14 @@ from indexer.projections import (
     questions,
     rollback,
     rows,
+    storage,
+    tables,
     tokens,
     writing,
 )
-from indexer.store import sqlfile
 from indexer.vesu import decoders, discovery, fold, kinds, state
 
-_SQL = sqlfile.load(__package__, "positions")
-
 log = structlog.get_logger(__name__)
-
-FOLD_VERSION = 2
-"""Raised whenever the same log would give other rows; stored with the data."""
 
 
 class Prepared(msgspec.Struct):
@@ -181,11 +177,11 @@ class Engine:
         held.world.positions = {}
         if not keys:
             return
-        for row in await connection.fetch(
-            _SQL["load"],
-            [rows.padded(key.pool.id) for key in keys],
-            [rows.position_id(held.protocol(key.pool), key) for key in keys],
-        ):
+        wanted = [
+            (rows.padded(key.pool.id), rows.position_id(held.protocol(key.pool), key))
+            for key in keys
+        ]
+        for row in await storage.load_rows(connection, tables.POSITIONS, wanted):
             key, position = positions.parse(row)
             held.world.positions[key] = position
 

@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 
 from indexer.log import observations
-from indexer.projections import assets, contracts, pools, positions, rows, tokens, transactions
+from indexer.projections import assets, pools, positions, rows, tokens, transactions
+from indexer.projections import world as worlds
 from indexer.vesu import discovery, kinds, state
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -32,20 +33,7 @@ class Memory:
 
     async def load(self, connection: Connection) -> None:
         """Read everything anew; forget everything held before."""
-        self.world = state.World()
-        for row in await contracts.load(connection):
-            address, contract = contracts.parse(row)
-            if contract.kind in contracts.POOL_KINDS:
-                assert contract.pool is not None, "a pool's row names its singleton"
-                self.world.pools[contract.pool] = contract
-            else:
-                self.world.contracts[address] = contract
-        for row in await assets.load(connection):
-            key, asset = assets.parse(row)
-            self.world.assets[key] = asset
-        for row in await pools.load(connection):
-            pair_key, pair = pools.parse(row)
-            self.world.pairs[pair_key] = pair
+        self.world = (await worlds.current(connection)).world
         self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))
         self.registry = self._known_contracts()
         self.stale = set(self.world.assets)

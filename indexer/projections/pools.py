@@ -7,12 +7,7 @@ from typing import Any
 import asyncpg
 
 from indexer.projections import assets, rows, tokens
-from indexer.store import sqlfile
 from indexer.vesu import accrual, state, valuation
-
-_SQL = sqlfile.load(__package__, "pools")
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 def columns(
@@ -99,12 +94,6 @@ def history(
     """A row of vesu_pool_history."""
     debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
     return columns(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(at)
-
-
-async def load(connection: Connection) -> list[asyncpg.Record]:
-    """All current rows, with the columns that `parse` reads."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["load"])
-    return rows
 
 
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:

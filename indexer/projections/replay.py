@@ -11,8 +11,8 @@ import msgspec
 
 from indexer import errors
 from indexer.log import cursor
-from indexer.projections import engine as engines
-from indexer.projections import shadow, shadow_parted
+from indexer.projections import tables
+from indexer.projections.shadow import build, swap
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -27,14 +27,14 @@ class Done(msgspec.Struct, frozen=True):
 
 def outdated(stands: cursor.Cursor) -> str | None:
     """What is to be done where another fold made the tables; None where this one did."""
-    if stands.fold_version == engines.FOLD_VERSION or stands.block_hash is None:
+    if stands.fold_version == tables.FOLD_VERSION or stands.block_hash is None:
         return None
     made = f"these tables were made by fold {stands.fold_version}, this version has fold "
     again = f"`vesu-indexer replay --from-block {stands.start_block}`"
-    if stands.fold_version > engines.FOLD_VERSION:
-        return f"{made}{engines.FOLD_VERSION}: upgrade the indexer, or go back with {again}"
+    if stands.fold_version > tables.FOLD_VERSION:
+        return f"{made}{tables.FOLD_VERSION}: upgrade the indexer, or go back with {again}"
     return (
-        f"{made}{engines.FOLD_VERSION}: run {again} first (readers keep the old tables until it "
+        f"{made}{tables.FOLD_VERSION}: run {again} first (readers keep the old tables until it "
         "is done; with `--shadow` it first shows what will change)"
     )
 
@@ -49,16 +49,16 @@ async def require_enough(
     if from_block > stands.start_block or to_block is not None:
         raise errors.QuestionError(
             f"these tables were made by fold {stands.fold_version}, this version has fold "
-            f"{engines.FOLD_VERSION}: replay all of them, --from-block {stands.start_block} "
+            f"{tables.FOLD_VERSION}: replay all of them, --from-block {stands.start_block} "
             "without --to-block"
         )
 
 
 async def replay(
-    built: shadow.Shadow,
+    built: build.Shadow,
     from_block: int,
     to_block: int | None,
-    report: shadow.Report = lambda _: None,
+    report: build.Report = lambda _: None,
 ) -> Done:
     """Refold the log from `from_block` on and put the outcome live; the caller is the writer.
 
@@ -67,7 +67,7 @@ async def replay(
     """
     await require_enough(built.connection, from_block, to_block)
     await built.open(from_block, to_block)
-    swapped = await shadow_parted.swap(built, report, to_block)
+    swapped = await swap.swap(built, report, to_block)
     return Done(
         swapped.from_block,
         swapped.to_block,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from typing import Any
-
 from indexer.log import facts
 from indexer.projections import (
     assets,
@@ -15,35 +11,17 @@ from indexer.projections import (
     pools,
     positions,
     rows,
+    storage,
+    tables,
     transactions,
+    world,
 )
 from indexer.store import sqlfile
 from indexer.vesu import state
 
-_SQL = sqlfile.load(__package__, "positions")
+_SQL = sqlfile.load(__package__, "writing")
 
 VALUED_AT_ONCE = 5_000
-
-
-async def put(
-    connection: memory.Connection, table: str, statement: str, records: Sequence[dict[str, Any]]
-) -> None:
-    """Write rows by a named statement that takes them as one JSON document."""
-    if records:
-        await connection.execute(
-            sqlfile.load(__package__, table)[statement], rows.encode(records).decode()
-        )
-
-
-async def append(
-    connection: memory.Connection, table: str, records: Sequence[dict[str, Any]]
-) -> None:
-    """Add rows, all with the same columns, to a table that nothing but time adds to."""
-    # COPY takes the server a third of the time that rows in JSON take it.
-    if records:
-        await connection.copy_to_table(
-            table, source=io.BytesIO(rows.copied(records)), columns=list(records[0]), format="text"
-        )
 
 
 async def write(
@@ -61,6 +39,29 @@ async def write(
     await _write_effects(connection, held, _origins(batch), journal)
     await _write_mismatches(connection, held, batch, journal)
     held.stale |= {key for _, key, _ in journal.assets}
+
+
+async def restore(
+    connection: memory.Connection, held: memory.Memory, restored: world.Loaded
+) -> None:
+    """Write rows that a rollback found in the histories, valued with the state then."""
+    old = restored.world
+    await storage.upsert(
+        connection,
+        tables.CONTRACTS,
+        [contracts.current(address, contract) for address, contract in old.contracts.items()]
+        + [contracts.current(key.id, pool) for key, pool in old.pools.items()],
+    )
+    await held.load(connection)
+    held.world.assets |= old.assets
+    held.world.pairs |= old.pairs
+    await storage.upsert(connection, tables.POOLS, [held.pool_row(key) for key in held.world.pairs])
+    await storage.upsert(connection, tables.ASSETS, [held.asset_row(key) for key in old.assets])
+    await storage.upsert(
+        connection,
+        tables.POSITIONS,
+        [held.position_row(key, position) for key, position in old.positions.items()],
+    )
 
 
 async def revalue(connection: memory.Connection, held: memory.Memory) -> bool:
@@ -81,7 +82,7 @@ async def revalue(connection: memory.Connection, held: memory.Memory) -> bool:
     )
     while part := await found.fetch(VALUED_AT_ONCE):
         valued = [held.position_row(*positions.parse(row)) for row in part]
-        await put(connection, "positions", "upsert", valued)
+        await storage.upsert(connection, tables.POSITIONS, valued)
         has_valued = True
     held.stale.clear()
     return has_valued
@@ -91,10 +92,9 @@ async def _write_contracts(
     connection: memory.Connection, held: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {address for _, address, _ in journal.contracts}
-    await put(
+    await storage.upsert(
         connection,
-        "contracts",
-        "upsert",
+        tables.CONTRACTS,
         [contracts.current(address, held.world.contracts[address]) for address in changed]
         + [
             contracts.current(key.id, held.world.pools[key])
@@ -103,9 +103,9 @@ async def _write_contracts(
     )
     versions = {(at, address): contract for at, address, contract in journal.contracts}
     pools_then = {(at, key): pool for at, key, pool in journal.pools}
-    await append(
+    await storage.append(
         connection,
-        "contract_history",
+        tables.CONTRACTS.past,
         [contracts.history(at, address, contract) for (at, address), contract in versions.items()]
         + [contracts.history(at, key.id, pool) for (at, key), pool in pools_then.items()],
     )
@@ -115,11 +115,11 @@ async def _write_pools(
     connection: memory.Connection, held: memory.Memory, journal: state.Journal
 ) -> None:
     concerned = _pairs_concerned(held.world, journal)
-    await put(connection, "pools", "upsert", [held.pool_row(key) for key in concerned])
+    await storage.upsert(connection, tables.POOLS, [held.pool_row(key) for key in concerned])
     versions = {(at, key): pair for at, key, pair in journal.pairs}
-    await append(
+    await storage.append(
         connection,
-        "vesu_pool_history",
+        tables.POOLS.past,
         [
             pools.history(held.protocol(key.pool), at, key, pair, held.world)
             for (at, key), pair in versions.items()
@@ -148,11 +148,11 @@ async def _write_assets(
     connection: memory.Connection, held: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {key for _, key, _ in journal.assets}
-    await put(connection, "assets", "upsert", [held.asset_row(key) for key in changed])
+    await storage.upsert(connection, tables.ASSETS, [held.asset_row(key) for key in changed])
     versions = {(at, key): asset for at, key, asset in journal.assets}
-    await append(
+    await storage.append(
         connection,
-        "vesu_asset_history",
+        tables.ASSETS.past,
         [
             assets.history(held.protocol(key.pool), at, key, asset)
             for (at, key), asset in versions.items()
@@ -164,16 +164,15 @@ async def _write_positions(
     connection: memory.Connection, held: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {key for _, key, _ in journal.positions}
-    await put(
+    await storage.upsert(
         connection,
-        "positions",
-        "upsert",
+        tables.POSITIONS,
         [held.position_row(key, held.world.positions[key]) for key in changed],
     )
     versions = {(at, key): position for at, key, position in journal.positions}
-    await append(
+    await storage.append(
         connection,
-        "vesu_position_history",
+        tables.POSITIONS.past,
         [
             positions.history(held.protocol(key.pool), at, key, position)
             for (at, key), position in versions.items()
@@ -187,9 +186,9 @@ async def _write_effects(
     origins: dict[state.EventKey, transactions.Origin],
     journal: state.Journal,
 ) -> None:
-    await append(
+    await storage.append(
         connection,
-        "vesu_transactions",
+        tables.TRANSACTIONS,
         [
             transactions.transaction(
                 held.protocol(effect.position.pool),
@@ -200,9 +199,9 @@ async def _write_effects(
             for effect in journal.transactions
         ],
     )
-    await append(
+    await storage.append(
         connection,
-        "vesu_liquidations",
+        tables.LIQUIDATIONS,
         [
             transactions.liquidation(
                 held.protocol(effect.position.pool),
@@ -222,9 +221,9 @@ async def _write_mismatches(
     batch: facts.Batch,
     journal: state.Journal,
 ) -> None:
-    await append(
+    await storage.append(
         connection,
-        "accrual_mismatches",
+        tables.MISMATCHES,
         [
             mismatches.row(
                 held.protocol(one.asset.pool), one, batch.timestamps[one.at.block_number]

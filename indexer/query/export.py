@@ -16,21 +16,16 @@ import asyncpg
 import msgspec
 
 from indexer import errors
+from indexer.projections import tables
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "export")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-HISTORIES = {
-    "contracts": "contract_history",
-    "vesu_pools": "vesu_pool_history",
-    "vesu_assets": "vesu_asset_history",
-    "vesu_positions": "vesu_position_history",
-}
+HISTORIES = {table.name: table.past.name for table in tables.CURRENT}
 """Tables whose state at any past block stands in their history."""
 
-EVENT_ORDER = ("block_number", "transaction_index", "event_index")
 
 UNUSED_QUOTE, UNUSED_DELIMITER = "\x01", "\x02"
 """JSON text never holds these bytes, so COPY in CSV form writes it as it is."""
@@ -160,7 +155,7 @@ async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
         raise errors.NotFoundError(
             f"block {at_block} is above the committed block {stands.block_number}"
         )
-    block = await connection.fetchrow(sqlfile.load(__package__, "point_in_time")["block"], at_block)
+    block = await connection.fetchrow(_SQL["block"], at_block)
     if block is None:
         raise errors.NotFoundError(f"block {at_block} is below the first block of this database")
     return msgspec.structs.replace(
@@ -183,7 +178,7 @@ async def _select(
     inner = f"SELECT * FROM {sqlfile.quoted(read)}{where}"  # noqa: S608
     if at_state:
         names = ", ".join(map(sqlfile.quoted, key))
-        newest = ", ".join(f"{column} DESC" for column in EVENT_ORDER)
+        newest = ", ".join(f"{column} DESC" for column in tables.EVENT)
         inner = (
             f"SELECT DISTINCT ON ({names}) * FROM {sqlfile.quoted(read)}{where} "  # noqa: S608
             f"ORDER BY {names}, {newest}"
@@ -219,7 +214,7 @@ def _conditions(
 def _order(columns: Sequence[Column], key: Sequence[str], *, by_event: bool) -> str:
     """By event where the rows have one, then by primary key, else by all columns (views)."""
     collated = {column.name: column.is_collated for column in columns}
-    first = [name for name in EVENT_ORDER if by_event and name in collated]
+    first = [name for name in tables.EVENT if by_event and name in collated]
     names = list(dict.fromkeys([*first, *key])) or list(collated)
     # The bytes decide, not the database's language: equal tables give equal files.
     return ", ".join(

@@ -33,3 +33,15 @@ ORDER BY k.place;
 SELECT chain_id, block_number, block_hash, block_timestamp, fork_counter, fold_version
 FROM cursor
 WHERE block_hash IS NOT NULL;
+
+-- name: block
+-- The highest stored block up to a number, and the committed one.
+SELECT b.number, b.hash, b.timestamp, c.block_number AS committed
+FROM cursor c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM blocks
+    WHERE number <= LEAST(COALESCE($1::bigint, c.block_number), c.block_number)
+    ORDER BY number DESC
+    LIMIT 1
+) b;

@@ -21,7 +21,8 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import assets, contracts, pools, positions, rows, tokens
+from indexer.projections import assets, pools, positions, rows, tokens
+from indexer.projections import world as worlds
 from indexer.store import sqlfile
 from indexer.vesu import accrual, state
 
@@ -116,25 +117,20 @@ class Snapshot:
 
     async def load(self, connection: Connection, pool_ids: Collection[int] | None) -> None:
         """Read the assets and pairs of these pools (None: of all), and all contracts."""
-        number = self.moment.block_number
         ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
-        for row in await connection.fetch(_SQL["contracts"], number):
-            address, contract = contracts.parse(row)
-            if contract.kind in contracts.POOL_KINDS and contract.pool is not None:
-                self.world.pools[contract.pool] = contract
-            else:
-                self.world.contracts[address] = contract
-        for row in await connection.fetch(_SQL["assets"], number, ids):
-            key, asset = assets.parse(row)
+        loaded = await worlds.at_block(connection, self.moment.block_number, ids)
+        self.world = loaded.world
+        for key, asset in self.world.assets.items():
             self.world.assets[key] = accrual.accrue(asset, self.moment.now)
-            self._protocols[key.pool] = row["protocol"]
-            self._tokens[key.asset] = tokens.Token(
-                row["token_symbol"], row["token_name"], row["token_decimals"]
+        self._protocols = {
+            key.pool: row["protocol"]
+            for key, row in loaded.rows.items()
+            if isinstance(key, state.AssetKey | state.PairKey)
+        }
+        for row in await connection.fetch(_SQL["tokens"], ids):
+            self._tokens[int(row["asset_address"], 16)] = tokens.Token(
+                row["symbol"], row["name"], row["decimals"]
             )
-        for row in await connection.fetch(_SQL["pairs"], number, ids):
-            pair_key, pair = pools.parse(row)
-            self.world.pairs[pair_key] = pair
-            self._protocols[pair_key.pool] = row["protocol"]
 
     def pool_name(self, pool: state.PoolKey) -> str | None:
         """What a pool is called; None where nobody told."""

@@ -22,44 +22,6 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) b;
 
--- name: contracts
--- The newest versions of all contracts and pools inside singletons up to a block.
-SELECT h.*
-FROM contracts c
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM contract_history v
-    WHERE v.address = c.address AND v.kind = c.kind AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
-    LIMIT 1
-) h;
-
--- name: assets
--- The newest versions up to a block of the assets of pools (NULL: of all), and their tokens.
-SELECT h.*, c.symbol AS token_symbol, c.name AS token_name, c.decimals AS token_decimals
-FROM vesu_assets c
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM vesu_asset_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
-    LIMIT 1
-) h
-WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
-
--- name: pairs
--- The newest versions up to a block of the pairs of pools (NULL: of all).
-SELECT h.*
-FROM vesu_pools c
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM vesu_pool_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
-    LIMIT 1
-) h
-WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
-
 -- name: positions
 -- The newest versions up to a block of the positions of a pool and a user (NULL: of all).
 SELECT h.*
@@ -74,3 +36,9 @@ CROSS JOIN LATERAL (
 WHERE ($2::text IS NULL OR c.pool_id = $2)
     AND ($3::text IS NULL OR c.user_id = $3)
     AND ($4::text IS NULL OR h.status = $4);
+
+-- name: tokens
+-- What the tokens of pools (NULL: of all) call themselves.
+SELECT asset_address, symbol, name, decimals
+FROM vesu_assets
+WHERE $1::text[] IS NULL OR pool_id = ANY ($1::text[]);

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from indexer import cli
-from indexer.projections import engine, shadow, shadow_parted, shadow_seed
+from indexer.projections import tables
+from indexer.projections.shadow import build, seed, swap
 from indexer.vesu import ledger
 
 
@@ -90,19 +91,19 @@ def spoil(fault: str) -> None:
     what, _, value = fault.partition(":")
     if what == "kill-after-block":
         at = int(value)
-        _kill_after(shadow.Shadow, "_fold", lambda _, batch, **__: batch.to_block >= at)
+        _kill_after(build.Shadow, "_fold", lambda _, batch, **__: batch.to_block >= at)
     elif what == "kill-while-seeding":
-        _kill_after(shadow_seed, "seed")
+        _kill_after(seed, "seed")
     elif what == "kill-inside-swap":
-        _kill_after(shadow_parted, "_apply")
+        _kill_after(swap, "_apply")
     elif what == "kill-after-swap":
-        _kill_after(shadow_parted, "swap")
+        _kill_after(swap, "swap")
     elif what == "shares-off-by-one":
         _shares_off_by_one(int(value))
     elif what == "repaid-forgotten":
         _repaid_forgotten()
     elif what == "fold":
-        engine.FOLD_VERSION = int(value)
+        tables.FOLD_VERSION = int(value)
     else:
         raise ValueError(fault)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from indexer.projections import engine
+from indexer.projections import tables
 from indexer.recording import chain, server
 from indexer.store import migrate
 from tests import postgres, schema_data
@@ -56,7 +56,7 @@ async def test_migrated_replayed_and_gone_on_with(
     assert (await stage.json_of(environ, "migrate"))["changed"] == newer
     fold = held["tables"]["cursor"]["columns"].index("fold_version")
     made_by = int(held["tables"]["cursor"]["rows"][0].split("\t")[fold])
-    if made_by != engine.FOLD_VERSION:
+    if made_by != tables.FOLD_VERSION:
         line = await refusal.refused(environ, "run", "--no-serve", code=3)
         assert "`vesu-indexer replay --from-block 0`" in line
     done = await stage.json_of(environ, "replay", "--from-block", "0")

@@ -18,8 +18,7 @@ import pytest
 from indexer.cairo import felt252, selector
 from indexer.chain import types
 from indexer.log import cursor, facts
-from indexer.projections import engine as engines
-from indexer.projections import memory, writing
+from indexer.projections import memory, tables, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
 from indexer.vesu import accrual, deployments, discovery, kinds, maths, state
@@ -180,7 +179,7 @@ async def seed(url: str, parent: chain.Block) -> None:
     part = types.Range(tip.number, tip.number, tip.parent_hash, tip, [], [])
     async with connection.transaction():
         stands = await cursor.open_for(
-            connection, hex(deployments.SN_MAIN), tip.number, engines.FOLD_VERSION
+            connection, hex(deployments.SN_MAIN), tip.number, tables.FOLD_VERSION
         )
         await cursor.advance(connection, stands, tip)
         batch = facts.batch_of(part)

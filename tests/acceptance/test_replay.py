@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer.projections import engine
+from indexer.projections import tables
 from indexer.recording import chain, server
 from tests import postgres
 from tests.acceptance import joined, refusal, spoiled, stage, truth
@@ -17,7 +17,7 @@ from tests.acceptance import joined, refusal, spoiled, stage, truth
 NOWHERE = "http://127.0.0.1:1"
 SEED = 20261125
 SMALL_BATCHES = "20"
-FOLD = engine.FOLD_VERSION
+FOLD = tables.FOLD_VERSION
 NEXT_FOLD = f"fold:{FOLD + 1}"
 MADE = f"made by fold {FOLD}, this version has fold {FOLD + 1}"
 

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from indexer.projections import engine
+from indexer.projections import tables
 from indexer.recording import chain, playhead, server
 from tests import postgres
 from tests.acceptance import joined, spoiled, stage, truth
@@ -144,7 +144,7 @@ async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.
     """The upgrade path: the old daemon goes on meanwhile, then finds other tables and says so."""
     loaded = chain.load(recorded.folder)
     head = playhead.Playhead.at(loaded, 100)
-    newer = f"fold:{engine.FOLD_VERSION + 1}"
+    newer = f"fold:{tables.FOLD_VERSION + 1}"
     async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, url)
         await stage.command(environ, "run", "--until-block", "100", "--no-serve")
@@ -156,7 +156,7 @@ async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.
         head.go_to(101)
         _, said = await asyncio.wait_for(daemon.communicate(), 60)
         assert daemon.returncode == 3
-        assert f"made by fold {engine.FOLD_VERSION + 1}, this version has" in said.decode()
+        assert f"made by fold {tables.FOLD_VERSION + 1}, this version has" in said.decode()
         code, _, err = await spoiled.command(
             environ, newer, *("run", "--until-block", "101", "--no-serve")
         )

@@ -10,6 +10,7 @@ from indexer.cairo import selector
 from indexer.chain import types
 from indexer.log import cursor, facts, observations
 from indexer.projections import engine as engines
+from indexer.projections import tables
 from indexer.store import database
 from indexer.vesu import discovery, kinds
 
@@ -75,7 +76,7 @@ class Writer:
         self._engine = engines.Engine([(FACTORY, factory)])
 
     async def open(self) -> None:
-        self._stands = await cursor.open_for(self._connection, CHAIN, 1, engines.FOLD_VERSION)
+        self._stands = await cursor.open_for(self._connection, CHAIN, 1, tables.FOLD_VERSION)
         await self._engine.load(self._connection)
 
     async def commit(self, *sent: Sent) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer.audit import digest, digested
-from indexer.projections import shadow_tables
+from indexer.audit import digest
+from indexer.projections import statements, tables
 from indexer.store import sqlfile
 
 PACKAGE = Path(str(resources.files("indexer")))
@@ -21,21 +21,18 @@ FILES = sorted(
 """Package and name of every file of statements."""
 
 
-HISTORIES, EFFECTS, EVENTS = (
-    shadow_tables.HISTORIES,
-    shadow_tables.EFFECTS,
-    (shadow_tables.EVENTS,),
-)
+HISTORIES, EFFECTS, EVENTS = tables.HISTORIES, tables.EFFECTS, (tables.DECODED_EVENTS,)
 FOR_SOME = {
     "analyze_live": EVENTS,
     "create_block_index": HISTORIES + EFFECTS,
     "mark_appended": HISTORIES + EFFECTS,
     "count_appended": HISTORIES + EFFECTS,
     "first_of_rows": EFFECTS,
-    "copy_current": shadow_tables.CURRENT,
-    "mark_current": shadow_tables.CURRENT,
-    "mark_recent": shadow_tables.CURRENT,
-    "count_current": shadow_tables.CURRENT,
+    "drop_appended": EFFECTS,
+    "copy_current": tables.CURRENT,
+    "mark_current": tables.CURRENT,
+    "mark_recent": tables.CURRENT,
+    "count_current": tables.CURRENT,
     "last_versions_differ": HISTORIES,
     "first_of_keys": HISTORIES,
     "mark_events": EVENTS,
@@ -44,14 +41,13 @@ FOR_SOME = {
     "count_column_of_events": EVENTS,
     "examples_of_events": EVENTS,
 }
-"""Statements of the shadow that do not go for every table."""
+"""Statements that do not go for every projection."""
 
 
-def test_every_projection_is_built_in_the_shadow() -> None:
-    """A table that is missing there would be written live by a shadow replay."""
-    log = {"events", "receipts", "observations"}
-    hashed = {*digested.STATE_TABLES, *digested.LOG_TABLES} - log
-    assert hashed == {table.name for table in shadow_tables.TABLES}
+def test_every_projection_is_digested() -> None:
+    log = {table.name for table in tables.LOG}
+    hashed = {table.name for table in digest.DIGESTED} - log
+    assert hashed == {table.name for table in tables.PROJECTIONS}
 
 
 async def test_every_statement_fits_the_tables(migrated_database_url: str) -> None:
@@ -61,7 +57,7 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
     prepared = 0
     for package, file in FILES:
         for name, statement in sqlfile.load(package, file).items():
-            for filled in await _filled(connection, file, name, statement):
+            for filled in _filled(file, name, statement):
                 try:
                     await connection.prepare(filled)
                 except asyncpg.PostgresError as error:
@@ -73,33 +69,31 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
 
 async def _make_shadow(connection: asyncpg.Connection) -> None:
     """Everything that the statements of a shadow replay may name."""
-    shadow = sqlfile.load("indexer.projections", "shadow")
-    parted = sqlfile.load("indexer.projections", "shadow_parted")
+    build = sqlfile.load("indexer.projections.shadow", "build")
+    swap = sqlfile.load("indexer.projections.shadow", "swap")
     for name in ("create_schema", "create_progress", "create_derived"):
-        await connection.execute(shadow[name])
-    for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
-        if table is not shadow_tables.EVENTS:
-            await connection.execute(_fill(shadow["create_table"], table))
+        await connection.execute(build[name])
+    for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
+        if table is not tables.DECODED_EVENTS:
+            await connection.execute(statements.fill(build["create_table"], table, "public"))
         if table in HISTORIES:
-            await connection.execute(_fill(shadow["create_touched"], table))
-        await connection.execute(_fill(parted["create"], table))
+            await connection.execute(statements.fill(build["create_touched"], table, "public"))
+        await connection.execute(statements.fill(swap["create"], table, "public"))
 
 
-async def _filled(
-    connection: asyncpg.Connection, file: str, name: str, statement: str
-) -> list[str]:
+def _filled(file: str, name: str, statement: str) -> list[str]:
     """The statement as it is, or for each table that it goes for."""
     if "{" not in statement:
         return [statement]
     if file == "digest":
-        hashed = digested.LOG_TABLES if name == "log_at" else digested.STATE_TABLES
-        return [digest.statement(name, table) for table in hashed]
-    tables = FOR_SOME.get(name, HISTORIES if "{history}" in statement else shadow_tables.TABLES)
-    return [
-        _fill(statement, table, await shadow_tables.columns(connection, "public", table))
-        for table in tables
-    ]
-
-
-def _fill(text: str, table: shadow_tables.Table, columns: list[str] | None = None) -> str:
-    return shadow_tables.statement(text, "public", table, columns)
+        return [
+            digest.statement(name, table)
+            for table in digest.DIGESTED
+            if table.is_appended == (name == "log_at")
+        ]
+    if file == "storage":
+        wanted = FOR_SOME.get(name, tables.CURRENT)
+    else:
+        is_history = "{history}" in statement
+        wanted = FOR_SOME.get(name, HISTORIES if is_history else tables.PROJECTIONS)
+    return [statements.fill(statement, table, "public") for table in wanted]

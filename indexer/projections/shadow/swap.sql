@@ -1,63 +1,64 @@
 -- name: drop
 -- Forget an earlier comparison.
-DROP TABLE IF EXISTS vesu_shadow.parted_{table};
+DROP TABLE IF EXISTS vesu_shadow.differing_{name};
 
 -- name: create
 -- Room for the keys of rows that differ: `differs` in state, else in their valuation alone.
-CREATE UNLOGGED TABLE vesu_shadow.parted_{table} AS
+CREATE UNLOGGED TABLE vesu_shadow.differing_{name} AS
 SELECT {key}, true AS in_live, true AS in_shadow, true AS differs
-FROM {live}.{table}
+FROM {live}.{name}
 WITH NO DATA;
 
 -- name: create_key
 -- One row a key.
-ALTER TABLE vesu_shadow.parted_{table} ADD PRIMARY KEY ({key});
+ALTER TABLE vesu_shadow.differing_{name} ADD PRIMARY KEY ({key});
 
 -- name: mark_appended
 -- Rows of the blocks $1 to $2 that differ, in a table that is only added to.
-INSERT INTO vesu_shadow.parted_{table}
+INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
 SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL, true
 FROM (
-    SELECT *, true AS here FROM {live}.{table} WHERE block_number BETWEEN $1 AND $2
+    SELECT *, true AS here FROM {live}.{name} WHERE block_number BETWEEN $1 AND $2
 ) AS l
 FULL JOIN (
-    SELECT *, true AS here FROM vesu_shadow.{table} WHERE block_number BETWEEN $1 AND $2
+    SELECT *, true AS here FROM vesu_shadow.{name} WHERE block_number BETWEEN $1 AND $2
 ) AS s USING ({key})
-WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_columns}) IS DISTINCT FROM ROW({s_columns})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_values}) IS DISTINCT FROM ROW({s_values})
 ON CONFLICT ({key}) DO NOTHING;
 
 -- name: mark_current
 -- Rows that differ, in a table of current rows.
-INSERT INTO vesu_shadow.parted_{table}
+INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
 SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL,
-    l.here IS NULL OR s.here IS NULL OR ROW({l_state}) IS DISTINCT FROM ROW({s_state})
-FROM (SELECT *, true AS here FROM {live}.{table}) AS l
-FULL JOIN (SELECT *, true AS here FROM vesu_shadow.{table}) AS s USING ({key})
-WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_columns}) IS DISTINCT FROM ROW({s_columns});
+    l.here IS NULL OR s.here IS NULL OR ROW({l_compared}) IS DISTINCT FROM ROW({s_compared})
+FROM (SELECT *, true AS here FROM {live}.{name}) AS l
+FULL JOIN (SELECT *, true AS here FROM vesu_shadow.{name}) AS s USING ({key})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_values}) IS DISTINCT FROM ROW({s_values});
 
 -- name: mark_recent
 -- The same for rows that were written on either side since all were compared.
 WITH recent AS (
     -- Everything that the comparison could not see has a transaction id of its xmin or later.
-    SELECT {key} FROM {live}.{table}
-    WHERE age(xmin) <= (SELECT age(parted_xmin::xid) FROM vesu_shadow.progress)
+    SELECT {key} FROM {live}.{name}
+    WHERE age(xmin) <= (SELECT age(compared_xmin::xid) FROM vesu_shadow.progress)
     UNION
-    SELECT {key} FROM vesu_shadow.{table}
-    WHERE age(xmin) <= (SELECT age(parted_xmin::xid) FROM vesu_shadow.progress)
+    SELECT {key} FROM vesu_shadow.{name}
+    WHERE age(xmin) <= (SELECT age(compared_xmin::xid) FROM vesu_shadow.progress)
 )
-INSERT INTO vesu_shadow.parted_{table}
+INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
 SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL,
-    l.here IS NULL OR s.here IS NULL OR ROW({l_state}) IS DISTINCT FROM ROW({s_state})
+    l.here IS NULL OR s.here IS NULL OR ROW({l_compared}) IS DISTINCT FROM ROW({s_compared})
 FROM recent
-LEFT JOIN (SELECT *, true AS here FROM {live}.{table}) AS l USING ({key})
-LEFT JOIN (SELECT *, true AS here FROM vesu_shadow.{table}) AS s USING ({key})
-WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_columns}) IS DISTINCT FROM ROW({s_columns})
+LEFT JOIN (SELECT *, true AS here FROM {live}.{name}) AS l USING ({key})
+LEFT JOIN (SELECT *, true AS here FROM vesu_shadow.{name}) AS s USING ({key})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_values}) IS DISTINCT FROM ROW({s_values})
 ON CONFLICT ({key}) DO UPDATE
 SET (in_live, in_shadow, differs) = (excluded.in_live, excluded.in_shadow, excluded.differs);
 
 -- name: mark_events
 -- Events up to block $1 of which decoding says something else now.
-INSERT INTO vesu_shadow.parted_events
+INSERT INTO vesu_shadow.differing_events
+    (block_number, transaction_index, event_index, in_live, in_shadow, differs)
 SELECT block_number, transaction_index, event_index, true, true, true
 FROM vesu_shadow.derived d
 JOIN {live}.events e USING (block_number, transaction_index, event_index)
@@ -68,48 +69,48 @@ ON CONFLICT (block_number, transaction_index, event_index) DO NOTHING;
 -- name: marked
 -- Remember for which block, branch and snapshot the rows were compared.
 UPDATE vesu_shadow.progress
-SET parted_block = block_number,
-    parted_reorg = last_reorg,
-    parted_xmin = pg_snapshot_xmin(pg_current_snapshot());
+SET compared_block = block_number,
+    compared_reorg = last_reorg,
+    compared_xmin = pg_snapshot_xmin(pg_current_snapshot());
 
 -- name: count
 -- How many rows differ in state, and how many at all.
-SELECT count(*) FILTER (WHERE differs) AS differing, count(*) AS parted
-FROM vesu_shadow.parted_{table};
+SELECT count(*) FILTER (WHERE differs) AS differing, count(*) AS all_rows
+FROM vesu_shadow.differing_{name};
 
 -- name: last_versions_differ
 -- Whether the blocks $1 to $2 leave rows behind in another state.
 WITH live_last AS (
-    SELECT DISTINCT ON ({row}) {states}
+    SELECT DISTINCT ON ({row_key}) {version}
     FROM {live}.{history}
     WHERE block_number BETWEEN $1 AND $2
-    ORDER BY {row}, block_number DESC, transaction_index DESC, event_index DESC
+    ORDER BY {row_key}, block_number DESC, transaction_index DESC, event_index DESC
 ),
 shadow_last AS (
-    SELECT DISTINCT ON ({row}) {states}
+    SELECT DISTINCT ON ({row_key}) {version}
     FROM vesu_shadow.{history}
     WHERE block_number BETWEEN $1 AND $2
-    ORDER BY {row}, block_number DESC, transaction_index DESC, event_index DESC
+    ORDER BY {row_key}, block_number DESC, transaction_index DESC, event_index DESC
 )
 SELECT EXISTS (TABLE live_last EXCEPT TABLE shadow_last)
     OR EXISTS (TABLE shadow_last EXCEPT TABLE live_last);
 
 -- name: delete_gone
 -- Take out what the shadow does not hold.
-DELETE FROM {live}.{table} l
-USING vesu_shadow.parted_{table} p
+DELETE FROM {live}.{name} l
+USING vesu_shadow.differing_{name} p
 WHERE ({l_key}) = ({p_key})
-    AND NOT EXISTS (SELECT FROM vesu_shadow.{table} s WHERE ({s_key}) = ({p_key}));
+    AND NOT EXISTS (SELECT FROM vesu_shadow.{name} s WHERE ({s_key}) = ({p_key}));
 
 -- name: put_rows
 -- Write the shadow's rows where they differ.
-INSERT INTO {live}.{table} AS l ({columns})
+INSERT INTO {live}.{name} AS l ({columns})
 SELECT {columns}
-FROM vesu_shadow.{table} s
-JOIN vesu_shadow.parted_{table} p USING ({key})
+FROM vesu_shadow.{name} s
+JOIN vesu_shadow.differing_{name} p USING ({key})
 ON CONFLICT ({key}) DO UPDATE
-SET ({values}) = ROW({excluded})
-WHERE ROW({l_columns}) IS DISTINCT FROM ROW({excluded});
+SET ({values}) = ROW({excluded_values})
+WHERE ROW({l_values}) IS DISTINCT FROM ROW({excluded_values});
 
 -- name: put_derived
 -- Write what decoding says now to the log.

@@ -23,14 +23,17 @@ import structlog
 from indexer import errors
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
-from indexer.projections import shadow_seed, shadow_tables
+from indexer.projections import statements, tables
+from indexer.projections.shadow import seed
 from indexer.store import locks, sqlfile
 
-_SQL = sqlfile.load(__package__, "shadow")
+_SQL = sqlfile.load(__package__, "build")
 
 log = structlog.get_logger(__name__)
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+SCHEMA = "vesu_shadow"
 
 LOCK_KEY = 0x5645_5348
 """The advisory lock of whoever builds the shadow: the letters VESH."""
@@ -98,7 +101,7 @@ class Shadow:
             await self._begin(first, stands.start_block)
         else:
             log.info("shadow_goes_on", from_block=first, after_block=self.resumed_at)
-        await self.connection.execute(f"SET search_path = {shadow_tables.SCHEMA}, {self.live}")
+        await self.connection.execute(f"SET search_path = {SCHEMA}, {self.live}")
         await self._engine.load(self.connection)
         return first
 
@@ -125,11 +128,11 @@ class Shadow:
             and (row["from_block"], row["made_by"]) == (first, made_by())
             and (to_block is None or row["block_number"] <= to_block)
         )
-        for table in shadow_tables.TABLES if fits else ():
+        for table in tables.PROJECTIONS if fits else ():
             fits = fits and await self.connection.fetchval(
                 _SQL["is_alike"],
                 f"{self.live}.{table.name}",
-                f"{shadow_tables.SCHEMA}.{table.name}",
+                f"{SCHEMA}.{table.name}",
             )
         return int(row["block_number"]) if row and fits else None
 
@@ -140,15 +143,15 @@ class Shadow:
             await connection.execute(_SQL["drop"])
             for name in ("create_schema", "create_progress", "create_derived"):
                 await connection.execute(_SQL[name])
-            for table in shadow_tables.TABLES:
-                await connection.execute(shadow_tables.statement(_SQL["create_table"], live, table))
+            for table in tables.PROJECTIONS:
+                await connection.execute(statements.fill(_SQL["create_table"], table, live))
                 if table.is_appended:
                     await connection.execute(
-                        shadow_tables.statement(_SQL["create_block_index"], live, table)
+                        statements.fill(_SQL["create_block_index"], table, live)
                     )
-            await connection.execute(f"SET LOCAL search_path = {shadow_tables.SCHEMA}, {live}")
+            await connection.execute(f"SET LOCAL search_path = {SCHEMA}, {live}")
             if first > start_block:
-                await shadow_seed.seed(connection, self._engine, live, first)
+                await seed.seed(connection, self._engine, live, first)
             await connection.execute(_SQL["begin_progress"], first, made_by())
 
     async def catch_up(self, report: Report, to_block: int | None = None) -> Span:
@@ -178,7 +181,7 @@ class Shadow:
             return
         async with self.connection.transaction(isolation="repeatable_read"):
             if ancestor < row["block_number"]:
-                await shadow_seed.take_back(
+                await seed.take_back(
                     self.connection, self._engine, self.live, row["from_block"], ancestor
                 )
             await self.connection.execute(_SQL["take_back"], ancestor, row["newest_reorg"])
@@ -195,10 +198,8 @@ class Shadow:
 
     async def analyze(self) -> None:
         """Give the planner statistics of what was built, and of what a swap may delete from."""
-        for table in shadow_tables.TABLES:
-            await self.connection.execute(
-                shadow_tables.statement(_SQL["analyze"], self.live, table)
-            )
+        for table in tables.PROJECTIONS:
+            await self.connection.execute(statements.fill(_SQL["analyze"], table, self.live))
         await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
 
     async def discard(self) -> bool:
@@ -282,7 +283,7 @@ def made_by() -> str:
     for folder in FOLD_PACKAGES:
         for path, content in sorted(_files(package.joinpath(folder), folder)):
             found.update(path.encode() + b"\0" + content)
-    return f"{engines.FOLD_VERSION}:{found.hexdigest()}"
+    return f"{tables.FOLD_VERSION}:{found.hexdigest()}"
 
 
 def _files(folder: abc.Traversable, path: str) -> Iterator[tuple[str, bytes]]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncpg
 
 from indexer.projections import engine as engines
-from indexer.projections import shadow_tables
+from indexer.projections import statements, tables
 from indexer.store import sqlfile
 
-_SQL = sqlfile.load(__package__, "shadow")
+_SQL = sqlfile.load(__package__, "build")
 
 ROWS_AT_ONCE = 5_000
 
@@ -21,29 +21,29 @@ async def seed(
     connection: asyncpg.Connection, engine: engines.Engine, live: str, first: int
 ) -> None:
     """Fill the shadow's current rows as they were before `first`; the caller's transaction."""
-    for table in shadow_tables.CURRENT:
-        await connection.execute(shadow_tables.statement(_SQL["copy_current"], live, table))
-    for history in shadow_tables.HISTORIES:
+    for table in tables.CURRENT:
+        await connection.execute(statements.fill(_SQL["copy_current"], table, live))
+    for history in tables.HISTORIES:
         for name in ("create_touched", "find_touched"):
             values = (first,) if name == "find_touched" else ()
-            await connection.execute(shadow_tables.statement(_SQL[name], live, history), *values)
-    for history in shadow_tables.HISTORIES:
+            await connection.execute(statements.fill(_SQL[name], history, live), *values)
+    for history in tables.HISTORIES:
         # Positions come last and are many; to value them takes the assets and pairs restored.
         await _restore(connection, engine, live, history, first)
-    for history in shadow_tables.HISTORIES:
+    for history in tables.HISTORIES:
         for name in ("drop_touched", "drop_versions"):
-            await connection.execute(shadow_tables.statement(_SQL[name], live, history))
+            await connection.execute(statements.fill(_SQL[name], history, live))
 
 
 async def _restore(
     connection: asyncpg.Connection,
     engine: engines.Engine,
     live: str,
-    history: shadow_tables.Table,
+    history: tables.Table,
     first: int,
 ) -> None:
-    count = await connection.fetchval(shadow_tables.statement(_SQL["count_touched"], live, history))
-    bring = shadow_tables.statement(_SQL["bring_versions"], live, history)
+    count = await connection.fetchval(statements.fill(_SQL["count_touched"], history, live))
+    bring = statements.fill(_SQL["bring_versions"], history, live)
     for begin in range(1, count + 1, ROWS_AT_ONCE):
         await connection.execute(bring, first, begin, begin + ROWS_AT_ONCE - 1)
         await engine.rollback(connection, first - 1)
@@ -57,13 +57,11 @@ async def take_back(
     ancestor: int,
 ) -> None:
     """Make the shadow, begun at `first`, what it was at `ancestor`; the caller's transaction."""
-    for history in shadow_tables.HISTORIES:
+    for history in tables.HISTORIES:
         await connection.execute(
-            shadow_tables.statement(_SQL["bring_foundation"], live, history), first, ancestor
+            statements.fill(_SQL["bring_foundation"], history, live), first, ancestor
         )
     await engine.rollback(connection, ancestor)
-    for history in shadow_tables.HISTORIES:
-        await connection.execute(
-            shadow_tables.statement(_SQL["drop_foundation"], live, history), first
-        )
+    for history in tables.HISTORIES:
+        await connection.execute(statements.fill(_SQL["drop_foundation"], history, live), first)
     await connection.execute(_SQL["drop_derived"], ancestor)

@@ -12,12 +12,12 @@ import structlog
 
 from indexer import errors
 from indexer.log import cursor
-from indexer.projections import engine as engines
-from indexer.projections import shadow, shadow_tables
+from indexer.projections import statements, tables
+from indexer.projections.shadow import build
 from indexer.store import sqlfile
 
-_SQL = sqlfile.load(__package__, "shadow_parted")
-_SHADOW_SQL = sqlfile.load(__package__, "shadow")
+_SQL = sqlfile.load(__package__, "swap")
+_SHADOW_SQL = sqlfile.load(__package__, "build")
 
 log = structlog.get_logger(__name__)
 
@@ -33,37 +33,35 @@ class Swapped(msgspec.Struct, frozen=True):
     rows_changed: int
 
 
-def tables(span: shadow.Span) -> tuple[shadow_tables.Table, ...]:
+def compared_tables(span: build.Span) -> tuple[tables.Table, ...]:
     """What is compared: current rows only where the shadow stands at the committed block."""
     return tuple(
         table
-        for table in (*shadow_tables.TABLES, shadow_tables.EVENTS)
-        if span.is_whole or table not in shadow_tables.CURRENT
+        for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS)
+        if span.is_whole or table not in tables.CURRENT
     )
 
 
-async def mark(built: shadow.Shadow, span: shadow.Span) -> None:
+async def mark(built: build.Shadow, span: build.Span) -> None:
     """Find the keys of all rows that differ; the caller's repeatable-read transaction."""
     connection, live = built.connection, built.live
-    for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
+    for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
         for name in ("drop", "create", "create_key"):
-            await connection.execute(shadow_tables.statement(_SQL[name], live, table))
+            await connection.execute(statements.fill(_SQL[name], table, live))
     await _mark(built, span, span.from_block, "mark_current")
     await connection.execute(_SQL["marked"])
 
 
-async def differing(built: shadow.Shadow) -> int:
+async def differing(built: build.Shadow) -> int:
     """How many rows differ in state."""
     count = 0
-    for table in (*shadow_tables.TABLES, shadow_tables.EVENTS):
-        row = await built.connection.fetchrow(
-            shadow_tables.statement(_SQL["count"], built.live, table)
-        )
+    for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
+        row = await built.connection.fetchrow(statements.fill(_SQL["count"], table, built.live))
         count += row["differing"] if row else 0
     return count
 
 
-async def is_level(built: shadow.Shadow, span: shadow.Span) -> bool:
+async def is_level(built: build.Shadow, span: build.Span) -> bool:
     """Whether the shadow still stands where the daemon does, on the same branch of the chain."""
     row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     stands = await cursor.read(built.connection)
@@ -72,13 +70,12 @@ async def is_level(built: shadow.Shadow, span: shadow.Span) -> bool:
     return row["ancestor_number"] is None and row["from_block"] == span.from_block and at_end
 
 
-async def _rests_on_same_state(built: shadow.Shadow, span: shadow.Span) -> bool:
+async def _rests_on_same_state(built: build.Shadow, span: build.Span) -> bool:
     """Whether what stands live above the shadow follows from the state that the shadow has."""
     async with built.connection.transaction(isolation="repeatable_read", readonly=True):
-        for history in shadow_tables.HISTORIES:
-            columns = await shadow_tables.columns(built.connection, built.live, history)
+        for history in tables.HISTORIES:
             if await built.connection.fetchval(
-                shadow_tables.statement(_SQL["last_versions_differ"], built.live, history, columns),
+                statements.fill(_SQL["last_versions_differ"], history, built.live),
                 span.from_block,
                 span.to_block,
             ):
@@ -87,8 +84,8 @@ async def _rests_on_same_state(built: shadow.Shadow, span: shadow.Span) -> bool:
 
 
 async def swap(
-    built: shadow.Shadow,
-    report: shadow.Report,
+    built: build.Shadow,
+    report: build.Report,
     to_block: int | None = None,
     allowed: int | None = None,
 ) -> Swapped:
@@ -116,10 +113,10 @@ async def swap(
     )
 
 
-async def _is_marked(built: shadow.Shadow, span: shadow.Span) -> bool:
+async def _is_marked(built: build.Shadow, span: build.Span) -> bool:
     """Compare everything, if that was not done yet or of another branch; False: not level."""
     row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
-    if row is not None and row["parted_reorg"] == row["last_reorg"]:
+    if row is not None and row["compared_reorg"] == row["last_reorg"]:
         return True
     await built.analyze()
     async with built.connection.transaction(isolation="repeatable_read"):
@@ -129,7 +126,7 @@ async def _is_marked(built: shadow.Shadow, span: shadow.Span) -> bool:
     return True
 
 
-async def _put_live(built: shadow.Shadow, span: shadow.Span, allowed: int | None) -> int:
+async def _put_live(built: build.Shadow, span: build.Span, allowed: int | None) -> int:
     await _mark_recent(built, span)
     found = await differing(built)
     if allowed is not None and found > allowed:
@@ -138,58 +135,54 @@ async def _put_live(built: shadow.Shadow, span: shadow.Span, allowed: int | None
             f"--allow-differences {found}"
         )
     changed = await _apply(built, span)
-    await built.connection.execute(_SQL["replaced"], engines.FOLD_VERSION)
+    await built.connection.execute(_SQL["replaced"], tables.FOLD_VERSION)
     await _tell(built, [table for table, rows in changed.items() if rows])
     await built.drop()
     return sum(changed.values())
 
 
-async def _tell(built: shadow.Shadow, tables: list[str]) -> None:
+async def _tell(built: build.Shadow, tables: list[str]) -> None:
     """Tell listeners that the tables are other ones at the same block."""
     stands = await cursor.read(built.connection)
     assert stands is not None, "a shadow is built of a filled log"
     await cursor.notify(built.connection, stands, tables)
 
 
-async def _mark_recent(built: shadow.Shadow, span: shadow.Span) -> None:
+async def _mark_recent(built: build.Shadow, span: build.Span) -> None:
     """Add what was written on either side since all rows were compared."""
     row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     assert row is not None, "the shadow is there until it is dropped"
-    await _mark(built, span, row["parted_block"] + 1, "mark_recent")
+    await _mark(built, span, row["compared_block"] + 1, "mark_recent")
 
 
-async def _mark(built: shadow.Shadow, span: shadow.Span, appended_from: int, current: str) -> None:
+async def _mark(built: build.Shadow, span: build.Span, appended_from: int, current: str) -> None:
     """Mark rows: appended ones by block, current ones by the statement `current`."""
     values: tuple[int, ...]
-    for table in tables(span):
-        if table is shadow_tables.EVENTS:
+    for table in compared_tables(span):
+        if table is tables.DECODED_EVENTS:
             name, values = "mark_events", (span.to_block,)
         elif table.is_appended:
             name, values = "mark_appended", (appended_from, span.to_block)
         else:
             name, values = current, ()
-        columns = await shadow_tables.columns(built.connection, built.live, table)
-        await built.connection.execute(
-            shadow_tables.statement(_SQL[name], built.live, table, columns), *values
-        )
+        await built.connection.execute(statements.fill(_SQL[name], table, built.live), *values)
 
 
-async def _apply(built: shadow.Shadow, span: shadow.Span) -> dict[str, int]:
+async def _apply(built: build.Shadow, span: build.Span) -> dict[str, int]:
     """Make the live tables what the shadow holds, touching only rows that differ.
 
     Returns how many rows changed by table.
     """
     connection, live = built.connection, built.live
-    marked = [table for table in tables(span) if table is not shadow_tables.EVENTS]
-    changed = dict.fromkeys((table.name for table in tables(span)), 0)
+    marked = [table for table in compared_tables(span) if table is not tables.DECODED_EVENTS]
+    changed = dict.fromkeys((table.name for table in compared_tables(span)), 0)
     for table in reversed(marked):
-        statement = shadow_tables.statement(_SQL["delete_gone"], live, table)
+        statement = statements.fill(_SQL["delete_gone"], table, live)
         changed[table.name] += _count(await connection.execute(statement))
     for table in marked:
-        columns = await shadow_tables.columns(connection, live, table)
-        statement = shadow_tables.statement(_SQL["put_rows"], live, table, columns)
+        statement = statements.fill(_SQL["put_rows"], table, live)
         changed[table.name] += _count(await connection.execute(statement))
-    derived = shadow_tables.statement(_SQL["put_derived"], live, shadow_tables.EVENTS)
+    derived = statements.fill(_SQL["put_derived"], tables.DECODED_EVENTS, live)
     changed["events"] += _count(await connection.execute(derived, span.to_block))
     return changed
 

@@ -33,9 +33,9 @@ CREATE UNLOGGED TABLE vesu_shadow.progress (
     block_number bigint NOT NULL,
     last_reorg bigint NOT NULL,
     made_by text NOT NULL,
-    parted_block bigint,
-    parted_reorg bigint,
-    parted_xmin xid8
+    compared_block bigint,
+    compared_reorg bigint,
+    compared_xmin xid8
 );
 
 -- name: create_derived
@@ -52,13 +52,13 @@ CREATE UNLOGGED TABLE vesu_shadow.derived (
 
 -- name: create_table
 -- An empty table like the live one; readers never see it, so it needs the key's index alone.
-CREATE UNLOGGED TABLE vesu_shadow.{table} (
-    LIKE {live}.{table} INCLUDING DEFAULTS INCLUDING GENERATED, PRIMARY KEY ({key})
+CREATE UNLOGGED TABLE vesu_shadow.{name} (
+    LIKE {live}.{name} INCLUDING DEFAULTS INCLUDING GENERATED, PRIMARY KEY ({key})
 );
 
 -- name: create_block_index
 -- What is appended is compared, swapped and taken back by block.
-CREATE INDEX ON vesu_shadow.{table} (block_number);
+CREATE INDEX ON vesu_shadow.{name} (block_number);
 
 -- name: begin_progress
 -- The shadow's cursor before its first batch.
@@ -67,7 +67,7 @@ SELECT $1::bigint, $1::bigint - 1, COALESCE((SELECT max(id) FROM reorgs), 0), $2
 
 -- name: progress
 -- Where the shadow stands, and the deepest reorganisation that it has not seen.
-SELECT p.from_block, p.block_number, p.made_by, p.last_reorg, p.parted_reorg, p.parted_block,
+SELECT p.from_block, p.block_number, p.made_by, p.last_reorg, p.compared_reorg, p.compared_block,
     (SELECT min(ancestor_number) FROM reorgs WHERE id > p.last_reorg) AS ancestor_number,
     (SELECT max(id) FROM reorgs) AS newest_reorg
 FROM vesu_shadow.progress p;
@@ -79,13 +79,6 @@ UPDATE vesu_shadow.progress SET block_number = $1;
 -- name: take_back
 -- Move the shadow's cursor back behind reorganisations.
 UPDATE vesu_shadow.progress SET block_number = LEAST(block_number, $1), last_reorg = $2;
-
--- name: columns
--- The columns of a table that can be written, in order.
-SELECT attname
-FROM pg_attribute
-WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-ORDER BY attnum;
 
 -- name: is_alike
 -- Whether a table of the shadow still has the live one's columns.
@@ -105,18 +98,18 @@ SELECT NOT EXISTS (
 
 -- name: copy_current
 -- Begin with the live rows of a table.
-INSERT INTO vesu_shadow.{table} SELECT * FROM {live}.{table};
+INSERT INTO vesu_shadow.{name} ({columns}) SELECT {columns} FROM {live}.{name};
 
 -- name: create_touched
 -- Room for the keys of the rows that changed in or after the first block.
 CREATE UNLOGGED TABLE vesu_shadow.touched_{history} AS
-SELECT 0::bigint AS n, {row} FROM {live}.{history} WITH NO DATA;
+SELECT 0::bigint AS n, {row_key} FROM {live}.{history} WITH NO DATA;
 
 -- name: find_touched
 -- Number the rows that changed in or after a block.
-INSERT INTO vesu_shadow.touched_{history}
+INSERT INTO vesu_shadow.touched_{history} (n, {row_key})
 SELECT row_number() OVER (), changed.*
-FROM (SELECT DISTINCT {row} FROM {live}.{history} WHERE block_number >= $1) AS changed;
+FROM (SELECT DISTINCT {row_key} FROM {live}.{history} WHERE block_number >= $1) AS changed;
 
 -- name: count_touched
 -- How many rows changed.
@@ -124,19 +117,19 @@ SELECT count(*) FROM vesu_shadow.touched_{history};
 
 -- name: bring_versions
 -- Of the touched rows $2 to $3 a version of block $1 or later, and the last one before it.
-INSERT INTO vesu_shadow.{history}
-SELECT version.*
+INSERT INTO vesu_shadow.{history} ({columns})
+SELECT {v_columns}
 FROM vesu_shadow.touched_{history} t
 CROSS JOIN LATERAL (
     (SELECT h.* FROM {live}.{history} h
-     WHERE ({h_row}) = ({t_row}) AND h.block_number >= $1
+     WHERE ({h_row_key}) = ({t_row_key}) AND h.block_number >= $1
      LIMIT 1)
     UNION ALL
     (SELECT h.* FROM {live}.{history} h
-     WHERE ({h_row}) = ({t_row}) AND h.block_number < $1
+     WHERE ({h_row_key}) = ({t_row_key}) AND h.block_number < $1
      ORDER BY h.block_number DESC, h.transaction_index DESC, h.event_index DESC
      LIMIT 1)
-) AS version
+) AS v
 WHERE t.n BETWEEN $2 AND $3;
 
 -- name: drop_touched
@@ -149,12 +142,12 @@ TRUNCATE vesu_shadow.{history};
 
 -- name: bring_foundation
 -- The last version before block $1 of each row that the shadow changed above block $2.
-INSERT INTO vesu_shadow.{history}
-SELECT DISTINCT ON ({h_row}) h.*
+INSERT INTO vesu_shadow.{history} ({columns})
+SELECT DISTINCT ON ({h_row_key}) {h_columns}
 FROM {live}.{history} h
-JOIN (SELECT DISTINCT {row} FROM vesu_shadow.{history} WHERE block_number > $2) AS t USING ({row})
+JOIN (SELECT DISTINCT {row_key} FROM vesu_shadow.{history} WHERE block_number > $2) AS t USING ({row_key})
 WHERE h.block_number < $1
-ORDER BY {h_row}, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
+ORDER BY {h_row_key}, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
 
 -- name: drop_foundation
 -- Take the versions before the first block out again.
@@ -163,6 +156,7 @@ DELETE FROM vesu_shadow.{history} WHERE block_number < $1;
 -- name: note_derived
 -- Keep what decoding says now, where the log holds something else.
 INSERT INTO vesu_shadow.derived
+    (block_number, transaction_index, event_index, contract, name, args)
 SELECT d.block_number, d.transaction_index, d.event_index, d.contract, d.name, d.args::jsonb
 FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[])
     AS d (block_number, transaction_index, event_index, contract, name, args)
@@ -175,7 +169,7 @@ DELETE FROM vesu_shadow.derived WHERE block_number > $1;
 
 -- name: analyze
 -- Statistics of a table that was just filled: plans must not take it for empty.
-ANALYZE vesu_shadow.{table};
+ANALYZE vesu_shadow.{name};
 
 -- name: analyze_live
 -- Without statistics the check of each deleted position reads all rows of its pool.

@@ -1,0 +1,71 @@
+"""Statements for any table: `{name}`, `{key}` and their like are filled in from its description.
+
+Placeholders stand for identifiers, never for values. A prefix names the alias of a column list:
+`{h_state}` is the state columns of `h`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from indexer.projections import tables
+
+ALIASES = ("c", "d", "excluded", "h", "l", "p", "s", "t", "v", "wanted")
+
+
+@functools.cache
+def fill(text: str, table: tables.Table, live: str = "") -> str:
+    """A statement for one table; `live` is the quoted name of the schema that readers see."""
+    lists = _column_lists(table)
+    return text.format(
+        name=table.name,
+        live=live,
+        history=table.history or table.name,
+        key_arrays=_key_arrays(table),
+        aliased=_aliased(table),
+        **{name: _listed(columns) for name, columns in lists.items()},
+        **{
+            f"{alias}_{name}": _listed(columns, alias)
+            for name, columns in lists.items()
+            for alias in ALIASES
+        },
+    )
+
+
+def compared(table: tables.Table) -> tuple[str, ...]:
+    """The columns in which a row's state may differ: neither its key nor its valuation."""
+    skipped = {*table.key, *table.valuation}
+    return tuple(column for column in table.columns if column not in skipped)
+
+
+def _column_lists(table: tables.Table) -> dict[str, Iterable[str]]:
+    values = tuple(column for column in table.columns if column not in table.key)
+    return {
+        "key": table.key,
+        "row_key": table.row_key,
+        "columns": table.columns,
+        "values": values,
+        "compared": compared(table),
+        "state": (*table.state, tables.EVENT[0]),
+        "version": (*table.row_key, *(name for name in values if name not in tables.EVENT)),
+        "order": sorted(table.key, key=lambda column: column not in tables.EVENT),
+    }
+
+
+def _key_arrays(table: tables.Table) -> str:
+    """The parameters that name rows: one array a column of the key."""
+    return ", ".join(
+        f"${place}::{tables.KEY_TYPES.get(column, 'text')}[]"
+        for place, column in enumerate(table.row_key, start=1)
+    )
+
+
+def _aliased(table: tables.Table) -> str:
+    """The state columns of a current row `t` under the names of its history."""
+    columns = (*table.state, tables.EVENT[0])
+    return ", ".join(f"t.{table.current_name(column)} AS {column}" for column in columns)
+
+
+def _listed(names: Iterable[str], alias: str = "") -> str:
+    return ", ".join(f"{alias}.{name}" if alias else name for name in names)

@@ -1,0 +1,70 @@
+-- name: upsert
+-- Write current rows from one JSON document; an older version of a row is replaced.
+INSERT INTO {name} ({columns})
+SELECT {columns} FROM json_populate_recordset(NULL::{name}, $1::text::json)
+ON CONFLICT ({key}) DO UPDATE SET ({values}) = ROW({excluded_values});
+
+-- name: load
+-- All current rows, with the columns of their history.
+SELECT {aliased} FROM {name} t;
+
+-- name: load_rows
+-- The current rows of these keys, with the columns of their history.
+SELECT {aliased}
+FROM unnest({key_arrays}) AS wanted ({key})
+JOIN {name} t USING ({key});
+
+-- name: versions
+-- The newest version up to block $3 of each of these rows: one step in the index for each,
+-- however long its history is.
+SELECT h.*
+FROM unnest({key_arrays}) AS wanted ({key})
+CROSS JOIN LATERAL (
+    SELECT {v_state}, v.transaction_index, v.event_index
+    FROM {history} v
+    WHERE ({v_key}) = ({wanted_key}) AND v.block_number <= $3
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
+-- name: versions_of_pools
+-- The newest version up to block $1 of each row of these pools (NULL: of all).
+SELECT h.*
+FROM {name} c
+CROSS JOIN LATERAL (
+    SELECT {v_state}, v.transaction_index, v.event_index
+    FROM {history} v
+    WHERE ({v_key}) = ({c_key}) AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
+
+-- name: versions_of_all
+-- The newest version up to block $1 of every row, of those that the current table lacks, too.
+SELECT h.*
+FROM (SELECT {key} FROM {name} UNION SELECT {key} FROM {history}) c
+CROSS JOIN LATERAL (
+    SELECT {v_state}, v.transaction_index, v.event_index
+    FROM {history} v
+    WHERE ({v_key}) = ({c_key}) AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
+-- name: drop_versions
+-- Delete the versions above a block; returns the keys of the rows that they belonged to.
+WITH gone AS (
+    DELETE FROM {history} WHERE block_number > $1 RETURNING {key}
+)
+SELECT DISTINCT {key} FROM gone;
+
+-- name: delete_rows
+-- Delete the current rows of these keys.
+DELETE FROM {name} t
+USING unnest({key_arrays}) AS wanted ({key})
+WHERE ({t_key}) = ({wanted_key});
+
+-- name: drop_appended
+-- Delete the rows above a block.
+DELETE FROM {name} WHERE block_number > $1;

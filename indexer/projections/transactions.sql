@@ -1,3 +1,0 @@
--- name: drop
--- Forget effects above a block.
-DELETE FROM vesu_transactions WHERE block_number > $1;

@@ -1,0 +1,66 @@
+"""The descriptions of the tables: another state is another fold, and what is derived agrees."""
+
+from __future__ import annotations
+
+import hashlib
+
+from indexer.projections import assets, contracts, pools, positions, statements, tables, tokens
+from indexer.vesu import accrual, kinds, state
+
+STATE_OF_FOLD = {2: "c4a61a887f486cc5"}
+"""A hash of the state columns of all tables, by the fold version that first had them."""
+
+POOL = state.PoolKey(1, 2)
+
+
+def test_other_state_columns_are_another_fold_version() -> None:
+    """Tables made by a fold without the column would pass for tables of this one."""
+    described = "\n".join(f"{table.name} {table.state}" for table in tables.PROJECTIONS)
+    found = hashlib.sha256(described.encode()).hexdigest()[:16]
+    assert STATE_OF_FOLD.get(tables.FOLD_VERSION) == found, (
+        f"the state columns in projections/tables.py changed: raise tables.FOLD_VERSION (now "
+        f"{tables.FOLD_VERSION}) and note {found!r} for it in STATE_OF_FOLD"
+    )
+
+
+def test_rows_have_the_columns_of_their_descriptions() -> None:
+    """A column that a projection does not fill would be written as NULL."""
+    contract = state.ContractState(kinds.Kind.POOL_V2)
+    world = state.World(pairs={state.PairKey(POOL, 3, 4): state.PairState()})
+    key = state.PositionKey(POOL, 3, 4, 0, 5)
+    asset = state.AssetKey(POOL, 3)
+    made = {
+        tables.CONTRACTS: contracts.current(1, contract),
+        tables.POOLS: pools.current("v2", state.PairKey(POOL, 3, 4), world, {}),
+        tables.ASSETS: assets.current("v2", asset, accrual.AssetState(), tokens.Token()),
+        tables.POSITIONS: positions.current(
+            "v2", key, state.PositionState(kind="borrow"), world, {}
+        ),
+    }
+    for table, row in made.items():
+        assert set(row) == set(table.columns), f"{table.name}: {set(row) ^ set(table.columns)}"
+    at = state.EventKey(1, 2, 3)
+    versions = {
+        tables.CONTRACTS: contracts.history(at, 1, contract),
+        tables.POOLS: pools.history("v2", at, state.PairKey(POOL, 3, 4), state.PairState(), world),
+        tables.ASSETS: assets.history("v2", at, asset, accrual.AssetState()),
+        tables.POSITIONS: positions.history("v2", at, key, state.PositionState(kind="borrow")),
+    }
+    for table, row in versions.items():
+        past = table.past
+        assert set(row) == set(past.columns), f"{past.name}: {set(row) ^ set(past.columns)}"
+
+
+def test_valuations_and_keys_are_not_compared() -> None:
+    compared = statements.compared(tables.POSITIONS)
+    assert "collateral_shares" in compared
+    assert not {"id", "health_factor", "valued_at_block"} & set(compared)
+
+
+def test_a_statement_is_filled_in_once() -> None:
+    text = "SELECT {l_key}, {aliased} FROM {live}.{name} l, unnest({key_arrays})"
+    filled = statements.fill(text, tables.CONTRACTS, '"a"')
+    assert filled.startswith("SELECT l.address, l.kind, t.address AS address,")
+    assert 't.last_event_block AS block_number FROM "a".contracts l' in filled
+    assert filled.endswith("unnest($1::text[], $2::text[])")
+    assert statements.fill(text, tables.CONTRACTS, '"a"') is filled
