@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from indexer import config, errors, urls
-from indexer.api import server
+from indexer.api import application, gate, server
 from indexer.cairo import abi
 from indexer.chain import client, ranges
 from indexer.daemon import ingestor as ingestors
@@ -80,6 +80,7 @@ async def pool(settings: config.Settings, url: str) -> AsyncIterator[asyncpg.Poo
             pool_max=settings.database.pool_max,
             acquire_timeout=settings.database.acquire_ms / 1000,
             idle_timeout=settings.database.idle_ms / 1000,
+            statement_timeout=settings.api.statement_seconds,
         )
     )
     try:
@@ -297,7 +298,7 @@ async def _serving(settings: config.Settings, url: str) -> AsyncIterator[str]:
     api = settings.api
     async with (
         pool(settings, url) as connections,
-        server.serving(connections, api.host, api.port, health_limits(settings)) as port,
+        server.serving(connections, api.host, api.port, api_options(settings)) as port,
     ):
         yield f"http://{api.host}:{port}/health"
 
@@ -324,6 +325,17 @@ def health_limits(settings: config.Settings) -> status.Limits:
         health.silence_seconds,
         health.stale_seconds,
         default if health.halt_seconds is None else health.halt_seconds,
+    )
+
+
+def api_options(settings: config.Settings) -> application.Options:
+    """How the API behaves."""
+    api = settings.api
+    return application.Options(
+        health_limits(settings),
+        gate.Rules(api.keys, api.require_key, api.requests_per_minute, api.max_concurrency),
+        api.cursor_secret or settings.network.chain_id,
+        api.cors_origins,
     )
 
 

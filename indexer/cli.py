@@ -15,6 +15,7 @@ from indexer import errors
 
 COMMANDS = {
     "run": "Migrate if needed, catch up, follow the head.",
+    "serve": "Answer the API alone, from a database that an indexer fills.",
     "reorg": "Take the tables back to a block, where the daemon refuses to.",
     "replay": "Make the projections again from the log, without a node.",
     "demo": "Embedded database, recorded chain, filled tables: no configuration.",
@@ -38,9 +39,6 @@ COMMANDS = {
     "maintenance": "Vacuum, statistics, indexes, retention, and advice.",
     "doctor": "Check configuration, database, indexes and node; say what to do.",
 }
-LATER = frozenset({"serve"})
-"""Commands with a name and a meaning already, which this version does not have."""
-
 INTERNAL_ERROR = 70
 """What a mistake of the indexer's own ends with (EX_SOFTWARE of sysexits.h)."""
 
@@ -52,8 +50,6 @@ class Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in LATER:
-            raise errors.ConfigError(f"{cmd_name} is not in this version; see vesu-indexer --help")
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"indexer.commands.{cmd_name.replace('-', '_')}")

@@ -4,6 +4,8 @@
     ├── ConfigError                 the configuration is wrong (exit 2)
     ├── QuestionError               the question is wrong (exit 2, HTTP 400); names the parameter
     │   ├── NotFoundError           no such block, pool or asset is known here (HTTP 404)
+    │   │   └── NotCommittedError   the block is above the committed one (HTTP 425)
+    │   ├── AbandonedBlockError     the chain gave the block up (HTTP 410); carries its successor
     │   └── NothingCommittedError   no block is committed yet (HTTP 503)
     ├── SurroundingsError           disk, port, database or node stand in the way (exit 3)
     │   ├── DataDirectoryError
@@ -71,6 +73,30 @@ class QuestionError(IndexerError):
 
 class NotFoundError(QuestionError):
     """The question names something that this database does not hold."""
+
+
+class NotCommittedError(NotFoundError):
+    """The block that the question names is above the committed block."""
+
+
+class AbandonedBlockError(QuestionError):
+    """The chain gave up the block that the question names.
+
+    `block_number` is its height, `block_hash` the hash of the block that stands there now; None
+    where no stored block does.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        parameter: str | None = None,
+        block_number: int | None = None,
+        block_hash: str | None = None,
+    ) -> None:
+        super().__init__(message, parameter=parameter)
+        self.block_number = block_number
+        self.block_hash = block_hash
 
 
 class NothingCommittedError(QuestionError):

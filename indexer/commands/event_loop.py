@@ -6,17 +6,21 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def run(work: Coroutine[Any, Any, T], loop_factory: LoopFactory | None = None) -> T:
     """Run a command's asynchronous half; SIGTERM cancels it and ends the process with 143.
 
-    Raised in the middle of a callback, as outside of a loop, it could be swallowed by whatever
-    library runs, which then waits for ever.
+    `loop_factory` makes the event loop; None: asyncio's own. The loop handles the signal: an
+    exception that a signal raises in the middle of a callback can be swallowed by a library,
+    which then waits for ever.
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(work)  # signals reach the main thread alone
@@ -36,7 +40,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     try:
-        return asyncio.run(terminable())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(terminable())
     except BaseException:
         if is_terminated:
             sys.exit(128 + signal.SIGTERM)
@@ -51,3 +56,12 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
+
+
+def fast() -> LoopFactory | None:
+    """What makes uvloop's event loops; None on Windows, where there is no uvloop."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop

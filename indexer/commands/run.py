@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 @arguments.options
 @click.option("--until-block", type=arguments.BLOCK, help="Stop once block N is committed.")
 @click.option(
-    "--serve/--no-serve", default=True, help="Answer /health, /ready and /metrics while running."
+    "--serve/--no-serve",
+    default=True,
+    help="Answer the API, /health, /ready and /metrics while running.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the HTTP side.")
 def command(

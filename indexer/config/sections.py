@@ -123,10 +123,27 @@ class Abi(msgspec.Struct, frozen=True):
 
 
 class Api(msgspec.Struct, frozen=True):
-    """Where the HTTP side listens. Port 0 takes any free port."""
+    """Where the HTTP side listens, who may ask, and how much. Port 0 takes any free port.
+
+    `keys`: the keys that are valid; `require_key`: whether reading needs one.
+    `requests_per_minute` of one client, 0: any number. `statement_seconds`: the longest that one
+    statement of a request may take. `cursor_secret`: signs cursors. `cors_origins`: the origins
+    whose pages may read the API.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    keys: tuple[str, ...] = ()
+    require_key: bool = False
+    requests_per_minute: Natural = 0
+    max_concurrency: Count = 64
+    statement_seconds: Seconds = 10.0
+    cursor_secret: str = ""
+    cors_origins: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without keys and secret, for logs and tracebacks."""
+        return f"Api({self.host}:{self.port})"
 
 
 class Maintenance(msgspec.Struct, frozen=True):

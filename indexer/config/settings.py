@@ -55,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True):
         shown: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
         del shown["database_note"]
         shown["node"]["urls"] = [urls.redact(url) for url in self.node.urls]
+        shown["api"]["keys"] = ["***" for _ in self.api.keys]
+        shown["api"]["cursor_secret"] = "***" if self.api.cursor_secret else ""
         if self.database.url is not None:
             shown["database"]["url"] = urls.redact(self.database.url)
         return shown
@@ -251,12 +253,16 @@ def _convert(key: str, given: Given) -> Any:
         ) from error
 
 
+LISTS = frozenset({"node.urls", "api.keys", "api.cors_origins"})
+"""Keys whose variable holds several values, separated by commas or blanks."""
+
+
 def _shaped(key: str, given: Given) -> object:
     """Text of the environment as the structure that the file would hold."""
     value = given.value
     if isinstance(value, Path):
         return str(value)
-    if key == "node.urls" and isinstance(value, str):
+    if key in LISTS and isinstance(value, str):
         return value.replace(",", " ").split()
     if key == "network.contracts":
         entries = values.json_array(value) if isinstance(value, str) else value

@@ -409,7 +409,10 @@ OBSERVATIONS = Table(
 LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 """The log's tables that a digest holds."""
 
-OTHER_INDEXES = {"blocks": ("idx_blocks_timestamp",)}
+OTHER_INDEXES: dict[str, tuple[str, ...]] = {
+    "blocks": ("idx_blocks_timestamp", "idx_blocks_hash"),
+    "orphaned_events": ("idx_orphaned_events_block_hash",),
+}
 """Indexes of tables that are neither projections nor digested."""
 
 NOTIFIED = tuple(table.name for table in (*CURRENT, *EFFECTS) if table.name.startswith("vesu_"))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from indexer.projections import rows
-from indexer.query import point_in_time
+from indexer.query import kinds, point_in_time
 from indexer.vesu import maths, state
 
 Connection = point_in_time.Connection
@@ -21,52 +21,52 @@ class Asset(msgspec.Struct, frozen=True):
     their USD values at the last told price, rounded down too.
     """
 
-    id: str
-    pool_id: str
-    pool_address: str
+    id: kinds.Id
+    pool_id: kinds.Felt
+    pool_address: kinds.Felt
     protocol: str
     pool_name: str | None
-    asset_address: str
+    asset_address: kinds.Felt
     symbol: str | None
     name: str | None
-    decimals: int | None
-    total_supply: str
-    total_borrow: str
-    total_supply_raw: str
-    total_borrow_raw: str
-    total_supply_usd: str | None
-    total_borrow_usd: str | None
-    utilization: str
-    supply_apy: str
-    borrow_apy: str
-    price_usd: str | None
-    price: str | None
+    decimals: kinds.Block | None
+    total_supply: kinds.Amount
+    total_borrow: kinds.Amount
+    total_supply_raw: kinds.Raw
+    total_borrow_raw: kinds.Raw
+    total_supply_usd: kinds.Usd | None
+    total_borrow_usd: kinds.Usd | None
+    utilization: kinds.Ratio
+    supply_apy: kinds.Ratio
+    borrow_apy: kinds.Ratio
+    price_usd: kinds.Usd | None
+    price: kinds.Raw | None
     price_is_valid: bool | None
-    price_block: int | None
-    v_token: str | None
-    total_collateral_shares: str
-    total_nominal_debt: str
-    reserve: str
-    max_utilization: str
-    floor: str
-    scale: str
+    price_block: kinds.Block | None
+    v_token: kinds.Felt | None
+    total_collateral_shares: kinds.Raw
+    total_nominal_debt: kinds.Raw
+    reserve: kinds.Raw
+    max_utilization: kinds.Raw
+    floor: kinds.Raw
+    scale: kinds.Raw
     is_legacy: bool
     last_updated: datetime.datetime
-    last_rate_accumulator: str
-    last_full_utilization_rate: str
-    fee_rate: str
-    fee_shares: str
-    unowned_shares: str
+    last_rate_accumulator: kinds.Raw
+    last_full_utilization_rate: kinds.Raw
+    fee_rate: kinds.Raw
+    fee_shares: kinds.Raw
+    unowned_shares: kinds.Raw
     variant: str
-    min_target_utilization: str
-    max_target_utilization: str
-    target_utilization: str
-    min_full_utilization_rate: str
-    max_full_utilization_rate: str
-    zero_utilization_rate: str
-    rate_half_life: str
-    target_rate_percent: str
-    block_number: int
+    min_target_utilization: kinds.Raw
+    max_target_utilization: kinds.Raw
+    target_utilization: kinds.Raw
+    min_full_utilization_rate: kinds.Raw
+    max_full_utilization_rate: kinds.Raw
+    zero_utilization_rate: kinds.Raw
+    rate_half_life: kinds.Raw
+    target_rate_percent: kinds.Raw
+    block_number: kinds.Block
     changed_at: datetime.datetime
 
 

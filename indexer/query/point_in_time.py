@@ -23,6 +23,7 @@ import msgspec
 from indexer import errors
 from indexer.projections import assets, pools, positions, rows, tokens
 from indexer.projections import world as worlds
+from indexer.query import kinds
 from indexer.store import sqlfile
 from indexer.vesu import accrual, state
 
@@ -43,8 +44,8 @@ class Moment(msgspec.Struct, frozen=True):
     `valued_at` is the block's own time, or the time that was asked for.
     """
 
-    block_number: int
-    block_hash: str
+    block_number: kinds.Block
+    block_hash: kinds.Felt
     block_time: datetime.datetime
     valued_at: datetime.datetime
 
@@ -83,7 +84,9 @@ async def moment(connection: Connection, at: When = None) -> Moment:
     row = await connection.fetchrow(_SQL["block_by_time"], time)
     if row is None:
         await _block(connection, None)
-        raise errors.NotFoundError(f"{time:%F %T} UTC is before the first block of this database")
+        raise errors.NotFoundError(
+            f"{time:%F %T} UTC is before the first block of this database", parameter="at_time"
+        )
     return Moment(row["number"], row["hash"], row["timestamp"], time)
 
 
@@ -95,10 +98,12 @@ async def _block(connection: Connection, number: int | None) -> asyncpg.Record:
         )
     if row is None:
         await _block(connection, None)
-        raise errors.NotFoundError(f"block {number} is before the first block of this database")
-    if number is not None and number > row["committed"]:
         raise errors.NotFoundError(
-            f"block {number} is above the committed block {row['committed']}"
+            f"block {number} is before the first block of this database", parameter="at_block"
+        )
+    if number is not None and number > row["committed"]:
+        raise errors.NotCommittedError(
+            f"block {number} is above the committed block {row['committed']}", parameter="at_block"
         )
     return row
 

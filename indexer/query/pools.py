@@ -6,7 +6,7 @@ import datetime
 
 import msgspec
 
-from indexer.query import point_in_time
+from indexer.query import kinds, point_in_time
 
 Connection = point_in_time.Connection
 
@@ -18,38 +18,38 @@ class Pool(msgspec.Struct, frozen=True):
     market; `pair_collateral` and `pair_debt` belong to the pair.
     """
 
-    id: str
-    pool_id: str
-    pool_address: str
+    id: kinds.Id
+    pool_id: kinds.Felt
+    pool_address: kinds.Felt
     protocol: str
     name: str | None
     collateral_asset: str | None
     debt_asset: str | None
-    collateral_address: str
-    debt_address: str
-    max_ltv: str
-    liquidation_threshold: str
-    liquidation_bonus: str
-    debt_cap: str | None
-    total_supply: str
-    total_borrow: str
-    utilization: str
-    supply_apy: str
-    borrow_apy: str
-    collateral_supply_apy: str
-    pair_collateral: str
-    pair_debt: str
-    pair_collateral_shares: str
-    pair_nominal_debt: str
-    max_ltv_raw: str
-    liquidation_factor_raw: str
-    debt_cap_raw: str
+    collateral_address: kinds.Felt
+    debt_address: kinds.Felt
+    max_ltv: kinds.Ratio
+    liquidation_threshold: kinds.Ratio
+    liquidation_bonus: kinds.Ratio
+    debt_cap: kinds.Amount | None
+    total_supply: kinds.Amount
+    total_borrow: kinds.Amount
+    utilization: kinds.Ratio
+    supply_apy: kinds.Ratio
+    borrow_apy: kinds.Ratio
+    collateral_supply_apy: kinds.Ratio
+    pair_collateral: kinds.Amount
+    pair_debt: kinds.Amount
+    pair_collateral_shares: kinds.Raw
+    pair_nominal_debt: kinds.Raw
+    max_ltv_raw: kinds.Raw
+    liquidation_factor_raw: kinds.Raw
+    debt_cap_raw: kinds.Raw
     is_configured: bool
     is_active: bool
     is_paused: bool
     created_at: datetime.datetime
     changed_at: datetime.datetime
-    changed_block: int
+    changed_block: kinds.Block
 
 
 class Pools(point_in_time.Moment, frozen=True):
@@ -64,8 +64,13 @@ async def find(
     """The pairs of a pool (None: of all pools) at a moment, ordered by pool and symbols."""
     async with point_in_time.steady(connection):
         snapshot = await point_in_time.snapshot(connection, at, None if pool is None else [pool])
+    return Pools(*snapshot.moment.parts, every(snapshot))
+
+
+def every(snapshot: point_in_time.Snapshot) -> list[Pool]:
+    """All pairs of a snapshot, ordered by pool and symbols."""
     found = [msgspec.convert(snapshot.pair_row(key), Pool) for key in snapshot.world.pairs]
-    return Pools(*snapshot.moment.parts, sorted(found, key=_by_name))
+    return sorted(found, key=_by_name)
 
 
 def _by_name(pool: Pool) -> tuple[str, ...]:

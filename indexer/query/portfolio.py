@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer.projections import rows
-from indexer.query import point_in_time, positions
+from indexer.query import kinds, point_in_time, positions
 
 Connection = point_in_time.Connection
 
@@ -16,33 +16,38 @@ class Portfolio(point_in_time.Moment, frozen=True):
     because no price was known. `lowest_health` is None without debt.
     """
 
-    user_id: str
-    collateral_usd: str
-    earn_usd: str
-    debt_usd: str
-    net_usd: str
-    unpriced: int
-    lowest_health: str | None
+    user_id: kinds.Felt
+    collateral_usd: kinds.Usd
+    earn_usd: kinds.Usd
+    debt_usd: kinds.Usd
+    net_usd: kinds.Usd
+    unpriced: kinds.Block
+    lowest_health: kinds.Ratio | None
     positions: list[positions.Position]
 
 
 async def of(connection: Connection, user: int, at: point_in_time.When = None) -> Portfolio:
     """A user's portfolio at a moment, the lowest health first; empty where there was nothing."""
     found = await positions.find(connection, positions.Wanted(user=user, status="active"), at)
-    priced = [one for one in found.positions if _is_priced(one)]
+    return summed(found, rows.padded(user), found.positions)
+
+
+def summed(moment: point_in_time.Moment, user_id: str, held: list[positions.Position]) -> Portfolio:
+    """The portfolio that a user's active positions make, the lowest health first."""
+    priced = [one for one in held if _is_priced(one)]
     earned = [one.collateral_value_usd for one in priced if one.kind == "earn"]
     pledged = [one.collateral_value_usd for one in priced if one.kind != "earn"]
     owed = [one.debt_value_usd for one in priced]
     return Portfolio(
-        *found.parts,
-        user_id=rows.padded(user),
+        *moment.parts,
+        user_id=user_id,
         collateral_usd=point_in_time.total(pledged),
         earn_usd=point_in_time.total(earned),
         debt_usd=point_in_time.total(owed),
         net_usd=point_in_time.total([*pledged, *earned, *(f"-{value}" for value in owed)]),
-        unpriced=len(found.positions) - len(priced),
-        lowest_health=next((one.health_factor for one in found.positions), None),
-        positions=found.positions,
+        unpriced=len(held) - len(priced),
+        lowest_health=next((one.health_factor for one in held), None),
+        positions=held,
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
-from indexer.query import point_in_time
+from indexer.query import kinds, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import state
 
@@ -26,35 +26,35 @@ class Position(msgspec.Struct, frozen=True):
     How numbers are written: see `point_in_time`.
     """
 
-    id: str
-    pool_id: str
-    pool_address: str
+    id: kinds.Id
+    pool_id: kinds.Felt
+    pool_address: kinds.Felt
     protocol: str
     pool_name: str | None
-    user_id: str
+    user_id: kinds.Felt
     kind: str
     status: str
     collateral_asset: str | None
     debt_asset: str | None
-    collateral_address: str
-    debt_address: str | None
-    v_token: str | None
-    collateral_shares: str
-    nominal_debt: str
-    vtoken_balance_raw: str
-    vtoken_balance: str
-    collateral_raw: str
-    debt_raw: str
-    collateral_amount: str
-    debt_amount: str
-    collateral_value_usd: str | None
-    debt_value_usd: str | None
-    ltv: str | None
-    health_factor: str | None
-    liquidation_price: str | None
-    migrated_block: int | None
+    collateral_address: kinds.Felt
+    debt_address: kinds.Felt | None
+    v_token: kinds.Felt | None
+    collateral_shares: kinds.Raw
+    nominal_debt: kinds.Raw
+    vtoken_balance_raw: kinds.Raw
+    vtoken_balance: kinds.Amount
+    collateral_raw: kinds.Raw
+    debt_raw: kinds.Raw
+    collateral_amount: kinds.Amount
+    debt_amount: kinds.Amount
+    collateral_value_usd: kinds.Usd | None
+    debt_value_usd: kinds.Usd | None
+    ltv: kinds.Ratio | None
+    health_factor: kinds.Ratio | None
+    liquidation_price: kinds.Usd | None
+    migrated_block: kinds.Block | None
     last_updated: datetime.datetime
-    last_event_block: int
+    last_event_block: kinds.Block
     created_at: datetime.datetime
 
     @property

@@ -6,7 +6,7 @@ import itertools
 
 import msgspec
 
-from indexer.query import assets, point_in_time
+from indexer.query import assets, kinds, point_in_time
 
 Connection = point_in_time.Connection
 
@@ -17,12 +17,12 @@ class PoolTotals(msgspec.Struct, frozen=True):
     `unpriced` names the assets that hold something but have no price, so are in no sum.
     """
 
-    pool_id: str
-    pool_address: str
+    pool_id: kinds.Felt
+    pool_address: kinds.Felt
     protocol: str
     name: str | None
-    supply_usd: str
-    borrow_usd: str
+    supply_usd: kinds.Usd
+    borrow_usd: kinds.Usd
     unpriced: list[str]
     assets: list[assets.Asset]
 
@@ -30,8 +30,8 @@ class PoolTotals(msgspec.Struct, frozen=True):
 class Totals(point_in_time.Moment, frozen=True):
     """All pools' totals and their sums in USD."""
 
-    supply_usd: str
-    borrow_usd: str
+    supply_usd: kinds.Usd
+    borrow_usd: kinds.Usd
     unpriced: list[str]
     pools: list[PoolTotals]
 
@@ -41,15 +41,15 @@ async def find(
 ) -> Totals:
     """The totals of a pool (None: of all pools) at a moment, ordered by pool."""
     found = await assets.find(connection, pool, at)
-    counted = _newest(found.assets)
+    counted = newest(found.assets)
     pools = [
         _pool(list(members))
         for _, members in itertools.groupby(counted, lambda one: (one.pool_id, one.protocol))
     ]
-    return Totals(*found.parts, *_sums(counted), pools)
+    return Totals(*found.parts, *sums(counted), pools)
 
 
-def _newest(found: list[assets.Asset]) -> list[assets.Asset]:
+def newest(found: list[assets.Asset]) -> list[assets.Asset]:
     """An asset that V1.0 handed on to V1.1 stays behind in V1.0's books: it counts once."""
     newest = {(one.pool_id, one.asset_address): one.id for one in found}
     return [one for one in found if newest[one.pool_id, one.asset_address] == one.id]
@@ -62,12 +62,12 @@ def _pool(members: list[assets.Asset]) -> PoolTotals:
         first.pool_address,
         first.protocol,
         first.pool_name,
-        *_sums(members),
+        *sums(members),
         members,
     )
 
 
-def _sums(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
+def sums(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
     unpriced = sorted(
         {
             one.symbol or one.asset_address

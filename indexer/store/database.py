@@ -77,6 +77,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
     pool_max: int = 10
     acquire_timeout: float = 30.0
     idle_timeout: float = 10.0
+    statement_timeout: float = 10.0
 
 
 def asyncpg_url(url: str) -> str:
@@ -289,7 +290,8 @@ async def session(url: str) -> AsyncIterator[connections.Connection]:
 
 
 async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
-    """A pool for readers."""
+    """A pool for readers: nothing on it writes, and no statement takes longer than it may."""
+    milliseconds = str(max(1, int(settings.statement_timeout * 1000)))
     with translated_errors(settings.url):
         return await asyncpg.create_pool(
             asyncpg_url(settings.url),
@@ -299,7 +301,14 @@ async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
             timeout=connections.CONNECT_SECONDS,
             command_timeout=settings.acquire_timeout,
             connection_class=connections.Connection,
-            server_settings={"application_name": f"{APPLICATION} reader"},
+            server_settings={
+                "application_name": f"{APPLICATION} reader",
+                "default_transaction_read_only": "on",
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+                # Compiling takes longer than any of the readers' statements gain by it.
+                "jit": "off",
+            },
         )
 
 

@@ -67,14 +67,6 @@ async def test_usage(
         assert part in line
 
 
-@pytest.mark.parametrize("name", sorted(cli.LATER))
-def test_later_commands_are_known_as_absent(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert in_process([name], monkeypatch) == 2
-    assert f"error: {name} is not in this version" in capsys.readouterr().err
-
-
 # --- configuration --------------------------------------------------------------------------
 
 

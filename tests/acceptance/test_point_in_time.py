@@ -432,5 +432,5 @@ async def test_an_asset_handed_on_to_the_next_generation_counts_once(asked: past
     first = msgspec.structs.replace(found[0], protocol="v1.0", id="old")
     second = msgspec.structs.replace(found[0], protocol="v1.1", id="new")
     stayed = msgspec.structs.replace(found[1], protocol="v1.0", id="stayed")
-    counted = totals._newest([first, stayed, second])
+    counted = totals.newest([first, stayed, second])
     assert [one.id for one in counted] == ["stayed", "new"]

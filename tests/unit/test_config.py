@@ -161,6 +161,13 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),
+        "VESU_API_KEYS": ("one, two three", ("one", "two", "three")),
+        "VESU_API_REQUIRE_KEY": ("true", True),
+        "VESU_API_REQUESTS_PER_MINUTE": ("600", 600),
+        "VESU_API_MAX_CONCURRENCY": ("8", 8),
+        "VESU_API_STATEMENT_SECONDS": ("2", 2.0),
+        "VESU_API_CURSOR_SECRET": ("secret", "secret"),
+        "VESU_API_CORS_ORIGINS": ("https://a.example", ("https://a.example",)),
         "VESU_MAINTENANCE_RETAIN_ORPHANS_DAYS": ("90", 90),
         "VESU_LOG_LEVEL": ("WARNING", "warning"),
         "VESU_LOG_FORMAT": ("json", "json"),
@@ -333,6 +340,8 @@ def test_secrets_are_hidden_in_views_and_in_errors() -> None:
         environ={
             "VESU_NODE_URLS": "https://h:9/v2/SECRET http://SECRET@h/?key=SECRET http://bare:1/",
             "DATABASE_URL": "postgresql://me:SECRET@db:1/n?password=SECRET&sslmode=require",
+            "VESU_API_KEYS": "SECRET SECRET",
+            "VESU_API_CURSOR_SECRET": "SECRET",
         }
     )
     shown = settings.redacted()
@@ -340,7 +349,9 @@ def test_secrets_are_hidden_in_views_and_in_errors() -> None:
     assert shown["database"]["url"] == ("postgresql://me:***@db:1/n?password=***&sslmode=require")
     for text in (str(shown), repr(settings), str(settings)):
         assert "SECRET" not in text
-    assert shown["api"] == {"host": "127.0.0.1", "port": 8080}
+    api = shown["api"]
+    assert (api["host"], api["port"]) == ("127.0.0.1", 8080)
+    assert (api["keys"], api["cursor_secret"]) == (["***", "***"], "***")
     assert isinstance(shown["data_dir"], str)
     assert "SECRET" not in refusal(environ={"VESU_NODE_URLS": "h/SECRET"})
     assert "SECRET" not in refusal(environ={"DATABASE_URL": "mysql://SECRET@h"})

@@ -1,0 +1,255 @@
+"""From a request to an answer: one snapshot, one moment, the envelope, the ETag."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import importlib.metadata
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import litestar
+import msgspec
+
+from indexer import errors
+from indexer.api import cursors, queries, routes
+from indexer.query import kinds, point_in_time, stands
+
+ACQUIRE_SECONDS = 5.0
+"""How long a request waits for a connection before it is told to come back."""
+
+WAIT_SECONDS = 10.0
+"""How long `min_block` waits."""
+
+LONGEST_WAIT_BLOCKS = 10_000
+"""A block so far ahead is not waited for: it does not come in time."""
+
+MOST_WAITING = 32
+VERSION = importlib.metadata.version("vesu-indexer")
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What an answer is true for.
+
+    `valued_at` is what interest is accrued to: the block's time, or the time asked for. `fork`
+    counts the rollbacks that the database went through. `prices_as_of` is the time of the oldest
+    price that the answer rests on; null: on none. `age_seconds` is how old the block is: now, or
+    at the moment that was asked for. `is_suspect`: it is not decided whether the chain still
+    holds the committed block.
+    """
+
+    block_number: kinds.Block
+    block_hash: kinds.Felt
+    block_time: datetime.datetime
+    valued_at: datetime.datetime
+    fork: kinds.Block
+    finality: stands.Finality
+    prices_as_of: datetime.datetime | None
+    age_seconds: kinds.Block
+    is_suspect: bool
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """Every answer."""
+
+    data: Any
+    meta: Meta
+    next: str | None
+
+
+class Head:
+    """Waits for blocks to be committed; all who wait share one look at the database."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._waiting = 0
+        self._looking = asyncio.Lock()
+        self._seen: tuple[float, int] = (0.0, -1)
+
+    async def wait(self, block: int) -> None:
+        """Return once the block is committed; NotCommittedError where it is not in time."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        if self._waiting >= MOST_WAITING:
+            raise errors.DatabaseRefusalError("too many requests wait for blocks already")
+        self._waiting += 1
+        try:
+            while (committed := await self._committed()) < block:
+                is_far = block - committed > LONGEST_WAIT_BLOCKS
+                if is_far or time.monotonic() > deadline:
+                    raise errors.NotCommittedError(
+                        f"min_block: block {block} is not committed yet, block {committed} is",
+                        parameter="min_block",
+                    )
+                await asyncio.sleep(0.1)
+        finally:
+            self._waiting -= 1
+
+    async def _committed(self) -> int:
+        async with self._looking:
+            seen_at, number = self._seen
+            if time.monotonic() - seen_at > 0.1:
+                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                    number = await stands.committed_block(connection) or 0
+                self._seen = (time.monotonic(), number)
+        return number
+
+
+class Service:
+    """Answers routes from a pool of read-only connections."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, shared: routes.Shared, signer: cursors.Signer, cache: str
+    ) -> None:
+        self._pool = pool
+        self._shared = shared
+        self._signer = signer
+        self._head = Head(pool)
+        self._cache = cache
+
+    async def answer(
+        self, request: litestar.Request[Any, Any, Any], route: routes.Route
+    ) -> litestar.Response[bytes]:
+        """The answer to a request for a route; what goes wrong is raised (see `problems`)."""
+        said = queries.split(request.scope["query_string"].decode("latin-1"))
+        queries.check_known(said, route.known)
+        path = {one.name: one.parse(request.path_params[one.name]) for one in route.parts}
+        # A wrong parameter is refused before anything is waited for or read.
+        required = [one.name for one in route.parameters if one.is_required]
+        for name in required:
+            if name not in said:
+                raise errors.QuestionError(f"{name} is missing", parameter=name)
+        if route.is_list:
+            queries.wanted(said, route.filters, route.orders, None)
+        for one in route.parameters:
+            if one.name in said:
+                one.parse(said[one.name])
+        asked = queries.asked(said) if route.is_of_moment else stands.Asked()
+        if route.is_of_moment and "min_block" in said:
+            await self._head.wait(kinds.block(said["min_block"], "min_block"))
+        async with (
+            self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await self._answer(request, route, connection, path, said, asked)
+
+    async def _answer(
+        self,
+        request: litestar.Request[Any, Any, Any],
+        route: routes.Route,
+        connection: routes.Connection,
+        path: Mapping[str, Any],
+        said: dict[str, str],
+        asked: stands.Asked,
+    ) -> litestar.Response[bytes]:
+        address = request.scope["path"]
+        question = cursors.question(address, said)
+        standing = await stands.read(connection)
+        moment, after = await self._moment(connection, standing, asked, said, question)
+        tag = _tag(address, said, standing, moment) if route.has_tag else None
+        headers = {
+            "x-vesu-block": str(moment.block_number),
+            "x-vesu-age": str(max(0, int(standing.age_seconds))),
+            "cache-control": self._cache,
+        }
+        if tag is not None:
+            headers["etag"] = tag
+        if tag in _told(request):
+            return litestar.Response(b"", status_code=304, headers=headers, media_type=None)
+        found = await route.handler(
+            routes.Question(route, connection, self._shared, standing, moment, path, said, after)
+        )
+        envelope = Envelope(
+            found.data,
+            await _meta(connection, standing, moment, asked, found.price_block),
+            None if found.next is None else self._next(question, standing, moment, found.next),
+        )
+        return litestar.Response(
+            msgspec.json.encode(envelope), headers=headers, media_type="application/json"
+        )
+
+    async def _moment(
+        self,
+        connection: routes.Connection,
+        standing: stands.Stands,
+        asked: stands.Asked,
+        said: Mapping[str, str],
+        question: str,
+    ) -> tuple[point_in_time.Moment, tuple[str, ...] | None]:
+        """The moment, and where to go on; a cursor brings both."""
+        if "cursor" not in said:
+            return await stands.moment(connection, standing, asked), None
+        cursor = self._signer.read(said["cursor"], question)
+        await stands.check_unchanged(
+            connection, standing, cursor.block_number, cursor.block_hash, cursor.fork_counter
+        )
+        at = await point_in_time.moment(connection, cursor.block_number)
+        if cursor.valued_at is not None:
+            at = msgspec.structs.replace(at, valued_at=cursor.valued_at)
+        return at, cursor.after
+
+    def _next(
+        self,
+        question: str,
+        standing: stands.Stands,
+        moment: point_in_time.Moment,
+        after: tuple[str, ...],
+    ) -> str:
+        is_block_time = moment.valued_at == moment.block_time
+        return self._signer.write(
+            cursors.Cursor(
+                question,
+                moment.block_number,
+                moment.block_hash,
+                standing.fork_counter,
+                None if is_block_time else moment.valued_at,
+                after,
+            )
+        )
+
+
+async def _meta(
+    connection: routes.Connection,
+    standing: stands.Stands,
+    moment: point_in_time.Moment,
+    asked: stands.Asked,
+    price_block: int | None,
+) -> Meta:
+    if asked.is_pinned:
+        age = (moment.valued_at - moment.block_time).total_seconds()
+    else:
+        age = standing.age_seconds + (standing.block_timestamp - moment.block_time).total_seconds()
+    return Meta(
+        moment.block_number,
+        moment.block_hash,
+        moment.block_time,
+        moment.valued_at,
+        standing.fork_counter,
+        standing.finality(moment.block_number),
+        None if price_block is None else await stands.time_of(connection, price_block),
+        max(0, int(age)),
+        standing.is_suspect,
+    )
+
+
+def _tag(
+    address: str,
+    said: Mapping[str, str],
+    standing: stands.Stands,
+    moment: point_in_time.Moment,
+) -> str:
+    """The answer's ETag: all that it depends on but the clock, which `age_seconds` shows."""
+    parts = (
+        *(VERSION, address, sorted(said.items()), moment.block_hash, moment.valued_at),
+        *(standing.fork_counter, standing.generation, standing.finality(moment.block_number)),
+        standing.is_suspect,
+    )
+    return f'W/"{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]}"'
+
+
+def _told(request: litestar.Request[Any, Any, Any]) -> set[str]:
+    """The tags that the asker holds already, each in its weak form."""
+    tags = (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
+    return {tag if tag.startswith("W/") else f"W/{tag}" for tag in tags if tag}

@@ -1,0 +1,101 @@
+"""Routes of positions and users."""
+
+from __future__ import annotations
+
+from indexer import errors
+from indexer.api import queries, routes
+from indexer.query import filters, portfolio, position_pages, states
+
+POSITION = queries.Parameter(
+    "id", "uuid", "Id of a position.", "7b52a55c-8e0b-5c4e-9d1f-0d8a9f6f2f11"
+)
+USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
+
+
+def price_block(state: states.State, pool_ids: set[str]) -> int | None:
+    """The block of the oldest price in pools."""
+    blocks = (one.price_block for one in state.assets if one.pool_id in pool_ids)
+    return min((one for one in blocks if one is not None), default=None)
+
+
+async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Answer:
+    state = await question.state()
+    found = await question.shared.positions.page(
+        question.connection, state, question.stands, wanted
+    )
+    oldest = price_block(state, {one.pool_id for one in found.rows})
+    return routes.Answer(found.rows, found.next, oldest)
+
+
+async def _positions(question: routes.Question) -> routes.Answer:
+    return await _page(question, question.wanted)
+
+
+async def _position(question: routes.Question) -> routes.Answer:
+    state = await question.state()
+    found = await position_pages.one(question.connection, state, question.path["id"])
+    if found is None:
+        raise errors.NotFoundError(
+            f"there is no position {question.path['id']} at block {question.moment.block_number}",
+            parameter="id",
+        )
+    return routes.Answer(found, price_block=price_block(state, {found.pool_id}))
+
+
+async def _of_user(question: routes.Question) -> routes.Answer:
+    wanted = question.wanted
+    mine = filters.Condition("user_id", "=", (question.path["user"],))
+    return await _page(
+        question,
+        filters.Wanted((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after),
+    )
+
+
+async def _portfolio(question: routes.Question) -> routes.Answer:
+    state, user = await question.state(), question.path["user"]
+    held = await position_pages.of_user(question.connection, state, user)
+    found = portfolio.summed(question.moment, user, list(held))
+    return routes.Answer(found, price_block=price_block(state, {one.pool_id for one in held}))
+
+
+ROUTES = (
+    routes.Route(
+        "/v1/positions",
+        "Positions by any filter and order",
+        _positions,
+        list[position_pages.Position],
+        "positions",
+        filters=position_pages.FIELDS,
+        orders=position_pages.ORDERS,
+        example="health_factor_lte=1.05&debt_value_usd_gte=100&order=health_factor",
+    ),
+    routes.Route(
+        "/v1/positions/{id}",
+        "One position",
+        _position,
+        position_pages.Position,
+        "positions",
+        parts=(POSITION,),
+        example="at_block=90",
+    ),
+    routes.Route(
+        "/v1/users/{user}/positions",
+        "A user's positions",
+        _of_user,
+        list[position_pages.Position],
+        "users",
+        parts=(USER,),
+        filters={name: field for name, field in position_pages.FIELDS.items() if name != "user_id"},
+        orders=position_pages.ORDERS,
+        example="status=active",
+    ),
+    routes.Route(
+        "/v1/users/{user}/portfolio",
+        "All that a user holds and owes, with sums in USD",
+        _portfolio,
+        portfolio.Portfolio,
+        "users",
+        parts=(USER,),
+        example="at_time=2025-10-02T12:00:00Z",
+    ),
+)

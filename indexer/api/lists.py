@@ -1,0 +1,84 @@
+"""Routes of what is only ever added to: transactions, liquidations, events, blocks, prices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indexer import errors
+from indexer.api import queries, routes
+from indexer.query import filters, listing, records
+
+HASH = queries.Parameter("hash", "felt", "Hash of a transaction.", "0x1")
+
+
+def page_of(listed: listing.Listing) -> routes.Handler:
+    """The handler of a list."""
+
+    async def handle(question: routes.Question) -> routes.Answer:
+        found = await listing.page(
+            question.connection, listed, question.moment.block_number, question.wanted
+        )
+        return routes.Answer(found.rows, found.next)
+
+    return handle
+
+
+def _list(
+    name: str, listed: listing.Listing, summary: str, example: str, **more: Any
+) -> routes.Route:
+    return routes.Route(
+        f"/v1/{name}",
+        summary,
+        page_of(listed),
+        list[listed.row],  # type: ignore[name-defined]
+        "records",
+        filters=listed.fields,
+        orders=listed.allowed,
+        example=example,
+        **more,
+    )
+
+
+async def _transaction(question: routes.Question) -> routes.Answer:
+    """All effects of one transaction, in order."""
+    asked = filters.Condition("transaction_hash", "=", (question.path["hash"],))
+    order = filters.Order("block_number")
+    wanted = filters.Wanted((asked,), order, filters.MAX_LIMIT)
+    found = await listing.page(
+        question.connection, records.TRANSACTIONS, question.moment.block_number, wanted
+    )
+    if not found.rows:
+        raise errors.NotFoundError(
+            f"no transaction {question.path['hash']} with an effect on a position is indexed up "
+            f"to block {question.moment.block_number}",
+            parameter="hash",
+        )
+    return routes.Answer(found.rows)
+
+
+ROUTES = (
+    _list(
+        "transactions",
+        records.TRANSACTIONS,
+        "What people did: supply, borrow, repay, withdraw, liquidation, transfer",
+        "type=borrow&amount_gte=100&order=-timestamp&limit=10",
+    ),
+    routes.Route(
+        "/v1/transactions/{hash}",
+        "The effects of one transaction",
+        _transaction,
+        list[records.Transaction],
+        "records",
+        parts=(HASH,),
+    ),
+    _list(
+        "liquidations",
+        records.LIQUIDATIONS,
+        "Liquidations",
+        "bad_debt_gte=0.000001&order=-debt_repaid",
+    ),
+    _list("events", records.EVENTS, "The raw log, decoded", "name=ModifyPosition&limit=10"),
+    _list("blocks", records.BLOCKS, "Stored blocks", "number_gte=1&order=number&limit=10"),
+    _list("reorgs", records.REORGS, "Rollbacks that this database went through", "limit=10"),
+    _list("prices", records.PRICES, "What oracles said", "block_number_lte=90&limit=10"),
+)

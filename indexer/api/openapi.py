@@ -1,0 +1,191 @@
+"""The OpenAPI 3.1 document, made of the routes' own descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from indexer.api import answering, problems, queries, routes
+from indexer.query import filters, kinds
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "felt": {"type": "string", "pattern": "^0[xX][0-9a-fA-F]{1,64}$"},
+    "integer": {"type": "string", "pattern": "^-?[0-9]{1,77}$"},
+    "decimal": {"type": "string", "pattern": r"^-?[0-9]{1,77}(\.[0-9]{1,40})?$"},
+    "block": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+    "text": {"type": "string", "maxLength": kinds.MAX_TEXT},
+    "time": {"type": "string", "format": "date-time"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "boolean": {"type": "boolean"},
+}
+EXAMPLES: dict[str, str] = {
+    "felt": "0x" + "0" * 61 + "abc",
+    "integer": "1000000",
+    "decimal": "1.05",
+    "block": "90",
+    "text": "USDC",
+    "time": "2025-10-02T12:00:00Z",
+    "uuid": "7b52a55c-8e0b-5c4e-9d1f-0d8a9f6f2f11",
+    "boolean": "true",
+}
+MOMENT = (
+    queries.Parameter("at_block", "block", "The state at this committed block.", "90"),
+    queries.Parameter("at_hash", "felt", "The state at the block with this hash.", "0x1"),
+    queries.Parameter(
+        "at_time",
+        "time",
+        "The state of the last block up to then, with interest accrued to then (ISO 8601 or "
+        "seconds since 1970).",
+        "2025-10-02T12:00:00Z",
+    ),
+    queries.Parameter(
+        "min_block", "block", "Wait up to 10 s until this block is committed, else 425.", "90"
+    ),
+)
+MEANINGS = {
+    "": "equal to",
+    "_in": "one of, separated by commas",
+    "_gte": "at least",
+    "_lte": "at most",
+}
+STATUSES = (304, 400, 401, 404, 410, 414, 425, 429, 431, 500, 503)
+
+
+def document(described: Sequence[routes.Route]) -> dict[str, Any]:
+    """The document."""
+    types = [*{id(one.data): one.data for one in described}.values()]
+    schemas, components = msgspec.json.schema_components(
+        [*types, answering.Meta, problems.Problem], ref_template="#/components/schemas/{name}"
+    )
+    by_type = {id(one): schema for one, schema in zip(types, schemas, strict=False)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vesu-indexer",
+            "version": answering.VERSION,
+            "description": "Exact numbers of the Vesu lending protocol, at any block.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {one.path: {"get": _operation(one, by_type[id(one.data)])} for one in described},
+        "components": {
+            "schemas": components,
+            "responses": {str(one): _refusal(one) for one in STATUSES},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
+    }
+
+
+def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
+    answered = {
+        "type": "object",
+        "required": ["data", "meta", "next"],
+        "additionalProperties": False,
+        "properties": {
+            "data": data,
+            "meta": {"$ref": "#/components/schemas/Meta"},
+            "next": {
+                "type": ["string", "null"],
+                "description": "Cursor of the next page; null: there is none.",
+            },
+        },
+    }
+    description = route.description
+    if route.example:
+        description = f"{description}\n\nExample: `{route.path}?{route.example}`".strip()
+    return {
+        "operationId": _operation_id(route.path),
+        "summary": route.summary,
+        "description": description,
+        "tags": [route.tag],
+        "parameters": list(_parameters(route)),
+        "responses": {
+            "200": {
+                "description": route.summary,
+                "headers": {
+                    "ETag": {"schema": {"type": "string"}},
+                    "X-Vesu-Block": {"schema": {"type": "string"}},
+                    "X-Vesu-Age": {"schema": {"type": "string"}},
+                },
+                "content": {"application/json": {"schema": answered}},
+            },
+            **{str(one): {"$ref": f"#/components/responses/{one}"} for one in STATUSES},
+        },
+    }
+
+
+def _operation_id(path: str) -> str:
+    return path.removeprefix("/v1/").replace("{", "").replace("}", "").replace("/", "_")
+
+
+def _parameters(route: routes.Route) -> Iterable[dict[str, Any]]:
+    for one in route.parts:
+        yield _parameter(one, "path")
+    for one in route.parameters:
+        yield _parameter(one, "query")
+    for field in route.filters.values():
+        for suffix in filters.operators(field):
+            yield _filter(field, suffix)
+    if route.is_list:
+        orders = [sign + name for name in route.orders for sign in ("", "-")]
+        yield _said("order", "By which field; with - the largest first.", {"enum": orders})
+        bounds = {"type": "integer", "minimum": 1, "maximum": filters.MAX_LIMIT}
+        yield _said("limit", "Rows of a page.", bounds | {"default": filters.DEFAULT_LIMIT})
+        yield _said(
+            "cursor", "`next` of the page before, with all else as it was.", {"type": "string"}
+        )
+    if route.is_of_moment:
+        for one in MOMENT:
+            yield _parameter(one, "query")
+
+
+def _parameter(one: queries.Parameter, place: str) -> dict[str, Any]:
+    schema = dict(SCHEMAS[one.kind])
+    if one.values:
+        schema = {"enum": list(one.values)}
+    if one.minimum is not None:
+        schema["minimum"] = one.minimum
+    if one.maximum is not None:
+        schema["maximum"] = one.maximum
+    return {
+        "name": one.name,
+        "in": place,
+        "required": place == "path" or one.is_required,
+        "description": one.description,
+        "schema": schema,
+        "example": int(one.example) if one.kind == "block" else one.example,
+    }
+
+
+def _filter(field: kinds.Field, suffix: str) -> dict[str, Any]:
+    schema = {"enum": list(field.values)} if field.values else SCHEMAS[field.kind]
+    if suffix == "_in":
+        schema = {"type": "array", "items": schema, "minItems": 1, "maxItems": filters.MAX_VALUES}
+    example: Any = field.values[0] if field.values else EXAMPLES[field.kind]
+    if field.kind == "block":
+        example = int(example)
+    found = _said(f"{field.name}{suffix}", f"`{field.name}` is {MEANINGS[suffix]} this.", schema)
+    if suffix == "_in":
+        return found | {"style": "form", "explode": False, "example": [example]}
+    return found | {"example": example}
+
+
+def _said(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    if status == 304:
+        return {"description": "Not modified: the ETag that was sent is still right."}
+    return {
+        "description": problems.TITLES[status],
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

@@ -1,0 +1,105 @@
+"""Every error as problem+json (RFC 9457): one place says which error is which status."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+PASSING = (
+    errors.NothingCommittedError,
+    errors.DatabaseUnavailableError,
+    errors.SchemaError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""What may pass: the database is away, busy, too slow, not filled or not migrated yet."""
+
+TITLES = {
+    400: "Wrong parameter",
+    401: "No valid key",
+    404: "Not found",
+    405: "Method not allowed",
+    410: "Given up by the chain",
+    413: "Body too large",
+    414: "Address too long",
+    425: "Not committed yet",
+    429: "Too many requests",
+    431: "Headers too large",
+    500: "Internal error",
+    503: "Not available for now",
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of an error. `parameter` names the one at fault; the rest explains a 410."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    parameter: str | None = None
+    block_number: int | None = None
+    block_hash: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's headers say: when to ask again, and that no cache keeps it."""
+        headers = {"cache-control": "no-store"}
+        if self.status in (425, 429, 503):
+            headers["retry-after"] = str(1 if self.status == 429 else RETRY_SECONDS)
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return headers
+
+    @property
+    def body(self) -> bytes:
+        """As JSON."""
+        return msgspec.json.encode(self)
+
+
+def problem(status: int, detail: str, **more: Any) -> Problem:
+    """A problem of a status; its type and title follow from it."""
+    title = TITLES.get(status) or http.HTTPStatus(status).phrase
+    kind = title.lower().replace(" ", "-")
+    return Problem(f"urn:vesu-indexer:problem:{kind}", title, status, detail, **more)
+
+
+def of(error: BaseException) -> Problem | None:
+    """The problem that an error is; None for a mistake of ours, of which nothing is told."""
+    if isinstance(error, errors.NothingCommittedError):
+        return problem(503, str(error))
+    if isinstance(error, errors.AbandonedBlockError):
+        return problem(
+            410,
+            str(error),
+            parameter=error.parameter,
+            block_number=error.block_number,
+            block_hash=error.block_hash,
+        )
+    if isinstance(error, errors.QuestionError):
+        status = _STATUS.get(type(error), 400)
+        return problem(status, str(error), parameter=error.parameter)
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return problem(503, "the database took too long: ask for less, or later")
+    if isinstance(error, PASSING):
+        return problem(503, f"the database does not answer ({type(error).__name__}): ask again")
+    return None
+
+
+_STATUS: Mapping[type[errors.QuestionError], int] = {
+    errors.NotFoundError: 404,
+    errors.NotCommittedError: 425,
+}
+INTERNAL = problem(500, "a mistake of the indexer's own; its log holds the details")

@@ -1,0 +1,119 @@
+"""What a request asks: its parameters, read strictly and named in every refusal."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import urllib.parse
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from indexer import errors
+from indexer.query import filters, kinds, stands
+
+MAX_PARAMETERS = 50
+MOMENT = ("at_block", "at_hash", "at_time", "min_block")
+PAGE = ("order", "limit", "cursor")
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a route, as the OpenAPI document tells it and as it is read."""
+
+    name: str
+    kind: kinds.Kind
+    description: str
+    example: str
+    is_required: bool = False
+    values: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+
+    def parse(self, text: str) -> Any:
+        """The value; QuestionError, naming the parameter, where the text is none."""
+        field = kinds.Field(self.name, self.kind, values=self.values)
+        value = kinds.parse(field, text, self.name)
+        too_small = self.minimum is not None and value < self.minimum
+        if too_small or (self.maximum is not None and value > self.maximum):
+            raise errors.QuestionError(
+                f"{self.name}: {text} is not from {self.minimum} to {self.maximum}",
+                parameter=self.name,
+            )
+        return value
+
+
+def split(query: str) -> dict[str, str]:
+    """The parameters of a query string; QuestionError where one stands there twice."""
+    if query.count("&") >= MAX_PARAMETERS:
+        raise errors.QuestionError(f"more than {MAX_PARAMETERS} parameters")
+    found: dict[str, str] = {}
+    for part in query.split("&") if query else ():
+        raw_name, _, raw_text = part.partition("=")
+        try:
+            name = urllib.parse.unquote_plus(raw_name, errors="strict")
+            text = urllib.parse.unquote_plus(raw_text, errors="strict")
+        except UnicodeDecodeError as error:
+            raise errors.QuestionError(
+                f"{raw_name[:80]!r} is not UTF-8 in percent signs", parameter=raw_name[:80]
+            ) from error
+        if name in found:
+            raise errors.QuestionError(f"{name[:80]!r} is given twice", parameter=name[:80])
+        found[name] = text
+    return found
+
+
+def check_known(said: Mapping[str, str], known: Collection[str]) -> None:
+    """QuestionError for a parameter that the route does not know: it is never passed over."""
+    for name in said:
+        if name not in known:
+            near = difflib.get_close_matches(name[:80], known, 1, 0.0) if known else []
+            hint = f"; the nearest known is {near[0]}" if near else "; none are known here"
+            raise errors.QuestionError(
+                f"unknown parameter {name[:80]!r}{hint}", parameter=name[:80]
+            )
+
+
+def asked(said: Mapping[str, str]) -> stands.Asked:
+    """The moment that the parameters name."""
+    at_time: datetime.datetime | None = None
+    if "at_time" in said:
+        at_time = kinds.time(said["at_time"], "at_time").replace(microsecond=0)
+    return stands.Asked(
+        kinds.block(said["at_block"], "at_block") if "at_block" in said else None,
+        kinds.felt(said["at_hash"], "at_hash") if "at_hash" in said else None,
+        at_time,
+    )
+
+
+def wanted(
+    said: Mapping[str, str],
+    fields: Mapping[str, kinds.Field],
+    orders: Sequence[str],
+    after: tuple[str, ...] | None,
+) -> filters.Wanted:
+    """The page that the parameters describe."""
+    conditions = (filters.parse(fields, name, text) for name, text in said.items())
+    return filters.Wanted(
+        tuple(one for one in conditions if one is not None),
+        filters.parse_order(orders, said["order"]) if "order" in said else None,
+        limit(said),
+        after,
+    )
+
+
+def limit(said: Mapping[str, str]) -> int:
+    """How many rows a page may have."""
+    found = kinds.block(said["limit"], "limit") if "limit" in said else filters.DEFAULT_LIMIT
+    if not 1 <= found <= filters.MAX_LIMIT:
+        raise errors.QuestionError(
+            f"limit: {found} is not from 1 to {filters.MAX_LIMIT}", parameter="limit"
+        )
+    return found
+
+
+def filter_names(fields: Mapping[str, kinds.Field]) -> list[str]:
+    """Every parameter that filters by these fields."""
+    return [
+        f"{field.name}{suffix}" for field in fields.values() for suffix in filters.operators(field)
+    ]

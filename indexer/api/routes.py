@@ -1,0 +1,107 @@
+"""A route as one description: its address, its parameters, its answer's type, its question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from indexer.api import queries
+from indexer.query import filters, kinds, point_in_time, position_pages, stands, states, status
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What all requests of a server share."""
+
+    states: states.States
+    positions: position_pages.Pages
+    limits: status.Limits
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a question found. `next`: the key of the last row where more follow.
+
+    `price_block`: the block of the oldest price that the answer rests on; None: on no price.
+    """
+
+    data: Any
+    next: tuple[str, ...] | None = None
+    price_block: int | None = None
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request, inside its snapshot: what was said, and the moment that it is about."""
+
+    route: Route
+    connection: Connection
+    shared: Shared
+    stands: stands.Stands
+    moment: point_in_time.Moment
+    path: Mapping[str, Any]
+    said: Mapping[str, str]
+    after: tuple[str, ...] | None
+
+    @property
+    def wanted(self) -> filters.Wanted:
+        """The page that was asked for."""
+        return queries.wanted(self.said, self.route.filters, self.route.orders, self.after)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a parameter of the route; `default` where it was not given."""
+        if name not in self.said:
+            return default
+        return self.route.parameter(name).parse(self.said[name])
+
+    async def state(self) -> states.State:
+        """The whole state at the moment."""
+        return await self.shared.states.at(self.connection, self.moment, self.stands)
+
+
+Handler = Callable[[Question], Awaitable[Answer]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One address of the API.
+
+    `path` is written as OpenAPI does (`/v1/pools/{pool}`); `parts` are its parameters. `filters`
+    and `orders` make it a list: every field can be filtered by. `example`: a query that answers.
+    `is_of_moment`: whether the asker may name a moment; `has_tag`: whether the answer depends on
+    the moment alone, so that a repeated question can be answered with 304.
+    """
+
+    path: str
+    summary: str
+    handler: Handler
+    data: Any
+    tag: str
+    parts: tuple[queries.Parameter, ...] = ()
+    parameters: tuple[queries.Parameter, ...] = ()
+    filters: Mapping[str, kinds.Field] = {}
+    orders: tuple[str, ...] = ()
+    example: str = ""
+    description: str = ""
+    is_of_moment: bool = True
+    has_tag: bool = True
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it answers pages."""
+        return bool(self.orders)
+
+    @property
+    def known(self) -> list[str]:
+        """Every parameter that the route knows."""
+        return [
+            *(one.name for one in self.parameters),
+            *queries.filter_names(self.filters),
+            *(queries.PAGE if self.is_list else ()),
+            *(queries.MOMENT if self.is_of_moment else ()),
+        ]
+
+    def parameter(self, name: str) -> queries.Parameter:
+        """The description of a parameter of the query."""
+        return next(one for one in self.parameters if one.name == name)

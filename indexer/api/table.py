@@ -1,0 +1,12 @@
+"""Every route of the API."""
+
+from __future__ import annotations
+
+from indexer.api import holdings, lists, markets, overview, routes
+
+ROUTES: tuple[routes.Route, ...] = (
+    *overview.ROUTES,
+    *markets.ROUTES,
+    *holdings.ROUTES,
+    *lists.ROUTES,
+)

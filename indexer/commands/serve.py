@@ -1,0 +1,45 @@
+"""`serve`: the API alone, over a database that an indexer or a replica fills."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+import structlog
+
+from indexer import app, config
+from indexer.api import server
+from indexer.commands import arguments, event_loop, output
+
+log = structlog.get_logger(__name__)
+
+
+@click.command(
+    epilog="Example: DATABASE_URL=postgresql://reader@replica/vesu vesu-indexer serve --port 8080"
+)
+@arguments.options
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.")
+def command(config_file: Path | None, as_json: bool, port: int | None) -> None:
+    """Answer the API until stopped, over a read-only connection: a streaming replica will do.
+
+    Nothing is written and no node is asked. SIGTERM and SIGINT end it after the answers in hand.
+    """
+    settings = arguments.settings(config_file, api__port=port)
+    with app.database_place(settings) as place:
+        event_loop.run(_serve(settings, place.url, as_json), event_loop.fast())
+
+
+async def _serve(settings: config.Settings, url: str, as_json: bool) -> None:
+    stopping = asyncio.Event()
+    event_loop.stop_on_signals(stopping)
+    api = settings.api
+    async with (
+        app.pool(settings, url) as pool,
+        server.serving(pool, api.host, api.port, app.api_options(settings)) as port,
+    ):
+        log.info("serving", api=f"http://{api.host}:{port}/v1/status")
+        if as_json:
+            output.print_json({"host": api.host, "port": port})
+        await stopping.wait()
+    log.info("stopped")

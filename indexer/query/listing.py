@@ -1,0 +1,152 @@
+"""Pages of rows out of one SQL source: filters, orders and keysets, pinned to a block.
+
+The text of a statement is made of named statements, of column names that the row's type declares,
+and of numbered parameters. Nothing that an asker wrote is ever part of it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from indexer.query import filters, kinds
+from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "listing")
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+CASTS: Mapping[str, str] = {
+    "felt": "text",
+    "integer": "numeric",
+    "decimal": "numeric",
+    "block": "bigint",
+    "text": "text",
+    "time": "timestamptz",
+    "uuid": "uuid",
+    "boolean": "boolean",
+}
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A list: the statement that yields its rows up to block $1, and how they are ordered.
+
+    `key` orders every row apart; `orders` are further columns, none of them NULL, that a page may
+    be ordered by before the key. `is_newest_first`: the order where none is asked for.
+    """
+
+    statement: str
+    row: type[msgspec.Struct]
+    key: tuple[str, ...]
+    orders: tuple[str, ...] = ()
+    is_newest_first: bool = True
+
+    @property
+    def fields(self) -> Mapping[str, kinds.Field]:
+        """What the rows can be filtered by."""
+        return kinds.fields(self.row)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What the rows can be ordered by; the first is the list's own."""
+        return (self.key[0], *self.orders)
+
+    def order(self, wanted: filters.Wanted) -> filters.Order:
+        """The asked order, or the list's own."""
+        return wanted.order or filters.Order(self.key[0], self.is_newest_first)
+
+
+async def page(
+    connection: Connection, listing: Listing, block_number: int, wanted: filters.Wanted
+) -> filters.Page:
+    """A page of a list, as it stood at a block."""
+    found, more = await records(connection, listing, block_number, wanted)
+    return filters.Page([_row(listing, one) for one in found], more)
+
+
+async def records(
+    connection: Connection, listing: Listing, block_number: int, wanted: filters.Wanted
+) -> tuple[list[asyncpg.Record], tuple[str, ...] | None]:
+    """The same rows as records with the columns that the row's type declares; and the page's next.
+
+    Numbers and ids are text in them.
+    """
+    statement, args = _composed(listing, block_number, wanted)
+    found = await connection.fetch(statement, *args)
+    rows = found[: wanted.limit]
+    if len(found) <= wanted.limit:
+        return rows, None
+    columns = _columns(listing, listing.order(wanted))
+    return rows, tuple(_text(rows[-1][name]) for name in columns)
+
+
+def _columns(listing: Listing, order: filters.Order) -> list[str]:
+    """What the rows are ordered by: the asked column, then the key."""
+    return list(dict.fromkeys([order.field, *listing.key]))
+
+
+def _composed(listing: Listing, block_number: int, wanted: filters.Wanted) -> tuple[str, list[Any]]:
+    fields, args = listing.fields, [block_number]
+    order = listing.order(wanted)
+    columns = _columns(listing, order)
+    terms = [_term(fields[one.field], one, args) for one in wanted.conditions]
+    if wanted.after is not None:
+        terms.append(_beyond([fields[name] for name in columns], order, wanted.after, args))
+    args.append(wanted.limit + 1)
+    direction = "DESC" if order.is_descending else "ASC"
+    selected = ", ".join(_selected(field) for field in fields.values())
+    ordered = ", ".join(f"source.{sqlfile.quoted(name)} {direction}" for name in columns)
+    where = f" WHERE {' AND '.join(terms)}" if terms else ""
+    source = _SQL[listing.statement]
+    text = (
+        f"SELECT {selected} FROM ({source}) AS source{where} "  # noqa: S608 - names of our own
+        f"ORDER BY {ordered} LIMIT ${len(args)}"
+    )
+    return text, args
+
+
+def _selected(field: kinds.Field) -> str:
+    name = sqlfile.quoted(field.name)
+    is_text = field.kind in ("integer", "decimal", "uuid")
+    return f"source.{name}{'::text' if is_text else ''} AS {name}"
+
+
+def _term(field: kinds.Field, condition: filters.Condition, args: list[Any]) -> str:
+    name, cast = f"source.{sqlfile.quoted(field.name)}", CASTS[field.kind]
+    if condition.operator == "in":
+        args.append(list(condition.values))
+        return f"{name} = ANY (${len(args)}::{cast}[])"
+    args.append(condition.values[0])
+    return f"{name} {condition.operator} ${len(args)}::{cast}"
+
+
+def _beyond(
+    columns: Sequence[kinds.Field], order: filters.Order, after: Sequence[str], args: list[Any]
+) -> str:
+    """Rows beyond the last one of the page before; one comparison, which an index can serve."""
+    places = []
+    for field, text in zip(columns, after, strict=True):
+        args.append(kinds.parse(field, text, "cursor"))
+        places.append(f"${len(args)}::{CASTS[field.kind]}")
+    names = ", ".join(f"source.{sqlfile.quoted(field.name)}" for field in columns)
+    return f"({names}) {'<' if order.is_descending else '>'} ({', '.join(places)})"
+
+
+def _row(listing: Listing, found: asyncpg.Record) -> Any:
+    values = dict(found)
+    for name, field in listing.fields.items():
+        if field.kind == "json" and values[name] is not None:
+            values[name] = msgspec.json.decode(values[name])
+    return listing.row(**values)
+
+
+def _text(value: Any) -> str:
+    """A key's value as text that `kinds.parse` reads back."""
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    return format(value, "f") if isinstance(value, decimal.Decimal) else str(value)

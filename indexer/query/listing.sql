@@ -1,0 +1,56 @@
+-- name: transactions
+-- What people did, up to a block.
+SELECT *
+FROM vesu_transactions
+WHERE block_number <= $1;
+
+-- name: liquidations
+-- Liquidations up to a block, with the addresses of their assets.
+SELECT l.*, p.collateral_address, p.debt_address
+FROM vesu_liquidations l
+JOIN vesu_positions p ON p.pool_id = l.pool_id AND p.id = l.position_id
+WHERE l.block_number <= $1;
+
+-- name: events
+-- The raw log, decoded, up to a block.
+SELECT *
+FROM events
+WHERE block_number <= $1;
+
+-- name: blocks
+-- Stored blocks up to a block, and how many events of ours each holds.
+SELECT b.number, b.hash, b.parent_hash, b.timestamp,
+    CASE WHEN b.number <= h.finalised_block THEN 'accepted_l1' ELSE 'accepted_l2' END AS finality,
+    (SELECT count(*) FROM events e WHERE e.block_number = b.number) AS events
+FROM blocks b
+LEFT JOIN chain_head h ON true
+WHERE b.number <= $1;
+
+-- name: reorgs
+-- Rollbacks of this database; $1, the answer's block, bounds none of them.
+SELECT *
+FROM reorgs
+WHERE $1::bigint IS NOT NULL;
+
+-- name: prices
+-- What oracles said, up to a block: each price once, at the block that it was told for.
+SELECT DISTINCT ON (pool_id, id, price_block)
+    id AS asset_id, pool_id, pool_address, protocol, asset_address, price_block AS block_number,
+    price, price_is_valid AS is_valid
+FROM vesu_asset_history
+WHERE price_block IS NOT NULL AND block_number <= $1
+ORDER BY pool_id, id, price_block, block_number DESC, transaction_index DESC, event_index DESC;
+
+-- name: positions
+-- The newest version up to a block of every position.
+SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, h.collateral_shares, h.nominal_debt,
+    h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
+FROM vesu_positions c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_position_history v
+    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;

@@ -1,0 +1,47 @@
+"""One pool whole: its sums, its assets and its pairs at a moment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from indexer.query import assets, kinds, pools, states, totals
+
+
+class Details(msgspec.Struct, frozen=True):
+    """A pool at a moment. A V1 pool that moved to V1.1 is shown with both contracts' rows.
+
+    The sums are of the generation in use; `unpriced` names assets that hold something but have
+    no price, so are in no sum.
+    """
+
+    pool_id: kinds.Felt
+    pool_address: kinds.Felt
+    protocol: str
+    name: str | None
+    supply_usd: kinds.Usd
+    borrow_usd: kinds.Usd
+    unpriced: list[str]
+    assets: list[assets.Asset]
+    pairs: list[pools.Pool]
+
+
+def of(state: states.State, pool_id: str) -> Details | None:
+    """The pool with an id; None where the state knows none."""
+    members = [one for one in state.assets if one.pool_id == pool_id]
+    pairs = [one for one in state.pools if one.pool_id == pool_id]
+    if not members:
+        return None
+    counted = totals.newest(members)
+    last = counted[-1]
+    supply, borrow, unpriced = totals.sums(counted)
+    return Details(
+        pool_id,
+        last.pool_address,
+        last.protocol,
+        last.pool_name,
+        supply,
+        borrow,
+        unpriced,
+        members,
+        pairs,
+    )

@@ -1,0 +1,92 @@
+"""The whole state at a moment, kept for the moments that were asked for last."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import functools
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from indexer.query import assets, point_in_time, pools, stands
+
+T = TypeVar("T")
+Connection = point_in_time.Connection
+
+
+class Kept(Generic[T]):
+    """The values that were used last, by key: at most `size` of them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: collections.OrderedDict[Hashable, T] = collections.OrderedDict()
+        self._locks: dict[Hashable, asyncio.Lock] = {}
+
+    def get(self, key: Hashable) -> T | None:
+        """The kept value; None where there is none."""
+        if key in self._values:
+            self._values.move_to_end(key)
+        return self._values.get(key)
+
+    def put(self, key: Hashable, value: T) -> None:
+        """Keep a value; the one that was used longest ago goes."""
+        self._values[key] = value
+        self._values.move_to_end(key)
+        while len(self._values) > self._size:
+            self._values.popitem(last=False)
+
+    def making(self, key: Hashable) -> asyncio.Lock:
+        """Held by the one who makes the value, so that nobody makes it a second time."""
+        if len(self._locks) > 4 * self._size:
+            self._locks = {one: lock for one, lock in self._locks.items() if lock.locked()}
+        return self._locks.setdefault(key, asyncio.Lock())
+
+
+class State:
+    """A moment's state; nobody changes it. Its rows are made when they are first asked for."""
+
+    def __init__(self, snapshot: point_in_time.Snapshot) -> None:
+        self.snapshot = snapshot
+
+    @property
+    def moment(self) -> point_in_time.Moment:
+        """The moment."""
+        return self.snapshot.moment
+
+    @functools.cached_property
+    def assets(self) -> list[assets.Asset]:
+        """Every asset, accrued to the moment."""
+        return assets.every(self.snapshot)
+
+    @functools.cached_property
+    def pools(self) -> list[pools.Pool]:
+        """Every pair, with interest accrued to the moment."""
+        return pools.every(self.snapshot)
+
+
+class States:
+    """The states of the moments that were asked for last."""
+
+    def __init__(self, size: int = 8) -> None:
+        self._kept: Kept[State] = Kept(size)
+
+    async def at(
+        self, connection: Connection, moment: point_in_time.Moment, standing: stands.Stands
+    ) -> State:
+        """The state at a moment, read in the caller's transaction where it is not kept."""
+        key = identity(moment, standing)
+        found = self._kept.get(key)
+        if found is None:
+            async with self._kept.making(key):
+                found = self._kept.get(key)
+                if found is None:
+                    snapshot = point_in_time.Snapshot(moment)
+                    await snapshot.load(connection, None)
+                    found = State(snapshot)
+                    self._kept.put(key, found)
+        return found
+
+
+def identity(moment: point_in_time.Moment, standing: stands.Stands) -> tuple[Hashable, ...]:
+    """What the rows at a moment depend on: the moment, rollbacks, and replays put live."""
+    return (*moment.parts, standing.fork_counter, standing.generation)
