@@ -81,16 +81,25 @@ def catalogue(url: str) -> set[tuple[str, str]]:
         rows(
             url,
             """
-            SELECT 'relation', relname::text FROM pg_class
-            WHERE relnamespace = 'public'::regnamespace AND relname !~ 'yoyo'
-            UNION SELECT 'column', c.relname || '.' || a.attname
-            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-            WHERE c.relnamespace = 'public'::regnamespace AND c.relname !~ 'yoyo'
-                AND a.attnum > 0 AND NOT a.attisdropped
-            UNION SELECT 'type', typname FROM pg_type
-            WHERE typnamespace = 'public'::regnamespace AND typname !~ 'yoyo'
-            UNION SELECT 'function', proname FROM pg_proc
-            WHERE pronamespace = 'public'::regnamespace
+            WITH ours AS (
+                SELECT oid, nspname || '.' AS place FROM pg_namespace
+                WHERE nspname IN ('public', 'vesu_guide')
+            )
+            SELECT 'relation', place || relname FROM pg_class JOIN ours ON ours.oid = relnamespace
+            WHERE relname !~ 'yoyo'
+            UNION SELECT 'column', place || c.relname || '.' || a.attname
+            FROM pg_attribute a
+            JOIN pg_class c ON c.oid = a.attrelid
+            JOIN ours ON ours.oid = c.relnamespace
+            WHERE c.relname !~ 'yoyo' AND a.attnum > 0 AND NOT a.attisdropped
+            UNION SELECT 'type', place || typname FROM pg_type JOIN ours ON ours.oid = typnamespace
+            WHERE typname !~ 'yoyo'
+            UNION SELECT 'function', place || proname
+            FROM pg_proc JOIN ours ON ours.oid = pronamespace
+            UNION SELECT 'trigger', tgrelid::regclass || '.' || tgname FROM pg_trigger
+            WHERE NOT tgisinternal
+            UNION SELECT 'right of everybody', place || relname
+            FROM pg_class JOIN ours ON ours.oid = relnamespace WHERE relacl::text ~ '[{,]='
             UNION SELECT 'schema', nspname FROM pg_namespace WHERE nspname !~ '^pg_'
             UNION SELECT 'extension', extname FROM pg_extension
             """,
@@ -121,7 +130,8 @@ async def test_yoyo_there_and_back_and_there_again(empty_database_url: str) -> N
     yoyo(command_url, "apply")
     made = catalogue(url)
     assert migrate.pending(url) == []
-    assert {name for kind, name in made if kind == "relation"} >= PROMISED.keys()
+    relations = {name for kind, name in made if kind == "relation"}
+    assert relations >= {f"public.{name}" for name in PROMISED}
     yoyo(command_url, "rollback", "--all")
     assert catalogue(url) == before
     assert migrate.applied(url) == []
@@ -205,8 +215,8 @@ async def test_every_table_and_column_has_a_comment(made_url: str) -> None:
         FROM pg_class c
         JOIN (SELECT attrelid, attnum, attname FROM pg_attribute WHERE NOT attisdropped
               UNION ALL SELECT oid, 0, 'itself' FROM pg_class) a ON a.attrelid = c.oid
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm')
-            AND a.attnum >= 0 AND c.relname !~ 'yoyo'
+        WHERE c.relnamespace IN ('public'::regnamespace, 'vesu_guide'::regnamespace)
+            AND c.relkind IN ('r', 'v', 'm') AND a.attnum >= 0 AND c.relname !~ 'yoyo'
             AND coalesce(length(col_description(c.oid, a.attnum)),
                          length(obj_description(c.oid, 'pg_class')) * (a.attnum = 0)::int, 0) < 6
     """
@@ -251,7 +261,10 @@ async def test_keys_can_be_distributed_by_pool(made_url: str) -> None:
     keys = rows(made_url, statement)
     assert {table for table, _ in keys} == {name for name in PROMISED if name.startswith("vesu_")}
     assert all(has_pool for _, has_pool in keys)
-    triggers = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+    triggers = """
+        SELECT tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+        WHERE NOT tgisinternal AND relnamespace = 'public'::regnamespace
+    """
     assert rows(made_url, triggers) == []
 
 
@@ -264,6 +277,7 @@ async def test_foreign_keys_of_the_guide(made_url: str) -> None:
         ("vesu_positions", "vesu_pools", True),
         ("vesu_transactions", "vesu_positions", True),
         ("vesu_liquidations", "vesu_positions", True),
+        ("vesu_guide.submissions", "watches", True),
     }
 
 
