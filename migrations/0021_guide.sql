@@ -1,6 +1,6 @@
 -- The schema of applications that are written by the users' guide: its four tables as views.
 -- depends: 0020_watches
-CREATE SCHEMA vesu_guide;
+CREATE SCHEMA IF NOT EXISTS vesu_guide;
 COMMENT ON SCHEMA vesu_guide IS 'The tables of the users'' guide for its applications: ALTER ROLE app SET search_path = vesu_guide, public.';
 
 CREATE TABLE vesu_guide.users (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncpg
 
 from indexer.audit import digest
-from indexer.store import catalog, sqlfile
+from indexer.store import catalog
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -18,22 +18,22 @@ SKIPPED = frozenset({"yoyo_lock"})
 
 
 async def read(connection: Connection) -> dict[str, digest.TableDigest]:
-    """Rows and hash of every table of the schema.
+    """Rows and hash of every table of the schema and of vesu_guide.
 
     Call it inside a transaction that holds one snapshot.
     """
     # How these types are written depends on the role's and the database's settings.
     for setting in ("timezone = 'UTC'", "datestyle = 'ISO'", "extra_float_digits = 1"):
         await connection.execute(f"SET LOCAL {setting}")
-    tables = [
-        name
-        for name, kind in (await catalog.relations(connection)).items()
-        if kind in ("r", "p") and name not in SKIPPED
-    ]
-    return {table: await _table(connection, table) for table in tables}
+    tables = await catalog.tables(connection)
+    return {
+        name: await _table(connection, place)
+        for name, place in tables.items()
+        if name not in SKIPPED
+    }
 
 
-async def _table(connection: Connection, table: str) -> digest.TableDigest:
+async def _table(connection: Connection, place: str) -> digest.TableDigest:
     parts = ", ".join(
         f"coalesce(sum(('x' || substr(hash, {15 * part - 14}, 15))::bit(60)::bigint), 0)::text "
         f"AS part_{part}"
@@ -42,7 +42,7 @@ async def _table(connection: Connection, table: str) -> digest.TableDigest:
     row = await connection.fetchrow(
         f"SELECT count(*) AS rows, {parts} FROM ("  # noqa: S608
         "SELECT encode(sha256(convert_to(whole_row::text, 'UTF8')), 'hex') AS hash "
-        f"FROM {sqlfile.quoted(table)} AS whole_row) AS hashed"
+        f"FROM {place} AS whole_row) AS hashed"
     )
     assert row is not None  # aggregates have one row
     return digest.added_up(row)

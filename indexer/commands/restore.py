@@ -60,12 +60,14 @@ async def _restore(
                 "another process is migrating this database: try again when it is done"
             )
         is_empty = await _require_room(connection, kept, force=force)
+        await catalog.make_guide(connection)
         client = dumps.restorer(connection.get_server_version().major, kept.dumped_by)
         await dumps.restore(client, url, kept.schema, file, line.update, replace=not is_empty)
         # What a replay of the replaced tables left has nothing to do with these.
         await build.drop(connection)
+        await catalog.open_guide(connection)
         # Until then the planner knows nothing of the tables.
-        await upkeep.analyze(connection, list(kept.contents))
+        await upkeep.analyze(connection)
         return await manifest.prove(connection, kept)
 
 

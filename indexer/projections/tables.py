@@ -255,6 +255,7 @@ POSITIONS = Table(
         "idx_vesu_positions_user_pool",
         "idx_vesu_positions_status_health",
         "idx_vesu_positions_last_updated",
+        "idx_vesu_positions_id",
     ),
     history="vesu_position_history",
     history_indexes=("idx_vesu_position_history_block",),
@@ -297,6 +298,7 @@ TRANSACTIONS = Table(
         "idx_vesu_transactions_created_at",
         "idx_vesu_transactions_timestamp",
         "idx_vesu_transactions_block",
+        "idx_vesu_transactions_id",
     ),
 )
 
@@ -335,6 +337,7 @@ LIQUIDATIONS = Table(
         "idx_vesu_liquidations_timestamp",
         "idx_vesu_liquidations_created_at",
         "idx_vesu_liquidations_block",
+        "idx_vesu_liquidations_id",
     ),
 )
 
@@ -412,6 +415,13 @@ LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 OTHER_INDEXES: dict[str, tuple[str, ...]] = {
     "blocks": ("idx_blocks_timestamp", "idx_blocks_hash"),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
+    "wallets": ("idx_wallets_user_id",),
+    "watches": (
+        "idx_watches_ask_at",
+        "idx_watches_status",
+        "idx_watches_guide_status",
+        "idx_watches_block",
+    ),
 }
 """Indexes of tables that are neither projections nor digested."""
 

@@ -14,6 +14,7 @@ from indexer.projections import (
     storage,
     tables,
     transactions,
+    wallets,
     world,
 )
 from indexer.store import sqlfile
@@ -164,11 +165,9 @@ async def _write_positions(
     connection: memory.Connection, held: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {key for _, key, _ in journal.positions}
-    await storage.upsert(
-        connection,
-        tables.POSITIONS,
-        [held.position_row(key, held.world.positions[key]) for key in changed],
-    )
+    current = [held.position_row(key, held.world.positions[key]) for key in changed]
+    await storage.upsert(connection, tables.POSITIONS, current)
+    await wallets.add(connection, (row["user_id"] for row in current if row["kind"] != "system"))
     versions = {(at, key): position for at, key, position in journal.positions}
     await storage.append(
         connection,

@@ -12,13 +12,29 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 async def relations(connection: Connection) -> dict[str, str]:
-    """Everything of the schema that holds rows or a name, in the order of names, with its kind.
+    """Everything of the schema and of vesu_guide that holds rows or a name, with its kind.
 
-    Kind r is a table, p a partitioned one, v a view, m a materialised one, S a sequence, f a
-    foreign table.
+    In the order of names, which are qualified in vesu_guide. Kind r is a table, p a partitioned
+    one, v a view, m a materialised one, S a sequence, f a foreign table.
     """
     found = await connection.fetch(_SQL["relations"])
     return {row["name"]: row["kind"] for row in found}
+
+
+async def tables(connection: Connection) -> dict[str, str]:
+    """The tables among them by name, each as a statement names it."""
+    found = await connection.fetch(_SQL["relations"])
+    return {row["name"]: row["place"] for row in found if row["kind"] in ("r", "p")}
+
+
+async def make_guide(connection: Connection) -> None:
+    """Make the schema vesu_guide, empty, if it is not there: pg_restore fills what is there."""
+    await connection.execute(_SQL["make_guide"])
+
+
+async def open_guide(connection: Connection) -> None:
+    """Give the rights in vesu_guide that a dump leaves out; drop the schema if it is empty."""
+    await connection.execute(_SQL["open_guide"])
 
 
 async def sizes(connection: Connection) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""pg_dump and pg_restore with the right switches: one schema, one snapshot, one transaction."""
+"""pg_dump and pg_restore with the right switches: our schemas, one snapshot, one transaction."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ CHUNK_BYTES = 1 << 20
 
 SETS_TRANSACTION_TIMEOUT = 17
 """From this version on pg_restore sets a parameter that older servers refuse."""
+
+GUIDE = "vesu_guide"
+"""The schema of the users' guide is dumped and restored with the one that holds the tables."""
 
 COMMON = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-password", "--verbose")
 """What belongs to one server (roles, rights, disks) stays there; a password is never asked for."""
@@ -88,8 +91,9 @@ async def dump(
     sizes: dict[str, int],
     report: Report,
 ) -> None:
-    """Write the schema, as the exported snapshot shows it, to `path` in pg_dump's custom format.
+    """Write the schema and the guide's to `path` in pg_dump's custom format.
 
+    They are as the exported snapshot shows them.
     `sizes`: bytes of each table, for progress. BackupError: what pg_dump complains of.
     """
     done, total, table = 0, sum(sizes.values()), ""
@@ -105,6 +109,7 @@ async def dump(
         *COMMON,
         "--format=custom",
         f"--schema={_pattern(schema)}",
+        f"--schema={_pattern(GUIDE)}",
         f"--snapshot={snapshot}",
         f"--file={path}",
     ]
@@ -115,13 +120,14 @@ async def dump(
 async def restore(
     client: Client, url: str, schema: str, path: Path, report: Report, *, replace: bool
 ) -> None:
-    """Restore a dump of the schema in one transaction: all of it or nothing.
+    """Restore a dump of the schema and the guide's in one transaction: all of it or nothing.
 
     `replace`: drop what the dump holds first, in the same transaction. The dump is fed from
     here, so that it ends, undone, if this process is killed. BackupError: what pg_restore
     complains of.
     """
-    arguments = [*COMMON, "--single-transaction", "--exit-on-error", f"--schema={schema}"]
+    arguments = [*COMMON, "--single-transaction", "--exit-on-error"]
+    arguments += [f"--schema={schema}", f"--schema={GUIDE}"]
     if replace:
         arguments += ["--clean", "--if-exists"]
     doing = ""

@@ -181,7 +181,9 @@ def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
     where = urls.redact(url)
     row = connection.execute(
         "SELECT current_setting('transaction_read_only')::boolean, "
-        "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+        "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), "
+        "to_regnamespace('vesu_guide') IS NOT NULL "
+        "OR has_database_privilege(current_database(), 'CREATE'), quote_ident(current_database())"
     ).fetchone()
     assert row is not None  # a SELECT without FROM
     if row[0]:
@@ -192,6 +194,11 @@ def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
         raise errors.DatabaseRightsError(
             f"the database role at {where} may not create tables: "
             "GRANT CREATE, USAGE ON SCHEMA public to it"
+        )
+    if not row[2]:
+        raise errors.DatabaseRightsError(
+            f"the database role at {where} may not create the schema vesu_guide: "
+            f"GRANT CREATE ON DATABASE {row[3]} to it"
         )
 
 

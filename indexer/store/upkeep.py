@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.store import sqlfile
+from indexer.store import catalog, sqlfile
 
 _SQL = sqlfile.load(__package__, "maintenance")
 
@@ -67,10 +67,10 @@ async def tables(connection: asyncpg.Connection) -> list[str]:
     return [row["name"] for row in await table_sizes(connection)]
 
 
-async def analyze(connection: asyncpg.Connection, names: Sequence[str]) -> None:
-    """Gather the planner's statistics anew."""
-    for name in names:
-        await connection.execute(f"ANALYZE {sqlfile.quoted(name)}")
+async def analyze(connection: asyncpg.Connection) -> None:
+    """Gather the planner's statistics of all tables anew."""
+    for place in (await catalog.tables(connection)).values():
+        await connection.execute(f"ANALYZE {place}")
 
 
 async def vacuum(
