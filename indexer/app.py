@@ -46,7 +46,7 @@ def database_place(settings: config.Settings, *, make: bool = False) -> Iterator
             log.info("using_database", url=url, source=settings.database_note)
         yield Place(settings.database.url)
         return
-    server = embedded.EmbeddedPostgres(Path(settings.data_dir) / "postgres")
+    server = embedded.EmbeddedPostgres(settings.data_folder() / "postgres")
     if server.is_made:
         log.info("using_embedded_database", folder=str(server.folder))
     elif make:
@@ -168,7 +168,7 @@ def abis(settings: config.Settings) -> decoders.More:
     """
     if settings.abi.folder is None:
         return {}
-    folder = Path(settings.abi.folder).expanduser()
+    folder = Path(settings.abi.folder)
     if not folder.is_dir():
         raise errors.ConfigError(f"abi.folder: there is no folder {folder}")
     found: dict[kinds.Kind, list[list[dict[str, Any]]]] = {}

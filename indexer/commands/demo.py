@@ -50,7 +50,7 @@ def command(config_file: Path | None, as_json: bool, port: int | None, once: boo
     level = None if "VESU_LOG_LEVEL" in os.environ else "error"
     settings = arguments.settings(config_file, log__level=level)
     recorded = chain.load(chain.bundled())
-    directory = Path(settings.data_dir) / "demo"
+    directory = settings.data_folder() / "demo"
     postgres = embedded.EmbeddedPostgres(directory / "postgres")
     url = postgres.start()
 

@@ -25,9 +25,9 @@ NOT_SETTINGS = ("VESU_CONFIG", "VESU_TEST_")
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """All settings, checked. `data_dir` is absolute."""
+    """All settings, checked. `data_dir` is absolute; None for a user without a home."""
 
-    data_dir: Path
+    data_dir: Path | None
     network: sections.Network = sections.Network()
     node: sections.Node = sections.Node()
     database: sections.Database = sections.Database()
@@ -49,6 +49,15 @@ class Settings(msgspec.Struct, frozen=True):
                 "node.urls is empty: set it in config.toml, or VESU_NODE_URLS, to the HTTP "
                 "address of a Starknet node"
             )
+
+    def data_folder(self) -> Path:
+        """The data folder; ConfigError where none is set and the user has no home."""
+        if self.data_dir is None:
+            raise errors.ConfigError(
+                "data_dir is not set and this user has no home to put it in: set VESU_DATA_DIR to "
+                "a folder, or DATABASE_URL to a database"
+            )
+        return self.data_dir
 
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values for people's eyes: no password, no key of a node."""
@@ -161,7 +170,10 @@ def _from_file(file: Path) -> dict[str, Given]:
     given = {key: Given(value, str(file)) for key, value in _flatten(tables, file)}
     if "data_dir" in given and isinstance(given["data_dir"].value, str):
         # A relative directory in the file is meant beside the file, wherever it is read from.
-        place = file.absolute().parent / Path(given["data_dir"].value).expanduser()
+        try:
+            place = file.absolute().parent / values.expanded(given["data_dir"].value)
+        except ValueError as error:
+            raise errors.ConfigError(f"{file}: data_dir: {error}") from error
         given["data_dir"] = Given(str(place), str(file))
     return given
 
@@ -307,7 +319,8 @@ def _contracts(
 
 
 NORMALISERS: dict[str, Callable[[Any], object]] = {
-    "data_dir": lambda text: Path(text).expanduser().absolute(),
+    "data_dir": lambda text: values.expanded(text).absolute(),
+    "abi.folder": lambda text: str(values.expanded(text)),
     "network.chain_id": values.chain_id,
     "network.contracts": _contracts,
     "node.urls": values.node_urls,

@@ -86,13 +86,30 @@ def guide_url(environ: Mapping[str, str], port: str) -> str:
     return f"postgresql://{login}{f'[{host}]' if ':' in host else host}:{port}/{name}"
 
 
-def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """The platform's place for a user's data: XDG_DATA_HOME, else ~/.local/share."""
+def default_data_dir(environ: Mapping[str, str]) -> Path | None:
+    """The platform's place for a user's data: XDG_DATA_HOME, else ~/.local/share.
+
+    None for a user without a home, as in a container with an arbitrary user id.
+    """
     base = environ.get("XDG_DATA_HOME", "")
     if not Path(base).is_absolute():
-        home = environ.get("HOME") or str(Path.home())
+        try:
+            home = environ.get("HOME") or str(Path.home())
+        except RuntimeError:
+            return None
         base = str(Path(home, ".local", "share"))
     return Path(base, "vesu-indexer")
+
+
+def expanded(path: str) -> Path:
+    """The path with a leading ~ replaced; ValueError for a user without a home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"{path}: ~ stands for no folder, since this user has no home: set HOME, or write "
+            "the whole path"
+        ) from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -18,3 +18,13 @@ FROM pg_stat_activity
 JOIN unnest($1::int[], $2::timestamptz[]) AS left_behind (left_pid, started)
     ON pid = left_pid AND backend_start = started
 WHERE pid <> pg_backend_pid();
+
+-- name: is_active
+-- Whether a server process runs a statement (for psycopg).
+SELECT state = 'active' AND wait_event IS DISTINCT FROM 'ClientRead'
+FROM pg_stat_activity
+WHERE pid = %(pid)s;
+
+-- name: is_known
+-- Whether the server has a process (for psycopg).
+SELECT pid FROM pg_stat_activity WHERE pid = %(pid)s;

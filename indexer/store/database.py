@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import re
+import shlex
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -16,6 +20,7 @@ from indexer.store import connection as connections
 log = structlog.get_logger(__name__)
 
 OLDEST_SERVER = 13
+ENCODING = "UTF8"
 
 CONNECTION_ERRORS = (
     asyncpg.PostgresError,
@@ -212,33 +217,38 @@ async def connect(url: str) -> connections.Connection:
 
     Of several hosts the first that fits `target_session_attrs` is used.
     """
+    require_user(url)
     with translated_errors(url):
-        made = await _first_that_fits(url)
+        made = await _one(url)
         try:
             check_version(made.get_server_version().major)
             await made.identify()
         except BaseException:
             made.terminate()
             raise
-    connections.watch(made, lambda: _first_that_fits(url))
+    connections.watch(made, lambda: _one(url))
     return made
 
 
-async def _first_that_fits(url: str) -> connections.Connection:
-    """A connection to the first host that takes it; each has CONNECT_SECONDS.
+async def _one(url: str) -> connections.Connection:
+    return await _first_that_fits(
+        asyncpg_url(url),
+        timeout=connections.CONNECT_SECONDS,
+        command_timeout=connections.LONGEST_SECONDS,
+        connection_class=connections.Connection,
+        server_settings={"application_name": APPLICATION},
+    )
+
+
+async def _first_that_fits(url: str, **options: Any) -> connections.Connection:
+    """A connection to the first host that takes it; `timeout` holds for each.
 
     asyncpg gives all hosts together one limit, which a silent first one uses up.
     """
     failure: Exception | None = None
-    for place in one_host_each(asyncpg_url(url)):
+    for place in one_host_each(url):
         try:
-            return await asyncpg.connect(
-                place,
-                timeout=connections.CONNECT_SECONDS,
-                command_timeout=connections.LONGEST_SECONDS,
-                connection_class=connections.Connection,
-                server_settings={"application_name": APPLICATION},
-            )
+            made: connections.Connection = await asyncpg.connect(place, **options)
         except (
             OSError,
             asyncpg.PostgresError,
@@ -247,6 +257,8 @@ async def _first_that_fits(url: str) -> connections.Connection:
         ) as error:
             # The first that answered says more than a later one that did not.
             failure = failure if isinstance(failure, asyncpg.PostgresError) else error
+        else:
+            return made
     assert failure is not None, "a URL names one host at least"
     raise failure
 
@@ -293,8 +305,10 @@ async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
     """A pool for readers: nothing on it writes, and no statement takes longer than it may."""
     milliseconds = str(max(1, int(settings.statement_timeout * 1000)))
     with translated_errors(settings.url):
-        return await asyncpg.create_pool(
+        create: Any = asyncpg.create_pool  # its stubs demand a connect without options
+        pool: asyncpg.Pool = await create(
             asyncpg_url(settings.url),
+            connect=_first_that_fits,
             min_size=settings.pool_min,
             max_size=settings.pool_max,
             max_inactive_connection_lifetime=settings.idle_timeout,
@@ -310,6 +324,7 @@ async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
                 "jit": "off",
             },
         )
+        return pool
 
 
 def check_version(major: int) -> None:
@@ -318,3 +333,29 @@ def check_version(major: int) -> None:
         raise errors.SchemaError(
             f"the database runs PostgreSQL {major}; the indexer needs {OLDEST_SERVER} or newer"
         )
+
+
+def check_encoding(encoding: str, name: str) -> None:
+    """SchemaError: a database with this encoding cannot hold the names of every token."""
+    if encoding != ENCODING:
+        raise errors.SchemaError(
+            f"the database {name} has the encoding {encoding}, in which not every name of a token "
+            f"can be stored: make one with `createdb --template=template0 --encoding={ENCODING} "
+            f"--locale=C {shlex.quote(f'{name}_utf8')}`, and name it in database.url"
+        )
+
+
+def require_user(url: str) -> None:
+    """ConfigError: the URL names no user, and neither does anything that stands for it."""
+    authority, _, query = _parts(libpq_url(url))
+    names = {item.partition("=")[0] for item in query.split("&")}
+    login = authority.rpartition("@")[0].partition(":")[0]
+    if login or names & {"user", "service"} or os.environ.keys() & {"PGUSER", "PGSERVICE"}:
+        return
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        raise errors.ConfigError(
+            f"database.url names no user, and user id {os.getuid()} has no name on this machine: "
+            "write postgresql://USER@…, or set PGUSER"
+        ) from None

@@ -13,7 +13,7 @@ import psycopg
 import structlog
 
 from indexer import errors, urls
-from indexer.store import database
+from indexer.store import blocking, database
 
 log = structlog.get_logger(__name__)
 
@@ -134,19 +134,20 @@ def _refuse_newer(url: str) -> None:
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[Any]:
     """yoyo's backend, while no other process of ours migrates this database."""
+    from indexer.store import yoyo_backend
+
     with _connected(url) as connection:
         _take_turn(connection)
         _require_create(connection, url)
         if _has_table(connection, "yoyo_lock"):
             # We hold the lock that counts, so a row here is what a killed migrator left.
             connection.execute("DELETE FROM yoyo_lock")
-        with _mapped(url):
-            backend = _backend(url)
-        try:
-            with _mapped(url):
-                yield backend
-        finally:
-            backend.connection.close()
+        with (
+            _translated_errors(url),
+            yoyo_backend.opened(url) as backend,
+            blocking.watched(connection, backend.connection),
+        ):
+            yield backend
 
 
 def _take_turn(connection: psycopg.Connection[Any]) -> None:
@@ -163,17 +164,6 @@ def _take_turn(connection: psycopg.Connection[Any]) -> None:
 def _try_lock(connection: psycopg.Connection[Any], key: int) -> bool:
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     return row is not None and bool(row[0])
-
-
-def _backend(url: str) -> Any:
-    import yoyo
-
-    try:
-        return yoyo.get_backend(database.yoyo_url(url))
-    except ValueError as error:
-        raise errors.ConfigError(
-            f"database.url: {urls.redact(url)} cannot be used for migrations: {error}"
-        ) from error
 
 
 def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
@@ -204,10 +194,10 @@ def _require_create(connection: psycopg.Connection[Any], url: str) -> None:
 
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
-    with _mapped(url):
-        connection = psycopg.connect(database.libpq_url(url), autocommit=True, connect_timeout=10)
-    with connection, _mapped(url):
-        database.check_version(connection.info.server_version // 10_000)
+    with _translated_errors(url), blocking.connected(url) as connection:
+        info = connection.info
+        database.check_version(info.server_version // 10_000)
+        database.check_encoding(info.parameter_status("server_encoding") or "", info.dbname)
         yield connection
 
 
@@ -217,7 +207,7 @@ def _has_table(connection: psycopg.Connection[Any], table: str) -> bool:
 
 
 @contextlib.contextmanager
-def _mapped(url: str) -> Iterator[None]:
+def _translated_errors(url: str) -> Iterator[None]:
     """Turn psycopg's errors into ours, each one clear line."""
     where = urls.redact(url)
     try:
