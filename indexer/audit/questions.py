@@ -50,10 +50,10 @@ class Asking:
             *self._supplies(),
         ]
 
-    def _home(self, pool: state.PoolKey) -> views.Home:
+    def _home(self, pool: state.PoolKey) -> views.PoolContracts:
         """By the side that knows the pool."""
         world = next((one for one in self._worlds if pool in one.pools), self._worlds[0])
-        return views.home_of(world, pool, self._extensions)
+        return views.contracts_of(world, pool, self._extensions)
 
     def _market(self, pool: state.PoolKey) -> state.PoolKey:
         return self._worlds[0].market(pool)
@@ -95,7 +95,7 @@ class Asking:
             for world in self._worlds
         )
         for address in self._chosen(_union(v2), set()):
-            for one in views.of_settings(views.Home(address, address)):
+            for one in views.of_settings(views.PoolContracts(address, address)):
                 yield Asked(one, address)
         for pool in self._chosen(_union(world.pools for world in self._worlds), set()):
             for one in views.of_settings(self._home(pool)):

@@ -311,7 +311,7 @@ class Comparing:
             contract = side.world.contracts.get(pool)
             pool = (contract.pool if contract else None) or state.v2_pool(pool)
         if pool in side.world.pools:
-            return views.home_of(side.world, pool, self._extensions).settings is None
+            return views.contracts_of(side.world, pool, self._extensions).settings is None
         upgraded = side.world.contracts.get(pool.address)
         return upgraded is not None and upgraded.class_hash is not None
 

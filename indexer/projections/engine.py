@@ -28,7 +28,7 @@ from indexer.projections import (
     tokens,
     writing,
 )
-from indexer.vesu import decoders, discovery, fold, kinds, state
+from indexer.vesu import decoders, discovery, fold, kinds, ledger, state
 
 log = structlog.get_logger(__name__)
 
@@ -172,9 +172,11 @@ class Engine:
             key
             for one in decoded
             if one.event is not None and (known := held.registry.get(one.emitter))
-            for key in fold.touched_positions(one.emitter, known, one.event, held.registry)
+            for key in fold.touched_positions(
+                ledger.Emitter(one.emitter, known, held.registry), one.event
+            )
         }
-        held.world.positions = {}
+        held.world.positions, held.world.loaded = {}, frozenset(keys)
         if not keys:
             return
         wanted = [
@@ -187,7 +189,7 @@ class Engine:
 
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
         """Fold until nothing more comes to light about transfers that told no amounts."""
-        moved: dict[state.EventKey, state.Moved] = {}
+        moved: dict[state.EventKey, state.TransferAmounts] = {}
         consulted: set[state.Question] = set()
         while True:
             world = self._held.world.copy()

@@ -32,12 +32,12 @@ def to_sample(
         for key, asset in world.assets.items()
         if asset.total_collateral_shares or asset.total_nominal_debt
         if world.market(key.pool) == key.pool
-        for question in _questions(views.home_of(world, key.pool, extensions), key.asset)
+        for question in _questions(views.contracts_of(world, key.pool, extensions), key.asset)
     }
     return [questions.asked(one, {number: block_hash}) for one in sorted(asked)]
 
 
-def _questions(home: views.Home, asset: int) -> tuple[views.Question, ...]:
+def _questions(home: views.PoolContracts, asset: int) -> tuple[views.Question, ...]:
     """What is asked of an asset. V2 tells rate models in events."""
     asked = views.price_of(home, asset)
     if home.pool_id is None or home.settings is None:
@@ -97,7 +97,7 @@ class Samples:
         ]
 
     def _questions_of(self, key: state.AssetKey) -> tuple[views.Question, ...]:
-        return _questions(views.home_of(self._world, key.pool, self._extensions), key.asset)
+        return _questions(views.contracts_of(self._world, key.pool, self._extensions), key.asset)
 
 
 def _told(felts: tuple[int, ...] | None) -> events.AssetPrice | None:

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 
 from indexer import errors
 from indexer.vesu import accrual, discovery, events, kinds, ledger, state, transaction, vtoken
-from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import extension, positions, singleton, transfers
-from indexer.vesu.v2 import events as events_v2
 from indexer.vesu.v2 import factory, pool
 
 _HANDLERS: dict[kinds.Kind, ledger.Handlers] = {
@@ -43,7 +41,7 @@ class Fold:
         world: state.World,
         registry: discovery.Registry,
         answers: state.Answers | None = None,
-        moved: Mapping[state.EventKey, state.Moved] | None = None,
+        moved: Mapping[state.EventKey, state.TransferAmounts] | None = None,
     ) -> None:
         self._ledger = ledger.Ledger(world, registry, answers, moved)
 
@@ -53,7 +51,7 @@ class Fold:
         return self._ledger.journal
 
     @property
-    def settled(self) -> dict[state.EventKey, state.Moved]:
+    def settled(self) -> dict[state.EventKey, state.TransferAmounts]:
         """What transfers moved that did not tell it: if any, the batch must be folded again."""
         return self._ledger.settled
 
@@ -63,22 +61,22 @@ class Fold:
         An event without meaning for the state changes nothing. ProjectionError where the
         emitter is a stranger or the event contradicts the state.
         """
-        if at[:2] != self._ledger.said.place:
+        if at[:2] != self._ledger.transient.place:
             self._begin(at)
         known = self._ledger.registry.get(emitter)
         if known is None:
             raise errors.ProjectionError(f"event {tuple(at)} is of no known contract {emitter:#x}")
         handler = _HANDLERS.get(known.kind, {}).get(type(event))
         if handler is not None:
-            handler(self._ledger, ledger.Context(at, timestamp, emitter, known), event)
+            handler.apply(self._ledger, ledger.Origin(at, timestamp, emitter, known), event)
 
     def _begin(self, at: state.EventKey) -> None:
         """Another transaction begins: what the last one left open is settled first."""
-        block = self._ledger.said.place[0]
+        block = self._ledger.transient.place[0]
         positions.finish_transaction(self._ledger)
         if at.block_number != block:
             transfers.settle_block(self._ledger)
-        self._ledger.said = transaction.Said(at[:2])
+        self._ledger.transient = transaction.Transient(at[:2])
 
     def finish(self) -> None:
         """Settle what the last transaction left open; the batch is folded."""
@@ -119,61 +117,13 @@ class Fold:
     ) -> None:
         known = self._ledger.registry.get(key.pool.address)
         if known is not None:
-            here = ledger.Context(at, timestamp, key.pool.address, known)
-            self._ledger.asset(here, key, told)
+            origin = ledger.Origin(at, timestamp, key.pool.address, known)
+            self._ledger.asset(origin, key, told)
 
 
 def touched_positions(
-    emitter: int,
-    known: discovery.Known,
-    event: events.Struct,
-    registry: discovery.Registry,
+    emitter: ledger.Emitter, event: events.Struct
 ) -> tuple[state.PositionKey, ...]:
     """The positions whose state the fold reads for this event."""
-    match event:
-        case events_v2.ModifyPosition() | events_v2.LiquidatePosition():
-            pool = state.v2_pool(emitter)
-            pair = (event.collateral_asset, event.debt_asset, 0)
-            return (state.PositionKey(pool, *pair, event.user),)
-        case events.Transfer():
-            holders: tuple[int, ...] = (event.sender, event.recipient)
-        case events.Deposit() | events.Withdraw():
-            holders = (event.owner,)
-        case _:
-            return _touched_in_singleton(emitter, event, registry)
-    assert known.pool is not None and known.asset is not None, "a vToken has a pool and an asset"
-    return tuple(
-        state.PositionKey(known.pool, known.asset, 0, emitter, holder)
-        for holder in holders
-        if holder
-    )
-
-
-def _touched_in_singleton(
-    emitter: int, event: events.Struct, registry: discovery.Registry
-) -> tuple[state.PositionKey, ...]:
-    match event:
-        case events_v1.ModifyPosition():
-            users = (event.user, 0)
-        case events_v1.LiquidatePosition():
-            users = (event.user, event.liquidator)
-        case events_v1.AccrueFees():
-            pool = state.PoolKey(emitter, event.pool_id)
-            return (state.PositionKey(pool, event.asset, 0, 0, event.recipient),)
-        case events_v1.TransferPosition():
-            pool = state.PoolKey(emitter, event.pool_id)
-            giver = (event.from_collateral_asset, event.from_debt_asset, 0, event.from_user)
-            taker = (event.to_collateral_asset, event.to_debt_asset, 0, event.to_user)
-            return (state.PositionKey(pool, *giver), state.PositionKey(pool, *taker))
-        case events_v1.MigratePosition():
-            pair = (event.collateral_asset, event.debt_asset, 0)
-            old = registry.singleton(kinds.Kind.SINGLETON_V1_0) or 0
-            return (
-                state.PositionKey(state.PoolKey(emitter, event.pool_id), *pair, event.recipient),
-                state.PositionKey(state.PoolKey(old, event.pool_id), *pair, event.sender),
-            )
-        case _:
-            return ()
-    pool = state.PoolKey(emitter, event.pool_id)
-    pair = (event.collateral_asset, event.debt_asset, 0)
-    return tuple(state.PositionKey(pool, *pair, user) for user in users)
+    handler = _HANDLERS.get(emitter.known.kind, {}).get(type(event))
+    return () if handler is None else handler.touches(emitter, event)

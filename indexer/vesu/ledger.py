@@ -6,7 +6,7 @@ Handlers of events read and write through it, so that no change escapes the jour
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -21,13 +21,13 @@ NOBODIES = frozenset({0, int.from_bytes(b"ZERO"), int.from_bytes(b"0x0")})
 the text ZERO, migrated vTokens to the text 0x0."""
 
 
-Context = transaction.Context
+Origin = transaction.Origin
 
 
-class Unsettled(msgspec.Struct, frozen=True, gc=False):
+class PendingTransfer(msgspec.Struct, frozen=True, gc=False):
     """A transfer of a V1.0 position whose amounts are found out at the end of its block."""
 
-    here: Context
+    origin: Origin
     giver: state.PositionKey
     taker: state.PositionKey
 
@@ -45,23 +45,23 @@ class Ledger:
         world: state.World,
         registry: discovery.Registry,
         answers: state.Answers | None = None,
-        moved: Mapping[state.EventKey, state.Moved] | None = None,
+        moved: Mapping[state.EventKey, state.TransferAmounts] | None = None,
     ) -> None:
         self.world = world
         self.registry = registry
         self.journal = state.Journal()
-        self.said = transaction.Said()
-        self.moved = {} if moved is None else moved
-        self.unsettled: list[Unsettled] = []
-        self.settled: dict[state.EventKey, state.Moved] = {}
+        self.transient = transaction.Transient()
+        self.transfer_amounts = {} if moved is None else moved
+        self.unsettled: list[PendingTransfer] = []
+        self.settled: dict[state.EventKey, state.TransferAmounts] = {}
         self._answers = {} if answers is None else answers
 
     def ask(
-        self, here: Context, contract: int, view: str, *calldata: int
+        self, origin: Origin, contract: int, view: str, *calldata: int
     ) -> tuple[int, ...] | None:
         """What a view answers at the end of this block; None where it refuses, or is not yet
         answered (then the batch will be folded again)."""
-        question = state.Question(here.at.block_number, contract, view, calldata)
+        question = state.Question(origin.at.block_number, contract, view, calldata)
         if question not in self._answers:
             if question not in self.journal.wanted:
                 self.journal.wanted.append(question)
@@ -69,7 +69,7 @@ class Ledger:
         self.journal.consulted.add(question)
         return self._answers[question]
 
-    def pool(self, here: Context, key: state.PoolKey, **changes: Any) -> None:
+    def pool(self, origin: Origin, key: state.PoolKey, **changes: Any) -> None:
         """Change settings of a pool in a V1 singleton; the first change creates its row."""
         current = self.world.pools.get(key)
         if current is None:
@@ -78,14 +78,14 @@ class Ledger:
             current = state.ContractState(
                 kinds.POOLS[holder.kind],
                 key,
-                created_block=here.at.block_number,
-                created_at=here.timestamp,
+                created_block=origin.at.block_number,
+                created_at=origin.timestamp,
             )
-        changed = replace(current, last_event_block=here.at.block_number, **changes)
+        changed = replace(current, last_event_block=origin.at.block_number, **changes)
         self.world.pools[key] = changed
-        self.journal.pools.append((here.at, key, changed))
+        self.journal.pools.append((origin.at, key, changed))
 
-    def contract(self, here: Context, address: int, **changes: Any) -> None:
+    def contract(self, origin: Origin, address: int, **changes: Any) -> None:
         """Change settings of a contract; the first change creates its row."""
         current = self.world.contracts.get(address)
         if current is None:
@@ -96,27 +96,27 @@ class Ledger:
                 known.kind,
                 known.pool,
                 known.asset,
-                created_block=here.at.block_number,
-                created_at=here.timestamp,
+                created_block=origin.at.block_number,
+                created_at=origin.timestamp,
             )
-        changed = replace(current, last_event_block=here.at.block_number, **changes)
+        changed = replace(current, last_event_block=origin.at.block_number, **changes)
         self.world.contracts[address] = changed
-        self.journal.contracts.append((here.at, address, changed))
+        self.journal.contracts.append((origin.at, address, changed))
 
-    def asset(self, here: Context, key: state.AssetKey, changed: accrual.AssetState) -> None:
+    def asset(self, origin: Origin, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state."""
-        changed = replace(changed, block_number=here.at.block_number, updated_at=here.timestamp)
+        changed = replace(changed, block_number=origin.at.block_number, updated_at=origin.timestamp)
         self.world.assets[key] = changed
-        self.journal.assets.append((here.at, key, changed))
+        self.journal.assets.append((origin.at, key, changed))
 
     def asset_state(self, key: state.AssetKey) -> accrual.AssetState:
         """An asset's state, blank before its first event."""
         return self.world.assets.get(key, accrual.AssetState())
 
-    def set_v_token(self, here: Context, pool: state.PoolKey, asset: int, v_token: int) -> None:
+    def set_v_token(self, origin: Origin, pool: state.PoolKey, asset: int, v_token: int) -> None:
         """Make `v_token` the current vToken of a pool's asset."""
         key = state.AssetKey(pool, asset)
-        self.asset(here, key, replace(self.asset_state(key), v_token=v_token))
+        self.asset(origin, key, replace(self.asset_state(key), v_token=v_token))
 
     def is_v_token(self, address: int, pool: int, asset: int) -> bool:
         """Whether `address` is known as a vToken of this pool's asset, and as nothing else.
@@ -134,24 +134,41 @@ class Ledger:
             return False
         return contract.kind is not kinds.Kind.VTOKEN_V2 or contract.name is not None
 
-    def refuse(self, here: Context, reason: str) -> None:
-        """Note that the event in hand contradicts the state and is left out."""
-        self.journal.refused.append((here.at, reason))
+    def emitter(self, origin: Origin) -> Emitter:
+        """Who emitted the event in hand."""
+        return Emitter(origin.emitter, origin.known, self.registry)
 
-    def pair(self, here: Context, key: state.PairKey, **changes: Any) -> None:
+    def refuse(self, origin: Origin, reason: str) -> None:
+        """Note that the event in hand contradicts the state and is left out."""
+        self.journal.refused.append((origin.at, reason))
+
+    def pair(self, origin: Origin, key: state.PairKey, **changes: Any) -> None:
         """Change a pair's configuration or totals."""
         current = self.world.pairs.get(key)
         if current is None:
-            current = state.PairState(created_at=here.timestamp)
+            current = state.PairState(created_at=origin.timestamp)
         changed = replace(
-            current, block_number=here.at.block_number, updated_at=here.timestamp, **changes
+            current, block_number=origin.at.block_number, updated_at=origin.timestamp, **changes
         )
         self.world.pairs[key] = changed
-        self.journal.pairs.append((here.at, key, changed))
+        self.journal.pairs.append((origin.at, key, changed))
+
+    def held(self, key: state.PositionKey) -> state.PositionState | None:
+        """A position's state; None before its first event.
+
+        ProjectionError for a position that was not loaded: the event's handler does not name it
+        among those that it touches.
+        """
+        found = self.world.positions.get(key)
+        if found is None and self.world.loaded is not None and key not in self.world.loaded:
+            raise errors.ProjectionError(
+                f"a position of {key.user:#x} is read that the event's handler does not name"
+            )
+        return found
 
     def position(self, key: state.PositionKey) -> state.PositionState:
         """A position's state; blank, of the right kind, before its first event."""
-        found = self.world.positions.get(key)
+        found = self.held(key)
         if found is not None:
             return found
         if key.v_token:
@@ -160,23 +177,23 @@ class Ledger:
         return state.PositionState("system" if is_system else "borrow")
 
     def put_position(
-        self, here: Context, key: state.PositionKey, changed: state.PositionState
+        self, origin: Origin, key: state.PositionKey, changed: state.PositionState
     ) -> None:
         """Replace a position's state."""
         changed = replace(
             changed,
-            created_at=changed.created_at or here.timestamp,
-            last_updated=here.timestamp,
-            last_event_block=here.at.block_number,
+            created_at=changed.created_at or origin.timestamp,
+            last_updated=origin.timestamp,
+            last_event_block=origin.at.block_number,
         )
         self.world.positions[key] = changed
-        self.journal.positions.append((here.at, key, changed))
+        self.journal.positions.append((origin.at, key, changed))
 
     def transaction(
-        self, here: Context, leg: int, key: state.PositionKey, type_: str, asset: int, amount: int
+        self, origin: Origin, leg: int, key: state.PositionKey, type_: str, asset: int, amount: int
     ) -> None:
         """Note one effect on a position; a zero amount is no effect."""
-        self.transaction_at(here.at, leg, key, type_, asset, amount)
+        self.transaction_at(origin.at, leg, key, type_, asset, amount)
 
     def transaction_at(
         self,
@@ -196,7 +213,7 @@ class Ledger:
 
 def change_position(
     book: Ledger,
-    here: Context,
+    origin: Origin,
     key: state.PositionKey,
     shares: int,
     nominal: int,
@@ -210,23 +227,23 @@ def change_position(
     left, owed = before.collateral_shares + shares, before.nominal_debt + nominal
     if left < 0 or owed < 0:
         raise errors.ProjectionError(
-            f"event {tuple(here.at)} takes more from a position of {key.user:#x} than it "
+            f"event {tuple(origin.at)} takes more from a position of {key.user:#x} than it "
             f"holds: {left} shares, {owed} nominal debt would remain; the log is incomplete"
         )
     status = "active" if left or owed else emptied
     book.put_position(
-        here, key, replace(before, collateral_shares=left, nominal_debt=owed, status=status)
+        origin, key, replace(before, collateral_shares=left, nominal_debt=owed, status=status)
     )
 
 
 def change_pair(
-    book: Ledger, here: Context, key: state.PositionKey, shares: int, nominal: int
+    book: Ledger, origin: Origin, key: state.PositionKey, shares: int, nominal: int
 ) -> None:
     """Add to the totals of a position's pair."""
     pair = state.PairKey(key.pool, key.collateral, key.debt)
     held = book.world.pairs.get(pair) or state.PairState()
     book.pair(
-        here,
+        origin,
         pair,
         total_collateral_shares=held.total_collateral_shares + shares,
         total_nominal_debt=held.total_nominal_debt + nominal,
@@ -245,17 +262,17 @@ class Liquidated(Protocol):
 
 
 def note_liquidation(
-    book: Ledger, here: Context, key: state.PositionKey, event: Liquidated, seized: int
+    book: Ledger, origin: Origin, key: state.PositionKey, event: Liquidated, seized: int
 ) -> None:
     """Note a liquidation of `key` that took `seized` raw units of collateral, and its two legs."""
-    book.transaction(here, 0, key, "liquidation", key.collateral, -seized)
-    book.transaction(here, 1, key, "liquidation", key.debt, event.debt_delta)
+    book.transaction(origin, 0, key, "liquidation", key.collateral, -seized)
+    book.transaction(origin, 1, key, "liquidation", key.debt, event.debt_delta)
     repaid = -event.debt_delta - event.bad_debt
     collateral = book.asset_state(state.AssetKey(key.pool, key.collateral))
     debt = book.asset_state(state.AssetKey(key.pool, key.debt))
     book.journal.liquidations.append(
         state.LiquidationEffect(
-            here.at,
+            origin.at,
             key,
             event.liquidator,
             seized,
@@ -268,17 +285,40 @@ def note_liquidation(
     )
 
 
-Handler = Callable[[Ledger, Context, Any], None]
+class Emitter(NamedTuple):
+    """Who emitted an event, and who is known beside: what says which positions it touches."""
+
+    address: int
+    known: discovery.Known
+    registry: discovery.Registry
+
+
+Apply = Callable[[Ledger, Origin, Any], None]
+Touches = Callable[[Emitter, Any], tuple[state.PositionKey, ...]]
+
+
+def _nothing(_: Emitter, __: Any) -> tuple[state.PositionKey, ...]:
+    return ()
+
+
+class Handler(NamedTuple):
+    """What an event does to the state, and the positions that it reads for that."""
+
+    apply: Apply
+    touches: Touches
+
+
 Handlers = dict[type, Handler]
 """By the type of the event, for one kind of contract."""
 
 
-def on(handlers: Handlers, *types: type) -> Callable[[Handler], Handler]:
-    """Decorator: the function handles these types of events."""
+def on(handlers: Handlers, *types: type, touches: Touches = _nothing) -> Callable[[Apply], Apply]:
+    """Decorator: the function handles these types of events and reads no other positions than
+    those that `touches` names."""
 
-    def register(handler: Handler) -> Handler:
-        handlers.update(dict.fromkeys(types, handler))
-        return handler
+    def register(apply: Apply) -> Apply:
+        handlers.update(dict.fromkeys(types, Handler(apply, touches)))
+        return apply
 
     return register
 
@@ -287,8 +327,8 @@ def setting(handlers: Handlers, type_: type, column: str, field: str) -> None:
     """The event's `field` becomes the emitting contract's setting `column`."""
 
     @on(handlers, type_)
-    def _set(ledger: Ledger, here: Context, event: Any) -> None:
-        ledger.contract(here, here.emitter, **{column: getattr(event, field)})
+    def _set(ledger: Ledger, origin: Origin, event: Any) -> None:
+        ledger.contract(origin, origin.emitter, **{column: getattr(event, field)})
 
 
 def upgradable(handlers: Handlers) -> None:
@@ -302,11 +342,11 @@ def display_name(felts: Sequence[int] | None) -> str | None:
     return (text.clean(text.string_of(list(felts))) or None) if felts else None
 
 
-def name_v_token(book: Ledger, here: Context, v_token: int) -> None:
+def name_v_token(book: Ledger, origin: Origin, v_token: int) -> None:
     """Take up a V1 vToken under its own name and symbol, which no event tells."""
     book.contract(
-        here,
+        origin,
         v_token,
-        name=display_name(book.ask(here, v_token, "name")),
-        symbol=display_name(book.ask(here, v_token, "symbol")),
+        name=display_name(book.ask(origin, v_token, "name")),
+        symbol=display_name(book.ask(origin, v_token, "symbol")),
     )

@@ -171,7 +171,7 @@ class LiquidationEffect(NamedTuple):
     debt_price: int
 
 
-class Moved(NamedTuple):
+class TransferAmounts(NamedTuple):
     """What a transfer moved from one position to another; `doubt` says why it may not be so."""
 
     shares: int
@@ -218,13 +218,18 @@ class Journal(msgspec.Struct):
 
 
 class World(msgspec.Struct):
-    """The state that a fold reads and replaces. `pools` are those inside V1's singletons."""
+    """The state that a fold reads and replaces. `pools` are those inside V1's singletons.
+
+    `loaded` names the positions that were looked up for the batch in hand: what is missing
+    among these does not exist. None: `positions` holds all there are.
+    """
 
     contracts: dict[int, ContractState] = {}
     pools: dict[PoolKey, ContractState] = {}
     assets: dict[AssetKey, accrual.AssetState] = {}
     pairs: dict[PairKey, PairState] = {}
     positions: dict[PositionKey, PositionState] = {}
+    loaded: frozenset[PositionKey] | None = None
 
     def copy(self) -> World:
         """Another world with the same state; a fold of one leaves the other alone."""
@@ -234,6 +239,7 @@ class World(msgspec.Struct):
             dict(self.assets),
             dict(self.pairs),
             dict(self.positions),
+            self.loaded,
         )
 
     def market(self, pool: PoolKey) -> PoolKey:

@@ -1,7 +1,7 @@
 """What a transaction has said so far and a later event of it will need.
 
 V1 tells some facts only between the lines: two contexts in a row mean shares handed to a
-liquidator, a vToken minted without a Deposit means a position wrapped. Nothing in here
+liquidator, a vToken minted without a Deposit means a position wrapped. Nothing here
 outlives its transaction.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 from indexer.vesu import accrual, discovery, maths, state
 
 
-class Context(msgspec.Struct, frozen=True, gc=False):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where the event in hand stands and who emitted it."""
 
     at: state.EventKey
@@ -43,7 +43,7 @@ class Minted(msgspec.Struct, frozen=True, gc=False):
     amount: int
 
 
-class Said(msgspec.Struct):
+class Transient(msgspec.Struct):
     """Collected since the transaction began; `contexts` and `fees` since its last action.
 
     `fees` are the shares that AccrueFees gave to extensions' positions; `expected` what an
@@ -56,7 +56,7 @@ class Said(msgspec.Struct):
     fees: dict[state.AssetKey, int] = {}
     expected: dict[state.AssetKey, dict[maths.Variant, int]] = {}
     minted: list[Minted] = []
-    unexplained: dict[state.AssetKey, Context] = {}
+    unexplained: dict[state.AssetKey, Origin] = {}
 
     def action_done(self) -> None:
         """The action that contexts and fees led up to has been told."""

@@ -37,8 +37,8 @@ class Question(msgspec.Struct, frozen=True):
     calldata: tuple[int, ...] = ()
 
 
-class Home(NamedTuple):
-    """Where a pool's views live. V2: all in the pool, and `pool_id` None.
+class PoolContracts(NamedTuple):
+    """The contracts that answer a pool's views. V2: the pool, and `pool_id` None.
 
     V1: `state` is the singleton, `settings` the extension, and `pool_id` the first argument.
     `settings` is None where the extension is a stranger, as while a pool migrates. Genesis'
@@ -60,14 +60,14 @@ Extensions = Mapping[int, kinds.Kind]
 """V1's extensions that are known, by address."""
 
 
-def home_of(world: state.World, pool: state.PoolKey, extensions: Extensions) -> Home:
-    """Where the views of a pool live."""
+def contracts_of(world: state.World, pool: state.PoolKey, extensions: Extensions) -> PoolContracts:
+    """The contracts that answer the views of a pool."""
     if pool.address == pool.id:
-        return Home(pool.address, pool.address)
+        return PoolContracts(pool.address, pool.address)
     held = world.pools.get(pool)
     extension = held.extension if held else None
     kind = extensions.get(extension or 0)
-    return Home(
+    return PoolContracts(
         pool.address,
         extension if kind is not None else None,
         pool.id,
@@ -168,61 +168,65 @@ def read(view: View, felts: Sequence[int]) -> dict[str, int]:
     return values
 
 
-def of_asset(home: Home, asset: int) -> tuple[Question, ...]:
+def of_asset(contracts: PoolContracts, asset: int) -> tuple[Question, ...]:
     """Asset configuration (accrued), rate model and oracle price of a pool's asset."""
-    config = ASSET_V2 if home.pool_id is None else ASSET_V1
-    arguments = (*home.first, asset)
-    asked = Question(home.state, config, arguments)
-    if home.settings is None:
+    config = ASSET_V2 if contracts.pool_id is None else ASSET_V1
+    arguments = (*contracts.first, asset)
+    asked = Question(contracts.state, config, arguments)
+    if contracts.settings is None:
         return (asked,)
-    return asked, Question(home.settings, RATE_MODEL, arguments), *price_of(home, asset)
+    return asked, Question(contracts.settings, RATE_MODEL, arguments), *price_of(contracts, asset)
 
 
-def price_of(home: Home, asset: int) -> tuple[Question, ...]:
+def price_of(contracts: PoolContracts, asset: int) -> tuple[Question, ...]:
     """The oracle's price of a pool's asset, x 10^18, and whether the pool trusts it."""
-    if home.settings is None:
+    if contracts.settings is None:
         return ()
-    return (Question(home.settings, PRICE, (*home.first, asset)),)
+    return (Question(contracts.settings, PRICE, (*contracts.first, asset)),)
 
 
-def of_pair(home: Home, collateral: int, debt: int) -> tuple[Question, ...]:
+def of_pair(contracts: PoolContracts, collateral: int, debt: int) -> tuple[Question, ...]:
     """Configuration and totals of a pool's pair."""
-    arguments = (*home.first, collateral, debt)
-    config = Question(home.state, PAIR_V2 if home.pool_id is None else LTV_V1, arguments)
-    if home.settings is None:
+    arguments = (*contracts.first, collateral, debt)
+    config = Question(contracts.state, PAIR_V2 if contracts.pool_id is None else LTV_V1, arguments)
+    if contracts.settings is None:
         return (config,)
-    totals = Question(home.settings, PAIRS, arguments)
-    if home.pool_id is None:
+    totals = Question(contracts.settings, PAIRS, arguments)
+    if contracts.pool_id is None:
         return config, totals
-    caps = (Question(home.settings, DEBT_CAP_V1, arguments),) if home.has_debt_caps else ()
-    return config, Question(home.settings, LIQUIDATION_V1, arguments), *caps, totals
+    caps = (
+        (Question(contracts.settings, DEBT_CAP_V1, arguments),) if contracts.has_debt_caps else ()
+    )
+    return config, Question(contracts.settings, LIQUIDATION_V1, arguments), *caps, totals
 
 
-def of_position(home: Home, collateral: int, debt: int, user: int) -> tuple[Question, ...]:
+def of_position(
+    contracts: PoolContracts, collateral: int, debt: int, user: int
+) -> tuple[Question, ...]:
     """Holdings, amounts and collateralisation of a position in the contract."""
-    arguments = (*home.first, collateral, debt, user)
-    if home.pool_id is None:
+    arguments = (*contracts.first, collateral, debt, user)
+    if contracts.pool_id is None:
         return (
-            Question(home.state, POSITION_V2, arguments),
-            Question(home.state, COLLATERALIZATION_V2, arguments),
+            Question(contracts.state, POSITION_V2, arguments),
+            Question(contracts.state, COLLATERALIZATION_V2, arguments),
         )
     return (
-        Question(home.state, POSITION_V1, arguments),
-        Question(home.state, COLLATERALIZATION_V1, arguments),
+        Question(contracts.state, POSITION_V1, arguments),
+        Question(contracts.state, COLLATERALIZATION_V1, arguments),
     )
 
 
-def of_settings(home: Home) -> tuple[Question, ...]:
+def of_settings(contracts: PoolContracts) -> tuple[Question, ...]:
     """Settings of a pool."""
-    if home.pool_id is None:
-        return tuple(Question(home.state, view) for view in SETTINGS_V2)
-    extension = Question(home.state, EXTENSION_V1, home.first)
-    if home.settings is None:
+    if contracts.pool_id is None:
+        return tuple(Question(contracts.state, view) for view in SETTINGS_V2)
+    extension = Question(contracts.state, EXTENSION_V1, contracts.first)
+    if contracts.settings is None:
         return (extension,)
     return (
         extension,
-        Question(home.settings, OWNER_V1, home.first),
-        Question(home.settings, FEE_RECIPIENT_V1, home.first),
+        Question(contracts.settings, OWNER_V1, contracts.first),
+        Question(contracts.settings, FEE_RECIPIENT_V1, contracts.first),
     )
 
 

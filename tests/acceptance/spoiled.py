@@ -64,13 +64,13 @@ def _shares_off_by_one(block: int) -> None:
     inner = ledger.Ledger.put_position
     spoiled: set[Any] = set()
 
-    def wrong(self: ledger.Ledger, here: ledger.Context, key: Any, changed: Any) -> None:
-        if here.at.block_number >= block and (not spoiled or key in spoiled):
+    def wrong(self: ledger.Ledger, origin: ledger.Origin, key: Any, changed: Any) -> None:
+        if origin.at.block_number >= block and (not spoiled or key in spoiled):
             spoiled.add(key)
             changed = msgspec.structs.replace(
                 changed, collateral_shares=changed.collateral_shares + 1
             )
-        inner(self, here, key, changed)
+        inner(self, origin, key, changed)
 
     ledger.Ledger.put_position = wrong  # type: ignore[method-assign]
 

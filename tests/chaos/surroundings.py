@@ -190,7 +190,7 @@ class Surroundings:
 
     def turns(self) -> int:
         """How often a process left one endpoint for another, or came back."""
-        said = self.said()
+        said = self.transient()
         return sum(said.count(f'"event": "{turn}"') for turn in ("failed_over", "turned_back"))
 
     # --- the database ---------------------------------------------------------------------

@@ -5,13 +5,11 @@ Recorded histories: test_vesu_fold_recorded.py; whose events count at all: test_
 
 from __future__ import annotations
 
-import functools
-
 import msgspec
 import pytest
 
 from indexer import errors
-from indexer.vesu import accrual, discovery, events, fold, kinds, state
+from indexer.vesu import accrual, discovery, events, fold, kinds, ledger, state
 from indexer.vesu.v2 import events as events_v2
 from tests.unit.history import (
     ALICE,
@@ -346,18 +344,25 @@ def test_an_oracle_of_the_factory_is_known_with_its_manager() -> None:
 
 
 def test_touched_positions_are_those_that_the_fold_reads(history: History) -> None:
-    pool = history.registry.get(POOL)
-    v_token = history.registry.get(V_ETH)
-    assert pool is not None
-    assert v_token is not None
-    touched = functools.partial(fold.touched_positions, registry=history.registry)
+    def touched(emitter: int, event: events.Struct) -> tuple[state.PositionKey, ...]:
+        known = history.registry.get(emitter)
+        assert known is not None
+        return fold.touched_positions(ledger.Emitter(emitter, known, history.registry), event)
+
     key = state.PositionKey(state.v2_pool(POOL), ETH, USDC, 0, ALICE)
-    assert touched(POOL, pool, modify(ALICE, 1)) == (key,)
-    assert touched(V_ETH, v_token, events.Transfer(0, BOB, 1)) == (
+    assert touched(POOL, modify(ALICE, 1)) == (key,)
+    assert touched(V_ETH, events.Transfer(0, BOB, 1)) == (
         state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),
     )
-    assert len(touched(V_ETH, v_token, events.Transfer(ALICE, BOB, 1))) == 2
+    assert len(touched(V_ETH, events.Transfer(ALICE, BOB, 1))) == 2
     owned = (state.PositionKey(state.v2_pool(POOL), ETH, 0, V_ETH, BOB),)
-    assert touched(V_ETH, v_token, events.Deposit(ALICE, BOB, 1, 1)) == owned
-    assert touched(V_ETH, v_token, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
-    assert touched(POOL, pool, events_v2.SetOracle(1)) == ()
+    assert touched(V_ETH, events.Deposit(ALICE, BOB, 1, 1)) == owned
+    assert touched(V_ETH, events.Withdraw(1, ALICE, BOB, 1, 1)) == owned
+    assert touched(POOL, events_v2.SetOracle(1)) == ()
+
+
+def test_a_position_that_was_not_loaded_is_no_blank(history: History) -> None:
+    """A handler that reads a position which it does not name would take it for an empty one."""
+    history.world.loaded = frozenset()
+    with pytest.raises(errors.ProjectionError, match="0xa11ce is read that the event's handler"):
+        history.emit(POOL, modify(ALICE, 1))

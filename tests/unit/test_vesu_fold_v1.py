@@ -86,7 +86,7 @@ class History:
 
     def fold(self) -> fold.Fold:
         """Fold everything, as the engine does: again while something new comes to light."""
-        moved: dict[state.EventKey, state.Moved] = {}
+        moved: dict[state.EventKey, state.TransferAmounts] = {}
         while True:
             self.world = state.World()
             folding = fold.Fold(self.world, self.registry, _Answered(self.answers), moved)

@@ -55,13 +55,13 @@ def test_limbs_and_bools_out_of_range_are_refused() -> None:
             views.read(views.PRICE, felts)
 
 
-def home_with(extension: int | None) -> views.Home:
+def home_with(extension: int | None) -> views.PoolContracts:
     pool = state.ContractState(kinds.Kind.POOL_V1_1, POOL, extension=extension)
-    return views.home_of(state.World(pools={POOL: pool}), POOL, EXTENSIONS)
+    return views.contracts_of(state.World(pools={POOL: pool}), POOL, EXTENSIONS)
 
 
 def test_v2_is_asked_in_the_pool_and_v1_in_singleton_and_extension() -> None:
-    v2 = views.home_of(state.World(), state.v2_pool(0xC), EXTENSIONS)
+    v2 = views.contracts_of(state.World(), state.v2_pool(0xC), EXTENSIONS)
     assert [(one.contract, one.calldata) for one in views.of_asset(v2, 7)] == [(0xC, (7,))] * 3
     v1 = home_with(0xE)
     asked = [(one.contract, one.view.name, one.calldata) for one in views.of_asset(v1, 7)]

@@ -8,54 +8,54 @@ from indexer.vesu.v1 import events as events_v1
 HANDLERS: ledger.Handlers = {}
 
 
-def _pool(book: ledger.Ledger, here: ledger.Context, pool_id: int) -> state.PoolKey | None:
+def _pool(book: ledger.Ledger, origin: ledger.Origin, pool_id: int) -> state.PoolKey | None:
     """The pool that the event is of; None where the singleton knows none of this id."""
-    key = book.registry.pool_of(here.known, here.emitter, pool_id)
+    key = book.registry.pool_of(origin.known, origin.emitter, pool_id)
     return key if key in book.world.pools else None
 
 
 @ledger.on(HANDLERS, events_v1.SetInterestRateConfig)
 def _set_interest_rate_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetInterestRateConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetInterestRateConfig
 ) -> None:
-    pool = _pool(book, here, event.pool_id)
+    pool = _pool(book, origin, event.pool_id)
     if pool is not None:
         key = state.AssetKey(pool, event.asset)
         book.asset(
-            here, key, ledger.replace(book.asset_state(key), model=event.interest_rate_config)
+            origin, key, ledger.replace(book.asset_state(key), model=event.interest_rate_config)
         )
 
 
 @ledger.on(HANDLERS, events_v1.SetLiquidationConfig)
 def _set_liquidation_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetLiquidationConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetLiquidationConfig
 ) -> None:
-    pool = _pool(book, here, event.pool_id)
+    pool = _pool(book, origin, event.pool_id)
     if pool is not None:
         # The event tells what was asked for; 0 is stored as one.
         factor = event.liquidation_config.liquidation_factor or maths.SCALE
         pair = state.PairKey(pool, event.collateral_asset, event.debt_asset)
-        book.pair(here, pair, liquidation_factor=factor)
+        book.pair(origin, pair, liquidation_factor=factor)
 
 
 @ledger.on(HANDLERS, events_v1.SetDebtCap)
-def _set_debt_cap(book: ledger.Ledger, here: ledger.Context, event: events_v1.SetDebtCap) -> None:
-    pool = _pool(book, here, event.pool_id)
+def _set_debt_cap(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetDebtCap) -> None:
+    pool = _pool(book, origin, event.pool_id)
     if pool is not None:
         pair = state.PairKey(pool, event.collateral_asset, event.debt_asset)
-        book.pair(here, pair, debt_cap=event.debt_cap)
+        book.pair(origin, pair, debt_cap=event.debt_cap)
 
 
 @ledger.on(HANDLERS, events_v1.SetFeeConfig)
 def _set_fee_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetFeeConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetFeeConfig
 ) -> None:
-    pool = _pool(book, here, event.pool_id)
+    pool = _pool(book, origin, event.pool_id)
     if pool is not None:
         # Told at a pool's creation and take-over too, when its owner is told by no event.
-        owner = book.ask(here, here.emitter, "pool_owner", event.pool_id)
+        owner = book.ask(origin, origin.emitter, "pool_owner", event.pool_id)
         book.pool(
-            here,
+            origin,
             pool,
             fee_recipient=event.fee_config.fee_recipient,
             owner=owner[0] if owner else book.world.pools[pool].owner,
@@ -64,23 +64,23 @@ def _set_fee_config(
 
 @ledger.on(HANDLERS, events_v1.SetPoolOwner)
 def _set_pool_owner(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetPoolOwner
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetPoolOwner
 ) -> None:
-    pool = _pool(book, here, event.pool_id)
+    pool = _pool(book, origin, event.pool_id)
     if pool is not None:
-        book.pool(here, pool, owner=event.owner)
+        book.pool(origin, pool, owner=event.owner)
 
 
 @ledger.on(HANDLERS, events_v1.CreateVToken)
 def _create_v_token(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.CreateVToken
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.CreateVToken
 ) -> None:
-    pool = _pool(book, here, event.pool_id)
+    pool = _pool(book, origin, event.pool_id)
     if pool is not None:
-        ledger.name_v_token(book, here, event.v_token)
-        book.set_v_token(here, pool, event.collateral_asset, event.v_token)
+        ledger.name_v_token(book, origin, event.v_token)
+        book.set_v_token(origin, pool, event.collateral_asset, event.v_token)
 
 
 @ledger.on(HANDLERS, events.ContractUpgraded)
-def _upgraded(book: ledger.Ledger, here: ledger.Context, event: events.ContractUpgraded) -> None:
-    book.contract(here, here.emitter, class_hash=event.new_implementation)
+def _upgraded(book: ledger.Ledger, origin: ledger.Origin, event: events.ContractUpgraded) -> None:
+    book.contract(origin, origin.emitter, class_hash=event.new_implementation)

@@ -31,27 +31,27 @@ def variants(book: ledger.Ledger, singleton: int) -> tuple[maths.Variant, ...]:
     return AT_DEPLOYMENT[known.kind] if known else (_V.V1_0,)
 
 
-def upgraded(book: ledger.Ledger, here: ledger.Context) -> None:
+def upgraded(book: ledger.Ledger, origin: ledger.Origin) -> None:
     """A singleton runs another class: every variant may be the right one again."""
-    choose(book, here, here.emitter, AFTER_UPGRADE)
+    choose(book, origin, origin.emitter, AFTER_UPGRADE)
 
 
 def choose(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     singleton: int,
     left: tuple[maths.Variant, ...],
 ) -> None:
     """Keep these variants, and compute all the singleton's markets with the first."""
-    book.contract(here, singleton, variants=left)
+    book.contract(origin, singleton, variants=left)
     for key, asset in list(book.world.assets.items()):
         if key.pool.address == singleton and asset.variant not in (left[0], _V.FROZEN):
-            book.asset(here, key, ledger.replace(asset, variant=left[0]))
+            book.asset(origin, key, ledger.replace(asset, variant=left[0]))
 
 
 def check_context(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     key: state.AssetKey,
     before: accrual.AssetState,
     told: accrual.AssetState,
@@ -65,27 +65,27 @@ def check_context(
         return told
     possible = variants(book, key.pool.address)
     predicted = {
-        variant: accrual.accrue(ledger.replace(before, variant=variant), here.timestamp)
+        variant: accrual.accrue(ledger.replace(before, variant=variant), origin.timestamp)
         for variant in possible
     }
-    book.said.expected[key] = {
+    book.transient.expected[key] = {
         variant: state_.fee_shares - before.fee_shares for variant, state_ in predicted.items()
     }
     book.journal.checks += 1
     fitting = tuple(v for v in possible if _rates(predicted[v]) == _rates(told))
     if fitting:
         if fitting != possible:
-            choose(book, here, key.pool.address, fitting)
+            choose(book, origin, key.pool.address, fitting)
         return ledger.replace(told, variant=fitting[0])
-    model = ask_model(book, here, key)
+    model = ask_model(book, origin, key)
     changed = model is not None and model != before.model
-    _note(book, here, key, predicted[possible[0]], told, "rate model changed" if changed else "")
+    _note(book, origin, key, predicted[possible[0]], told, "rate model changed" if changed else "")
     return ledger.replace(told, model=model) if model is not None else told
 
 
-def check_fees(book: ledger.Ledger, here: ledger.Context, key: state.AssetKey, told: int) -> None:
+def check_fees(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, told: int) -> None:
     """Compare the shares that an accrual minted with what AccrueFees tells."""
-    expected = book.said.expected.pop(key, None)
+    expected = book.transient.expected.pop(key, None)
     if expected is None:
         return
     book.journal.checks += 1
@@ -94,20 +94,20 @@ def check_fees(book: ledger.Ledger, here: ledger.Context, key: state.AssetKey, t
     if not fitting:
         first = possible[0]
         book.journal.mismatches.append(
-            state.Mismatch(here.at, key, first, "fee_shares", expected.get(first, 0), told, "")
+            state.Mismatch(origin.at, key, first, "fee_shares", expected.get(first, 0), told, "")
         )
     elif fitting != possible:
-        choose(book, here, key.pool.address, fitting)
+        choose(book, origin, key.pool.address, fitting)
 
 
 def resynchronised(
-    book: ledger.Ledger, here: ledger.Context, key: state.AssetKey, accrued: accrual.AssetState
+    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, accrued: accrual.AssetState
 ) -> accrual.AssetState:
     """An accrued market with the contract's own rates, asked for where no event carries them.
 
     Only what is the same for all of a block is taken: totals may change again within it.
     """
-    felts = book.ask(here, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
+    felts = book.ask(origin, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
     told = accrual.config_of(felts or ())
     if told is None:
         return accrued
@@ -117,18 +117,18 @@ def resynchronised(
         last_full_utilization_rate=told.last_full_utilization_rate,
     )
     if _rates(rates) != _rates(accrued):
-        _note(book, here, key, accrued, rates, "read by view")
+        _note(book, origin, key, accrued, rates, "read by view")
     return rates
 
 
 def ask_model(
-    book: ledger.Ledger, here: ledger.Context, key: state.AssetKey
+    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey
 ) -> accrual.RateModel | None:
     """The rate model that a V1 extension has for an asset; None where it gives none."""
     pool = book.world.pools.get(key.pool)
     if pool is None or pool.extension is None or book.registry.get(pool.extension) is None:
         return None
-    felts = book.ask(here, pool.extension, "interest_rate_config", key.pool.id, key.asset)
+    felts = book.ask(origin, pool.extension, "interest_rate_config", key.pool.id, key.asset)
     return accrual.model_of(felts or ())
 
 
@@ -138,7 +138,7 @@ def _rates(asset: accrual.AssetState) -> tuple[int, int]:
 
 def _note(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     key: state.AssetKey,
     predicted: accrual.AssetState,
     told: accrual.AssetState,
@@ -148,5 +148,5 @@ def _note(
         ours, theirs = getattr(predicted, field), getattr(told, field)
         if ours != theirs:
             book.journal.mismatches.append(
-                state.Mismatch(here.at, key, predicted.variant, field, ours, theirs, explanation)
+                state.Mismatch(origin.at, key, predicted.variant, field, ours, theirs, explanation)
             )

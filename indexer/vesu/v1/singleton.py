@@ -17,49 +17,49 @@ _ASSET_PARAMETERS = {
 }
 
 
-def pool_of(here: ledger.Context, pool_id: int) -> state.PoolKey:
+def pool_of(origin: ledger.Origin, pool_id: int) -> state.PoolKey:
     """The pool that a singleton's event names."""
-    return state.PoolKey(here.emitter, pool_id)
+    return state.PoolKey(origin.emitter, pool_id)
 
 
 # --- pools -------------------------------------------------------------------------------
 
 
 @ledger.on(HANDLERS, events_v1.CreatePool)
-def _create_pool(book: ledger.Ledger, here: ledger.Context, event: events_v1.CreatePool) -> None:
-    key = pool_of(here, event.pool_id)
-    before = predecessor(book, here, event.pool_id)
+def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.CreatePool) -> None:
+    key = pool_of(origin, event.pool_id)
+    before = predecessor(book, origin, event.pool_id)
     if before is not None:
         taken_over = book.world.pools[before]
-        book.pool(here, before, successor=here.emitter)
-        book.pool(here, key, name=taken_over.name)
-        _take_over_pairs(book, here, before, key)
+        book.pool(origin, before, successor=origin.emitter)
+        book.pool(origin, key, name=taken_over.name)
+        _take_over_pairs(book, origin, before, key)
         return
     extension = book.registry.get(event.extension)
     if extension is None:
         return
     if extension.kind is not kinds.Kind.EXTENSION_V1_0_GENESIS:  # which knows no names
-        name = book.ask(here, event.extension, "pool_name", event.pool_id)
-        book.pool(here, key, name=ledger.display_name(name))
+        name = book.ask(origin, event.extension, "pool_name", event.pool_id)
+        book.pool(origin, key, name=ledger.display_name(name))
 
 
 def _take_over_pairs(
-    book: ledger.Ledger, here: ledger.Context, old: state.PoolKey, new: state.PoolKey
+    book: ledger.Ledger, origin: ledger.Origin, old: state.PoolKey, new: state.PoolKey
 ) -> None:
     """A pair's totals in V1.1 count the positions that are still in V1.0."""
     for pair, held in list(book.world.pairs.items()):
         if pair.pool == old:
             book.pair(
-                here,
+                origin,
                 pair._replace(pool=new),
                 total_collateral_shares=held.total_collateral_shares,
                 total_nominal_debt=held.total_nominal_debt,
             )
 
 
-def predecessor(book: ledger.Ledger, here: ledger.Context, pool_id: int) -> state.PoolKey | None:
+def predecessor(book: ledger.Ledger, origin: ledger.Origin, pool_id: int) -> state.PoolKey | None:
     """The V1.0 pool that a V1.1 pool takes over: the one with the same id, if there is one."""
-    if here.known.kind is not kinds.Kind.SINGLETON_V1_1:
+    if origin.known.kind is not kinds.Kind.SINGLETON_V1_1:
         return None
     singleton = book.registry.singleton(kinds.Kind.SINGLETON_V1_0)
     key = None if singleton is None else state.PoolKey(singleton, pool_id)
@@ -68,22 +68,22 @@ def predecessor(book: ledger.Ledger, here: ledger.Context, pool_id: int) -> stat
 
 @ledger.on(HANDLERS, events_v1.SetExtension)
 def _set_extension(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetExtension
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetExtension
 ) -> None:
-    pool = pool_of(here, event.pool_id)
-    book.pool(here, pool, extension=event.extension)
+    pool = pool_of(origin, event.pool_id)
+    book.pool(origin, pool, extension=event.extension)
     # An extension that is none of Vesu's own freezes the pool: that is how it leaves V1.0.
     is_frozen = book.registry.get(event.extension) is None
-    variant = maths.Variant.FROZEN if is_frozen else selfproof.variants(book, here.emitter)[0]
+    variant = maths.Variant.FROZEN if is_frozen else selfproof.variants(book, origin.emitter)[0]
     for key, asset in list(book.world.assets.items()):
         if key.pool == pool and asset.variant is not variant:
-            book.asset(here, key, ledger.replace(asset, variant=variant))
+            book.asset(origin, key, ledger.replace(asset, variant=variant))
 
 
 @ledger.on(HANDLERS, events.ContractUpgraded)
-def _upgraded(book: ledger.Ledger, here: ledger.Context, event: events.ContractUpgraded) -> None:
-    book.contract(here, here.emitter, class_hash=event.new_implementation)
-    selfproof.upgraded(book, here)
+def _upgraded(book: ledger.Ledger, origin: ledger.Origin, event: events.ContractUpgraded) -> None:
+    book.contract(origin, origin.emitter, class_hash=event.new_implementation)
+    selfproof.upgraded(book, origin)
 
 
 ledger.setting(HANDLERS, events.OwnershipTransferred, "owner", "new_owner")
@@ -94,12 +94,14 @@ ledger.setting(HANDLERS, events.OwnershipTransferred, "owner", "new_owner")
 
 @ledger.on(HANDLERS, events_v1.SetAssetConfig)
 def _set_asset_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetAssetConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetAssetConfig
 ) -> None:
-    pool = pool_of(here, event.pool_id)
+    pool = pool_of(origin, event.pool_id)
     key = state.AssetKey(pool, event.asset)
-    asset = ledger.replace(book.asset_state(key), variant=selfproof.variants(book, here.emitter)[0])
-    before = predecessor(book, here, event.pool_id)
+    asset = ledger.replace(
+        book.asset_state(key), variant=selfproof.variants(book, origin.emitter)[0]
+    )
+    before = predecessor(book, origin, event.pool_id)
     if before is not None:
         old = book.asset_state(state.AssetKey(before, event.asset))
         # Taken over as it was stored, un-accrued, with the clock set to now.
@@ -108,13 +110,13 @@ def _set_asset_config(
             variant=asset.variant,
             model=asset.model,
             v_token=None,
-            last_updated=here.timestamp,
+            last_updated=origin.timestamp,
         )
     elif not _deposits_at_creation(book, pool):
-        asset = _initial(book, here, key, asset)
-        _name_v_token(book, here, key)
+        asset = _initial(book, origin, key, asset)
+        _name_v_token(book, origin, key)
         asset = ledger.replace(asset, v_token=book.asset_state(key).v_token)
-    book.asset(here, key, asset)
+    book.asset(origin, key, asset)
 
 
 def _deposits_at_creation(book: ledger.Ledger, pool: state.PoolKey) -> bool:
@@ -124,10 +126,10 @@ def _deposits_at_creation(book: ledger.Ledger, pool: state.PoolKey) -> bool:
 
 
 def _initial(
-    book: ledger.Ledger, here: ledger.Context, key: state.AssetKey, asset: accrual.AssetState
+    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, asset: accrual.AssetState
 ) -> accrual.AssetState:
     """The configuration of a new asset, which no event tells: nothing is in it yet."""
-    felts = book.ask(here, here.emitter, "asset_config_unsafe", key.pool.id, key.asset)
+    felts = book.ask(origin, origin.emitter, "asset_config_unsafe", key.pool.id, key.asset)
     config = accrual.config_of(felts or ())
     if config is None:
         return asset
@@ -135,65 +137,65 @@ def _initial(
     return ledger.replace(told, total_collateral_shares=0, total_nominal_debt=0, reserve=0)
 
 
-def _name_v_token(book: ledger.Ledger, here: ledger.Context, key: state.AssetKey) -> None:
+def _name_v_token(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey) -> None:
     """Genesis deploys vTokens without an event: its view names them."""
     extension = book.world.pools[key.pool].extension
     known = book.registry.get(extension or 0)
     if extension is None or known is None:
         return
-    felts = book.ask(here, extension, "v_token_for_collateral_asset", key.pool.id, key.asset)
+    felts = book.ask(origin, extension, "v_token_for_collateral_asset", key.pool.id, key.asset)
     if felts and felts[0]:
-        ledger.name_v_token(book, here, felts[0])
-        book.set_v_token(here, key.pool, key.asset, felts[0])
+        ledger.name_v_token(book, origin, felts[0])
+        book.set_v_token(origin, key.pool, key.asset, felts[0])
 
 
 @ledger.on(HANDLERS, events_v1.SetAssetParameter)
 def _set_asset_parameter(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetAssetParameter
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetAssetParameter
 ) -> None:
-    key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
-    accrued = selfproof.resynchronised(book, here, key, positions.accrued(book, here, key))
+    key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
+    accrued = selfproof.resynchronised(book, origin, key, positions.accrued(book, origin, key))
     name = _ASSET_PARAMETERS.get(event.parameter)
     if name is None:
-        book.refuse(here, f"sets an asset parameter that is not known: {event.parameter:#x}")
+        book.refuse(origin, f"sets an asset parameter that is not known: {event.parameter:#x}")
         return
     # Stored as a power of ten: the contract reads 10^0 back as none.
     value = 0 if name == "floor" and event.value == 1 else event.value
-    book.asset(here, key, ledger.replace(accrued, **{name: value}))
+    book.asset(origin, key, ledger.replace(accrued, **{name: value}))
     # Rate models are changed without an event, as often as not beside other parameters.
-    book.said.unexplained[key] = here
+    book.transient.unexplained[key] = origin
 
 
 @ledger.on(HANDLERS, events_v1.Donate)
-def _donate(book: ledger.Ledger, here: ledger.Context, event: events_v1.Donate) -> None:
-    key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
-    accrued = positions.accrued(book, here, key)
-    book.asset(here, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
+def _donate(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.Donate) -> None:
+    key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
+    accrued = positions.accrued(book, origin, key)
+    book.asset(origin, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
 @ledger.on(HANDLERS, events_v1.RetrieveReserve)
 def _retrieve_reserve(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.RetrieveReserve
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.RetrieveReserve
 ) -> None:
     """Takes an amount that the event does not tell: the market is read anew."""
-    key = state.AssetKey(pool_of(here, event.pool_id), event.asset)
-    felts = book.ask(here, here.emitter, "asset_config_unsafe", event.pool_id, event.asset)
+    key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
+    felts = book.ask(origin, origin.emitter, "asset_config_unsafe", event.pool_id, event.asset)
     config = accrual.config_of(felts or ())
     if config is not None:
-        book.asset(here, key, accrual.with_config(book.asset_state(key), config))
+        book.asset(origin, key, accrual.with_config(book.asset_state(key), config))
     else:
-        book.refuse(here, "takes an unknown amount out of a reserve that no view tells")
+        book.refuse(origin, "takes an unknown amount out of a reserve that no view tells")
 
 
 @ledger.on(HANDLERS, events_v1.SetLTVConfig)
 def _set_ltv_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.SetLTVConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetLTVConfig
 ) -> None:
-    pair = state.PairKey(pool_of(here, event.pool_id), event.collateral_asset, event.debt_asset)
+    pair = state.PairKey(pool_of(origin, event.pool_id), event.collateral_asset, event.debt_asset)
     # Until the extension says otherwise, a liquidation factor counts as one.
     factor = 0 if pair not in book.world.pairs else book.world.pairs[pair].liquidation_factor
     book.pair(
-        here,
+        origin,
         pair,
         max_ltv=event.ltv_config.max_ltv,
         liquidation_factor=factor or maths.SCALE,

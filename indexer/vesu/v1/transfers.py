@@ -17,33 +17,37 @@ from indexer.vesu.v1 import positions
 HANDLERS: ledger.Handlers = {}
 
 
-@ledger.on(HANDLERS, events_v1.TransferPosition)
+def _giver_and_taker(
+    emitter: ledger.Emitter, event: events_v1.TransferPosition
+) -> tuple[state.PositionKey, state.PositionKey]:
+    pool = state.PoolKey(emitter.address, event.pool_id)
+    giver = (event.from_collateral_asset, event.from_debt_asset, 0, event.from_user)
+    taker = (event.to_collateral_asset, event.to_debt_asset, 0, event.to_user)
+    return state.PositionKey(pool, *giver), state.PositionKey(pool, *taker)
+
+
+@ledger.on(HANDLERS, events_v1.TransferPosition, touches=_giver_and_taker)
 def _transfer_position(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.TransferPosition
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.TransferPosition
 ) -> None:
-    pool = state.PoolKey(here.emitter, event.pool_id)
-    giver = state.PositionKey(
-        pool, event.from_collateral_asset, event.from_debt_asset, 0, event.from_user
-    )
-    taker = state.PositionKey(
-        pool, event.to_collateral_asset, event.to_debt_asset, 0, event.to_user
-    )
+    pool = state.PoolKey(origin.emitter, event.pool_id)
+    giver, taker = _giver_and_taker(book.emitter(origin), event)
     for asset in {giver.collateral, giver.debt, taker.collateral, taker.debt} - {0}:
         key = state.AssetKey(pool, asset)
-        accrued = positions.accrued(book, here, key)
+        accrued = positions.accrued(book, origin, key)
         if accrued is not book.asset_state(key):
-            book.asset(here, key, accrued)
-    _lose_fees(book, here, giver, taker)
-    moved = _told(event) or _worked_out(book, here, giver, taker)
+            book.asset(origin, key, accrued)
+    _lose_fees(book, origin, giver, taker)
+    moved = _told(event) or _worked_out(book, origin, giver, taker)
     if giver != taker:
-        _move(book, here, giver, taker, moved)
-    _note(book, here, giver, taker, event, moved)
-    book.said.action_done()
+        _move(book, origin, giver, taker, moved)
+    _note(book, origin, giver, taker, event, moved)
+    book.transient.action_done()
 
 
 def _lose_fees(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
 ) -> None:
@@ -52,43 +56,43 @@ def _lose_fees(
     The shares stay in the market's total and belong to nobody (facts of every V1 class).
     """
     for key in {giver, taker}:
-        fees = book.said.fees.get(state.AssetKey(key.pool, key.collateral), 0)
+        fees = book.transient.fees.get(state.AssetKey(key.pool, key.collateral), 0)
         recipient = book.world.pools[key.pool].extension
         if fees and not key.debt and key.user == recipient:
-            ledger.change_position(book, here, key, -fees, 0)
-            positions.disown(book, here, key, fees)
+            ledger.change_position(book, origin, key, -fees, 0)
+            positions.disown(book, origin, key, fees)
 
 
-def _told(event: events_v1.TransferPosition) -> state.Moved | None:
+def _told(event: events_v1.TransferPosition) -> state.TransferAmounts | None:
     if event.collateral_shares_delta is None or event.nominal_debt_delta is None:
         return None
-    return state.Moved(-event.collateral_shares_delta, -event.nominal_debt_delta)
+    return state.TransferAmounts(-event.collateral_shares_delta, -event.nominal_debt_delta)
 
 
 def _worked_out(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
-) -> state.Moved:
+) -> state.TransferAmounts:
     """What V1.0 moved: shares where the collateral is the same, debt where the debt is."""
-    known = book.moved.get(here.at)
+    known = book.transfer_amounts.get(origin.at)
     if known is not None:
         if known.doubt:
-            book.refuse(here, known.doubt)
+            book.refuse(origin, known.doubt)
         return known
     extension = book.world.pools[giver.pool].extension
     if any(not key.debt and key.user == extension for key in (giver, taker)):
-        return state.Moved(_wrapped(book, giver), 0)
+        return state.TransferAmounts(_wrapped(book, giver), 0)
     if giver != taker:
-        book.unsettled.append(ledger.Unsettled(here, giver, taker))
-    return state.Moved(0, 0)
+        book.unsettled.append(ledger.PendingTransfer(origin, giver, taker))
+    return state.TransferAmounts(0, 0)
 
 
 def _wrapped(book: ledger.Ledger, giver: state.PositionKey) -> int:
     """Shares that the vTokens made or destroyed in this transaction stand for."""
     v_token = book.asset_state(state.AssetKey(giver.pool, giver.collateral)).v_token
-    for minted in reversed(book.said.minted):
+    for minted in reversed(book.transient.minted):
         if minted.holder.v_token == v_token:
             return abs(minted.amount)
     return 0
@@ -96,23 +100,23 @@ def _wrapped(book: ledger.Ledger, giver: state.PositionKey) -> int:
 
 def _move(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
-    moved: state.Moved,
+    moved: state.TransferAmounts,
 ) -> None:
     for key, sign in ((giver, -1), (taker, 1)):
         shares, nominal = sign * moved.shares, sign * moved.nominal_debt
-        positions.move(book, here, key, shares, nominal)
+        positions.move(book, origin, key, shares, nominal)
 
 
 def _note(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
     event: events_v1.TransferPosition,
-    moved: state.Moved,
+    moved: state.TransferAmounts,
 ) -> None:
     collateral, debt = event.collateral_delta, event.debt_delta
     if collateral is None:
@@ -122,8 +126,8 @@ def _note(
     sides = ((0, giver, 1), (1, taker, -1))
     for leg, key, sign in sides:
         if book.position(key).kind == "borrow":
-            book.transaction(here, leg, key, "transfer", key.collateral, sign * collateral)
-            book.transaction(here, leg + 2, key, "transfer", key.debt, sign * debt)
+            book.transaction(origin, leg, key, "transfer", key.collateral, sign * collateral)
+            book.transaction(origin, leg + 2, key, "transfer", key.debt, sign * debt)
 
 
 def _collateral(book: ledger.Ledger, key: state.PositionKey, shares: int) -> int:
@@ -144,28 +148,30 @@ def settle_block(book: ledger.Ledger) -> None:
     the position on the other side, and so on. Transfers in a circle cannot be told apart: one
     of them is taken to have moved nothing, and the block's end is exact all the same.
     """
-    left, known = list(book.unsettled), dict[state.PositionKey, state.Moved]()
+    left, known = list(book.unsettled), dict[state.PositionKey, state.TransferAmounts]()
     book.unsettled.clear()
     while left:
         transfer, key = _tellable(left)
         left.remove(transfer)
-        moved = state.Moved(0, 0, "moves in a circle: its amount is told by nothing")
+        moved = state.TransferAmounts(0, 0, "moves in a circle: its amount is told by nothing")
         if key is not None:
-            gained = _gained(book, transfer.here, key, known)
+            gained = _gained(book, transfer.origin, key, known)
             sign = 1 if key == transfer.taker else -1
-            moved = state.Moved(sign * gained.shares, sign * gained.nominal_debt, gained.doubt)
-        book.settled[transfer.here.at] = moved
+            moved = state.TransferAmounts(
+                sign * gained.shares, sign * gained.nominal_debt, gained.doubt
+            )
+        book.settled[transfer.origin.at] = moved
         for side, sign in ((transfer.giver, -1), (transfer.taker, 1)):
-            before = known.get(side, state.Moved(0, 0))
-            known[side] = state.Moved(
+            before = known.get(side, state.TransferAmounts(0, 0))
+            known[side] = state.TransferAmounts(
                 before.shares + sign * moved.shares,
                 before.nominal_debt + sign * moved.nominal_debt,
             )
 
 
 def _tellable(
-    left: list[ledger.Unsettled],
-) -> tuple[ledger.Unsettled, state.PositionKey | None]:
+    left: list[ledger.PendingTransfer],
+) -> tuple[ledger.PendingTransfer, state.PositionKey | None]:
     """A transfer with a position that no other one touches; any, where there is none."""
     touches = collections.Counter(key for one in left for key in (one.giver, one.taker))
     for one in left:
@@ -177,14 +183,14 @@ def _tellable(
 
 def _gained(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     key: state.PositionKey,
-    known: Mapping[state.PositionKey, state.Moved],
-) -> state.Moved:
+    known: Mapping[state.PositionKey, state.TransferAmounts],
+) -> state.TransferAmounts:
     """What a position has at the block's end beyond what is accounted for."""
     felts = book.ask(
-        here,
-        here.emitter,
+        origin,
+        origin.emitter,
         "position_unsafe",
         key.pool.id,
         key.collateral,
@@ -193,10 +199,10 @@ def _gained(
     )
     told = accrual.position_of(felts or ())
     if told is None:
-        return state.Moved(0, 0, "moves an amount that no view tells")
+        return state.TransferAmounts(0, 0, "moves an amount that no view tells")
     (shares, nominal), held = told, book.position(key)
-    accounted = known.get(key, state.Moved(0, 0))
-    return state.Moved(
+    accounted = known.get(key, state.TransferAmounts(0, 0))
+    return state.TransferAmounts(
         shares - held.collateral_shares - accounted.shares,
         nominal - held.nominal_debt - accounted.nominal_debt,
     )
@@ -205,32 +211,38 @@ def _gained(
 # --- from V1.0 to V1.1 -------------------------------------------------------------------
 
 
-@ledger.on(HANDLERS, events_v1.MigratePosition)
+def _new_and_old(
+    emitter: ledger.Emitter, event: events_v1.MigratePosition
+) -> tuple[state.PositionKey, ...]:
+    pair = (event.collateral_asset, event.debt_asset, 0)
+    new = state.PositionKey(state.PoolKey(emitter.address, event.pool_id), *pair, event.recipient)
+    singleton = emitter.registry.singleton(kinds.Kind.SINGLETON_V1_0)
+    if singleton is None:
+        return (new,)
+    return new, state.PositionKey(state.PoolKey(singleton, event.pool_id), *pair, event.sender)
+
+
+@ledger.on(HANDLERS, events_v1.MigratePosition, touches=_new_and_old)
 def _migrate_position(
-    book: ledger.Ledger, here: ledger.Context, event: events_v1.MigratePosition
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.MigratePosition
 ) -> None:
     """V1.1 holds from now on what V1.0 held; told with zeros where V1.0 held nothing."""
-    pool = state.PoolKey(here.emitter, event.pool_id)
-    pair = (event.collateral_asset, event.debt_asset, 0)
-    key = state.PositionKey(pool, *pair, event.recipient)
+    key, *older = _new_and_old(book.emitter(origin), event)
     if event.collateral_shares or event.nominal_debt:
         shares, nominal = event.collateral_shares, event.nominal_debt
-        ledger.change_position(book, here, key, shares, nominal)
-        _note_migration(book, here, key, 1, shares, nominal)
-    singleton = book.registry.singleton(kinds.Kind.SINGLETON_V1_0)
-    if singleton is None:
-        return
-    old = state.PositionKey(state.PoolKey(singleton, event.pool_id), *pair, event.sender)
-    held = book.world.positions.get(old)
-    if held is not None and held.migrated_block is None:
-        left = ledger.replace(held, status="closed", migrated_block=here.at.block_number)
-        book.put_position(here, old, left)
-        _note_migration(book, here, old, -1, held.collateral_shares, held.nominal_debt)
+        ledger.change_position(book, origin, key, shares, nominal)
+        _note_migration(book, origin, key, 1, shares, nominal)
+    for old in older:
+        held = book.held(old)
+        if held is not None and held.migrated_block is None:
+            left = ledger.replace(held, status="closed", migrated_block=origin.at.block_number)
+            book.put_position(origin, old, left)
+            _note_migration(book, origin, old, -1, held.collateral_shares, held.nominal_debt)
 
 
 def _note_migration(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     key: state.PositionKey,
     sign: int,
     shares: int,
@@ -244,4 +256,4 @@ def _note_migration(
         (0, key.collateral, _collateral(book, market, shares)),
         (2, key.debt, _debt(book, market, nominal)),
     ):
-        book.transaction(here, leg + offset, key, "transfer", asset, sign * amount)
+        book.transaction(origin, leg + offset, key, "transfer", asset, sign * amount)

@@ -15,47 +15,47 @@ ledger.setting(ORACLE_HANDLERS, events_v2.SetManager, "curator", "manager")
 
 
 @ledger.on(HANDLERS, events_v2.CreatePool)
-def _create_pool(book: ledger.Ledger, here: ledger.Context, event: events_v2.CreatePool) -> None:
-    # `curator` is only nominated here: the factory is the curator until SetCurator.
+def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreatePool) -> None:
+    # `curator` is only nominated origin: the factory is the curator until SetCurator.
     book.contract(
-        here,
+        origin,
         event.pool,
         name=text.clean(text.short_string(event.name)),
         owner=event.owner,
-        curator=here.emitter,
+        curator=origin.emitter,
         oracle=event.oracle,
     )
 
 
 @ledger.on(HANDLERS, events_v2.CreateOracle)
 def _create_oracle(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.CreateOracle
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreateOracle
 ) -> None:
-    book.contract(here, event.oracle, curator=event.manager)
+    book.contract(origin, event.oracle, curator=event.manager)
 
 
 @ledger.on(HANDLERS, events_v2.CreateVToken)
 def _create_v_token(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.CreateVToken
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreateVToken
 ) -> None:
     if not book.is_v_token(event.v_token, event.pool, event.asset):
         return
     book.contract(
-        here,
+        origin,
         event.v_token,
         name=text.clean(event.v_token_name),
         symbol=text.clean(event.v_token_symbol),
     )
-    book.set_v_token(here, state.v2_pool(event.pool), event.asset, event.v_token)
+    book.set_v_token(origin, state.v2_pool(event.pool), event.asset, event.v_token)
 
 
 @ledger.on(HANDLERS, events_v2.UpdateVToken)
 def _update_v_token(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.UpdateVToken
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.UpdateVToken
 ) -> None:
     if not book.is_v_token(event.new_v_token, event.pool, event.asset):
         return
     if book.is_v_token(event.prev_v_token, event.pool, event.asset):
-        book.contract(here, event.prev_v_token, is_current=False)
-    book.contract(here, event.new_v_token, is_current=True)
-    book.set_v_token(here, state.v2_pool(event.pool), event.asset, event.new_v_token)
+        book.contract(origin, event.prev_v_token, is_current=False)
+    book.contract(origin, event.new_v_token, is_current=True)
+    book.set_v_token(origin, state.v2_pool(event.pool), event.asset, event.new_v_token)

@@ -18,55 +18,55 @@ HANDLERS: ledger.Handlers = {}
 
 @ledger.on(HANDLERS, events_v2.UpdateContext)
 def _update_context(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.UpdateContext
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.UpdateContext
 ) -> None:
     sides = (
         (event.collateral_asset, event.collateral_asset_config, event.collateral_asset_price),
         (event.debt_asset, event.debt_asset_config, event.debt_asset_price),
     )
     for asset, config, price in sides:
-        key = state.AssetKey(here.pool, asset)
+        key = state.AssetKey(origin.pool, asset)
         told = accrual.with_config(book.asset_state(key), config)
-        book.asset(here, key, accrual.with_price(told, price, here.at.block_number))
+        book.asset(origin, key, accrual.with_price(told, price, origin.at.block_number))
 
 
 @ledger.on(HANDLERS, events_v2.SetAssetConfig)
 def _set_asset_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.SetAssetConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetAssetConfig
 ) -> None:
-    key = state.AssetKey(here.pool, event.asset)
+    key = state.AssetKey(origin.pool, event.asset)
     before = book.asset_state(key)
     told = accrual.with_config(before, event.asset_config)
     if not before.scale:
         # The first deposit of a new asset is nobody's.
         told = ledger.replace(told, unowned_shares=told.total_collateral_shares)
-    book.asset(here, key, told)
+    book.asset(origin, key, told)
 
 
 @ledger.on(HANDLERS, events_v2.SetInterestRateConfig)
 def _set_interest_rate_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.SetInterestRateConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetInterestRateConfig
 ) -> None:
     # The contract accrues with the old model before it stores the new one.
-    key = state.AssetKey(here.pool, event.asset)
-    accrued = accrual.accrue(book.asset_state(key), here.timestamp)
-    book.asset(here, key, ledger.replace(accrued, model=event.interest_rate_config))
+    key = state.AssetKey(origin.pool, event.asset)
+    accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
+    book.asset(origin, key, ledger.replace(accrued, model=event.interest_rate_config))
 
 
 @ledger.on(HANDLERS, events_v2.Donate)
-def _donate(book: ledger.Ledger, here: ledger.Context, event: events_v2.Donate) -> None:
-    key = state.AssetKey(here.pool, event.asset)
-    accrued = accrual.accrue(book.asset_state(key), here.timestamp)
-    book.asset(here, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
+def _donate(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Donate) -> None:
+    key = state.AssetKey(origin.pool, event.asset)
+    accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
+    book.asset(origin, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
 @ledger.on(HANDLERS, events_v2.ClaimFees)
-def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events_v2.ClaimFees) -> None:
+def _claim_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ClaimFees) -> None:
     # The paid amount is taken as told: its rounding changed between two classes of V2.
-    key = state.AssetKey(here.pool, event.asset)
-    accrued = accrual.accrue(book.asset_state(key), here.timestamp)
+    key = state.AssetKey(origin.pool, event.asset)
+    accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
     book.asset(
-        here,
+        origin,
         key,
         ledger.replace(
             accrued,
@@ -79,12 +79,12 @@ def _claim_fees(book: ledger.Ledger, here: ledger.Context, event: events_v2.Clai
 
 @ledger.on(HANDLERS, events_v2.SetPairConfig)
 def _set_pair_config(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.SetPairConfig
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetPairConfig
 ) -> None:
     config = event.pair_config
     book.pair(
-        here,
-        state.PairKey(here.pool, event.collateral_asset, event.debt_asset),
+        origin,
+        state.PairKey(origin.pool, event.collateral_asset, event.debt_asset),
         max_ltv=config.max_ltv,
         liquidation_factor=config.liquidation_factor,
         debt_cap=config.debt_cap,
@@ -95,52 +95,64 @@ def _set_pair_config(
 # --- positions ---------------------------------------------------------------------------
 
 
+def _key(
+    pool: state.PoolKey, event: events_v2.ModifyPosition | events_v2.LiquidatePosition
+) -> state.PositionKey:
+    return state.PositionKey(pool, event.collateral_asset, event.debt_asset, 0, event.user)
+
+
+def _its_position(
+    emitter: ledger.Emitter, event: events_v2.ModifyPosition | events_v2.LiquidatePosition
+) -> tuple[state.PositionKey, ...]:
+    return (_key(state.v2_pool(emitter.address), event),)
+
+
 def _move(
     book: ledger.Ledger,
-    here: ledger.Context,
+    origin: ledger.Origin,
     event: events_v2.ModifyPosition | events_v2.LiquidatePosition,
     emptied: str,
 ) -> state.PositionKey:
     """Apply the deltas of shares and nominal debt to the position and to its pair."""
-    key = state.PositionKey(here.pool, event.collateral_asset, event.debt_asset, 0, event.user)
+    key = _key(origin.pool, event)
     shares, nominal = event.collateral_shares_delta, event.nominal_debt_delta
-    ledger.change_position(book, here, key, shares, nominal, emptied)
-    ledger.change_pair(book, here, key, shares, nominal)
+    ledger.change_position(book, origin, key, shares, nominal, emptied)
+    ledger.change_pair(book, origin, key, shares, nominal)
     return key
 
 
-@ledger.on(HANDLERS, events_v2.ModifyPosition)
+@ledger.on(HANDLERS, events_v2.ModifyPosition, touches=_its_position)
 def _modify_position(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.ModifyPosition
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ModifyPosition
 ) -> None:
-    key = _move(book, here, event, emptied="closed")
+    key = _move(book, origin, event, emptied="closed")
     if book.world.positions[key].kind == "system":
-        _learn_debt_asset(book, here, event)
+        _learn_debt_asset(book, origin, event)
         return
     supplied, borrowed = event.collateral_delta, event.debt_delta
     book.transaction(
-        here, 0, key, "supply" if supplied > 0 else "withdraw", event.collateral_asset, supplied
+        origin, 0, key, "supply" if supplied > 0 else "withdraw", event.collateral_asset, supplied
     )
     book.transaction(
-        here, 1, key, "borrow" if borrowed > 0 else "repay", event.debt_asset, borrowed
+        origin, 1, key, "borrow" if borrowed > 0 else "repay", event.debt_asset, borrowed
     )
 
 
 def _learn_debt_asset(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.ModifyPosition
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ModifyPosition
 ) -> None:
     """A vToken's debt asset is told by no event but the positions that it takes."""
     current = book.world.contracts.get(event.user)
     if current is not None and current.debt_asset is None:
-        book.contract(here, event.user, debt_asset=event.debt_asset)
+        book.contract(origin, event.user, debt_asset=event.debt_asset)
 
 
-@ledger.on(HANDLERS, events_v2.LiquidatePosition)
+@ledger.on(HANDLERS, events_v2.LiquidatePosition, touches=_its_position)
 def _liquidate_position(
-    book: ledger.Ledger, here: ledger.Context, event: events_v2.LiquidatePosition
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.LiquidatePosition
 ) -> None:
-    key = _move(book, here, event, emptied="liquidated")
-    ledger.note_liquidation(book, here, key, event, seized=-event.collateral_delta)
+    key = _move(book, origin, event, emptied="liquidated")
+    ledger.note_liquidation(book, origin, key, event, seized=-event.collateral_delta)
 
 
 # --- settings ----------------------------------------------------------------------------
@@ -154,5 +166,5 @@ ledger.setting(HANDLERS, events_v2.SetCurator, "curator", "curator")
 
 
 @ledger.on(HANDLERS, events_v2.ContractPaused, events_v2.ContractUnpaused)
-def _pause(book: ledger.Ledger, here: ledger.Context, event: Any) -> None:
-    book.contract(here, here.emitter, is_paused=isinstance(event, events_v2.ContractPaused))
+def _pause(book: ledger.Ledger, origin: ledger.Origin, event: Any) -> None:
+    book.contract(origin, origin.emitter, is_paused=isinstance(event, events_v2.ContractPaused))
