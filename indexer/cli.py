@@ -32,6 +32,8 @@ COMMANDS = {
     "pools": "Pairs: limits, totals, rates, at any past block or time.",
     "assets": "Assets: totals, rates, configuration, at any past block or time.",
     "totals": "Supplied and borrowed by asset and pool, at any past block or time.",
+    "simulate": "What actions would do to a position, and what the contract would refuse.",
+    "quote": "Most to borrow and withdraw, what repays all, liquidations that pay.",
     "events": "The raw log, decoded.",
     "export": "The rows of a table as CSV, NDJSON or Parquet.",
     "backup": "The whole database into one file.",

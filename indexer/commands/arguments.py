@@ -109,20 +109,20 @@ def require_consent(what: str, *, yes: bool) -> None:
 
 def felt(text: str) -> int:
     """An address or hash."""
-    return _parsed(values.felt, text)
+    return parsed(values.felt, text)
 
 
 def time(text: str) -> datetime.datetime:
     """A time as ISO 8601 writes it, in UTC where it has no zone."""
-    return _parsed(values.time, text)
+    return parsed(values.time, text)
 
 
 def number(text: str) -> decimal.Decimal:
     """A decimal number."""
-    return _parsed(values.number, text)
+    return parsed(values.number, text)
 
 
-def _parsed(parse: Callable[[str], T], text: str) -> T:
+def parsed(parse: Callable[[str], T], text: str) -> T:
     """The value, or click's error, which names the option."""
     try:
         return parse(text)

@@ -96,15 +96,15 @@ def largest(high: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def repay_all(nominal_debt: int, debt: accrual.AssetState, now: int, seconds: int) -> Repayment:
-    """What clears `nominal_debt` at time `now`, and at any time up to `seconds` later.
+def repay_all(
+    nominal_debt: int, now: accrual.AssetState, later: accrual.AssetState, seconds: int
+) -> Repayment:
+    """What clears `nominal_debt` now, and at any time up to `seconds` later.
 
-    `debt` as it was last written: accruing in one step and in two differs in the last digits.
+    The debt asset accrued to both times, each in one step: two steps differ in the last digits.
     """
-    owed, later = (
-        amounts.debt_of(nominal_debt, accrual.accrue(debt, time)) for time in (now, now + seconds)
-    )
-    return Repayment(owed, max(owed, later), seconds)
+    owed, then = (amounts.debt_of(nominal_debt, asset) for asset in (now, later))
+    return Repayment(owed, max(owed, then), seconds)
 
 
 def supply(state: market.Market, amount: int) -> Supplied:

@@ -99,19 +99,19 @@ class Simulation(msgspec.Struct, frozen=True):
 
 
 def check(actions: Sequence[Action]) -> None:
-    """ConfigError where the actions are too many, or one has an amount that it cannot have."""
+    """QuestionError where the actions are too many, or one has an amount that it cannot have."""
     if len(actions) > MAX_ACTIONS:
-        raise errors.ConfigError(
+        raise errors.QuestionError(
             f"{len(actions)} actions were given: at most {MAX_ACTIONS} are simulated at once"
         )
     for action in actions:
         if isinstance(action.amount, Size):
             if action.amount not in _SIZES[action.kind]:
-                raise errors.ConfigError(
+                raise errors.QuestionError(
                     f"{action.kind} {action.amount} has no meaning: give an amount"
                 )
         elif action.amount <= 0:
-            raise errors.ConfigError(f"{action.kind} {action.amount}: an amount is above 0")
+            raise errors.QuestionError(f"{action.kind} {action.amount}: an amount is above 0")
 
 
 def run(
@@ -139,7 +139,7 @@ def run(
 
 def _act(found: market.Market, action: Action, is_v_token: bool) -> market.Outcome:
     if is_v_token and action.kind in (Kind.BORROW, Kind.REPAY):
-        raise errors.ConfigError(f"a vToken holding has no debt: {action.kind} is not possible")
+        raise errors.QuestionError(f"a vToken holding has no debt: {action.kind} is not possible")
     size = _size(found, action)
     if action.kind in (Kind.BORROW, Kind.REPAY):
         return market.modify(found, debt=size)

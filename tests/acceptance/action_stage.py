@@ -114,6 +114,11 @@ class Stage:
                 for field in ("total_collateral_shares", "total_nominal_debt", "reserve"):
                     assert getattr(ours, field) == getattr(told, field), (place, field)
 
+    def is_silent(self, call: recorded_calls.Sent, place: past_markets.Place) -> bool:
+        """Whether V1 had moved an accumulator without an event, as the call's context showed."""
+        assets = (call.position.collateral, call.position.debt)
+        return any((asset, *place) in self._silent for asset in assets)
+
     def _with_silent_accruals(
         self, found: market.Market, call: recorded_calls.Sent, place: past_markets.Place
     ) -> market.Market:

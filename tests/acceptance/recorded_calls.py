@@ -71,6 +71,7 @@ class Liquidation(Sent, frozen=True):
     offered: int
     least: int
     keeps_shares: bool
+    calldata: tuple[int, ...]
 
 
 def of(recorded: truth.Recorded) -> list[Call]:
@@ -108,6 +109,7 @@ def _liquidation(operation: dict[str, Any], felts: list[int]) -> Liquidation:
         offered,
         least,
         keeps_shares and operation["generation"] == "v10",
+        tuple(felts),
     )
 
 

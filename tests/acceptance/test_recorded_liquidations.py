@@ -6,7 +6,8 @@ import collections
 
 import asyncpg
 
-from indexer.vesu import liquidation, market, refusals, state
+from indexer.cairo import selector
+from indexer.vesu import calls, liquidation, market, refusals, state
 from tests.acceptance import action_stage, recorded_calls, tables_v1, truth
 
 
@@ -14,6 +15,7 @@ def compare(stage: action_stage.Stage) -> collections.Counter[str]:
     """Simulate every liquidation; how many passed, with bad debt, and were refused, by reason."""
     compared: collections.Counter[str] = collections.Counter()
     for call in recorded_calls.liquidations(stage.recorded):
+        compare_calldata(call)
         if call.is_reverted:
             found = stage.market(call, (call.block, call.transaction, 0))
             one = liquidation.liquidate(found, call.offered, call.least)
@@ -24,6 +26,16 @@ def compare(stage: action_stage.Stage) -> collections.Counter[str]:
             compared["bad debt" if compare_allowed(stage, call) else "allowed"] += 1
     print(dict(compared))
     return compared
+
+
+def compare_calldata(call: recorded_calls.Liquidation) -> None:
+    """The call that we would send is the one that was sent, but for the wish to keep shares."""
+    ours = calls.liquidate(call.position, call.offered, call.least)
+    theirs = list(call.calldata)
+    if len(theirs) > len(("collateral", "debt", "user")) + 4:
+        theirs[4] = 0
+    assert list(ours.calldata) == theirs, call.title
+    assert ours.contract == call.position.pool.address
 
 
 def compare_allowed(stage: action_stage.Stage, call: recorded_calls.Liquidation) -> int:
@@ -126,3 +138,9 @@ async def test_v1_opportunities(indexed_v1: tables_v1.Indexed) -> None:
     stage = await action_stage.Stage.open(indexed_v1.recorded, indexed_v1.url)
     compared = compare_opportunities(stage, "check_collateralization_unsafe")
     assert compared == V1_OPPORTUNITIES[indexed_v1.recorded.name]
+
+
+def test_selectors() -> None:
+    assert calls.approve(1, 2, 3).selector == selector.of("approve")
+    assert calls.approve(1, 2, 1 << 130).calldata == (2, 0, 4)
+    assert selector.of("liquidate_position") == calls.LIQUIDATE_POSITION

@@ -154,9 +154,9 @@ def test_what_repays_all_leaves_nothing(found: market.Market, offered: int, seco
         75_000, 85_000, 87_500, 10**9, 10**10, 10**8, 172_800, SCALE // 5
     )
     debt = msgspec.structs.replace(found.debt, model=model, last_full_utilization_rate=10**9)
-    quote = quotes.repay_all(found.nominal_debt, debt, debt.last_updated, seconds)
-    assert quote.now == again(found).repay(10**60)
     later = accrual.accrue(debt, debt.last_updated + seconds)
+    quote = quotes.repay_all(found.nominal_debt, debt, later, seconds)
+    assert quote.now == again(found).repay(10**60)
     pool = again(msgspec.structs.replace(found, debt=later))
     pool.repay(quote.later)
     assert pool.owed == 0 or quote.later == 0

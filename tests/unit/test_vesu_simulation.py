@@ -99,7 +99,7 @@ def test_all_and_max() -> None:
     ],
 )
 def test_what_is_no_action(actions: list[simulation.Action], words: str) -> None:
-    with pytest.raises(errors.ConfigError, match=words):
+    with pytest.raises(errors.QuestionError, match=words):
         simulation.run(begun(), begun(), actions)
 
 
@@ -112,7 +112,7 @@ def test_a_v_token_burns_no_more_than_there_is() -> None:
         action = Action(Kind.WITHDRAW, amount)
         assert simulation.run(held, held, [action], is_v_token=True).refusal is refusal
         assert simulation.run(held, held, [action]).refusal is None  # a position: as much as it has
-    with pytest.raises(errors.ConfigError, match="no debt"):
+    with pytest.raises(errors.QuestionError, match="no debt"):
         simulation.run(held, held, [Action(Kind.BORROW, 1)], is_v_token=True)
 
 

@@ -1,0 +1,285 @@
+"""The state that a question about one position starts from: `vesu.market.Market` at a moment."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from indexer import errors
+from indexer.cairo import felt252
+from indexer.projections import rows
+from indexer.query import point_in_time, positions
+from indexer.store import sqlfile
+from indexer.vesu import accrual, market, refusals, simulation, state
+
+Connection = point_in_time.Connection
+_SQL = sqlfile.load(__package__, "markets")
+
+MAX_AHEAD = 10 * 365 * 86_400
+"""How far ahead in seconds interest is computed: ten years."""
+
+PriceChanges = Mapping[int, decimal.Decimal]
+"""By asset: the relative change of its price, -0.2 for a fifth less."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A position, whether it exists or not: pool id (V2: the pool's address), pair and user.
+
+    `v_token` and debt 0 for a vToken holding; debt 0 alone for V1's supply without a loan.
+    """
+
+    pool: int
+    collateral: int
+    debt: int
+    user: int
+    v_token: int = 0
+
+    def check(self) -> None:
+        """QuestionError for a pair of one asset."""
+        if self.collateral == self.debt:
+            raise errors.QuestionError(
+                "collateral and debt are the same asset, which no pool allows", parameter="debt"
+            )
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """What differs from the recorded state: seconds of time, prices, V1's shutdown mode.
+
+    The shutdown mode changes without an event, so that it is not in the tables.
+    """
+
+    ahead_seconds: int = 0
+    price_changes: PriceChanges = {}
+    shutdown_mode: refusals.ShutdownMode = refusals.ShutdownMode.NONE
+
+    def check(self) -> None:
+        """QuestionError where time runs backwards or too far, or a price falls below 0."""
+        if not 0 <= self.ahead_seconds <= MAX_AHEAD:
+            raise errors.QuestionError(
+                f"{self.ahead_seconds} seconds ahead: between 0 and {MAX_AHEAD} are possible",
+                parameter="ahead",
+            )
+        for asset, change in self.price_changes.items():
+            if not -1 <= change <= 10**6:
+                raise errors.QuestionError(
+                    f"the price of {felt252.padded(asset)} changes by {change}: between -1 and "
+                    "1000000 is possible",
+                    parameter="price_change",
+                )
+
+
+AS_RECORDED = Conditions()
+"""The state as it stands."""
+
+
+class Price(msgspec.Struct, frozen=True):
+    """The last price that the chain told of an asset, and the one that the answer rests on.
+
+    `age_seconds` at the moment of the answer; None where its block is not stored.
+    """
+
+    asset_address: str
+    asset: str | None
+    told: str | None
+    is_valid: bool | None
+    block_number: int | None
+    age_seconds: int | None
+    used: str | None
+
+
+class Found(NamedTuple):
+    """A position and its market: `now` at the moment, `begun` under the conditions."""
+
+    moment: point_in_time.Moment
+    key: state.PositionKey
+    now: market.Market
+    begun: market.Market
+    prices: tuple[Price, ...]
+
+    @property
+    def collateral_decimals(self) -> int:
+        """Decimals of the collateral asset."""
+        return rows.decimals_of(self.now.collateral.scale)
+
+    @property
+    def debt_decimals(self) -> int:
+        """Decimals of the debt asset; 0 without one."""
+        return rows.decimals_of(self.now.debt.scale)
+
+
+def raw(amount: decimal.Decimal, scale: int) -> int:
+    """Raw units of an amount in token units; QuestionError where the token has no such part."""
+    exact = point_in_time.EXACT.multiply(amount, decimal.Decimal(scale))
+    if exact != exact.to_integral_value(context=point_in_time.EXACT):
+        raise errors.QuestionError(
+            f"{amount} has more decimals than the token, which has {rows.decimals_of(scale)}",
+            parameter="amount",
+        )
+    return int(exact)
+
+
+async def find(
+    connection: Connection,
+    wanted: Wanted,
+    at: point_in_time.When = None,
+    conditions: Conditions = AS_RECORDED,
+) -> Found:
+    """The market of a position at a moment. NotFoundError where pool or assets are unknown."""
+    wanted.check()
+    conditions.check()
+    async with point_in_time.steady(connection):
+        now, held = await positions.held_at(
+            connection, positions.Wanted(pool=wanted.pool, user=wanted.user), at
+        )
+        if not now.world.assets:
+            now = await point_in_time.snapshot(connection, at, {wanted.pool})
+        later = now
+        if conditions.ahead_seconds:
+            later = point_in_time.Snapshot(ahead(now.moment, conditions.ahead_seconds))
+            await later.load(connection, {wanted.pool})
+        key, position = _position(wanted, now.world, held)
+        before = market_of(now.world, key, position)
+        begun = market_of(later.world, key, position)
+        prices = await _prices(connection, now, key, conditions.price_changes)
+    return Found(
+        now.moment,
+        key,
+        msgspec.structs.replace(before, mode=conditions.shutdown_mode),
+        msgspec.structs.replace(
+            at_changed_prices(begun, key, conditions.price_changes), mode=conditions.shutdown_mode
+        ),
+        prices,
+    )
+
+
+def ahead(moment: point_in_time.Moment, seconds: int) -> point_in_time.Moment:
+    later = moment.valued_at + datetime.timedelta(seconds=seconds)
+    return msgspec.structs.replace(moment, valued_at=later)
+
+
+def _position(
+    wanted: Wanted, world: state.World, held: positions.Held
+) -> tuple[state.PositionKey, state.PositionState]:
+    """The stored position, or an empty one in the pool that is in use."""
+    named = [
+        (key, position)
+        for _, key, position in held
+        if (key.collateral, key.debt, key.v_token)
+        == (wanted.collateral, 0 if wanted.v_token else wanted.debt, wanted.v_token)
+        and position.migrated_block is None
+    ]
+    if named:
+        return max(named, key=lambda one: (one[1].status == "active", one[1].last_event_block))
+    pools = {world.market(key.pool) for key in world.assets if key.pool.id == wanted.pool}
+    known = [pool for pool in pools if state.AssetKey(pool, wanted.collateral) in world.assets]
+    if not known:
+        raise errors.NotFoundError(
+            f"pool {felt252.padded(wanted.pool)} has no asset {felt252.padded(wanted.collateral)} "
+            "at that block"
+        )
+    debt = 0 if wanted.v_token else wanted.debt
+    key = state.PositionKey(known[0], wanted.collateral, debt, wanted.v_token, wanted.user)
+    return key, state.PositionState("earn" if wanted.v_token else "borrow")
+
+
+def market_of(
+    world: state.World, key: state.PositionKey, position: state.PositionState
+) -> market.Market:
+    """The market that an action on a position meets, accrued as `world` is.
+
+    A V1.0 position that V1.1 took over acts in V1.1's markets. A vToken holding acts in the
+    position of the vToken: in V2 with the debt asset that the vToken names, in V1 with none. A
+    V1.0 vToken stays with V1.0, which takes no action on a pool that has moved.
+    """
+    pool = key.pool if key.v_token else world.market(key.pool)
+    contract = world.contracts.get(pool.address)
+    v_token = world.contracts.get(key.v_token) if key.v_token else None
+    debt_asset = (v_token.debt_asset or 0) if v_token else key.debt
+    if pool.address == pool.id and not (debt_asset or key.v_token):
+        raise errors.QuestionError(
+            "every position of Vesu V2 has a debt asset: give one", parameter="debt"
+        )
+    pair = world.pairs.get(state.PairKey(pool, key.collateral, debt_asset))
+    return market.Market(
+        _asset(world, pool, key.collateral),
+        _asset(world, pool, debt_asset) if debt_asset else market.NO_ASSET,
+        pair or state.PairState(),
+        position.collateral_shares + position.vtoken_balance,
+        position.nominal_debt,
+        is_paused=bool(contract and contract.is_paused),
+    )
+
+
+def _asset(world: state.World, pool: state.PoolKey, asset: int) -> accrual.AssetState:
+    found = world.assets.get(state.AssetKey(pool, asset))
+    if found is None:
+        raise errors.NotFoundError(
+            f"pool {felt252.padded(pool.id)} has no asset {felt252.padded(asset)} at that block"
+        )
+    return found
+
+
+def at_changed_prices(
+    found: market.Market, key: state.PositionKey, changes: PriceChanges
+) -> market.Market:
+    """The market with its prices changed by the asset's relative change."""
+    new = {}
+    for side, asset in (("collateral", key.collateral), ("debt", key.debt)):
+        price = getattr(found, side).price
+        if asset in changes and price is not None:
+            new[side] = simulation.shocked(price, _scaled(changes[asset]))
+    return simulation.at_price(found, **new)
+
+
+def _scaled(change: decimal.Decimal) -> int:
+    return int(change.scaleb(18, point_in_time.EXACT))
+
+
+async def _prices(
+    connection: Connection,
+    snapshot: point_in_time.Snapshot,
+    key: state.PositionKey,
+    changes: PriceChanges,
+) -> tuple[Price, ...]:
+    pool = snapshot.world.market(key.pool)
+    keys = [state.AssetKey(pool, asset) for asset in (key.collateral, key.debt) if asset]
+    blocks = [snapshot.world.assets[one].price_block for one in keys]
+    ages = await price_ages(connection, snapshot.moment, blocks)
+    return tuple(price_of(snapshot, one, ages, changes) for one in keys)
+
+
+def price_of(
+    snapshot: point_in_time.Snapshot,
+    key: state.AssetKey,
+    ages: Mapping[int, int],
+    changes: PriceChanges,
+) -> Price:
+    """What the chain last told of an asset's price, its age, and what a change makes of it."""
+    asset = snapshot.world.assets[key]
+    used = asset.price
+    if used is not None and key.asset in changes:
+        used = simulation.shocked(used, _scaled(changes[key.asset]))
+    return Price(
+        felt252.padded(key.asset),
+        snapshot.asset_row(key)["symbol"],
+        rows.scaled(asset.price),
+        asset.price_is_valid,
+        asset.price_block,
+        ages.get(asset.price_block) if asset.price_block is not None else None,
+        rows.scaled(used),
+    )
+
+
+async def price_ages(
+    connection: Connection, moment: point_in_time.Moment, blocks: Iterable[int | None]
+) -> dict[int, int]:
+    """Seconds from blocks to the moment, by block; without those that are not stored."""
+    numbers = sorted({number for number in blocks if number is not None})
+    found = await connection.fetch(_SQL["block_times"], numbers)
+    return {
+        row["number"]: int((moment.valued_at - row["timestamp"]).total_seconds()) for row in found
+    }

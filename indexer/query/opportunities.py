@@ -1,0 +1,332 @@
+"""Positions that may be liquidated, now, at a past block, or at other prices; and for how much."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from indexer import errors
+from indexer.cairo import felt252
+from indexer.projections import positions as position_rows
+from indexer.projections import rows
+from indexer.query import markets, point_in_time
+from indexer.store import sqlfile
+from indexer.vesu import accrual, calls, liquidation, market, maths, quotes, state
+
+Connection = markets.Connection
+_SQL = sqlfile.load(__package__, "opportunities")
+
+VALUED_BELOW = decimal.Decimal("1.3")
+"""At the head every position whose health may be below this is valued at the committed block."""
+
+MARGIN_SECONDS = 600
+"""A full repayment offers what will be owed so much later: the contract takes what is owed."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a liquidator reckons with.
+
+    `gas_usd` for the transaction; `slippage`, the part of the seized value that selling it loses
+    (0.01: one percent); `capital_usd`, the most that one liquidation may cost (None: no limit);
+    `min_profit_usd`, the least net profit of what is listed (None: losses, too).
+    """
+
+    gas_usd: decimal.Decimal = decimal.Decimal(0)
+    slippage: decimal.Decimal = decimal.Decimal(0)
+    capital_usd: decimal.Decimal | None = None
+    min_profit_usd: decimal.Decimal | None = None
+
+    def check(self) -> None:
+        """QuestionError for costs below 0 and a slippage above 1."""
+        for name in ("gas_usd", "capital_usd"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise errors.QuestionError(f"{name} is {value}: below 0", parameter=name)
+        if not 0 <= self.slippage <= 1:
+            raise errors.QuestionError(
+                f"slippage is {self.slippage}: between 0 and 1 is possible", parameter="slippage"
+            )
+
+    @property
+    def costs(self) -> liquidation.Costs:
+        """The same scaled by 10^18."""
+        return liquidation.Costs(_scaled(self.gas_usd), _scaled(self.slippage))
+
+
+FREE = Terms()
+"""No costs and no limits."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call to send, as felts in hexadecimal."""
+
+    contract_address: str
+    function: str
+    selector: str
+    calldata: list[str]
+
+
+class Repayment(msgspec.Struct, frozen=True):
+    """One way to liquidate. Amounts exact; profits in USD at the prices of the answer.
+
+    `refusal`: what the contract would revert with; the amounts are 0 then. `is_bad_debt`: the
+    debt is worth more than the collateral covers, and its suppliers lose `bad_debt`.
+    """
+
+    refusal: str | None
+    repaid_raw: str
+    repaid: str
+    seized_raw: str
+    seized: str
+    bad_debt_raw: str
+    bad_debt: str
+    is_bad_debt: bool
+    gross_profit_usd: str
+    net_profit_usd: str
+
+
+class Opportunity(msgspec.Struct, frozen=True):
+    """A position that may be liquidated.
+
+    `full` repays all; `partial` is the largest repayment that leaves a rest, which is what the
+    contract allows where a full one is refused or costs more than the liquidator has. `best` is
+    the one of them that `calls` sends: an approval of the debt asset, and the liquidation.
+    """
+
+    pool_id: str
+    pool_address: str
+    pool_name: str | None
+    collateral_address: str
+    collateral_asset: str | None
+    debt_address: str
+    debt_asset: str | None
+    user_id: str
+    collateral_raw: str
+    debt_raw: str
+    ltv: str | None
+    health_factor: str | None
+    bonus: str
+    smallest_repay_raw: str
+    full: Repayment
+    partial: Repayment | None
+    best: str
+    net_profit_usd: str
+    prices: list[markets.Price]
+    calls: list[Call]
+
+
+class Opportunities(point_in_time.Moment, frozen=True):
+    """Opportunities at a moment, the most profitable first. `refused` positions are below their
+    limit, but their pool allows no liquidation now (paused, closing, or without a valid price)."""
+
+    opportunities: list[Opportunity]
+    refused: int
+
+
+class _Held(NamedTuple):
+    key: state.PositionKey
+    position: state.PositionState
+
+
+async def find(
+    connection: Connection,
+    terms: Terms = FREE,
+    at: point_in_time.When = None,
+    conditions: markets.Conditions = markets.AS_RECORDED,
+    pool: int | None = None,
+    limit: int = 100,
+) -> Opportunities:
+    """What may be liquidated at a moment, in time to come, or at other prices."""
+    terms.check()
+    conditions.check()
+    async with point_in_time.steady(connection):
+        moment = await point_in_time.moment(connection, at)
+        held = await _borrowers(
+            connection, moment, pool, _bound(conditions) if at is None else None
+        )
+        later = markets.ahead(moment, conditions.ahead_seconds)
+        snapshot = point_in_time.Snapshot(later)
+        await snapshot.load(connection, {one.key.pool.id for one in held})
+        blocks = [asset.price_block for asset in snapshot.world.assets.values()]
+        ages = await markets.price_ages(connection, moment, blocks)
+    listed, refused = [], 0
+    for found in _under_water(snapshot, held, conditions):
+        one = liquidation.opportunity(found.market, _most(found.market, terms))
+        best = one.best(_most(found.market, terms)) if one else None
+        if one is None or best is None:
+            refused += one is None
+            continue
+        net = terms.costs.net(best)
+        if terms.min_profit_usd is None or net >= _scaled(terms.min_profit_usd):
+            listed.append((net, found, one, best))
+    listed.sort(key=lambda entry: (-entry[0], entry[1].key))
+    prices = _Prices(snapshot, ages, conditions)
+    return Opportunities(
+        *moment.parts,
+        [_written(prices, entry, terms.costs) for entry in listed[:limit]],
+        refused,
+    )
+
+
+def _bound(conditions: markets.Conditions) -> decimal.Decimal | None:
+    """Below which stored health a position may be liquidatable under the conditions.
+
+    None where every position may be: a price falls to nothing, or time goes by.
+    """
+    changes = [decimal.Decimal(0), *conditions.price_changes.values()]
+    lowest, highest = 1 + min(changes), 1 + max(changes)
+    if conditions.ahead_seconds or lowest <= 0:
+        return None
+    return VALUED_BELOW * highest / lowest
+
+
+async def _borrowers(
+    connection: Connection,
+    moment: point_in_time.Moment,
+    pool: int | None,
+    bound: decimal.Decimal | None,
+) -> list[_Held]:
+    found = await connection.fetch(
+        _SQL["borrowers"],
+        moment.block_number,
+        None if pool is None else felt252.padded(pool),
+        bound,
+    )
+    return [_Held(*position_rows.parse(row)) for row in found]
+
+
+class _Found(NamedTuple):
+    key: state.PositionKey
+    market: market.Market
+
+
+def _under_water(
+    snapshot: point_in_time.Snapshot, held: Sequence[_Held], conditions: markets.Conditions
+) -> Iterator[_Found]:
+    """The positions beyond their limit, each under the key that its liquidation names."""
+    for key, position in held:
+        own = key._replace(pool=snapshot.world.market(key.pool))
+        sides = {state.AssetKey(own.pool, asset) for asset in (key.collateral, key.debt)}
+        if not sides <= snapshot.world.assets.keys():
+            continue  # a pool that contradicts itself is no reason to leave out the others
+        found = markets.at_changed_prices(
+            markets.market_of(snapshot.world, key, position), own, conditions.price_changes
+        )
+        found = msgspec.structs.replace(found, mode=conditions.shutdown_mode)
+        if found.collateral.price and found.debt.price and not found.is_collateralized:
+            yield _Found(own, found)
+
+
+def _most(found: market.Market, terms: Terms) -> int | None:
+    """The liquidator's means in raw units of the debt asset."""
+    if terms.capital_usd is None:
+        return None
+    price = found.debt.price or 1
+    return _scaled(terms.capital_usd) * found.debt.scale // price
+
+
+def _scaled(value: decimal.Decimal) -> int:
+    return int(value.scaleb(18, point_in_time.EXACT))
+
+
+# --- how an opportunity is written ---------------------------------------------------------------
+
+
+class _Prices(NamedTuple):
+    snapshot: point_in_time.Snapshot
+    ages: dict[int, int]
+    conditions: markets.Conditions
+
+    def of(self, key: state.PositionKey) -> list[markets.Price]:
+        """The prices of a position's two assets."""
+        return [
+            markets.price_of(
+                self.snapshot,
+                state.AssetKey(key.pool, asset),
+                self.ages,
+                self.conditions.price_changes,
+            )
+            for asset in (key.collateral, key.debt)
+        ]
+
+
+def _written(
+    prices: _Prices,
+    entry: tuple[int, _Found, liquidation.Opportunity, liquidation.Liquidation],
+    costs: liquidation.Costs,
+) -> Opportunity:
+    net, (key, found), one, best = entry
+    collateral, debt = prices.of(key)
+    ltv = found.debt_usd * maths.SCALE // found.collateral_usd if found.collateral_usd else None
+    return Opportunity(
+        felt252.padded(key.pool.id),
+        felt252.padded(key.pool.address),
+        prices.snapshot.pool_name(key.pool),
+        collateral.asset_address,
+        collateral.asset,
+        debt.asset_address,
+        debt.asset,
+        felt252.padded(key.user),
+        str(found.collateral_held),
+        str(found.debt_owed),
+        rows.scaled(ltv),
+        rows.scaled(found.collateral_usd * found.pair.max_ltv // found.debt_usd),
+        rows.units(liquidation.bonus_rate(found), 18),
+        str(liquidation.smallest_repay(found)),
+        _repayment(found, one.full, costs),
+        None if one.partial is None else _repayment(found, one.partial, costs),
+        "full" if best is one.full else "partial",
+        rows.units(net, 18),
+        [collateral, debt],
+        _calls(key, found, best, costs, is_full=best is one.full),
+    )
+
+
+def _repayment(
+    found: market.Market, one: liquidation.Liquidation, costs: liquidation.Costs
+) -> Repayment:
+    debt, collateral = (rows.decimals_of(side.scale) for side in (found.debt, found.collateral))
+    return Repayment(
+        None if one.refusal is None else one.refusal.value,
+        str(one.paid),
+        rows.units(one.paid, debt),
+        str(one.seized),
+        rows.units(one.seized, collateral),
+        str(one.bad_debt),
+        rows.units(one.bad_debt, debt),
+        one.bad_debt > 0,
+        rows.units(one.gross, 18),
+        rows.units(0 if one.refusal else costs.net(one), 18),
+    )
+
+
+def _calls(
+    key: state.PositionKey,
+    found: market.Market,
+    best: liquidation.Liquidation,
+    costs: liquidation.Costs,
+    *,
+    is_full: bool,
+) -> list[Call]:
+    """The approval and the liquidation, for at least the collateral less slippage."""
+    repay = best.asked
+    if is_full:
+        then = accrual.accrue(found.debt, found.debt.last_updated + MARGIN_SECONDS)
+        repay = quotes.repay_all(found.nominal_debt, found.debt, then, MARGIN_SECONDS).later
+    least = best.seized * (maths.SCALE - costs.slippage) // maths.SCALE
+    return [
+        _call(calls.approve(key.debt, key.pool.address, repay)),
+        _call(calls.liquidate(key, repay, least)),
+    ]
+
+
+def _call(one: calls.Call) -> Call:
+    return Call(
+        felt252.padded(one.contract),
+        one.function,
+        hex(one.selector),
+        [hex(felt) for felt in one.calldata],
+    )

@@ -1,0 +1,201 @@
+"""What actions would do to a position: before, after, and the first reason for a refusal."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Sequence
+
+import msgspec
+
+from indexer import errors, values
+from indexer.cairo import felt252
+from indexer.projections import rows
+from indexer.query import markets, point_in_time
+from indexer.vesu import simulation
+
+Connection = markets.Connection
+Size = simulation.Size
+Amount = int | decimal.Decimal | Size
+"""Raw units, token units, or a size that depends on the position (`all`, `max`)."""
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One action on a position."""
+
+    kind: simulation.Kind
+    amount: Amount
+
+
+def parse(text: str) -> Action:
+    """An action as people write it: `supply=1.5`, `borrow=raw:1000`, `withdraw=all`.
+
+    QuestionError where it is none.
+    """
+    name, _, amount = text.partition("=")
+    if name not in list(simulation.Kind) or not amount:
+        raise errors.QuestionError(
+            f"{text[:80]!r} is no action: write supply=, withdraw=, borrow= or repay= and an "
+            "amount in token units, raw: and raw units, all or max",
+            parameter="action",
+        )
+    kind = simulation.Kind(name)
+    if amount in list(Size):
+        return Action(kind, Size(amount))
+    if amount.startswith("raw:"):
+        return Action(kind, raw_units(amount.removeprefix("raw:"), "action"))
+    return Action(kind, values.number(amount, "action"))
+
+
+def raw_units(text: str, parameter: str) -> int:
+    """An amount in raw units: digits, as many as a u256 has at most."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 78):
+        raise errors.QuestionError(
+            f"{text[:80]!r} is no amount in raw units: write digits", parameter=parameter
+        )
+    return int(text)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A position as it would stand. How numbers are written: see `point_in_time`.
+
+    `net_apy`: what a year brings less what it costs, of collateral less debt; None without one.
+    """
+
+    collateral_shares: str
+    nominal_debt: str
+    collateral_raw: str
+    collateral_amount: str
+    debt_raw: str
+    debt_amount: str
+    collateral_value_usd: str | None
+    debt_value_usd: str | None
+    ltv: str | None
+    health_factor: str | None
+    liquidation_price: str | None
+    supply_apy: str
+    borrow_apy: str | None
+    net_apy: str | None
+    collateral_utilization: str
+    debt_utilization: str | None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """An action and what it would move, signed as it changes the position, or why it is refused."""
+
+    action: str
+    asked: str
+    asset_address: str
+    amount_raw: str
+    amount: str
+    shares_or_nominal_debt: str
+    refusal: str | None
+    after: Standing
+
+
+class Simulated(point_in_time.Moment, frozen=True):
+    """A simulation: `before` at the moment, `begun` when the actions begin, `after` at the end.
+
+    `refusal` is the text that the contract would revert with, `refused_step` counts from 1. All
+    actions of one transaction are refused together.
+    """
+
+    pool_id: str
+    collateral_address: str
+    debt_address: str | None
+    v_token: str | None
+    user_id: str
+    begins_at: datetime.datetime
+    shutdown_mode: str
+    prices: list[markets.Price]
+    is_allowed: bool
+    refusal: str | None
+    refused_step: int | None
+    before: Standing
+    begun: Standing
+    steps: list[Step]
+    after: Standing
+
+
+async def simulate(
+    connection: Connection,
+    wanted: markets.Wanted,
+    actions: Sequence[Action],
+    at: point_in_time.When = None,
+    conditions: markets.Conditions = markets.AS_RECORDED,
+) -> Simulated:
+    """Simulate up to ten actions on a position, which need not exist, at any past block.
+
+    QuestionError for what cannot be asked; NotFoundError where pool or assets are unknown.
+    """
+    found = await markets.find(connection, wanted, at, conditions)
+    exact = [simulation.Action(one.kind, _exact(found, one)) for one in actions]
+    ran = simulation.run(found.now, found.begun, exact, is_v_token=bool(wanted.v_token))
+    begins = found.moment.valued_at + datetime.timedelta(seconds=conditions.ahead_seconds)
+    return Simulated(
+        *found.moment.parts,
+        felt252.padded(wanted.pool),
+        felt252.padded(wanted.collateral),
+        None if wanted.v_token else felt252.padded(wanted.debt),
+        rows.padded_or_none(wanted.v_token),
+        felt252.padded(wanted.user),
+        begins,
+        conditions.shutdown_mode.name.lower(),
+        list(found.prices),
+        ran.refusal is None,
+        None if ran.refusal is None else ran.refusal.value,
+        None if ran.refusal is None else len(ran.steps),
+        standing(found, ran.before),
+        standing(found, ran.begun),
+        [_step(found, step) for step in ran.steps],
+        standing(found, ran.after),
+    )
+
+
+def _exact(found: markets.Found, action: Action) -> int | Size:
+    if not isinstance(action.amount, decimal.Decimal):
+        return action.amount
+    is_collateral = action.kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
+    scale = (found.now.collateral if is_collateral else found.now.debt).scale
+    return markets.raw(action.amount, scale)
+
+
+def standing(found: markets.Found, one: simulation.Standing) -> Standing:
+    """A standing as people read it."""
+    worth = one.worth
+    return Standing(
+        str(one.collateral_shares),
+        str(one.nominal_debt),
+        str(worth.collateral),
+        rows.units(worth.collateral, found.collateral_decimals),
+        str(worth.debt),
+        rows.units(worth.debt, found.debt_decimals),
+        rows.scaled(worth.collateral_usd),
+        rows.scaled(worth.debt_usd),
+        rows.scaled(worth.ltv),
+        rows.scaled(worth.health_factor),
+        rows.scaled(worth.liquidation_price),
+        rows.units(one.supply_apy, 18),
+        rows.scaled(one.borrow_apy),
+        rows.scaled(one.net_apy),
+        rows.units(one.collateral_utilization, 18),
+        rows.scaled(one.debt_utilization),
+    )
+
+
+def _step(found: markets.Found, step: simulation.Step) -> Step:
+    kind, moved = step.action.kind, step.moved
+    is_collateral = kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
+    units, own = (moved.collateral, moved.shares) if is_collateral else (moved.debt, moved.nominal)
+    asset = found.key.collateral if is_collateral else found.key.debt
+    decimals = found.collateral_decimals if is_collateral else found.debt_decimals
+    return Step(
+        kind.value,
+        str(step.action.amount),
+        felt252.padded(asset),
+        str(units),
+        rows.units(units, decimals),
+        str(own),
+        None if step.refusal is None else step.refusal.value,
+        standing(found, step.standing),
+    )

@@ -1,0 +1,121 @@
+"""`simulate` and `quote` as people run them, on the recorded chain."""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+import pytest
+
+from indexer.query import markets, positions, quotes, simulate
+from indexer.vesu import simulation
+from tests.acceptance import stage
+
+
+@pytest.fixture
+def environ(indexed_url: str) -> dict[str, str]:
+    return stage.clean_environment() | {"DATABASE_URL": indexed_url, "VESU_LOG_LEVEL": "warning"}
+
+
+@pytest.fixture
+async def loan(indexed: asyncpg.Connection) -> positions.Position:
+    found = (await positions.find(indexed)).positions
+    return next(one for one in found if one.health is not None and one.health > 1)
+
+
+def named(one: positions.Position) -> list[str]:
+    assert one.debt_address is not None
+    return [one.pool_id, one.collateral_address, one.debt_address, one.user_id]
+
+
+def wanted(one: positions.Position) -> markets.Wanted:
+    return markets.Wanted(*(int(text, 16) for text in named(one)))
+
+
+async def test_simulate_says_what_the_question_says(
+    environ: dict[str, str], loan: positions.Position, indexed: asyncpg.Connection
+) -> None:
+    actions = [
+        simulate.Action(simulation.Kind.REPAY, 1_000),
+        simulate.Action(simulation.Kind.WITHDRAW, simulate.Size.MAX),
+    ]
+    answer = await stage.json_of(
+        environ, "simulate", *named(loan), "repay=raw:1000", "withdraw=max", "--ahead", "60"
+    )
+    found = await simulate.simulate(
+        indexed, wanted(loan), actions, conditions=markets.Conditions(60)
+    )
+    assert found.is_allowed
+    assert answer["after"] == msgspec.to_builtins(found.after)
+    assert [step["amount_raw"] for step in answer["steps"]] == [
+        step.amount_raw for step in found.steps
+    ]
+    assert answer["block_hash"] == found.block_hash
+
+
+async def test_a_refused_action_ends_with_1_and_its_reason(
+    environ: dict[str, str], loan: positions.Position
+) -> None:
+    answer = await stage.json_of(
+        environ, "simulate", *named(loan), "supply=0.5", "borrow=raw:" + "9" * 30, expect=1
+    )
+    assert (answer["is_allowed"], answer["refused_step"]) == (False, 2)
+    assert answer["refusal"] == "insufficient-reserve"
+    _, told, _ = await stage.command(environ, "simulate", *named(loan), "withdraw=all", expect=1)
+    assert "1. withdraw all: refused: not-collateralized" in told
+    assert "health" in told
+
+
+async def test_quotes(
+    environ: dict[str, str], loan: positions.Position, indexed: asyncpg.Connection
+) -> None:
+    block = str(loan.last_event_block)
+    for name, question in (
+        ("max-borrow", quotes.max_borrow),
+        ("max-withdraw", quotes.max_withdraw),
+    ):
+        answer = await stage.json_of(environ, "quote", name, *named(loan), "--at-block", block)
+        found = await question(indexed, wanted(loan), int(block))
+        assert answer["amount_raw"] == found.amount_raw
+        assert answer["limit"] == found.limit
+        assert answer["block_number"] == int(block)
+    owed = await stage.json_of(environ, "quote", "total-repay", *named(loan), "--margin", "3600")
+    assert int(owed["with_margin_raw"]) > int(owed["amount_raw"]) > 0
+    brought = await stage.json_of(environ, "quote", "supply-estimate", *named(loan), "1.5")
+    assert int(brought["shares"]) > 0
+    _, told, _ = await stage.command(environ, "quote", "max-borrow", *named(loan))
+    assert "amount_raw" in told
+
+
+async def test_liquidations(environ: dict[str, str], loan: positions.Position) -> None:
+    change = f"{loan.collateral_address}=-0.9"
+    answer = await stage.json_of(environ, "quote", "liquidations", "--price-change", change)
+    listed = answer["opportunities"]
+    assert loan.user_id in {one["user_id"] for one in listed}
+    profits = [float(one["net_profit_usd"]) for one in listed]
+    assert profits == sorted(profits, reverse=True)
+    assert all(call["function"] for one in listed for call in one["calls"])
+    _, told, _ = await stage.command(
+        environ, "quote", "liquidations", "--price-change", change, "--limit", "1"
+    )
+    assert "net profit USD" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["supply=x"], "is not a number"),
+        (["lend=1"], "is no action"),
+        (["supply="], "is no action"),
+        (["supply=raw:-1"], "raw units"),
+        (["--price-change", "0x1"], "is not a number"),
+        (["--ahead", "-1"], "--ahead"),
+        (["--shutdown-mode", "off"], "--shutdown-mode"),
+    ],
+)
+async def test_what_cannot_be_asked_ends_with_2(
+    environ: dict[str, str], loan: positions.Position, arguments: list[str], words: str
+) -> None:
+    _, told, error = await stage.command(environ, "simulate", *named(loan), *arguments, expect=2)
+    assert not told
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
