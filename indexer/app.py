@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,18 +14,22 @@ import asyncpg
 import msgspec
 import structlog
 
-from indexer import config, errors, urls
-from indexer.api import application, gate, server
+from indexer import config, errors, metrics, urls
+from indexer.api import sockets
 from indexer.cairo import abi
 from indexer.chain import client, ranges
+from indexer.daemon import api_process, process, prover, reconciler, reorg_detector
 from indexer.daemon import ingestor as ingestors
-from indexer.daemon import process, prover, reconciler, reorg_detector
 from indexer.projections import engine as engines
 from indexer.query import status
 from indexer.store import database, embedded
 from indexer.vesu import decoders, deployments, discovery, kinds, views
 
 log = structlog.get_logger(__name__)
+
+LEAVING_TRIES = 10
+LEAVING_SECONDS = 0.1
+"""How often, and how far apart, a port in use is tried again."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -292,15 +298,42 @@ def _reconciler(settings: config.Settings, url: str) -> process.Helper:
     return compare
 
 
+class ApiSettings(msgspec.Struct, frozen=True):
+    """What the API's own process has to know."""
+
+    settings: config.Settings
+    url: str
+
+    @property
+    def text(self) -> bytes:
+        """As JSON, passwords and all: for the process alone."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+    @classmethod
+    def read(cls, text: bytes) -> ApiSettings:
+        """From that text."""
+        return msgspec.json.decode(text, type=cls, dec_hook=lambda hint, value: hint(value))
+
+
 @contextlib.asynccontextmanager
 async def _serving(settings: config.Settings, url: str) -> AsyncIterator[str]:
-    """Serve HTTP while inside; yields the URL of the health check."""
+    """Serve HTTP in a process of its own while inside; yields the URL of the health check."""
     api = settings.api
-    async with (
-        pool(settings, url) as connections,
-        server.serving(connections, api.host, api.port, api_options(settings)) as port,
-    ):
-        yield f"http://{api.host}:{port}/health"
+    with contextlib.closing(await _listening(api.host, api.port)) as listening:
+        program = (sys.executable, "-m", "indexer.commands.api_worker")
+        text = ApiSettings(settings, url).text
+        async with api_process.running(program, listening, text, metrics.exposition):
+            yield f"http://{api.host}:{listening.getsockname()[1]}/health"
+
+
+async def _listening(host: str, port: int) -> socket.socket:
+    """The API's socket; the process of a killed daemon may need a moment to leave it."""
+    for _ in range(LEAVING_TRIES):
+        try:
+            return sockets.bind(host, port)
+        except errors.PortInUseError:
+            await asyncio.sleep(LEAVING_SECONDS)
+    return sockets.bind(host, port)
 
 
 def _reading(settings: config.Settings) -> ranges.ReaderSettings:
@@ -325,17 +358,6 @@ def health_limits(settings: config.Settings) -> status.Limits:
         health.silence_seconds,
         health.stale_seconds,
         default if health.halt_seconds is None else health.halt_seconds,
-    )
-
-
-def api_options(settings: config.Settings) -> application.Options:
-    """How the API behaves."""
-    api = settings.api
-    return application.Options(
-        health_limits(settings),
-        gate.Rules(api.keys, api.require_key, api.requests_per_minute, api.max_concurrency),
-        api.cursor_secret or settings.network.chain_id,
-        api.cors_origins,
     )
 
 

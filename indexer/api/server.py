@@ -11,32 +11,13 @@ import asyncpg
 import uvicorn
 
 from indexer import errors
-from indexer.api import application, probes, protocol
-
-BACKLOG = 512
+from indexer.api import application, probes, protocol, sockets
 
 STOP_SECONDS = 5
 """How long an answer in hand may take once the server is told to stop."""
 
 KEEP_ALIVE_SECONDS = 30
 """How long a connection without a request stays open; proxies keep theirs."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; PortInUseError where host and port cannot be listened on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise errors.PortInUseError(
-            f"cannot listen on {host} port {port}: {error.strerror}; set api.host and api.port "
-            "to a free address of this machine (--port for the port alone)"
-        ) from error
-    return listening
 
 
 class _Quiet(uvicorn.Server):
@@ -67,7 +48,7 @@ async def serving(
 
     PortInUseError where host and port cannot be listened on.
     """
-    with contextlib.closing(bind(host, port)) as listening:
+    with contextlib.closing(sockets.bind(host, port)) as listening:
         async with serving_on(listening, pool, options, metrics):
             yield listening.getsockname()[1]
 

@@ -9,7 +9,7 @@ import click
 import structlog
 
 from indexer import app, config
-from indexer.api import server
+from indexer.api import application, gate, server
 from indexer.commands import arguments, event_loop, output
 
 log = structlog.get_logger(__name__)
@@ -36,10 +36,21 @@ async def _serve(settings: config.Settings, url: str, as_json: bool) -> None:
     api = settings.api
     async with (
         app.pool(settings, url) as pool,
-        server.serving(pool, api.host, api.port, app.api_options(settings)) as port,
+        server.serving(pool, api.host, api.port, options(settings)) as port,
     ):
         log.info("serving", api=f"http://{api.host}:{port}/v1/status")
         if as_json:
             output.print_json({"host": api.host, "port": port})
         await stopping.wait()
     log.info("stopped")
+
+
+def options(settings: config.Settings) -> application.Options:
+    """How the API behaves."""
+    api = settings.api
+    return application.Options(
+        app.health_limits(settings),
+        gate.Rules(api.keys, api.require_key, api.requests_per_minute, api.max_concurrency),
+        api.cursor_secret or settings.network.chain_id,
+        api.cors_origins,
+    )

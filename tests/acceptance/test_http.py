@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,6 +30,15 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
+
+
+async def silence(url: str) -> None:
+    """Make the node's last answer old, once none of its answers is on the way any more."""
+    seen = None
+    while seen != (latest := await postgres.value(url, "SELECT seen_at FROM chain_head")):
+        seen = latest
+        await asyncio.sleep(1)
+    await postgres.execute(url, SILENCE)
 
 
 class Daemon:
@@ -107,8 +118,7 @@ async def test_a_daemon_s_life(recorded: truth.Recorded, empty_database_url: str
         await _check_manners(running)
 
         await node.stop()
-        await asyncio.sleep(0.2)
-        await postgres.execute(empty_database_url, SILENCE)
+        await silence(empty_database_url)
         silent = await running.health(503)
         assert silent["status"] == "stale"
         assert silent["reason"].startswith("no good answer from the node for 2")
@@ -199,6 +209,40 @@ async def test_stopping_while_catching_up(
     assert code == 0, log
     assert seconds < 3
     assert "Traceback" not in log
+
+
+async def test_the_api_is_a_process_of_its_own(
+    recorded: truth.Recorded, empty_database_url: str
+) -> None:
+    """Killed, it is replaced and the port stays; the daemon killed, it goes and frees the port."""
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, empty_database_url)
+        async with daemon(environ) as running:
+            await running.health(200, committed_block=recorded.last_block)
+            first = child_of(running.process.pid)
+            os.kill(first, signal.SIGKILL)
+            await running.health(200, committed_block=recorded.last_block)
+            second = child_of(running.process.pid)
+            assert second != first
+            status, _, text = await running.ask("/metrics")
+            assert (status, value(text, "vesu_committed_block")) == (200, recorded.last_block)
+            running.process.kill()
+            await running.process.communicate()
+            async with asyncio.timeout(10):
+                while (Path("/proc") / str(second)).exists():
+                    await asyncio.sleep(0.02)
+            with socket.create_server(("127.0.0.1", running.port)):
+                pass
+
+
+def child_of(parent: int) -> int:
+    """The API's process under a daemon."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    found = [
+        int(one) for one in children if b"api_worker" in Path(f"/proc/{one}/cmdline").read_bytes()
+    ]
+    assert len(found) == 1
+    return found[0]
 
 
 async def test_database_gone_is_not_healthy() -> None:

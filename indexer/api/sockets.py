@@ -1,0 +1,26 @@
+"""The socket that the API listens on."""
+
+from __future__ import annotations
+
+import socket
+
+from indexer import errors
+
+BACKLOG = 512
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; PortInUseError where host and port cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise errors.PortInUseError(
+            f"cannot listen on {host} port {port}: {error.strerror}; set api.host and api.port "
+            "to a free address of this machine (--port for the port alone)"
+        ) from error
+    return listening

@@ -1,0 +1,74 @@
+"""The API's process beside a daemon: `python -m indexer.commands.api_worker LISTENING PAIR`.
+
+Started by `indexer.daemon.api_process`, never by hand. Settings, with the passwords in them, come
+over the pair and stand in no argument or variable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+
+from indexer import app
+from indexer.api import server
+from indexer.commands import event_loop, logs, serve
+from indexer.daemon import api_process
+
+
+class _Daemon:
+    """The daemon's end of the pair, as the child sees it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._asking = asyncio.Lock()
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def settings(self) -> app.ApiSettings:
+        """What the daemon says first."""
+        return app.ApiSettings.read(await api_process.read_frame(self._reader))
+
+    async def metrics(self) -> bytes:
+        """The writer's metrics."""
+        async with self._asking:
+            self._writer.write(b"m")
+            return await self._answers.get()
+
+    async def listen(self) -> None:
+        """Take answers until the daemon is gone; then its port must be free at once."""
+        try:
+            while True:
+                self._answers.put_nowait(await api_process.read_frame(self._reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            os._exit(0)
+
+
+async def _work(listening: socket.socket, pair: socket.socket) -> None:
+    stopping = asyncio.Event()
+    event_loop.stop_on_signals(stopping)
+    daemon = _Daemon(*await asyncio.open_connection(sock=pair))
+    given = await daemon.settings()
+    settings = given.settings
+    logs.set_up(settings.log.level, settings.log.format)
+    listens = asyncio.create_task(daemon.listen())
+    async with (
+        app.pool(settings, given.url) as pool,
+        server.serving_on(listening, pool, serve.options(settings), daemon.metrics),
+    ):
+        await stopping.wait()
+    listens.cancel()
+
+
+def main() -> None:
+    """Serve on an inherited socket until the daemon says or is gone."""
+    descriptors = map(int, sys.argv[1:3])
+    listening, pair = (socket.socket(fileno=one) for one in descriptors)
+    for one in (listening, pair):
+        one.setblocking(False)  # noqa: FBT003 - its only argument
+    event_loop.run(_work(listening, pair), event_loop.fast())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The API beside the writer, in a process of its own: readers take none of the writer's time.
+
+The child inherits the listening socket and one end of a pair of sockets. Over the pair it gets its
+settings, and asks for the writer's metrics (one byte there, a length and the text back). The
+daemon keeps the listening socket open, so requests wait while a child that died is replaced; a
+child whose daemon died sees the pair end and exits at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+LENGTH_BYTES = 4
+STOP_SECONDS = 8.0
+"""How long the child may take to end by itself."""
+
+PAUSE_SECONDS = 1.0
+"""Between the end of a child and the start of the next."""
+
+
+def framed(content: bytes) -> bytes:
+    """The content behind its length."""
+    return len(content).to_bytes(LENGTH_BYTES, "big") + content
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """The next framed content; IncompleteReadError where the other side has gone."""
+    length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
+    return await reader.readexactly(length)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    program: Sequence[str],
+    listening: socket.socket,
+    settings: bytes,
+    exposition: Callable[[], bytes],
+) -> AsyncIterator[None]:
+    """Keep a child running while inside.
+
+    `program` gets two more arguments: the file descriptors of the listening socket and of its end
+    of the pair. `settings` is what it is sent first; `exposition` makes the metrics' text.
+    """
+    keeping = asyncio.create_task(_keep(program, listening, settings, exposition))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+
+async def _keep(
+    program: Sequence[str],
+    listening: socket.socket,
+    settings: bytes,
+    exposition: Callable[[], bytes],
+) -> None:
+    while True:
+        code = await _one(program, listening, settings, exposition)
+        log.warning("api_process_ended", exit_code=code, again_in_seconds=PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _one(
+    program: Sequence[str],
+    listening: socket.socket,
+    settings: bytes,
+    exposition: Callable[[], bytes],
+) -> int:
+    """One child's life; its exit code."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # noqa: FBT003 - its only argument
+    descriptors = (listening.fileno(), theirs.fileno())
+    try:
+        # A session of its own: Ctrl-C reaches the daemon alone, which then stops the child.
+        child = await asyncio.create_subprocess_exec(
+            *program, *map(str, descriptors), pass_fds=descriptors, start_new_session=True
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    answering = asyncio.create_task(_answer(ours, settings, exposition))
+    try:
+        return await child.wait()
+    finally:
+        await _end(child)
+        answering.cancel()
+        await asyncio.wait([answering])
+
+
+async def _answer(ours: socket.socket, settings: bytes, exposition: Callable[[], bytes]) -> None:
+    """Send the settings, then the metrics as often as they are asked for."""
+    reader, writer = await asyncio.open_connection(sock=ours)
+    try:
+        writer.write(framed(settings))
+        while await reader.read(1):
+            writer.write(framed(exposition()))
+            await writer.drain()
+    except ConnectionError as error:
+        log.debug("api_process_left", reason=str(error))
+    finally:
+        writer.close()
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is not None:
+        return
+    child.terminate()
+    try:
+        await asyncio.wait_for(child.wait(), STOP_SECONDS)
+    except TimeoutError:
+        child.kill()
+        await child.wait()
