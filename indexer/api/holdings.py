@@ -12,9 +12,11 @@ POSITION = queries.Parameter(
 USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 
 
-def price_block(state: states.State, pool_ids: set[str]) -> int | None:
-    """The block of the oldest price in pools."""
-    blocks = (one.price_block for one in state.assets if one.pool_id in pool_ids)
+def price_block(state: states.State, pool_ids: set[str] | None) -> int | None:
+    """The block of the oldest price in pools; None: in all of them."""
+    blocks = (
+        one.price_block for one in state.assets if pool_ids is None or one.pool_id in pool_ids
+    )
     return min((one for one in blocks if one is not None), default=None)
 
 

@@ -35,14 +35,19 @@ async def _pools(question: routes.Question) -> routes.Answer:
 
 
 async def _pool(question: routes.Question) -> routes.Answer:
-    state = await question.state()
-    found = pool_details.of(state, question.path["pool"])
+    found = await pool(question)
+    return routes.Answer(found, price_block=oldest_price(found.assets))
+
+
+async def pool(question: routes.Question) -> pool_details.Details:
+    """The pool that the path names; NotFoundError where there is none at the moment."""
+    found = pool_details.of(await question.state(), question.path["pool"])
     if found is None:
         raise errors.NotFoundError(
             f"there is no pool {question.path['pool']} at block {question.moment.block_number}",
             parameter="pool",
         )
-    return routes.Answer(found, price_block=oldest_price(found.assets))
+    return found
 
 
 async def _assets(question: routes.Question) -> routes.Answer:

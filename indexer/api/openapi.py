@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -186,6 +187,6 @@ def _refusal(status: int) -> dict[str, Any]:
     if status == 304:
         return {"description": "Not modified: the ETag that was sent is still right."}
     return {
-        "description": problems.TITLES[status],
+        "description": http.HTTPStatus(status).phrase,
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }

@@ -1,13 +1,125 @@
-"""Routes of the whole: the indexer's status."""
+"""Routes of the whole: status, statistics, fees, risk, liquidators."""
 
 from __future__ import annotations
 
-from indexer.api import routes
-from indexer.query import status
+import datetime
+
+from indexer import errors
+from indexer.api import history, holdings, queries, routes
+from indexer.query import (
+    fees,
+    filters,
+    kinds,
+    liquidators,
+    point_in_time,
+    risk,
+    series,
+    states,
+    stats,
+    status,
+)
+
+SINCE = queries.Parameter("since", "time", "From this time on.", "2025-10-02T12:00:00Z")
+TOP = queries.Parameter("top", "block", "How many at most.", "20", minimum=1, maximum=500)
+PAIR = (
+    queries.Parameter("pool_id", "felt", "Only this pool.", "0x1"),
+    queries.Parameter("collateral_address", "felt", "Only with this collateral.", "0x1"),
+    queries.Parameter("debt_address", "felt", "Only with this debt asset.", "0x1"),
+)
+FALLING = queries.Parameter(
+    "falling",
+    "text",
+    "Addresses, separated by commas, of assets that fall together; left out: every collateral "
+    "falls against its debt.",
+    "0x1,0x2",
+)
+OF = queries.Parameter("of", "text", "What is concentrated.", "debt", values=("debt", "collateral"))
+BEGINNING = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
 async def _status(question: routes.Question) -> routes.Answer:
     return routes.Answer(await status.read(question.connection, question.shared.limits))
+
+
+async def _stats(question: routes.Question) -> routes.Answer:
+    state = await question.state()
+    found = await stats.at(question.connection, state)
+    return routes.Answer(found, price_block=holdings.price_block(state, None))
+
+
+async def _stats_history(question: routes.Question) -> routes.Answer:
+    found = await series.of_protocol(question.connection, question.moment, history.span(question))
+    return routes.Answer(found)
+
+
+async def _fees(question: routes.Question) -> routes.Answer:
+    now, since = await question.state(), question.get("since")
+    if since is None:
+        since = question.moment.valued_at - datetime.timedelta(days=1)
+    then = await _state_at(question, since)
+    found = await fees.between(question.connection, then, now)
+    return routes.Answer(found, price_block=holdings.price_block(now, None))
+
+
+async def _state_at(question: routes.Question, time: datetime.datetime) -> states.State | None:
+    """The state at an earlier time; None before the first block."""
+    if time > question.moment.valued_at:
+        raise errors.QuestionError("since lies after the moment", parameter="since")
+    try:
+        moment = await point_in_time.moment(question.connection, time)
+    except errors.NotFoundError:
+        return None
+    return await question.shared.states.at(question.connection, moment, question.stands)
+
+
+async def _leaderboard(question: routes.Question) -> routes.Answer:
+    found = await liquidators.leaderboard(
+        question.connection,
+        question.moment,
+        question.get("since", BEGINNING),
+        question.get("top", 100),
+    )
+    return routes.Answer(found)
+
+
+async def _indebted(question: routes.Question) -> tuple[states.State, list[risk.Position]]:
+    asked = [
+        filters.Condition(one.name, "=", (question.get(one.name),))
+        for one in PAIR
+        if one.name in question.said
+    ]
+    state = await question.state()
+    return state, await risk.indebted(question.connection, state, asked)
+
+
+async def _curve(question: routes.Question) -> routes.Answer:
+    state, found = await _indebted(question)
+    falling = None
+    if "falling" in question.said:
+        parts = question.said["falling"].split(",")
+        falling = {kinds.felt(one, "falling") for one in parts}
+    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    return routes.Answer(risk.curve(state, found, falling), price_block=oldest)
+
+
+async def _heatmap(question: routes.Question) -> routes.Answer:
+    state, found = await _indebted(question)
+    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    return routes.Answer(risk.heatmap(found), price_block=oldest)
+
+
+async def _concentration(question: routes.Question) -> routes.Answer:
+    state, found = await _indebted(question)
+    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    held = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
+    return routes.Answer(held, price_block=oldest)
+
+
+async def _bad_debt(question: routes.Question) -> routes.Answer:
+    state, found = await _indebted(question)
+    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    lost = await risk.bad_debt(question.connection, state, found)
+    return routes.Answer(lost, price_block=oldest)
 
 
 ROUTES = (
@@ -19,5 +131,73 @@ ROUTES = (
         "overview",
         is_of_moment=False,
         has_tag=False,
+    ),
+    routes.Route(
+        "/v1/stats",
+        "The protocol in numbers",
+        _stats,
+        stats.Stats,
+        "overview",
+        example="at_block=90",
+    ),
+    routes.Route(
+        "/v1/stats/history",
+        "The protocol's sums in points",
+        _stats_history,
+        list[series.ProtocolPoint],
+        "overview",
+        parameters=history.SPAN,
+        example="interval=week",
+    ),
+    routes.Route(
+        "/v1/fees",
+        "Interest that borrowers paid over a time (a day), and the fees in it",
+        _fees,
+        fees.Fees,
+        "overview",
+        parameters=(SINCE,),
+        example="since=2025-10-02T12:00:00Z",
+    ),
+    routes.Route(
+        "/v1/liquidations/leaderboard",
+        "Liquidators by what they repaid",
+        _leaderboard,
+        list[liquidators.Liquidator],
+        "records",
+        parameters=(SINCE, TOP),
+        example="top=20",
+    ),
+    routes.Route(
+        "/v1/risk/curve",
+        "What falls of prices by 0 to 100 % endanger",
+        _curve,
+        risk.Curve,
+        "risk",
+        parameters=(*PAIR, FALLING),
+    ),
+    routes.Route(
+        "/v1/risk/heatmap",
+        "Debt by pair and by the part of the limit that is used",
+        _heatmap,
+        list[risk.Cell],
+        "risk",
+        parameters=PAIR,
+    ),
+    routes.Route(
+        "/v1/risk/concentration",
+        "The largest debtors, and how concentrated debt or collateral is",
+        _concentration,
+        risk.Concentration,
+        "risk",
+        parameters=(*PAIR, OF, TOP),
+        example="of=debt&top=20",
+    ),
+    routes.Route(
+        "/v1/risk/bad-debt",
+        "Bad debt, realised by liquidations and unrealised at today's prices",
+        _bad_debt,
+        risk.BadDebt,
+        "risk",
+        parameters=PAIR,
     ),
 )

@@ -26,21 +26,6 @@ PASSING = (
 )
 """What may pass: the database is away, busy, too slow, not filled or not migrated yet."""
 
-TITLES = {
-    400: "Wrong parameter",
-    401: "No valid key",
-    404: "Not found",
-    405: "Method not allowed",
-    410: "Given up by the chain",
-    413: "Body too large",
-    414: "Address too long",
-    425: "Not committed yet",
-    429: "Too many requests",
-    431: "Headers too large",
-    500: "Internal error",
-    503: "Not available for now",
-}
-
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of an error. `parameter` names the one at fault; the rest explains a 410."""
@@ -71,7 +56,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def problem(status: int, detail: str, **more: Any) -> Problem:
     """A problem of a status; its type and title follow from it."""
-    title = TITLES.get(status) or http.HTTPStatus(status).phrase
+    title = http.HTTPStatus(status).phrase
     kind = title.lower().replace(" ", "-")
     return Problem(f"urn:vesu-indexer:problem:{kind}", title, status, detail, **more)
 

@@ -121,8 +121,8 @@ class Pages:
         async with self._rankings.making(key):
             places = self._rankings.get(key)
             if places is None:
-                candidates = await _candidates(connection, state, stored)
-                places = await asyncio.to_thread(_ranked, state, candidates, of_worth, order)
+                held = await candidates(connection, state, stored)
+                places = await asyncio.to_thread(_ranked, state, held, of_worth, order)
                 self._rankings.put(key, places)
         return places
 
@@ -150,9 +150,10 @@ def _parted(
     return tuple(stored), tuple(of_worth)
 
 
-async def _candidates(
+async def candidates(
     connection: listing.Connection, state: states.State, stored: tuple[filters.Condition, ...]
 ) -> list[asyncpg.Record]:
+    """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED."""
     wanted = filters.Wanted(stored, BY_POOL, MOST_RANKED)
     found, more = await listing.records(connection, HELD, state.moment.block_number, wanted)
     if more is not None:
@@ -203,7 +204,7 @@ async def of_user(
         filters.Condition("user_id", "=", (user_id,)),
         filters.Condition("status", "=", ("active",)),
     )
-    found = await _candidates(connection, state, conditions)
+    found = await candidates(connection, state, conditions)
     return sorting.ordered(valued(state, found), FIELDS, filters.Order("health_factor"))
 
 

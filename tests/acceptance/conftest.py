@@ -10,7 +10,7 @@ import pytest
 from indexer.recording import chain, server
 from indexer.store import database
 from tests import postgres
-from tests.acceptance import stage, tables_v1, truth, truth_v1
+from tests.acceptance import api_client, stage, tables_v1, truth, truth_v1
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +64,10 @@ async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[tables_v1.
                 *("run", "--until-block", str(recorded.last_block), "--no-serve"),
             )
         yield await tables_v1.Indexed.read(recorded, url)
+
+
+@pytest.fixture
+async def api(indexed_url: str) -> AsyncIterator[api_client.Client]:
+    """The API over the whole of devnet-a."""
+    async with api_client.serving(indexed_url) as client:
+        yield client

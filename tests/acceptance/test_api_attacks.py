@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
 from urllib import parse
 
 import pytest
 
 from indexer.api import gate, protocol
 from tests import postgres
-from tests.acceptance.test_api import Client, serving
+from tests.acceptance.api_client import Client
 
 INJECTIONS = (
     "' OR 1=1 --",
@@ -33,12 +32,6 @@ INJECTIONS = (
     "../../etc/passwd",
     "<script>",
 )
-
-
-@pytest.fixture
-async def api(indexed_url: str) -> AsyncIterator[Client]:
-    async with serving(indexed_url) as client:
-        yield client
 
 
 def address(api: Client) -> tuple[str, int]:

@@ -1,0 +1,142 @@
+"""Routes of the past in points, of rates, and of configuration."""
+
+from __future__ import annotations
+
+from indexer import errors
+from indexer.api import holdings, markets, queries, routes
+from indexer.query import configuration, filters, kinds, rates, series, sorting
+
+INTERVAL = queries.Parameter(
+    "interval",
+    "text",
+    "Where the points lie: at each change, or at the ends of hours, days, weeks, months (UTC).",
+    "day",
+    values=series.INTERVALS,
+)
+FROM = queries.Parameter("from", "time", "Points after this time.", "2025-10-02T12:00:00Z")
+TO = queries.Parameter("to", "time", "Points up to this time.", "2025-11-02T12:00:00Z")
+POINTS = queries.Parameter(
+    "points", "block", "How many points at most.", "30", minimum=1, maximum=series.MAX_POINTS
+)
+SPAN = (INTERVAL, FROM, TO, POINTS)
+BY_BLOCK = filters.Order("block_number")
+
+
+def span(question: routes.Question) -> series.Span:
+    """The span that a question names."""
+    return series.Span(
+        question.get("interval", "day"),
+        question.get("from"),
+        question.get("to"),
+        question.get("points", series.DEFAULT_POINTS),
+    )
+
+
+async def _position(question: routes.Question) -> routes.Answer:
+    found = await series.of_position(
+        question.connection, question.moment, question.path["id"], span(question)
+    )
+    if found is None:
+        raise errors.NotFoundError(f"there is no position {question.path['id']}", parameter="id")
+    return routes.Answer(found)
+
+
+async def _asset(question: routes.Question) -> routes.Answer:
+    asset = await markets.asset(question)
+    found = await series.of_asset(question.connection, question.moment, asset, span(question))
+    return routes.Answer(found)
+
+
+async def _pool(question: routes.Question) -> routes.Answer:
+    pool = await markets.pool(question)
+    found = await series.of_pool(question.connection, question.moment, pool.pool_id, span(question))
+    return routes.Answer(found)
+
+
+async def _rates(question: routes.Question) -> routes.Answer:
+    pool = await markets.pool(question)
+    wanted = question.get("asset")
+    members = [one for one in pool.assets if wanted in (None, one.asset_address)]
+    if not members:
+        raise errors.NotFoundError(f"the pool has no asset {wanted}", parameter="asset")
+    found = [await rates.of(question.connection, question.moment, one) for one in members]
+    return routes.Answer(found, price_block=markets.oldest_price(members))
+
+
+async def _curve(question: routes.Question) -> routes.Answer:
+    asset = await markets.asset(question)
+    return routes.Answer(rates.curve(await question.state(), asset))
+
+
+async def _configuration(question: routes.Question) -> routes.Answer:
+    pool = await markets.pool(question)
+    changes = await configuration.of(question.connection, question.moment, pool.pool_id)
+    found = sorting.page(changes, CHANGE, question.wanted, BY_BLOCK)
+    return routes.Answer(found.rows, found.next)
+
+
+CHANGE = {
+    name: field
+    for name, field in kinds.fields(configuration.Change).items()
+    if field.kind != "json"
+}
+ROUTES = (
+    routes.Route(
+        "/v1/positions/{id}/history",
+        "A position in points: exact, with interest accrued to each",
+        _position,
+        list[series.PositionPoint],
+        "history",
+        parts=(holdings.POSITION,),
+        parameters=SPAN,
+        example="interval=day&points=30",
+    ),
+    routes.Route(
+        "/v1/assets/{id}/history",
+        "An asset in points",
+        _asset,
+        list[series.AssetPoint],
+        "history",
+        parts=(markets.ASSET,),
+        parameters=SPAN,
+        example="interval=hour&points=24",
+    ),
+    routes.Route(
+        "/v1/pools/{pool}/history",
+        "A pool's sums in points",
+        _pool,
+        list[series.PoolPoint],
+        "history",
+        parts=(markets.POOL,),
+        parameters=SPAN,
+        example="interval=week",
+    ),
+    routes.Route(
+        "/v1/pools/{pool}/interest-rate",
+        "Spot rates, and rates realised over 1, 7, 30, 90 and 365 days",
+        _rates,
+        list[rates.Rates],
+        "markets",
+        parts=(markets.POOL,),
+        parameters=(queries.Parameter("asset", "felt", "Only this asset.", "0x1"),),
+    ),
+    routes.Route(
+        "/v1/assets/{id}/rate-curve",
+        "The interest-rate model at even utilisations",
+        _curve,
+        rates.Curve,
+        "markets",
+        parts=(markets.ASSET,),
+    ),
+    routes.Route(
+        "/v1/pools/{pool}/config-history",
+        "Every change of a pool's configuration",
+        _configuration,
+        list[configuration.Change],
+        "markets",
+        parts=(markets.POOL,),
+        filters=CHANGE,
+        orders=("block_number", "time"),
+        example="setting=max_ltv_raw",
+    ),
+)

@@ -1,0 +1,89 @@
+"""A pool's configuration through time: what was changed, from what to what, in which event."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import asyncpg
+import msgspec
+
+from indexer.query import kinds, point_in_time
+from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "configuration")
+
+PAIR_SETTINGS = ("max_ltv_raw", "liquidation_factor_raw", "debt_cap_raw")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One setting that an event changed; `before` is None where it was set first.
+
+    `of` says whose setting: the pool's, an asset's or a pair's; the addresses name which. Raw
+    values are those of the contract.
+    """
+
+    of: Literal["pool", "asset", "pair"]
+    collateral_address: kinds.Felt | None
+    debt_address: kinds.Felt | None
+    setting: str
+    before: Any
+    after: Any
+    time: datetime.datetime
+    block_number: kinds.Block
+    transaction_index: kinds.Block
+    event_index: kinds.Block
+
+    @property
+    def id(self) -> str:
+        """What names the change among all of its pool."""
+        place = (self.block_number, self.transaction_index, self.event_index)
+        owner = (self.of, self.collateral_address or "", self.debt_address or "")
+        return "/".join(map(str, (*place, *owner, self.setting)))
+
+
+async def of(
+    connection: point_in_time.Connection, moment: point_in_time.Moment, pool_id: str
+) -> list[Change]:
+    """All changes of a pool's configuration up to a moment, the oldest first."""
+    args = (pool_id, moment.block_number)
+    found: list[Change] = []
+    for row in await connection.fetch(_SQL["contracts"], *args):
+        found += _changes("pool", row, None, None, *_settings(row))
+    for row in await connection.fetch(_SQL["assets"], *args):
+        found += _changes("asset", row, row["asset_address"], None, *_settings(row))
+    for row in await connection.fetch(_SQL["pairs"], *args):
+        before = {name: row[f"old_{name}"] for name in PAIR_SETTINGS}
+        after = {name: row[name] for name in PAIR_SETTINGS}
+        found += _changes(
+            "pair", row, row["collateral_address"], row["debt_address"], before, after
+        )
+    return sorted(found, key=lambda one: (*_place(one), one.of, one.id))
+
+
+def _settings(row: asyncpg.Record) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    before = {} if row["before"] is None else msgspec.json.decode(row["before"])
+    return before, msgspec.json.decode(row["now"])
+
+
+def _changes(
+    of_what: Literal["pool", "asset", "pair"],
+    row: asyncpg.Record,
+    collateral: str | None,
+    debt: str | None,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> Iterable[Change]:
+    place = (row["changed_at"], *(row[name] for name in PLACE))
+    for setting, value in after.items():
+        old = before.get(setting)
+        if value != old:
+            yield Change(of_what, collateral, debt, setting, old, value, *place)
+
+
+PLACE = ("block_number", "transaction_index", "event_index")
+
+
+def _place(one: Change) -> tuple[int, int, int]:
+    return one.block_number, one.transaction_index, one.event_index

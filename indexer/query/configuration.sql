@@ -1,0 +1,72 @@
+-- name: pairs
+-- Every change of a pair's limits in a pool, up to a block.
+SELECT *
+FROM (
+    SELECT h.id::text, h.collateral_address, h.debt_address, h.max_ltv_raw::text,
+        h.liquidation_factor_raw::text, h.debt_cap_raw::text, h.changed_at, h.block_number,
+        h.transaction_index, h.event_index,
+        lag(h.max_ltv_raw::text) OVER place AS old_max_ltv_raw,
+        lag(h.liquidation_factor_raw::text) OVER place AS old_liquidation_factor_raw,
+        lag(h.debt_cap_raw::text) OVER place AS old_debt_cap_raw
+    FROM vesu_pool_history h
+    WHERE h.pool_id = $1 AND h.block_number <= $2
+    WINDOW place AS (
+        PARTITION BY h.id ORDER BY h.block_number, h.transaction_index, h.event_index
+    )
+) AS versions
+WHERE (max_ltv_raw, liquidation_factor_raw, debt_cap_raw) IS DISTINCT FROM
+    (old_max_ltv_raw, old_liquidation_factor_raw, old_debt_cap_raw)
+ORDER BY block_number, transaction_index, event_index, id;
+
+-- name: assets
+-- Every version of the assets of a pool up to a block whose settings differ from the one before.
+SELECT *
+FROM (
+    SELECT h.id::text, h.asset_address, h.changed_at, h.block_number, h.transaction_index,
+        h.event_index, settings.now, lag(settings.now) OVER place AS before
+    FROM vesu_asset_history h
+    CROSS JOIN LATERAL (
+        SELECT jsonb_build_object(
+            'max_utilization', h.max_utilization::text, 'floor', h.floor::text,
+            'fee_rate', h.fee_rate::text, 'v_token', h.v_token,
+            'min_target_utilization', h.min_target_utilization::text,
+            'max_target_utilization', h.max_target_utilization::text,
+            'target_utilization', h.target_utilization::text,
+            'min_full_utilization_rate', h.min_full_utilization_rate::text,
+            'max_full_utilization_rate', h.max_full_utilization_rate::text,
+            'zero_utilization_rate', h.zero_utilization_rate::text,
+            'rate_half_life', h.rate_half_life::text,
+            'target_rate_percent', h.target_rate_percent::text
+        ) AS now
+    ) settings
+    WHERE h.pool_id = $1 AND h.block_number <= $2
+    WINDOW place AS (
+        PARTITION BY h.id ORDER BY h.block_number, h.transaction_index, h.event_index
+    )
+) AS versions
+WHERE before IS DISTINCT FROM now
+ORDER BY block_number, transaction_index, event_index, id;
+
+-- name: contracts
+-- Every version of a pool's own settings up to a block that differs from the one before.
+SELECT *
+FROM (
+    SELECT h.address, h.kind, h.block_number, h.transaction_index, h.event_index,
+        (SELECT timestamp FROM blocks b WHERE b.number = h.block_number) AS changed_at,
+        settings.now, lag(settings.now) OVER place AS before
+    FROM contract_history h
+    CROSS JOIN LATERAL (
+        SELECT jsonb_build_object(
+            'name', h.name, 'owner', h.owner, 'curator', h.curator, 'oracle', h.oracle,
+            'fee_recipient', h.fee_recipient, 'pausing_agent', h.pausing_agent,
+            'extension', h.extension, 'class_hash', h.class_hash, 'is_paused', h.is_paused
+        ) AS now
+    ) settings
+    WHERE h.pool_id = $1 AND h.address = $1 AND h.block_number <= $2
+    WINDOW place AS (
+        PARTITION BY h.address, h.kind
+        ORDER BY h.block_number, h.transaction_index, h.event_index
+    )
+) AS versions
+WHERE before IS DISTINCT FROM now
+ORDER BY block_number, transaction_index, event_index;

@@ -1,0 +1,127 @@
+"""What borrowers paid over a time: interest by asset, the fees in it, and what suppliers got.
+
+Interest is exact: nominal debt times the growth of the rate accumulator, from version to version of
+each asset's state, with both ends accrued to their time. USD values take the price at the end.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+from indexer.projections import rows
+from indexer.query import assets as query_assets
+from indexer.query import kinds, point_in_time, states
+from indexer.store import sqlfile
+from indexer.vesu import maths
+
+_SQL = sqlfile.load(__package__, "analysis")
+
+UNIT = 10**18
+
+
+class AssetFees(msgspec.Struct, frozen=True):
+    """One asset's interest over the time, the part that went to fees, and the rest.
+
+    Raw amounts are rounded down; fees are interest times the fee rate, which the contract pays in
+    shares.
+    """
+
+    asset_id: kinds.Id
+    pool_id: kinds.Felt
+    protocol: str
+    asset_address: kinds.Felt
+    symbol: str | None
+    interest_raw: kinds.Raw
+    interest: kinds.Amount
+    fees_raw: kinds.Raw
+    fees: kinds.Amount
+    interest_usd: kinds.Usd | None
+    fees_usd: kinds.Usd | None
+
+
+class Fees(msgspec.Struct, frozen=True):
+    """All assets' interest between two times, and its sums in USD. `unpriced`: assets in no sum."""
+
+    since: datetime.datetime
+    until: datetime.datetime
+    interest_usd: kinds.Usd
+    fees_usd: kinds.Usd
+    supply_side_usd: kinds.Usd
+    unpriced: list[str]
+    assets: list[AssetFees]
+
+
+async def between(
+    connection: point_in_time.Connection, then: states.State | None, now: states.State
+) -> Fees:
+    """The fees between two moments; `then` None: from the first block on."""
+    began = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    since = began if then is None else then.moment.valued_at
+    args = (since, now.moment.valued_at, now.moment.block_number)
+    sums = {_key(row): row for row in await connection.fetch(_SQL["interest"], *args)}
+    edges = {_key(row): row for row in await connection.fetch(_SQL["edges"], *args)}
+    before = {} if then is None else {(one.pool_id, one.id): one for one in then.assets}
+    found = []
+    for one in now.assets:
+        key = (one.pool_id, one.id)
+        found.append(_fees(one, before.get(key), sums.get(key), edges.get(key)))
+    return _summed(since, now.moment.valued_at, found)
+
+
+def _key(row: Any) -> tuple[str, str]:
+    return row["pool_id"], row["id"]
+
+
+def _fees(
+    now: query_assets.Asset, then: query_assets.Asset | None, inner: Any, edge: Any
+) -> AssetFees:
+    """The inner versions' interest, and that of the two ends, which no version's row holds."""
+    scaled = 0 if inner is None else int(inner["interest"])
+    charged = 0 if inner is None else int(inner["fees"])
+    end = int(now.last_rate_accumulator)
+    if edge is not None:
+        last = int(edge["last_debt"]) * (end - int(edge["last_accumulator"]))
+        scaled, charged = scaled + last, charged + last * int(edge["last_fee_rate"])
+        end = int(edge["first_accumulator"])
+    if then is not None:
+        first = int(then.total_nominal_debt) * (end - int(then.last_rate_accumulator))
+        scaled, charged = scaled + first, charged + first * int(then.fee_rate)
+    scale = int(now.scale)
+    interest, fees = scaled * scale // UNIT**2, charged * scale // UNIT**3
+    decimals = rows.decimals_of(scale)
+    return AssetFees(
+        now.id,
+        now.pool_id,
+        now.protocol,
+        now.asset_address,
+        now.symbol,
+        str(interest),
+        rows.units(interest, decimals),
+        str(fees),
+        rows.units(fees, decimals),
+        _usd(interest, now),
+        _usd(fees, now),
+    )
+
+
+def _usd(amount: int, asset: query_assets.Asset) -> str | None:
+    if asset.price is None or not int(asset.scale):
+        return None
+    return rows.scaled(maths.collateral_value(amount, int(asset.price), int(asset.scale)))
+
+
+def _summed(since: datetime.datetime, until: datetime.datetime, found: list[AssetFees]) -> Fees:
+    interest = point_in_time.total(one.interest_usd for one in found)
+    fees = point_in_time.total(one.fees_usd for one in found)
+    unpriced = sorted(
+        {
+            one.symbol or one.asset_address
+            for one in found
+            if one.interest_usd is None and int(one.interest_raw)
+        }
+    )
+    rest = point_in_time.total([interest, f"-{fees}"])
+    return Fees(since, until, interest, fees, rest, unpriced, found)

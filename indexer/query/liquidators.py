@@ -1,0 +1,61 @@
+"""Who liquidates: counts, volumes and profit at the prices that the contract used."""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from indexer.projections import rows
+from indexer.query import kinds, point_in_time
+from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "analysis")
+
+
+class Liquidator(msgspec.Struct, frozen=True):
+    """One liquidator's liquidations over the time.
+
+    `profit_usd` is what was seized less what was repaid, at the contract's prices of the time,
+    before gas and trading.
+    """
+
+    liquidator_address: kinds.Felt
+    liquidations: kinds.Block
+    users_liquidated: kinds.Block
+    repaid_usd: kinds.Usd
+    seized_usd: kinds.Usd
+    profit_usd: kinds.Usd
+    bad_debt_usd: kinds.Usd
+    first_at: datetime.datetime
+    last_at: datetime.datetime
+
+
+async def leaderboard(
+    connection: point_in_time.Connection,
+    moment: point_in_time.Moment,
+    since: datetime.datetime,
+    limit: int,
+) -> list[Liquidator]:
+    """The liquidators who repaid most in USD since a time, up to a moment."""
+    found = await connection.fetch(
+        _SQL["leaderboard"], moment.block_number, since, moment.valued_at, limit
+    )
+    return [
+        Liquidator(
+            row["liquidator_address"],
+            row["liquidations"],
+            row["users_liquidated"],
+            _usd(int(row["repaid"])),
+            _usd(int(row["seized"])),
+            _usd(int(row["seized"]) - int(row["repaid"])),
+            _usd(int(row["bad_debt"])),
+            row["first_at"],
+            row["last_at"],
+        )
+        for row in found
+    ]
+
+
+def _usd(scaled: int) -> str:
+    return rows.units(scaled, 18)

@@ -1,0 +1,330 @@
+"""Risk of the positions with debt at a moment: under falling prices, by LTV, by concentration.
+
+Everything is reckoned in integers from the positions' exact USD values (x 10^18): a share of a
+price keeps 18 digits, values of collateral are rounded down.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from indexer.projections import rows
+from indexer.query import (
+    filters,
+    kinds,
+    listing,
+    point_in_time,
+    position_pages,
+    states,
+)
+from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "analysis")
+
+UNIT = 10**18
+STEPS = 20
+"""Points of a curve: the price falls by a twentieth more at each."""
+
+BUCKETS = 20
+"""Columns of the heatmap: each a twentieth of the LTV at which a position can be liquidated."""
+
+Position = position_pages.Position
+
+
+class CurvePoint(msgspec.Struct, frozen=True):
+    """What a fall of prices by `shock` (0.05: by 5 %) endangers.
+
+    `debt_usd` and `collateral_usd` are those of the positions that can be liquidated then, the
+    collateral at the fallen price; `bad_debt_usd` is the debt that the collateral, less the
+    liquidator's bonus, would not cover.
+    """
+
+    shock: kinds.Ratio
+    positions: kinds.Block
+    debt_usd: kinds.Usd
+    collateral_usd: kinds.Usd
+    bad_debt_usd: kinds.Usd
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """Falling prices in steps; `unpriced` positions have no price and are in no step."""
+
+    positions: kinds.Block
+    unpriced: kinds.Block
+    points: list[CurvePoint]
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """Positions of a pair whose LTV lies from `from_share` of its limit to below `to_share`."""
+
+    pool_id: kinds.Felt
+    collateral_address: kinds.Felt
+    debt_address: kinds.Felt | None
+    collateral_asset: str | None
+    debt_asset: str | None
+    from_share: kinds.Ratio
+    to_share: kinds.Ratio | None
+    positions: kinds.Block
+    debt_usd: kinds.Usd
+    collateral_usd: kinds.Usd
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """What one user owes, or holds, and which part of the whole that is."""
+
+    user_id: kinds.Felt
+    value_usd: kinds.Usd
+    share: kinds.Ratio
+
+
+class Concentration(msgspec.Struct, frozen=True):
+    """The largest users. `hhi` is the sum of squared shares: 1 where one user has all."""
+
+    of: str
+    users: kinds.Block
+    total_usd: kinds.Usd
+    hhi: kinds.Ratio
+    top: list[Holder]
+
+
+class Realised(msgspec.Struct, frozen=True):
+    """Bad debt that liquidations left behind; the USD value is at the prices of the time."""
+
+    pool_id: kinds.Felt
+    debt_address: kinds.Felt
+    debt_asset: str | None
+    liquidations: kinds.Block
+    bad_debt_raw: kinds.Raw
+    bad_debt: kinds.Amount
+    bad_debt_usd: kinds.Usd
+
+
+class Unrealised(msgspec.Struct, frozen=True):
+    """A position whose collateral, less the liquidator's bonus, does not cover its debt."""
+
+    position_id: kinds.Id
+    pool_id: kinds.Felt
+    user_id: kinds.Felt
+    debt_usd: kinds.Usd
+    collateral_usd: kinds.Usd
+    bad_debt_usd: kinds.Usd
+
+
+class BadDebt(msgspec.Struct, frozen=True):
+    """Realised and unrealised bad debt, and the sums in USD."""
+
+    realised_usd: kinds.Usd
+    unrealised_usd: kinds.Usd
+    realised: list[Realised]
+    unrealised: list[Unrealised]
+
+
+async def indebted(
+    connection: listing.Connection,
+    state: states.State,
+    conditions: Sequence[filters.Condition] = (),
+) -> list[Position]:
+    """The positions with debt that pass the conditions."""
+    owes = filters.Condition("nominal_debt", ">=", (1,))
+    found = await position_pages.candidates(connection, state, (*conditions, owes))
+    return position_pages.valued(state, found)
+
+
+# --- falling prices ---------------------------------------------------------------------------
+
+
+def curve(
+    state: states.State, found: Iterable[Position], falling: Collection[str] | None = None
+) -> Curve:
+    """What falls of 0 to 100 % endanger.
+
+    `falling` are the addresses of the assets that fall together; None: every collateral falls
+    against its debt. What falls on both sides of a position leaves its health as it is.
+    """
+    held = list(found)
+    priced = [one for one in held if one.health_factor is not None]
+    limits = _limits(state)
+    points = [_shocked(priced, limits, UNIT * step // STEPS, falling) for step in range(STEPS + 1)]
+    return Curve(len(held), len(held) - len(priced), points)
+
+
+def _shocked(
+    found: Sequence[Position],
+    limits: dict[tuple[str, str, str | None], _Limits],
+    shock: int,
+    falling: Collection[str] | None,
+) -> CurvePoint:
+    count = owed = held = lost = 0
+    left = UNIT - shock
+    for one in found:
+        collateral, debt = _values(one)
+        limit = limits.get(_pair(one), NO_LIMITS)
+        if falling is None or one.collateral_address in falling:
+            collateral = collateral * left // UNIT
+        if falling is not None and one.debt_address in falling:
+            debt = -(-debt * left // UNIT)
+        if collateral * limit.max_ltv >= debt * UNIT:
+            continue
+        count, owed, held = count + 1, owed + debt, held + collateral
+        lost += max(0, debt - collateral * limit.factor // UNIT)
+    return CurvePoint(_ratio(shock), count, _ratio(owed), _ratio(held), _ratio(lost))
+
+
+def _values(position: Position) -> tuple[int, int]:
+    """Collateral and debt in USD x 10^18; priced positions alone."""
+    return _scaled(position.collateral_value_usd), _scaled(position.debt_value_usd)
+
+
+def _pair(position: Position) -> tuple[str, str, str | None]:
+    return position.pool_id, position.collateral_address, position.debt_address
+
+
+class _Limits(NamedTuple):
+    """A pair's maximum LTV, and the part of the collateral that pays for debt; x 10^18."""
+
+    max_ltv: int
+    factor: int
+
+
+NO_LIMITS = _Limits(0, UNIT)
+
+
+def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
+    """By pair; where V1.1 took a V1.0 pool over, those of V1.1. A factor of 0 means all."""
+    found: dict[tuple[str, str, str | None], _Limits] = {}
+    for one in sorted(state.pools, key=lambda pool: pool.protocol):
+        factor = int(one.liquidation_factor_raw) or UNIT
+        key = (one.pool_id, one.collateral_address, one.debt_address)
+        found[key] = _Limits(int(one.max_ltv_raw), factor)
+    return found
+
+
+# --- where the debt stands --------------------------------------------------------------------
+
+
+def heatmap(found: Iterable[Position]) -> list[Cell]:
+    """Debt by pair and by how much of the limit is used (1 / health factor), largest last."""
+    cells: dict[tuple[Position, int], list[Position]] = {}
+    first: dict[tuple[str, str, str | None], Position] = {}
+    for one in found:
+        if one.health_factor is None:
+            continue
+        health = _scaled(one.health_factor)
+        used = UNIT * UNIT // health if health else BUCKETS * UNIT
+        bucket = min(BUCKETS, used * BUCKETS // UNIT)
+        pair = first.setdefault(_pair(one), one)
+        cells.setdefault((pair, bucket), []).append(one)
+    made = [_cell(pair, bucket, members) for (pair, bucket), members in cells.items()]
+    return sorted(
+        made,
+        key=lambda cell: (
+            cell.pool_id,
+            cell.collateral_address,
+            cell.debt_address or "",
+            decimal.Decimal(cell.from_share),
+        ),
+    )
+
+
+def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
+    sums = [_values(one) for one in members]
+    is_last = bucket == BUCKETS
+    return Cell(
+        pair.pool_id,
+        pair.collateral_address,
+        pair.debt_address,
+        pair.collateral_asset,
+        pair.debt_asset,
+        _ratio(UNIT * bucket // BUCKETS),
+        None if is_last else _ratio(UNIT * (bucket + 1) // BUCKETS),
+        len(members),
+        _ratio(sum(debt for _, debt in sums)),
+        _ratio(sum(collateral for collateral, _ in sums)),
+    )
+
+
+def concentration(found: Iterable[Position], of: str, top: int) -> Concentration:
+    """The users who owe most (`of` debt) or stand behind most debt (`of` collateral)."""
+    by_user: dict[str, int] = defaultdict(int)
+    for one in found:
+        if one.health_factor is not None:
+            collateral, debt = _values(one)
+            by_user[one.user_id] += debt if of == "debt" else collateral
+    total = sum(by_user.values())
+    largest = sorted(by_user.items(), key=lambda item: (-item[1], item[0]))
+    squares = sum(value * value for value in by_user.values())
+    return Concentration(
+        of,
+        len(by_user),
+        _ratio(total),
+        _ratio(squares * UNIT // (total * total) if total else 0),
+        [
+            Holder(user, _ratio(value), _ratio(value * UNIT // total if total else 0))
+            for user, value in largest[:top]
+        ],
+    )
+
+
+# --- bad debt ---------------------------------------------------------------------------------
+
+
+async def bad_debt(
+    connection: listing.Connection, state: states.State, found: Iterable[Position]
+) -> BadDebt:
+    """What is lost already, and what a liquidation at today's prices would lose."""
+    realised = [
+        _realised(row)
+        for row in await connection.fetch(_SQL["bad_debt"], state.moment.block_number)
+    ]
+    unrealised = _unrealised(state, found)
+    return BadDebt(
+        point_in_time.total(one.bad_debt_usd for one in realised),
+        point_in_time.total(one.bad_debt_usd for one in unrealised),
+        realised,
+        unrealised,
+    )
+
+
+def _realised(row: asyncpg.Record) -> Realised:
+    return Realised(
+        row["pool_id"],
+        row["debt_address"],
+        row["debt_asset"],
+        row["liquidations"],
+        row["bad_debt_raw"],
+        row["bad_debt"],
+        _ratio(int(row["bad_debt_value"])),
+    )
+
+
+def _unrealised(state: states.State, found: Iterable[Position]) -> list[Unrealised]:
+    limits, lost = _limits(state), []
+    for one in found:
+        if one.health_factor is None:
+            continue
+        collateral, debt = _values(one)
+        missing = debt - collateral * limits.get(_pair(one), NO_LIMITS).factor // UNIT
+        if missing > 0:
+            lost.append(
+                Unrealised(
+                    *(one.id, one.pool_id, one.user_id),
+                    *(_ratio(debt), _ratio(collateral), _ratio(missing)),
+                )
+            )
+    return sorted(lost, key=lambda one: (-decimal.Decimal(one.bad_debt_usd), one.position_id))
+
+
+def _scaled(text: str | None) -> int:
+    """A decimal in text x 10^18; USD values and ratios have exactly 18 digits."""
+    assert text is not None, "a health factor needs both values"
+    return int(decimal.Decimal(text).scaleb(18, point_in_time.EXACT))
+
+
+def _ratio(scaled: int) -> str:
+    return rows.units(scaled, 18)
