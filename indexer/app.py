@@ -277,7 +277,11 @@ def _prover(settings: config.Settings, url: str) -> process.Helper:
                 node,
                 connection,
                 known_addresses(settings),
-                settings.ingest.verify_blocks_per_minute,
+                prover.ProverSettings(
+                    settings.ingest.verify_blocks_per_minute,
+                    settings.ingest.verify_sample_rate,
+                    settings.ingest.verify_seed,
+                ),
             ).run(stopping)
 
     return prove
@@ -343,6 +347,7 @@ def _reading(settings: config.Settings) -> ranges.ReaderSettings:
         sample_rate=settings.ingest.verify_sample_rate,
         sample_seed=settings.ingest.verify_seed,
         target_events=settings.ingest.batch_events,
+        near_blocks=settings.ingest.verify_near_blocks,
     )
 
 

@@ -20,6 +20,7 @@ from indexer import errors
 from indexer.chain import ancestry, block_proof, client, failures, types
 from indexer.chain import source as sources
 from indexer.log import cursor, facts, gaps, verified
+from indexer.projections import fees
 from indexer.store import locks, sqlfile
 
 _SQL = sqlfile.load(__package__, "completeness")
@@ -67,17 +68,20 @@ async def sweep(
     connection: asyncpg.Connection,
     book: Collection[int],
     at: cursor.Cursor,
-    spans: Iterable[verified.Span],
+    batches: Iterator[Sequence[int]],
+    *,
+    note_ranges: bool = True,
 ) -> AsyncGenerator[Outcome, None]:
-    """Prove all blocks of these ranges, a batch at a time, in their order, and note the proofs.
+    """Prove batches of blocks in their order, and store their proofs, headers and receipts.
 
-    Gaps are for the caller to note at the end (`note_gaps`): the writer repairs what is noted,
-    and takes back what is still being swept. `book` holds the contracts that are ours from the
-    start. LogMovedError where the log was taken back since `at` was read; RetryableNodeError
-    where the node gives no proof, FatalNodeError where it refuses and there is no other.
+    A batch holds every block with events between its first and its last. Gaps are for the caller
+    to store at the end (`note_gaps`): the writer repairs stored gaps, and rolls back blocks that
+    are still to be proved. `book` holds the contracts that are watched from the start.
+    `note_ranges` False leaves the verified ranges to the caller. Raises LogMovedError where the
+    log was rolled back since `at` was read, RetryableNodeError where the node gives no proof,
+    and FatalNodeError where it refuses and there is no other.
     """
     ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
-    batches = _batches(spans)
     try:
         while True:
             while len(ahead) < BATCHES_AHEAD and (numbers := next(batches, None)):
@@ -86,18 +90,26 @@ async def sweep(
                 return
             found = await ahead[0]
             ahead.popleft()
-            yield await _settle(connection, book, at, found)
+            yield await _settle(connection, book, at, found, note_ranges)
     finally:
         for task in ahead:
             task.cancel()
         await asyncio.gather(*ahead, return_exceptions=True)
 
 
-def _batches(spans: Iterable[verified.Span]) -> Iterator[Sequence[int]]:
+def batches(spans: Iterable[verified.Span]) -> Iterator[Sequence[int]]:
+    """All blocks of these ranges, in batches that a node answers at once."""
     size = sources.BLOCKS_PER_BATCH
     for span in spans:
         for first in range(span.first_block, span.last_block + 1, size):
             yield range(first, min(first + size, span.last_block + 1))
+
+
+def batches_of(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Single blocks in batches that a node answers at once."""
+    size = sources.BLOCKS_PER_BATCH
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
 
 
 # --- what the chain has -----------------------------------------------------------------
@@ -171,22 +183,26 @@ async def _settle(
     book: Collection[int],
     at: cursor.Cursor,
     found: Sequence[Proved],
+    note_ranges: bool,
 ) -> Outcome:
-    """Hold proved blocks against the log and note the outcome, while the log cannot move."""
+    """Compare proved blocks with the log and store the outcome, while the log cannot move."""
     numbers = [one.block.header.number for one in found]
     async with connection.transaction():
         await _hold(connection, at)
         since = await _watched(connection, book)
         stored = facts.by_block(await facts.read_events(connection, numbers[0], numbers[-1]))
+        times = await facts.block_times(connection, numbers[0], numbers[-1])
         proofs: dict[int, types.Proof] = {}
         wrong: dict[int, list[gaps.Gap]] = {}
         for one in found:
             number = one.block.header.number
-            if parted := differences(one.block, stored.get(number, []), since):
+            if parted := differences(one.block, stored.get(number, []), since, times.get(number)):
                 wrong[number] = parted
             else:
                 proofs[number] = one.proof
-        await _note(connection, proofs, wrong, stored)
+        await _note(connection, proofs, wrong, stored, note_ranges)
+        blocks = [one.block for one in found if one.block.header.number in proofs]
+        await fees.fill(connection, await facts.complete(connection, blocks, stored))
     _report(wrong)
     events = sum(map(len, stored.values()))
     return Outcome(proofs, [gap for parted in wrong.values() for gap in parted], events)
@@ -198,6 +214,15 @@ async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
     forks = await connection.fetchval(_SQL["hold_cursor"])
     if forks != at.fork_counter:
         raise errors.LogMovedError()
+
+
+async def note_range(
+    connection: asyncpg.Connection, at: cursor.Cursor, proved: types.Verified
+) -> None:
+    """Store a range as verified; LogMovedError where the log was rolled back since `at`."""
+    async with connection.transaction():
+        await _hold(connection, at)
+        await verified.add(connection, [proved], datetime.datetime.now(datetime.UTC))
 
 
 async def note_gaps(
@@ -220,11 +245,13 @@ def differences(
     block: types.BlockWithReceipts,
     stored: Sequence[types.EmittedEvent],
     since: dict[int, int],
+    stored_time: int | None = None,
 ) -> list[gaps.Gap]:
     """Where the log's events of a block are not those of its receipts, in chain order.
 
-    A contract that is named only later may stand in the log already: it was read in the range
-    that named it. Then all its events of the block must.
+    A contract that is named only later may be in the log already: it was read in the range
+    that named it. Then all its events of the block must. A block stored with another time than
+    its header's, which its own events told, counts as changed in its first event.
     """
     number = block.header.number
     ours = {hex(address) for address, first in since.items() if first <= number}
@@ -238,6 +265,8 @@ def differences(
             found.append(_gap(mine, "extra"))
         elif theirs is not None and theirs != mine:
             found.append(_gap(theirs, "missing" if mine is None else "changed"))
+    if stored and not found and stored_time not in (None, block.header.timestamp):
+        found.append(_gap(stored[0], "changed"))
     return found
 
 
@@ -261,8 +290,10 @@ async def _note(
     proofs: dict[int, types.Proof],
     wrong: dict[int, list[gaps.Gap]],
     stored: dict[int, list[types.EmittedEvent]],
+    note_ranges: bool,
 ) -> None:
-    await verified.add(connection, types.runs(proofs), datetime.datetime.now(datetime.UTC))
+    if note_ranges:
+        await verified.add(connection, types.runs(proofs), datetime.datetime.now(datetime.UTC))
     by_commitment = [number for number, proof in proofs.items() if proof == "commitment"]
     await connection.execute(
         _SQL["mark"],

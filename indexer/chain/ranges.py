@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
+import itertools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -22,10 +24,16 @@ from indexer.chain import source as sources
 Known = Callable[[], frozenset[int]]
 Discover = Callable[[Sequence[types.EmittedEvent]], Awaitable[object]]
 Forget = Callable[[], Awaitable[None]]
+EventTimes = Callable[[Sequence[types.EmittedEvent]], dict[int, int]]
 
 
 async def _nothing() -> None:
     """The default of `forget`, for callers that keep nothing of a range before its delivery."""
+
+
+def _no_times(_: Sequence[types.EmittedEvent]) -> dict[int, int]:
+    """The default of `event_times`: no event tells the time of its block."""
+    return {}
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
@@ -33,9 +41,13 @@ class ReaderSettings(msgspec.Struct, frozen=True):
 
     A window that holds more than `spare` times a target is read again in smaller parts.
     `verify`: "events": the events are checked against the receipts and the event count of their
-    blocks, within `commitment_blocks` of the end against the event commitment too, and a seeded
+    blocks, within `near_blocks` of the end against the event commitment too, and a seeded
     sample of the other blocks (`sample_rate`, from 0 to 1) against all three; "all": every block
     is checked against all three; "off": nothing is checked.
+
+    Further than `near_blocks` from the end, unless `verify` is "all", a window is read by
+    its events alone: receipts and proofs are left to the background, and a header is read only
+    for a block whose time no event of its own tells.
     """
 
     first_window: int = 10_000
@@ -47,7 +59,7 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     attempts: int = 4
     pause_seconds: float = 0.5
     verify: str = "off"
-    commitment_blocks: int = 1_000
+    near_blocks: int = 1_000
     sample_rate: float = 0.0
     sample_seed: int = 0
 
@@ -63,6 +75,8 @@ class _Part(msgspec.Struct):
     addresses: frozenset[int]
     events: list[types.EmittedEvent]
     blocks: dict[int, types.BlockWithReceipts]
+    headers: dict[int, types.BlockHeader] = msgspec.field(default_factory=dict)
+    event_times: dict[int, int] = msgspec.field(default_factory=dict)
 
 
 class _Ahead(NamedTuple):
@@ -80,6 +94,7 @@ class RangeReader:
         self._settings = settings or ReaderSettings()
         self._window = self._settings.first_window
         self._end = 0
+        self._event_times: EventTimes = _no_times
         self.suspects: frozenset[int] = frozenset()
         """Blocks that the node answered incompletely before: proved whatever the settings are."""
 
@@ -90,6 +105,7 @@ class RangeReader:
         known: Known,
         discover: Discover,
         forget: Forget = _nothing,
+        event_times: EventTimes = _no_times,
     ) -> AsyncGenerator[types.Range, None]:
         """Every block from `from_block` to `to_block`, once, in order.
 
@@ -97,14 +113,16 @@ class RangeReader:
         events name for the first time, and `known()` returns them from then on; their events are
         read from the range's first block on, before the range is delivered. `forget()` drops
         what `discover` added of a range that is read again: it may be of another branch.
+        `event_times(events)` returns the times of those blocks whose own events tell them.
         """
         self._end = to_block
+        self._event_times = event_times
         ahead: collections.deque[_Ahead] = collections.deque()
         wanted = asked = from_block
         try:
             while wanted <= to_block:
                 while asked <= to_block and len(ahead) <= self._settings.windows_ahead:
-                    end = min(asked + self._window - 1, to_block)
+                    end = self._window_end(asked)
                     task = asyncio.create_task(self._read(asked, end, known()))
                     ahead.append(_Ahead(asked, task))
                     asked = end + 1
@@ -118,6 +136,12 @@ class RangeReader:
                 yield delivered
         finally:
             await _cancel(ahead)
+
+    def _window_end(self, from_block: int) -> int:
+        """The last block of a window; none reaches from far behind the end to near it."""
+        end = min(from_block + self._window - 1, self._end)
+        far_end = self._end - self._settings.near_blocks
+        return min(end, far_end) if from_block <= far_end else end
 
     # --- failures ---------------------------------------------------------------------
 
@@ -185,6 +209,10 @@ class RangeReader:
             part.from_block, part.to_block, addresses, most, part.tip.hash
         )
         part.events = sorted([*part.events, *found], key=_key)
+        if self._is_by_events_alone(part):
+            await self._add_times(part)
+            _check_hashes(part)
+            return
         missing = {event.block_number for event in found} - part.blocks.keys()
         if not is_one_block and len(missing) > self._settings.target_blocks * self._settings.spare:
             raise errors.RangeTooLargeError(
@@ -193,6 +221,42 @@ class RangeReader:
         for block in await part.source.blocks(sorted(missing), self._is_proving):
             part.blocks[block.header.number] = block
         _check_hashes(part)
+
+    def _is_by_events_alone(self, part: _Part) -> bool:
+        """Whether receipts and proofs of a window are left to the background."""
+        return (
+            self._settings.verify != "all"
+            and part.to_block <= self._end - self._settings.near_blocks
+            and part.source.profile.event_indexes
+            and self.suspects.isdisjoint(range(part.from_block, part.to_block + 1))
+        )
+
+    async def _add_times(self, part: _Part) -> None:
+        """Find the time of each block with events: by its events, else by its header.
+
+        Times that run backwards, or contradict a header, tell that some event lies: then every
+        header of the window is read.
+        """
+        numbers = {event.block_number for event in part.events}
+        part.event_times = {
+            number: seconds
+            for number, seconds in self._event_times(part.events).items()
+            if number not in part.headers
+        }
+        await self._add_headers(part, numbers - part.event_times.keys())
+        if not _times_ascend(part):
+            part.event_times = {}
+            await self._add_headers(part, numbers)
+
+    async def _add_headers(self, part: _Part, numbers: set[int]) -> None:
+        part.headers[part.to_block] = part.tip
+        missing = sorted(numbers - part.headers.keys())
+        for start in range(0, len(missing), sources.BLOCKS_PER_BATCH):
+            batch = missing[start : start + sources.BLOCKS_PER_BATCH]
+            for header in await failures.retry_while_lagging(
+                part.source.name, functools.partial(part.source.headers, batch)
+            ):
+                part.headers[header.number] = header
 
     def _adapt(self, part: _Part) -> None:
         """Choose the next window's size by the targets; it at most doubles."""
@@ -226,7 +290,8 @@ class RangeReader:
 
     async def _complete(self, part: _Part, known: Known, discover: Discover) -> types.Range:
         await self._add_discovered(part, known, discover)
-        proofs = await self._prove(part)
+        is_proved_later = self._is_by_events_alone(part)
+        proofs = {} if is_proved_later else await self._prove(part)
         await self._close(part)
         return types.Range(
             part.from_block,
@@ -236,7 +301,9 @@ class RangeReader:
             part.events,
             [part.blocks[number] for number in sorted(part.blocks)],
             frozenset(number for number, proof in proofs.items() if proof == "commitment"),
-            self._verified(part, proofs),
+            () if is_proved_later else self._verified(part, proofs),
+            tuple(part.headers[number] for number in sorted(part.headers)),
+            part.event_times,
         )
 
     async def _add_discovered(self, part: _Part, known: Known, discover: Discover) -> None:
@@ -275,7 +342,7 @@ class RangeReader:
 
     def _is_hashed(self, number: int) -> bool:
         """Whether a block's event commitment is computed: years of them would take days."""
-        is_near = number > self._end - self._settings.commitment_blocks
+        is_near = number > self._end - self._settings.near_blocks
         return is_near or self._is_always_proved(number)
 
     def _is_always_proved(self, number: int) -> bool:
@@ -336,12 +403,15 @@ async def _ends(
 
 def _check_hashes(part: _Part) -> None:
     """Check by hash that events, blocks and tip are of one chain where they overlap."""
-    headers = {number: block.header for number, block in part.blocks.items()}
+    headers = part.headers | {number: block.header for number, block in part.blocks.items()}
+    hashes = {number: header.hash for number, header in headers.items()}
     for event in part.events:
-        if headers[event.block_number].hash != event.block_hash:
+        # A block without a header has the hash that its first event gives.
+        known = hashes.setdefault(event.block_number, event.block_hash)
+        if known != event.block_hash:
             raise errors.InconsistentAnswerError(
-                f"block {event.block_number} has the hash {headers[event.block_number].hash}, "
-                f"its events say {event.block_hash}: the chain changed while it was read",
+                f"block {event.block_number} has the hash {known}, an event of it says "
+                f"{event.block_hash}: the chain changed while it was read",
                 kind="fork",
             )
     if headers.get(part.to_block, part.tip).hash != part.tip.hash:
@@ -352,6 +422,13 @@ def _check_hashes(part: _Part) -> None:
             raise errors.InconsistentAnswerError(
                 f"block {number} does not stand on block {number - 1}", kind="fork"
             )
+
+
+def _times_ascend(part: _Part) -> bool:
+    """Whether the times of headers and events together never run backwards, up to the tip's."""
+    times = part.event_times | {number: one.timestamp for number, one in part.headers.items()}
+    ascending = [times[number] for number in sorted(times)]
+    return all(before <= after for before, after in itertools.pairwise(ascending))
 
 
 def _key(event: types.EmittedEvent) -> tuple[int, int, int]:

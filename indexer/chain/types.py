@@ -94,11 +94,13 @@ class Range(msgspec.Struct, frozen=True):
     """All events of a set of addresses in a closed range of blocks.
 
     Invariants: all of it comes from one endpoint; `events` ascend by their key without
-    duplicates; `blocks` holds exactly the blocks that have an event here, ascending; `tip` is
-    the header of `to_block`, read again after the events and unchanged; `parent_hash` is that
+    duplicates; `blocks` holds exactly the blocks that have an event here, ascending; `tip` is the
+    header of `to_block`, read again after the events and unchanged; `parent_hash` is that
     of `from_block`, read in between. `proved` names the blocks whose events were proved
     complete against their headers' commitments; `verified` says the same of ranges, ascending,
-    with weaker proofs too.
+    with weaker proofs too. Far behind the head receipts are left for later: then `blocks` is
+    empty, and each block with an event here is in `headers` or, where its own events tell its
+    time, in `event_times` (seconds by block number).
     """
 
     from_block: int
@@ -109,6 +111,8 @@ class Range(msgspec.Struct, frozen=True):
     blocks: list[BlockWithReceipts]
     proved: frozenset[int] = frozenset()
     verified: tuple[Verified, ...] = ()
+    headers: tuple[BlockHeader, ...] = ()
+    event_times: Mapping[int, int] = msgspec.field(default_factory=dict)
 
 
 def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[EmittedEvent]:

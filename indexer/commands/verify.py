@@ -163,7 +163,9 @@ async def _prove(
             spans = await _unproved(connection, first, last)
         total = sum(span.last_block - span.first_block + 1 for span in spans)
         line = progress.Blocks("verifying", 1, quiet=quiet or not total)
-        sweep = audit.sweep(node, connection, app.known_addresses(settings), at, spans)
+        sweep = audit.sweep(
+            node, connection, app.known_addresses(settings), at, audit.batches(spans)
+        )
         try:
             async with contextlib.aclosing(sweep) as outcomes:
                 async for outcome in outcomes:

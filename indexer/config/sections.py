@@ -91,6 +91,7 @@ class Ingest(msgspec.Struct, frozen=True):
     verify: Literal["all", "events", "off"] = "events"
     verify_sample_rate: Fraction = 0.001
     verify_seed: Natural = 0
+    verify_near_blocks: Natural = 1_000
     verify_blocks_per_minute: Natural = 60
     batch_events: Count = 5_000
 

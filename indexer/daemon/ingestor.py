@@ -224,6 +224,7 @@ class Ingestor:
             self._writer.addresses,
             self._writer.discover,
             self._writer.reload,
+            self._writer.event_times,
         )
         # Closed at once even where it is left early: it reads ahead.
         async with contextlib.aclosing(reading) as parts:

@@ -1,7 +1,9 @@
-"""Completeness while the daemon runs: a few unproved blocks a minute, and what is told of it.
+"""Proves completeness in the background: a few blocks a minute, the newest first.
 
-Proves the newest unproved blocks first, through a connection of its own, once the tables
-follow the head. What it finds missing it notes; the ingestor, the one writer, repairs it.
+Works through a connection of its own, once the tables follow the head. First come the blocks with
+stored events whose receipts the fast fill left out (`sampled` ranges say how far that reached),
+then every other unproved block. What is missing is stored as a gap; the ingestor, the one writer,
+repairs it.
 """
 
 from __future__ import annotations
@@ -9,44 +11,67 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 
 import asyncpg
+import msgspec
 import structlog
 
 from indexer import errors, metrics
 from indexer.audit import completeness as audit
-from indexer.chain import client, rpc
-from indexer.log import cursor, gaps, verified
+from indexer.chain import block_proof, client, rpc, types
+from indexer.log import cursor, facts, gaps, verified
 from indexer.query import completeness
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
-"""The shortest time between two looks; slower budgets make it longer."""
+"""The shortest time between two looks; smaller budgets make it longer."""
 
 NEAR_HEAD_BLOCKS = 10
-"""Further behind, catching up needs the node more."""
+"""Further behind the head, catching up needs the node more."""
+
+
+LARGEST_SPAN = 10_000
+"""How many blocks without events one look may pass over: their sample is part of its budget."""
+
+
+class ProverSettings(msgspec.Struct, frozen=True):
+    """How much is proved: 0 blocks a minute only counts what is proved.
+
+    Of the blocks without stored events a seeded share (`sample_rate`, 0 to 1) is proved together
+    with those that have some.
+    """
+
+    blocks_per_minute: int
+    sample_rate: float = 0.0
+    sample_seed: int = 0
+
+
+class _Work(msgspec.Struct, frozen=True):
+    """Blocks to prove next; `sampled` is the range that counts as sampled once they are."""
+
+    batches: Iterator[Sequence[int]]
+    sampled: types.Verified | None = None
 
 
 class Prover:
-    """Proves at most `blocks_per_minute` blocks; 0: it only counts what is proved.
-
-    `book` holds the contracts that are ours from the start. `connection` is its own.
-    """
+    """Proves blocks of the log against the node. `addresses` are watched from the start."""
 
     def __init__(
         self,
         node: client.StarknetNode,
         connection: asyncpg.Connection,
-        book: Collection[int],
-        blocks_per_minute: int,
+        addresses: Collection[int],
+        settings: ProverSettings,
     ) -> None:
         self._node = node
         self._connection = connection
-        self._book = book
-        self._most = math.ceil(blocks_per_minute * LOOK_SECONDS / 60)
-        self._pause = 60 * self._most / blocks_per_minute if self._most else LOOK_SECONDS
+        self._addresses = addresses
+        self._settings = settings
+        budget = settings.blocks_per_minute
+        self._most = math.ceil(budget * LOOK_SECONDS / 60)
+        self._pause = 60 * self._most / budget if self._most else LOOK_SECONDS
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look again and again until `stopping` is set."""
@@ -57,7 +82,7 @@ class Prover:
             except errors.LogMovedError as error:
                 log.info("verification_put_off", reason=str(error))
             except errors.NodeError as error:
-                # What matters of it, a refusal too, stops the indexing itself.
+                # An error that does not pass ends the indexing itself.
                 log.warning("verification_put_off", reason=str(error))
             try:
                 await asyncio.wait_for(stopping.wait(), self._pause)
@@ -69,32 +94,67 @@ class Prover:
         found: list[gaps.Gap] = []
         at = await cursor.read(self._connection)
         if self._most and at is not None and await self._is_time(at):
-            sweep = audit.sweep(self._node, self._connection, self._book, at, await self._next(at))
+            work = await self._next(at)
+            sweep = audit.sweep(
+                self._node,
+                self._connection,
+                self._addresses,
+                at,
+                work.batches,
+                note_ranges=work.sampled is None,
+            )
             async with contextlib.aclosing(sweep) as outcomes:
                 async for outcome in outcomes:
                     found += outcome.gaps
+            if work.sampled is not None and not found:
+                await audit.note_range(self._connection, at, work.sampled)
             await audit.note_gaps(self._connection, at, found)
         note(await completeness.read(self._connection))
         return found
 
     async def _is_time(self, at: cursor.Cursor) -> bool:
-        """Whether the tables follow the head, and nothing waits for its repair."""
+        """Whether the tables follow the head, and no gap waits for its repair."""
         head = await cursor.head(self._connection)
         if at.block_hash is None or head is None or head - at.block_number > NEAR_HEAD_BLOCKS:
             return False
         return not (await gaps.still_open(self._connection)).blocks
 
-    async def _next(self, at: cursor.Cursor) -> list[verified.Span]:
-        """The top of the newest unproved blocks: what is proved stays in few ranges."""
+    async def _next(self, at: cursor.Cursor) -> _Work:
+        """Blocks with events that nobody looked at, else the top of the newest unproved ones."""
+        unread = await verified.lacking(
+            self._connection, at.start_block, at.block_number, list(verified.STRENGTH), most=1
+        )
+        if unread:
+            return await self._with_events(unread[0])
         spans = await verified.lacking(self._connection, at.start_block, at.block_number, most=1)
-        return [
+        # From the top, so that what is proved is kept in few ranges.
+        top = [
             verified.Span(max(span.first_block, span.last_block - self._most + 1), span.last_block)
             for span in spans
         ]
+        return _Work(audit.batches(top))
+
+    async def _with_events(self, span: verified.Span) -> _Work:
+        """The top of a range: its newest blocks with events, and the sample of the others."""
+        lowest = max(span.first_block, span.last_block - LARGEST_SPAN + 1)
+        newest = await facts.newest_blocks_with_events(
+            self._connection, lowest, span.last_block, self._most
+        )
+        first = newest[-1] if len(newest) == self._most else lowest
+        numbers = {*newest, *self._sampled(first, span.last_block)}
+        sampled = types.Verified(first, span.last_block, "sampled")
+        return _Work(audit.batches_of(sorted(numbers)), sampled)
+
+    def _sampled(self, first: int, last: int) -> Iterator[int]:
+        rate, seed = self._settings.sample_rate, self._settings.sample_seed
+        if rate > 0:
+            for number in range(first, last + 1):
+                if block_proof.is_sampled(number, rate, seed):
+                    yield number
 
 
 def note(found: completeness.Completeness) -> None:
-    """Tell the metrics."""
+    """Set the metrics of completeness."""
     for method in (*verified.STRENGTH, "hole"):
         metrics.verified_blocks.labels(method).set(found.blocks.get(method, 0))
     metrics.unproved_blocks.set(found.unproved_blocks)

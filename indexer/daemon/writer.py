@@ -17,6 +17,7 @@ from indexer.daemon import rollback, view_calls
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows, tables
+from indexer.vesu import block_time
 
 
 class Committed(NamedTuple):
@@ -63,6 +64,18 @@ class Writer:
     def addresses(self) -> frozenset[int]:
         """The contracts whose events belong to the log."""
         return self._engine.addresses()
+
+    def event_times(self, emitted: Sequence[types.EmittedEvent]) -> dict[int, int]:
+        """The times of those blocks whose own events tell them, in seconds by number.
+
+        A block whose events contradict each other tells none.
+        """
+        found: dict[int, set[int]] = {}
+        for event in emitted:
+            seconds = block_time.of_event(event.keys, event.data)
+            if seconds is not None:
+                found.setdefault(event.block_number, set()).add(seconds)
+        return {number: times.pop() for number, times in found.items() if len(times) == 1}
 
     async def discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
         """Add the contracts that events name, and those that a view must name for them."""

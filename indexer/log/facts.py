@@ -36,6 +36,19 @@ EVENT_COLUMNS = (
 )
 
 
+BLOCK_COLUMNS = (
+    "number",
+    "hash",
+    "parent_hash",
+    "timestamp",
+    "finality",
+    "event_count",
+    "event_commitment",
+    "verified",
+    "seal",
+)
+
+
 class Fee(msgspec.Struct, frozen=True, gc=False):
     """What a transaction paid, in 10^-18 of STRK ('FRI') or ETH ('WEI')."""
 
@@ -101,8 +114,7 @@ def batch_of(part: types.Range) -> Batch:
         part.from_block,
         part.to_block,
         part.events,
-        {block.header.number: block.header.timestamp for block in part.blocks}
-        | {part.tip.number: part.tip.timestamp},
+        {header.number: header.timestamp for header in _headers(part)} | dict(part.event_times),
         {
             (block.header.number, receipt.transaction_index): Fee(
                 receipt.actual_fee, receipt.fee_unit
@@ -130,25 +142,46 @@ async def append(
 
 
 async def _append_blocks(connection: Connection, part: types.Range) -> None:
-    headers = {block.header.number: block.header for block in part.blocks}
-    headers[part.tip.number] = part.tip
     ours = by_block(part.events)
-    await connection.executemany(
-        _SQL["append_block"],
-        [
-            (
-                header.number,
-                padded(header.hash),
-                padded(header.parent_hash),
-                at(header.timestamp),
-                header.status,
-                header.event_count,
-                header.event_commitment,
-                True if header.number in part.proved else None,
-                seal(ours.get(header.number, [])),
-            )
-            for header in headers.values()
-        ],
+    records: list[tuple[object, ...]] = [
+        (
+            header.number,
+            padded(header.hash),
+            padded(header.parent_hash),
+            at(header.timestamp),
+            header.status,
+            header.event_count,
+            header.event_commitment,
+            True if header.number in part.proved else None,
+            seal(ours.get(header.number, [])),
+        )
+        for header in _headers(part)
+    ]
+    records += [_block_of_events(ours[number], time) for number, time in part.event_times.items()]
+    await connection.copy_records_to_table("blocks", columns=BLOCK_COLUMNS, records=records)
+
+
+def _headers(part: types.Range) -> list[types.BlockHeader]:
+    """The headers of a range that were read, the tip's among them, each once."""
+    found = {header.number: header for header in part.headers}
+    found |= {block.header.number: block.header for block in part.blocks}
+    found[part.tip.number] = part.tip
+    return list(found.values())
+
+
+def _block_of_events(events: Sequence[types.EmittedEvent], seconds: int) -> tuple[object, ...]:
+    """A block known by its events alone; the background adds what its header says."""
+    first = events[0]
+    return (
+        first.block_number,
+        padded(first.block_hash),
+        None,
+        at(seconds),
+        "ACCEPTED_ON_L2",
+        None,
+        None,
+        None,
+        seal(events),
     )
 
 
@@ -198,6 +231,62 @@ def derived_rows(
     )
 
 
+async def complete(
+    connection: Connection,
+    blocks: Sequence[types.BlockWithReceipts],
+    stored: dict[int, list[types.EmittedEvent]],
+) -> dict[tuple[int, int], Fee]:
+    """Add to stored blocks what their headers and receipts say, where that is missing.
+
+    `stored` are the events of these blocks that the log holds. Returns the fees that were added,
+    by (block number, transaction index).
+    """
+    headers = [block.header for block in blocks]
+    await connection.execute(
+        _SQL["complete_blocks"],
+        [header.number for header in headers],
+        [padded(header.parent_hash) for header in headers],
+        [header.status for header in headers],
+        [header.event_count for header in headers],
+        [header.event_commitment for header in headers],
+    )
+    senders = {
+        (event.block_number, event.transaction_index)
+        for events in stored.values()
+        for event in events
+    }
+    receipts = {
+        (block.header.number, receipt.transaction_index): receipt
+        for block in blocks
+        for receipt in block.receipts
+        if (block.header.number, receipt.transaction_index) in senders
+    }
+    added = await connection.fetch(
+        _SQL["add_receipts"],
+        [number for number, _ in receipts],
+        [index for _, index in receipts],
+        [padded(receipt.transaction_hash) for receipt in receipts.values()],
+        [receipt.actual_fee for receipt in receipts.values()],
+        [receipt.fee_unit for receipt in receipts.values()],
+    )
+    places = [(row["block_number"], row["transaction_index"]) for row in added]
+    return {at: Fee(receipts[at].actual_fee, receipts[at].fee_unit) for at in places}
+
+
+async def newest_blocks_with_events(
+    connection: Connection, first: int, last: int, most: int
+) -> list[int]:
+    """The newest blocks of a range that hold events, descending, at most so many."""
+    rows = await connection.fetch(_SQL["newest_with_events"], first, last, most)
+    return [row["block_number"] for row in rows]
+
+
+async def block_times(connection: Connection, first: int, last: int) -> dict[int, int]:
+    """Times of the stored blocks of a range, in seconds since 1970, by number."""
+    rows = await connection.fetch(_SQL["read_times"], first, last)
+    return {row["number"]: int(row["timestamp"].timestamp()) for row in rows}
+
+
 async def block_time(connection: Connection, number: int) -> int | None:
     """The time of a stored block in seconds since 1970; None where it is not stored."""
     time = await connection.fetchval(_SQL["block_time"], number)
@@ -229,13 +318,13 @@ async def read_batches(
 
 async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
     emitted = await read_events(connection, first, last)
-    times = await connection.fetch(_SQL["read_times"], first, last)
+    times = await block_times(connection, first, last)
     fees = await connection.fetch(_SQL["read_fees"], first, last)
     return Batch(
         first,
         last,
         emitted,
-        {row["number"]: int(row["timestamp"].timestamp()) for row in times},
+        times,
         {
             (row["block_number"], row["transaction_index"]): Fee(
                 int(row["actual_fee"]), row["fee_unit"]

@@ -1,9 +1,3 @@
--- name: append_block
--- Add a block; one that is there already has the same hash or the log is broken.
-INSERT INTO blocks
-    (number, hash, parent_hash, timestamp, finality, event_count, event_commitment, verified, seal)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
-
 -- name: batch_end
 -- The last block of a batch of about so many events; NULL where the rest is smaller.
 SELECT block_number
@@ -38,3 +32,29 @@ WHERE block_number BETWEEN $1 AND $2;
 -- name: block_time
 -- The time of a stored block.
 SELECT timestamp FROM blocks WHERE number = $1;
+
+-- name: complete_blocks
+-- Add to blocks that were known by their events alone what their headers say.
+UPDATE blocks b
+SET parent_hash = d.parent_hash, finality = d.finality,
+    event_count = d.event_count, event_commitment = d.event_commitment
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[])
+    AS d (number, parent_hash, finality, event_count, event_commitment)
+WHERE b.number = d.number AND b.parent_hash IS NULL;
+
+-- name: add_receipts
+-- Add receipts of transactions with stored events; those that are there stay. Returns the added.
+INSERT INTO receipts (block_number, transaction_index, transaction_hash, actual_fee, fee_unit)
+SELECT d.block_number, d.transaction_index, d.transaction_hash, d.actual_fee, d.fee_unit
+FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::numeric[], $5::text[])
+    AS d (block_number, transaction_index, transaction_hash, actual_fee, fee_unit)
+ON CONFLICT DO NOTHING
+RETURNING block_number, transaction_index;
+
+-- name: newest_with_events
+-- The newest blocks of a range that hold events, at most so many.
+SELECT DISTINCT block_number
+FROM events
+WHERE block_number BETWEEN $1 AND $2
+ORDER BY block_number DESC
+LIMIT $3;

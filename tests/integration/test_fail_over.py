@@ -145,7 +145,9 @@ async def proving(url: str, *nodes: str) -> AsyncIterator[client.StarknetNode]:
     node = await client.connect(settings.node.urls, app.chain_id(settings), daemon_stage.QUICK)
     connection = await asyncpg.connect(url)
     stopping = asyncio.Event()
-    made = prover.Prover(node, connection, app.known_addresses(settings), 6_000)
+    made = prover.Prover(
+        node, connection, app.known_addresses(settings), prover.ProverSettings(6_000)
+    )
     task = asyncio.create_task(made.run(stopping))
     try:
         yield node
