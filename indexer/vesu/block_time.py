@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from indexer.vesu import selectors
+from indexer.cairo import selector
 
-UPDATE_CONTEXT = hex(selectors.EVENTS["UpdateContext"])
+UPDATE_CONTEXT = hex(selector.of("UpdateContext"))
 
 LAST_UPDATED = {46: (13, 33), 50: (13, 35)}
 """Positions of the two `last_updated` felts by the number of data felts: V1 has 46, V2 has 50."""

@@ -14,8 +14,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from indexer.cairo import selector
 from indexer.recording import chain, options, server
-from indexer.vesu import selectors
 from tests import postgres
 from tests.acceptance import stage, truth, truth_v1
 
@@ -25,7 +25,7 @@ NO_NODE = "http://127.0.0.1:1"
 FAST = {"VESU_INGEST_VERIFY_NEAR_BLOCKS": str(NEAR), "VESU_INGEST_VERIFY_SAMPLE_RATE": "0"}
 PROVING = {"VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE": "60000"}
 WITH_FEES = {"receipts", "vesu_transactions"}
-UPDATE_CONTEXT = hex(selectors.EVENTS["UpdateContext"])
+UPDATE_CONTEXT = hex(selector.of("UpdateContext"))
 LIE_BLOCK = 60
 
 
