@@ -34,7 +34,9 @@ COMMANDS = {
     "totals": "Supplied and borrowed by asset and pool, at any past block or time.",
     "simulate": "What actions would do to a position, and what the contract would refuse.",
     "quote": "Most to borrow and withdraw, what repays all, liquidations that pay.",
-    "events": "The raw log, decoded.",
+    "transactions": "What users did to positions: supply, borrow, repay, withdraw …",
+    "liquidations": "What was seized and repaid.",
+    "events": "The raw log, decoded, by block, transaction, name or contract.",
     "export": "The rows of a table as CSV, NDJSON or Parquet.",
     "backup": "The whole database into one file.",
     "restore": "A backup into an empty database.",
@@ -76,6 +78,10 @@ def group() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # Not at the top: `--help` of the group needs no command's module.
+    from indexer.commands import streams
+
+    streams.install()
     # So that whoever holds an embedded server or a lock lets go of it on the way out.
     termination = _Termination()
     signal.signal(signal.SIGTERM, termination)
@@ -92,8 +98,8 @@ def main() -> None:
         click.echo("stopped", err=True)
         code = 130
     except (BrokenPipeError, errors.OutputClosedError):
-        # Whoever read our output has gone, as in `vesu-indexer events | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of the output is gone, as in `vesu-indexer events | head`.
+        streams.discard(1)
         code = 141
     except errors.IndexerError as error:
         # What breaks on the way out of a termination is its consequence, not the news.

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
+import time
 from collections.abc import Mapping
 
+import msgspec
 import prometheus_client
 
-head_block = prometheus_client.Gauge("vesu_head_block", "Head that the node last told")
+
+class _Position(msgspec.Struct):
+    """What the gauges below are computed from; None: not known yet."""
+
+    committed: int | None = None
+    head: int | None = None
+    price_sampled_at: int | None = None
+
+
+_position = _Position()
+_UNKNOWN = float("nan")
+
+build = prometheus_client.Info("vesu_build", "Version of the indexer and of Python")
+build.info(
+    {"version": importlib.metadata.version("vesu-indexer"), "python": platform.python_version()}
+)
+head_block = prometheus_client.Gauge("vesu_head_block", "Head that the node last reported")
 committed_block = prometheus_client.Gauge("vesu_committed_block", "Last committed block")
 committed_timestamp = prometheus_client.Gauge(
     "vesu_committed_block_timestamp_seconds", "Time of the last committed block"
+)
+lag_blocks = prometheus_client.Gauge(
+    "vesu_lag_blocks", "Blocks from the committed block to the head; NaN: not known yet"
+)
+endpoint_in_use = prometheus_client.Gauge(
+    "vesu_endpoint_in_use", "1 for the node endpoint that is read from", ["endpoint"]
+)
+price_age = prometheus_client.Gauge(
+    "vesu_price_sample_age_seconds",
+    "Seconds since the block at which oracle prices were sampled last; NaN: never",
 )
 events_total = prometheus_client.Counter("vesu_events", "Events committed")
 undecoded_total = prometheus_client.Counter(
@@ -77,8 +107,48 @@ reconciliations_failed = prometheus_client.Counter(
 )
 
 
+def _lag() -> float:
+    if _position.committed is None or _position.head is None:
+        return _UNKNOWN
+    return float(max(_position.head - _position.committed, 0))
+
+
+def _price_age() -> float:
+    sampled_at = _position.price_sampled_at
+    return _UNKNOWN if sampled_at is None else max(time.time() - sampled_at, 0.0)
+
+
+lag_blocks.set_function(_lag)
+price_age.set_function(_price_age)
+
+
+def set_head(number: int) -> None:
+    """The head that the node reported."""
+    _position.head = number
+    head_block.set(number)
+
+
+def set_committed(number: int, timestamp: int | None) -> None:
+    """The committed block and its time; after a start those of the cursor."""
+    _position.committed = number
+    committed_block.set(number)
+    committed_timestamp.set(timestamp or 0)
+
+
+def set_endpoint(name: str) -> None:
+    """The endpoint that is read from, without its secrets; the one before it is 0."""
+    for labels in list(endpoint_in_use._metrics):
+        endpoint_in_use.labels(*labels).set(0)
+    endpoint_in_use.labels(name).set(1)
+
+
+def set_price_sample(timestamp: int | None) -> None:
+    """The time of the block at which prices were sampled last."""
+    _position.price_sampled_at = timestamp
+
+
 UNDECODED_SERIES = 100
-"""So many contracts and selectors are counted apart; a hostile contract may invent more."""
+"""How many contracts and selectors are counted apart; a hostile contract may invent more."""
 
 _undecoded: set[tuple[str, str, str]] = set()
 

@@ -22,36 +22,60 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 
 
 class IndexReport(msgspec.Struct, frozen=True):
-    """What was found: names as `table.index`, and the statements that put it right."""
+    """What was found: names as `table.index`, and the statements that put it right.
+
+    `differing`: an index of that name is there, but on other columns, rows or of another method.
+    """
 
     expected: int
     missing: list[str]
     invalid: list[str]
+    differing: list[str]
     remedies: list[str]
 
     @property
     def is_good(self) -> bool:
-        """Every expected index is there and valid."""
-        return not (self.missing or self.invalid)
+        """Every expected index is there, valid, and what the migrations made."""
+        return not (self.missing or self.invalid or self.differing)
 
 
 async def check(connection: Connection) -> IndexReport:
-    """Compare the database's indexes with those expected."""
+    """Compare the database's indexes with those expected: names, validity, definitions."""
     found = {
-        (row["table_name"], row["index_name"]): row["is_valid"]
+        (row["table_name"], row["index_name"]): row
         for row in await connection.fetch(_SQL["indexes"])
     }
     wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
+    made_by = _statements()
+    there = [one for one in wanted if one in found]
     missing = [one for one in wanted if one not in found]
-    invalid = [one for one in wanted if found.get(one) is False]
-    made_by = _statements() if missing else {}
+    differing = [one for one in there if shape(found[one]["definition"]) != shape(made_by[one[1]])]
+    invalid = [one for one in there if not found[one]["is_valid"] and one not in differing]
     return IndexReport(
         len(wanted),
-        [f"{table}.{index}" for table, index in missing],
-        [f"{table}.{index}" for table, index in invalid],
+        _names(missing),
+        _names(invalid),
+        _names(differing),
         [made_by[index] for _, index in missing]
-        + [f"REINDEX INDEX {index};" for _, index in invalid],
+        + [f"REINDEX INDEX {index};" for _, index in invalid]
+        + [f"DROP INDEX {index}; {made_by[index]}" for _, index in differing],
     )
+
+
+def _names(found: list[tuple[str, str]]) -> list[str]:
+    return [f"{table}.{index}" for table, index in found]
+
+
+def shape(statement: str) -> str:
+    """A CREATE INDEX statement without what PostgreSQL adds to it or may leave out.
+
+    Its own form names schema and method, and puts parentheses and casts where none are needed.
+    """
+    text = " ".join(statement.split()).rstrip(";")
+    text = re.sub(r" ON (?:ONLY )?(?:(?:\w+|\"[^\"]+\")\.)?", " ON ", text, count=1)
+    text = re.sub(r" USING btree\b", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"::(?:text|character varying|\"char\")", "", text)
+    return " ".join(re.findall(r"\w+|[^\w\s()\"]", text.lower()))
 
 
 def promised() -> set[str]:

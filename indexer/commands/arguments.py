@@ -28,6 +28,19 @@ BLOCK = click.IntRange(0, values.MAX_BLOCK)
 """A block number that the database can hold."""
 
 
+class _File(click.Path):
+    """A file's name; `-` is refused where a file with a manifest beside it is meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) == "-":
+            self.fail("name a file: a manifest is kept beside it, - has none", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(dir_okay=False, path_type=Path)
+"""A file of a backup."""
+
+
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every command takes."""
     decorators = (
@@ -89,6 +102,32 @@ def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_point_in_time
 
 
+wide = click.option("--wide", is_flag=True, help="Whole addresses (as when piped).")
+
+limit = click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+
+
+def block_range(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--from-block and --to-block, which must name a range."""
+
+    @click.option("--from-block", type=BLOCK, help="First block.")
+    @click.option("--to-block", type=BLOCK, help="Last block.")
+    @functools.wraps(command)
+    def with_range(from_block: int | None, to_block: int | None, **given: Any) -> Any:
+        require_range(from_block, to_block)
+        return command(from_block=from_block, to_block=to_block, **given)
+
+    return with_range
+
+
+def require_range(from_block: int | None, to_block: int | None) -> None:
+    """UsageError where the last block is below the first."""
+    if from_block is not None and to_block is not None and to_block < from_block:
+        raise click.UsageError(
+            f"--to-block {to_block} is below --from-block {from_block}: give a range"
+        )
+
+
 def yes(command: Callable[..., Any]) -> Callable[..., Any]:
     """--yes, for steps that destroy something."""
     return click.option("--yes", is_flag=True, help="Do it without asking.")(command)
@@ -110,6 +149,11 @@ def require_consent(what: str, *, yes: bool) -> None:
 def felt(text: str) -> int:
     """An address or hash."""
     return parsed(values.felt, text)
+
+
+def felt_or_name(text: str) -> int | str:
+    """An address, or the name of a pool or the symbol of an asset, which the database resolves."""
+    return felt(text) if text[:2] in ("0x", "0X") else text
 
 
 def time(text: str) -> datetime.datetime:

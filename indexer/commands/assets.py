@@ -24,16 +24,16 @@ COLUMNS = (
 
 @click.command(epilog="Example: vesu-indexer assets --at-time 2025-10-02T12:00:00Z")
 @arguments.options
-@click.option("--pool", type=arguments.felt, help="Only this pool's (pool id; V2: its address).")
+@click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @arguments.point_in_time
 def command(
-    config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
+    config_file: Path | None, as_json: bool, pool: int | str | None, at: point_in_time.When
 ) -> None:
     """Show assets with interest accrued to a block or time: totals, rates, last told price.
 
     `--json` has the whole asset configuration and rate model beside them.
     """
-    found = reader.ask(config_file, lambda connection: assets.find(connection, pool, at))
+    found = reader.ask_of_pool(config_file, pool, assets.find, at)
     if as_json:
         output.print_json(found)
         return

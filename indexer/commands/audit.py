@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.audit import refold, report
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
@@ -37,7 +37,9 @@ SAMPLE_ROWS = 50
     help="How many rows are held against the contracts' views, where a node is configured.",
 )
 @click.option(
-    "--seed", type=int, help="Chooses the samples (default: the committed block's number)."
+    "--seed",
+    type=click.IntRange(0, values.MAX_BLOCK),
+    help="Chooses the samples (default: the committed block's number).",
 )
 def command(
     config_file: Path | None,

@@ -14,7 +14,7 @@ from indexer.store import catalog, dumps, migrate
 
 @click.command(epilog="Example: vesu-indexer backup vesu.dump")
 @arguments.options
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=arguments.FILE)
 @click.option("--force", is_flag=True, help="Replace a backup that is there.")
 def command(config_file: Path | None, as_json: bool, file: Path, force: bool) -> None:
     """Write the indexer's tables, as one snapshot shows them, into FILE with pg_dump.

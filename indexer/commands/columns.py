@@ -19,11 +19,17 @@ Row = Mapping[str, Any]
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A heading, how a row's cell is written, and whether it is a number."""
+    """A heading, how a row's cell is written, and whether it is a number.
+
+    `write_wide`: how it is written where there is room, if otherwise; `is_wide`: such a place
+    alone has the column.
+    """
 
     heading: str
     write: Callable[[Row], str]
     is_number: bool = False
+    write_wide: Callable[[Row], str] | None = None
+    is_wide: bool = False
 
 
 def rounded(value: decimal.Decimal | int | None) -> str:
@@ -49,10 +55,12 @@ def ends(value: str) -> str:
     return f"{value[:6]}…{value[-4:]}"
 
 
-def exact(value: str | None) -> str:
+def exact(value: str | decimal.Decimal | None) -> str:
     """An exact decimal without trailing zeros."""
     if value is None:
         return "-"
+    if isinstance(value, decimal.Decimal):
+        value = format(value, "f")
     return value.rstrip("0").rstrip(".") if "." in value else value
 
 
@@ -76,9 +84,24 @@ def text(heading: str, name: str) -> Column:
     return Column(heading, lambda row: str(row[name] or "-"))
 
 
-def short(heading: str, name: str) -> Column:
-    """A column of addresses, by their ends."""
-    return Column(heading, lambda row: ends(row[name]))
+def address(heading: str, name: str, *, is_wide: bool = False) -> Column:
+    """A column of addresses or hashes: their ends, or whole where there is room."""
+    return Column(
+        heading,
+        lambda row: ends(row[name]) if row[name] else "-",
+        write_wide=lambda row: row[name] or "-",
+        is_wide=is_wide,
+    )
+
+
+def time(heading: str, name: str) -> Column:
+    """A column of times, in UTC."""
+    return Column(heading, lambda row: "-" if row[name] is None else f"{row[name]:%F %T}")
+
+
+def block(name: str = "block_number") -> Column:
+    """A column of block numbers."""
+    return Column("block", lambda row: str(row[name]), is_number=True)
 
 
 def amount(heading: str, name: str) -> Column:

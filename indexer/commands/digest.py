@@ -10,13 +10,27 @@ import click
 from indexer import app, config
 from indexer.audit import digest, parting
 from indexer.commands import arguments, event_loop, output
+from indexer.config import values
 from indexer.store import database
+
+
+def _database_url(text: str) -> str:
+    try:
+        return values.database_url(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(epilog="Example: vesu-indexer digest --at-block 3000000 --json")
 @arguments.options
 @click.option("--at-block", type=arguments.BLOCK, help="Any committed block.")
-@click.option("--compare", "other", metavar="URL", help="Find where another database parts.")
+@click.option(
+    "--compare",
+    "other",
+    metavar="URL",
+    type=_database_url,
+    help="Find the first block at which another database differs.",
+)
 def command(config_file: Path | None, as_json: bool, at_block: int | None, other: str) -> None:
     """One hash per table and one over all, of the state at a block.
 
@@ -27,6 +41,8 @@ def command(config_file: Path | None, as_json: bool, at_block: int | None, other
     they part, and its tables are named. Exit code 1: they differ.
     """
     settings = arguments.settings(config_file)
+    if other and at_block is not None:
+        raise click.UsageError("--compare excludes --at-block: it finds the block")
     if other:
         found = event_loop.run(_compare(settings, other))
         _print_parting(found, as_json)

@@ -109,10 +109,11 @@ async def _fold(connection: asyncpg.Connection) -> Finding:
 
 async def _indexes(connection: asyncpg.Connection) -> Finding:
     report = await indexes.check(connection)
-    bad = report.missing + report.invalid
+    bad = report.missing + report.invalid + report.differing
     return Finding(
         "indexes",
-        f"missing or invalid: {', '.join(bad)}; `vesu-indexer verify-indexes` says how to mend it"
+        f"missing, invalid or of another definition: {', '.join(bad)}; "
+        "`vesu-indexer verify-indexes` says how to mend it"
         if bad
         else f"all {report.expected} present",
         report.is_good,

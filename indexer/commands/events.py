@@ -5,31 +5,58 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
 import msgspec
 
-from indexer import app, config
-from indexer.cairo import felt252
-from indexer.commands import arguments, event_loop, output
-from indexer.query import tables
+from indexer.commands import arguments, output, reader
+from indexer.query import names, tables
 
 
 @click.command(epilog="Example: vesu-indexer events --name LiquidatePosition --limit 5")
 @arguments.options
 @click.option("--block", type=arguments.BLOCK, help="Only this block.")
+@arguments.block_range
 @click.option("--tx", type=arguments.felt, help="Only this transaction hash.")
 @click.option("--name", help="Only events of this name.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option(
+    "--contract", type=arguments.felt, multiple=True, help="Only of this contract; repeatable."
+)
+@click.option("--pool", type=arguments.felt_or_name, help="Only of this pool: id, address or name.")
+@arguments.limit
 def command(
     config_file: Path | None,
     as_json: bool,
     block: int | None,
+    from_block: int | None,
+    to_block: int | None,
     tx: int | None,
     name: str | None,
+    contract: tuple[int, ...],
+    pool: int | str | None,
     limit: int,
 ) -> None:
-    """Show the log's events, newest first, decoded where their ABI is known."""
-    found = event_loop.run(_read(arguments.settings(config_file), block, tx, name, limit))
+    """Show the log's events, newest first, decoded where their ABI is known.
+
+    Each with block/transaction/event, time (UTC), name, kind and address of the contract, and
+    transaction hash.
+    """
+    if block is not None and (from_block is not None or to_block is not None):
+        raise click.UsageError("--block excludes --from-block and --to-block")
+    first, last = (from_block, to_block) if block is None else (block, block)
+
+    async def question(connection: asyncpg.Connection) -> list[dict[str, Any]]:
+        wanted = tables.Filter(
+            pool=None if pool is None else await names.pool(connection, pool),
+            transaction=tx,
+            name=None if name is None else await names.event(connection, name),
+            contracts=frozenset(contract) if contract else None,
+            from_block=first,
+            to_block=last,
+        )
+        return await tables.events(connection, limit, wanted)
+
+    found = reader.ask(config_file, question)
     for row in found:
         row["args"] = None if row["args"] is None else msgspec.json.decode(row["args"])
     if as_json:
@@ -37,21 +64,17 @@ def command(
         return
     for row in found:
         _print(row)
-
-
-async def _read(
-    settings: config.Settings, block: int | None, tx: int | None, name: str | None, limit: int
-) -> list[dict[str, Any]]:
-    padded = None if tx is None else felt252.padded(tx)
-    async with app.reader(settings) as connection:
-        return await tables.events(
-            connection, block=block, transaction=padded, name=name, limit=limit
-        )
+    if not found:
+        click.echo("none")
 
 
 def _print(row: dict[str, Any]) -> None:
     place = f"{row['block_number']}/{row['transaction_index']}/{row['event_index']}"
-    click.echo(f"{place}  {row['name'] or 'undecoded'}  {row['contract']} {row['from_address']}")
+    time = "" if row["timestamp"] is None else f"  {row['timestamp']:%F %T}"
+    click.echo(
+        f"{place}{time}  {row['name'] or 'undecoded'}  {row['contract']} {row['from_address']}"
+    )
+    click.echo(f"    transaction {row['transaction_hash']}")
     if row["args"] is None:
         click.echo(f"    keys {' '.join(row['keys'])}\n    data {' '.join(row['data'])}")
         return

@@ -48,8 +48,7 @@ class Exported(Metadata, frozen=True):
     "--out", type=click.Path(path_type=Path, allow_dash=True), required=True, help="- for stdout."
 )
 @click.option("--pool", type=arguments.felt, help="Rows of one pool alone: its id or address.")
-@click.option("--from-block", type=arguments.BLOCK, help="Rows of this block and later.")
-@click.option("--to-block", type=arguments.BLOCK, help="Rows of this block and earlier.")
+@arguments.block_range
 @click.option("--at-block", type=arguments.BLOCK, help="The state at that block.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def command(

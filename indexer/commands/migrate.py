@@ -8,6 +8,7 @@ import asyncpg
 import click
 
 from indexer import app, urls
+from indexer.audit import indexes
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
 from indexer.store import database, locks, migrate
@@ -38,8 +39,11 @@ def command(
         elif not listing:
             changed = migrate.apply(url)
         applied, pending = migrate.applied(url), migrate.pending(url)
+        remedies = [] if pending else event_loop.run(_index_remedies(url))
     if as_json:
-        output.print_json({"changed": changed, "applied": applied, "pending": pending})
+        output.print_json(
+            {"changed": changed, "applied": applied, "pending": pending, "index_remedies": remedies}
+        )
         return
     for name in changed:
         click.echo(f"{'rolled back' if rollback else 'applied'}  {name}")
@@ -52,6 +56,16 @@ def command(
             if rollback
             else "Nothing to do: the database is up to date."
         )
+    if remedies:
+        click.echo("But indexes are not what the migrations made; these statements restore them:")
+        for statement in remedies:
+            click.echo(f"  {statement}")
+
+
+async def _index_remedies(url: str) -> list[str]:
+    """What restores the indexes that are missing although the migrations made them."""
+    async with database.session(url) as connection:
+        return (await indexes.check(connection)).remedies
 
 
 def _rollback(url: str, *, yes: bool) -> list[str]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 import msgspec
+import rich.console
+import rich.table
+import rich.text
 
 from indexer import values
 from indexer.commands import columns
 from indexer.query import point_in_time
+
+WIDEST = 100_000
+"""How many columns a line may have where it is not wrapped."""
 
 
 def print_json(document: Any) -> None:
@@ -26,16 +34,43 @@ def print_moment(found: point_in_time.Moment) -> None:
     click.echo(" · ".join(words))
 
 
-def print_table(shown: Sequence[columns.Column], rows: Sequence[msgspec.Struct]) -> None:
-    """Rows under headings, as wide as they are: an exact amount is never cut."""
-    written = [msgspec.structs.asdict(row) for row in rows]
-    cells = [[column.heading, *map(column.write, written)] for column in shown]
-    widths = [max(map(len, column)) for column in cells]
-    for line in zip(*cells, strict=True):
-        padded = (
-            cell.rjust(width) if column.is_number else cell.ljust(width)
-            for cell, width, column in zip(line, widths, shown, strict=True)
-        )
-        click.echo("  ".join(padded).rstrip())
+def print_table(
+    shown: Sequence[columns.Column],
+    rows: Sequence[msgspec.Struct | columns.Row],
+    *,
+    wide: bool = False,
+) -> None:
+    """Rows under headings; an exact amount is never cut or wrapped.
+
+    Addresses are whole where `wide` is given or the output is no terminal, else shortened.
+    """
+    is_wide = wide or not sys.stdout.isatty()
+    table = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    shown = [column for column in shown if is_wide or not column.is_wide]
+    for column in shown:
+        justify: rich.console.JustifyMethod = "right" if column.is_number else "left"
+        table.add_column(column.heading, justify=justify, no_wrap=is_wide or column.is_number)
+    for row in rows:
+        values_of = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else row
+        table.add_row(*(_text(column, values_of, is_wide=is_wide) for column in shown))
+    for line in _lines(table, is_wide=is_wide):
+        click.echo(line)
     if not rows:
         click.echo("none")
+
+
+def _text(column: columns.Column, row: columns.Row, *, is_wide: bool) -> rich.text.Text:
+    """A cell, without markup and control characters."""
+    write = column.write_wide if is_wide and column.write_wide else column.write
+    return rich.text.Text(write(row))
+
+
+def _lines(table: rich.table.Table, *, is_wide: bool) -> Iterator[str]:
+    """The table's lines: as wide as it is, or wrapped to the terminal."""
+    console = rich.console.Console(
+        file=io.StringIO(), width=WIDEST if is_wide else None, color_system=None
+    )
+    console.print(table, crop=False, overflow="ignore")
+    output = console.file
+    assert isinstance(output, io.StringIO)  # given above
+    yield from (line.rstrip() for line in output.getvalue().splitlines())

@@ -1,5 +1,7 @@
 """An overview of the four main tables, for a terminal of 80 columns or more.
 
+Amounts are in token units, and the asset that they are in stands right of them.
+
 Numbers are rounded; the tables and `--json` have the exact ones.
 """
 
@@ -24,15 +26,29 @@ async def render(
     connection: asyncpg.Connection, title: str, rows: int
 ) -> rich.console.RenderableType:
     """The four tables with up to `rows` rows each, under a title."""
+    total = await tables.counts(connection)
     return rich.console.Group(
         rich.text.Text(title, style="bold"),
         "",
-        _table("Pools", POOLS, await tables.pools(connection, rows)),
+        _table("Pools", POOLS, await tables.pools(connection, rows), total["pools"]),
         _table(
-            "Positions at risk, the riskiest first", RISK, await tables.at_risk(connection, rows)
+            "Positions at risk, the lowest health first",
+            RISK,
+            await tables.at_risk(connection, rows),
+            total["at_risk"],
         ),
-        _table("Last transactions", TRANSACTIONS, await tables.transactions(connection, rows)),
-        _table("Liquidations", LIQUIDATIONS, await tables.liquidations(connection, rows)),
+        _table(
+            "Transactions, newest first",
+            TRANSACTIONS,
+            await tables.transactions(connection, rows),
+            total["transactions"],
+        ),
+        _table(
+            "Liquidations, newest first",
+            LIQUIDATIONS,
+            await tables.liquidations(connection, rows),
+            total["liquidations"],
+        ),
     )
 
 
@@ -62,10 +78,10 @@ _BLOCK = columns.Column("block", lambda row: f"{row['block_number']:,}", is_numb
 POOLS = (
     columns.Column("pool", _text("name")),
     columns.Column("collateral", _text("collateral_asset")),
-    columns.Column("debt", _text("debt_asset")),
     _percent("max LTV", "max_ltv"),
     _number("supplied", "total_supply"),
     _number("borrowed", "total_borrow"),
+    columns.Column("debt", _text("debt_asset")),
     _percent("supply\nAPY", "supply_apy"),
     _percent("borrow\nAPY", "borrow_apy"),
 )
@@ -93,15 +109,17 @@ LIQUIDATIONS = (
     _number("seized", "collateral_seized"),
     columns.Column("", _text("collateral_asset")),
     _number("repaid", "debt_repaid"),
-    columns.Column("", _text("debt_asset")),
     _number("bad debt", "bad_debt"),
+    columns.Column("", _text("debt_asset")),
 )
 
 
 def _table(
-    title: str, shown: Sequence[columns.Column], found: Sequence[columns.Row]
+    title: str, shown: Sequence[columns.Column], found: Sequence[columns.Row], total: int
 ) -> rich.console.Group:
-    """On a narrow screen names are wrapped, never numbers."""
+    """The first of `total` rows. On a narrow screen names are wrapped, never numbers."""
+    if total > len(found):
+        title = f"{title}: {len(found):,} of {total:,}"
     table = rich.table.Table(
         box=rich.box.SIMPLE_HEAD,
         show_edge=False,

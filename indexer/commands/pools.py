@@ -26,16 +26,16 @@ COLUMNS = (
 
 @click.command(epilog="Example: vesu-indexer pools --pool 0x0451… --at-block 90")
 @arguments.options
-@click.option("--pool", type=arguments.felt, help="Only this one (pool id; V2: its address).")
+@click.option("--pool", type=arguments.felt_or_name, help="Only this one: id, address or name.")
 @arguments.point_in_time
 def command(
-    config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
+    config_file: Path | None, as_json: bool, pool: int | str | None, at: point_in_time.When
 ) -> None:
     """Show pairs with interest accrued to a block or time: limits, totals, rates.
 
     Utilisation and APYs are those of the debt asset's market.
     """
-    found = reader.ask(config_file, lambda connection: pools.find(connection, pool, at))
+    found = reader.ask_of_pool(config_file, pool, pools.find, at)
     if as_json:
         output.print_json(found)
         return

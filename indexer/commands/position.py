@@ -6,43 +6,48 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
 import msgspec
 
 from indexer.commands import arguments, output, reader
-from indexer.query import point_in_time, positions
+from indexer.query import names, point_in_time, positions
 
 
 @click.command(
     epilog="Example: vesu-indexer position 0x0451… 0x049d… 0x053c… 0x01aa… --at-block 90"
 )
 @arguments.options
-@click.argument("pool", type=arguments.felt)
-@click.argument("collateral", type=arguments.felt)
-@click.argument("debt", type=arguments.felt)
+@click.argument("pool", type=arguments.felt_or_name)
+@click.argument("collateral", type=arguments.felt_or_name)
+@click.argument("debt", type=arguments.felt_or_name)
 @click.argument("user", type=arguments.felt)
 @arguments.point_in_time
 @click.option("--v-token", type=arguments.felt, help="A vToken holding instead; give 0x0 as DEBT.")
 def command(
     config_file: Path | None,
     as_json: bool,
-    pool: int,
-    collateral: int,
-    debt: int,
+    pool: int | str,
+    collateral: int | str,
+    debt: int | str,
     user: int,
     at: point_in_time.When,
     v_token: int | None,
 ) -> None:
     """Show one position with interest accrued to a block or time, and the block's hash.
 
-    POOL is a pool id: in Vesu V2 the pool's address. Exit code 1: there was no such position.
+    POOL is an id (in Vesu V2 the pool's address) or a name, COLLATERAL and DEBT are addresses or
+    symbols. Exit code 1: there was no such position.
     """
-    found = reader.ask(
-        config_file,
-        lambda connection: positions.one(
-            connection, pool, collateral, debt, user, v_token or 0, at
-        ),
-    )
+
+    async def question(connection: asyncpg.Connection) -> positions.PositionAt | None:
+        # An address needs no look-up: what is not known there has no position.
+        pool_id = pool if isinstance(pool, int) else await names.pool(connection, pool)
+        pledged = await names.asset(connection, collateral, pool_id)
+        owed = await names.asset(connection, debt, pool_id)
+        return await positions.one(connection, pool_id, pledged, owed, user, v_token or 0, at)
+
+    found = reader.ask(config_file, question)
     document = None if found is None else _flat(found)
     if as_json:
         output.print_json(document)

@@ -1,16 +1,21 @@
-"""`positions`: many positions, exact, at a moment."""
+"""`positions`: many positions, exact, at a point in time."""
 
 from __future__ import annotations
 
 import decimal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import click
+import msgspec
 
 from indexer.commands import arguments, columns, output, reader
-from indexer.query import point_in_time, positions
+from indexer.query import names, point_in_time, positions
 
 STATUSES = ("active", "liquidated", "closed")
+KINDS = ("borrow", "earn", "system")
 
 HELD = (
     columns.text("collateral asset", "collateral_asset"),
@@ -23,36 +28,119 @@ HELD = (
 COLUMNS = (
     columns.text("pool", "pool_name"),
     columns.text("version", "protocol"),
-    columns.short("user", "user_id"),
+    columns.address("user", "user_id"),
     columns.text("kind", "kind"),
     columns.text("status", "status"),
     *HELD,
+    columns.address("pool id", "pool_id", is_wide=True),
+    columns.address("collateral address", "collateral_address", is_wide=True),
+    columns.address("debt address", "debt_address", is_wide=True),
 )
 
 
-@click.command(epilog="Example: vesu-indexer positions --max-health 1.05 --at-block 90")
+def _largest(name: str) -> Callable[[positions.Position], Any]:
+    def key(position: positions.Position) -> tuple[bool, decimal.Decimal]:
+        value = getattr(position, name)
+        return value is None, -decimal.Decimal(value or 0)
+
+    return key
+
+
+SORTS: dict[str, Callable[[positions.Position], Any] | None] = {
+    "health": None,  # The query's own order.
+    "collateral": _largest("collateral_value_usd"),
+    "debt": _largest("debt_value_usd"),
+    "ltv": _largest("ltv"),
+    "updated": lambda position: -position.last_updated.timestamp(),
+}
+
+
+class _Chosen(msgspec.Struct, frozen=True):
+    """What is wanted beyond `positions.Wanted`."""
+
+    pool: int | str | None
+    collateral: int | str | None
+    debt: int | str | None
+    kinds: tuple[str, ...]
+    sort: str
+    limit: int | None
+
+
+@click.command(epilog="Example: vesu-indexer positions --kind borrow --max-health 1.05 --limit 20")
 @arguments.options
-@click.option("--pool", type=arguments.felt, help="Only this pool's (pool id; V2: its address).")
+@click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @click.option("--user", type=arguments.felt, help="Only this user's.")
+@click.option("--collateral", type=arguments.felt_or_name, help="Address or symbol.")
+@click.option("--debt", type=arguments.felt_or_name, help="Address or symbol.")
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="May be repeated.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those with this status then.")
 @click.option("--min-health", type=arguments.number, help="Only with a health factor from this on.")
 @click.option("--max-health", type=arguments.number, help="Only with a health factor below this.")
+@click.option(
+    "--sort",
+    type=click.Choice(tuple(SORTS)),
+    default="health",
+    show_default=True,
+    help="Lowest health, largest USD value of collateral or debt, highest LTV, or newest first.",
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many (default: all).")
 @arguments.point_in_time
+@arguments.wide
 def command(
     config_file: Path | None,
     as_json: bool,
-    pool: int | None,
+    pool: int | str | None,
     user: int | None,
+    collateral: int | str | None,
+    debt: int | str | None,
+    kinds: tuple[str, ...],
     status: str | None,
     min_health: decimal.Decimal | None,
     max_health: decimal.Decimal | None,
+    sort: str,
+    limit: int | None,
+    wide: bool,
     at: point_in_time.When,
 ) -> None:
-    """Show positions with interest accrued to a block or time, the lowest health first."""
-    wanted = positions.Wanted(pool, user, status, min_health, max_health)
-    found = reader.ask(config_file, lambda connection: positions.find(connection, wanted, at))
+    """Show positions with interest accrued to a block or time, the lowest health first.
+
+    Kinds: borrow (a user's position), earn (a vToken holding), system (the protocol's own).
+    """
+    if min_health is not None and max_health is not None and max_health <= min_health:
+        raise click.UsageError(f"--max-health {max_health} is not above --min-health {min_health}")
+    chosen = _Chosen(pool, collateral, debt, kinds, sort, limit)
+    wanted = positions.Wanted(None, user, status, min_health, max_health)
+    found = reader.ask(config_file, lambda connection: _find(connection, chosen, wanted, at))
     if as_json:
         output.print_json(found)
         return
     output.print_moment(found)
-    output.print_table(COLUMNS, found.positions)
+    output.print_table(COLUMNS, found.positions, wide=wide)
+
+
+async def _find(
+    connection: asyncpg.Connection,
+    chosen: _Chosen,
+    wanted: positions.Wanted,
+    at: point_in_time.When,
+) -> positions.Positions:
+    pool = None if chosen.pool is None else await names.pool(connection, chosen.pool)
+    sides = [
+        None if asset is None else await names.assets(connection, asset, pool)
+        for asset in (chosen.collateral, chosen.debt)
+    ]
+    found = await positions.find(connection, msgspec.structs.replace(wanted, pool=pool), at)
+    rows = [
+        one
+        for one in found.positions
+        if (not chosen.kinds or one.kind in chosen.kinds)
+        and _is_in(one.collateral_address, sides[0])
+        and _is_in(one.debt_address, sides[1])
+    ]
+    order = SORTS[chosen.sort]
+    rows = rows if order is None else sorted(rows, key=order)
+    return msgspec.structs.replace(found, positions=rows[: chosen.limit])
+
+
+def _is_in(address: str | None, wanted: frozenset[int] | None) -> bool:
+    return wanted is None or (address is not None and int(address, 16) in wanted)

@@ -92,7 +92,7 @@ def supply_estimate(config_file: Path | None, as_json: bool, **given: Any) -> No
 COLUMNS = (
     columns.text("collateral", "collateral_asset"),
     columns.text("debt", "debt_asset"),
-    columns.short("user", "user_id"),
+    columns.address("user", "user_id"),
     columns.HEALTH,
     columns.text("repay", "best"),
     columns.money("net profit USD", "net_profit_usd"),

@@ -6,26 +6,30 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.audit import held, reconcile, reconciliations
 from indexer.commands import arguments, event_loop, output, progress
+from indexer.query import names
 
 
 @click.command(epilog="Example: vesu-indexer reconcile --sample 200 --seed today --json")
 @arguments.options
 @click.option("--block", type=arguments.BLOCK, help="Any committed block.")
-@click.option("--pool", type=arguments.felt, help="Only this pool, by its id or contract.")
+@click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @click.option("--user", type=arguments.felt, help="Only positions of this wallet.")
 @click.option(
-    "--sample", type=click.IntRange(min=1), help="Only so many rows of each table, by the seed."
+    "--sample",
+    type=click.IntRange(1, values.MAX_BLOCK),
+    help="Only so many rows of each table, by the seed.",
 )
 @click.option("--seed", help="Chooses the sample: the same seed, the same rows.")
 def command(
     config_file: Path | None,
     as_json: bool,
     block: int | None,
-    pool: int | None,
+    pool: int | str | None,
     user: int | None,
     sample: int | None,
     seed: str | None,
@@ -41,11 +45,11 @@ def command(
     row, column, our value and the contract's.
     """
     if seed is not None and sample is None:
-        raise errors.ConfigError("--seed needs --sample: without it every row is checked")
+        raise click.UsageError("--seed needs --sample: without it every row is checked")
     settings = arguments.settings(config_file)
     settings.require_node()
-    scope = held.Scope(pool, user, sample, seed or "0")
-    found = event_loop.run(_check(settings, block, scope, as_json))
+    scope = held.Scope(None, user, sample, seed or "0")
+    found = event_loop.run(_check(settings, block, pool, scope, as_json))
     if as_json:
         output.print_json(found)
     else:
@@ -54,10 +58,17 @@ def command(
 
 
 async def _check(
-    settings: config.Settings, block: int | None, scope: held.Scope, quiet: bool
+    settings: config.Settings,
+    block: int | None,
+    pool: int | str | None,
+    scope: held.Scope,
+    quiet: bool,
 ) -> reconcile.Reconciliation:
+    """Compare and store. NotFoundError: nothing is there to be compared, which is not equality."""
     line = progress.Counted("reconciling", "views", quiet=quiet)
     async with app.reader(settings) as connection:
+        if pool is not None:
+            scope = msgspec.structs.replace(scope, pool=await names.pool(connection, pool))
         node = await app.node(settings)
         try:
             found, equal = await reconcile.check(
@@ -70,6 +81,10 @@ async def _check(
             )
         finally:
             await node.close()
+        if not found.rows and (pool is not None or scope.user is not None):
+            raise errors.NotFoundError(
+                f"nothing to compare at block {found.block_number}: no row of {found.scope}"
+            )
         await reconciliations.store(connection, found, equal, origin="command")
     return found
 

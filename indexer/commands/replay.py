@@ -83,6 +83,7 @@ def command(
     well, and the replay goes on to the committed block.
     """
     _check_usage(from_block, in_shadow, swap, keep, discard)
+    arguments.require_range(from_block, to_block)
     settings = arguments.settings(config_file)
     with app.database_url(settings) as url:
         migrate.upgrade(url)
@@ -105,12 +106,9 @@ def _check_usage(
 ) -> None:
     for flag, given in (("--swap", swap), ("--keep", keep)):
         if given and not in_shadow:
-            raise errors.ConfigError(f"{flag} needs --shadow")
+            raise click.UsageError(f"{flag} needs --shadow")
     if from_block is None and not discard:
-        raise errors.ConfigError(
-            "replay needs --from-block, the first block to fold again; see vesu-indexer "
-            "replay --help"
-        )
+        raise click.UsageError("replay needs --from-block, the first block to fold again")
 
 
 def _number(allowed: str) -> int | None:

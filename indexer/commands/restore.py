@@ -28,7 +28,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 @click.command(epilog="Example: vesu-indexer restore vesu.dump")
 @arguments.options
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=arguments.FILE)
 @click.option("--force", is_flag=True, help="Replace the indexer's tables that are there.")
 def command(config_file: Path | None, as_json: bool, file: Path, force: bool) -> None:
     """Restore a backup, in one transaction, and prove that it is what was backed up.

@@ -28,13 +28,13 @@ POOLS = (
 
 @click.command(epilog="Example: vesu-indexer totals --at-block 90")
 @arguments.options
-@click.option("--pool", type=arguments.felt, help="Only this pool's (pool id; V2: its address).")
+@click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @arguments.point_in_time
 def command(
-    config_file: Path | None, as_json: bool, pool: int | None, at: point_in_time.When
+    config_file: Path | None, as_json: bool, pool: int | str | None, at: point_in_time.When
 ) -> None:
     """Show what was supplied and borrowed by asset and pool, and in all, in units and USD."""
-    found = reader.ask(config_file, lambda connection: totals.find(connection, pool, at))
+    found = reader.ask_of_pool(config_file, pool, totals.find, at)
     if as_json:
         output.print_json(found)
         return

@@ -70,8 +70,7 @@ class Found(msgspec.Struct):
 
 @click.command(epilog="Example: vesu-indexer verify --from-block 2000000 --json")
 @arguments.options
-@click.option("--from-block", type=arguments.BLOCK, help="First block to prove again.")
-@click.option("--to-block", type=arguments.BLOCK, help="Last block to prove again.")
+@arguments.block_range
 @click.option("--repair/--no-repair", default=True, help="Read again from before what is missing.")
 def command(
     config_file: Path | None,

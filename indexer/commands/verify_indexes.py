@@ -26,6 +26,8 @@ def command(config_file: Path | None, as_json: bool) -> None:
             click.echo(f"missing  {name}")
         for name in report.invalid:
             click.echo(f"invalid  {name}")
+        for name in report.differing:
+            click.echo(f"differs  {name}: it is not what the migrations make")
         click.echo("These statements put it right:")
         for statement in report.remedies:
             click.echo(f"  {statement}")

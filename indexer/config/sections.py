@@ -16,9 +16,10 @@ ContractKind = Literal[
     "extension_v1_1",
     "pool_factory_v2",
 ]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Natural = Annotated[int, msgspec.Meta(ge=0)]
-Milliseconds = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""PostgreSQL's bigint holds no more."""
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]

@@ -86,6 +86,8 @@ class Ingestor:
     async def open(self, chain_id: str, start_block: int) -> None:
         """Continue where the database stands; makes the cursor of a new one."""
         await self._writer.open(chain_id, start_block)
+        metrics.set_committed(self.position.block_number, self.position.timestamp)
+        metrics.set_price_sample(await price_sampler.last_time(self._connection))
 
     @property
     def position(self) -> cursor.Cursor:
@@ -198,7 +200,8 @@ class Ingestor:
         head = await self._node.head()
         self._final = await cursor.note_head(self._connection, head, await self._node.finalised())
         self._head, self._trouble = head.number, None
-        metrics.head_block.set(head.number)
+        metrics.set_head(head.number)
+        metrics.set_endpoint(self._node.source.name)
         self._looked_at = time.monotonic()
         return head
 
@@ -253,6 +256,7 @@ class Ingestor:
             self._connection, part.tip, self._settings.sample_seconds
         ):
             await self._writer.sample_prices(part.tip)
+            metrics.set_price_sample(part.tip.timestamp)
         done = await self._writer.commit(
             part, revalue=is_at_head, close_gaps=bool(self._reader.suspects)
         )
@@ -273,6 +277,7 @@ class Ingestor:
         done = await self._writer.roll_back(ancestor, head, "chain")
         self.suspicion = None
         metrics.suspect.set(0)
+        metrics.set_committed(self.position.block_number, self.position.timestamp)
         metrics.reorgs_total.inc()
         metrics.reorg_depth.observe(done.depth)
         log.warning(
@@ -298,6 +303,7 @@ class Ingestor:
         old = self.position
         ancestor = await gaps.place_before(self._connection, old, found.untouched[0])
         await self._writer.roll_back(ancestor, head or await self._look(), "repair")
+        metrics.set_committed(self.position.block_number, self.position.timestamp)
         metrics.repairs_total.inc()
         log.error(
             "repairing",
@@ -311,8 +317,7 @@ class Ingestor:
 def _measure(done: writers.Committed, position: cursor.Cursor, seconds: float) -> None:
     """Count a commit in the metrics and the log."""
     summary = done.summary
-    metrics.committed_block.set(position.block_number)
-    metrics.committed_timestamp.set(position.timestamp or 0)
+    metrics.set_committed(position.block_number, position.timestamp)
     metrics.events_total.inc(summary.events)
     metrics.count_undecoded(summary.undecoded)
     metrics.accruals_checked.inc(summary.accruals_checked)

@@ -9,6 +9,11 @@ from indexer.log import observations
 from indexer.vesu import views
 
 
+async def last_time(connection: asyncpg.Connection) -> int | None:
+    """The time of the block at which prices were sampled last, in seconds since 1970."""
+    return await observations.last_time(connection, views.PRICE.name)
+
+
 async def is_due(
     connection: asyncpg.Connection, tip: types.BlockHeader, sample_seconds: int
 ) -> bool:
@@ -18,5 +23,5 @@ async def is_due(
     """
     if not sample_seconds:
         return False
-    last = await observations.last_time(connection, views.PRICE.name)
+    last = await last_time(connection)
     return last is None or tip.timestamp - last >= sample_seconds

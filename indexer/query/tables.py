@@ -1,17 +1,42 @@
-"""What people look at first: pools, positions at risk, the last transactions, liquidations."""
+"""Rows of the main tables for people: pools, positions at risk, transactions, liquidations, log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 
+from indexer.cairo import felt252
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "tables")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which rows: a criterion that is None does not matter. `contracts` are emitters of events."""
+
+    pool: int | None = None
+    user: int | None = None
+    liquidator: int | None = None
+    assets: frozenset[int] | None = None
+    types: tuple[str, ...] | None = None
+    transaction: int | None = None
+    name: str | None = None
+    contracts: frozenset[int] | None = None
+    from_block: int | None = None
+    to_block: int | None = None
+
+
+ALL = Filter()
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    """How many rows there are in all, by the names of the functions below."""
+    return dict((await _rows(connection, "counts"))[0])
 
 
 async def pools(connection: Connection, limit: int = 20) -> list[dict[str, Any]]:
@@ -24,28 +49,66 @@ async def at_risk(connection: Connection, limit: int = 10) -> list[dict[str, Any
     return await _rows(connection, "at_risk", limit)
 
 
-async def transactions(connection: Connection, limit: int = 10) -> list[dict[str, Any]]:
-    """The last transactions, newest first."""
-    return await _rows(connection, "transactions", limit)
+async def transactions(
+    connection: Connection, limit: int = 10, wanted: Filter = ALL
+) -> list[dict[str, Any]]:
+    """Effects on positions, newest first."""
+    return await _rows(
+        connection,
+        "transactions",
+        _padded(wanted.pool),
+        _padded(wanted.user),
+        _all_padded(wanted.assets),
+        wanted.types,
+        _padded(wanted.transaction),
+        wanted.from_block,
+        wanted.to_block,
+        limit,
+    )
 
 
-async def liquidations(connection: Connection, limit: int = 10) -> list[dict[str, Any]]:
-    """The last liquidations, newest first."""
-    return await _rows(connection, "liquidations", limit)
+async def liquidations(
+    connection: Connection, limit: int = 10, wanted: Filter = ALL
+) -> list[dict[str, Any]]:
+    """Liquidations, newest first."""
+    return await _rows(
+        connection,
+        "liquidations",
+        _padded(wanted.pool),
+        _padded(wanted.user),
+        _padded(wanted.liquidator),
+        _padded(wanted.transaction),
+        wanted.from_block,
+        wanted.to_block,
+        limit,
+    )
 
 
 async def events(
-    connection: Connection,
-    *,
-    block: int | None = None,
-    transaction: str | None = None,
-    name: str | None = None,
-    limit: int = 100,
+    connection: Connection, limit: int = 100, wanted: Filter = ALL
 ) -> list[dict[str, Any]]:
-    """The raw log, decoded, filtered by block, transaction hash (padded hex) and event name."""
-    return await _rows(connection, "events", block, transaction, name, limit)
+    """The raw log, decoded, newest first."""
+    return await _rows(
+        connection,
+        "events",
+        wanted.from_block,
+        wanted.to_block,
+        _padded(wanted.transaction),
+        wanted.name,
+        _all_padded(wanted.contracts),
+        _padded(wanted.pool),
+        limit,
+    )
 
 
 async def _rows(connection: Connection, statement: str, *args: object) -> list[dict[str, Any]]:
     found: Sequence[asyncpg.Record] = await connection.fetch(_SQL[statement], *args)
     return [dict(row) for row in found]
+
+
+def _padded(value: int | None) -> str | None:
+    return None if value is None else felt252.padded(value)
+
+
+def _all_padded(found: Iterable[int] | None) -> list[str] | None:
+    return None if found is None else [felt252.padded(value) for value in found]

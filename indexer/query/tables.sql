@@ -15,28 +15,64 @@ WHERE status = 'active' AND health_factor IS NOT NULL
 ORDER BY health_factor, id
 LIMIT $1;
 
+-- name: counts
+-- How many rows each of these tables has in all.
+SELECT (SELECT count(*) FROM vesu_pools) AS pools,
+    (SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor IS NOT NULL)
+        AS at_risk,
+    (SELECT count(*) FROM vesu_transactions) AS transactions,
+    (SELECT count(*) FROM vesu_liquidations) AS liquidations;
+
 -- name: transactions
--- The last transactions.
-SELECT block_number, timestamp, type, amount, asset, user_id, transaction_hash
-FROM vesu_transactions
-ORDER BY block_number DESC, transaction_index DESC, event_index DESC, leg DESC
-LIMIT $1;
+-- Effects on positions, newest first.
+SELECT t.block_number, t.timestamp, t.type, t.amount, t.amount_raw::text AS amount_raw, t.asset,
+    t.asset_address, t.user_id, t.pool_id, p.pool_name, t.position_id, t.transaction_hash,
+    t.transaction_index, t.event_index, t.leg, t.status
+FROM vesu_transactions t
+LEFT JOIN LATERAL (
+    SELECT max(name) AS pool_name FROM vesu_pools WHERE vesu_pools.pool_id = t.pool_id
+) p ON true
+WHERE ($1::text IS NULL OR t.pool_id = $1)
+    AND ($2::text IS NULL OR t.user_id = $2)
+    AND ($3::text[] IS NULL OR t.asset_address = ANY ($3))
+    AND ($4::text[] IS NULL OR t.type = ANY ($4))
+    AND ($5::text IS NULL OR t.transaction_hash = $5)
+    AND ($6::bigint IS NULL OR t.block_number >= $6)
+    AND ($7::bigint IS NULL OR t.block_number <= $7)
+ORDER BY t.block_number DESC, t.transaction_index DESC, t.event_index DESC, t.leg DESC
+LIMIT $8;
 
 -- name: liquidations
--- The last liquidations.
-SELECT block_number, timestamp, user_id, liquidator_address, collateral_seized,
-    collateral_asset, debt_repaid, debt_asset, bad_debt, liquidation_bonus, transaction_hash
-FROM vesu_liquidations
-ORDER BY block_number DESC, transaction_index DESC, event_index DESC
-LIMIT $1;
+-- Liquidations, newest first.
+SELECT l.block_number, l.timestamp, l.user_id, l.liquidator_address, l.collateral_seized,
+    l.collateral_seized_raw::text AS collateral_seized_raw, l.collateral_asset, l.debt_repaid,
+    l.debt_repaid_raw::text AS debt_repaid_raw, l.debt_asset, l.bad_debt,
+    l.bad_debt_raw::text AS bad_debt_raw, l.liquidation_bonus, l.pool_id, p.pool_name,
+    l.position_id, l.transaction_hash, l.transaction_index, l.event_index
+FROM vesu_liquidations l
+LEFT JOIN LATERAL (
+    SELECT max(name) AS pool_name FROM vesu_pools WHERE vesu_pools.pool_id = l.pool_id
+) p ON true
+WHERE ($1::text IS NULL OR l.pool_id = $1)
+    AND ($2::text IS NULL OR l.user_id = $2)
+    AND ($3::text IS NULL OR l.liquidator_address = $3)
+    AND ($4::text IS NULL OR l.transaction_hash = $4)
+    AND ($5::bigint IS NULL OR l.block_number >= $5)
+    AND ($6::bigint IS NULL OR l.block_number <= $6)
+ORDER BY l.block_number DESC, l.transaction_index DESC, l.event_index DESC
+LIMIT $7;
 
 -- name: events
 -- The raw log, decoded, newest first.
-SELECT block_number, transaction_index, event_index, transaction_hash, from_address, contract,
-    name, args::text AS args, keys, data
-FROM events
-WHERE ($1::bigint IS NULL OR block_number = $1)
-    AND ($2::text IS NULL OR transaction_hash = $2)
-    AND ($3::text IS NULL OR name = $3)
-ORDER BY block_number DESC, transaction_index DESC, event_index DESC
-LIMIT $4;
+SELECT e.block_number, e.transaction_index, e.event_index, e.transaction_hash, e.from_address,
+    e.contract, e.name, e.args::text AS args, e.keys, e.data, b.timestamp
+FROM events e
+LEFT JOIN blocks b ON b.number = e.block_number
+WHERE ($1::bigint IS NULL OR e.block_number >= $1)
+    AND ($2::bigint IS NULL OR e.block_number <= $2)
+    AND ($3::text IS NULL OR e.transaction_hash = $3)
+    AND ($4::text IS NULL OR e.name = $4)
+    AND ($5::text[] IS NULL OR e.from_address = ANY ($5))
+    AND ($6::text IS NULL OR e.from_address = $6 OR e.args ->> 'pool_id' = $6)
+ORDER BY e.block_number DESC, e.transaction_index DESC, e.event_index DESC
+LIMIT $7;

@@ -21,6 +21,9 @@ from indexer import cli
 from indexer.recording import chain, server
 from tests.acceptance import refusal, stage, truth
 
+BEYOND = str(2**63)
+"""A block number that PostgreSQL's bigint does not hold."""
+
 NOWHERE = "http://127.0.0.1:1"
 
 
@@ -53,10 +56,31 @@ def environ(
         (("rum",), ("'rum'", "--help")),
         (("run", "--until-block", "-1"), ("--until-block", "-1")),
         (("replay",), ("--from-block", "replay --help")),
-        (("position", "0x1", "0x2", "USDC", "0x4"), ("DEBT", "'USDC'", "0x and up to 64")),
+        (("position", "0x1", "0x2", "0xUSDC", "0x4"), ("DEBT", "'0xUSDC'", "0x and up to 64")),
         (("position", "0x1", "0x2", "0x3", "0x" + "f" * 64), ("USER", "not a Starknet address")),
         (("events", "--tx", "yesterday"), ("--tx", "'yesterday'", "hex digits")),
         (("demo", "--port", "70000"), ("--port", "70000")),
+        (("run", "--until-block", BEYOND), ("--until-block", BEYOND)),
+        (("digest", "--at-block", BEYOND), ("--at-block", BEYOND)),
+        (("pools", "--at-block", BEYOND), ("--at-block", BEYOND)),
+        (("events", "--block", BEYOND), ("--block", BEYOND)),
+        (("reconcile", "--block", BEYOND), ("--block", BEYOND)),
+        (("reconcile", "--sample", BEYOND), ("--sample", BEYOND)),
+        (("reconcile", "--seed", "1"), ("--seed", "--sample")),
+        (("reorg", "--to-block", BEYOND), ("--to-block", BEYOND)),
+        (("audit", "--seed", BEYOND), ("--seed", BEYOND)),
+        (("replay", "--from-block", "9", "--to-block", "8"), ("--to-block 8 is below",)),
+        (("verify", "--from-block", "9", "--to-block", "8"), ("--to-block 8 is below",)),
+        (("events", "--from-block", "9", "--to-block", "8"), ("--to-block 8 is below",)),
+        (
+            ("export", "events", "--format=csv", "--out=-", "--from-block=9", "--to-block=8"),
+            ("--to-block 8 is below",),
+        ),
+        (("backup", "-"), ("FILE", "a manifest is kept beside it")),
+        (("restore", "-"), ("FILE", "a manifest is kept beside it")),
+        (("digest", "--compare", "localhost"), ("--compare", "postgresql://")),
+        (("positions", "--limit", "0"), ("--limit", "0")),
+        (("transactions", "--type", "loan"), ("--type", "'loan'")),
     ],
 )
 async def test_usage(
@@ -203,6 +227,28 @@ async def test_block_above_the_committed_one(environ: dict[str, str], indexed_ur
     for command in (("digest",), ("position", "0x1", "0x2", "0x3", "0x4")):
         line = await refusal.refused(environ, *command, "--at-block", "9999", code=2)
         assert "block 9999 is above the committed block 125" in line
+
+
+async def test_start_block_beyond_the_database(environ: dict[str, str]) -> None:
+    line = await refusal.refused(environ | {"VESU_NETWORK_START_BLOCK": BEYOND}, "status", code=2)
+    assert "network.start_block" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--pool", "0x1"), "no pool 0x00"),
+        (("--pool", "Nowhere"), "no pool 'Nowhere' is known"),
+        (("--user", "0xb0b"), "nothing to compare at block 125: no row of"),
+    ],
+)
+async def test_reconciling_nothing_is_no_success(
+    environ: dict[str, str], indexed_copy: str, arguments: tuple[str, ...], says: str
+) -> None:
+    environ["DATABASE_URL"] = indexed_copy
+    line = await refusal.refused(environ, "reconcile", *arguments, code=2)
+    assert says in line
+    assert (await stage.json_of(environ, "status", expect=None))["reconciled"] is None
 
 
 # --- disk and port --------------------------------------------------------------------------

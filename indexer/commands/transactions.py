@@ -1,0 +1,75 @@
+"""`transactions`: what users did to their positions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import click
+
+from indexer.commands import arguments, columns, output, reader
+from indexer.query import names, tables
+
+TYPES = ("supply", "borrow", "repay", "withdraw", "liquidation", "transfer")
+
+COLUMNS = (
+    columns.block(),
+    columns.time("time (UTC)", "timestamp"),
+    columns.text("type", "type"),
+    columns.amount("amount", "amount"),
+    columns.text("asset", "asset"),
+    columns.text("pool", "pool_name"),
+    columns.address("user", "user_id"),
+    columns.address("transaction", "transaction_hash"),
+    columns.address("pool id", "pool_id", is_wide=True),
+)
+
+
+@click.command(epilog="Example: vesu-indexer transactions --asset USDC --type borrow --limit 20")
+@arguments.options
+@click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
+@click.option("--user", type=arguments.felt, help="Only this user's.")
+@click.option("--asset", type=arguments.felt_or_name, help="Only this asset: address or symbol.")
+@click.option("--type", "types", type=click.Choice(TYPES), multiple=True, help="May be repeated.")
+@click.option("--tx", type=arguments.felt, help="Only this transaction hash.")
+@arguments.block_range
+@arguments.limit
+@arguments.wide
+def command(
+    config_file: Path | None,
+    as_json: bool,
+    pool: int | str | None,
+    user: int | None,
+    asset: int | str | None,
+    types: tuple[str, ...],
+    tx: int | None,
+    from_block: int | None,
+    to_block: int | None,
+    limit: int,
+    wide: bool,
+) -> None:
+    """Show effects on positions, newest first: supplied, borrowed, repaid, withdrawn …
+
+    A transaction may have several rows, and so may an event: one that supplies and borrows has
+    two. Amounts are in token units.
+    """
+
+    async def question(connection: asyncpg.Connection) -> list[dict[str, Any]]:
+        pool_id = None if pool is None else await names.pool(connection, pool)
+        wanted = tables.Filter(
+            pool=pool_id,
+            user=user,
+            assets=None if asset is None else await names.assets(connection, asset, pool_id),
+            types=types or None,
+            transaction=tx,
+            from_block=from_block,
+            to_block=to_block,
+        )
+        return await tables.transactions(connection, limit, wanted)
+
+    found = reader.ask(config_file, question)
+    if as_json:
+        output.print_json(found)
+    else:
+        output.print_table(COLUMNS, found, wide=wide)

@@ -1,0 +1,114 @@
+"""What people call pools and assets: names and symbols, resolved to addresses.
+
+Anyone may name a pool or a token, so a name may mean several; where one is wanted, they are listed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+import asyncpg
+
+from indexer import errors
+from indexer.cairo import felt252
+from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "names")
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+SHOWN = 5
+"""How many of the things that a name may mean are listed."""
+
+
+async def pool(connection: Connection, given: int | str) -> int:
+    """The pool id that an id, a contract's address or a name means.
+
+    NotFoundError: no pool of it is known. QuestionError: it means several.
+    """
+    rows = await connection.fetch(_SQL["pools"])
+    if isinstance(given, int):
+        address = felt252.padded(given)
+        if any(row["pool_id"] == address for row in rows):
+            return given
+        found = {row["pool_id"]: row["name"] for row in rows if row["pool_address"] == address}
+        shown = address
+    else:
+        found = {row["pool_id"]: row["name"] for row in rows if _is_same(row["name"], given)}
+        shown = repr(given)
+    if not found:
+        near = _nearest(given, (row["name"] for row in rows))
+        raise errors.NotFoundError(f"no pool {shown} is known{near}", parameter="pool")
+    return _only("pool", shown, found)
+
+
+async def assets(
+    connection: Connection, given: int | str, pool_id: int | None = None
+) -> frozenset[int]:
+    """The assets that an address or a symbol means, in one pool or in all; at least one.
+
+    NotFoundError: none is known.
+    """
+    return frozenset(await _assets(connection, given, pool_id))
+
+
+async def asset(connection: Connection, given: int | str, pool_id: int | None = None) -> int:
+    """The one asset that an address or a symbol means; QuestionError where it means several."""
+    found = await _assets(connection, given, pool_id)
+    return _only("asset", repr(given), {felt252.padded(key): name for key, name in found.items()})
+
+
+async def _assets(
+    connection: Connection, given: int | str, pool_id: int | None
+) -> dict[int, str | None]:
+    if isinstance(given, int):
+        return {given: None}
+    rows = await connection.fetch(
+        _SQL["assets"], None if pool_id is None else felt252.padded(pool_id)
+    )
+    found = {
+        int(row["asset_address"], 16): row["symbol"]
+        for row in rows
+        if _is_same(row["symbol"], given)
+    }
+    if not found:
+        near = _nearest(given, (row["symbol"] for row in rows))
+        raise errors.NotFoundError(f"no asset {given!r} is known{near}", parameter="asset")
+    return found
+
+
+async def event(connection: Connection, given: str) -> str:
+    """The name of a decoded event, whatever its case; NotFoundError where the log has none."""
+    known = [row["name"] for row in await connection.fetch(_SQL["event_names"])]
+    for name in known:
+        if _is_same(name, given):
+            return str(name)
+    near = _nearest(given, known)
+    raise errors.NotFoundError(f"the log holds no event named {given!r}{near}", parameter="name")
+
+
+def _is_same(name: str | None, given: str) -> bool:
+    return name is not None and name.strip().casefold() == given.strip().casefold()
+
+
+def _nearest(given: int | str, known: Iterable[str | None]) -> str:
+    """A hint at what may be meant; empty for an address."""
+    names = sorted({name for name in known if name})
+    if isinstance(given, int) or not names:
+        return ""
+    lower = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(given.casefold(), lower, n=1, cutoff=0.0)
+    return f"; the nearest known is {lower[near[0]]!r}"
+
+
+def _only(what: str, shown: str, found: Mapping[str, str | None]) -> int:
+    if len(found) > 1:
+        listed = ", ".join(
+            f"{key} {name or ''}".strip() for key, name in sorted(found.items())[:SHOWN]
+        )
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise errors.QuestionError(
+            f"{shown} means {len(found)} {what}s: name one of {listed}{more}", parameter=what
+        )
+    return int(next(iter(found)), 16)
