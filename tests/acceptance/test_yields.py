@@ -1,0 +1,103 @@
+"""Realised APYs against the accumulators that the contracts' views answered at both ends."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import asyncpg
+import pytest
+
+from indexer import errors
+from indexer.query import yields
+from indexer.store import database
+from tests.acceptance import past, tables_v1, truth
+
+SCALE = 10**18
+DAYS = (1, 2, 3, 7)
+
+
+class Told:
+    """Accumulators and shares' worth by (pool, asset, block), from the recorded views."""
+
+    def __init__(self, recorded: truth.Recorded, view: str) -> None:
+        self.accumulators: dict[Any, int] = {}
+        self.worth: dict[Any, Fraction] = {}
+        for block, contract, calldata, felts in truth.Recorded.answered(recorded, view):
+            pool, asset = (contract, calldata[0]) if len(calldata) == 1 else calldata
+            wide = truth.u256s(felts[:12]) + truth.u256s(felts[14:18])
+            shares, nominal, reserve, scale, accumulator = *wide[:3], wide[5], wide[6]
+            place = (past.hexed(pool), past.hexed(contract), past.hexed(asset), block)
+            self.accumulators[place] = accumulator
+            if shares:
+                owed = Fraction(nominal * accumulator * scale, SCALE**2)
+                self.worth[place] = (reserve + owed) / shares
+
+
+def pairs_of_blocks(recorded: truth.Recorded) -> Iterator[tuple[int, int, int]]:
+    """(days, earlier block, later block), exactly so many days apart."""
+    blocks = {time: block for block, time in recorded.timestamps.items() if block > 3}
+    for time, block in blocks.items():
+        for days in DAYS:
+            earlier = blocks.get(time - days * 86_400)
+            if earlier is not None:
+                yield days, earlier, block
+
+
+def is_floor(written: str, growth: Fraction, days: int) -> bool:
+    """Whether it is growth^(365/days) - 1, rounded down to 10^-18; by powers, without a root."""
+    apy = int(decimal.Decimal(written).scaleb(18))
+    low, high = (Fraction(SCALE + apy + more, SCALE) ** days for more in (0, 1))
+    return low <= growth**365 < high
+
+
+async def compare(
+    connection: asyncpg.Connection, recorded: truth.Recorded, view: str
+) -> tuple[int, int]:
+    """(borrow APYs, supply APYs) that are those of the two recorded states."""
+    told = Told(recorded, view)
+    borrowed = supplied = 0
+    for days, earlier, block in pairs_of_blocks(recorded):
+        at = past.at_second(recorded.timestamps[block])
+        for one in (await yields.find(connection, at=at, windows=[days])).yields:
+            place = (one.pool_id, one.pool_address, one.asset_address)
+            ends = [(*place, earlier), (*place, block)]
+            (realised,) = one.realised
+            if all(end in told.accumulators for end in ends):
+                growth = Fraction(*(told.accumulators[end] for end in reversed(ends)))
+                assert realised.borrow_apy is not None
+                assert is_floor(realised.borrow_apy, growth, days), (place, earlier, block)
+                borrowed += 1
+            if all(end in told.worth for end in ends):
+                growth = told.worth[ends[1]] / told.worth[ends[0]]
+                assert realised.supply_apy is not None
+                assert is_floor(realised.supply_apy, growth, days), (place, earlier, block)
+                supplied += 1
+    print(f"compared {borrowed} borrow APYs and {supplied} supply APYs")
+    return borrowed, supplied
+
+
+async def test_v2(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
+    assert min(await compare(indexed, recorded, "asset_config")) > 300
+
+
+async def test_v1(indexed_v1: tables_v1.Indexed) -> None:
+    connection = await database.connect(indexed_v1.url)
+    try:
+        compared = await compare(connection, indexed_v1.recorded, "asset_config_unsafe")
+    finally:
+        await connection.close()
+    assert min(compared) > 50
+
+
+async def test_before_the_first_block_nothing_is_told(indexed: asyncpg.Connection) -> None:
+    found = await yields.find(indexed, windows=[1, 3_650])
+    assert found.yields
+    for one in found.yields:
+        assert [realised.days for realised in one.realised] == [1, 3_650]
+        assert one.realised[1].borrow_apy is None
+        assert one.realised[1].supply_growth is None
+    with pytest.raises(errors.QuestionError, match="windows"):
+        await yields.find(indexed, windows=[0])
