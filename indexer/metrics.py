@@ -84,6 +84,9 @@ suspect = prometheus_client.Gauge(
 database_failures = prometheus_client.Counter(
     "vesu_database_failures", "Sessions with the database that were lost or could not begin"
 )
+samples_failed = prometheus_client.Counter(
+    "vesu_samples_failed", "Oracle prices and rate models that a sample did not get an answer for"
+)
 commit_seconds = prometheus_client.Histogram(
     "vesu_commit_seconds", "Seconds from a range read to its commit"
 )

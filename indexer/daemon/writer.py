@@ -19,6 +19,9 @@ from indexer.projections import engine as engines
 from indexer.projections import replay, rows, tables
 from indexer.vesu import block_time
 
+SAMPLE_SECONDS = 2.0
+"""How long a commit at the head waits at most for the prices sampled with it."""
+
 
 class Committed(NamedTuple):
     """What a commit changed, and how the sums of the touched markets stand after it."""
@@ -82,8 +85,13 @@ class Writer:
         await self._observe(self._engine.discover(emitted))
 
     async def sample_prices(self, tip: types.BlockHeader) -> None:
-        """Ask for the oracle prices of all markets after `tip`; the next commit stores them."""
-        await self._observe(self._engine.sampled(tip.number, tip.hash))
+        """Ask for the oracle prices of all markets after `tip`; the next commit stores them.
+
+        What the node does not answer in time is left to the next sample: one pool whose price
+        view fails holds up no other pool and no commit.
+        """
+        due = self._engine.sampled(tip.number, tip.hash)
+        self._note(await view_calls.ask_within(self._node, due, SAMPLE_SECONDS))
 
     async def commit(
         self, part: types.Range, *, revalue: bool, close_gaps: bool = False
@@ -143,7 +151,9 @@ class Writer:
             raise
 
     async def _observe(self, needs: Sequence[observations.View]) -> None:
-        seen = await view_calls.ask(self._node, needs)
+        self._note(await view_calls.ask(self._node, needs))
+
+    def _note(self, seen: Sequence[observations.Observation]) -> None:
         self._engine.observe(seen)
         self._observed += seen
 
