@@ -78,6 +78,9 @@ node_trouble = prometheus_client.Counter(
     "Failures of a node by kind and by what was done about them",
     ["endpoint", "kind", "outcome"],
 )
+quarantined_pools = prometheus_client.Gauge(
+    "vesu_quarantined_pools", "Pools frozen because they contradicted themselves"
+)
 suspect = prometheus_client.Gauge(
     "vesu_chain_suspect", "1 while it is not decided whether the chain holds the committed block"
 )

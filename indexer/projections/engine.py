@@ -57,7 +57,7 @@ class Summary(msgspec.Struct, frozen=True):
     """What a batch did: counts for progress, metrics and the notification.
 
     `undecoded` counts by kind, address and first key of the events that nobody can decode;
-    `assets` are those whose state changed.
+    `assets` are those whose state changed; `quarantined_pools` all that are frozen now.
     """
 
     events: int
@@ -66,6 +66,7 @@ class Summary(msgspec.Struct, frozen=True):
     accruals_checked: int = 0
     accruals_wrong: int = 0
     assets: frozenset[state.AssetKey] = frozenset()
+    quarantined_pools: int = 0
 
 
 class Engine:
@@ -154,6 +155,7 @@ class Engine:
         """
         self._held.world = prepared.world
         _report_refused(prepared.journal)
+        _report_quarantined(prepared.journal)
         await writing.write(connection, self._held, prepared.batch, prepared.journal)
         has_valued = revalue and await writing.revalue(connection, self._held)
         self._held.world.positions.clear()
@@ -162,7 +164,7 @@ class Engine:
             for question, felts in self._answers.items()
             if question.block_number > prepared.batch.to_block
         }
-        return _summary(prepared, has_valued)
+        return _summary(prepared, has_valued, self._held.quarantined_pools())
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
@@ -238,6 +240,19 @@ def _missing(view: observations.View) -> errors.MissingObservationError:
     )
 
 
+def _report_quarantined(journal: state.Journal) -> None:
+    for at, pool, reason in journal.quarantined:
+        log.error(
+            "pool_quarantined",
+            pool=rows.padded(pool.id),
+            contract=rows.padded(pool.address),
+            block=at.block_number,
+            transaction_index=at.transaction_index,
+            event_index=at.event_index,
+            reason=reason,
+        )
+
+
 def _report_refused(journal: state.Journal) -> None:
     for at, reason in journal.refused:
         log.warning(
@@ -249,7 +264,7 @@ def _report_refused(journal: state.Journal) -> None:
         )
 
 
-def _summary(prepared: Prepared, has_valued: bool) -> Summary:
+def _summary(prepared: Prepared, has_valued: bool, quarantined_pools: int) -> Summary:
     journal = prepared.journal
     touched = (
         (
@@ -268,6 +283,7 @@ def _summary(prepared: Prepared, has_valued: bool) -> Summary:
         journal.checks,
         len(journal.mismatches),
         frozenset(key for _, key, _ in journal.assets),
+        quarantined_pools,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from indexer.projections import rows, tokens
-from indexer.vesu import accrual, state, valuation
+from indexer.vesu import accrual, maths, state, valuation
 
 
 def columns(protocol: str, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
@@ -60,12 +60,15 @@ def value_at(
 ) -> valuation.Valuation:
     """What a position is worth at time `now`, with the prices that `world` knows."""
     collateral, debt, max_ltv = markets(key, world)
-    return valuation.value(
-        position,
-        accrual.accrue(collateral, now),
-        accrual.accrue(debt, now) if debt is not None else None,
-        max_ltv,
-    )
+    try:
+        return valuation.value(
+            position,
+            accrual.accrue(collateral, now),
+            accrual.accrue(debt, now) if debt is not None else None,
+            max_ltv,
+        )
+    except maths.RevertedError as error:
+        return valuation.unvalued(error)
 
 
 def current(
@@ -113,15 +116,16 @@ def _worth(
     worth: valuation.Valuation, collateral_decimals: int, debt_decimals: int
 ) -> dict[str, Any]:
     return {
-        "collateral_raw": str(worth.collateral),
-        "debt_raw": str(worth.debt),
-        "collateral_amount": rows.units(worth.collateral, collateral_decimals),
-        "debt_amount": rows.units(worth.debt, debt_decimals),
+        "collateral_raw": rows.text_or_none(worth.collateral),
+        "debt_raw": rows.text_or_none(worth.debt),
+        "collateral_amount": rows.units_or_none(worth.collateral, collateral_decimals),
+        "debt_amount": rows.units_or_none(worth.debt, debt_decimals),
         "collateral_value_usd": rows.scaled(worth.collateral_usd),
         "debt_value_usd": rows.scaled(worth.debt_usd),
         "ltv": rows.scaled(worth.ltv),
         "health_factor": rows.scaled(worth.health_factor),
         "liquidation_price": rows.scaled(worth.liquidation_price),
+        "unvalued_reason": worth.unvalued_reason,
     }
 
 
