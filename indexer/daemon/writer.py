@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 
 from indexer import errors
 from indexer.audit import invariants
@@ -107,7 +108,9 @@ class Writer:
             prepared = self._engine.refold(prepared)
         async with self._transaction():
             moved = await cursor.advance(self.connection, self.cursor, part.tip)
-            await facts.append(self.connection, part, batch, prepared.derived)
+            # What belongs to contracts that were not ours yet is no part of the log.
+            part = msgspec.structs.replace(part, events=prepared.batch.events)
+            await facts.append(self.connection, part, prepared.batch, prepared.derived)
             await observations.append(self.connection, self._to_store(part, prepared))
             await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
             if close_gaps:

@@ -28,7 +28,10 @@ from indexer.projections import (
     tokens,
     writing,
 )
+from indexer.store import sqlfile
 from indexer.vesu import decoders, discovery, fold, kinds, ledger, state
+
+_SQL = sqlfile.load(__package__, "writing")
 
 log = structlog.get_logger(__name__)
 
@@ -118,14 +121,20 @@ class Engine:
             singleton = self._held.registry.singleton(kinds.Kind.SINGLETON_V1_0)
             pool_id, asset = question.calldata
             pool = state.PoolKey(singleton or 0, pool_id)
-            self._held.registry.learn_v_token(felts[0], pool, asset)
+            self._held.registry.learn_v_token(felts[0], pool, asset, question.block_number)
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
-        """Decode and fold a batch, and say which views the fold still needs."""
+        """Decode and fold a batch, and say which views the fold still needs.
+
+        The prepared batch leaves out what contracts emitted before the block that names them,
+        and what emitters of refused names did: so the log is the same for every cut.
+        """
         self._wanted.clear()
         self.discover(batch.events)
+        batch = _members_only(batch, self._held.registry)
         decoded = self._decoder.decode(batch.events, self._held.registry)
         await self._load_positions(connection, decoded)
+        await self._load_holders(connection, batch.from_block)
         return self._fold(batch, decoded)
 
     def refold(self, prepared: Prepared) -> Prepared:
@@ -189,6 +198,14 @@ class Engine:
             key, position = positions.parse(row)
             held.world.positions[key] = position
 
+    async def _load_holders(self, connection: memory.Connection, from_block: int) -> None:
+        """Find out which of the newly named addresses hold positions already."""
+        named = self._held.registry.named_since(from_block)
+        found = []
+        if named:
+            found = await connection.fetch(_SQL["holders"], [rows.padded(one) for one in named])
+        self._held.world.holders = frozenset(int(row["user_id"], 16) for row in found)
+
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
         """Fold until nothing more comes to light about transfers that told no amounts."""
         moved: dict[state.EventKey, state.TransferAmounts] = {}
@@ -202,6 +219,11 @@ class Engine:
             if folding.journal.wanted or not folding.settled:
                 break
             moved |= folding.settled
+        if folding.journal.refused_names and not folding.journal.wanted:
+            for address in folding.journal.refused_names:
+                self._held.registry.refuse(address)
+            batch = _members_only(batch, self._held.registry)
+            decoded = [one for one in decoded if self._held.registry.get(one.emitter)]
         hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
         needs = decoding.token_views(decoded, self._held.tokens)
         needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
@@ -230,6 +252,21 @@ class Engine:
     async def rollback(self, connection: memory.Connection, to_block: int) -> int:
         """Make all tables what they were at `to_block`; returns the number of rows restored."""
         return await rollback.rollback(connection, self._held, to_block)
+
+
+def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Batch:
+    """The batch with the events of contracts that are ours in their block."""
+    kept = [
+        event
+        for event in batch.events
+        if (known := registry.get(int(event.from_address, 16)))
+        and known.is_in_log(event.block_number)
+    ]
+    if len(kept) == len(batch.events):
+        return batch
+    senders = {(event.block_number, event.transaction_index) for event in kept}
+    fees = {key: fee for key, fee in batch.fees.items() if key in senders}
+    return msgspec.structs.replace(batch, events=kept, fees=fees)
 
 
 def _missing(view: observations.View) -> errors.MissingObservationError:

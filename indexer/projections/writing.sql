@@ -15,3 +15,7 @@ WHERE p.status = 'active'
             AND wanted.pool_address = p.pool_address
             AND wanted.asset_address IN (p.collateral_address, p.debt_address)
     );
+
+-- name: holders
+-- Those of these addresses that hold a position, or held one.
+SELECT DISTINCT user_id FROM vesu_positions WHERE user_id = ANY($1::text[]);

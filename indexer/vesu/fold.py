@@ -68,11 +68,16 @@ class Fold:
         if known is None:
             raise errors.ProjectionError(f"event {tuple(at)} is of no known contract {emitter:#x}")
         handler = _HANDLERS.get(known.kind, {}).get(type(event))
-        if handler is None:
+        if handler is None or not known.is_ours(at):
+            return
+        if emitter in self._ledger.journal.refused_names:
             return
         origin = ledger.Origin(at, timestamp, emitter, known)
         self._guarded(
-            origin, self._pool_of(origin, event), lambda: handler.apply(self._ledger, origin, event)
+            origin,
+            self._pool_of(origin, event),
+            lambda: handler.apply(self._ledger, origin, event),
+            discovery.is_naming(event),
         )
 
     def _pool_of(self, origin: ledger.Origin, event: Any) -> state.PoolKey | None:
@@ -88,14 +93,18 @@ class Fold:
         return self._ledger.registry.pool_of(origin.known, origin.emitter, pool_id)
 
     def _guarded(
-        self, origin: ledger.Origin, key: state.PoolKey | None, work: Callable[[], None]
+        self,
+        origin: ledger.Origin,
+        key: state.PoolKey | None,
+        work: Callable[[], None],
+        is_naming: bool = False,
     ) -> None:
         """Whatever goes wrong in one pool concerns that pool alone.
 
         The pool is frozen as it stood before the event in hand: what it says from then on is
-        logged and changes nothing.
+        logged and changes nothing, but for the contracts that a factory names for it.
         """
-        if key is not None and self._ledger.is_quarantined(key):
+        if key is not None and self._ledger.is_quarantined(key) and not is_naming:
             return
         self._ledger.begin()
         try:

@@ -163,6 +163,8 @@ class Ledger:
 
     def set_v_token(self, origin: Origin, pool: state.PoolKey, asset: int, v_token: int) -> None:
         """Make `v_token` the current vToken of a pool's asset."""
+        if self.is_quarantined(pool):
+            return
         key = state.AssetKey(pool, asset)
         self.asset(origin, key, replace(self.asset_state(key), v_token=v_token))
 
@@ -173,7 +175,27 @@ class Ledger:
         somebody else's contract; discovery refuses these, and so must the fold.
         """
         wanted = discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
-        return self.registry.get(address) == wanted
+        known = self.registry.get(address)
+        return known is not None and known.is_same(wanted)
+
+    def takes_name(self, origin: Origin, address: int, wanted: discovery.Known) -> bool:
+        """Whether an address becomes, or is, what an event names it.
+
+        Not where it is known as something else, or holds positions already: a factory deploys
+        what it names, so what has a past of its own was not deployed by one. That is refused.
+        """
+        known = self.registry.get(address)
+        if known is None or not known.is_same(wanted):
+            return False
+        if address in self.world.contracts:
+            return True
+        if address not in self.world.holders and not any(
+            key.user == address for key in self.world.positions
+        ):
+            return True
+        self.journal.refused_names.add(address)
+        self.refuse(origin, f"names {address:#x}, which holds positions already")
+        return False
 
     def is_deployed_by_factory(self, v_token: int) -> bool:
         """Whether a contract of ours deployed this vToken. V2: its CreateVToken told a name."""
@@ -221,8 +243,17 @@ class Ledger:
             return found
         if key.v_token:
             return state.PositionState("system" if key.user in NOBODIES else "earn")
-        is_system = key.user in NOBODIES or self.registry.get(key.user) is not None
-        return state.PositionState("system" if is_system else "borrow")
+        return state.PositionState("system" if self.is_systems(key.user) else "borrow")
+
+    def is_systems(self, user: int) -> bool:
+        """Whether a position's holder is the protocol itself, by what was named up to here.
+
+        That is what a factory or extension deployed, what is ours from the start, and nobody.
+        """
+        if user in NOBODIES or self.is_deployed_by_factory(user):
+            return True
+        known = self.registry.get(user)
+        return known is not None and known.named_at is None and user not in self.world.contracts
 
     def put_position(
         self, origin: Origin, key: state.PositionKey, changed: state.PositionState

@@ -214,6 +214,7 @@ class Journal(msgspec.Struct):
     pools: list[tuple[EventKey, PoolKey, ContractState]] = []
     mismatches: list[Mismatch] = []
     quarantined: list[tuple[EventKey, PoolKey, str]] = []
+    refused_names: set[int] = set()
     checks: int = 0
     wanted: list[Question] = []
     consulted: set[Question] = set()
@@ -245,7 +246,8 @@ class World(msgspec.Struct):
     """The state that a fold reads and replaces. `pools` are those inside V1's singletons.
 
     `loaded` names the positions that were looked up for the batch in hand: what is missing
-    among these does not exist. None: `positions` holds all there are.
+    among these does not exist. None: `positions` holds all there are. `holders` are those of
+    the addresses which the batch names that hold positions already.
     """
 
     contracts: dict[int, ContractState] = {}
@@ -254,6 +256,7 @@ class World(msgspec.Struct):
     pairs: dict[PairKey, PairState] = {}
     positions: dict[PositionKey, PositionState] = {}
     loaded: frozenset[PositionKey] | None = None
+    holders: frozenset[int] = frozenset()
 
     def copy(self) -> World:
         """Another world with the same state; a fold of one leaves the other alone."""
@@ -264,6 +267,7 @@ class World(msgspec.Struct):
             dict(self.pairs),
             dict(self.positions),
             self.loaded,
+            self.holders,
         )
 
     def market(self, pool: PoolKey) -> PoolKey:
