@@ -209,8 +209,10 @@ def _abi_file(file: Path) -> tuple[kinds.Kind, list[dict[str, Any]]]:
     return kinds.Kind(name), entries
 
 
-async def node(settings: config.Settings) -> client.StarknetNode:
-    """A probed connection to the configured node."""
+async def node(
+    settings: config.Settings, start_timeout_seconds: float = 0.0
+) -> client.StarknetNode:
+    """A probed connection to the configured node; waits for one that is not up yet so long."""
     settings.require_node()
     return await client.connect(
         settings.node.urls,
@@ -220,6 +222,7 @@ async def node(settings: config.Settings) -> client.StarknetNode:
             max_concurrency=settings.node.max_concurrency,
             max_requests_per_second=settings.node.max_requests_per_second,
         ),
+        start_timeout_seconds,
     )
 
 
@@ -262,7 +265,7 @@ def daemon_parts(
     return process.Parts(
         chain_id=hex(chain_id(settings)),
         start_block=start_block(settings),
-        node=lambda: node(settings),
+        node=lambda: node(settings, settings.node.start_timeout_seconds),
         ingestor=lambda node, connection: ingestor(settings, node, connection, report),
         helpers=tuple(helpers),
         serving=(lambda: _serving(settings, url)) if serve else None,

@@ -25,6 +25,7 @@
     │   │   ├── NodeUnreachableError
     │   │   ├── NodeBusyError       429 and its kin; carries retry_after
     │   │   ├── RangeTooLargeError  the same question, asked smaller, may be answered
+    │   │   ├── RefusedRequestError  refused in words that do not say for how long
     │   │   └── InconsistentAnswerError  answers that contradict each other
     │   └── FatalNodeError          repeating it changes nothing
     │       ├── WrongChainError
@@ -199,6 +200,29 @@ class RangeTooLargeError(RetryableNodeError):
     """The node could not answer for so many blocks at once."""
 
     kind = "too_large"
+
+
+class RefusedRequestError(RetryableNodeError):
+    """The node refuses the request for now.
+
+    `code` and `data` of the JSON-RPC error, None where there is none. `is_definite`: the words
+    promise nothing else, such as an unknown method or a key that is not accepted.
+    """
+
+    kind = "refused"
+
+    def __init__(
+        self,
+        message: str = "",
+        code: int | None = None,
+        data: object = None,
+        *,
+        is_definite: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+        self.is_definite = is_definite
 
 
 class InconsistentAnswerError(RetryableNodeError):

@@ -30,6 +30,10 @@ BRIEF_SECONDS = 2.0
 """How long an endpoint that failed before may take to prove that it is fit again."""
 
 
+START_PAUSE = 2.0
+"""How long endpoints are left alone between two probes at the start."""
+
+
 class StarknetNode:
     """A node with at least one endpoint that passed its probe; made by `connect`."""
 
@@ -228,12 +232,33 @@ class StarknetNode:
 
 
 async def connect(
-    urls: Sequence[str], chain_id: int | None, settings: rpc.NodeSettings
+    urls: Sequence[str],
+    chain_id: int | None,
+    settings: rpc.NodeSettings,
+    start_timeout_seconds: float = 0.0,
 ) -> StarknetNode:
-    """A node on the first of these URLs that passes its probe; else the first URL's error."""
+    """A node on the first of these URLs that passes its probe; else the first URL's error.
+
+    Endpoints that may pass it later are probed again for `start_timeout_seconds`.
+    """
     endpoints = [rpc.Endpoint(url, settings) for url in urls]
-    failed: list[errors.NodeError] = []
+    for endpoint in endpoints:
+        if endpoint.proxy is not None:
+            log.info("proxy_used", endpoint=endpoint.name, proxy=endpoint.proxy)
     try:
+        return await _first_fit(endpoints, chain_id, start_timeout_seconds)
+    except BaseException:
+        for endpoint in endpoints:
+            await endpoint.close()
+        raise
+
+
+async def _first_fit(
+    endpoints: Sequence[rpc.Endpoint], chain_id: int | None, timeout_seconds: float
+) -> StarknetNode:
+    began = time.monotonic()
+    while True:
+        failed: list[errors.NodeError] = []
         for index, endpoint in enumerate(endpoints):
             try:
                 profile = await probe.probe(endpoint, chain_id)
@@ -241,15 +266,17 @@ async def connect(
                 if len(endpoints) > 1:  # the error of a single one is raised itself
                     log.warning("endpoint_unfit", endpoint=endpoint.name, reason=str(error))
                 failed.append(error)
-                continue
-            return StarknetNode(endpoints, index, profile)
-    except BaseException:
-        await _close(endpoints)
-        raise
-    await _close(endpoints)
-    raise failed[0]
-
-
-async def _close(endpoints: Sequence[rpc.Endpoint]) -> None:
-    for endpoint in endpoints:
-        await endpoint.close()
+            else:
+                return StarknetNode(endpoints, index, profile)
+        waited = time.monotonic() - began
+        may_pass = any(isinstance(error, errors.RetryableNodeError) for error in failed)
+        if not may_pass or not timeout_seconds:
+            raise failed[0]
+        if waited >= timeout_seconds:
+            raise errors.NodeUnreachableError(
+                f"{failed[0]}; waited {waited:.0f} s for it (node.start_timeout_seconds)",
+                kind=failed[0].kind,
+            )
+        pause = min(START_PAUSE, timeout_seconds - waited)
+        failures.record(endpoints[0].name, failed[0], "wait", retry_in=round(pause, 1))
+        await asyncio.sleep(pause)

@@ -15,12 +15,11 @@ from typing import Any
 import msgspec
 
 from indexer import errors
-from indexer.chain import failures, probe, rpc, types, wire
+from indexer.chain import failures, probe, rpc, rpc_errors, types, wire
 
-CHUNK = 1000
 MOST_PAGES = 2_000
-INVALID_TOKEN = 33
-BLOCK_NOT_FOUND = 24
+NARROWED_ATTEMPTS = 2
+"""How often a narrower filter is sent: an endpoint that is down must not be waited for."""
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -35,6 +34,15 @@ class _Asked(msgspec.Struct, frozen=True):
     tip_hash: str | None
 
 
+class _Unanswered(Exception):  # noqa: N818 - never leaves this module
+    """The endpoint did not answer a filter, and what it said."""
+
+    def __init__(self, asked: _Asked, error: errors.NodeError) -> None:
+        super().__init__(str(error))
+        self.asked = asked
+        self.error = error
+
+
 async def read(
     endpoint: rpc.Endpoint,
     profile: probe.NodeProfile,
@@ -44,26 +52,83 @@ async def read(
     most: int | None = None,
     tip_hash: str | None = None,
 ) -> list[types.EmittedEvent]:
-    """All events of `addresses` from block to block; RangeTooLargeError above `most` events.
+    """All events of `addresses` from block to block, in chain order.
 
-    With `tip_hash`, InconsistentAnswerError where the node that answers does not know that
-    block. Nodes below RPC 0.10 return no indexes: they are -1 then, and only block numbers and
-    hashes are of use.
+    RangeTooLargeError above `most` events, or where the endpoint refuses so many blocks; lists
+    of addresses are divided here where it refuses them. With `tip_hash`, InconsistentAnswerError
+    where the node that answers does not know that block. Nodes below RPC 0.10 return no indexes:
+    they are -1 then, and only block numbers and hashes are of use.
     """
-    node, texts = endpoint.name, [hex(address) for address in addresses]
-    if profile.address_lists:
-        asked = [_Asked(node, from_block, to_block, texts, frozenset(texts), most, tip_hash)]
-    else:
+    texts = [hex(address) for address in addresses]
+    while True:
+        size = endpoint.limits.addresses.size if profile.address_lists else 1
         asked = [
-            _Asked(node, from_block, to_block, text, frozenset([text]), most, tip_hash)
-            for text in texts
+            _Asked(
+                endpoint.name,
+                from_block,
+                to_block,
+                texts[start] if size == 1 else texts[start : start + size],
+                frozenset(texts[start : start + size]),
+                most,
+                tip_hash,
+            )
+            for start in range(0, len(texts), size)
         ]
-    parts = await rpc.gather(_all_pages(endpoint, profile, one) for one in asked)
+        try:
+            parts = await rpc.gather(_all_pages(endpoint, profile, one) for one in asked)
+        except _Unanswered as unanswered:
+            await _reduce(endpoint, unanswered.asked, unanswered.error)
+        else:
+            break
+    endpoint.limits.blocks.answered(to_block - from_block + 1)
+    endpoint.limits.addresses.answered(min(size, len(texts)))
     found = sorted((event for part in parts for event in part), key=_key)
     if most is not None and len(found) > most:
         raise errors.RangeTooLargeError(f"blocks {from_block} to {to_block} hold {len(found)}")
-    _check_order(node, found, profile.event_indexes)
+    _check_order(endpoint.name, found, profile.event_indexes)
     return found
+
+
+async def _reduce(endpoint: rpc.Endpoint, asked: _Asked, error: errors.NodeError) -> None:
+    """Note the limit that a filter exceeded; raises where the caller must divide, or nobody can.
+
+    Gateways name their limits in words of their own, so requests decide. The filter is narrowed
+    step by step; the first one that is answered shows which limit the one before exceeded:
+
+        all blocks ──► one block ──► one address ──► a page of one event ──► not answered: raised
+                       │             │               │
+                       blocks        addresses       page
+    """
+    if error.kind == "timeout":
+        raise error  # The endpoint may hang: no more time is spent on it.
+    limits, size = endpoint.limits, endpoint.limits.page.size
+    narrow = msgspec.structs.replace(asked, tip_hash=None)
+    refusal: errors.NodeError | None = error
+    if asked.to_block > asked.from_block:
+        narrow = msgspec.structs.replace(narrow, to_block=asked.from_block)
+        refusal = await _narrowed(endpoint, narrow, size)
+        if refusal is None:
+            limits.blocks.refused(asked.to_block - asked.from_block + 1)
+            raise errors.RangeTooLargeError(str(error))
+    if isinstance(asked.address, list):
+        narrow = msgspec.structs.replace(narrow, address=asked.address[0])
+        refusal = await _narrowed(endpoint, narrow, size)
+        if refusal is None:
+            return limits.addresses.refused(len(asked.address))
+    if size > 1:
+        refusal = await _narrowed(endpoint, narrow, 1)
+        if refusal is None:
+            return limits.page.refused(size)
+    raise refusal or error
+
+
+async def _narrowed(endpoint: rpc.Endpoint, asked: _Asked, size: int) -> errors.NodeError | None:
+    """The failure of a narrower filter; None: it is answered."""
+    try:
+        await endpoint.call(_request(asked, None, size), NARROWED_ATTEMPTS)
+    except errors.NodeError as error:
+        return error
+    return None
 
 
 async def _all_pages(
@@ -73,9 +138,10 @@ async def _all_pages(
     token: str | None = None
     seen: set[str] = set()
     repeated = 0
+    size = endpoint.limits.page.size  # tokens may count pages of this size
     for _ in range(MOST_PAGES):
         page = await failures.retry_while_lagging(
-            asked.node, functools.partial(_page, endpoint, asked, token)
+            asked.node, functools.partial(_page, endpoint, asked, token, size)
         )
         for event in page.events:
             checked = _checked(asked, event, profile.event_indexes)
@@ -110,42 +176,65 @@ def _note_repeated(asked: _Asked, count: int) -> None:
         failures.record(asked.node, error, "ignored", logging.INFO)
 
 
-async def _page(endpoint: rpc.Endpoint, asked: _Asked, token: str | None) -> wire.EventsPage:
-    query: dict[str, Any] = {
-        "from_block": {"block_number": asked.from_block},
-        "to_block": {"block_number": asked.to_block},
-        "address": asked.address,
-        "chunk_size": CHUNK,
-    }
-    if token is not None:
-        query["continuation_token"] = token
-    question = rpc.Request("starknet_getEvents", {"filter": query})
-    if asked.tip_hash is None:
-        (raw,) = await endpoint.call_many([question])
-    else:
-        known, raw = await endpoint.call_many([_whether_known(asked.tip_hash), question])
-        if isinstance(known, errors.RpcError) and known.code == BLOCK_NOT_FOUND:
-            raise errors.InconsistentAnswerError(
-                f"{asked.node} returned block {asked.to_block} ({asked.tip_hash}), and the node "
-                "that answered for its events does not know it",
-                kind="lagging",
-            )
+async def _page(
+    endpoint: rpc.Endpoint, asked: _Asked, token: str | None, size: int
+) -> wire.EventsPage:
+    requests = [_request(asked, token, size)]
+    if asked.tip_hash is not None:
+        requests.insert(0, _block_known(asked.tip_hash))
+    try:
+        *known, raw = await endpoint.call_many(requests)
+    except errors.InconsistentAnswerError:
+        raise
+    except errors.NodeError as error:
+        raise _Unanswered(asked, error) from error
+    _check_known(asked, known)
     if isinstance(raw, errors.RpcError):
-        if raw.code != INVALID_TOKEN:
-            raise raw
-        # The endpoint refuses its own token: behind the same URL another node answers.
-        raise errors.InconsistentAnswerError(str(raw), kind="token")
+        raise _error_of(asked, raw)
     page: wire.EventsPage = wire.decoded(wire.page_decoder, raw, "page of events")
     return page
 
 
-def _whether_known(tip_hash: str) -> rpc.Request:
+def _request(asked: _Asked, token: str | None, size: int) -> rpc.Request:
+    query: dict[str, Any] = {
+        "from_block": {"block_number": asked.from_block},
+        "to_block": {"block_number": asked.to_block},
+        "address": asked.address,
+        "chunk_size": size,
+    }
+    if token is not None:
+        query["continuation_token"] = token
+    is_divisible = asked.to_block > asked.from_block or isinstance(asked.address, list)
+    return rpc.Request("starknet_getEvents", {"filter": query}, is_divisible)
+
+
+def _block_known(tip_hash: str) -> rpc.Request:
     """The cheapest request that fails for an unknown block hash.
 
     It stands first in the batch: a block that the node knows before it reads the events, it
     knows while it reads them.
     """
-    return rpc.Request("starknet_getBlockTransactionCount", {"block_id": {"block_hash": tip_hash}})
+    params = {"block_id": {"block_hash": tip_hash}}
+    return rpc.Request("starknet_getBlockTransactionCount", params, is_optional=True)
+
+
+def _check_known(asked: _Asked, known: Sequence[rpc.Result]) -> None:
+    for answer in known:
+        if isinstance(answer, errors.RpcError) and answer.code == rpc_errors.BLOCK_NOT_FOUND:
+            raise errors.InconsistentAnswerError(
+                f"{asked.node} returned block {asked.to_block} ({asked.tip_hash}), and the node "
+                "that answered for its events does not know it",
+                kind="lagging",
+            )
+
+
+def _error_of(asked: _Asked, raw: errors.RpcError) -> Exception:
+    if raw.code == rpc_errors.INVALID_TOKEN:
+        # The endpoint refuses its own token: behind the same URL another node answers.
+        return errors.InconsistentAnswerError(str(raw), kind="token")
+    if raw.code == rpc_errors.BLOCK_NOT_FOUND:
+        return errors.InconsistentAnswerError(str(raw), kind="lagging")
+    return _Unanswered(asked, raw)
 
 
 def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:

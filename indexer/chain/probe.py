@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 
 import msgspec
-import structlog
 
 from indexer import errors
-from indexer.chain import rpc, wire
-
-log = structlog.get_logger(__name__)
+from indexer.cairo import text as texts
+from indexer.chain import failures, rpc, wire
 
 SUPPORTED = "0.8, 0.9 and 0.10"
+LONGEST_VERSION = 40
+IDENTITY_ATTEMPTS = 3
+IDENTITY_PAUSE = 0.5
+ASKED = f" (asked {IDENTITY_ATTEMPTS} times in {(IDENTITY_ATTEMPTS - 1) * IDENTITY_PAUSE:g} s)"
 
 
 class NodeProfile(msgspec.Struct, frozen=True):
@@ -26,27 +30,41 @@ class NodeProfile(msgspec.Struct, frozen=True):
     batches: bool
 
 
-async def probe(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
+async def probe(endpoint: rpc.Endpoint, chain_id: int | None, batch: int = 2) -> NodeProfile:
     """Ask version and chain, and try a batch. FatalNodeError where it cannot be indexed from."""
     found = await identify(endpoint, chain_id)
-    await _try_batch(endpoint)
+    await endpoint.call_many([rpc.Request("starknet_specVersion")] * batch)
     return msgspec.structs.replace(found, batches=endpoint.batches)
 
 
 async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
-    """The same without trying a batch, which proves nothing while the endpoint has failures."""
-    version = await _text(endpoint, "starknet_specVersion")
+    """The same without trying a batch, which proves nothing while the endpoint has failures.
+
+    A wrong version or chain is asked for several times: behind one URL several nodes may answer,
+    and one wrong answer must not end a daemon.
+    """
+    for _ in range(IDENTITY_ATTEMPTS - 1):
+        try:
+            return await _identity(endpoint, chain_id)
+        except (errors.UnsupportedSpecError, errors.WrongChainError) as error:
+            failures.record(endpoint.name, error, "retry", logging.INFO)
+            await asyncio.sleep(IDENTITY_PAUSE)
+    return await _identity(endpoint, chain_id)
+
+
+async def _identity(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
+    version = texts.clean(await _text(endpoint, "starknet_specVersion"), LONGEST_VERSION)
     found = _version(version)
     if not (0, 8, 0) <= found < (0, 11, 0):
         raise errors.UnsupportedSpecError(
             f"{endpoint.name} speaks Starknet RPC {version}; the indexer knows {SUPPORTED}: use a "
-            "URL with the version in its path, such as /rpc/v0_10"
+            f"URL with the version in its path, such as /rpc/v0_10{ASKED}"
         )
     chain = wire.felt(await _text(endpoint, "starknet_chainId"))
     if chain_id is not None and int(chain, 16) != chain_id:
         raise errors.WrongChainError(
             f"{endpoint.name} serves {_named(int(chain, 16))}, but network.chain_id is "
-            f"{_named(chain_id)}: change node.urls or the network"
+            f"{_named(chain_id)}: change node.urls or the network{ASKED}"
         )
     return NodeProfile(
         endpoint.name,
@@ -58,17 +76,6 @@ async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
     )
 
 
-async def _try_batch(endpoint: rpc.Endpoint) -> None:
-    """Send single calls from now on where the endpoint refuses a batch."""
-    try:
-        await endpoint.call_many([rpc.Request("starknet_specVersion")] * 2)
-    except errors.NodeBusyError:
-        raise
-    except errors.NodeError as error:
-        log.info("batches_failed", endpoint=endpoint.name, reason=str(error))
-        endpoint.ask_singly()
-
-
 async def _text(endpoint: rpc.Endpoint, method: str) -> str:
     raw = await endpoint.call(rpc.Request(method))
     text: str = wire.decoded(wire.text_decoder, raw, method)
@@ -76,9 +83,9 @@ async def _text(endpoint: rpc.Endpoint, method: str) -> str:
 
 
 def _version(text: str) -> tuple[int, int, int]:
-    """Major, minor and patch; a pre-release counts as its release."""
-    found = re.fullmatch(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})([-+].*)?", text)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+    """Major, minor and patch, 0 where it is left out; a pre-release counts as its release."""
+    found = re.fullmatch(r"[vV]?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?([-+].*)?", text.strip())
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
 
 
 def _named(chain: int) -> str:

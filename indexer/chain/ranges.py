@@ -139,7 +139,7 @@ class RangeReader:
 
     def _window_end(self, from_block: int) -> int:
         """The last block of a window; none reaches from far behind the end to near it."""
-        end = min(from_block + self._window - 1, self._end)
+        end = min(from_block + self._blocks_at_once(self._node.source) - 1, self._end)
         far_end = self._end - self._settings.near_blocks
         return min(end, far_end) if from_block <= far_end else end
 
@@ -186,6 +186,7 @@ class RangeReader:
         attempts = 0
         while True:
             asked = self._node.source
+            to_block = min(to_block, from_block + self._blocks_at_once(asked) - 1)
             try:
                 return await self._attempt(asked, from_block, to_block, addresses)
             except errors.NodeError as error:
@@ -257,6 +258,10 @@ class RangeReader:
                 part.source.name, functools.partial(part.source.headers, batch)
             ):
                 part.headers[header.number] = header
+
+    def _blocks_at_once(self, asked: sources.Source) -> int:
+        """How many blocks a window has: few enough for the targets and for the endpoint."""
+        return min(self._window, asked.most_blocks)
 
     def _adapt(self, part: _Part) -> None:
         """Choose the next window's size by the targets; it at most doubles."""

@@ -13,14 +13,11 @@ from typing import Any
 import msgspec
 
 from indexer import errors
-from indexer.chain import failures, pages, probe, rpc, types, wire
+from indexer.chain import failures, pages, probe, rpc, rpc_errors, types, wire
 
-BLOCK_NOT_FOUND = 24
-NO_BLOCKS = 32
 BLOCKS_PER_BATCH = 20
-
-REFUSALS = frozenset({20, 21, 40})
-"""Codes that a contract's view answers for good: no contract, no such entry point, call failed."""
+NO_ENTRYPOINT = int.from_bytes(b"ENTRYPOINT_NOT_FOUND", "big")
+"""What some nodes answer for a view that the contract does not have, as a felt."""
 
 
 class ViewCall(msgspec.Struct, frozen=True):
@@ -45,6 +42,11 @@ class Source:
         """The JSON-RPC connection."""
         return self._endpoint
 
+    @property
+    def most_blocks(self) -> int:
+        """How many blocks the endpoint answers events of at once, as far as is known."""
+        return self._endpoint.limits.blocks.size
+
     # --- blocks -----------------------------------------------------------------------
 
     async def head(self) -> types.BlockHeader:
@@ -52,7 +54,7 @@ class Source:
         try:
             return await self._header("latest")
         except errors.RpcError as error:
-            if error.code not in (BLOCK_NOT_FOUND, NO_BLOCKS):
+            if error.code not in (rpc_errors.BLOCK_NOT_FOUND, rpc_errors.NO_BLOCKS):
                 raise
             raise errors.NodeUnreachableError(
                 f"{self.name} has no block yet", kind="lagging"
@@ -66,21 +68,23 @@ class Source:
     async def finalised(self) -> int | None:
         """The newest block accepted on L1; None where the node does not know it."""
         try:
-            header = await self._known_header("l1_accepted")
+            header = await self._known_header("l1_accepted", is_optional=True)
         except errors.RpcError:
             return None  # RPC 0.8 does not know the tag.
         return None if header is None else header.number
 
-    async def _known_header(self, block_id: Any) -> types.BlockHeader | None:
+    async def _known_header(
+        self, block_id: Any, is_optional: bool = False
+    ) -> types.BlockHeader | None:
         try:
-            return await self._header(block_id)
+            return await self._header(block_id, is_optional)
         except errors.RpcError as error:
-            if error.code == BLOCK_NOT_FOUND:
+            if error.code == rpc_errors.BLOCK_NOT_FOUND:
                 return None
             raise
 
-    async def _header(self, block_id: Any) -> types.BlockHeader:
-        return _read_header(await self._endpoint.call(_header_request(block_id)))
+    async def _header(self, block_id: Any, is_optional: bool = False) -> types.BlockHeader:
+        return _read_header(await self._endpoint.call(_header_request(block_id, is_optional)))
 
     async def headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
         """Headers of blocks below a head that the node returned, in the order asked.
@@ -94,7 +98,7 @@ class Source:
 
     def _header_of(self, number: int, answer: msgspec.Raw | errors.RpcError) -> types.BlockHeader:
         if isinstance(answer, errors.RpcError):
-            if answer.code != BLOCK_NOT_FOUND:
+            if answer.code != rpc_errors.BLOCK_NOT_FOUND:
                 raise answer
             raise errors.InconsistentAnswerError(
                 f"{self.name} returned a head at or above block {number} and does not know that "
@@ -140,7 +144,7 @@ class Source:
         self, number: int, answer: msgspec.Raw | errors.RpcError, with_events: bool
     ) -> types.BlockWithReceipts:
         if isinstance(answer, errors.RpcError):
-            if answer.code != BLOCK_NOT_FOUND:
+            if answer.code != rpc_errors.BLOCK_NOT_FOUND:
                 raise answer
             raise errors.InconsistentAnswerError(
                 f"{self.name} returned block {number} before and does not know it now",
@@ -209,20 +213,27 @@ class Source:
 
     def _view(self, answer: msgspec.Raw | errors.RpcError) -> list[int] | errors.RpcError:
         if isinstance(answer, errors.RpcError):
-            if answer.code in REFUSALS:
+            if answer.code in rpc_errors.VIEW_REFUSALS:
                 return answer
-            if answer.code == BLOCK_NOT_FOUND:
+            if answer.code == rpc_errors.BLOCK_NOT_FOUND:
                 raise errors.InconsistentAnswerError(
                     f"{self.name} does not know the block at which a view was asked",
                     kind="lagging",
                 )
             raise answer
-        felts = wire.decoded(wire.felts_decoder, answer, "view answer")
-        return [int(wire.felt(felt), 16) for felt in felts]
+        found = wire.decoded(wire.felts_decoder, answer, "view answer")
+        felts = [int(wire.felt(felt), 16) for felt in found]
+        if felts == [NO_ENTRYPOINT]:
+            return errors.RpcError(
+                f"{self.name}: the contract has no such entry point",
+                rpc_errors.ENTRYPOINT_NOT_FOUND,
+            )
+        return felts
 
 
-def _header_request(block_id: Any) -> rpc.Request:
-    return rpc.Request("starknet_getBlockWithTxHashes", {"block_id": block_id})
+def _header_request(block_id: Any, is_optional: bool = False) -> rpc.Request:
+    params = {"block_id": block_id}
+    return rpc.Request("starknet_getBlockWithTxHashes", params, is_optional=is_optional)
 
 
 def _read_header(raw: msgspec.Raw) -> types.BlockHeader:

@@ -13,6 +13,7 @@ import msgspec
 
 from indexer import errors
 from indexer.cairo import felt252
+from indexer.cairo import text as texts
 from indexer.chain import types
 
 _FELT = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
@@ -125,7 +126,7 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> 
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.InconsistentAnswerError(
-            f"the node's {what} has no known shape: {error}", kind="shape"
+            f"the node's {what} has no known shape: {texts.clean(str(error), 300)}", kind="shape"
         ) from error
 
 

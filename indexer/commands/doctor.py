@@ -12,7 +12,7 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import indexes
-from indexer.chain import client
+from indexer.chain import capacity, client
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
 from indexer.projections import replay, tables
@@ -151,6 +151,7 @@ async def _node(settings: config.Settings) -> list[Finding]:
         head = await node.head()
         finalised = await node.finalised()
         said = await _events(settings, node, head.number)
+        sizes = await capacity.measure(node.source, head.number)
     finally:
         await node.close()
     profile = node.profile
@@ -158,7 +159,8 @@ async def _node(settings: config.Settings) -> list[Finding]:
         "node",
         f"RPC {profile.spec_version}, head {head.number:,}, final {finalised}, "
         f"address lists {'yes' if profile.address_lists else 'no'}, "
-        f"batches {'yes' if profile.batches else 'no'}",
+        f"batches {'yes' if sizes.calls > 1 else 'no'}; {sizes.sentence()}"
+        + (f"; through the proxy {proxy}" if (proxy := node.source.endpoint.proxy) else ""),
     )
     return [speaks, said]
 

@@ -61,6 +61,7 @@ class Node(msgspec.Struct, frozen=True):
     max_requests_per_second: Rate = 50.0
     probe_seconds: Seconds = 60.0
     return_seconds: Seconds = 300.0
+    start_timeout_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
     confirm_rollback_depth: Natural = 10
     confirm_looks: Natural = 30
 

@@ -16,6 +16,9 @@ import msgspec
 
 from indexer.cairo import felt252
 
+_JOINED = re.compile(r"[;,|+&\s]+https?://", re.IGNORECASE)
+"""Two URLs in one, joined by what does not separate them."""
+
 SHORT_STRING_LENGTH = 31
 """A Cairo short string holds at most 31 ASCII characters."""
 
@@ -48,6 +51,8 @@ def node_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
             fine = False
         if not fine:
             raise ValueError(f"must be http://host… or https://host… - at `$[{index}]`")
+        if _JOINED.search(url):
+            raise ValueError(f"must be separated by commas or spaces - at `$[{index}]`")
     return urls
 
 

@@ -153,9 +153,10 @@ async def test_missing_recording(tmp_path: Path) -> None:
 
 async def test_unreachable_node(environ: dict[str, str], empty_database_url: str) -> None:
     environ |= {"DATABASE_URL": empty_database_url, "VESU_NODE_URLS": NOWHERE}
-    environ["VESU_LOG_LEVEL"] = "error"
+    environ |= {"VESU_LOG_LEVEL": "error", "VESU_NODE_START_TIMEOUT_SECONDS": "1"}
     line = await refusal.refused(environ, "run", "--no-serve", code=3)
     assert "127.0.0.1:1" in line
+    assert "s for it (node.start_timeout_seconds)" in line
     assert await refusal.cursors(empty_database_url) == 0
 
 
@@ -166,6 +167,7 @@ async def test_no_key_of_a_node_in_detailed_logs(
         "DATABASE_URL": migrated_database_url,
         "VESU_NODE_URLS": "http://user:SECRET@127.0.0.1:1/SECRET?key=SECRET",
         "VESU_LOG_LEVEL": "debug",
+        "VESU_NODE_START_TIMEOUT_SECONDS": "1",
     }
     (ran, *said), (looked, *told) = await asyncio.gather(
         stage.command(environ, "run", "--no-serve", expect=None),

@@ -6,11 +6,14 @@ import asyncio
 import collections
 import sys
 import time
+from collections.abc import Callable
 
 import click
 
 from tests import postgres
 from tests.chaos import expected, schedule, simulator, zygote
+
+Plans = Callable[[int], schedule.Schedule]
 
 
 class Tally:
@@ -18,7 +21,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.phases: collections.Counter[str] = collections.Counter()
-        self.reorgs = self.turns = self.runs = 0
+        self.reorgs = self.turns = self.runs = self.refused = 0
         self.failed: list[simulator.Outcome] = []
         self.began = time.monotonic()
 
@@ -27,6 +30,7 @@ class Tally:
         self.runs += 1
         self.reorgs += outcome.reorgs
         self.turns += outcome.turns
+        self.refused += outcome.refused
         self.phases.update(outcome.phases)
         if outcome.problem:
             self.failed.append(outcome)
@@ -35,10 +39,11 @@ class Tally:
         """One line."""
         seconds = time.monotonic() - self.began
         phases = ", ".join(f"{name} {count}" for name, count in sorted(self.phases.items()))
+        odd = f"; {self.refused} requests refused by odd gateways" if self.refused else ""
         return (
             f"{self.runs} runs in {seconds:.0f} s ({seconds / max(self.runs, 1):.2f} s a run), "
             f"{len(self.failed)} failed; {self.reorgs} reorganisations; {self.turns} changes of "
-            f"the endpoint; kills: {phases}"
+            f"the endpoint; kills: {phases}{odd}"
         )
 
 
@@ -47,13 +52,15 @@ class Tally:
 @click.option("--first", default=1, show_default=True, help="The first run's seed.")
 @click.option("--jobs", default=2, show_default=True, help="Runs at the same time.")
 @click.option("--minutes", default=60.0, show_default=True, help="Begin no run after so long.")
-def main(seeds: int, first: int, jobs: int, minutes: float) -> None:
+@click.option("--odd", is_flag=True, help="Behind gateways that limit in words of their own.")
+def main(seeds: int, first: int, jobs: int, minutes: float, odd: bool) -> None:
     """Play the schedules of seeds FIRST to FIRST+SEEDS-1; say which failed, and the least of it."""
     with postgres.serving():
-        sys.exit(asyncio.run(_run(seeds, first, jobs, minutes)))
+        plans = schedule.draw_odd if odd else schedule.draw
+        sys.exit(asyncio.run(_run(seeds, first, jobs, minutes, plans)))
 
 
-async def _run(seeds: int, first: int, jobs: int, minutes: float) -> int:
+async def _run(seeds: int, first: int, jobs: int, minutes: float, plans: Plans) -> int:
     tally = Tally()
     left = collections.deque(range(first, first + seeds))
     until = time.monotonic() + minutes * 60
@@ -61,7 +68,7 @@ async def _run(seeds: int, first: int, jobs: int, minutes: float) -> int:
         tally.began = time.monotonic()
         async with asyncio.TaskGroup() as together:
             for _ in range(jobs):
-                together.create_task(_work(truth, maker, left, tally, until))
+                together.create_task(_work(truth, maker, left, tally, until, plans))
     click.echo(tally.text())
     if left:
         click.echo(f"time is up: go on with FIRST={left[0]} SEEDS={len(left)}")
@@ -74,10 +81,11 @@ async def _work(
     left: collections.deque[int],
     tally: Tally,
     until: float,
+    plans: Plans,
 ) -> None:
     while left and time.monotonic() < until:
         seed = left.popleft()
-        outcome = await simulator.play(truth, maker, schedule.draw(seed))
+        outcome = await simulator.play(truth, maker, plans(seed))
         tally.add(outcome)
         if outcome.problem:
             click.echo(f"FAILED {outcome.problem}\n{outcome.plan.text()}")

@@ -73,6 +73,14 @@ moment; between two statements of a migration."""
 
 FAULTS = ("busy", "unavailable", "cut", "truncated", "garbage", "slow", "internal")
 OUTAGES = ("cut", "cut_later", "refused", "terminated")
+LIMITS = {
+    "blocks": (1, 2, 3, 5, 8, 30),
+    "calls": (1, 2, 3, 7, 15),
+    "addresses": (1, 2, 5, 9),
+    "events": (5, 20, 100, 500),
+    "rate": (6, 12, 25),
+}
+"""What a gateway before the node may limit (tests/odd_gateway.py), and to what."""
 
 
 class Move(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,7 +92,8 @@ class Move(msgspec.Struct, frozen=True, omit_defaults=True):
     on the way to that block; "fault" makes the next
     `times` requests fail as `what` says; "shut" makes the first of two endpoints refuse everything,
     and "open" ends that; "outage" takes the database away as `what` says; "stop" ends the process
-    by SIGTERM.
+    by SIGTERM; "limit" limits what the gateways pass on to `number` of `what` (0: lifts it), and
+    "passing" makes the next `number` requests be refused, both in words drawn by the seed `times`.
     """
 
     kind: str
@@ -107,6 +116,8 @@ class Schedule(msgspec.Struct, frozen=True):
     from_nothing: bool = False
     keep_abandoned: bool = False
     endpoints: int = 1
+    is_odd: bool = False
+    """Whether an odd gateway stands before each endpoint."""
 
     def text(self) -> str:
         """One line a move."""
@@ -114,7 +125,8 @@ class Schedule(msgspec.Struct, frozen=True):
         about = f"seed {self.seed}, from {'nothing' if self.from_nothing else f'block {FIRST}'}"
         kept = ", abandoned blocks stay known by hash" if self.keep_abandoned else ""
         endpoints = f", {self.endpoints} endpoints" if self.endpoints > 1 else ""
-        return "\n".join([about + kept + endpoints, *moves])
+        odd = ", odd gateways" if self.is_odd else ""
+        return "\n".join([about + kept + endpoints + odd, *moves])
 
 
 class Draw:
@@ -249,6 +261,48 @@ class Draw:
         self._add_kill(phase, TAKEN_BACK if phase == "rollback" else ("",))
 
 
+class OddDraw(Draw):
+    """Draws a schedule in which gateways change their limits and their words."""
+
+    def schedule(self) -> Schedule:
+        """Limits before, between and after the moves of the head, and perhaps a kill."""
+        from_nothing = self._dice.random() < 0.5
+        for _ in range(self._dice.randint(1, 3)):
+            self._limit()
+        for _ in range(self._dice.randint(3, 6)):
+            self._dice.choice(self._odd())()
+        if self._dice.random() < 0.3:
+            self._kill(self._dice.choice(("fetch", "anywhere")))
+        self._limit()
+        self._go()
+        return Schedule(
+            self.seed,
+            tuple(self._moves),
+            from_nothing=from_nothing,
+            keep_abandoned=self._dice.random() < 0.5,
+            endpoints=self._endpoints,
+            is_odd=True,
+        )
+
+    def _odd(self) -> list[Callable[[], None]]:
+        return [self._go] * 3 + [self._limit] * 4 + [self._passing] * 2 + [self._fault, self._lag]
+
+    def _limit(self) -> None:
+        what = self._dice.choice(list(LIMITS))
+        number = 0 if self._dice.random() < 0.2 else self._dice.choice(LIMITS[what])
+        self._add("limit", what=what, number=number, times=self._dice.randint(1, 10**9))
+
+    def _passing(self) -> None:
+        times = self._dice.randint(1, 10**9)
+        self._add("passing", number=self._dice.randint(1, 4), times=times)
+        self._go()
+
+
 def draw(seed: int) -> Schedule:
     """The schedule of a seed."""
     return Draw(seed).schedule()
+
+
+def draw_odd(seed: int) -> Schedule:
+    """The schedule of a seed behind odd gateways."""
+    return OddDraw(seed).schedule()

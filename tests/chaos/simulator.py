@@ -31,6 +31,8 @@ class Outcome(msgspec.Struct):
     reorgs: int
     turns: int = 0
     said: str = ""
+    refused: int = 0
+    """How many requests the odd gateways refused."""
 
 
 async def play(truth: expected.Expected, maker: zygote.Zygote, plan: schedule.Schedule) -> Outcome:
@@ -40,7 +42,9 @@ async def play(truth: expected.Expected, maker: zygote.Zygote, plan: schedule.Sc
             for move in plan.moves:
                 await MOVES[move.kind](world, move)
             await _finish(world)
-            return Outcome(plan, "", world.phases, await _check(world), world.turns())
+            reorgs = await _check(world)
+            refused = sum(sum(gateway.refused.values()) for gateway in world.gateways)
+            return Outcome(plan, "", world.phases, reorgs, world.turns(), refused=refused)
         except (AssertionError, TimeoutError) as error:
             problem = " ".join(str(error).split()) or type(error).__name__
             return Outcome(plan, problem, world.phases, 0, said=world.said())
@@ -82,6 +86,14 @@ async def _lag(world: World, move: schedule.Move) -> None:
 
 async def _fault(world: World, move: schedule.Move) -> None:
     world.fail(move.what, move.times)
+
+
+async def _limit(world: World, move: schedule.Move) -> None:
+    world.limit(move.what, move.number, move.times)
+
+
+async def _passing(world: World, move: schedule.Move) -> None:
+    world.refuse(move.number, move.times)
 
 
 async def _shut(world: World, _: schedule.Move) -> None:
@@ -215,6 +227,8 @@ MOVES: dict[str, Callable[[World, schedule.Move], Awaitable[None]]] = {
     "go": _go,
     "lag": _lag,
     "fault": _fault,
+    "limit": _limit,
+    "passing": _passing,
     "shut": _shut,
     "open": _open,
     "outage": _outage,

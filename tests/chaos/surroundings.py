@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from indexer import errors
 from indexer.recording import options, playhead, server
-from tests import postgres
+from tests import odd_gateway, postgres
 from tests.acceptance import stage
 from tests.chaos import expected, proxy, schedule, zygote
 
@@ -68,7 +69,8 @@ class Surroundings:
         self.stood: set[tuple[int, int]] = set()
         self.is_shut = False
         self.head: playhead.Playhead
-        self._nodes: list[server.RecordingServer] = []
+        self.gateways: list[odd_gateway.Gateway] = []
+        self._urls: list[str] = []
         self._maker = maker
         self._folder = folder
         self._starts = 0
@@ -88,7 +90,13 @@ class Surroundings:
                     keep_abandoned=plan.keep_abandoned,
                 )
                 node = server.RecordingServer(self.truth.loaded, self.head, settings)
-                self._nodes.append(await stack.enter_async_context(node))
+                await stack.enter_async_context(node)
+                if not plan.is_odd:
+                    self._urls.append(node.url)
+                    continue
+                gateway = odd_gateway.Gateway(node.url, plan.seed)
+                self.gateways.append(await stack.enter_async_context(gateway.serving()))
+                self._urls.append(gateway.url)
             yield
 
     # --- the node -------------------------------------------------------------------------
@@ -108,9 +116,23 @@ class Surroundings:
         self._faults += [what] * times
 
     def heal(self) -> None:
-        """A node without faults."""
+        """A node without faults; limits stay."""
         self._hold = None
         self._faults.clear()
+        for gateway in self.gateways:
+            gateway.passing = 0
+
+    def limit(self, what: str, number: int, seed: int) -> None:
+        """Limit what the gateways pass on (0: any), and redraw how they refuse."""
+        for gateway in self.gateways:
+            gateway.limits = msgspec.structs.replace(gateway.limits, **{what: number or None})
+            gateway.redraw(seed)
+
+    def refuse(self, times: int, seed: int) -> None:
+        """Make each gateway refuse its next requests for no reason."""
+        for gateway in self.gateways:
+            gateway.redraw(seed)
+            gateway.passing = times
 
     def _fault(self, endpoint: int, method: str, _params: Any) -> options.Fault | None:
         if self.is_shut and endpoint == 0:
@@ -139,7 +161,7 @@ class Surroundings:
         if self._process is None or self._process.code is not None:
             environ = stage.environment(
                 self.truth.recorded,
-                ",".join(node.url for node in self._nodes),
+                ",".join(self._urls),
                 self.way.url,
                 VESU_NODE_POLL_INTERVAL_SECONDS="0.02",
                 VESU_NODE_RETURN_SECONDS="0.02",

@@ -33,6 +33,26 @@ async def test_a_seeded_run(truth: expected.Expected, maker: zygote.Zygote, seed
     assert outcome.phases, "nothing was killed"
 
 
+@pytest.mark.parametrize("seed", range(1, 13))
+async def test_a_seeded_run_behind_an_odd_gateway(
+    truth: expected.Expected, maker: zygote.Zygote, seed: int
+) -> None:
+    """Limits on ranges, batches, lists, pages and rates change, in other words each time."""
+    plan = schedule.draw_odd(seed)
+    print(plan.text())
+    outcome = await simulator.play(truth, maker, plan)
+    assert not outcome.problem, outcome.said
+    assert outcome.refused, "nothing was refused"
+
+
+def test_every_limit_is_drawn_in_twelve_odd_runs() -> None:
+    plans = [schedule.draw_odd(seed) for seed in range(1, 13)]
+    moves = [move for plan in plans for move in plan.moves]
+    assert {move.what for move in moves if move.kind == "limit"} == set(schedule.LIMITS)
+    assert {move.kind for move in moves} >= {"go", "limit", "passing", "kill"}
+    assert {plan.from_nothing for plan in plans} == {True, False}
+
+
 def test_every_phase_is_drawn_in_thirty_runs() -> None:
     drawn = collections.Counter(
         move.what for seed in SEEDS for move in schedule.draw(seed).moves if move.kind == "kill"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from indexer import errors
-from indexer.chain import pages, types
+from indexer.chain import pages, rpc, types
 from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, ok, refused, truth
 
@@ -57,7 +57,7 @@ async def refusal(*answers: Any) -> errors.IndexerError:
 async def test_the_pages_are_the_whole_set(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
     chunk = chance.choice([1, 2, 3, 7, 50, 1000])
-    monkeypatch.setattr(pages, "CHUNK", chunk)
+    monkeypatch.setattr(rpc, "LARGEST_PAGE", chunk)
     path = chance.choice(["/", "/rpc/v0_9"])
     scan_limit = chance.choice([None, 1, 2, 5, 30])
     async with chain_stage.node(path=path, chunk_limit=chunk, scan_limit=scan_limit) as node:
@@ -146,7 +146,8 @@ async def test_a_page_that_cannot_be_true_is_refused(name: str) -> None:
 
 
 async def test_a_page_size_that_the_node_does_not_take_is_said() -> None:
-    error = await refusal(lambda message: refused(message, 31, "Requested page size is too big"))
+    too_big = [lambda message: refused(message, 31, "Requested page size is too big")]
+    error = await refusal(*too_big * 50)
     assert isinstance(error, errors.RpcError)
     assert "page size is too big" in str(error)
 

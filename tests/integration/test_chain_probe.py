@@ -54,6 +54,8 @@ async def probed(reply: chain_stage.Reply, chain_id: int | None = CHAIN_ID) -> p
         ("0.8.1", False, False),
         ("0.9.0", False, False),
         ("0.10.0", False, True),
+        ("0.10", False, True),
+        ("v0.10.2", True, True),
         ("0.10.0-rc.1", False, True),
         ("0.10.1", True, True),
         ("0.10.3-rc.0", True, True),
@@ -67,7 +69,7 @@ async def test_what_a_version_can_do(version: str, lists: bool, indexes: bool) -
     assert KEY not in profile.endpoint
 
 
-@pytest.mark.parametrize("version", ["0.7.1", "0.11.0", "1.0.0", "0.10", "v0_10", "", "0.10.x"])
+@pytest.mark.parametrize("version", ["0.7.1", "0.11.0", "1.0.0", "v0_10", "", "0.10.x"])
 async def test_an_unknown_version_is_refused(version: str) -> None:
     error = await failure(probed(Node(version)))
     assert isinstance(error, errors.UnsupportedSpecError)
@@ -250,4 +252,4 @@ async def test_a_view_at_an_unknown_block_is_no_refusal() -> None:
 
 async def test_a_view_that_the_node_refuses_is_no_answer_of_the_contract() -> None:
     error = await failure(viewed(lambda message: refused(message, -32602)))
-    assert isinstance(error, errors.RpcError)
+    assert isinstance(error, errors.RefusedRequestError)

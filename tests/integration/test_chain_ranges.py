@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from indexer import errors, urls
-from indexer.chain import block_proof, client, pages, ranges, types
+from indexer.chain import block_proof, client, ranges, rpc, types
 from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, MAIN, READING, RECORDING, truth
 
@@ -101,7 +101,7 @@ async def whole() -> list[types.Range]:
 async def test_every_version_tells_the_same(
     path: str, whole: list[types.Range], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "CHUNK", 13)
+    monkeypatch.setattr(rpc, "LARGEST_PAGE", 13)
     settings = {"scan_limit": 7, "reverse_batches": True, "chunk_limit": 13}
     async with chain_stage.node(path=path, **settings) as node:
         found = await read(node, first_window=40, largest_window=40)
@@ -183,7 +183,7 @@ async def test_pages_of_a_range_are_never_of_two_endpoints(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first endpoint dies between two pages: the second one is asked from the beginning."""
-    monkeypatch.setattr(pages, "CHUNK", 10)
+    monkeypatch.setattr(rpc, "LARGEST_PAGE", 10)
     tokens: list[Any] = []
 
     def dying(method: str, params: Any) -> Fault | None:

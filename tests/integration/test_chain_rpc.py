@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from indexer import errors
-from indexer.chain import rpc
+from indexer.chain import limits, rpc, transport
 from tests.integration import chain_stage
 from tests.integration.chain_stage import KEY, SETTINGS, failure, ok, refused
 
@@ -80,12 +80,15 @@ FATAL = {
     "401": (lambda _: http(401), "HTTP 401: check the URL and its key in node.urls"),
     "403": (lambda _: http(403), "HTTP 403: check the URL and its key in node.urls"),
     "404": (lambda _: http(404), "HTTP 404: check the URL and its key in node.urls"),
-    "redirect": (lambda _: http(302, Location="/elsewhere"), "HTTP 302"),
-    "params": (lambda message: refused(message, -32602, "Invalid params"), "(code -32602)"),
+    "201": (lambda _: http(201), "HTTP 201 and not 200: what answers there is not a Starknet node"),
+    "redirect": (lambda _: http(302, Location="/elsewhere"), "HTTP 302, a redirect"),
     "400 with a reason": (
         lambda message: web.Response(status=400, body=refused(message, -32601, "unknown method")),
         "unknown method (code -32601)",
     ),
+}
+REFUSED = {
+    "params": (lambda message: refused(message, -32602, "Invalid params"), "(code -32602)"),
     "execution": (lambda message: refused(message, -32000, "execution failed"), "(code -32000)"),
 }
 
@@ -113,9 +116,11 @@ async def test_an_answer_to_another_call_is_retried(name: str) -> None:
 
 @pytest.mark.parametrize("name", TOO_LARGE)
 async def test_a_too_large_question_is_not_repeated(name: str) -> None:
-    error, asked = await failing(TOO_LARGE[name])
+    events = rpc.Request("starknet_getEvents", {"filter": {}}, is_divisible=True)
+    async with chain_stage.endpoint(TOO_LARGE[name]) as (made, liar):
+        error = await failure(made.call(events))
     assert type(error) is errors.RangeTooLargeError
-    assert asked == 1
+    assert len(liar.asked) == 1
 
 
 @pytest.mark.parametrize("name", FATAL)
@@ -125,16 +130,28 @@ async def test_what_repeating_cannot_change_is_fatal(name: str) -> None:
     assert isinstance(error, errors.FatalNodeError)
     assert not isinstance(error, errors.RetryableNodeError)
     assert says in str(error)
+    assert f"refused {SETTINGS.attempts} times now, and for 0 s in all" in str(error)
     assert "\n" not in str(error)
-    assert asked == 1
+    assert asked == SETTINGS.attempts
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_may_pass_is_not_fatal_before_it_lasted(name: str) -> None:
+    reply, says = REFUSED[name]
+    error, asked = await failing(reply)
+    assert type(error) is errors.RefusedRequestError
+    assert says in str(error)
+    assert asked == SETTINGS.attempts
+    error, _ = await failing(reply, refused_seconds=0)
+    assert type(error) is errors.RpcError
 
 
 async def test_a_body_beyond_the_limit_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "LARGEST_BODY", 100_000)
+    monkeypatch.setattr(transport, "LARGEST_BODY", 100_000)
     error, asked = await failing(lambda message: ok(message, "x" * 200_000))
     assert type(error) is errors.RangeTooLargeError
     assert "100000 bytes" in str(error)
-    assert asked == 1
+    assert asked == SETTINGS.attempts
 
 
 async def test_an_error_keeps_code_and_data() -> None:
@@ -327,13 +344,17 @@ async def test_an_empty_batch_asks_nothing() -> None:
         lambda items: items[0],
     ],
 )
-async def test_a_batch_with_wrong_ids_is_retried(spoil: Any) -> None:
-    def reply(message: Any) -> bytes:
+async def test_a_batch_with_wrong_ids_is_sent_in_single_calls(spoil: Any) -> None:
+    def reply(message: Any) -> Any:
+        if not isinstance(message, list):
+            return 1
         return json.dumps(spoil([item(one["id"], 1) for one in message])).encode()
 
-    error, asked, _ = await batch(reply)
-    assert isinstance(error, errors.InconsistentAnswerError)
-    assert asked == SETTINGS.attempts
+    found, asked, made = await batch(reply)
+    assert [bytes(one) for one in found] == [b"1"] * 3
+    # The batch twice, a single call, then no more than half of the calls in a batch.
+    assert asked == rpc.BATCH_ATTEMPTS + 1 + 3
+    assert not made.batches
 
 
 async def test_a_refusal_inside_a_batch_stands_in_its_place() -> None:
@@ -375,16 +396,15 @@ async def test_refused_batches_are_asked_singly_from_then_on(refusal: Any) -> No
 
     async with chain_stage.endpoint(reply) as (made, liar):
         first = await made.call_many([ASK] * 3)
-        assert len(liar.asked) == 4
+        assert len(liar.asked) == rpc.BATCH_ATTEMPTS + 1 + 3
         assert not made.batches
         second = await made.call_many([ASK] * 2)
     assert len({bytes(one) for one in [*first, *second]}) == 5
-    assert not any(isinstance(message, list) for message in liar.asked[1:])
+    assert not any(isinstance(message, list) for message in liar.asked[rpc.BATCH_ATTEMPTS :])
 
 
-async def test_after_a_while_a_batch_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_while_a_batch_is_tried_again() -> None:
     """A balancer's passing fault may look like a refusal."""
-    monkeypatch.setattr(rpc, "SINGLY_SECONDS", 0.05)
     refusing = [True]
 
     def reply(message: Any) -> Any:
@@ -393,42 +413,41 @@ async def test_after_a_while_a_batch_is_tried_again(monkeypatch: pytest.MonkeyPa
         return refused(message, -32600, "denied") if refusing else shuffled(message)
 
     async with chain_stage.endpoint(reply) as (made, liar):
-        await made.call_many([ASK] * 3)
+        await made.call_many([ASK] * 2)
         refusing.clear()
         assert not made.batches
-        await asyncio.sleep(0.1)
+        for _ in range(limits.FIRST_PATIENCE):
+            await made.call_many([ASK])
         assert made.batches
-        await made.call_many([ASK] * 3)
-    assert [isinstance(message, list) for message in liar.asked] == [
-        True,
-        False,
-        False,
-        False,
-        True,
-    ]
+        before = len(liar.asked)
+        await made.call_many([ASK] * 2)
+    assert [isinstance(message, list) for message in liar.asked[before:]] == [True]
 
 
 async def test_one_busy_error_for_a_batch_is_retried() -> None:
     error, asked, made = await batch(lambda message: refused(message, -32012))
     assert isinstance(error, errors.NodeBusyError)
-    assert asked == SETTINGS.attempts
+    assert asked == rpc.BATCH_ATTEMPTS + SETTINGS.attempts
     assert made.batches
 
 
 async def test_a_failing_single_call_ends_its_siblings() -> None:
-    ended = 0
+    ended, bad = 0, rpc.Request("starknet_bad")
 
     async def reply(message: Any) -> Any:
         nonlocal ended
         if isinstance(message, list):
             return refused(message, -32600)
-        if message["id"] % 4 == 0:
+        if message["method"] == bad.method:
             return http(404)
+        if message["id"] <= 2 * 3 + 1:
+            return 1  # alone, to see whether it is the batch that is refused
         try:
             await asyncio.sleep(60)
         finally:
             ended += 1
 
-    error, _, _ = await batch(reply)
+    async with chain_stage.endpoint(reply) as (made, _):
+        error = await failure(made.call_many([ASK, bad, ASK]))
     assert isinstance(error, errors.FatalNodeError)
     assert ended == 2

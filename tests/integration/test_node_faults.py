@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from indexer import errors, urls
-from indexer.chain import client, rpc
+from indexer.chain import client, transport
 from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
@@ -46,9 +46,9 @@ BROKEN: dict[str, tuple[str, Fault]] = {
     "502": ("http_5xx", Fault(status=502, body=b"<html>")),
     "504": ("http_5xx", Fault(status=504)),
     "200 with an internal error": ("internal", Fault(edit=refuse(-32603, "internal"))),
-    "200 with a rate limit": ("busy", Fault(edit=refuse(-32005, "limit exceeded"))),
+    "200 with a rate limit": ("busy", Fault(edit=refuse(-32005, "rate limit exceeded"))),
     "200 with credits used up": ("busy", Fault(edit=refuse(-32012, "credits limited"))),
-    "200 with a busy node": ("internal", Fault(edit=refuse(-32000, "node is busy"))),
+    "200 with a busy node": ("busy", Fault(edit=refuse(-32000, "node is busy"))),
     "200 with a text for an error": ("not_json_rpc", Fault(status=200, body=LAVA)),
     "200 with a page of HTML": ("not_json_rpc", Fault(status=200, body=b"<html>soon</html>")),
     "200 with nothing": ("not_json_rpc", Fault(status=200, body=b"")),
@@ -135,7 +135,7 @@ async def test_too_much_is_asked_in_smaller_ranges(url: str, undisturbed: str, n
 async def test_a_body_beyond_the_limit_is_asked_in_smaller_ranges(
     url: str, undisturbed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpc, "LARGEST_BODY", 120_000)
+    monkeypatch.setattr(transport, "LARGEST_BODY", 120_000)
     async with (
         serving(Playhead.at(recording(), LAST)) as node,
         following(url, node.url, until_block=LAST, VESU_INGEST_VERIFY="off") as running,
@@ -387,6 +387,29 @@ async def test_a_change_under_way_ends_the_daemon(url: str, name: str) -> None:
         assert isinstance(await running.ended(), error)
         assert running.said("node_trouble", kind=kind, outcome="stop") is not None
         assert daemon_stage.count(node.url, kind, "stop") == 1
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("times", [1, 2])
+async def test_one_wrong_identity_is_asked_for_again(
+    url: str, undisturbed: str, name: str, times: int
+) -> None:
+    """Of another node behind the same URL, perhaps."""
+    method, answer, kind, _ = CHANGES[name]
+    failing = Failing(method, Fault(edit=lambda _: answer), 0)
+    head = Playhead.at(recording(), 10)
+    async with (
+        serving(head, fault=failing) as node,
+        following(url, node.url, VESU_NODE_PROBE_SECONDS="0.1") as running,
+    ):
+        await running.committed(10)
+        failing.left = times
+        await running.says("node_trouble", kind=kind, outcome="retry")
+        head.go_to(LAST)
+        await running.committed(LAST)
+        assert daemon_stage.count(node.url, kind, "retry") == times
+        assert failing.left == 0
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
 
 @pytest.mark.parametrize("name", CHANGES)

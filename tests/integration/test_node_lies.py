@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from indexer import urls
-from indexer.chain import pages
+from indexer.chain import rpc
 from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
@@ -129,7 +129,7 @@ async def test_a_token_that_means_something_else_elsewhere(
 
     Some of the block was told, so `verify = "events"` finds it.
     """
-    monkeypatch.setattr(pages, "CHUNK", 10)
+    monkeypatch.setattr(rpc, "LARGEST_PAGE", 10)
 
     def skip(told: Any) -> Any:
         number, _, offset = told.get("continuation_token", "0-0").partition("-")

@@ -64,6 +64,7 @@ class FakeSource:
         self.name, self.chain, self.trouble = name, chain, trouble
         self.windows: list[int] = []
         self.stuck_from = 10**9
+        self.most_blocks = 10**9
 
     async def header(self, number: int) -> types.BlockHeader | None:
         await self._answer("header", number, number)

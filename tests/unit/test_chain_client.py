@@ -151,7 +151,7 @@ async def test_a_question_that_the_node_refuses_is_no_refusal_of_the_contract(
 ) -> None:
     async with chain_stage.connected(node) as starknet:
         node.refuse = refusing(code)
-        with pytest.raises(errors.RpcError):
+        with pytest.raises(errors.NodeError):
             await starknet.calls([VIEW, VIEW])
 
 

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from indexer import errors, urls
-from indexer.chain import rpc
+from indexer.chain import rpc, transport
 from tests.unit import chain_stage
 
 VERSION = rpc.Request("starknet_specVersion")
@@ -110,46 +110,107 @@ async def test_asking_again_ends(node: chain_stage.FakeNode, fault: chain_stage.
     assert node.posts == chain_stage.QUICK.attempts
 
 
-@pytest.mark.parametrize("number", [-32600, -32601, -32602, -32000, 24, 33, 40])
-async def test_a_refusal_is_not_asked_again(node: chain_stage.FakeNode, number: int) -> None:
+@pytest.mark.parametrize("number", [20, 21, 24, 33, 40, 41])
+async def test_an_answer_is_not_asked_for_again(node: chain_stage.FakeNode, number: int) -> None:
     node.faults.append(code(number, "said so", {"reason": "x"}))
     with pytest.raises(errors.RpcError, match="said so") as caught:
         await ask(node)
     assert (caught.value.code, caught.value.data, node.posts) == (number, {"reason": "x"}, 1)
 
 
-@pytest.mark.parametrize("number", [400, 401, 403, 404, 405, 415])
-async def test_a_client_error_is_not_asked_again(node: chain_stage.FakeNode, number: int) -> None:
-    node.faults.append(status(number))
+@pytest.mark.parametrize("number", [-32600, -32602, -32000, 63, 19, 0, -32007])
+async def test_a_refusal_in_the_node_s_own_words_may_pass(
+    node: chain_stage.FakeNode, number: int
+) -> None:
+    refusal = code(number, "said so", {"reason": "x"})
+    node.faults.extend([refusal, refusal])
+    assert await ask(node) == "0.10.2"
+    node.faults.extend([refusal] * 50)
+    with pytest.raises(errors.RefusedRequestError, match="said so") as caught:
+        await ask(node)
+    assert (caught.value.code, caught.value.data) == (number, {"reason": "x"})
+    assert node.posts == 3 + chain_stage.QUICK.attempts
+
+
+async def test_a_refusal_that_lasts_is_final_and_says_for_how_long(
+    node: chain_stage.FakeNode,
+) -> None:
+    settings = msgspec.structs.replace(chain_stage.QUICK, refused_seconds=0.05)
+    async with chain_stage.endpoint(node, settings) as endpoint:
+        await endpoint.call(VERSION)
+        node.faults.extend([code(-32077, "said so")] * 50)
+        with pytest.raises(errors.RefusedRequestError):
+            await endpoint.call(VERSION)
+        await asyncio.sleep(0.06)
+        with pytest.raises(errors.RpcError, match=r"refused 3 times now, and for 0 s in all"):
+            await endpoint.call(VERSION)
+        node.faults.clear()
+        await endpoint.call(VERSION)
+        node.faults.extend([code(-32077, "said so")] * 50)
+        with pytest.raises(errors.RefusedRequestError):
+            await endpoint.call(VERSION)
+
+
+async def test_a_method_that_never_worked_is_final_after_every_attempt(
+    node: chain_stage.FakeNode,
+) -> None:
+    node.faults.extend([code(-32601, "no such method")] * 50)
+    with pytest.raises(errors.RpcError, match="refused 3 times now") as caught:
+        await ask(node)
+    assert (caught.value.code, node.posts) == (-32601, chain_stage.QUICK.attempts)
+
+
+async def test_a_method_that_worked_may_work_again(node: chain_stage.FakeNode) -> None:
+    async with chain_stage.endpoint(node) as endpoint:
+        await endpoint.call(VERSION)
+        node.faults.extend([code(-32601, "no such method")] * 50)
+        with pytest.raises(errors.RefusedRequestError):
+            await endpoint.call(VERSION)
+
+
+@pytest.mark.parametrize("number", [401, 402, 403, 404, 405, 410, 415])
+async def test_a_client_error_is_final_where_nothing_ever_worked(
+    node: chain_stage.FakeNode, number: int
+) -> None:
+    node.faults.extend([status(number)] * 50)
     with pytest.raises(errors.FatalNodeError, match=r"HTTP \d+.*node\.urls"):
         await ask(node)
-    assert node.posts == 1
+    assert node.posts == chain_stage.QUICK.attempts
+
+
+@pytest.mark.parametrize("number", [400, 401, 402, 403, 404, 405, 410, 415])
+async def test_a_client_error_may_pass(node: chain_stage.FakeNode, number: int) -> None:
+    node.faults.extend([status(number)] * 2)
+    assert await ask(node) == "0.10.2"
 
 
 @pytest.mark.parametrize(
     "fault",
     [status(408, "Request took too long"), status(413), code(-32005, "block range too wide")],
 )
-async def test_too_much_is_told_as_too_much(
+async def test_too_much_is_too_large_and_not_repeated(
     node: chain_stage.FakeNode, fault: chain_stage.Fault
 ) -> None:
     node.faults.extend([fault] * 9)
-    with pytest.raises(errors.RangeTooLargeError):
-        await ask(node)
+    events = rpc.Request("starknet_getEvents", {"filter": {}}, is_divisible=True)
+    async with chain_stage.endpoint(node) as endpoint:
+        with pytest.raises(errors.RangeTooLargeError):
+            await endpoint.call(events)
+    assert node.posts == 1
 
 
 async def test_a_redirect_is_not_followed(node: chain_stage.FakeNode) -> None:
-    node.faults.append(status(301, Location=node.url))
-    with pytest.raises(errors.NodeError, match="HTTP 301"):
+    node.faults.extend([status(301, Location=node.url)] * 9)
+    with pytest.raises(errors.NodeError, match="HTTP 301, a redirect to http://127"):
         await ask(node)
-    assert node.posts == 1
+    assert node.posts == chain_stage.QUICK.attempts
 
 
 async def test_a_body_is_read_no_further_than_the_limit(
     node: chain_stage.FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpc, "LARGEST_BODY", 1_000)
-    node.faults.append(body(" " * 2_000))
+    monkeypatch.setattr(transport, "LARGEST_BODY", 1_000)
+    node.faults.extend([body(" " * 2_000)] * 9)
     with pytest.raises(errors.RangeTooLargeError, match="more than 1000 bytes"):
         await ask(node)
 
@@ -236,8 +297,10 @@ async def test_a_batch_is_matched_by_id(node: chain_stage.FakeNode) -> None:
 
 async def test_one_refused_item_stands_in_its_place(node: chain_stage.FakeNode) -> None:
     async with chain_stage.endpoint(node) as endpoint:
-        asked = [VERSION, rpc.Request("starknet_none"), CHAIN]
-        assert read(await endpoint.call_many(asked)) == ["0.10.2", -32601, chain_stage.MAIN]
+        missing = rpc.Request("starknet_getBlockWithTxHashes", {"block_id": {"block_number": 99}})
+        asked = [VERSION, missing, CHAIN]
+        assert read(await endpoint.call_many(asked)) == ["0.10.2", 24, chain_stage.MAIN]
+    assert node.posts == 1
 
 
 def _drop_one(request: web.Request, message: Any) -> web.Response:
@@ -278,9 +341,9 @@ async def test_a_batch_answered_wrongly_is_asked_again(
 async def test_where_batches_are_refused_single_calls_are_made_from_then_on(
     node: chain_stage.FakeNode, text: str
 ) -> None:
-    node.faults.append(body(text))
+    node.faults.extend([body(text)] * rpc.BATCH_ATTEMPTS)
     assert await both(node, times=2) == BOTH
-    assert node.posts == 1 + 2 + 2
+    assert node.posts == rpc.BATCH_ATTEMPTS + 1 + 2 + 2
 
 
 async def test_no_calls_are_no_request(node: chain_stage.FakeNode) -> None:

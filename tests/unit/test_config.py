@@ -142,6 +142,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_NODE_MAX_REQUESTS_PER_SECOND": ("5", 5.0),
         "VESU_NODE_PROBE_SECONDS": ("7", 7.0),
         "VESU_NODE_RETURN_SECONDS": ("8", 8.0),
+        "VESU_NODE_START_TIMEOUT_SECONDS": ("0", 0.0),
         "VESU_NODE_CONFIRM_ROLLBACK_DEPTH": ("0", 0),
         "VESU_NODE_CONFIRM_LOOKS": ("5", 5),
         "VESU_DATABASE_URL": (
@@ -284,6 +285,9 @@ def test_a_known_network_brings_its_chain_id(name: str) -> None:
         ("[node]\nrequest_timeout_seconds = inf", ["node.request_timeout_seconds"]),
         ("[node]\nurls = ['https://ok', 'ws://x']", ["node.urls", "http", "$[1]"]),
         ("[node]\nurls = ['http://[x']", ["node.urls", "$[0]"]),
+        ("[node]\nurls = ['http://a;http://b']", ["node.urls", "separated by commas", "$[0]"]),
+        ("[node]\nurls = ['http://a,https://b/c']", ["node.urls", "separated by commas", "$[0]"]),
+        ("[node]\nurls = ['http://a http://b']", ["node.urls", "separated by commas", "$[0]"]),
         ("[database]\nssl = 'no'", ["database.ssl", "true or false"]),
         ("[database]\nurl = 'mysql://x'", ["database.url", "postgresql://"]),
         ("[database]\npool_min = 11", ["database.pool_min", "database.pool_max"]),

@@ -1,0 +1,50 @@
+"""How large requests to an endpoint may be: measured by asking, for people to see."""
+
+from __future__ import annotations
+
+import msgspec
+
+from indexer import errors
+from indexer.chain import rpc
+from indexer.chain import source as sources
+
+CALLS = sources.BLOCKS_PER_BATCH
+BLOCKS = 10_000
+ADDRESSES = range(1, 33)
+"""Addresses without events: their answers are empty, whatever the range."""
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """The largest requests that were answered, up to those that were tried."""
+
+    calls: int
+    blocks: int
+    addresses: int
+    events: int
+
+    def sentence(self) -> str:
+        """Such as: answers batches of 20 calls, …; "1" where only single ones are answered."""
+        return (
+            f"answers batches of {self.calls} calls, ranges of {self.blocks:,} blocks, lists of "
+            f"{self.addresses} addresses, pages of {self.events:,} events"
+        )
+
+
+async def measure(source: sources.Source, head: int) -> Capacity:
+    """Try a batch, a range and a list as large as the reader's, and smaller ones where refused."""
+    endpoint, limits = source.endpoint, source.endpoint.limits
+    await endpoint.call_many([rpc.Request("starknet_specVersion")] * CALLS)
+    blocks = min(BLOCKS, head + 1)
+    addresses = ADDRESSES if source.profile.address_lists else ADDRESSES[:1]
+    while True:
+        try:
+            await source.events(head - blocks + 1, head, addresses)
+            break
+        except errors.RangeTooLargeError:
+            if limits.blocks.size >= blocks:
+                raise
+            blocks = limits.blocks.size
+    lists = limits.addresses.size if source.profile.address_lists else 1
+    return Capacity(
+        min(CALLS, limits.batch.size), blocks, min(len(ADDRESSES), lists), limits.page.size
+    )
