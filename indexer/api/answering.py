@@ -159,10 +159,7 @@ class Service:
         if tag in _told(request):
             return litestar.Response(b"", status_code=304, headers=headers, media_type=None)
         found = await route.handler(
-            routes.Question(
-                *(route, connection, self._shared, standing, moment, path, said, after),
-                is_at_head=not asked.is_pinned and "cursor" not in said,
-            )
+            routes.Question(route, connection, self._shared, standing, moment, path, said, after)
         )
         envelope = Envelope(
             found.data,

@@ -47,6 +47,13 @@ class Digest(msgspec.Struct, frozen=True):
     tables: dict[str, TableDigest]
 
 
+class Valuations(msgspec.Struct, frozen=True):
+    """What all positions are worth at the committed block, each row at its `valued_at_block`."""
+
+    block_number: int
+    vesu_positions: TableDigest
+
+
 async def at_block(connection: Connection, block: int | None = None) -> Digest:
     """The digest at `block`, or of the tables as they stand at the committed block.
 
@@ -67,6 +74,22 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
             for table in DIGESTED
         }
     return Digest(committed if block is None else block, _over(found), found)
+
+
+async def of_valuations(connection: Connection) -> Valuations:
+    """The digest of what positions are worth as their rows stand, each at its own block."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        stands = await cursor.read(connection)
+        if stands is None or stands.block_hash is None:
+            raise errors.NothingCommittedError("the database is empty: run the indexer first")
+        columns = (*tables.POSITIONS.key, *tables.POSITIONS.valuation)
+        row = await connection.fetchrow(
+            _SQL["state_now"].format(
+                table=tables.POSITIONS.name, written=", ".join(map(_written, columns))
+            )
+        )
+    assert row is not None  # aggregates have one row
+    return Valuations(stands.block_number, added_up(row))
 
 
 async def _table(

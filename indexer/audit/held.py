@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import prices, rows, storage, tables, world
+from indexer.projections import prices, rows, storage, stored_valuations, tables, world
 from indexer.store import sqlfile
 from indexer.vesu import state
 
@@ -86,6 +86,7 @@ class Held(msgspec.Struct):
     committed: int
     sides: list[Side]
     scope: Scope
+    valuations: stored_valuations.Checked
 
 
 async def stored_block(connection: Connection, number: int | None) -> tuple[Block | None, Block]:
@@ -125,7 +126,11 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
     if block.number == committed:
         sides.append(await _current(connection, chosen))
         sides[1].sampled = sides[0].sampled
-    return Held(block, committed, sides, scope)
+    valued = stored_valuations.Checked()
+    if block.number == committed:
+        live = await connection.fetchval("SELECT quote_ident(current_schema())")
+        valued = await stored_valuations.check(connection, live, chosen)
+    return Held(block, committed, sides, scope, valued)
 
 
 async def _chosen(connection: Connection, scope: Scope) -> list[storage.Key]:

@@ -9,6 +9,7 @@ log or the fold is wrong.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import asyncpg
@@ -30,8 +31,15 @@ NAMES = (
     "v_token_flows",
     "v_token_backing",
     "liquidations",
+    "valued_above",
 )
 EXAMPLES = 5
+
+FEW_POSITIONS = 5_000
+"""Up to so many active positions all sums of the touched assets are checked after each batch."""
+
+TIME_SHARE = 0.0005
+"""The part of the time that checking an asset's sums may take where positions are many."""
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -73,14 +81,41 @@ async def _check(connection: Connection, name: str) -> Invariant:
     return Invariant(name, len(rows), len(broken), broken[:EXAMPLES])
 
 
-async def watch(
-    connection: Connection, block: int, pool_ids: Sequence[str], assets: Sequence[str]
-) -> Watched:
-    """Check the sums of these assets after a batch up to `block`, inside its transaction.
+class Schedule:
+    """Which sums are checked after a batch: all while positions are few, else each now and then.
+
+    A sum reads every position of its market. Where there are many, an asset's sums are checked
+    again after so long that this takes a small part of the time; `audit` checks them at once.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[tuple[str, str], float] = {}
+
+    def due(self, keys: Sequence[tuple[str, str]], positions: int) -> list[tuple[str, str]]:
+        """Those of these assets, by pool id and address, whose sums are checked now."""
+        if positions <= FEW_POSITIONS:
+            return list(keys)
+        now = time.monotonic()
+        return [key for key in keys if self._due.get(key, 0.0) <= now]
+
+    def note(self, keys: Sequence[tuple[str, str]], seconds: float) -> None:
+        """These sums were checked, which took so long together."""
+        due = time.monotonic() + seconds / TIME_SHARE
+        self._due.update(dict.fromkeys(keys, due))
+
+
+async def watch(connection: Connection, block: int, keys: Sequence[tuple[str, str]]) -> Watched:
+    """Check the sums of these assets (pool ids, addresses) after a batch up to `block`, inside
+    its transaction, and that no position is valued above it.
 
     Records what is broken, and what agrees again.
     """
-    rows = await connection.fetch(_SQL["touched"], pool_ids, assets)
+    rows = []
+    if keys:
+        rows = await connection.fetch(
+            _SQL["touched"], [pool_id for pool_id, _ in keys], [asset for _, asset in keys]
+        )
+    rows += await connection.fetch(_SQL["valued_above"])
     new = []
     for row in rows:
         if row["found"] == row["expected"]:

@@ -293,3 +293,10 @@ JOIN vesu_transactions t USING (pool_id, block_number, transaction_index, event_
 WHERE t.type = 'liquidation'
 GROUP BY l.pool_id, l.id, l.transaction_hash, l.event_index, l.collateral_seized_raw,
     l.debt_repaid_raw, l.bad_debt_raw;
+
+-- name: valued_above
+-- No active position is valued above the committed block.
+SELECT 'valued_above' AS invariant, 'vesu_positions' AS what,
+    count(*)::numeric AS found, 0::numeric AS expected
+FROM vesu_positions
+WHERE status = 'active' AND valued_at_block > (SELECT block_number FROM cursor);

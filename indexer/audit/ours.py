@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from indexer.audit import held, questions
-from indexer.projections import positions
+from indexer.projections import valuations
 from indexer.vesu import accrual, maths, state, views
 
 Values = Mapping[str, int] | None
@@ -72,9 +72,7 @@ def _position(side: held.Side, asked: questions.Asked, block: held.Block) -> Val
     }
     if position.migrated_block is not None:
         return holds  # V1.0 still tells amounts, but V1.1 holds them now.
-    worth_ = positions.value_at(_at(asked), position, _markets(side.world), block.timestamp)
-    if worth_.collateral is None or worth_.debt is None:
-        return holds  # the contract's own view reverts
+    worth_ = valuations.value_at(_at(asked), position, _markets(side.world), block.timestamp)
     return holds | {"collateral_raw": worth_.collateral, "debt_raw": worth_.debt}
 
 
@@ -111,8 +109,8 @@ def worth(side: held.Side, asked: questions.Asked, balance: int, block: held.Blo
     if asked.key not in side.world.positions:
         return None
     holding = state.PositionState("earn", vtoken_balance=balance)
-    found = positions.value_at(asked.key, holding, _markets(side.world), block.timestamp)
-    return None if found.collateral is None else {"collateral_raw": found.collateral}
+    found = valuations.value_at(asked.key, holding, _markets(side.world), block.timestamp)
+    return {"collateral_raw": found.collateral}
 
 
 def collateralization(
@@ -130,7 +128,7 @@ def collateralization(
         at = state.AssetKey(key.pool, asset)
         known = side.world.assets.get(at, accrual.AssetState())
         world.assets[at] = msgspec.structs.replace(known, price=price)
-    found = positions.value_at(key, position, world, block.timestamp)
+    found = valuations.value_at(key, position, world, block.timestamp)
     health = found.health_factor
     return {
         "is_collateralized": int(health is None or health >= maths.SCALE),

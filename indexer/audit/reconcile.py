@@ -18,11 +18,14 @@ from indexer import errors
 from indexer.audit import held, ours, questions
 from indexer.cairo import selector
 from indexer.chain import client, rpc
-from indexer.projections import rows
+from indexer.projections import rows, tables
 from indexer.vesu import state, views
 
 CALLS_PER_BATCH = 50
 BATCHES_AT_ONCE = 8
+
+VALUATION = "valuation"
+"""The name, in place of a view's, of what a row is worth by the histories at its own block."""
 
 REFUSED = "refused"
 MISSING = "missing"
@@ -75,10 +78,12 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A value of ours: where it stands, and its column."""
+    """A stored value: its row and column, and the view and contract it was held against."""
 
     place: held.Place
     column: str
+    view: str
+    contract: str
 
 
 async def check(
@@ -175,6 +180,7 @@ class Comparing:
         self._prices: dict[state.AssetKey, int] = {}
         self._balances: list[tuple[state.PositionKey, int]] = []
         self._compare_keys()
+        self._compare_valuations()
 
     def take_balances(self) -> list[tuple[state.PositionKey, int]]:
         """The balances that vTokens told since the last time."""
@@ -229,6 +235,22 @@ class Comparing:
                     if not any((place.table, place.row_id) == wrong[:2] for wrong in misnamed):
                         self._add(place, "id", _NO_QUESTION, MISSING, place.row_id)
 
+    def _compare_valuations(self) -> None:
+        """Every current row of the scope is worth what it says, at the block that it names."""
+        found = self.held.valuations
+        count = self._views[VALUATION] = Count()
+        count.compared = found.rows * len(tables.POSITIONS.valuation)
+        for one in found.wrong:
+            place = held.Place(tables.POSITIONS.name, one.id)
+            question = views.Question(0, views.View(VALUATION, ()), (one.block_number,))
+            for column, (stored, computed) in one.columns.items():
+                count.differences += 1
+                self._add(place, column, question, str(stored), str(computed))
+        for row_id in found.right:
+            place = held.Place(tables.POSITIONS.name, row_id)
+            for column in tables.POSITIONS.valuation:
+                self.equal.add(Checked(place, column, VALUATION, rows.padded(0)))
+
     # --- one answer -----------------------------------------------------------------------
 
     def _remember(self, asked: questions.Asked, told: Mapping[str, int]) -> None:
@@ -265,7 +287,7 @@ class Comparing:
                 continue
             count.compared += 1
             if expected[column] == value:
-                self.equal.add(Checked(place, column))
+                self.equal.add(_checked(place, column, asked.question))
             elif not self._follows(index, asked, column):
                 count.differences += 1
                 self._wrong.add((index, asked.key))
@@ -337,6 +359,10 @@ _NO_QUESTION = views.Question(0, views.View("", ()))
 
 _OWN = frozenset({"collateral_shares", "nominal_debt", "vtoken_balance_raw"})
 """What a position holds of its own; the rest follows from its markets too."""
+
+
+def _checked(place: held.Place, column: str, question: views.Question) -> Checked:
+    return Checked(place, column, question.view.name, rows.padded(question.contract))
 
 
 def _kind(key: Any) -> str:

@@ -57,12 +57,14 @@ WHERE resolved_by IS NULL AND reconciliation_id < $1;
 UPDATE reconciliation_differences d
 SET resolved_by = $1
 FROM reconciliations r,
-    unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::int[])
-    AS e (table_name, row_id, column_name, block, transaction, event)
+    unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::int[],
+        $8::text[], $9::text[])
+    AS e (table_name, row_id, column_name, block, transaction, event, view, contract)
 WHERE d.resolved_by IS NULL
     AND d.reconciliation_id < $1
     AND r.id = d.reconciliation_id
-    AND (d.table_name, d.row_id, d.column_name) = (e.table_name, e.row_id, e.column_name)
+    AND (d.table_name, d.row_id, d.column_name, d.view, d.contract)
+        = (e.table_name, e.row_id, e.column_name, e.view, e.contract)
     AND (
         (d.version_block, d.version_transaction, d.version_event)
             IS NOT DISTINCT FROM (e.block, e.transaction, e.event)
@@ -77,7 +79,8 @@ FROM reconciliation_differences n
 WHERE n.reconciliation_id = $1
     AND d.resolved_by IS NULL
     AND d.reconciliation_id < $1
-    AND (d.table_name, d.row_id, d.column_name) = (n.table_name, n.row_id, n.column_name)
+    AND (d.table_name, d.row_id, d.column_name, d.view, d.contract)
+        = (n.table_name, n.row_id, n.column_name, n.view, n.contract)
     AND (d.version_block, d.version_transaction, d.version_event)
         IS NOT DISTINCT FROM (n.version_block, n.version_transaction, n.version_event);
 
@@ -109,3 +112,17 @@ WHERE d.resolved_by IS NULL
             AND (h.block_number, h.transaction_index, h.event_index)
                 = (d.version_block, d.version_transaction, d.version_event)
     );
+
+-- name: note_failure
+-- Remember that a check could not be done, and how often in a row.
+INSERT INTO check_failures AS f (name, reason, failures, may_pass)
+VALUES ($1, $2, 1, $3)
+ON CONFLICT (name) DO UPDATE
+SET reason = excluded.reason,
+    failures = f.failures + 1,
+    may_pass = f.may_pass AND excluded.may_pass,
+    last_failed_at = clock_timestamp();
+
+-- name: note_done
+-- A check was done: nothing is left of its failures.
+DELETE FROM check_failures WHERE name = $1;

@@ -85,6 +85,8 @@ async def _settle(
         [version[0] for version in versions],
         [version[1] for version in versions],
         [version[2] for version in versions],
+        [one.view for one in settled],
+        [one.contract for one in settled],
     )
     await connection.execute(_SQL["resolve_repeated"], check)
     await connection.execute(_SQL["resolve_gone"], check)
@@ -94,3 +96,15 @@ async def standing(connection: asyncpg.Connection) -> int:
     """How many values are known to differ from the contracts'."""
     count: int = await connection.fetchval(_SQL["count_standing"])
     return count
+
+
+async def note_failure(
+    connection: asyncpg.Connection, name: str, reason: str, *, may_pass: bool
+) -> None:
+    """Remember that a check could not be done; health is bad where that does not pass."""
+    await connection.execute(_SQL["note_failure"], name, reason, may_pass)
+
+
+async def note_done(connection: asyncpg.Connection, name: str) -> None:
+    """Remember that a check was done."""
+    await connection.execute(_SQL["note_done"], name)

@@ -17,7 +17,7 @@ from indexer.audit import completeness as log_completeness
 from indexer.audit import digest, held, indexes, invariants, reconcile, refold
 from indexer.chain import client
 from indexer.log import cursor
-from indexer.projections import replay, tables
+from indexer.projections import replay, stored_valuations, tables
 from indexer.query import status
 from indexer.store import sqlfile
 from indexer.vesu import views
@@ -176,6 +176,20 @@ def _invariant(one: invariants.Invariant) -> Check:
     return Check(f"sum of {one.name.replace('_', ' ')}", not one.broken, one.compared, found)
 
 
+async def _valuations(audit: Audit) -> list[Check | NotCovered]:
+    """Every position is worth what its row says, at the block that the row names."""
+    connection = audit.connection
+    live = await connection.fetchval("SELECT quote_ident(current_schema())")
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await stored_valuations.check(connection, live)
+    said = f"{found.wrong_rows} rows differ, valued anew at {found.blocks} blocks"
+    if found.wrong:
+        first = found.wrong[0]
+        column, (stored, computed) = next(iter(first.columns.items()))
+        said += f"; {column} of {first.id}: {stored}, not {computed}"
+    return [Check("stored valuations", not found.wrong_rows, found.rows, said)]
+
+
 async def _seals(audit: Audit) -> list[Check | NotCovered]:
     """The events of each block are those that were committed."""
     connection = audit.connection
@@ -276,6 +290,7 @@ SECTIONS: tuple[Section, ...] = (
     _fold,
     _refold,
     _sums,
+    _valuations,
     _seals,
     _completeness,
     _decoded,

@@ -6,6 +6,7 @@ ones may be of another moment. Both sides are read in one snapshot.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 
 import asyncpg
@@ -136,7 +137,9 @@ async def _table(built: build.Shadow, span: build.Span, table: tables.Table) -> 
         differing=counted["differing"],
         missing=counted["missing"],
         extra=counted["extra"],
-        columns=await _columns(built, table, compared) if counted["differing"] else {},
+        columns=await _columns(built, table, compared) | _of_valuations(built, table)
+        if counted["differing"]
+        else {},
         first=await _first(built, table) if table.is_appended or table is EVENTS else None,
         examples=await _examples(built, table, compared) if counted["differing"] else [],
     )
@@ -163,6 +166,12 @@ async def _columns(
     )
     counts = {row["column_name"]: row["rows"] for row in found}
     return {column: counts[column] for column in compared if column in counts}
+
+
+def _of_valuations(built: build.Shadow, table: tables.Table) -> dict[str, int]:
+    """In how many rows each stored valuation is not what it is at the row's own block."""
+    wrong = built.valuations.wrong if table is tables.POSITIONS else []
+    return dict(collections.Counter(column for one in wrong for column in one.columns))
 
 
 async def _first(built: build.Shadow, table: tables.Table) -> Place | None:

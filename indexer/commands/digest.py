@@ -24,6 +24,7 @@ def _database_url(text: str) -> str:
 @click.command(epilog="Example: vesu-indexer digest --at-block 3000000 --json")
 @arguments.options
 @click.option("--at-block", type=arguments.BLOCK, help="Any committed block.")
+@click.option("--valuations", is_flag=True, help="What positions are worth, as stored.")
 @click.option(
     "--compare",
     "other",
@@ -31,11 +32,17 @@ def _database_url(text: str) -> str:
     type=_database_url,
     help="Find the first block at which another database differs.",
 )
-def command(config_file: Path | None, as_json: bool, at_block: int | None, other: str) -> None:
+def command(
+    config_file: Path | None, as_json: bool, at_block: int | None, valuations: bool, other: str
+) -> None:
     """One hash per table and one over all, of the state at a block.
 
     Equal on every machine, PostgreSQL version and replay that holds the same. Valuations are
     not part of it: they follow from the state, the prices and the time that is asked for.
+
+    With --valuations it is the hash of what positions are worth as their rows stand, each at the
+    block that the row names; two databases that committed the same blocks in the same batches
+    have the same.
 
     With --compare the two databases are asked at O(log n) blocks for the first one at which
     they part, and its tables are named. Exit code 1: they differ.
@@ -43,6 +50,11 @@ def command(config_file: Path | None, as_json: bool, at_block: int | None, other
     settings = arguments.settings(config_file)
     if other and at_block is not None:
         raise click.UsageError("--compare excludes --at-block: it finds the block")
+    if valuations and (other or at_block is not None):
+        raise click.UsageError("--valuations stands alone: valuations are kept for no past block")
+    if valuations:
+        _print_valuations(event_loop.run(_valuations(settings)), as_json)
+        return
     if other:
         found = event_loop.run(_compare(settings, other))
         _print_parting(found, as_json)
@@ -53,6 +65,11 @@ def command(config_file: Path | None, as_json: bool, at_block: int | None, other
 async def _digest(settings: config.Settings, at_block: int | None) -> digest.Digest:
     async with app.reader(settings) as connection:
         return await digest.at_block(connection, at_block)
+
+
+async def _valuations(settings: config.Settings) -> digest.Valuations:
+    async with app.reader(settings) as connection:
+        return await digest.of_valuations(connection)
 
 
 async def _compare(settings: config.Settings, other: str) -> parting.Parting:
@@ -67,6 +84,14 @@ def _print(found: digest.Digest, as_json: bool) -> None:
     for table, one in found.tables.items():
         click.echo(f"{one.hash}  {table} ({one.rows:,} rows)")
     click.echo(f"{found.all}  all tables at block {found.block_number:,}")
+
+
+def _print_valuations(found: digest.Valuations, as_json: bool) -> None:
+    if as_json:
+        output.print_json(found)
+        return
+    one = found.vesu_positions
+    click.echo(f"{one.hash}  valuations of vesu_positions ({one.rows:,} rows)")
 
 
 def _print_parting(found: parting.Parting, as_json: bool) -> None:

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True):
     ingest: sections.Ingest = sections.Ingest()
     health: sections.Health = sections.Health()
     prices: sections.Prices = sections.Prices()
+    valuation: sections.Valuation = sections.Valuation()
     reconcile: sections.Reconcile = sections.Reconcile()
     abi: sections.Abi = sections.Abi()
     api: sections.Api = sections.Api()
@@ -377,12 +378,6 @@ def _checked_database(database: sections.Database) -> sections.Database:
             f"database.pool_min ({database.pool_min}) is above database.pool_max "
             f"({database.pool_max}): lower the one or raise the other"
         )
-    url = database.url
-    if url is None:
+    if not database.ssl or database.url is None:
         return database
-    if database.schema is not None and "options=" in url:
-        raise errors.ConfigError(
-            "database.schema and options= in database.url exclude each other: leave one out"
-        )
-    url = values.with_ssl(url) if database.ssl else url
-    return msgspec.structs.replace(database, url=values.with_schema(url, database.schema))
+    return msgspec.structs.replace(database, url=values.with_ssl(database.url))

@@ -258,7 +258,7 @@ class Ingestor:
             await self._writer.sample_prices(part.tip)
             metrics.set_price_sample(part.tip.timestamp)
         done = await self._writer.commit(
-            part, revalue=is_at_head, close_gaps=bool(self._reader.suspects)
+            part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
         )
         self._progressed_at = time.monotonic()
         self._total_events += done.summary.events
@@ -322,7 +322,6 @@ def _measure(done: writers.Committed, position: cursor.Cursor, seconds: float) -
     metrics.count_undecoded(summary.undecoded)
     metrics.accruals_checked.inc(summary.accruals_checked)
     metrics.accruals_wrong.inc(summary.accruals_wrong)
-    metrics.quarantined_pools.set(summary.quarantined_pools)
     metrics.commit_seconds.observe(seconds)
     metrics.invariant_breaks_standing.set(done.sums.standing)
     for broken in done.sums.new:

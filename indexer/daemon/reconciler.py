@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import Callable
 
@@ -16,6 +17,21 @@ from indexer.chain import client, rpc
 from indexer.vesu import views
 
 log = structlog.get_logger(__name__)
+
+NAME = "reconcile"
+"""The check's name in check_failures."""
+
+PASSING = (
+    errors.RetryableNodeError,
+    errors.NothingCommittedError,
+    errors.DatabaseUnavailableError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+"""Errors that pass by themselves: a lagging node, a reorganisation, no block yet, a lost or busy
+connection. Any other one makes the health bad at once."""
 
 Connect = Callable[[], contextlib.AbstractAsyncContextManager[asyncpg.Connection]]
 
@@ -56,12 +72,10 @@ class Reconciler:
                 metrics.reconciled_values.inc(found.compared)
                 metrics.reconciled_differences.inc(len(found.differences))
                 await reconciliations.store(connection, found, equal, origin="run")
+                await reconciliations.note_done(connection, NAME)
                 metrics.reconciled_standing.set(await reconciliations.standing(connection))
         except (errors.IndexerError, asyncpg.PostgresError) as error:
-            # A reorganisation, a lagging node, no block yet, a busy database: nothing is known
-            # by it, and what matters of it stops the indexing itself.
-            metrics.reconciliations_failed.inc()
-            log.warning("reconcile_not_done", reason=str(error))
+            await self._note_failure(error)
             return
         if found.differences:
             first = found.differences[0]
@@ -75,3 +89,19 @@ class Reconciler:
                 ours=first.ours,
                 theirs=first.theirs,
             )
+
+    async def _note_failure(self, error: Exception) -> None:
+        """Remember that the check could not be done, where the database takes it."""
+        may_pass = isinstance(error, PASSING)
+        metrics.reconciliations_failed.inc()
+        log.log(
+            logging.WARNING if may_pass else logging.ERROR, "reconcile_not_done", reason=str(error)
+        )
+        try:
+            async with self._connect() as connection:
+                await reconciliations.note_failure(
+                    connection, NAME, f"{type(error).__name__}: {error}", may_pass=may_pass
+                )
+        except (errors.IndexerError, asyncpg.PostgresError) as second:
+            # The writer has the same database: if this does not pass, the indexing stops.
+            log.warning("reconcile_failure_not_stored", reason=str(second))

@@ -10,7 +10,7 @@ import msgspec
 from indexer.chain import types
 from indexer.log import cursor, facts, reorgs
 from indexer.projections import engine as engines
-from indexer.projections import tables
+from indexer.projections import tables, valuations
 
 
 class RolledBack(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ async def roll_back(
     seconds_of_block = await facts.block_time(connection, number)
     moved = await cursor.retreat(connection, old, number, hash_, seconds_of_block)
     reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
-    restored = await engine.rollback(connection, number)
+    restored = await engine.rollback(connection, valuations.Block(number, seconds_of_block or 0))
     await cursor.note_suspicion(connection, None)
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import asyncpg
-import msgspec
 
 from indexer import errors
 from indexer.audit import invariants
@@ -19,9 +19,6 @@ from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows, tables
 from indexer.vesu import block_time
-
-SAMPLE_SECONDS = 2.0
-"""How long a commit at the head waits at most for the prices sampled with it."""
 
 
 class Committed(NamedTuple):
@@ -46,6 +43,7 @@ class Writer:
         self._engine = engine
         self._observed: list[observations.Observation] = []
         self._in_transaction = asyncio.Lock()
+        self._sums = invariants.Schedule()
 
     async def open(self, chain_id: str, start_block: int) -> None:
         """Continue where the database stands; makes the cursor of a new one.
@@ -86,20 +84,15 @@ class Writer:
         await self._observe(self._engine.discover(emitted))
 
     async def sample_prices(self, tip: types.BlockHeader) -> None:
-        """Ask for the oracle prices of all markets after `tip`; the next commit stores them.
-
-        What the node does not answer in time is left to the next sample: one pool whose price
-        view fails holds up no other pool and no commit.
-        """
-        due = self._engine.sampled(tip.number, tip.hash)
-        self._note(await view_calls.ask_within(self._node, due, SAMPLE_SECONDS))
+        """Ask for the oracle prices of all markets after `tip`; the next commit stores them."""
+        await self._observe(self._engine.sampled(tip.number, tip.hash))
 
     async def commit(
-        self, part: types.Range, *, revalue: bool, close_gaps: bool = False
+        self, part: types.Range, *, is_at_head: bool, close_gaps: bool = False
     ) -> Committed:
         """Append a range to the log, fold it and move the cursor, in one transaction.
 
-        `revalue` also values the positions that the range's markets concern.
+        At the head also what is near a liquidation is valued, and a slice of the rest.
         """
         batch = facts.batch_of(part)
         prepared = await self._engine.prepare(self.connection, batch)
@@ -108,24 +101,27 @@ class Writer:
             prepared = self._engine.refold(prepared)
         async with self._transaction():
             moved = await cursor.advance(self.connection, self.cursor, part.tip)
-            # What belongs to contracts that were not ours yet is no part of the log.
-            part = msgspec.structs.replace(part, events=prepared.batch.events)
-            await facts.append(self.connection, part, prepared.batch, prepared.derived)
+            await facts.append(self.connection, part, batch, prepared.derived)
             await observations.append(self.connection, self._to_store(part, prepared))
             await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
             if close_gaps:
                 await gaps.close(self.connection, part.from_block, part.to_block)
-            summary = await self._engine.project(self.connection, prepared, revalue=revalue)
-            sums = await invariants.watch(
-                self.connection,
-                part.to_block,
-                [rows.padded(key.pool.id) for key in summary.assets],
-                [rows.padded(key.asset) for key in summary.assets],
+            summary = await self._engine.project(
+                self.connection, prepared, "head" if is_at_head else "touched"
             )
+            sums = await self._check_sums(part.to_block, summary)
             await cursor.notify(self.connection, moved, summary.tables)
         self.cursor = moved
         self._observed = [one for one in self._observed if one.asked.block_number > part.to_block]
         return Committed(summary, sums)
+
+    async def _check_sums(self, block: int, summary: engines.Summary) -> invariants.Watched:
+        keys = [(rows.padded(key.pool.id), rows.padded(key.asset)) for key in summary.assets]
+        due = self._sums.due(keys, summary.positions)
+        began = time.monotonic()
+        sums = await invariants.watch(self.connection, block, due)
+        self._sums.note(due, time.monotonic() - began)
+        return sums
 
     async def roll_back(
         self, ancestor: tuple[int, str | None], head: types.BlockHeader, cause: reorgs.Cause
@@ -154,9 +150,7 @@ class Writer:
             raise
 
     async def _observe(self, needs: Sequence[observations.View]) -> None:
-        self._note(await view_calls.ask(self._node, needs))
-
-    def _note(self, seen: Sequence[observations.Observation]) -> None:
+        seen = await view_calls.ask(self._node, needs)
         self._engine.observe(seen)
         self._observed += seen
 

@@ -21,19 +21,22 @@ from indexer.projections import (
     positions,
     prices,
     questions,
+    revaluation,
     rollback,
     rows,
     storage,
     tables,
     tokens,
+    valuations,
     writing,
 )
-from indexer.store import sqlfile
 from indexer.vesu import decoders, discovery, fold, kinds, ledger, state
 
-_SQL = sqlfile.load(__package__, "writing")
-
 log = structlog.get_logger(__name__)
+
+
+MAX_AGE_SECONDS = 3_600
+"""How old a valuation at the head may be, where nothing else is configured."""
 
 
 class Prepared(msgspec.Struct):
@@ -60,7 +63,7 @@ class Summary(msgspec.Struct, frozen=True):
     """What a batch did: counts for progress, metrics and the notification.
 
     `undecoded` counts by kind, address and first key of the events that nobody can decode;
-    `assets` are those whose state changed; `quarantined_pools` all that are frozen now.
+    `assets` are those whose state changed.
     """
 
     events: int
@@ -69,17 +72,22 @@ class Summary(msgspec.Struct, frozen=True):
     accruals_checked: int = 0
     accruals_wrong: int = 0
     assets: frozenset[state.AssetKey] = frozenset()
-    quarantined_pools: int = 0
+    positions: int = 0
+    """How many positions are active, about; 0: not counted, far behind the head."""
 
 
 class Engine:
     """Projects batches; one engine per writer."""
 
     def __init__(
-        self, book: Iterable[tuple[int, discovery.Known]], more: decoders.More | None = None
+        self,
+        book: Iterable[tuple[int, discovery.Known]],
+        more: decoders.More | None = None,
+        max_age_seconds: int = MAX_AGE_SECONDS,
     ) -> None:
         known = dict(book)
         self._held = memory.Memory(known)
+        self._revaluation = revaluation.Revaluation(max_age_seconds)
         self._extensions = {
             address: one.kind for address, one in known.items() if one.kind in kinds.EXTENSIONS
         }
@@ -91,6 +99,7 @@ class Engine:
         """Read what the tables hold; forget everything held before."""
         self._answers.clear()
         self._decoder.forget()
+        self._revaluation.forget()
         await self._held.load(connection)
 
     def addresses(self) -> frozenset[int]:
@@ -121,20 +130,14 @@ class Engine:
             singleton = self._held.registry.singleton(kinds.Kind.SINGLETON_V1_0)
             pool_id, asset = question.calldata
             pool = state.PoolKey(singleton or 0, pool_id)
-            self._held.registry.learn_v_token(felts[0], pool, asset, question.block_number)
+            self._held.registry.learn_v_token(felts[0], pool, asset)
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
-        """Decode and fold a batch, and say which views the fold still needs.
-
-        The prepared batch leaves out what contracts emitted before the block that names them,
-        and what emitters of refused names did: so the log is the same for every cut.
-        """
+        """Decode and fold a batch, and say which views the fold still needs."""
         self._wanted.clear()
         self.discover(batch.events)
-        batch = _members_only(batch, self._held.registry)
         decoded = self._decoder.decode(batch.events, self._held.registry)
         await self._load_positions(connection, decoded)
-        await self._load_holders(connection, batch.from_block)
         return self._fold(batch, decoded)
 
     def refold(self, prepared: Prepared) -> Prepared:
@@ -155,25 +158,28 @@ class Engine:
         return prepared
 
     async def project(
-        self, connection: memory.Connection, prepared: Prepared, revalue: bool
+        self,
+        connection: memory.Connection,
+        prepared: Prepared,
+        scope: revaluation.Scope = "touched",
     ) -> Summary:
-        """Write all tables as a prepared batch leaves them.
-
-        `revalue` also brings the worth of every position up to date that the batch's markets
-        concern; far behind the head only the touched positions are valued.
-        """
+        """Write all tables as a prepared batch leaves them; `scope` says what is valued, too."""
         self._held.world = prepared.world
         _report_refused(prepared.journal)
-        _report_quarantined(prepared.journal)
-        await writing.write(connection, self._held, prepared.batch, prepared.journal)
-        has_valued = revalue and await writing.revalue(connection, self._held)
+        batch = prepared.batch
+        block = revaluation.block_of(batch.timestamps, batch.to_block)
+        has_valued = False
+        if block is not None:
+            valuer = valuations.Valuer(self._held.world, block)
+            await writing.write(connection, self._held, batch, prepared.journal, valuer)
+            has_valued = bool(await self._revaluation.run(connection, self._held, block, scope))
         self._held.world.positions.clear()
         self._answers = {
             question: felts
             for question, felts in self._answers.items()
-            if question.block_number > prepared.batch.to_block
+            if question.block_number > batch.to_block
         }
-        return _summary(prepared, has_valued, self._held.quarantined_pools())
+        return _summary(prepared, has_valued, self._revaluation.active)
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
@@ -198,14 +204,6 @@ class Engine:
             key, position = positions.parse(row)
             held.world.positions[key] = position
 
-    async def _load_holders(self, connection: memory.Connection, from_block: int) -> None:
-        """Find out which of the newly named addresses hold positions already."""
-        named = self._held.registry.named_since(from_block)
-        found = []
-        if named:
-            found = await connection.fetch(_SQL["holders"], [rows.padded(one) for one in named])
-        self._held.world.holders = frozenset(int(row["user_id"], 16) for row in found)
-
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
         """Fold until nothing more comes to light about transfers that told no amounts."""
         moved: dict[state.EventKey, state.TransferAmounts] = {}
@@ -219,11 +217,6 @@ class Engine:
             if folding.journal.wanted or not folding.settled:
                 break
             moved |= folding.settled
-        if folding.journal.refused_names and not folding.journal.wanted:
-            for address in folding.journal.refused_names:
-                self._held.registry.refuse(address)
-            batch = _members_only(batch, self._held.registry)
-            decoded = [one for one in decoded if self._held.registry.get(one.emitter)]
         hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
         needs = decoding.token_views(decoded, self._held.tokens)
         needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
@@ -249,24 +242,14 @@ class Engine:
         folding.finish()
         samples.fold_before(None, folding)
 
-    async def rollback(self, connection: memory.Connection, to_block: int) -> int:
-        """Make all tables what they were at `to_block`; returns the number of rows restored."""
-        return await rollback.rollback(connection, self._held, to_block)
+    async def rollback(self, connection: memory.Connection, block: valuations.Block) -> int:
+        """Make all tables what they were at a block; returns the number of rows restored.
 
-
-def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Batch:
-    """The batch with the events of contracts that are ours in their block."""
-    kept = [
-        event
-        for event in batch.events
-        if (known := registry.get(int(event.from_address, 16)))
-        and known.is_in_log(event.block_number)
-    ]
-    if len(kept) == len(batch.events):
-        return batch
-    senders = {(event.block_number, event.transaction_index) for event in kept}
-    fees = {key: fee for key, fee in batch.fees.items() if key in senders}
-    return msgspec.structs.replace(batch, events=kept, fees=fees)
+        What was valued above it is valued at it.
+        """
+        restored = await rollback.rollback(connection, self._held, block)
+        await self._revaluation.below(connection, self._held, block)
+        return restored
 
 
 def _missing(view: observations.View) -> errors.MissingObservationError:
@@ -275,19 +258,6 @@ def _missing(view: observations.View) -> errors.MissingObservationError:
         f"{view.contract} at block {view.block_number}: restore it from a backup, or index "
         "again from a node"
     )
-
-
-def _report_quarantined(journal: state.Journal) -> None:
-    for at, pool, reason in journal.quarantined:
-        log.error(
-            "pool_quarantined",
-            pool=rows.padded(pool.id),
-            contract=rows.padded(pool.address),
-            block=at.block_number,
-            transaction_index=at.transaction_index,
-            event_index=at.event_index,
-            reason=reason,
-        )
 
 
 def _report_refused(journal: state.Journal) -> None:
@@ -301,7 +271,7 @@ def _report_refused(journal: state.Journal) -> None:
         )
 
 
-def _summary(prepared: Prepared, has_valued: bool, quarantined_pools: int) -> Summary:
+def _summary(prepared: Prepared, has_valued: bool, positions_: int) -> Summary:
     journal = prepared.journal
     touched = (
         (
@@ -320,7 +290,7 @@ def _summary(prepared: Prepared, has_valued: bool, quarantined_pools: int) -> Su
         journal.checks,
         len(journal.mismatches),
         frozenset(key for _, key, _ in journal.assets),
-        quarantined_pools,
+        positions_,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from indexer.log import observations
-from indexer.projections import assets, pools, positions, rows, tokens, transactions
+from indexer.projections import assets, pools, positions, rows, tokens, transactions, valuations
 from indexer.projections import world as worlds
 from indexer.vesu import discovery, kinds, state
 
@@ -19,24 +19,19 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 class Memory:
-    """The world as of the last batch, who is ours, and what the tokens call themselves.
-
-    `stale` names the markets that changed since the worth of all their positions was written.
-    """
+    """The world as of the last batch, the known contracts, and the tokens' names."""
 
     def __init__(self, book: Mapping[int, discovery.Known]) -> None:
         self._book = dict(book)
         self.registry = discovery.Registry(self._book)
         self.world = state.World()
         self.tokens: dict[int, tokens.Token] = {}
-        self.stale: set[state.AssetKey] = set()
 
     async def load(self, connection: Connection) -> None:
         """Read everything anew; forget everything held before."""
         self.world = (await worlds.current(connection)).world
         self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))
         self.registry = self._known_contracts()
-        self.stale = set(self.world.assets)
 
     def _known_contracts(self) -> discovery.Registry:
         registry = discovery.Registry(self._book)
@@ -49,25 +44,6 @@ class Memory:
         known = self.registry.get(pool.address)
         return rows.PROTOCOLS[known.kind if known else kinds.Kind.POOL_V2]
 
-    def stale_markets(self) -> list[state.AssetKey]:
-        """The stale markets, and those of V1.0 whose positions are worth what these say."""
-        successors = {
-            state.PoolKey(pool.successor, key.id): key
-            for key, pool in self.world.pools.items()
-            if pool.successor is not None
-        }
-        older = [
-            state.AssetKey(successors[key.pool], key.asset)
-            for key in self.stale
-            if key.pool in successors
-        ]
-        return [*self.stale, *older]
-
-    def quarantined_pools(self) -> int:
-        """How many pools are frozen because they contradicted themselves."""
-        held = (*self.world.contracts.values(), *self.world.pools.values())
-        return sum(contract.quarantine_reason is not None for contract in held)
-
     # --- current rows, which need more than their own state -------------------------------
 
     def pool_row(self, key: state.PairKey) -> dict[str, Any]:
@@ -79,9 +55,12 @@ class Memory:
         token = self.tokens.get(key.asset, tokens.Token())
         return assets.current(self.protocol(key.pool), key, self.world.assets[key], token)
 
-    def position_row(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
+    def position_row(
+        self, key: state.PositionKey, position: state.PositionState, valuer: valuations.Valuer
+    ) -> dict[str, Any]:
         """A row of vesu_positions."""
-        return positions.current(self.protocol(key.pool), key, position, self.world, self.tokens)
+        protocol = self.protocol(key.pool)
+        return positions.current(protocol, key, position, self.world, self.tokens, valuer)
 
     def named(self, pool: state.PoolKey, asset: int) -> transactions.Named:
         """An asset as transaction rows name it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 
-from indexer.projections import rows, tokens
-from indexer.vesu import accrual, maths, state, valuation
+from indexer.projections import rows, tokens, valuations
+from indexer.vesu import state
 
 
 def columns(protocol: str, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
@@ -32,101 +32,29 @@ def columns(protocol: str, key: state.PositionKey, position: state.PositionState
     }
 
 
-class Markets(NamedTuple):
-    """The assets and the limit that say what a position is worth; no debt asset for a vToken."""
-
-    collateral: accrual.AssetState
-    debt: accrual.AssetState | None
-    max_ltv: int
-
-
-def markets(key: state.PositionKey, world: state.World) -> Markets:
-    """The markets that a position is valued with, as they stand in `world`.
-
-    What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
-    """
-    pool = world.market(key.pool)
-    blank = accrual.AssetState()
-    collateral = world.assets.get(state.AssetKey(pool, key.collateral), blank)
-    if key.v_token:
-        return Markets(collateral, None, 0)
-    pair = world.pairs.get(state.PairKey(pool, key.collateral, key.debt))
-    debt = world.assets.get(state.AssetKey(pool, key.debt), blank)
-    return Markets(collateral, debt, pair.max_ltv if pair else 0)
-
-
-def value_at(
-    key: state.PositionKey, position: state.PositionState, world: state.World, now: int
-) -> valuation.Valuation:
-    """What a position is worth at time `now`, with the prices that `world` knows."""
-    collateral, debt, max_ltv = markets(key, world)
-    try:
-        return valuation.value(
-            position,
-            accrual.accrue(collateral, now),
-            accrual.accrue(debt, now) if debt is not None else None,
-            max_ltv,
-        )
-    except maths.RevertedError as error:
-        return valuation.unvalued(error)
-
-
 def current(
     protocol: str,
     key: state.PositionKey,
     position: state.PositionState,
     world: state.World,
     named: dict[int, tokens.Token],
+    valuer: valuations.Valuer,
 ) -> dict[str, Any]:
-    """A row of vesu_positions.
-
-    Valued at the last event of the position or of one of its markets, whichever is later, and an
-    emptied one at its own last event: a function of state alone, the same in every replay.
-    """
-    collateral, debt, _ = markets(key, world)
-    touched = [collateral] if debt is None else [collateral, debt]
-    if position.status != "active":
-        # Emptied: no later revaluation takes it up, so its row must not depend on the batch.
-        touched = []
-    valued_at = max([position.last_updated, *(asset.updated_at for asset in touched)])
+    """A row of vesu_positions, worth what `valuer` says."""
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
-    has_pair = debt is not None and own_pair in world.pairs
-    blocks = [position.last_event_block, *(asset.block_number for asset in touched)]
+    has_pair = not key.v_token and own_pair in world.pairs
     return (
         columns(protocol, key, position)
-        | _worth(
-            value_at(key, position, world, valued_at),
-            rows.decimals_of(collateral.scale),
-            rows.decimals_of(debt.scale) if debt is not None else 0,
-        )
+        | valuer.columns(key, position)
         | {
             "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
             "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
-            "debt_asset": named.get(key.debt, tokens.Token()).symbol if debt is not None else None,
+            "debt_asset": None if key.v_token else named.get(key.debt, tokens.Token()).symbol,
             "vtoken_balance": rows.units(position.vtoken_balance, 18),
-            "valued_at": rows.iso(valued_at),
-            "valued_at_block": max(blocks),
             "last_updated": rows.iso(position.last_updated),
             "last_event_block": position.last_event_block,
         }
     )
-
-
-def _worth(
-    worth: valuation.Valuation, collateral_decimals: int, debt_decimals: int
-) -> dict[str, Any]:
-    return {
-        "collateral_raw": rows.text_or_none(worth.collateral),
-        "debt_raw": rows.text_or_none(worth.debt),
-        "collateral_amount": rows.units_or_none(worth.collateral, collateral_decimals),
-        "debt_amount": rows.units_or_none(worth.debt, debt_decimals),
-        "collateral_value_usd": rows.scaled(worth.collateral_usd),
-        "debt_value_usd": rows.scaled(worth.debt_usd),
-        "ltv": rows.scaled(worth.ltv),
-        "health_factor": rows.scaled(worth.health_factor),
-        "liquidation_price": rows.scaled(worth.liquidation_price),
-        "unvalued_reason": worth.unvalued_reason,
-    }
 
 
 def history(

@@ -47,6 +47,8 @@ def _column_lists(table: tables.Table) -> dict[str, Iterable[str]]:
         "columns": table.columns,
         "values": values,
         "compared": compared(table),
+        "display": table.display,
+        "valuation": table.valuation,
         "state": (*table.state, tables.EVENT[0]),
         "version": (*table.row_key, *(name for name in values if name not in tables.EVENT)),
         "order": sorted(table.key, key=lambda column: column not in tables.EVENT),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-FOLD_VERSION = 3
+FOLD_VERSION = 2
 """Raised whenever the same log gives other rows; stored with the data."""
 
 EVENT = ("block_number", "transaction_index", "event_index")
@@ -107,7 +107,6 @@ CONTRACTS = Table(
         "extension",
         "successor",
         "variants",
-        "quarantine_reason",
         "is_paused",
         "is_current",
         "created_block",
@@ -153,8 +152,6 @@ POOLS = Table(
         "collateral_supply_apy",
         "pair_collateral",
         "pair_debt",
-        "unvalued_reason",
-        "quarantine_reason",
         "is_active",
         "is_paused",
         "last_synced_at",
@@ -246,7 +243,6 @@ POSITIONS = Table(
         "ltv",
         "health_factor",
         "liquidation_price",
-        "unvalued_reason",
         "valued_at",
         "valued_at_block",
     ),
@@ -260,6 +256,8 @@ POSITIONS = Table(
         "idx_vesu_positions_status_health",
         "idx_vesu_positions_last_updated",
         "idx_vesu_positions_id",
+        "idx_vesu_positions_valued_at_block",
+        "idx_vesu_positions_shares_to_debt",
     ),
     history="vesu_position_history",
     history_indexes=("idx_vesu_position_history_block",),

@@ -10,19 +10,14 @@ from indexer.projections import (
     mismatches,
     pools,
     positions,
-    rows,
     storage,
     tables,
     transactions,
+    valuations,
     wallets,
     world,
 )
-from indexer.store import sqlfile
 from indexer.vesu import state
-
-_SQL = sqlfile.load(__package__, "writing")
-
-VALUED_AT_ONCE = 5_000
 
 
 async def write(
@@ -30,22 +25,25 @@ async def write(
     held: memory.Memory,
     batch: facts.Batch,
     journal: state.Journal,
+    valuer: valuations.Valuer,
 ) -> None:
     """Write all that a fold of `batch` changed; `held` is the memory after that fold."""
     # Parents before children: positions refer to pools, transactions to positions.
     await _write_contracts(connection, held, journal)
     await _write_pools(connection, held, journal)
     await _write_assets(connection, held, journal)
-    await _write_positions(connection, held, journal)
+    await _write_positions(connection, held, journal, valuer)
     await _write_effects(connection, held, _origins(batch), journal)
     await _write_mismatches(connection, held, batch, journal)
-    held.stale |= {key for _, key, _ in journal.assets}
 
 
 async def restore(
-    connection: memory.Connection, held: memory.Memory, restored: world.Loaded
+    connection: memory.Connection,
+    held: memory.Memory,
+    restored: world.Loaded,
+    block: valuations.Block,
 ) -> None:
-    """Write rows that a rollback found in the histories, valued with the state then."""
+    """Write rows that a rollback to `block` found in the histories, valued at it."""
     old = restored.world
     await storage.upsert(
         connection,
@@ -56,37 +54,14 @@ async def restore(
     await held.load(connection)
     held.world.assets |= old.assets
     held.world.pairs |= old.pairs
+    valuer = valuations.Valuer(held.world, block)
     await storage.upsert(connection, tables.POOLS, [held.pool_row(key) for key in held.world.pairs])
     await storage.upsert(connection, tables.ASSETS, [held.asset_row(key) for key in old.assets])
     await storage.upsert(
         connection,
         tables.POSITIONS,
-        [held.position_row(key, position) for key, position in old.positions.items()],
+        [held.position_row(key, position, valuer) for key, position in old.positions.items()],
     )
-
-
-async def revalue(connection: memory.Connection, held: memory.Memory) -> bool:
-    """Bring the worth of positions up to date whose markets changed since the last time.
-
-    Returns whether there were any. Needs the caller's transaction; memory does not grow with
-    the number of positions.
-    """
-    if not held.stale:
-        return False
-    has_valued = False
-    markets = held.stale_markets()
-    found = await connection.cursor(
-        _SQL["load_of_assets"],
-        [rows.padded(key.pool.id) for key in markets],
-        [rows.padded(key.pool.address) for key in markets],
-        [rows.padded(key.asset) for key in markets],
-    )
-    while part := await found.fetch(VALUED_AT_ONCE):
-        valued = [held.position_row(*positions.parse(row)) for row in part]
-        await storage.upsert(connection, tables.POSITIONS, valued)
-        has_valued = True
-    held.stale.clear()
-    return has_valued
 
 
 async def _write_contracts(
@@ -162,10 +137,13 @@ async def _write_assets(
 
 
 async def _write_positions(
-    connection: memory.Connection, held: memory.Memory, journal: state.Journal
+    connection: memory.Connection,
+    held: memory.Memory,
+    journal: state.Journal,
+    valuer: valuations.Valuer,
 ) -> None:
     changed = {key for _, key, _ in journal.positions}
-    current = [held.position_row(key, held.world.positions[key]) for key in changed]
+    current = [held.position_row(key, held.world.positions[key], valuer) for key in changed]
     await storage.upsert(connection, tables.POSITIONS, current)
     await wallets.add(connection, (row["user_id"] for row in current if row["kind"] != "system"))
     versions = {(at, key): position for at, key, position in journal.positions}

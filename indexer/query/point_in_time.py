@@ -21,7 +21,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import assets, pools, positions, rows, tokens
+from indexer.projections import assets, pools, positions, rows, tokens, valuations
 from indexer.projections import world as worlds
 from indexer.query import kinds
 from indexer.store import sqlfile
@@ -137,6 +137,10 @@ class Snapshot:
                 row["symbol"], row["name"], row["decimals"]
             )
 
+    @property
+    def _block(self) -> valuations.Block:
+        return valuations.Block(self.moment.block_number, self.moment.now)
+
     def pool_name(self, pool: state.PoolKey) -> str | None:
         """What a pool is called; None where nobody told."""
         told = self.world.pools.get(pool) or self.world.contracts.get(pool.address)
@@ -157,9 +161,11 @@ class Snapshot:
     ) -> dict[str, Any]:
         """A row of vesu_positions, as it stood at the moment.
 
-        Which assets' state it is valued with: `projections.positions.markets`.
+        Which assets' state it is valued with: `projections.valuations.markets`.
         """
-        row = positions.current(protocol, key, position, self.world, self._tokens)
+        # The world may have been edited since it was read, as by a what-if.
+        valuer = valuations.Valuer(self.world, self._block)
+        row = positions.current(protocol, key, position, self.world, self._tokens, valuer)
         return row | {"pool_name": self.pool_name(key.pool)}
 
 

@@ -8,7 +8,7 @@ import decimal
 import msgspec
 
 from indexer.projections import positions as position_rows
-from indexer.projections import rows
+from indexer.projections import rows, valuations
 from indexer.query import kinds, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import state
@@ -161,7 +161,7 @@ def valued(snapshot: point_in_time.Snapshot, held: Held) -> list[Position]:
     return [msgspec.convert(snapshot.position_row(*one), Position) for one in held]
 
 
-value_at = position_rows.value_at
+value_at = valuations.value_at
 """What a position is worth in a world at a time: (key, position, world, seconds) → Valuation."""
 
 

@@ -112,16 +112,6 @@ class Break(msgspec.Struct, frozen=True):
     last_block: int
 
 
-class Quarantined(msgspec.Struct, frozen=True):
-    """A pool that is frozen as it stood before it contradicted itself, and why."""
-
-    pool_id: str
-    pool_address: str
-    name: str | None
-    since_block: int
-    reason: str
-
-
 class Prices(msgspec.Struct, frozen=True):
     """Prices of assets that are supplied or owed. `sampled_block` None: never sampled."""
 
@@ -158,7 +148,6 @@ class Status(msgspec.Struct, frozen=True):
     standing_differences: int
     differing: list[Differing]
     invariant_breaks: list[Break]
-    quarantined: list[Quarantined]
     prices: Prices
 
 
@@ -169,7 +158,8 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         raise errors.NothingCommittedError("the database is empty: run `vesu-indexer run` first")
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
-    found = _freshness(row, standing, limits)
+    failed = await connection.fetchrow(_SQL["failed_check"])
+    found = _freshness(row, standing, failed, limits)
     counts = await connection.fetchrow(_SQL["counts"])
     assert counts is not None  # aggregates have one row
     undecoded = await connection.fetch(_SQL["undecoded"])
@@ -177,7 +167,6 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
     reconciled = await connection.fetchrow(_SQL["last_reconciliation"])
     differing = await connection.fetch(_SQL["differences"])
     breaks = await connection.fetch(_SQL["invariant_breaks"])
-    quarantined = await connection.fetch(_SQL["quarantined"])
     prices = await connection.fetchrow(_SQL["prices"], STALE_PRICE_SECONDS)
     assert prices is not None  # aggregates have one row
     return Status(
@@ -204,7 +193,6 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         standing_differences=standing["differences"],
         differing=[Differing(*one.values()) for one in differing],
         invariant_breaks=[Break(*one.values()) for one in breaks],
-        quarantined=[Quarantined(*one.values()) for one in quarantined],
         prices=Prices(*prices.values()),
     )
 
@@ -216,15 +204,28 @@ async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshn
         return Freshness("stale", NOTHING_YET, None)
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
-    return _freshness(row, standing, limits)
+    failed = await connection.fetchrow(_SQL["failed_check"])
+    return _freshness(row, standing, failed, limits)
 
 
-def _freshness(row: asyncpg.Record, standing: asyncpg.Record, limits: Limits) -> Freshness:
+def _freshness(
+    row: asyncpg.Record, standing: asyncpg.Record, failed: asyncpg.Record | None, limits: Limits
+) -> Freshness:
     block = row["committed_block"]
     if row["suspect_reason"] is not None:
         return Freshness("suspect", row["suspect_reason"], block)
-    reason = _stale_reason(row, limits) or differing_reason(standing)
+    reason = _stale_reason(row, limits) or differing_reason(standing) or _failed_reason(failed)
     return Freshness("fresh" if reason is None else "stale", reason or FOLLOWS, block)
+
+
+def _failed_reason(failed: asyncpg.Record | None) -> str | None:
+    """Why a check could not be done; None where all were."""
+    if failed is None:
+        return None
+    return (
+        f"the check {failed['name']} could not be done {failed['failures']} times in a row: "
+        f"{failed['reason']}"
+    )
 
 
 def _stale_reason(row: asyncpg.Record, limits: Limits) -> str | None:

@@ -66,15 +66,6 @@ WHERE mended_block IS NULL
 ORDER BY first_block, invariant, what
 LIMIT 20;
 
--- name: quarantined
--- Pools that are frozen because they contradicted themselves, the oldest first.
-SELECT coalesce(pool_id, address) AS pool_id, coalesce(pool_address, address) AS pool_address,
-    name, last_event_block AS since_block, quarantine_reason AS reason
-FROM contracts
-WHERE quarantine_reason IS NOT NULL
-ORDER BY last_event_block, address
-LIMIT 20;
-
 -- name: prices
 -- Prices of assets that are supplied or owed: how many are missing or not trusted, how old.
 SELECT count(*) AS assets,
@@ -88,3 +79,11 @@ FROM vesu_assets a
 CROSS JOIN cursor c
 LEFT JOIN blocks b ON b.number = a.price_block
 WHERE a.total_collateral_shares > 0 OR a.total_nominal_debt > 0;
+
+-- name: failed_check
+-- A check that could not be done, for a reason that does not pass or three times in a row.
+SELECT name, reason, failures
+FROM check_failures
+WHERE NOT may_pass OR failures >= 3
+ORDER BY first_failed_at
+LIMIT 1;

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from indexer.recording import chain, playhead, server
 from tests import postgres
-from tests.acceptance import refusal, stage, test_http, truth
+from tests.acceptance import changed_rows, refusal, stage, test_http, truth
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +211,24 @@ async def test_a_sample_in_the_background_is_seen_by_health(
     values = [line for line in metrics.splitlines() if line.startswith("vesu_reconciled_")]
     differing = next(line for line in values if "differences_total" in line)
     assert float(differing.split()[-1]) > 0, values
+
+
+@pytest.mark.parametrize("table", changed_rows.COLUMNS)
+async def test_every_row_changed_by_one_is_named_and_kept(
+    indexed_copy: str, recorded: truth.Recorded, served: str, table: str
+) -> None:
+    environ = stage.environment(recorded, served, indexed_copy)
+    connection = await asyncpg.connect(indexed_copy)
+    try:
+        drawn = await changed_rows.change(connection, (table,))
+        found = await stage.json_of(environ, "reconcile", expect=1)
+        named = {(one["table"], one["row_id"], one["column"]) for one in found["differences"]}
+        assert set(drawn) <= named, sorted(set(drawn) - named)
+        kept = await connection.fetchval("SELECT count(*) FROM reconciliation_differences")
+        assert kept == len(found["differences"])
+        await changed_rows.undo(connection, drawn)
+        assert (await stage.json_of(environ, "reconcile"))["is_equal"]
+        status = await stage.json_of(environ, "status", expect=None)
+        assert status["standing_differences"] == 0
+    finally:
+        await connection.close()

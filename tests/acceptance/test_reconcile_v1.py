@@ -13,7 +13,7 @@ import pytest
 
 from indexer.recording import chain, playhead, server
 from tests import postgres
-from tests.acceptance import stage
+from tests.acceptance import changed_rows, stage
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -127,6 +127,36 @@ async def test_one_digit_changed_by_hand_is_named(filled: Filled) -> None:
             row["id"],
         )
         assert (await stage.json_of(filled.environ, "reconcile"))["is_equal"]
+    finally:
+        await connection.close()
+
+
+async def test_every_position_changed_by_one_is_named_and_kept(filled: Filled) -> None:
+    """Two contracts answer for a V1.0 position that is not migrated: both differences are kept."""
+    connection = await asyncpg.connect(filled.environ["DATABASE_URL"])
+    try:
+        drawn = await changed_rows.change(connection, ("vesu_positions",))
+        found = await stage.json_of(filled.environ, "reconcile", expect=1)
+        named = {(one["table"], one["row_id"], one["column"]) for one in found["differences"]}
+        assert set(drawn) <= named, sorted(set(drawn) - named)
+        kept = await connection.fetchval(
+            "SELECT count(*) FROM reconciliation_differences WHERE resolved_by IS NULL"
+        )
+        assert kept == len(found["differences"])
+        contracts = {}
+        for one in found["differences"]:
+            key = one["row_id"], one["column"], one["view"]
+            contracts.setdefault(key, set()).add(one["contract"])
+        twice = sum(len(asked) > 1 for asked in contracts.values())
+        assert (twice > 0) == (filled.name == "devnet-v10-migration")
+        await changed_rows.undo(connection, drawn)
+        assert (await stage.json_of(filled.environ, "reconcile"))["is_equal"]
+        assert (
+            await connection.fetchval(
+                "SELECT count(*) FROM reconciliation_differences WHERE resolved_by IS NULL"
+            )
+            == 0
+        )
     finally:
         await connection.close()
 

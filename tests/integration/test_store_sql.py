@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -37,6 +38,8 @@ FOR_SOME = {
     "first_of_keys": HISTORIES,
     "mark_events": EVENTS,
     "put_derived": EVENTS,
+    "mark_revalued": (tables.POSITIONS,),
+    "mark_keys": (tables.POSITIONS,),
     "count_events": EVENTS,
     "count_column_of_events": EVENTS,
     "examples_of_events": EVENTS,
@@ -84,14 +87,17 @@ async def _make_shadow(connection: asyncpg.Connection) -> None:
 def _filled(file: str, name: str, statement: str) -> list[str]:
     """The statement as it is, or for each table that it goes for."""
     if "{" not in statement:
-        return [statement]
+        # psycopg's parameters, as migrations' own connection takes them.
+        return [re.sub(r"%\(\w+\)s", "$1", statement)]
     if file == "digest":
         return [
             digest.statement(name, table)
             for table in digest.DIGESTED
             if table.is_appended == (name == "log_at")
         ]
-    if file == "storage":
+    if file in ("revaluation", "stored_valuations"):
+        wanted: tuple[tables.Table, ...] = (tables.POSITIONS,)
+    elif file == "storage":
         wanted = FOR_SOME.get(name, tables.CURRENT)
     else:
         is_history = "{history}" in statement

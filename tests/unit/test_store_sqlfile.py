@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -83,3 +84,13 @@ def test_modules_load_statements_of_their_own_package() -> None:
         for node in ast.walk(ast.parse(entry.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "sqlfile.load":
                 assert ast.unparse(node.args[0]) == "__package__", f"{entry}: {ast.unparse(node)}"
+
+
+def test_every_insert_names_its_columns() -> None:
+    """An older process goes on beside a newer schema, whose new columns have defaults."""
+    for entry in walk(PACKAGE):
+        if entry.name.endswith(".sql"):
+            for table, following in re.findall(
+                r"INSERT INTO\s+(\S+)(?:\s+AS\s+\w+)?\s*(\S)", entry.read_text("utf-8")
+            ):
+                assert following == "(", f"{entry}: INSERT INTO {table} names no columns"

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import hashlib
 
-from indexer.projections import assets, contracts, pools, positions, statements, tables, tokens
+from indexer.projections import (
+    assets,
+    contracts,
+    pools,
+    positions,
+    statements,
+    tables,
+    tokens,
+    valuations,
+)
 from indexer.vesu import accrual, kinds, state
 
-STATE_OF_FOLD = {2: "c4a61a887f486cc5", 3: "c4f2e25aacc6434d"}
+STATE_OF_FOLD = {2: "c4a61a887f486cc5"}
 """A hash of the state columns of all tables, by the fold version that first had them."""
 
 POOL = state.PoolKey(1, 2)
@@ -29,12 +38,13 @@ def test_rows_have_the_columns_of_their_descriptions() -> None:
     world = state.World(pairs={state.PairKey(POOL, 3, 4): state.PairState()})
     key = state.PositionKey(POOL, 3, 4, 0, 5)
     asset = state.AssetKey(POOL, 3)
+    valuer = valuations.Valuer(world, valuations.Block(1, 2))
     made = {
         tables.CONTRACTS: contracts.current(1, contract),
         tables.POOLS: pools.current("v2", state.PairKey(POOL, 3, 4), world, {}),
         tables.ASSETS: assets.current("v2", asset, accrual.AssetState(), tokens.Token()),
         tables.POSITIONS: positions.current(
-            "v2", key, state.PositionState(kind="borrow"), world, {}
+            "v2", key, state.PositionState(kind="borrow"), world, {}, valuer
         ),
     }
     for table, row in made.items():

@@ -23,7 +23,7 @@ import structlog
 from indexer import errors
 from indexer.log import cursor, facts
 from indexer.projections import engine as engines
-from indexer.projections import statements, tables
+from indexer.projections import revaluation, statements, stored_valuations, tables
 from indexer.projections.shadow import seed
 from indexer.store import locks, sqlfile
 
@@ -69,7 +69,8 @@ class Shadow:
     """One shadow build. `connection` is the shadow's own; nobody else may use it.
 
     `resumed_at` is the block up to which an earlier build, killed, had come; None: begun anew.
-    `events` were folded by this one.
+    `events` were folded by this one. `valuations` are what the last comparison found of the live
+    rows' stored valuations.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Shadow:
         self.live = ""
         self.resumed_at: int | None = None
         self.events = 0
+        self.valuations = stored_valuations.Checked()
 
     async def open(self, from_block: int, to_block: int | None = None) -> int:
         """Take up the build of `from_block` that a kill left, or begin it; the first block.
@@ -163,7 +165,7 @@ class Shadow:
         first, events = row["block_number"] + 1, 0
         last = stands.block_number if to_block is None else min(to_block, stands.block_number)
         async for batch in facts.read_batches(self.connection, first, last, self._batch_events):
-            await self._fold(batch, revalue=batch.to_block == last)
+            await self._fold(batch, scope="all" if batch.to_block == last else "touched")
             events += len(batch.events)
             self.events += len(batch.events)
             report(Progress(first, batch.to_block, last, events))
@@ -186,14 +188,14 @@ class Shadow:
                 )
             await self.connection.execute(_SQL["take_back"], ancestor, row["newest_reorg"])
 
-    async def _fold(self, batch: facts.Batch, revalue: bool) -> None:
+    async def _fold(self, batch: facts.Batch, scope: revaluation.Scope) -> None:
         prepared = await self._engine.prepare_logged(self.connection, batch)
         async with self.connection.transaction():
             await self.connection.execute(
                 _SQL["note_derived"],
-                *facts.derived_rows(prepared.batch.events, prepared.derived),
+                *facts.derived_rows(batch.events, prepared.derived),
             )
-            await self._engine.project(self.connection, prepared, revalue=revalue)
+            await self._engine.project(self.connection, prepared, scope)
             await self.connection.execute(_SQL["move"], batch.to_block)
 
     async def analyze(self) -> None:

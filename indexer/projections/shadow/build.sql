@@ -174,3 +174,7 @@ ANALYZE vesu_shadow.{name};
 -- name: analyze_live
 -- Without statistics the check of each deleted position reads all rows of its pool.
 ANALYZE {live}.vesu_transactions, {live}.vesu_liquidations;
+
+-- name: block_at
+-- The highest stored block up to a number.
+SELECT number, timestamp FROM blocks WHERE number <= $1 ORDER BY number DESC LIMIT 1;

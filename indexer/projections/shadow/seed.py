@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncpg
 
 from indexer.projections import engine as engines
-from indexer.projections import statements, tables
+from indexer.projections import statements, tables, valuations
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "build")
@@ -35,6 +35,14 @@ async def seed(
             await connection.execute(statements.fill(_SQL[name], history, live))
 
 
+async def block_at(connection: asyncpg.Connection, number: int) -> valuations.Block:
+    """The highest stored block up to a number; before the first one, the number at time 0."""
+    row = await connection.fetchrow(_SQL["block_at"], number)
+    if row is None:
+        return valuations.Block(number, 0)
+    return valuations.Block(row["number"], int(row["timestamp"].timestamp()))
+
+
 async def _restore(
     connection: asyncpg.Connection,
     engine: engines.Engine,
@@ -44,9 +52,10 @@ async def _restore(
 ) -> None:
     count = await connection.fetchval(statements.fill(_SQL["count_touched"], history, live))
     bring = statements.fill(_SQL["bring_versions"], history, live)
+    block = await block_at(connection, first - 1)
     for begin in range(1, count + 1, ROWS_AT_ONCE):
         await connection.execute(bring, first, begin, begin + ROWS_AT_ONCE - 1)
-        await engine.rollback(connection, first - 1)
+        await engine.rollback(connection, block)
 
 
 async def take_back(
@@ -61,7 +70,7 @@ async def take_back(
         await connection.execute(
             statements.fill(_SQL["bring_foundation"], history, live), first, ancestor
         )
-    await engine.rollback(connection, ancestor)
+    await engine.rollback(connection, await block_at(connection, ancestor))
     for history in tables.HISTORIES:
         await connection.execute(statements.fill(_SQL["drop_foundation"], history, live), first)
     await connection.execute(_SQL["drop_derived"], ancestor)

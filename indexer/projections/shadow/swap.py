@@ -12,7 +12,7 @@ import structlog
 
 from indexer import errors
 from indexer.log import cursor
-from indexer.projections import statements, tables
+from indexer.projections import statements, stored_valuations, tables
 from indexer.projections.shadow import build
 from indexer.store import sqlfile
 
@@ -49,7 +49,23 @@ async def mark(built: build.Shadow, span: build.Span) -> None:
         for name in ("drop", "create", "create_key"):
             await connection.execute(statements.fill(_SQL[name], table, live))
     await _mark(built, span, span.from_block, "mark_current")
+    if span.is_whole:
+        await _mark_wrong_valuations(built)
     await connection.execute(_SQL["marked"])
+
+
+async def _mark_wrong_valuations(built: build.Shadow) -> None:
+    """Mark live rows that are not worth what they say at their own blocks."""
+    connection, live = built.connection, built.live
+    await connection.execute(f"SET LOCAL search_path = {live}")
+    checked = built.valuations = await stored_valuations.check(connection, live)
+    await connection.execute(f"SET LOCAL search_path = {build.SCHEMA}, {live}")
+    wrong = checked.wrong
+    await connection.execute(
+        statements.fill(_SQL["mark_keys"], tables.POSITIONS, live),
+        [one.pool_id for one in wrong],
+        [one.id for one in wrong],
+    )
 
 
 async def differing(built: build.Shadow) -> int:
@@ -166,6 +182,9 @@ async def _mark(built: build.Shadow, span: build.Span, appended_from: int, curre
         else:
             name, values = current, ()
         await built.connection.execute(statements.fill(_SQL[name], table, built.live), *values)
+    if span.is_whole:
+        revalued = statements.fill(_SQL["mark_revalued"], tables.POSITIONS, built.live)
+        await built.connection.execute(revalued)
 
 
 async def _apply(built: build.Shadow, span: build.Span) -> dict[str, int]:

@@ -3,7 +3,7 @@
 DROP TABLE IF EXISTS vesu_shadow.differing_{name};
 
 -- name: create
--- Room for the keys of rows that differ: `differs` in state, else in their valuation alone.
+-- Room for the keys of rows that differ; `differs` is false where a row is only valued anew.
 CREATE UNLOGGED TABLE vesu_shadow.differing_{name} AS
 SELECT {key}, true AS in_live, true AS in_shadow, true AS differs
 FROM {live}.{name}
@@ -30,10 +30,10 @@ ON CONFLICT ({key}) DO NOTHING;
 -- Rows that differ, in a table of current rows.
 INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
 SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL,
-    l.here IS NULL OR s.here IS NULL OR ROW({l_compared}) IS DISTINCT FROM ROW({s_compared})
+    true
 FROM (SELECT *, true AS here FROM {live}.{name}) AS l
 FULL JOIN (SELECT *, true AS here FROM vesu_shadow.{name}) AS s USING ({key})
-WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_values}) IS DISTINCT FROM ROW({s_values});
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_compared}) IS DISTINCT FROM ROW({s_compared});
 
 -- name: mark_recent
 -- The same for rows that were written on either side since all were compared.
@@ -47,13 +47,40 @@ WITH recent AS (
 )
 INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
 SELECT {key}, l.here IS NOT NULL, s.here IS NOT NULL,
-    l.here IS NULL OR s.here IS NULL OR ROW({l_compared}) IS DISTINCT FROM ROW({s_compared})
+    true
 FROM recent
 LEFT JOIN (SELECT *, true AS here FROM {live}.{name}) AS l USING ({key})
 LEFT JOIN (SELECT *, true AS here FROM vesu_shadow.{name}) AS s USING ({key})
-WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_values}) IS DISTINCT FROM ROW({s_values})
+WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_compared}) IS DISTINCT FROM ROW({s_compared})
 ON CONFLICT ({key}) DO UPDATE
 SET (in_live, in_shadow, differs) = (excluded.in_live, excluded.in_shadow, excluded.differs);
+
+-- name: mark_revalued
+-- Rows of pools whose markets differ: what they are worth follows from those.
+INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
+SELECT {key}, true, true, false
+FROM {live}.{name} l
+JOIN vesu_shadow.{name} s USING ({key})
+WHERE (
+        EXISTS (SELECT FROM vesu_shadow.differing_contract_history)
+        OR l.pool_id IN (
+            SELECT pool_id FROM vesu_shadow.differing_vesu_asset_history
+            UNION ALL
+            SELECT pool_id FROM vesu_shadow.differing_vesu_pool_history
+            UNION ALL
+            SELECT pool_id FROM vesu_shadow.differing_vesu_assets
+            UNION ALL
+            SELECT pool_id FROM vesu_shadow.differing_vesu_pools
+        )
+    )
+    AND ROW({l_valuation}) IS DISTINCT FROM ROW({s_valuation})
+ON CONFLICT ({key}) DO NOTHING;
+
+-- name: mark_keys
+-- Rows that are not worth what they say.
+INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
+SELECT {key}, true, true, true FROM unnest({key_arrays}) AS wanted ({key})
+ON CONFLICT ({key}) DO UPDATE SET differs = true;
 
 -- name: mark_events
 -- Events up to block $1 of which decoding says something else now.

@@ -1,0 +1,228 @@
+"""What a block costs at the head: `python -m benchmarks.head [--positions N] [--edge SHARE]`.
+
+Indexes devnet-a, opens so many positions in one of its markets, and then commits one block after
+another with one event of that market in each, as the daemon does. Prints the commit's time and
+the write-ahead log of a block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import click
+import structlog
+
+from benchmarks import __main__ as measuring
+from benchmarks import chain, reorg
+from indexer.cairo import selector
+from indexer.chain import client, ranges, types
+from indexer.daemon import ingestor
+from indexer.daemon import writer as writers
+from indexer.projections import engine as engines
+from indexer.projections import valuations
+from indexer.recording import chain as recordings
+from indexer.store import database
+from indexer.vesu import accrual, discovery, kinds, state
+
+BLOCK_SECONDS = 2
+FILL_EVENTS = 5_000
+SHARES = 10**20
+
+
+@dataclasses.dataclass
+class Head:
+    """The chain above devnet-a: the last header, and the market in which all happens."""
+
+    writer: writers.Writer
+    engine: engines.Engine
+    header: types.BlockHeader
+    actors: chain.Actors
+    market: chain.Market
+
+    async def commit(self, events: list[chain.Event], *, is_at_head: bool) -> None:
+        """One block with one transaction that emits these events."""
+        number = self.header.number + 1
+        self.header = types.BlockHeader(
+            number,
+            hex(0xB10C << 32 | number),
+            self.header.hash,
+            self.header.timestamp + BLOCK_SECONDS,
+            "ACCEPTED_ON_L2",
+            self.header.starknet_version,
+        )
+        emitted = [
+            types.ReceiptEvent(hex(emitter), list(map(hex, keys)), list(map(hex, data)))
+            for emitter, keys, data in events
+        ]
+        receipt = types.Receipt(hex(0x7A << 64 | number), 0, 7, "FRI", "SUCCEEDED", emitted)
+        block = types.BlockWithReceipts(self.header, [receipt])
+        addresses = {event.from_address for event in emitted}
+        part = types.Range(
+            number,
+            number,
+            self.header.parent_hash,
+            self.header,
+            types.events_of(block, addresses),
+            [block],
+        )
+        await self.writer.commit(part, is_at_head=is_at_head)
+
+    def modify(self, user: int, shares: int, debt: int) -> list[chain.Event]:
+        """What the pool emits where a user supplies and borrows; a share keeps its worth."""
+        market, configs = self.market, self.actors._configs
+        sides = [configs[market.pool, one] for one in (market.collateral, market.debt)]
+        key = state.AssetKey(state.v2_pool(market.pool), market.collateral)
+        assets = accrual.collateral_of(shares, self.engine._held.world.assets[key])
+        chain._add(sides[0], 0, shares)
+        chain._add(sides[0], 4, assets)
+        chain._add(sides[1], 2, debt)
+        for side in sides:
+            side[chain.LAST_UPDATED] = self.header.timestamp + BLOCK_SECONDS
+        pair = [market.collateral, market.debt]
+        deltas = [felt for delta in (assets, shares, debt, debt) for felt in chain._i257(delta)]
+        told = [*sides[0], *sides[1], *market.prices]
+        return [
+            (market.pool, [selector.of("UpdateContext"), *pair], told),
+            (market.pool, [selector.of("ModifyPosition"), *pair, user], deltas),
+        ]
+
+    def edge(self) -> int:
+        """Shares to debt, x 10^9, at a health of 1.3."""
+        world = self.engine._held.world
+        market = self.market
+        pair = state.PairKey(state.v2_pool(market.pool), market.collateral, market.debt)
+        block = valuations.Block(self.header.number, self.header.timestamp)
+        bound = valuations.Valuer(world, block).edge(pair)
+        assert bound is not None
+        return bound
+
+
+async def _index(url: str, folder: Path) -> types.BlockHeader:
+    """Fill an empty database with devnet-a; returns its last header."""
+    job = measuring._job(folder, json.loads((folder / "manifest.json").read_text())["last_block"])
+    with measuring._node(folder) as node_url:
+        settings = client.NodeSettings(max_requests_per_second=1_000_000)
+        node = await client.connect([node_url], int(job["chain_id"], 16), settings)
+        async with database.session(url) as connection:
+            reading = ranges.ReaderSettings(verify="off")
+            followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
+            worker = ingestor.Ingestor(node, connection, _engine(job), followed)
+            await worker.open(job["chain_id"], 0)
+            await worker.run(job["until_block"])
+        header = await node.header(job["until_block"])
+        await node.close()
+    assert header is not None
+    return header
+
+
+def _engine(job: dict[str, Any]) -> engines.Engine:
+    return engines.Engine([(int(job["factory"], 16), discovery.Known(kinds.Kind.POOL_FACTORY_V2))])
+
+
+async def _fill(head: Head, positions: int, edge: float, dice: random.Random) -> list[int]:
+    """Open positions, the share `edge` of them with a health below 1.3; returns their users."""
+    users = [dice.getrandbits(250) for _ in range(positions)]
+    bound = head.edge()
+    events: list[chain.Event] = []
+    for user in users:
+        far = dice.uniform(1.5, 8.0) if dice.random() >= edge else dice.uniform(0.8, 0.99)
+        ratio = int(bound * far)
+        events += head.modify(user, SHARES, SHARES * valuations.RATIO_SCALE // ratio)
+        if len(events) >= FILL_EVENTS:
+            await head.commit(events, is_at_head=False)
+            events = []
+    if events:
+        await head.commit(events, is_at_head=False)
+    return users
+
+
+async def measure(url: str, positions: int, edge: float, blocks: int, seed: int) -> dict[str, Any]:
+    """Milliseconds, CPU of this process and the server's, and write-ahead log of each block."""
+    folder = recordings.bundled()
+    header = await _index(url, folder)
+    dice = random.Random(seed)
+    job = measuring._job(folder, header.number)
+    async with database.session(url) as connection:
+        engine = _engine(job)
+        writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
+        await writer.open(job["chain_id"], 0)
+        actors = chain.Actors(folder, seed)
+        market = next(one for one in actors._markets if one.prices and one.debt)
+        head = Head(writer, engine, header, actors, market)
+        users = await _fill(head, positions, edge, dice)
+        await connection.execute("VACUUM ANALYZE vesu_positions")
+        # The slices' first round: afterwards every block costs what one costs in the long run.
+        for _ in range(20):
+            await head.commit(head.modify(dice.choice(users), 1, 0), is_at_head=True)
+        backend = connection.get_server_pid()
+        spent: list[tuple[float, float, int]] = []
+        for _ in range(blocks):
+            events = head.modify(dice.choice(users), 1, 0)
+            before = await _wal(connection)
+            began, cpu = time.perf_counter(), reorg._cpu_seconds(backend)
+            await head.commit(events, is_at_head=True)
+            seconds = time.perf_counter() - began
+            cpu = reorg._cpu_seconds(backend) - cpu
+            spent.append((seconds * 1000, cpu * 1000, await _wal(connection) - before))
+        near = await connection.fetchval(
+            "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor < 1.3"
+        )
+        active = await connection.fetchval(
+            "SELECT count(*) FROM vesu_positions WHERE status = 'active'"
+        )
+    return {
+        "active": active,
+        "below_1.3": near,
+        "blocks": blocks,
+        "commit_ms": _spread([milliseconds for milliseconds, _, _ in spent]),
+        "cpu_ms": _spread([milliseconds for _, milliseconds, _ in spent]),
+        "wal_bytes": _spread([float(size) for _, _, size in spent]),
+    }
+
+
+async def _wal(connection: asyncpg.Connection) -> int:
+    return int(await connection.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {
+        "median": round(statistics.median(ordered), 1),
+        "p99": round(ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)], 1),
+        "worst": round(ordered[-1], 1),
+    }
+
+
+async def _run(url: str, *options: Any) -> dict[str, Any]:
+    async with measuring._fresh_database(url) as database_url:
+        return await measure(database_url, *options)
+
+
+@click.command()
+@click.option("--positions", default=50_000, show_default=True)
+@click.option("--edge", default=0.01, show_default=True, help="Share with a health below 1.3.")
+@click.option("--blocks", default=200, show_default=True)
+@click.option("--seed", default=chain.SEED, show_default=True)
+@click.option("--database", "server", help="URL of a server; default: an embedded one.")
+def main(positions: int, edge: float, blocks: int, seed: int, server: str | None) -> None:
+    """Print what a block costs at the head, as one JSON document."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with (
+        tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
+        measuring._server(server, home) as url,
+    ):
+        click.echo(json.dumps(asyncio.run(_run(url, positions, edge, blocks, seed)), indent=2))
+
+
+if __name__ == "__main__":
+    main()

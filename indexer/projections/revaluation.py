@@ -1,0 +1,134 @@
+"""Revaluation: stored valuations follow prices and interest, at a cost of what changed.
+
+Far behind the head only the positions that an event touched are valued. At the head also those
+whose health is or may be below 1.3, at every block, and a slice of the others, the oldest first,
+so that none is older than the configured age.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import asyncpg
+
+from indexer.projections import memory, positions, rows, statements, tables, valuations
+from indexer.store import sqlfile
+
+_SQL = {
+    name: statements.fill(text, tables.POSITIONS)
+    for name, text in sqlfile.load(__package__, "revaluation").items()
+}
+
+Scope = Literal["touched", "head", "all"]
+"""What is valued: what an event touched, also what the head needs, or every active position."""
+
+ROWS_AT_ONCE = 5_000
+"""The most rows in memory, and in one slice."""
+
+SMALL_TABLE = 250
+"""Up to so many active positions are all valued at every block."""
+
+SMALLEST_SLICE = 20
+
+SPARE = 1.25
+"""Slices take so many times what the age needs: a block may be late, a position may be new."""
+
+
+class Revaluation:
+    """Values stored rows anew, inside the caller's transaction."""
+
+    def __init__(self, max_age_seconds: int) -> None:
+        self._max_age = max_age_seconds
+        self._active: int | None = None
+        self._sliced_at: int | None = None
+
+    @property
+    def active(self) -> int:
+        """How many positions were active when they were last counted; 0: not counted yet."""
+        return self._active or 0
+
+    def forget(self) -> None:
+        """Read anew how many positions there are, before the next slice."""
+        self._active = self._sliced_at = None
+
+    async def run(
+        self,
+        connection: memory.Connection,
+        held: memory.Memory,
+        block: valuations.Block,
+        scope: Scope,
+    ) -> int:
+        """Bring stored rows up to `block`; returns how many were written."""
+        if scope == "touched":
+            return 0
+        valuer = valuations.Valuer(held.world, block)
+        if scope == "all":
+            return await self._write(connection, valuer, "active", block.number)
+        pairs, bounds = _edges(held, valuer)
+        near = await self._write(
+            connection, valuer, "near_liquidation", block.number, pairs, bounds
+        )
+        size = await self._slice(connection, block)
+        return near + await self._write(connection, valuer, "oldest", block.number, size)
+
+    async def below(
+        self, connection: memory.Connection, held: memory.Memory, block: valuations.Block
+    ) -> int:
+        """Value the rows at `block` that were valued above it; returns how many there were."""
+        valuer = valuations.Valuer(held.world, block)
+        return await self._write(connection, valuer, "above", block.number)
+
+    async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
+        """How many of the oldest rows are valued at this block."""
+        if self._active is None:
+            self._active = int(await connection.fetchval(_SQL["count_active"]))
+        if self._active <= SMALL_TABLE:
+            return ROWS_AT_ONCE
+        before = self._sliced_at
+        elapsed = self._max_age if before is None else block.timestamp - before
+        self._sliced_at = block.timestamp
+        due = math.ceil(self._active * min(elapsed, self._max_age) * SPARE / self._max_age)
+        return min(max(due, SMALLEST_SLICE), ROWS_AT_ONCE)
+
+    async def _write(
+        self,
+        connection: memory.Connection,
+        valuer: valuations.Valuer,
+        statement: str,
+        *args: object,
+    ) -> int:
+        """Value the rows that a statement finds, and write them."""
+        count = 0
+        found = await connection.cursor(_SQL[statement], *args)
+        while part := await found.fetch(ROWS_AT_ONCE):
+            valued = [_valued(row, valuer) for row in part]
+            await connection.execute(_SQL["write"], rows.encode(valued).decode())
+            count += len(part)
+        return count
+
+
+def _valued(row: asyncpg.Record, valuer: valuations.Valuer) -> dict[str, Any]:
+    """Key and valuation of a stored row."""
+    return {"pool_id": row["pool_id"], "id": str(row["id"])} | valuer.columns(*positions.parse(row))
+
+
+def _edges(held: memory.Memory, valuer: valuations.Valuer) -> tuple[list[str], list[int]]:
+    """The ids of the pairs that are borrowed from, and the bound of each."""
+    pairs, bounds = [], []
+    world = held.world
+    for key, pair in world.pairs.items():
+        # The totals of a V1.0 pool that V1.1 took over are not those of its positions.
+        if not pair.total_nominal_debt and world.market(key.pool) == key.pool:
+            continue
+        bound = valuer.edge(key)
+        if bound is not None:
+            pairs.append(rows.pair_id(held.protocol(key.pool), key))
+            bounds.append(bound)
+    return pairs, bounds
+
+
+def block_of(timestamps: dict[int, int], last: int) -> valuations.Block | None:
+    """The last block of a batch whose time is known; None: it holds none."""
+    number = max((number for number in timestamps if number <= last), default=None)
+    return None if number is None else valuations.Block(number, timestamps[number])

@@ -1,0 +1,42 @@
+-- name: active
+-- All active rows that were valued below block $1.
+SELECT {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block < $1;
+
+-- name: oldest
+-- The $2 active rows that were valued longest ago, below block $1.
+SELECT {aliased}
+FROM {name} t
+WHERE t.status = 'active' AND t.valued_at_block < $1
+ORDER BY t.valued_at_block
+LIMIT $2;
+
+-- name: above
+-- All active rows that were valued above block $1.
+SELECT {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block > $1;
+
+-- name: near_liquidation
+-- Active rows of pairs ($2) whose shares to debt lie below the pair's bound ($3), valued below
+-- block $1. The expression is that of idx_vesu_positions_shares_to_debt.
+SELECT near.*
+FROM unnest($2::uuid[], $3::numeric[]) AS wanted (pool_pair_id, bound)
+CROSS JOIN LATERAL (
+    SELECT {aliased}
+    FROM {name} t
+    WHERE t.pool_pair_id = wanted.pool_pair_id
+        AND t.status = 'active' AND t.nominal_debt > 0
+        AND CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
+            ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END < wanted.bound
+        AND t.valued_at_block < $1
+    OFFSET 0
+) AS near;
+
+-- name: count_active
+-- How many rows are active.
+SELECT count(*) FROM vesu_positions WHERE status = 'active';
+
+-- name: write
+-- Write what rows are worth, from one JSON document.
+UPDATE {name} t
+SET ({valuation}) = ROW({v_valuation})
+FROM json_populate_recordset(NULL::{name}, $1::text::json) v
+WHERE ({t_key}) = ({v_key});

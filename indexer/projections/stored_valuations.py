@@ -1,0 +1,120 @@
+"""Stored valuations checked: each row is valued anew at its own block, from the histories.
+
+What a row says of its worth is a function of the state at `valued_at_block`; a value that is
+another one was changed by hand, or computed wrong.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import itertools
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from indexer.projections import positions, statements, storage, tables, valuations, world
+from indexer.store import sqlfile
+from indexer.vesu import state
+
+_SQL = sqlfile.load(__package__, "stored_valuations")
+
+ROWS_AT_ONCE = 5_000
+
+EXAMPLES = 1_000
+"""The most wrong rows that are kept; all are counted."""
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """A row that is not worth what it says: (stored, computed) by column, as text."""
+
+    pool_id: str
+    id: str
+    block_number: int
+    columns: dict[str, tuple[str | None, str | None]]
+
+
+class Checked(msgspec.Struct):
+    """How many rows were valued anew, at how many blocks, how many are wrong and which.
+
+    `right` are the ids of the others, where single rows were asked for.
+    """
+
+    rows: int = 0
+    blocks: int = 0
+    wrong_rows: int = 0
+    wrong: list[Wrong] = []
+    right: list[str] = []
+
+
+async def check(
+    connection: storage.Connection, live: str, keys: Collection[storage.Key] | None = None
+) -> Checked:
+    """Check all rows of the schema `live` (its quoted name), or those of these keys.
+
+    Runs in the caller's transaction, which holds one snapshot and whose search path finds the
+    tables of `live` first.
+    """
+    checked = Checked()
+    query = statements.fill(_SQL["rows"], tables.POSITIONS, live)
+    ids = (None, None) if keys is None else ([key[0] for key in keys], [key[1] for key in keys])
+    valued: tuple[int, valuations.Valuer] | None = None
+    found = await connection.cursor(query, *ids)
+    while part := await found.fetch(ROWS_AT_ONCE):
+        for block, group in itertools.groupby(part, lambda row: row["valued_at_block"]):
+            rows = list(group)
+            checked.rows += len(rows)
+            checked.blocks += valued is None or valued[0] != block
+            valued = (block, await _valuer(connection, block, rows))
+            for row in rows:
+                _compare(checked, row, valued[1], keep_right=keys is not None)
+    return checked
+
+
+async def _valuer(
+    connection: storage.Connection, block: int, rows: Sequence[asyncpg.Record]
+) -> valuations.Valuer:
+    time = await connection.fetchval(_SQL["block_time"], block)
+    at = valuations.Block(block, 0 if time is None else int(time.timestamp()))
+    if all(row["status"] != "active" for row in rows):
+        return valuations.Valuer(state.World(), at)
+    loaded = await world.at_block(connection, block, {row["pool_id"] for row in rows})
+    return valuations.Valuer(loaded.world, at)
+
+
+def _compare(
+    checked: Checked, row: asyncpg.Record, valuer: valuations.Valuer, *, keep_right: bool
+) -> None:
+    computed = valuer.columns(*positions.parse(row))
+    different = {
+        column: (_text(row[column]), _text(value))
+        for column, value in computed.items()
+        if not _is_equal(row[column], value)
+    }
+    if row["status"] == "active" and row["valued_at_block"] < row["block_number"]:
+        different["valued_at_block"] = (str(row["valued_at_block"]), f">= {row['block_number']}")
+    if not different:
+        if keep_right:
+            checked.right.append(str(row["id"]))
+    else:
+        checked.wrong_rows += 1
+        if len(checked.wrong) < EXAMPLES:
+            checked.wrong.append(
+                Wrong(row["pool_id"], str(row["id"]), row["valued_at_block"], different)
+            )
+
+
+def _is_equal(stored: Any, computed: Any) -> bool:
+    if stored is None or computed is None:
+        return stored is computed
+    if isinstance(stored, datetime.datetime):
+        return stored == datetime.datetime.fromisoformat(computed)
+    return bool(stored == decimal.Decimal(computed))
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return f"{value:f}" if isinstance(value, decimal.Decimal) else str(value)

@@ -1,0 +1,129 @@
+"""What positions are worth at one block: the valuation columns of vesu_positions.
+
+Each is a function of the state at the end of `valued_at_block` and of that block's time, so a
+stored row can be checked against the contract's own views at that block.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from indexer.projections import rows
+from indexer.vesu import accrual, maths, state, valuation
+
+EDGE_HEALTH = 13 * maths.SCALE // 10
+"""Below a health of 1.3 a position is valued at every block."""
+
+RATIO_SCALE = 10**9
+"""The scale of shares to debt in idx_vesu_positions_shares_to_debt."""
+
+EVERY_RATIO = 10**77
+"""A bound above every ratio."""
+
+_REFERENCE = 10**30
+_MARGIN = 1_002
+"""In thousandths: rounding to raw units shifts a ratio by less where shares and debt are above
+the index's threshold and the token has six decimals or more."""
+_EXACT_SCALE = 10**6
+
+
+class Block(NamedTuple):
+    """The block at whose state positions are valued, and its time in seconds since 1970."""
+
+    number: int
+    timestamp: int
+
+
+class Markets(NamedTuple):
+    """The assets and the limit that a position is valued with; no debt asset for a vToken."""
+
+    collateral: accrual.AssetState
+    debt: accrual.AssetState | None
+    max_ltv: int
+
+
+def markets(key: state.PositionKey, world: state.World) -> Markets:
+    """The markets that a position is valued with, as they stand in `world`.
+
+    What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
+    """
+    pool = world.market(key.pool)
+    blank = accrual.AssetState()
+    collateral = world.assets.get(state.AssetKey(pool, key.collateral), blank)
+    if key.v_token:
+        return Markets(collateral, None, 0)
+    pair = world.pairs.get(state.PairKey(pool, key.collateral, key.debt))
+    debt = world.assets.get(state.AssetKey(pool, key.debt), blank)
+    return Markets(collateral, debt, pair.max_ltv if pair else 0)
+
+
+def value_at(
+    key: state.PositionKey, position: state.PositionState, world: state.World, now: int
+) -> valuation.Valuation:
+    """What a position is worth at time `now`, with the prices that `world` knows."""
+    return Valuer(world, Block(0, now)).worth(key, position)
+
+
+class Valuer:
+    """Values positions in a world at a block; the interest of each market is accrued once."""
+
+    def __init__(self, world: state.World, block: Block) -> None:
+        self._world = world
+        self._block = block
+        self._markets: dict[tuple[state.PoolKey, int, int, int], Markets] = {}
+
+    def worth(self, key: state.PositionKey, position: state.PositionState) -> valuation.Valuation:
+        """What holdings are worth."""
+        return valuation.value(position, *self._accrued(key))
+
+    def columns(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
+        """The valuation columns of a row. An emptied position is valued at its last event."""
+        if position.status == "active":
+            worth, at = self.worth(key, position), self._block
+        else:
+            worth = valuation.Valuation(0, 0, 0, 0)
+            at = Block(position.last_event_block, position.last_updated)
+        collateral, debt, _ = self._accrued(key)
+        return {
+            "collateral_raw": str(worth.collateral),
+            "debt_raw": str(worth.debt),
+            "collateral_amount": rows.units(worth.collateral, rows.decimals_of(collateral.scale)),
+            "debt_amount": rows.units(worth.debt, rows.decimals_of(debt.scale) if debt else 0),
+            "collateral_value_usd": rows.scaled(worth.collateral_usd),
+            "debt_value_usd": rows.scaled(worth.debt_usd),
+            "ltv": rows.scaled(worth.ltv),
+            "health_factor": rows.scaled(worth.health_factor),
+            "liquidation_price": rows.scaled(worth.liquidation_price),
+            "valued_at": rows.iso(at.timestamp),
+            "valued_at_block": at.number,
+        }
+
+    def edge(self, pair: state.PairKey) -> int | None:
+        """Shares to debt, x 10^9, below which a position of the pair may have a health below 1.3.
+
+        Health is one factor times shares over debt, but for rounding, which the margin covers.
+        None: no position of the pair has a health, since a price is not known.
+        """
+        key = state.PositionKey(pair.pool, pair.collateral, pair.debt, 0, 0)
+        collateral, debt, max_ltv = self._accrued(key)
+        reference = state.PositionState(
+            kind="borrow", collateral_shares=_REFERENCE, nominal_debt=_REFERENCE
+        )
+        factor = valuation.value(reference, collateral, debt, max_ltv).health_factor
+        if factor is None:
+            return None
+        if not factor or debt is None or min(collateral.scale, debt.scale) < _EXACT_SCALE:
+            return EVERY_RATIO
+        return EDGE_HEALTH * RATIO_SCALE * _MARGIN // (factor * 1_000) + 1
+
+    def _accrued(self, key: state.PositionKey) -> Markets:
+        found = (key.pool, key.collateral, key.debt, key.v_token)
+        if found not in self._markets:
+            collateral, debt, max_ltv = markets(key, self._world)
+            now = self._block.timestamp
+            self._markets[found] = Markets(
+                accrual.accrue(collateral, now),
+                accrual.accrue(debt, now) if debt is not None else None,
+                max_ltv,
+            )
+        return self._markets[found]

@@ -1,0 +1,121 @@
+"""Stored valuations: a changed one is found by every proof; a rollback leaves none above it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from indexer.recording import chain, playhead, server
+from tests import postgres
+from tests.acceptance import stage, truth
+
+SPOIL = (
+    "UPDATE vesu_positions SET health_factor = 99, debt_raw = 1"
+    " WHERE status = 'active' AND nominal_debt > 0 RETURNING id"
+)
+ABOVE = (
+    "SELECT count(*) FROM vesu_positions WHERE valued_at_block > (SELECT block_number FROM cursor)"
+)
+
+
+@pytest.fixture(scope="module")
+async def served(recorded: truth.Recorded) -> AsyncIterator[str]:
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        yield node.url
+
+
+async def test_changed_valuations_are_found_by_every_proof(
+    indexed_copy: str, recorded: truth.Recorded, served: str
+) -> None:
+    """And a replay puts them right."""
+    environ = stage.environment(recorded, served, indexed_copy)
+    state = await stage.json_of(environ, "digest")
+    before = await stage.json_of(environ, "digest", "--valuations")
+    changed = {str(row["id"]) for row in await postgres.fetch(indexed_copy, SPOIL)}
+    assert changed
+
+    assert await stage.json_of(environ, "digest") == state
+    assert await stage.json_of(environ, "digest", "--valuations") != before
+
+    found = await stage.json_of(environ, "reconcile", expect=1)
+    named = {(one["row_id"], one["column"]) for one in found["differences"]}
+    assert named == {(id_, column) for id_ in changed for column in ("health_factor", "debt_raw")}
+    assert {one["view"] for one in found["differences"]} == {"valuation"}
+
+    compared = await stage.json_of(environ, "replay", "--from-block", "0", "--shadow", expect=1)
+    positions = compared["difference"]["tables"]["vesu_positions"]
+    assert positions["differing"] == len(changed)
+    assert positions["columns"] == {"debt_raw": len(changed), "health_factor": len(changed)}
+
+    audit = await stage.json_of(environ, "audit", "--views", "off", expect=1)
+    failed = [one["name"] for one in audit["checks"] if not one["is_good"]]
+    assert "stored valuations" in failed
+
+    await stage.command(environ, "replay", "--from-block", "0")
+    assert await stage.json_of(environ, "digest", "--valuations") == before
+    assert (await stage.json_of(environ, "reconcile"))["is_equal"]
+    status = await stage.json_of(environ, "status", expect=None)
+    assert status["standing_differences"] == 0
+
+
+@pytest.mark.parametrize("column", ["collateral_raw", "collateral_value_usd", "valued_at"])
+async def test_one_changed_value_is_named(
+    indexed_copy: str, recorded: truth.Recorded, served: str, column: str
+) -> None:
+    environ = stage.environment(recorded, served, indexed_copy)
+    step = "interval '1 s'" if column == "valued_at" else "1"
+    (row,) = await postgres.fetch(
+        indexed_copy,
+        f"UPDATE vesu_positions SET {column} = {column} + {step} WHERE id = (SELECT id FROM"
+        " vesu_positions WHERE status = 'active' AND collateral_value_usd > 0 ORDER BY id LIMIT 1)"
+        " RETURNING id",
+    )
+    found = await stage.json_of(environ, "reconcile", expect=1)
+    (difference,) = found["differences"]
+    assert (difference["row_id"], difference["column"]) == (str(row["id"]), column)
+
+
+async def test_a_rollback_leaves_nothing_valued_above_it(
+    recorded: truth.Recorded, empty_database_url: str
+) -> None:
+    """What the abandoned branch was worth is not what the ancestor's state is worth."""
+    loaded = chain.load(recorded.folder)
+    fork = loaded.forks[0]
+    head = playhead.Playhead.at(loaded, fork.common, story=True)
+    async with server.RecordingServer(loaded, head) as node:
+        environ = stage.environment(recorded, node.url, empty_database_url)
+        head.go_to(fork.last, branch=1)
+        await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")
+        await stage.command(environ, "reorg", "--to-block", str(fork.common), "--yes")
+        assert await _value(empty_database_url, ABOVE) == 0
+        head.go_to(recorded.last_block)
+        await stage.command(environ, "run", "--until-block", str(fork.common + 1), "--no-serve")
+        audit = await stage.json_of(environ, "audit", "--views", "off", expect=None)
+    valued: Any = next(one for one in audit["checks"] if one["name"] == "stored valuations")
+    assert valued["is_good"], valued
+    assert valued["compared"] > 0
+
+
+async def test_a_row_valued_above_the_committed_block_breaks_an_invariant(
+    indexed_copy: str, recorded: truth.Recorded, served: str
+) -> None:
+    environ = stage.environment(recorded, served, indexed_copy)
+    await postgres.execute(
+        indexed_copy,
+        "UPDATE vesu_positions SET valued_at_block = valued_at_block + 1 WHERE id ="
+        " (SELECT id FROM vesu_positions WHERE status = 'active' ORDER BY id LIMIT 1)",
+    )
+    audit = await stage.json_of(environ, "audit", "--views", "off", expect=1)
+    failed = {one["name"] for one in audit["checks"] if not one["is_good"]}
+    assert "sum of valued above" in failed, failed
+
+
+async def _value(url: str, query: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
