@@ -18,7 +18,7 @@ from indexer import config, errors, metrics, urls
 from indexer.api import sockets
 from indexer.cairo import abi
 from indexer.chain import client, ranges
-from indexer.daemon import api_process, process, prover, reconciler, reorg_detector
+from indexer.daemon import api_process, process, prover, reconciler, reorg_detector, watcher
 from indexer.daemon import ingestor as ingestors
 from indexer.projections import engine as engines
 from indexer.query import status
@@ -259,7 +259,7 @@ def daemon_parts(
     serve: bool,
 ) -> process.Parts:
     """The daemon's parts as the settings describe them, on the database at `url`."""
-    helpers: list[process.Helper] = [_prover(settings, url)]
+    helpers: list[process.Helper] = [_prover(settings, url), _watcher(settings, url)]
     if settings.reconcile.every_seconds:
         helpers.append(_reconciler(settings, url))
     return process.Parts(
@@ -268,6 +268,7 @@ def daemon_parts(
         node=lambda: node(settings, settings.node.start_timeout_seconds),
         ingestor=lambda node, connection: ingestor(settings, node, connection, report),
         helpers=tuple(helpers),
+        finish=lambda node: _finish_watches(settings, url, node),
         serving=(lambda: _serving(settings, url)) if serve else None,
     )
 
@@ -289,6 +290,32 @@ def _prover(settings: config.Settings, url: str) -> process.Helper:
             ).run(stopping)
 
     return prove
+
+
+def _watcher(settings: config.Settings, url: str) -> process.Helper:
+    """Follows watched transactions beside the ingestor, on a connection of its own."""
+
+    async def follow(node: client.StarknetNode, stopping: asyncio.Event) -> None:
+        async with database.session(url) as connection:
+            await _new_watcher(settings, node, connection).run(stopping)
+
+    return follow
+
+
+async def _finish_watches(settings: config.Settings, url: str, node: client.StarknetNode) -> None:
+    async with database.session(url) as connection:
+        await _new_watcher(settings, node, connection).finish()
+
+
+def _new_watcher(
+    settings: config.Settings, node: client.StarknetNode, connection: asyncpg.Connection
+) -> watcher.Watcher:
+    return watcher.Watcher(
+        node,
+        connection,
+        settings.node.poll_interval_seconds,
+        settings.watch.drop_after_seconds,
+    )
 
 
 def _reconciler(settings: config.Settings, url: str) -> process.Helper:

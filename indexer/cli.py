@@ -36,6 +36,7 @@ COMMANDS = {
     "quote": "Most to borrow and withdraw, what repays all, liquidations that pay.",
     "transactions": "What users did to positions: supply, borrow, repay, withdraw …",
     "liquidations": "What was seized and repaid.",
+    "watch": "Follow a transaction by its hash, from before it is on chain.",
     "events": "The raw log, decoded, by block, transaction, name or contract.",
     "export": "The rows of a table as CSV, NDJSON or Parquet.",
     "backup": "The whole database into one file.",

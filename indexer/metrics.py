@@ -62,6 +62,9 @@ completeness_gaps = prometheus_client.Gauge(
     "Events in which the log was found to differ from the chain: open, or repaired since",
     ["state"],
 )
+watches_pending = prometheus_client.Gauge(
+    "vesu_watches_pending", "Watched transactions that no committed block has decided"
+)
 verified_blocks = prometheus_client.Gauge(
     "vesu_verified_blocks", "Committed blocks by how their completeness is known", ["method"]
 )

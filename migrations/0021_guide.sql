@@ -203,7 +203,7 @@ SELECT
     'confirmed'::text,
     t.block_number,
     t.timestamp,
-    COALESCE(t.gas_used, n.actual_fee / 1000000000000000000),
+    COALESCE(t.gas_used, n.actual_fee * 0.000000000000000001),
     NULL::text,
     s.created_at,
     GREATEST(s.updated_at, t.created_at),
@@ -266,7 +266,7 @@ SELECT
     n.guide_status,
     n.block_number,
     n.block_time,
-    n.actual_fee / 1000000000000000000,
+    n.actual_fee * 0.000000000000000001,
     CASE n.status
         WHEN 'failed' THEN COALESCE(n.revert_reason, 'reverted')
         WHEN 'confirmed' THEN 'the transaction succeeded without a ' || s.type || ' of ' || s.asset

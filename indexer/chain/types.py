@@ -115,6 +115,24 @@ class Range(msgspec.Struct, frozen=True):
     event_times: Mapping[int, int] = msgspec.field(default_factory=dict)
 
 
+class TransactionState(msgspec.Struct, frozen=True):
+    """What a node knows of a transaction: its status, and its receipt once a block holds it.
+
+    `status` is the node's word, such as RECEIVED or ACCEPTED_ON_L2; None: it does not know the
+    transaction. `actual_fee` is in units of 10^-18 of the token of `fee_unit`.
+    """
+
+    transaction_hash: str
+    status: str | None = None
+    block_number: int | None = None
+    block_hash: str | None = None
+    is_reverted: bool = False
+    actual_fee: int | None = None
+    fee_unit: str | None = None
+    reason: str | None = None
+    """Why it was reverted, or refused by the sequencer."""
+
+
 def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[EmittedEvent]:
     """The events of these addresses that a block's receipts hold, in chain order."""
     return [

@@ -88,6 +88,21 @@ class FullReceipt(Receipt):
     events: list[ReceiptEvent] = []
 
 
+class SingleReceipt(Receipt):
+    """The receipt of one transaction; without a block it is not in a sealed one."""
+
+    block_hash: str | None = None
+    block_number: Number | None = None
+    revert_reason: str | None = None
+
+
+class TransactionStatus(msgspec.Struct):
+    """How far a transaction has come."""
+
+    finality_status: Version
+    failure_reason: str | None = None
+
+
 class WithReceipt(msgspec.Struct):
     """A transaction of a block; its body is not decoded."""
 
@@ -112,6 +127,8 @@ class FullBlock(Header):
     transactions: list[WithFullReceipt] = []
 
 
+single_receipt_decoder = msgspec.json.Decoder(SingleReceipt)
+status_decoder = msgspec.json.Decoder(TransactionStatus)
 header_decoder = msgspec.json.Decoder(Header)
 block_decoder = msgspec.json.Decoder(Block)
 full_block_decoder = msgspec.json.Decoder(FullBlock)

@@ -128,6 +128,12 @@ class Reconcile(msgspec.Struct, frozen=True):
     sample: Count = 50
 
 
+class Watch(msgspec.Struct, frozen=True):
+    """When a watched transaction that no node knows counts as dropped."""
+
+    drop_after_seconds: Seconds = 900.0
+
+
 class Abi(msgspec.Struct, frozen=True):
     """A folder with ABIs of contract versions that this release does not know; None: none."""
 

@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
     prices: sections.Prices = sections.Prices()
     valuation: sections.Valuation = sections.Valuation()
     reconcile: sections.Reconcile = sections.Reconcile()
+    watch: sections.Watch = sections.Watch()
     abi: sections.Abi = sections.Abi()
     api: sections.Api = sections.Api()
     maintenance: sections.Maintenance = sections.Maintenance()

@@ -3,7 +3,7 @@
 process ─ lasts from start to end: node, HTTP side, systemd
    session ─ the writer's lock and one connection; begun anew where the database is lost
       ingestor ─ follows the chain and commits
-      prover, reconciler ─ run beside it on connections of their own
+      prover, reconciler, watcher ─ run beside it on connections of their own
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Parts(msgspec.Struct, frozen=True):
     node: Callable[[], Awaitable[client.StarknetNode]]
     ingestor: Callable[[client.StarknetNode, asyncpg.Connection], ingestor.Ingestor]
     helpers: tuple[Helper, ...] = ()
+    finish: Callable[[client.StarknetNode], Awaitable[None]] | None = None
+    """What is done last where the daemon ends at a block."""
     serving: Callable[[], contextlib.AbstractAsyncContextManager[str]] | None = None
     """Serves HTTP while inside; yields the URL of its health check."""
 
@@ -81,9 +83,19 @@ class Daemon:
                 for helper in self._parts.helpers:
                     await helpers.enter_async_context(_beside(helper, node, indexing.stopping))
                 await indexing.run(self._until_block)
+            if self._has_arrived(indexing) and self._parts.finish is not None:
+                await self._parts.finish(node)
         finally:
             self._ingestor = None
             self._position = indexing.position
+
+    def _has_arrived(self, indexing: ingestor.Ingestor) -> bool:
+        """Whether the block is committed that the daemon was to end at."""
+        return (
+            self._until_block is not None
+            and indexing.position.block_number >= self._until_block
+            and not self._stopping.is_set()
+        )
 
     @contextlib.asynccontextmanager
     async def _stop_passed_on(self, indexing: ingestor.Ingestor) -> AsyncIterator[None]:
