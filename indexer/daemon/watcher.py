@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import math
 from collections.abc import Sequence
 
 import asyncpg
@@ -20,8 +21,8 @@ from indexer.log import watches
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 20
-"""The transactions that one look asks about: at most two requests each, and three blocks' headers
-in one batch with them, whatever number is watched."""
+"""The transactions that one look asks about, however many are watched: at most two requests each,
+and one for each block that holds one."""
 
 
 class Watcher:
@@ -58,33 +59,35 @@ class Watcher:
 
     async def finish(self) -> None:
         """Settle what the committed blocks decide, before the daemon ends at a block."""
+        rpc.is_background.set(True)
+        await watches.make_due(self._connection)
+        looks = math.ceil(await watches.pending(self._connection) / AT_ONCE)
         try:
-            while await self.look():
-                continue
+            for _ in range(looks):
+                await self.look()
         except errors.NodeError as error:
             log.warning("watches_put_off", reason=str(error))
 
-    async def look(self) -> int:
-        """Ask about the transactions whose turn it is; returns how many were decided."""
+    async def look(self) -> None:
+        """Ask about the transactions whose turn it is, and note the answers."""
         await watches.take_back_missed(self._connection)
         metrics.watches_pending.set(await watches.pending(self._connection))
         hashes = await watches.due(self._connection, AT_ONCE)
         if not hashes:
-            return 0
+            return
         # Before the node is asked: what it says later is held against this.
         place = await watches.place(self._connection)
         asked = self._node.source
         states = await transactions.states(asked, hashes)
         times = {} if place is None else await _held_blocks(asked, states, place)
         unknown = [state.transaction_hash for state in states if state.status is None]
-        dropped = await watches.note_unknown(self._connection, unknown, self._drop_after_seconds)
+        await watches.note_unknown(self._connection, unknown, self._drop_after_seconds)
         decided = [state for state in states if state.block_hash in times]
         known = [state for state in states if state.status and state.block_hash not in times]
         await watches.note_known(self._connection, known)
         for state in decided:
             assert place is not None and state.block_hash is not None, "its block is held"
             await watches.settle(self._connection, state, times[state.block_hash], place.reorg_id)
-        return dropped + len(decided)
 
 
 async def _held_blocks(

@@ -44,14 +44,18 @@ async def due(connection: Connection, most: int) -> list[str]:
     return [facts.minimal(row["transaction_hash"]) for row in rows]
 
 
+async def make_due(connection: Connection) -> None:
+    """Let the node be asked about every pending one at once."""
+    await connection.execute(_SQL["make_due"])
+
+
 async def note_unknown(
     connection: Connection, hashes: Sequence[str], drop_after_seconds: float
-) -> int:
-    """Note that the node does not know these; returns how many are dropped by it."""
-    rows = await connection.fetch(
+) -> None:
+    """Note that the node does not know these, and drop those that it has not known for so long."""
+    await connection.execute(
         _SQL["note_unknown"], [facts.padded(hash_) for hash_ in hashes], drop_after_seconds
     )
-    return sum(row["is_new"] for row in rows)
 
 
 async def note_known(connection: Connection, states: Sequence[types.TransactionState]) -> None:

@@ -3,12 +3,17 @@
 SELECT COALESCE(max(id), 0) FROM reorgs;
 
 -- name: due
--- Transactions whose turn it is, those that were dropped last.
+-- Transactions whose turn it is, or whose block is committed now; those that were dropped last.
 SELECT transaction_hash
 FROM watches
 WHERE ask_at <= now()
+    OR (status = 'pending' AND block_number <= (SELECT c.block_number FROM cursor c))
 ORDER BY status = 'dropped', ask_at, transaction_hash
 LIMIT $1;
+
+-- name: make_due
+-- It is everyone's turn who is not decided.
+UPDATE watches SET ask_at = now() WHERE status = 'pending';
 
 -- name: note_unknown
 -- The node does not know these: dropped after $2 seconds, asked about less and less, a day long.
@@ -34,8 +39,7 @@ SET asked_at = now(),
             THEN now() + make_interval(secs => LEAST(aged.age / 10, 600))
     END
 FROM aged
-WHERE w.transaction_hash = aged.transaction_hash AND w.status = aged.status
-RETURNING w.status = 'dropped' AND aged.status = 'pending' AS is_new;
+WHERE w.transaction_hash = aged.transaction_hash AND w.status = aged.status;
 
 -- name: note_known
 -- The node knows it, in no block of the tables. What the sequencer rejected is dropped: it may be

@@ -77,7 +77,7 @@ async def watched(
     recorded: Any, url: str, head: playhead.Playhead | None = None, **more: str
 ) -> AsyncIterator[dict[str, str]]:
     """A served recording and a migrated database; the environment of commands on them."""
-    loaded = chain.load(recorded.folder)
+    loaded = head.recording if head else chain.load(recorded.folder)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, url, **more)
         await stage.command(environ, "migrate")

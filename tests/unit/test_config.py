@@ -160,6 +160,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_VALUATION_MAX_AGE_SECONDS": ("600", 600),
         "VESU_RECONCILE_EVERY_SECONDS": ("0", 0),
         "VESU_RECONCILE_SAMPLE": ("9", 9),
+        "VESU_WATCH_DROP_AFTER_SECONDS": ("60", 60.0),
         "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),

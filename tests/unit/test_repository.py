@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import subprocess
 import tomllib
@@ -88,9 +89,20 @@ def test_no_file_names_a_registry_or_a_path_of_a_build_machine() -> None:
 
 def test_no_lock_with_download_addresses() -> None:
     names = {path.name for path in TRACKED}
-    assert not names & {"uv.lock", "pylock.toml", "poetry.lock", "package-lock.json"}
+    assert not names & {"uv.lock", "pylock.toml", "poetry.lock"}
     for name in LOCKS:
         assert "://" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_npm_locks_are_hashed_and_name_no_address() -> None:
+    locks = [path for path in TRACKED if path.name == "package-lock.json"]
+    assert locks
+    for path in locks:
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in text, path
+        packages = json.loads(text)["packages"]
+        packages.pop("")
+        assert all(one["integrity"].startswith("sha512-") for one in packages.values()), path
 
 
 @pytest.mark.parametrize("name", LOCKS)
