@@ -32,6 +32,14 @@ FEW_USERS = 40
 SIZE_OF_CONFIG = 22
 LAST_UPDATED = 13
 
+NOTHING: dict[str, Any] = {
+    "transaction_count": 0,
+    "event_count": 0,
+    "event_commitment": "0x0",
+    "transactions": [],
+}
+"""What the header and body of a block without transactions say."""
+
 Event = tuple[int, list[int], list[int]]
 """Emitter, keys and data."""
 
@@ -147,13 +155,23 @@ class Actors:
         return list(markets.values())
 
 
-def build(folder: Path, events: int, seed: int = SEED, block_events: int = BLOCK_EVENTS) -> int:
-    """Write a recording of devnet-a and `events` more of Vesu's events; returns its head."""
+def build(
+    folder: Path,
+    events: int,
+    seed: int = SEED,
+    block_events: int = BLOCK_EVENTS,
+    empty_blocks: int = 0,
+) -> int:
+    """Write a recording of devnet-a and `events` more of Vesu's events; returns its head.
+
+    `empty_blocks` blocks without events follow each block with events.
+    """
     recorded, told = _begin(folder)
     actors = Actors(recordings.bundled(), seed)
     with _Branch(folder) as branch:
         branch.copy(recorded, told)
-        return branch.grow(_invent(actors, recorded[-1], block_events), events)
+        invented = _invent(actors, recorded[-1], block_events, empty_blocks=empty_blocks)
+        return branch.grow(invented, events)
 
 
 def build_fork(
@@ -267,19 +285,15 @@ def _invent(
     block_events: int,
     proved: bool = True,
     salt: str = "",
+    empty_blocks: int = 0,
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], int]]:
     """Block after block above `last`: the block, its events, and how many of them are Vesu's."""
     template = last["transactions"][0]
     header = last
     fee = template["receipt"]["events"][-1]
     while True:
-        number = header["block_number"] + 1
-        header = header | {
-            "block_number": number,
-            "parent_hash": header["block_hash"],
-            "block_hash": _hash("block", number, *salt.split()),
-            "timestamp": header["timestamp"] + SECONDS_PER_BLOCK,
-        }
+        header = _next_header(header, salt)
+        number = header["block_number"]
         transactions: list[dict[str, Any]] = []
         emitted: list[dict[str, Any]] = []
         ours = 0
@@ -311,6 +325,19 @@ def _invent(
             "transactions": transactions,
         }
         yield header | told, emitted, ours
+        for _ in range(empty_blocks):
+            header = _next_header(header, salt)
+            yield header | NOTHING, [], 0
+
+
+def _next_header(below: dict[str, Any], salt: str) -> dict[str, Any]:
+    number = below["block_number"] + 1
+    return below | {
+        "block_number": number,
+        "parent_hash": below["block_hash"],
+        "block_hash": _hash("block", number, *salt.split()),
+        "timestamp": below["timestamp"] + SECONDS_PER_BLOCK,
+    }
 
 
 def _commitment(transactions: list[dict[str, Any]]) -> str:
