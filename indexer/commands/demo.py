@@ -185,6 +185,8 @@ class _Demo:
         lines = (
             "The recording is over; this goes on serving until Ctrl-C:",
             f"  curl {address}/health   (also /ready and /metrics)",
+            f"  curl '{address}/v1/positions?status=active&order=health_factor&limit=3'",
+            f"  curl {address}/openapi.json   (every question that can be asked)",
             f"  psql '{self._url}'",
         )
         click.echo("\n".join(lines), err=self._as_json)
