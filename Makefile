@@ -4,6 +4,7 @@ VENV   ?= .venv
 ARGS   ?=
 JOBS   ?= 4
 DROPS  ?= 500
+EXAMPLES ?= 50
 SEEDS  ?= 1000
 FIRST  ?= 1
 MINUTES ?= 60
@@ -12,7 +13,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS  := requirements.lock requirements-build.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos drops soak lock wheel clean
+.PHONY: help demo test check format bench chaos drops fuzz soak lock wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +48,9 @@ chaos: $(VENV)/.installed-dev ## Forks, kills, faults and outages by seed (SEEDS
 
 soak: $(VENV)/.installed-dev ## An hour at the head, faults on, memory must stay flat (MINUTES=60)
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## What the API's OpenAPI document allows and forbids, asked at random (EXAMPLES=50)
+	@VESU_TEST_FUZZ=$(EXAMPLES) $(BIN)/python -m pytest -q -s tests/acceptance/test_api_fuzz.py $(ARGS)
 
 drops: $(VENV)/.installed-dev ## Events left out of answers at random: found by verify (DROPS=500)
 	@VESU_TEST_DROPPINGS=$(DROPS) $(BIN)/python -m pytest -q -s tests/chaos/test_droppings.py $(ARGS)

@@ -18,6 +18,7 @@ from indexer import config, errors, metrics, urls
 from indexer.api import sockets
 from indexer.cairo import abi
 from indexer.chain import client, ranges
+from indexer.config import values
 from indexer.daemon import api_process, process, prover, reconciler, reorg_detector, watcher
 from indexer.daemon import ingestor as ingestors
 from indexer.projections import engine as engines
@@ -62,7 +63,7 @@ def database_place(settings: config.Settings, *, make: bool = False) -> Iterator
             f"no database is configured, and there is no embedded one in {server.folder}: set "
             "database.url or DATABASE_URL, or make an embedded one with `vesu-indexer migrate`"
         )
-    url = server.start()
+    url = values.with_schema(server.start(), settings.database.schema)
     try:
         yield Place(url, server.revive)
     finally:

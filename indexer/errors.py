@@ -83,8 +83,8 @@ class NotCommittedError(NotFoundError):
 class AbandonedBlockError(QuestionError):
     """The chain gave up the block that the question names.
 
-    `block_number` is its height, `block_hash` the hash of the block that stands there now; None
-    where no stored block does.
+    `block_number` is its height, `block_hash` the hash of the block whose state holds there now
+    (the last stored one up to that height); None where no stored block does.
     """
 
     def __init__(

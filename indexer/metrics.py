@@ -81,11 +81,17 @@ node_trouble = prometheus_client.Counter(
     "Failures of a node by kind and by what was done about them",
     ["endpoint", "kind", "outcome"],
 )
+quarantined_pools = prometheus_client.Gauge(
+    "vesu_quarantined_pools", "Pools frozen because they contradicted themselves"
+)
 suspect = prometheus_client.Gauge(
     "vesu_chain_suspect", "1 while it is not decided whether the chain holds the committed block"
 )
 database_failures = prometheus_client.Counter(
     "vesu_database_failures", "Sessions with the database that were lost or could not begin"
+)
+samples_failed = prometheus_client.Counter(
+    "vesu_samples_failed", "Oracle prices and rate models that a sample did not get an answer for"
 )
 commit_seconds = prometheus_client.Histogram(
     "vesu_commit_seconds", "Seconds from a range read to its commit"

@@ -159,7 +159,10 @@ class Service:
         if tag in _told(request):
             return litestar.Response(b"", status_code=304, headers=headers, media_type=None)
         found = await route.handler(
-            routes.Question(route, connection, self._shared, standing, moment, path, said, after)
+            routes.Question(
+                *(route, connection, self._shared, standing, moment, path, said, after),
+                is_at_head=not asked.is_pinned and "cursor" not in said,
+            )
         )
         envelope = Envelope(
             found.data,

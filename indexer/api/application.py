@@ -9,11 +9,11 @@ import asyncpg
 import litestar
 import msgspec
 import structlog
-from litestar import datastructures, types
+from litestar import datastructures, response, types
 from litestar import exceptions as litestar_errors
 from litestar.config import compression, cors
 
-from indexer.api import answering, cursors, gate, openapi, probes, problems, routes, table
+from indexer.api import answering, cursors, exports, gate, openapi, probes, problems, routes, table
 from indexer.query import position_pages, states, status
 
 log = structlog.get_logger(__name__)
@@ -53,6 +53,7 @@ def app(
         route_handlers=[
             *(probes.health, probes.ready, probes.prometheus),
             _document(table.ROUTES),
+            _exports(exports.Exporter(pool)),
             *handlers,
         ],
         state=datastructures.State({"pool": pool, "limits": options.limits, "metrics": metrics}),
@@ -89,6 +90,14 @@ def _named(
 ) -> Callable[..., Awaitable[litestar.Response[bytes]]]:
     handle.__name__ = path
     return handle
+
+
+def _exports(exporter: exports.Exporter) -> Any:
+    @litestar.route("/v1/export/{table:str}", http_method=READ)
+    async def export_table(request: litestar.Request[Any, Any, Any]) -> response.Stream:
+        return await exporter.answer(request)
+
+    return export_table
 
 
 def _document(described: Sequence[routes.Route]) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from indexer import errors
 from indexer.api import queries, routes
-from indexer.query import filters, portfolio, position_pages, states
+from indexer.query import filters, kinds, portfolio, position_pages, states
 
 POSITION = queries.Parameter(
     "id", "uuid", "Id of a position.", "7b52a55c-8e0b-5c4e-9d1f-0d8a9f6f2f11"
@@ -34,6 +36,13 @@ async def _positions(question: routes.Question) -> routes.Answer:
 
 
 async def _position(question: routes.Question) -> routes.Answer:
+    found = await position(question)
+    oldest = price_block(await question.state(), {found.pool_id})
+    return routes.Answer(found, price_block=oldest)
+
+
+async def position(question: routes.Question) -> position_pages.Position:
+    """The position that the path names; NotFoundError where there is none at the moment."""
     state = await question.state()
     found = await position_pages.one(question.connection, state, question.path["id"])
     if found is None:
@@ -41,7 +50,38 @@ async def _position(question: routes.Question) -> routes.Answer:
             f"there is no position {question.path['id']} at block {question.moment.block_number}",
             parameter="id",
         )
-    return routes.Answer(found, price_block=price_block(state, {found.pool_id}))
+    return found
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether a position may be liquidated: its health below 1, and by how much.
+
+    `price_drop` is the part of the collateral's price that may go until then.
+    """
+
+    position_id: kinds.Id
+    status: str
+    health_factor: kinds.Ratio | None
+    ltv: kinds.Ratio | None
+    liquidation_price: kinds.Usd | None
+    price_drop: kinds.Ratio | None
+    is_liquidatable: bool | None
+
+
+async def _health(question: routes.Question) -> routes.Answer:
+    found = await position(question)
+    health = found.health
+    oldest = price_block(await question.state(), {found.pool_id})
+    said = Health(
+        found.id,
+        found.status,
+        found.health_factor,
+        found.ltv,
+        found.liquidation_price,
+        found.price_drop,
+        None if health is None else health < 1,
+    )
+    return routes.Answer(said, price_block=oldest)
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:
@@ -76,6 +116,15 @@ ROUTES = (
         "One position",
         _position,
         position_pages.Position,
+        "positions",
+        parts=(POSITION,),
+        example="at_block=90",
+    ),
+    routes.Route(
+        "/v1/positions/{id}/health",
+        "Whether a position may be liquidated, and how far it is from that",
+        _health,
+        Health,
         "positions",
         parts=(POSITION,),
         example="at_block=90",

@@ -8,6 +8,7 @@ from indexer import errors
 from indexer.api import queries, routes
 from indexer.query import filters, listing, records
 
+USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 HASH = queries.Parameter("hash", "felt", "Hash of a transaction.", "0x1")
 
 
@@ -56,6 +57,17 @@ async def _transaction(question: routes.Question) -> routes.Answer:
     return routes.Answer(found.rows)
 
 
+async def _of_user(question: routes.Question) -> routes.Answer:
+    """A user's transactions, newest first unless ordered otherwise."""
+    wanted = question.wanted
+    mine = filters.Condition("user_id", "=", (question.path["user"],))
+    asked = filters.Wanted((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after)
+    found = await listing.page(
+        question.connection, records.TRANSACTIONS, question.moment.block_number, asked
+    )
+    return routes.Answer(found.rows, found.next)
+
+
 ROUTES = (
     _list(
         "transactions",
@@ -70,6 +82,19 @@ ROUTES = (
         list[records.Transaction],
         "records",
         parts=(HASH,),
+    ),
+    routes.Route(
+        "/v1/users/{user}/history",
+        "What a user did",
+        _of_user,
+        list[records.Transaction],
+        "users",
+        parts=(USER,),
+        filters={
+            name: field for name, field in records.TRANSACTIONS.fields.items() if name != "user_id"
+        },
+        orders=records.TRANSACTIONS.allowed,
+        example="type_in=borrow,repay",
     ),
     _list(
         "liquidations",

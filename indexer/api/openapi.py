@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from indexer.api import answering, problems, queries, routes
+from indexer.api import answering, exports, problems, queries, routes
 from indexer.query import filters, kinds
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -69,7 +69,10 @@ def document(described: Sequence[routes.Route]) -> dict[str, Any]:
             "description": "Exact numbers of the Vesu lending protocol, at any block.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {one.path: {"get": _operation(one, by_type[id(one.data)])} for one in described},
+        "paths": {
+            **{one.path: {"get": _operation(one, by_type[id(one.data)])} for one in described},
+            "/v1/export/{table}": {"get": _export()},
+        },
         "components": {
             "schemas": components,
             "responses": {str(one): _refusal(one) for one in STATUSES},
@@ -112,6 +115,23 @@ def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
                 },
                 "content": {"application/json": {"schema": answered}},
             },
+            **{str(one): {"$ref": f"#/components/responses/{one}"} for one in STATUSES},
+        },
+    }
+
+
+def _export() -> dict[str, Any]:
+    content: dict[str, Any] = {
+        form.partition(";")[0]: {"schema": {}} for form in exports.TYPES.values()
+    }
+    parameters = [_parameter(exports.TABLE, "path")]
+    return {
+        "operationId": "export_table",
+        "summary": "A table, or a part of it, as a file",
+        "tags": ["export"],
+        "parameters": [*parameters, *(_parameter(one, "query") for one in exports.PARAMETERS)],
+        "responses": {
+            "200": {"description": "The rows in a fixed order.", "content": content},
             **{str(one): {"$ref": f"#/components/responses/{one}"} for one in STATUSES},
         },
     }

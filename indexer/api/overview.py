@@ -12,6 +12,7 @@ from indexer.query import (
     kinds,
     liquidators,
     point_in_time,
+    proof,
     risk,
     series,
     states,
@@ -41,6 +42,12 @@ async def _status(question: routes.Question) -> routes.Answer:
     return routes.Answer(await status.read(question.connection, question.shared.limits))
 
 
+async def _proof(question: routes.Question) -> routes.Answer:
+    return routes.Answer(
+        await proof.of(question.connection, question.moment, question.shared.limits)
+    )
+
+
 async def _stats(question: routes.Question) -> routes.Answer:
     state = await question.state()
     found = await stats.at(question.connection, state)
@@ -56,12 +63,12 @@ async def _fees(question: routes.Question) -> routes.Answer:
     now, since = await question.state(), question.get("since")
     if since is None:
         since = question.moment.valued_at - datetime.timedelta(days=1)
-    then = await _state_at(question, since)
+    then = await state_at(question, since)
     found = await fees.between(question.connection, then, now)
     return routes.Answer(found, price_block=holdings.price_block(now, None))
 
 
-async def _state_at(question: routes.Question, time: datetime.datetime) -> states.State | None:
+async def state_at(question: routes.Question, time: datetime.datetime) -> states.State | None:
     """The state at an earlier time; None before the first block."""
     if time > question.moment.valued_at:
         raise errors.QuestionError("since lies after the moment", parameter="since")
@@ -130,6 +137,15 @@ ROUTES = (
         status.Status,
         "overview",
         is_of_moment=False,
+        has_tag=False,
+    ),
+    routes.Route(
+        "/v1/proof",
+        "How a block's events are known to be complete, and what checks of the tables found",
+        _proof,
+        proof.Proof,
+        "overview",
+        example="at_block=90",
         has_tag=False,
     ),
     routes.Route(

@@ -44,6 +44,15 @@ class Question(msgspec.Struct, frozen=True):
     path: Mapping[str, Any]
     said: Mapping[str, str]
     after: tuple[str, ...] | None
+    is_at_head: bool
+
+    @property
+    def when(self) -> point_in_time.When:
+        """The moment as `indexer.query` takes it: None at the head."""
+        if self.is_at_head:
+            return None
+        is_block = self.moment.valued_at == self.moment.block_time
+        return self.moment.block_number if is_block else self.moment.valued_at
 
     @property
     def wanted(self) -> filters.Wanted:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from indexer.api import history, holdings, lists, markets, overview, routes
+from indexer.api import compat, history, holdings, lists, markets, overview, questions, routes
 
 ROUTES: tuple[routes.Route, ...] = (
     *overview.ROUTES,
     *markets.ROUTES,
     *holdings.ROUTES,
     *history.ROUTES,
+    *questions.ROUTES,
     *lists.ROUTES,
+    *compat.ROUTES,
 )

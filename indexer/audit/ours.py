@@ -73,6 +73,8 @@ def _position(side: held.Side, asked: questions.Asked, block: held.Block) -> Val
     if position.migrated_block is not None:
         return holds  # V1.0 still tells amounts, but V1.1 holds them now.
     worth_ = valuations.value_at(_at(asked), position, _markets(side.world), block.timestamp)
+    if worth_.collateral is None or worth_.debt is None:
+        return holds  # the contract's own view reverts
     return holds | {"collateral_raw": worth_.collateral, "debt_raw": worth_.debt}
 
 
@@ -110,7 +112,7 @@ def worth(side: held.Side, asked: questions.Asked, balance: int, block: held.Blo
         return None
     holding = state.PositionState("earn", vtoken_balance=balance)
     found = valuations.value_at(asked.key, holding, _markets(side.world), block.timestamp)
-    return {"collateral_raw": found.collateral}
+    return None if found.collateral is None else {"collateral_raw": found.collateral}
 
 
 def collateralization(

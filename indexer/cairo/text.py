@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+LONGEST_CLEANED = 4_096
+"""Characters of a name or symbol that are looked at."""
+
 WORD_BYTES = 31
 """A ByteArray holds its text in words of so many bytes."""
 
@@ -51,8 +54,10 @@ def clean(text: str, limit: int = 64) -> str:
     """`text` fit for display: nothing invisible in it, single spaces, at most `limit` characters.
 
     Control characters count as spaces; what turns or hides text (bidirectional overrides, zero
-    widths, blank letters) is left out. Cleaning a clean text changes nothing.
+    widths, blank letters) is left out. Cleaning a clean text changes nothing. Of a text longer
+    than anybody reads, the beginning counts.
     """
+    text = text[:LONGEST_CLEANED]
     kept = "".join(
         " " if unicodedata.category(char) in ("Zs", "Zl", "Zp", "Cc") else char
         for char in text

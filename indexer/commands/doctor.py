@@ -79,15 +79,23 @@ def _database(settings: config.Settings) -> list[Finding]:
         pending = migrate.pending(url)
         findings = [
             Finding("database", "reachable" if settings.database.url else "embedded, runs"),
-            Finding(
-                "migrations",
-                f"{len(pending)} pending: run `vesu-indexer migrate`" if pending else "all applied",
-                is_good=not pending,
-            ),
+            _migrations(url, pending),
         ]
         if not pending:
             findings += event_loop.run(_tables(settings, url))
     return findings
+
+
+def _migrations(url: str, pending: list[str]) -> Finding:
+    if not pending:
+        return Finding("migrations", "all applied")
+    found = f"{len(pending)} pending: run `vesu-indexer migrate`"
+    if in_the_way := migrate.collisions(url):
+        found = (
+            f"{len(pending)} pending, and {', '.join(in_the_way)} of somebody else's in the way: "
+            "name a database or a schema (database.schema) of the indexer's own"
+        )
+    return Finding("migrations", found, is_good=False)
 
 
 async def _tables(settings: config.Settings, url: str) -> list[Finding]:

@@ -89,8 +89,8 @@ async def _require_room(
         )
     if foreign := sorted(set(there) - set(kept.relations)):
         raise errors.ConfigError(
-            f"the database holds what the backup does not ({_some(foreign)}): restore into an "
-            "empty one, or take the indexer's tables back first (vesu-indexer migrate --rollback)"
+            f"the schema holds what the backup does not ({_some(foreign)}), which a restore leaves "
+            "alone: restore into an empty database"
         )
     return not there
 

@@ -93,6 +93,12 @@ def _print_checks(found: status.Status) -> None:
             f"{'':<10} {broken.invariant} of {broken.what}: {broken.found:f}, expected "
             f"{broken.expected:f}, since block {broken.first_block:,}"
         )
+    click.echo(f"{'quarantine':<10} {len(found.quarantined):,} pools")
+    for frozen in found.quarantined:
+        click.echo(
+            f"{'':<10} {frozen.name or 'unnamed'} {frozen.pool_id} since block "
+            f"{frozen.since_block:,}: {frozen.reason}"
+        )
     sampled = "never" if prices.sampled_block is None else f"block {prices.sampled_block:,}"
     click.echo(
         f"{'prices':<10} of {prices.assets:,} assets: {prices.missing:,} missing, "

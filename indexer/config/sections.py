@@ -21,6 +21,7 @@ Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """PostgreSQL's bigint holds no more."""
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+SchemaName = Annotated[str, msgspec.Meta(pattern="^(?!pg_)[a-z_][a-z0-9_]{0,62}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
@@ -72,7 +73,8 @@ class Node(msgspec.Struct, frozen=True):
 class Database(msgspec.Struct, frozen=True):
     """Where the tables are. `url` None: embedded PostgreSQL under the data directory.
 
-    `url` is in the plain form (postgresql://…) and carries sslmode=require where `ssl` is set.
+    `url` is in the plain form (postgresql://…) and carries sslmode=require where `ssl` is set, and
+    the search path where `schema` is: every connection then finds and makes tables there alone.
     """
 
     url: str | None = None
@@ -81,6 +83,7 @@ class Database(msgspec.Struct, frozen=True):
     acquire_ms: Milliseconds = 30_000
     idle_ms: Milliseconds = 10_000
     ssl: bool = False
+    schema: SchemaName | None = None
 
     def __repr__(self) -> str:
         """Without the password, for logs and tracebacks."""

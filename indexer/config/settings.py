@@ -379,6 +379,12 @@ def _checked_database(database: sections.Database) -> sections.Database:
             f"database.pool_min ({database.pool_min}) is above database.pool_max "
             f"({database.pool_max}): lower the one or raise the other"
         )
-    if not database.ssl or database.url is None:
+    url = database.url
+    if url is None:
         return database
-    return msgspec.structs.replace(database, url=values.with_ssl(database.url))
+    if database.schema is not None and "options=" in url:
+        raise errors.ConfigError(
+            "database.schema and options= in database.url exclude each other: leave one out"
+        )
+    url = values.with_ssl(url) if database.ssl else url
+    return msgspec.structs.replace(database, url=values.with_schema(url, database.schema))

@@ -71,6 +71,13 @@ def with_ssl(url: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}sslmode=require"
 
 
+def with_schema(url: str, schema: str | None) -> str:
+    """The URL with a search path of this schema alone; None: as it is."""
+    if schema is None:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
+
+
 def json_array(text: str) -> object:
     """What a JSON text holds; ValueError where it is none."""
     try:

@@ -322,6 +322,7 @@ def _measure(done: writers.Committed, position: cursor.Cursor, seconds: float) -
     metrics.count_undecoded(summary.undecoded)
     metrics.accruals_checked.inc(summary.accruals_checked)
     metrics.accruals_wrong.inc(summary.accruals_wrong)
+    metrics.quarantined_pools.set(summary.quarantined_pools)
     metrics.commit_seconds.observe(seconds)
     metrics.invariant_breaks_standing.set(done.sums.standing)
     for broken in done.sums.new:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
 
-from indexer import errors
+from indexer import errors, metrics
 from indexer.cairo import selector
 from indexer.chain import client
 from indexer.log import observations
@@ -36,6 +37,46 @@ async def ask(
         ]
     )
     return [observation(view, answer) for view, answer in zip(needs, answers, strict=True)]
+
+
+async def ask_within(
+    node: client.StarknetNode, views: Sequence[observations.View], seconds: float
+) -> list[observations.Observation]:
+    """The answers that the node gives within `seconds`; the views of each pool apart.
+
+    A pool whose view fails or never answers takes no other pool with it: what is lacking is
+    logged, counted and left to the next sample.
+    """
+    by_pool: dict[tuple[str, ...], list[observations.View]] = {}
+    for view in views:
+        # V2 asks a pool for an asset, V1 an extension for a pool and an asset.
+        by_pool.setdefault((view.contract, *view.calldata[:-1]), []).append(view)
+    if not by_pool:
+        return []
+    tasks = {asyncio.ensure_future(ask(node, asked)): pool for pool, asked in by_pool.items()}
+    try:
+        done, late = await asyncio.wait(tasks, timeout=seconds)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    found: list[observations.Observation] = []
+    for task in done:
+        error = task.exception()
+        if error is None:
+            found += task.result()
+        elif isinstance(error, errors.NodeError):
+            _warn(tasks[task], str(error))
+        else:
+            raise error
+    for task in late:
+        _warn(tasks[task], f"no answer within {seconds:g} s")
+    metrics.samples_failed.inc(len(views) - len(found))
+    return found
+
+
+def _warn(pool: tuple[str, ...], reason: str) -> None:
+    log.warning("prices_not_sampled", contract=pool[0], pool=pool[-1], reason=reason)
 
 
 def observation(

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 
 from indexer import errors
 from indexer.audit import invariants
@@ -19,6 +20,9 @@ from indexer.log import cursor, facts, gaps, observations, reorgs, verified
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows, tables
 from indexer.vesu import block_time
+
+SAMPLE_SECONDS = 2.0
+"""How long a commit at the head waits at most for the prices sampled with it."""
 
 
 class Committed(NamedTuple):
@@ -84,8 +88,13 @@ class Writer:
         await self._observe(self._engine.discover(emitted))
 
     async def sample_prices(self, tip: types.BlockHeader) -> None:
-        """Ask for the oracle prices of all markets after `tip`; the next commit stores them."""
-        await self._observe(self._engine.sampled(tip.number, tip.hash))
+        """Ask for the oracle prices of all markets after `tip`; the next commit stores them.
+
+        What the node does not answer in time is left to the next sample: one pool whose price
+        view fails holds up no other pool and no commit.
+        """
+        due = self._engine.sampled(tip.number, tip.hash)
+        self._note(await view_calls.ask_within(self._node, due, SAMPLE_SECONDS))
 
     async def commit(
         self, part: types.Range, *, is_at_head: bool, close_gaps: bool = False
@@ -101,7 +110,9 @@ class Writer:
             prepared = self._engine.refold(prepared)
         async with self._transaction():
             moved = await cursor.advance(self.connection, self.cursor, part.tip)
-            await facts.append(self.connection, part, batch, prepared.derived)
+            # What belongs to contracts that were not ours yet is no part of the log.
+            part = msgspec.structs.replace(part, events=prepared.batch.events)
+            await facts.append(self.connection, part, prepared.batch, prepared.derived)
             await observations.append(self.connection, self._to_store(part, prepared))
             await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
             if close_gaps:
@@ -150,7 +161,9 @@ class Writer:
             raise
 
     async def _observe(self, needs: Sequence[observations.View]) -> None:
-        seen = await view_calls.ask(self._node, needs)
+        self._note(await view_calls.ask(self._node, needs))
+
+    def _note(self, seen: Sequence[observations.Observation]) -> None:
         self._engine.observe(seen)
         self._observed += seen
 

@@ -72,7 +72,8 @@ class Decoder:
                 continue
             one = self._one(raw, registry)
             if one.event is not None:
-                registry.learn(one.emitter, one.event)
+                at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
+                registry.learn(one.emitter, one.event, at)
             match one.event:
                 case events_v1.SetExtension(pool_id=pool_id, extension=extension):
                     extensions[pool_id] = extension

@@ -30,7 +30,10 @@ from indexer.projections import (
     valuations,
     writing,
 )
+from indexer.store import sqlfile
 from indexer.vesu import decoders, discovery, fold, kinds, ledger, state
+
+_SQL = sqlfile.load(__package__, "writing")
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +66,7 @@ class Summary(msgspec.Struct, frozen=True):
     """What a batch did: counts for progress, metrics and the notification.
 
     `undecoded` counts by kind, address and first key of the events that nobody can decode;
-    `assets` are those whose state changed.
+    `assets` are those whose state changed; `quarantined_pools` all that are frozen now.
     """
 
     events: int
@@ -72,6 +75,7 @@ class Summary(msgspec.Struct, frozen=True):
     accruals_checked: int = 0
     accruals_wrong: int = 0
     assets: frozenset[state.AssetKey] = frozenset()
+    quarantined_pools: int = 0
     positions: int = 0
     """How many positions are active, about; 0: not counted, far behind the head."""
 
@@ -130,14 +134,20 @@ class Engine:
             singleton = self._held.registry.singleton(kinds.Kind.SINGLETON_V1_0)
             pool_id, asset = question.calldata
             pool = state.PoolKey(singleton or 0, pool_id)
-            self._held.registry.learn_v_token(felts[0], pool, asset)
+            self._held.registry.learn_v_token(felts[0], pool, asset, question.block_number)
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
-        """Decode and fold a batch, and say which views the fold still needs."""
+        """Decode and fold a batch, and say which views the fold still needs.
+
+        The prepared batch leaves out what contracts emitted before the block that names them,
+        and what emitters of refused names did: so the log is the same for every cut.
+        """
         self._wanted.clear()
         self.discover(batch.events)
+        batch = _members_only(batch, self._held.registry)
         decoded = self._decoder.decode(batch.events, self._held.registry)
         await self._load_positions(connection, decoded)
+        await self._load_holders(connection, batch.from_block)
         return self._fold(batch, decoded)
 
     def refold(self, prepared: Prepared) -> Prepared:
@@ -166,6 +176,7 @@ class Engine:
         """Write all tables as a prepared batch leaves them; `scope` says what is valued, too."""
         self._held.world = prepared.world
         _report_refused(prepared.journal)
+        _report_quarantined(prepared.journal)
         batch = prepared.batch
         block = revaluation.block_of(batch.timestamps, batch.to_block)
         has_valued = False
@@ -179,7 +190,8 @@ class Engine:
             for question, felts in self._answers.items()
             if question.block_number > batch.to_block
         }
-        return _summary(prepared, has_valued, self._revaluation.active)
+        quarantined = self._held.quarantined_pools()
+        return _summary(prepared, has_valued, quarantined, self._revaluation.active)
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
@@ -204,6 +216,14 @@ class Engine:
             key, position = positions.parse(row)
             held.world.positions[key] = position
 
+    async def _load_holders(self, connection: memory.Connection, from_block: int) -> None:
+        """Find out which of the newly named addresses hold positions already."""
+        named = self._held.registry.named_since(from_block)
+        found = []
+        if named:
+            found = await connection.fetch(_SQL["holders"], [rows.padded(one) for one in named])
+        self._held.world.holders = frozenset(int(row["user_id"], 16) for row in found)
+
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
         """Fold until nothing more comes to light about transfers that told no amounts."""
         moved: dict[state.EventKey, state.TransferAmounts] = {}
@@ -217,6 +237,11 @@ class Engine:
             if folding.journal.wanted or not folding.settled:
                 break
             moved |= folding.settled
+        if folding.journal.refused_names and not folding.journal.wanted:
+            for address in folding.journal.refused_names:
+                self._held.registry.refuse(address)
+            batch = _members_only(batch, self._held.registry)
+            decoded = [one for one in decoded if self._held.registry.get(one.emitter)]
         hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
         needs = decoding.token_views(decoded, self._held.tokens)
         needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
@@ -252,12 +277,40 @@ class Engine:
         return restored
 
 
+def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Batch:
+    """The batch with the events of contracts that are ours in their block."""
+    kept = [
+        event
+        for event in batch.events
+        if (known := registry.get(int(event.from_address, 16)))
+        and known.is_in_log(event.block_number)
+    ]
+    if len(kept) == len(batch.events):
+        return batch
+    senders = {(event.block_number, event.transaction_index) for event in kept}
+    fees = {key: fee for key, fee in batch.fees.items() if key in senders}
+    return msgspec.structs.replace(batch, events=kept, fees=fees)
+
+
 def _missing(view: observations.View) -> errors.MissingObservationError:
     return errors.MissingObservationError(
         f"the log lacks the observation {view.view}({', '.join(view.calldata)}) of "
         f"{view.contract} at block {view.block_number}: restore it from a backup, or index "
         "again from a node"
     )
+
+
+def _report_quarantined(journal: state.Journal) -> None:
+    for at, pool, reason in journal.quarantined:
+        log.error(
+            "pool_quarantined",
+            pool=rows.padded(pool.id),
+            contract=rows.padded(pool.address),
+            block=at.block_number,
+            transaction_index=at.transaction_index,
+            event_index=at.event_index,
+            reason=reason,
+        )
 
 
 def _report_refused(journal: state.Journal) -> None:
@@ -271,7 +324,9 @@ def _report_refused(journal: state.Journal) -> None:
         )
 
 
-def _summary(prepared: Prepared, has_valued: bool, positions_: int) -> Summary:
+def _summary(
+    prepared: Prepared, has_valued: bool, quarantined_pools: int, positions_: int
+) -> Summary:
     journal = prepared.journal
     touched = (
         (
@@ -290,6 +345,7 @@ def _summary(prepared: Prepared, has_valued: bool, positions_: int) -> Summary:
         journal.checks,
         len(journal.mismatches),
         frozenset(key for _, key, _ in journal.assets),
+        quarantined_pools,
         positions_,
     )
 

@@ -44,6 +44,11 @@ class Memory:
         known = self.registry.get(pool.address)
         return rows.PROTOCOLS[known.kind if known else kinds.Kind.POOL_V2]
 
+    def quarantined_pools(self) -> int:
+        """How many pools are frozen because they contradicted themselves."""
+        held = (*self.world.contracts.values(), *self.world.pools.values())
+        return sum(contract.quarantine_reason is not None for contract in held)
+
     # --- current rows, which need more than their own state -------------------------------
 
     def pool_row(self, key: state.PairKey) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from indexer.projections import assets, rows, tokens
-from indexer.vesu import accrual, state, valuation
+from indexer.vesu import accrual, maths, state, valuation
 
 
 def columns(
@@ -48,12 +48,13 @@ def current(
     return (
         columns(protocol, key, pair, rows.decimals_of(debt.scale))
         | assets.market(debt)
-        | _totals(pair, accrual.accrue(collateral, synced_at), accrual.accrue(debt, synced_at))
+        | _totals(pair, collateral, debt, synced_at)
         | {
             "name": pool.name if pool else None,
             "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
             "debt_asset": named.get(key.debt, tokens.Token()).symbol,
             "collateral_supply_apy": rows.scaled(valuation.supply_apy(collateral)),
+            "quarantine_reason": pool.quarantine_reason if pool else None,
             "is_active": pair.is_configured and not is_paused,
             "is_paused": is_paused,
             "last_synced_at": rows.iso(synced_at),
@@ -74,13 +75,22 @@ def _configuration(pair: state.PairState, debt_decimals: int) -> dict[str, Any]:
 
 
 def _totals(
-    pair: state.PairState, collateral: accrual.AssetState, debt: accrual.AssetState
+    pair: state.PairState, collateral: accrual.AssetState, debt: accrual.AssetState, now: int
 ) -> dict[str, Any]:
-    held = accrual.collateral_of(pair.total_collateral_shares, collateral)
-    owed = accrual.debt_of(pair.total_nominal_debt, debt)
+    """The pair's totals in people's units, accrued to `now`; NULL where the contract reverts."""
+    held: int | None = None
+    owed: int | None = None
+    reason = None
+    try:
+        held = accrual.collateral_of(pair.total_collateral_shares, accrual.accrue(collateral, now))
+        owed = accrual.debt_of(pair.total_nominal_debt, accrual.accrue(debt, now))
+    except maths.RevertedError as error:
+        held = owed = None
+        reason = str(error)
     return {
-        "pair_collateral": rows.units(held, rows.decimals_of(collateral.scale)),
-        "pair_debt": rows.units(owed, rows.decimals_of(debt.scale)),
+        "pair_collateral": rows.units_or_none(held, rows.decimals_of(collateral.scale)),
+        "pair_debt": rows.units_or_none(owed, rows.decimals_of(debt.scale)),
+        "unvalued_reason": reason,
     }
 
 

@@ -76,6 +76,16 @@ def units(raw: int, decimals: int) -> str:
     return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
+def text_or_none(value: int | None) -> str | None:
+    """A number as text; None stays None."""
+    return None if value is None else str(value)
+
+
+def units_or_none(raw: int | None, decimals: int) -> str | None:
+    """Like `units`; None stays None."""
+    return None if raw is None else units(raw, decimals)
+
+
 def scaled(value: int | None) -> str | None:
     """A value x 10^18 as an exact decimal; None stays None."""
     return None if value is None else units(value, 18)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised whenever the same log gives other rows; stored with the data."""
 
 EVENT = ("block_number", "transaction_index", "event_index")
@@ -107,6 +107,7 @@ CONTRACTS = Table(
         "extension",
         "successor",
         "variants",
+        "quarantine_reason",
         "is_paused",
         "is_current",
         "created_block",
@@ -152,6 +153,8 @@ POOLS = Table(
         "collateral_supply_apy",
         "pair_collateral",
         "pair_debt",
+        "unvalued_reason",
+        "quarantine_reason",
         "is_active",
         "is_paused",
         "last_synced_at",
@@ -243,6 +246,7 @@ POSITIONS = Table(
         "ltv",
         "health_factor",
         "liquidation_price",
+        "unvalued_reason",
         "valued_at",
         "valued_at_block",
     ),

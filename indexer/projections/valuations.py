@@ -73,8 +73,11 @@ class Valuer:
         self._markets: dict[tuple[state.PoolKey, int, int, int], Markets] = {}
 
     def worth(self, key: state.PositionKey, position: state.PositionState) -> valuation.Valuation:
-        """What holdings are worth."""
-        return valuation.value(position, *self._accrued(key))
+        """What holdings are worth; unvalued, with the reason, where the contract reverts."""
+        try:
+            return valuation.value(position, *self._accrued(key))
+        except maths.RevertedError as error:
+            return valuation.unvalued(error)
 
     def columns(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
         """The valuation columns of a row. An emptied position is valued at its last event."""
@@ -83,17 +86,20 @@ class Valuer:
         else:
             worth = valuation.Valuation(0, 0, 0, 0)
             at = Block(position.last_event_block, position.last_updated)
-        collateral, debt, _ = self._accrued(key)
+        collateral, debt, _ = markets(key, self._world)
+        collateral_decimals = rows.decimals_of(collateral.scale)
+        debt_decimals = rows.decimals_of(debt.scale) if debt else 0
         return {
-            "collateral_raw": str(worth.collateral),
-            "debt_raw": str(worth.debt),
-            "collateral_amount": rows.units(worth.collateral, rows.decimals_of(collateral.scale)),
-            "debt_amount": rows.units(worth.debt, rows.decimals_of(debt.scale) if debt else 0),
+            "collateral_raw": rows.text_or_none(worth.collateral),
+            "debt_raw": rows.text_or_none(worth.debt),
+            "collateral_amount": rows.units_or_none(worth.collateral, collateral_decimals),
+            "debt_amount": rows.units_or_none(worth.debt, debt_decimals),
             "collateral_value_usd": rows.scaled(worth.collateral_usd),
             "debt_value_usd": rows.scaled(worth.debt_usd),
             "ltv": rows.scaled(worth.ltv),
             "health_factor": rows.scaled(worth.health_factor),
             "liquidation_price": rows.scaled(worth.liquidation_price),
+            "unvalued_reason": worth.unvalued_reason,
             "valued_at": rows.iso(at.timestamp),
             "valued_at_block": at.number,
         }
@@ -105,11 +111,14 @@ class Valuer:
         None: no position of the pair has a health, since a price is not known.
         """
         key = state.PositionKey(pair.pool, pair.collateral, pair.debt, 0, 0)
-        collateral, debt, max_ltv = self._accrued(key)
+        collateral, debt, _ = markets(key, self._world)
         reference = state.PositionState(
             kind="borrow", collateral_shares=_REFERENCE, nominal_debt=_REFERENCE
         )
-        factor = valuation.value(reference, collateral, debt, max_ltv).health_factor
+        worth = self.worth(key, reference)
+        if worth.unvalued_reason is not None:
+            return EVERY_RATIO  # what is smaller than the reference may have a health
+        factor = worth.health_factor
         if factor is None:
             return None
         if not factor or debt is None or min(collateral.scale, debt.scale) < _EXACT_SCALE:

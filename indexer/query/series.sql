@@ -47,10 +47,6 @@ WHERE b.timestamp > $4
 ORDER BY b.number
 LIMIT $5;
 
--- name: first_block_time
--- The time of the first stored block.
-SELECT min(timestamp) FROM blocks;
-
 -- name: pool_of_position
 -- The pool of a position.
 SELECT pool_id FROM vesu_positions WHERE id = $1::uuid;

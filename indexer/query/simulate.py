@@ -64,16 +64,16 @@ class Standing(msgspec.Struct, frozen=True):
 
     collateral_shares: str
     nominal_debt: str
-    collateral_raw: str
-    collateral_amount: str
-    debt_raw: str
-    debt_amount: str
+    collateral_raw: str | None
+    collateral_amount: str | None
+    debt_raw: str | None
+    debt_amount: str | None
     collateral_value_usd: str | None
     debt_value_usd: str | None
     ltv: str | None
     health_factor: str | None
     liquidation_price: str | None
-    supply_apy: str
+    supply_apy: str | None
     borrow_apy: str | None
     net_apy: str | None
     collateral_utilization: str
@@ -166,16 +166,16 @@ def standing(found: markets.Found, one: simulation.Standing) -> Standing:
     return Standing(
         str(one.collateral_shares),
         str(one.nominal_debt),
-        str(worth.collateral),
-        rows.units(worth.collateral, found.collateral_decimals),
-        str(worth.debt),
-        rows.units(worth.debt, found.debt_decimals),
+        rows.text_or_none(worth.collateral),
+        rows.units_or_none(worth.collateral, found.collateral_decimals),
+        rows.text_or_none(worth.debt),
+        rows.units_or_none(worth.debt, found.debt_decimals),
         rows.scaled(worth.collateral_usd),
         rows.scaled(worth.debt_usd),
         rows.scaled(worth.ltv),
         rows.scaled(worth.health_factor),
         rows.scaled(worth.liquidation_price),
-        rows.units(one.supply_apy, 18),
+        rows.scaled(one.supply_apy),
         rows.scaled(one.borrow_apy),
         rows.scaled(one.net_apy),
         rows.units(one.collateral_utilization, 18),

@@ -108,7 +108,7 @@ async def _number(connection: Connection, block_hash: str) -> int:
             "may not be stored",
             parameter="at_hash",
         )
-    instead: str | None = await connection.fetchval(_SQL["stored_hash"], abandoned)
+    instead: str | None = await connection.fetchval(_SQL["stands_at"], abandoned)
     raise errors.AbandonedBlockError(
         f"the chain gave up the block {block_hash} at height {abandoned}",
         parameter="at_hash",
@@ -132,12 +132,13 @@ async def check_unchanged(
         assert since is not None  # aggregates have one row
         is_same = since["known"] == rollbacks and since["ancestor"] >= block_number
     if not is_same:
+        instead: str | None = await connection.fetchval(_SQL["stands_at"], block_number)
         raise errors.AbandonedBlockError(
             f"a reorganisation took back block {block_number}, to which these pages are pinned: "
             "start again without a cursor",
             parameter="cursor",
             block_number=block_number,
-            block_hash=stored,
+            block_hash=instead,
         )
 
 

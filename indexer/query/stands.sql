@@ -27,6 +27,10 @@ LIMIT 1;
 -- The hash of the stored block at a height.
 SELECT hash FROM blocks WHERE number = $1;
 
+-- name: stands_at
+-- The hash of the block whose state holds at a height: of the last stored one up to it.
+SELECT hash FROM blocks WHERE number <= $1 ORDER BY number DESC LIMIT 1;
+
 -- name: deepest_since
 -- Of the rollbacks beyond the first $1: how many are known, and the lowest common ancestor.
 SELECT count(*) AS known, min(ancestor_number) AS ancestor

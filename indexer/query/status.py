@@ -112,6 +112,16 @@ class Break(msgspec.Struct, frozen=True):
     last_block: int
 
 
+class Quarantined(msgspec.Struct, frozen=True):
+    """A pool that is frozen as it stood before it contradicted itself, and why."""
+
+    pool_id: str
+    pool_address: str
+    name: str | None
+    since_block: int
+    reason: str
+
+
 class Prices(msgspec.Struct, frozen=True):
     """Prices of assets that are supplied or owed. `sampled_block` None: never sampled."""
 
@@ -148,6 +158,7 @@ class Status(msgspec.Struct, frozen=True):
     standing_differences: int
     differing: list[Differing]
     invariant_breaks: list[Break]
+    quarantined: list[Quarantined]
     prices: Prices
 
 
@@ -167,6 +178,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
     reconciled = await connection.fetchrow(_SQL["last_reconciliation"])
     differing = await connection.fetch(_SQL["differences"])
     breaks = await connection.fetch(_SQL["invariant_breaks"])
+    quarantined = await connection.fetch(_SQL["quarantined"])
     prices = await connection.fetchrow(_SQL["prices"], STALE_PRICE_SECONDS)
     assert prices is not None  # aggregates have one row
     return Status(
@@ -193,6 +205,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         standing_differences=standing["differences"],
         differing=[Differing(*one.values()) for one in differing],
         invariant_breaks=[Break(*one.values()) for one in breaks],
+        quarantined=[Quarantined(*one.values()) for one in quarantined],
         prices=Prices(*prices.values()),
     )
 

@@ -66,6 +66,15 @@ WHERE mended_block IS NULL
 ORDER BY first_block, invariant, what
 LIMIT 20;
 
+-- name: quarantined
+-- Pools that are frozen because they contradicted themselves, the oldest first.
+SELECT coalesce(pool_id, address) AS pool_id, coalesce(pool_address, address) AS pool_address,
+    name, last_event_block AS since_block, quarantine_reason AS reason
+FROM contracts
+WHERE quarantine_reason IS NOT NULL
+ORDER BY last_event_block, address
+LIMIT 20;
+
 -- name: prices
 -- Prices of assets that are supplied or owed: how many are missing or not trusted, how old.
 SELECT count(*) AS assets,

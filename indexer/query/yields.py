@@ -44,8 +44,8 @@ class Yield(msgspec.Struct, frozen=True):
     pool_address: str
     asset_address: str
     asset: str | None
-    supply_apy: str
-    borrow_apy: str
+    supply_apy: str | None
+    borrow_apy: str | None
     utilization: str
     realised: list[Realised]
 
@@ -107,8 +107,8 @@ def _yield(
         felt252.padded(key.pool.address),
         felt252.padded(key.asset),
         now.asset_row(key)["symbol"],
-        rows.units(valuation.supply_apy(asset), 18),
-        rows.units(valuation.borrow_apy(asset), 18),
+        rows.scaled(valuation.supply_apy(asset)),
+        rows.scaled(valuation.borrow_apy(asset)),
         rows.units(asset.utilization, 18),
         [
             _realised(days, now.moment.valued_at, world.assets.get(key), asset)

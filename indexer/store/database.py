@@ -267,13 +267,18 @@ async def _first_that_fits(url: str, **options: Any) -> connections.Connection:
 async def session(url: str) -> AsyncIterator[connections.Connection]:
     """One connection while inside; the driver's errors in it become errors of this project.
 
-    Raises DatabaseRightsError where the role lacks a right, DatabaseReadOnlyError on a standby,
-    DatabaseRefusalError for what the same transaction may get past later, and
-    DatabaseUnavailableError where the connection is lost.
+    Raises SchemaError where a table or column is missing, DatabaseRightsError where the role
+    lacks a right, DatabaseReadOnlyError on a standby, DatabaseRefusalError for what the same
+    transaction may get past later, and DatabaseUnavailableError where the connection is lost.
     """
     connection = await connect(url)
     try:
         yield connection
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+        raise errors.SchemaError(
+            f"the tables at {urls.redact(url)} are not those of this version ({error}): run "
+            "`vesu-indexer migrate`; `vesu-indexer doctor` says what is in the way"
+        ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise errors.DatabaseRightsError(
             f"the database role lacks a right: {error}; GRANT it (docs/operations.md, Roles)"

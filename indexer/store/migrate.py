@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import structlog
+from psycopg import sql
 
 from indexer import errors, urls
 from indexer.store import blocking, database
@@ -76,6 +78,7 @@ def apply(url: str) -> list[str]:
     _refuse_newer(url)
     if not pending(url):
         return []
+    _refuse_collisions(url)
     with _alone(url) as backend:
         _refuse_newer(url)
         return [_move(backend, migration, "apply") for migration in backend.to_apply(_read())]
@@ -138,6 +141,7 @@ def _alone(url: str) -> Iterator[Any]:
 
     with _connected(url) as connection:
         _take_turn(connection)
+        _make_schema(connection)
         _require_create(connection, url)
         if _has_table(connection, "yoyo_lock"):
             # We hold the lock that counts, so a row here is what a killed migrator left.
@@ -148,6 +152,46 @@ def _alone(url: str) -> Iterator[Any]:
             blocking.watched(connection, backend.connection),
         ):
             yield backend
+
+
+def relations(names: Iterable[str]) -> set[str]:
+    """The tables, views and indexes that these migrations create; of vesu_guide, qualified."""
+    text = "\n".join((folder() / f"{name}.sql").read_text("utf-8") for name in names)
+    return set(re.findall(r"^CREATE (?:TABLE|VIEW|(?:UNIQUE )?INDEX) ([\w.]+)", text, re.MULTILINE))
+
+
+def collisions(url: str) -> list[str]:
+    """Names that pending migrations create and something of the schema has already."""
+    held = applied(url)
+    wanted = relations(pending(url)) - relations(name for name in held if name in known())
+    with _connected(url) as connection:
+        rows = connection.execute(
+            "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(CASE "
+            "WHEN name LIKE '%%.%%' THEN name "
+            "ELSE quote_ident(current_schema()) || '.' || quote_ident(name) END) IS NOT NULL "
+            "ORDER BY name",
+            (sorted(wanted),),
+        ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _refuse_collisions(url: str) -> None:
+    """Asked before the first statement: nothing is left half-way."""
+    if found := collisions(url):
+        raise errors.SchemaError(
+            f"the database at {urls.redact(url)} holds {', '.join(found)}, which the indexer did "
+            "not make: name a database of its own, or a schema of its own with database.schema "
+            "(VESU_DATABASE_SCHEMA=vesu)"
+        )
+
+
+def _make_schema(connection: psycopg.Connection[Any]) -> None:
+    """Make the schema that the search path names, as database.schema does, if it is not there."""
+    row = connection.execute("SELECT current_schema(), current_setting('search_path')").fetchone()
+    assert row is not None  # a SELECT without FROM
+    name = row[1].partition(",")[0].strip().strip('"')
+    if row[0] is None and name and name not in ("$user", "public"):
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
 
 
 def _take_turn(connection: psycopg.Connection[Any]) -> None:
@@ -220,7 +264,7 @@ def _translated_errors(url: str) -> Iterator[None]:
     except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
         raise errors.SchemaError(
             f"the database at {where} holds something of that name already: {_first(error)}; "
-            "name a database of the indexer's own"
+            "name a database or a schema (database.schema) of the indexer's own"
         ) from error
     except psycopg.OperationalError as error:
         raise errors.DatabaseUnavailableError(

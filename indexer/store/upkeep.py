@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.store import catalog, sqlfile
+from indexer.store import catalog, migrate, sqlfile
 
 _SQL = sqlfile.load(__package__, "maintenance")
 
@@ -52,14 +52,14 @@ async def alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
 
 async def table_sizes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """The indexer's tables with their sizes and row counts, the largest first."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["tables"])
-    return rows
+    ours = migrate.relations(migrate.known())
+    return [row for row in await connection.fetch(_SQL["tables"]) if row["name"] in ours]
 
 
 async def index_rows(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """The indexer's indexes with their sizes, use and validity."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["indexes"])
-    return rows
+    ours = migrate.relations(migrate.known())
+    return [row for row in await connection.fetch(_SQL["indexes"]) if row["table_name"] in ours]
 
 
 async def tables(connection: asyncpg.Connection) -> list[str]:

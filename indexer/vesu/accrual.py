@@ -152,7 +152,7 @@ def accrue(state: AssetState, now: int) -> AssetState:
     """The state at time `now` (>= last_updated): what `asset_config` answers then.
 
     No time passed, or no rate model yet: unchanged. The utilisation that sets the rate is
-    the one before the accrual.
+    the one before the accrual. RevertedError where the contract's own arithmetic overflows.
     """
     elapsed = now - state.last_updated
     if elapsed <= 0 or state.last_updated == 0:

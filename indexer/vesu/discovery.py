@@ -14,13 +14,54 @@ from indexer.vesu import events, kinds, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v2 import events as events_v2
 
+_CONSTRUCTED = frozenset({kinds.Kind.POOL_V2, kinds.Kind.ORACLE_V2})
+"""Kinds whose constructor emits before the factory names them, in the same transaction."""
+
+_NAMING = (
+    events_v2.CreatePool,
+    events_v2.CreateOracle,
+    events_v2.CreateVToken,
+    events_v2.UpdateVToken,
+    events_v1.CreateVToken,
+)
+
+
+def is_naming(event: events.Struct) -> bool:
+    """Whether an event names a contract."""
+    return isinstance(event, _NAMING)
+
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """What decoding and folding must know of a contract before its first event."""
+    """What decoding and folding must know of a contract before its first event.
+
+    `named_at` is the event that named it; None: the contract is ours from the start, or was
+    named in an earlier batch.
+    """
 
     kind: kinds.Kind
     pool: state.PoolKey | None = None
     asset: int | None = None
+    named_at: state.EventKey | None = None
+
+    def is_in_log(self, block: int) -> bool:
+        """Whether the contract's events of a block belong to the log: from its name's block on."""
+        return self.named_at is None or block >= self.named_at.block_number
+
+    def is_ours(self, at: state.EventKey) -> bool:
+        """Whether the contract is ours at an event: from its name on.
+
+        What a pool's or an oracle's constructor emits stands before it, in its transaction.
+        """
+        if self.named_at is None:
+            return True
+        if self.kind in _CONSTRUCTED:
+            return at[:2] >= self.named_at[:2]
+        return at >= self.named_at
+
+    def is_same(self, other: Known) -> bool:
+        """Whether both are known as the same."""
+        mine, theirs = (self.kind, self.pool, self.asset), (other.kind, other.pool, other.asset)
+        return mine == theirs
 
 
 class Registry:
@@ -28,6 +69,7 @@ class Registry:
 
     def __init__(self, contracts: dict[int, Known] | None = None) -> None:
         self._contracts: dict[int, Known] = {}
+        self._refused: set[int] = set()
         self._singletons: dict[kinds.Kind, int] = {}
         for address, known in (contracts or {}).items():
             self.add(address, known)
@@ -42,12 +84,25 @@ class Registry:
 
     def add(self, address: int, known: Known) -> bool:
         """Remember a contract; True if it is new."""
-        if address in self._contracts or address == 0:
+        if address in self._contracts or address in self._refused or address == 0:
             return False
         self._contracts[address] = known
         if known.kind in kinds.SINGLETONS:
             self._singletons.setdefault(known.kind, address)
         return True
+
+    def refuse(self, address: int) -> None:
+        """Forget a contract that was named and is none of ours; it is not taken up again."""
+        self._contracts.pop(address, None)
+        self._refused.add(address)
+
+    def named_since(self, block: int) -> list[int]:
+        """The contracts that were named in or after a block."""
+        return [
+            address
+            for address, known in self._contracts.items()
+            if known.named_at is not None and known.named_at.block_number >= block
+        ]
 
     def singleton(self, kind: kinds.Kind) -> int | None:
         """The address of V1's singleton of this kind; None where the book has none."""
@@ -60,17 +115,25 @@ class Registry:
         singleton = self.singleton(kinds.EXTENSIONS[emitter.kind])
         return None if singleton is None else state.PoolKey(singleton, pool_id)
 
-    def learn(self, emitter: int, event: events.Struct) -> int | None:
+    def learn(
+        self, emitter: int, event: events.Struct, at: state.EventKey | None = None
+    ) -> int | None:
         """Take up the contract that an event names; its address, None where none is new."""
         found = self._named_by(emitter, event)
-        return found[0] if found is not None and self.add(*found) else None
+        if found is None:
+            return None
+        address, known = found
+        return address if self.add(address, msgspec.structs.replace(known, named_at=at)) else None
 
-    def learn_v_token(self, v_token: int, pool: state.PoolKey, asset: int) -> bool:
-        """Take up a V1 vToken that a view named; True if it is new."""
+    def learn_v_token(
+        self, v_token: int, pool: state.PoolKey, asset: int, block: int | None = None
+    ) -> bool:
+        """Take up a V1 vToken that a view named at a block's end; True if it is new."""
         singleton = self.get(pool.address)
         if singleton is None:
             return False
-        return self.add(v_token, Known(kinds.V_TOKENS[singleton.kind], pool, asset))
+        at = None if block is None else state.EventKey(block, 0, 0)
+        return self.add(v_token, Known(kinds.V_TOKENS[singleton.kind], pool, asset, at))
 
     def _named_by(self, emitter: int, event: events.Struct) -> tuple[int, Known] | None:
         match event:

@@ -1,13 +1,14 @@
 """The fold of Vesu: one event after another, from the old state to the new.
 
 Pure: reads and replaces values in a `World`, notes every change in a `Journal`. What each
-event means for the state: docs/protocol.md; the handlers: pool_events, factory_events,
-vtoken_events, and for V1 singleton_events and extension_events.
+event means for the state: docs/protocol.md; the handlers: vtoken, `v1` and `v2`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from indexer import errors
 from indexer.vesu import accrual, discovery, events, kinds, ledger, state, transaction, vtoken
@@ -67,16 +68,70 @@ class Fold:
         if known is None:
             raise errors.ProjectionError(f"event {tuple(at)} is of no known contract {emitter:#x}")
         handler = _HANDLERS.get(known.kind, {}).get(type(event))
-        if handler is not None:
-            handler.apply(self._ledger, ledger.Origin(at, timestamp, emitter, known), event)
+        if handler is None or not known.is_ours(at):
+            return
+        if emitter in self._ledger.journal.refused_names:
+            return
+        origin = ledger.Origin(at, timestamp, emitter, known)
+        self._guarded(
+            origin,
+            self._pool_of(origin, event),
+            lambda: handler.apply(self._ledger, origin, event),
+            discovery.is_naming(event),
+        )
+
+    def _pool_of(self, origin: ledger.Origin, event: Any) -> state.PoolKey | None:
+        """The pool that an event is of; None where it is of none."""
+        if origin.known.pool is not None:
+            return origin.known.pool
+        if origin.known.kind is kinds.Kind.POOL_FACTORY_V2:
+            address = getattr(event, "pool", None)
+            return None if address is None else state.v2_pool(address)
+        pool_id = getattr(event, "pool_id", None)
+        if pool_id is None:
+            return None
+        return self._ledger.registry.pool_of(origin.known, origin.emitter, pool_id)
+
+    def _guarded(
+        self,
+        origin: ledger.Origin,
+        key: state.PoolKey | None,
+        work: Callable[[], None],
+        is_naming: bool = False,
+    ) -> None:
+        """Whatever goes wrong in one pool concerns that pool alone.
+
+        The pool is frozen as it stood before the event in hand: what it says from then on is
+        logged and changes nothing, but for the contracts that a factory names for it.
+        """
+        if key is not None and self._ledger.is_quarantined(key) and not is_naming:
+            return
+        self._ledger.begin()
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 a stranger's pool may break anything
+            self._ledger.undo()
+            reason = str(error) or type(error).__name__
+            if key is None:
+                self._ledger.refuse(origin, reason)
+            else:
+                self._ledger.quarantine(origin, key, reason)
 
     def _begin(self, at: state.EventKey) -> None:
         """Another transaction begins: what the last one left open is settled first."""
-        block = self._ledger.transient.place[0]
-        positions.finish_transaction(self._ledger)
+        book, block = self._ledger, self._ledger.transient.place[0]
+        for key, origin in positions.unexplained_pools(book).items():
+            self._guarded(origin, key, functools.partial(positions.ask_models, book, key, origin))
+        positions.note_minted(book)
         if at.block_number != block:
-            transfers.settle_block(self._ledger)
-        self._ledger.transient = transaction.Transient(at[:2])
+            for transfers_ in transfers.unsettled_by_pool(book):
+                first = transfers_[0]
+                self._guarded(
+                    first.origin,
+                    first.giver.pool,
+                    functools.partial(transfers.settle, book, transfers_),
+                )
+        book.transient = transaction.Transient(at[:2])
 
     def finish(self) -> None:
         """Settle what the last transaction left open; the batch is folded."""
@@ -94,6 +149,8 @@ class Fold:
         None: the oracle told none. The last one then stays and counts as invalid.
         """
         self.finish()
+        if self._ledger.is_quarantined(key.pool):
+            return
         asset = self._ledger.asset_state(key)
         if price is not None:
             told = accrual.with_price(asset, price, at.block_number)
@@ -108,6 +165,8 @@ class Fold:
     ) -> None:
         """Take up a V1 rate model that was read from the extension's view."""
         self.finish()
+        if self._ledger.is_quarantined(key.pool):
+            return
         asset = self._ledger.asset_state(key)
         if asset.model != model:
             self._tell(at, timestamp, key, ledger.replace(asset, model=model))

@@ -24,6 +24,10 @@ the text ZERO, migrated vTokens to the text 0x0."""
 Origin = transaction.Origin
 
 
+LONGEST_REASON = 500
+"""Characters of a quarantine's reason that are kept."""
+
+
 class PendingTransfer(msgspec.Struct, frozen=True, gc=False):
     """A transfer of a V1.0 position whose amounts are found out at the end of its block."""
 
@@ -54,7 +58,50 @@ class Ledger:
         self.transfer_amounts = {} if moved is None else moved
         self.unsettled: list[PendingTransfer] = []
         self.settled: dict[state.EventKey, state.TransferAmounts] = {}
+        self._replaced: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._noted: tuple[int, ...] = ()
         self._answers = {} if answers is None else answers
+
+    # --- undoing an event ---------------------------------------------------------------
+
+    def begin(self) -> None:
+        """From here on, `undo` takes changes back."""
+        self._replaced.clear()
+        self._noted = self.journal.lengths()
+
+    def undo(self) -> None:
+        """Take back every change of state, and what was noted of it, since `begin`."""
+        for values, key, before in reversed(self._replaced):
+            if before is None:
+                del values[key]
+            else:
+                values[key] = before
+        self._replaced.clear()
+        self.journal.cut(self._noted)
+
+    def _replace(self, values: dict[Any, Any], key: Any, changed: Any) -> None:
+        self._replaced.append((values, key, values.get(key)))
+        values[key] = changed
+
+    # --- pools that contradict themselves ------------------------------------------------
+
+    def is_quarantined(self, pool: state.PoolKey) -> bool:
+        """Whether the pool is frozen: its events change nothing any more."""
+        held = (
+            self.world.contracts.get(pool.address) if _is_v2(pool) else self.world.pools.get(pool)
+        )
+        return held is not None and held.quarantine_reason is not None
+
+    def quarantine(self, origin: Origin, pool: state.PoolKey, reason: str) -> None:
+        """Freeze a pool as it stands before the event in hand, and say why in its row."""
+        reason = text.storable(reason)[:LONGEST_REASON]
+        if _is_v2(pool):
+            self.contract(origin, pool.address, quarantine_reason=reason)
+        else:
+            self.pool(origin, pool, quarantine_reason=reason)
+        self.journal.quarantined.append((origin.at, pool, reason))
+
+    # --- state ---------------------------------------------------------------------------
 
     def ask(
         self, origin: Origin, contract: int, view: str, *calldata: int
@@ -82,7 +129,7 @@ class Ledger:
                 created_at=origin.timestamp,
             )
         changed = replace(current, last_event_block=origin.at.block_number, **changes)
-        self.world.pools[key] = changed
+        self._replace(self.world.pools, key, changed)
         self.journal.pools.append((origin.at, key, changed))
 
     def contract(self, origin: Origin, address: int, **changes: Any) -> None:
@@ -100,13 +147,14 @@ class Ledger:
                 created_at=origin.timestamp,
             )
         changed = replace(current, last_event_block=origin.at.block_number, **changes)
-        self.world.contracts[address] = changed
+        self._replace(self.world.contracts, address, changed)
         self.journal.contracts.append((origin.at, address, changed))
 
     def asset(self, origin: Origin, key: state.AssetKey, changed: accrual.AssetState) -> None:
-        """Replace an asset's state."""
+        """Replace an asset's state. ProjectionError where the contract could not store it."""
+        _require_storable(origin, changed)
         changed = replace(changed, block_number=origin.at.block_number, updated_at=origin.timestamp)
-        self.world.assets[key] = changed
+        self._replace(self.world.assets, key, changed)
         self.journal.assets.append((origin.at, key, changed))
 
     def asset_state(self, key: state.AssetKey) -> accrual.AssetState:
@@ -115,6 +163,8 @@ class Ledger:
 
     def set_v_token(self, origin: Origin, pool: state.PoolKey, asset: int, v_token: int) -> None:
         """Make `v_token` the current vToken of a pool's asset."""
+        if self.is_quarantined(pool):
+            return
         key = state.AssetKey(pool, asset)
         self.asset(origin, key, replace(self.asset_state(key), v_token=v_token))
 
@@ -125,7 +175,27 @@ class Ledger:
         somebody else's contract; discovery refuses these, and so must the fold.
         """
         wanted = discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
-        return self.registry.get(address) == wanted
+        known = self.registry.get(address)
+        return known is not None and known.is_same(wanted)
+
+    def takes_name(self, origin: Origin, address: int, wanted: discovery.Known) -> bool:
+        """Whether an address becomes, or is, what an event names it.
+
+        Not where it is known as something else, or holds positions already: a factory deploys
+        what it names, so what has a past of its own was not deployed by one. That is refused.
+        """
+        known = self.registry.get(address)
+        if known is None or not known.is_same(wanted):
+            return False
+        if address in self.world.contracts:
+            return True
+        if address not in self.world.holders and not any(
+            key.user == address for key in self.world.positions
+        ):
+            return True
+        self.journal.refused_names.add(address)
+        self.refuse(origin, f"names {address:#x}, which holds positions already")
+        return False
 
     def is_deployed_by_factory(self, v_token: int) -> bool:
         """Whether a contract of ours deployed this vToken. V2: its CreateVToken told a name."""
@@ -150,7 +220,7 @@ class Ledger:
         changed = replace(
             current, block_number=origin.at.block_number, updated_at=origin.timestamp, **changes
         )
-        self.world.pairs[key] = changed
+        self._replace(self.world.pairs, key, changed)
         self.journal.pairs.append((origin.at, key, changed))
 
     def held(self, key: state.PositionKey) -> state.PositionState | None:
@@ -173,8 +243,17 @@ class Ledger:
             return found
         if key.v_token:
             return state.PositionState("system" if key.user in NOBODIES else "earn")
-        is_system = key.user in NOBODIES or self.registry.get(key.user) is not None
-        return state.PositionState("system" if is_system else "borrow")
+        return state.PositionState("system" if self.is_systems(key.user) else "borrow")
+
+    def is_systems(self, user: int) -> bool:
+        """Whether a position's holder is the protocol itself, by what was named up to here.
+
+        That is what a factory or extension deployed, what is ours from the start, and nobody.
+        """
+        if user in NOBODIES or self.is_deployed_by_factory(user):
+            return True
+        known = self.registry.get(user)
+        return known is not None and known.named_at is None and user not in self.world.contracts
 
     def put_position(
         self, origin: Origin, key: state.PositionKey, changed: state.PositionState
@@ -186,7 +265,7 @@ class Ledger:
             last_updated=origin.timestamp,
             last_event_block=origin.at.block_number,
         )
-        self.world.positions[key] = changed
+        self._replace(self.world.positions, key, changed)
         self.journal.positions.append((origin.at, key, changed))
 
     def transaction(
@@ -211,6 +290,35 @@ class Ledger:
             )
 
 
+def _is_v2(pool: state.PoolKey) -> bool:
+    return pool.address == pool.id
+
+
+SHARES_LIMIT = 1 << 128
+"""Collateral shares and raw units: what a pool's storage holds of them is smaller."""
+
+NOMINAL_LIMIT = 1 << 123
+"""Nominal debt, too."""
+
+
+def _require_storable(origin: Origin, asset: accrual.AssetState) -> None:
+    """What no pool's storage can hold, no pool of a class that we know tells.
+
+    Its total debt can be worked out then, as can everything that follows from it.
+    """
+    shares = (asset.total_collateral_shares, asset.reserve, asset.fee_shares)
+    if (
+        all(0 <= number < SHARES_LIMIT for number in shares)
+        and 0 <= asset.total_nominal_debt < NOMINAL_LIMIT
+        and asset.last_updated <= origin.timestamp
+    ):
+        asset.utilization  # noqa: B018 RevertedError where the contract's arithmetic overflows
+        return
+    raise errors.ProjectionError(
+        f"event {tuple(origin.at)} tells a market's state that no pool can store"
+    )
+
+
 def change_position(
     book: Ledger,
     origin: Origin,
@@ -229,6 +337,10 @@ def change_position(
         raise errors.ProjectionError(
             f"event {tuple(origin.at)} takes more from a position of {key.user:#x} than it "
             f"holds: {left} shares, {owed} nominal debt would remain; the log is incomplete"
+        )
+    if left >= SHARES_LIMIT or owed >= NOMINAL_LIMIT:
+        raise errors.ProjectionError(
+            f"event {tuple(origin.at)} gives a position of {key.user:#x} more than a pool can store"
         )
     status = "active" if left or owed else emptied
     book.put_position(

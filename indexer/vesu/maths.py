@@ -20,6 +20,20 @@ UTILIZATION_SCALE = 10**5
 """The rate model counts utilisation in 1/100,000 (5 digits)."""
 
 
+U256_LIMIT = 1 << 256
+
+
+class RevertedError(ArithmeticError):
+    """The contract's u256 arithmetic would overflow here, and the call revert."""
+
+
+def u256(value: int) -> int:
+    """`value`, if a u256 holds it; RevertedError where the contract would overflow."""
+    if not 0 <= value < U256_LIMIT:
+        raise RevertedError("the contract's arithmetic overflows: its views revert")
+    return value
+
+
 class Variant(enum.StrEnum):
     """A generation of the maths; the value stands in the tables.
 
@@ -77,6 +91,8 @@ def pow_scale(base: int, exponent: int) -> int:
     """`base` (scaled) to an integer power, by squaring, floored after every product.
 
     Not equal to splitting the exponent: the sequence of accruals matters to the last digit.
+    Every product is a u256: RevertedError beyond, as in the contract, so that no exponent takes
+    longer than its bits.
     """
     if exponent == 0:
         return SCALE
@@ -84,14 +100,14 @@ def pow_scale(base: int, exponent: int) -> int:
     while exponent > 1:
         exponent, odd = divmod(exponent, 2)
         if odd:
-            result = result * base // SCALE
-        base = base * base // SCALE
-    return result * base // SCALE
+            result = u256(result * base) // SCALE
+        base = u256(base * base) // SCALE
+    return u256(result * base) // SCALE
 
 
 def calculate_debt(nominal_debt: int, rate_accumulator: int, scale: int, up: bool) -> int:
     """Asset units owed for a nominal debt: nominal x accumulator x scale / 10^36."""
-    return divide(nominal_debt * rate_accumulator * scale, SCALE * SCALE, up)
+    return u256(divide(nominal_debt * rate_accumulator * scale, SCALE * SCALE, up))
 
 
 def calculate_collateral(
@@ -104,7 +120,7 @@ def calculate_collateral(
     """
     if total_shares == 0:
         return 0
-    return divide(shares * (reserve + total_debt), total_shares, up)
+    return u256(divide(shares * (reserve + total_debt), total_shares, up))
 
 
 def utilization(reserve: int, total_debt: int) -> int:
@@ -160,7 +176,7 @@ def interest_rate(
 
 def rate_accumulator(previous: int, rate: int, elapsed: int) -> int:
     """The accumulator after `elapsed` seconds at `rate` per second, compounded."""
-    return previous * pow_scale(SCALE + rate, elapsed) // SCALE
+    return u256(previous * pow_scale(SCALE + rate, elapsed)) // SCALE
 
 
 def calculate_collateral_shares(
@@ -208,12 +224,12 @@ def fee_shares(
 
 def collateral_value(amount: int, price: int, scale: int) -> int:
     """USD (scaled by SCALE) of `amount` raw units, rounded down."""
-    return amount * price // scale
+    return u256(amount * price) // scale
 
 
 def debt_value(amount: int, price: int, scale: int, variant: Variant = Variant.V2) -> int:
     """USD (scaled by SCALE) of `amount` raw units; rounded up, down in V1.0 and V1.1a."""
-    return divide(amount * price, scale, up=variant not in ROUNDS_DEBT_VALUE_DOWN)
+    return divide(u256(amount * price), scale, up=variant not in ROUNDS_DEBT_VALUE_DOWN)
 
 
 def is_collateralized(collateral_usd: int, debt_usd: int, max_ltv: int) -> bool:

@@ -64,7 +64,7 @@ class Standing(msgspec.Struct, frozen=True):
     collateral_shares: int
     nominal_debt: int
     worth: valuation.Valuation
-    supply_apy: int
+    supply_apy: int | None
     borrow_apy: int | None
     net_apy: int | None
     collateral_utilization: int
@@ -181,17 +181,21 @@ def standing(found: market.Market) -> Standing:
         worth,
         earns,
         costs,
-        net_apy(worth, earns, costs or 0),
+        net_apy(worth, earns, costs if has_debt_asset else 0),
         found.collateral.utilization,
         found.debt.utilization if has_debt_asset else None,
     )
 
 
-def net_apy(worth: valuation.Valuation, supply_apy: int, borrow_apy: int) -> int | None:
+def net_apy(
+    worth: valuation.Valuation, supply_apy: int | None, borrow_apy: int | None
+) -> int | None:
     """(supply APY x collateral - borrow APY x debt) / (collateral - debt), rounded down.
 
-    None without prices, and where nothing is left once the debt is paid.
+    None without prices or yields, and where nothing is left once the debt is paid.
     """
+    if supply_apy is None or borrow_apy is None:
+        return None
     if worth.collateral_usd is None or worth.debt_usd is None:
         return None
     own = worth.collateral_usd - worth.debt_usd

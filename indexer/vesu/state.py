@@ -8,7 +8,7 @@ the batch in hand touches.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -78,9 +78,9 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
 
     Fields that its kind does not have stay None. `pool` is the pool that a vToken belongs to,
     or the pool itself. `is_current` is False for a vToken that another one has replaced; it
-    stays redeemable. Of V1 alone: `extension` is the contract that decides for a pool;
-    `successor` the V1.1 singleton that took a V1.0 pool over; `variants` what a singleton's
-    class may compute with, the likeliest first.
+    stays redeemable. `quarantine_reason` says why a pool is frozen. Of V1 alone: `extension` is
+    the contract that decides for a pool; `successor` the V1.1 singleton that took a V1.0 pool
+    over; `variants` what a singleton's class may compute with, the likeliest first.
     """
 
     kind: kinds.Kind
@@ -97,6 +97,7 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     class_hash: int | None = None
     extension: int | None = None
     successor: int | None = None
+    quarantine_reason: str | None = None
     variants: tuple[maths.Variant, ...] | None = None
     is_paused: bool = False
     is_current: bool = True
@@ -212,16 +213,41 @@ class Journal(msgspec.Struct):
     refused: list[tuple[EventKey, str]] = []
     pools: list[tuple[EventKey, PoolKey, ContractState]] = []
     mismatches: list[Mismatch] = []
+    quarantined: list[tuple[EventKey, PoolKey, str]] = []
+    refused_names: set[int] = set()
     checks: int = 0
     wanted: list[Question] = []
     consulted: set[Question] = set()
+
+    def lengths(self) -> tuple[int, ...]:
+        """How much is noted so far."""
+        return tuple([len(entries) for entries in self._changes()])
+
+    def cut(self, lengths: tuple[int, ...]) -> None:
+        """Forget what was noted since."""
+        for entries, length in zip(self._changes(), lengths, strict=True):
+            del entries[length:]
+
+    def _changes(self) -> tuple[list[Any], ...]:
+        return (
+            self.contracts,
+            self.assets,
+            self.pairs,
+            self.positions,
+            self.transactions,
+            self.liquidations,
+            self.refused,
+            self.pools,
+            self.mismatches,
+        )
 
 
 class World(msgspec.Struct):
     """The state that a fold reads and replaces. `pools` are those inside V1's singletons.
 
     `loaded` names the positions that were looked up for the batch in hand: what is missing
-    among these does not exist. None: `positions` holds all there are.
+    among these does not exist. None: `positions` holds all there are. `holders` are those of
+    the addresses which the batch names that hold positions already.
     """
 
     contracts: dict[int, ContractState] = {}
@@ -230,6 +256,7 @@ class World(msgspec.Struct):
     pairs: dict[PairKey, PairState] = {}
     positions: dict[PositionKey, PositionState] = {}
     loaded: frozenset[PositionKey] | None = None
+    holders: frozenset[int] = frozenset()
 
     def copy(self) -> World:
         """Another world with the same state; a fold of one leaves the other alone."""
@@ -240,6 +267,7 @@ class World(msgspec.Struct):
             dict(self.pairs),
             dict(self.positions),
             self.loaded,
+            self.holders,
         )
 
     def market(self, pool: PoolKey) -> PoolKey:

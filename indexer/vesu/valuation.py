@@ -12,20 +12,31 @@ from indexer.vesu import accrual, maths, state
 
 SECONDS_PER_YEAR = 365 * 86_400
 
+APY_LIMIT = 10**6 * maths.SCALE
+"""100,000,000 % a year: a higher yield is given as this. Nobody earns or pays it: a rate model
+that leads here makes the contract's accrual overflow within months."""
+
 
 class Valuation(msgspec.Struct, frozen=True, gc=False):
     """A position's worth. None where it does not apply or no valid price is known yet.
 
-    `collateral` and `debt` in raw units; the rest scaled by 10^18.
+    `collateral` and `debt` in raw units; the rest scaled by 10^18. What the contract itself
+    cannot compute, because its arithmetic overflows, is None and `unvalued_reason` says so.
     """
 
-    collateral: int
-    debt: int
+    collateral: int | None
+    debt: int | None
     collateral_usd: int | None = None
     debt_usd: int | None = None
     ltv: int | None = None
     health_factor: int | None = None
     liquidation_price: int | None = None
+    unvalued_reason: str | None = None
+
+
+def unvalued(error: maths.RevertedError) -> Valuation:
+    """The worth of a position that the contract itself cannot work out."""
+    return Valuation(None, None, unvalued_reason=str(error))
 
 
 def value(
@@ -42,8 +53,25 @@ def value(
     if position.migrated_block is not None:
         return Valuation(0, 0, 0, 0)
     shares = position.collateral_shares + position.vtoken_balance
-    amount = accrual.collateral_of(shares, collateral)
-    owed = accrual.debt_of(position.nominal_debt, debt) if debt is not None else 0
+    try:
+        amount = accrual.collateral_of(shares, collateral)
+        owed = accrual.debt_of(position.nominal_debt, debt) if debt is not None else 0
+    except maths.RevertedError as error:
+        return unvalued(error)
+    try:
+        return _priced(amount, owed, collateral, debt, max_ltv)
+    except maths.RevertedError as error:
+        return Valuation(amount, owed, unvalued_reason=str(error))
+
+
+def _priced(
+    amount: int,
+    owed: int,
+    collateral: accrual.AssetState,
+    debt: accrual.AssetState | None,
+    max_ltv: int,
+) -> Valuation:
+    """The worth of amounts that are known, in USD, and what follows from it."""
     collateral_usd = _collateral_usd(amount, collateral)
     if debt is None:
         return Valuation(amount, 0, collateral_usd, 0 if collateral_usd is not None else None)
@@ -92,17 +120,36 @@ def exchanged(amount: int, of: accrual.AssetState, in_: accrual.AssetState) -> i
     return amount * (of.price or 0) * in_.scale // (of.scale * in_.price)
 
 
-def borrow_apy(asset: accrual.AssetState) -> int:
-    """Yearly cost of a loan, compounded per second over 365 days, scaled by 10^18."""
-    rate, _ = accrual.current_rate(asset, asset.last_updated)
-    return maths.pow_scale(maths.SCALE + rate, SECONDS_PER_YEAR) - maths.SCALE
+def borrow_apy(asset: accrual.AssetState) -> int | None:
+    """Yearly cost of a loan, compounded per second over 365 days, scaled by 10^18.
+
+    At most APY_LIMIT; None where the contract cannot work the rate out.
+    """
+    try:
+        rate, _ = accrual.current_rate(asset, asset.last_updated)
+    except maths.RevertedError:
+        return None
+    return _yearly(rate)
 
 
-def supply_apy(asset: accrual.AssetState) -> int:
-    """Yearly yield of a deposit, compounded like `borrow_apy`, scaled by 10^18.
+def supply_apy(asset: accrual.AssetState) -> int | None:
+    """Yearly yield of a deposit, compounded and limited like `borrow_apy`, scaled by 10^18.
 
     Per second: rate x utilisation x (1 - fee rate).
     """
-    rate, _ = accrual.current_rate(asset, asset.last_updated)
-    earned = rate * asset.utilization * (maths.SCALE - asset.fee_rate) // maths.SCALE**2
-    return maths.pow_scale(maths.SCALE + earned, SECONDS_PER_YEAR) - maths.SCALE
+    try:
+        rate, _ = accrual.current_rate(asset, asset.last_updated)
+        earned = rate * asset.utilization * (maths.SCALE - asset.fee_rate) // maths.SCALE**2
+    except maths.RevertedError:
+        return None
+    return _yearly(earned)
+
+
+def _yearly(rate: int) -> int | None:
+    if rate < 0:
+        return None  # the contract would subtract below zero
+    try:
+        factor = maths.pow_scale(maths.SCALE + rate, SECONDS_PER_YEAR)
+    except maths.RevertedError:
+        return APY_LIMIT
+    return min(factor - maths.SCALE, APY_LIMIT)

@@ -29,6 +29,11 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
 
+    @property
+    def base(self) -> str:
+        """The server's address."""
+        return str(self.session._base_url).rstrip("/")
+
     async def ask(
         self, path: str, *, headers: dict[str, str] | None = None, **query: object
     ) -> Said:

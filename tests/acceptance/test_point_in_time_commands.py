@@ -127,9 +127,9 @@ async def test_what_cannot_be_asked_ends_in_one_line(
     assert len(err.splitlines()) == 1
 
 
-async def test_the_readme_shows_what_the_commands_print(environ: dict[str, str]) -> None:
-    text = (pathlib.Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    section = text.partition("## Ask about the past")[2].partition("\n## ")[0]
+async def test_the_page_shows_what_the_commands_print(environ: dict[str, str]) -> None:
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "queries.md").read_text("utf-8")
+    section = text.partition("## Examples")[2].partition("\n## ")[0]
     examples = re.findall(r"```\n\$ vesu-indexer ([^\n]+)\n(.*?)```", section, re.DOTALL)
     assert len(examples) == 3
     for arguments, printed in examples:

@@ -10,8 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from indexer import errors
+from indexer.cairo import selector
 from indexer.query import assets, positions
-from indexer.recording import chain, playhead, server
+from indexer.recording import chain, options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -220,3 +222,40 @@ async def rows_of(url: str) -> dict[str, list[str]]:
         "vesu_position_history",
         "vesu_pool_history",
     )
+
+
+async def test_a_price_that_fails_holds_up_no_other_and_no_commit(
+    recorded: truth.Recorded,
+) -> None:
+    """One pool's `price` view answers with an internal error for ever."""
+    pool = next(iter(recorded.manifest["pools"].values()))["address"]
+    price = hex(selector.of("price"))
+
+    def fault(method: str, params: Any) -> options.Fault | None:
+        if method != "starknet_call":
+            return None
+        request = params["request"] if isinstance(params, dict) else params[0]
+        at_fault = (int(request["contract_address"], 16), request["entry_point_selector"])
+        return options.Fault(edit=refuse) if at_fault == (int(pool, 16), price) else None
+
+    def refuse(_: Any) -> Any:
+        raise errors.RpcError("Internal error", -32603)
+
+    loaded = chain.load(recorded.folder)
+    async with (
+        postgres.fresh_database() as url,
+        server.RecordingServer(loaded, options=options.ServerOptions(fault=fault)) as node,
+    ):
+        environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="1")
+        # What is sampled is what was known before the range.
+        for until in (100, recorded.last_block):
+            _, _, err = await stage.command(
+                environ, "run", "--until-block", str(until), "--no-serve"
+            )
+        assert "prices_not_sampled" in err
+        rows = await postgres.fetch(
+            url, "SELECT DISTINCT contract FROM observations WHERE view = 'price'"
+        )
+        sampled_pools = {int(row["contract"], 16) for row in rows}
+        assert int(pool, 16) not in sampled_pools
+        assert len(sampled_pools) >= 2

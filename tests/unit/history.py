@@ -36,6 +36,10 @@ class History:
     def journal(self) -> state.Journal:
         return self.folding.journal
 
+    def frozen(self, pool: int = POOL) -> str:
+        """Why a pool is quarantined; empty where it is not."""
+        return self.world.contracts[pool].quarantine_reason or ""
+
     def position(self, user: int) -> state.PositionState:
         return self.world.positions[state.PositionKey(state.v2_pool(POOL), ETH, USDC, 0, user)]
 

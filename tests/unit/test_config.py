@@ -83,6 +83,7 @@ def test_the_shipped_file_states_every_key_with_its_default() -> None:
         "network.start_block",
         "network.contracts",
         "database.url",
+        "database.schema",
         "abi.folder",
         "health.halt_seconds",
     }
@@ -96,7 +97,9 @@ def test_the_shipped_file_with_its_examples_is_valid() -> None:
     settings = load(text.replace('name = "mainnet"', 'name = "custom"'))
     assert settings.network.contracts[0].kind == "pool_factory_v2"
     assert settings.data_dir == Path("/var/lib/vesu-indexer")
-    assert settings.database.url == "postgresql://vesu:secret@localhost:5432/vesu"
+    assert settings.database.url == (
+        "postgresql://vesu:secret@localhost:5432/vesu?options=-csearch_path%3Dvesu"
+    )
 
 
 def test_later_layers_win() -> None:
@@ -142,15 +145,20 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_NODE_START_TIMEOUT_SECONDS": ("0", 0.0),
         "VESU_NODE_CONFIRM_ROLLBACK_DEPTH": ("0", 0),
         "VESU_NODE_CONFIRM_LOOKS": ("5", 5),
-        "VESU_DATABASE_URL": ("postgres://h/n", "postgresql://h/n?sslmode=require"),
+        "VESU_DATABASE_URL": (
+            "postgres://h/n",
+            "postgresql://h/n?sslmode=require&options=-csearch_path%3Dvesu",
+        ),
         "VESU_DATABASE_POOL_MIN": ("0", 0),
         "VESU_DATABASE_POOL_MAX": ("3", 3),
         "VESU_DATABASE_ACQUIRE_MS": ("10", 10),
         "VESU_DATABASE_IDLE_MS": ("20", 20),
         "VESU_DATABASE_SSL": ("true", True),
+        "VESU_DATABASE_SCHEMA": ("vesu", "vesu"),
         "VESU_INGEST_VERIFY": ("ALL", "all"),
         "VESU_INGEST_VERIFY_SAMPLE_RATE": ("0.25", 0.25),
         "VESU_INGEST_VERIFY_SEED": ("9", 9),
+        "VESU_INGEST_VERIFY_NEAR_BLOCKS": ("7", 7),
         "VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE": ("0", 0),
         "VESU_INGEST_BATCH_EVENTS": ("77", 77),
         "VESU_HEALTH_SILENCE_SECONDS": ("60", 60.0),

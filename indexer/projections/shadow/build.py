@@ -193,7 +193,7 @@ class Shadow:
         async with self.connection.transaction():
             await self.connection.execute(
                 _SQL["note_derived"],
-                *facts.derived_rows(batch.events, prepared.derived),
+                *facts.derived_rows(prepared.batch.events, prepared.derived),
             )
             await self._engine.project(self.connection, prepared, scope)
             await self.connection.execute(_SQL["move"], batch.to_block)

@@ -83,22 +83,28 @@ def accrued(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey) -> 
     return ledger.replace(accrual.accrue(held, origin.timestamp), fee_shares=0)
 
 
-def finish_transaction(book: ledger.Ledger) -> None:
-    """What the end of a transaction settles.
+def unexplained_pools(book: ledger.Ledger) -> dict[state.PoolKey, ledger.Origin]:
+    """Pools with an accrual that nothing in the finished transaction explains.
 
-    An accrual that nothing explains is a claim of fee shares, which a change of the rate model
-    makes too: the extension is asked for all models of the pool. vTokens made or destroyed
-    without a deposit or a withdrawal were a transfer: a position wrapped or unwrapped, or a
-    migration.
+    It is a claim of fee shares, which a change of the rate model makes too.
     """
-    for pool, origin in {
-        key.pool: origin for key, origin in book.transient.unexplained.items()
-    }.items():
-        for key in [key for key in book.world.assets if key.pool == pool]:
-            model = selfproof.ask_model(book, origin, key)
-            held = book.asset_state(key)
-            if model is not None and model != held.model:
-                book.asset(origin, key, ledger.replace(held, model=model))
+    return {key.pool: origin for key, origin in book.transient.unexplained.items()}
+
+
+def ask_models(book: ledger.Ledger, pool: state.PoolKey, origin: ledger.Origin) -> None:
+    """Ask the extension for the rate models of all the pool's markets."""
+    for key in [key for key in book.world.assets if key.pool == pool]:
+        model = selfproof.ask_model(book, origin, key)
+        held = book.asset_state(key)
+        if model is not None and model != held.model:
+            book.asset(origin, key, ledger.replace(held, model=model))
+
+
+def note_minted(book: ledger.Ledger) -> None:
+    """vTokens made or destroyed without a deposit or a withdrawal were a transfer.
+
+    A position was wrapped or unwrapped, or migrated.
+    """
     for minted in book.transient.minted:
         book.transaction_at(
             minted.at,

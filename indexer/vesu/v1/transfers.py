@@ -141,15 +141,23 @@ def _debt(book: ledger.Ledger, key: state.PositionKey, nominal_debt: int) -> int
     return accrual.debt_of(nominal_debt, book.asset_state(state.AssetKey(key.pool, key.debt)))
 
 
-def settle_block(book: ledger.Ledger) -> None:
-    """Find out what V1.0's transfers of the finished block moved, by views at its end.
+def unsettled_by_pool(book: ledger.Ledger) -> list[list[ledger.PendingTransfer]]:
+    """V1.0's transfers of the finished block whose amounts are not known, by pool; and no more."""
+    by_pool: dict[state.PoolKey, list[ledger.PendingTransfer]] = {}
+    for transfer in book.unsettled:
+        by_pool.setdefault(transfer.giver.pool, []).append(transfer)
+    book.unsettled.clear()
+    return list(by_pool.values())
+
+
+def settle(book: ledger.Ledger, unsettled: list[ledger.PendingTransfer]) -> None:
+    """Find out what one pool's transfers of a block moved, by views at the block's end.
 
     A position that one transfer alone touches tells what that one moved; then it is known of
     the position on the other side, and so on. Transfers in a circle cannot be told apart: one
     of them is taken to have moved nothing, and the block's end is exact all the same.
     """
-    left, known = list(book.unsettled), dict[state.PositionKey, state.TransferAmounts]()
-    book.unsettled.clear()
+    left, known = list(unsettled), dict[state.PositionKey, state.TransferAmounts]()
     while left:
         transfer, key = _tellable(left)
         left.remove(transfer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer.cairo import text
-from indexer.vesu import ledger, state
+from indexer.vesu import discovery, kinds, ledger, state
 from indexer.vesu.v2 import events as events_v2
 
 HANDLERS: ledger.Handlers = {}
@@ -16,7 +16,10 @@ ledger.setting(ORACLE_HANDLERS, events_v2.SetManager, "curator", "manager")
 
 @ledger.on(HANDLERS, events_v2.CreatePool)
 def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreatePool) -> None:
-    # `curator` is only nominated origin: the factory is the curator until SetCurator.
+    wanted = discovery.Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))
+    if not book.takes_name(origin, event.pool, wanted):
+        return
+    # `curator` is only nominated here: the factory is the curator until SetCurator.
     book.contract(
         origin,
         event.pool,
@@ -31,14 +34,19 @@ def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Cr
 def _create_oracle(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreateOracle
 ) -> None:
-    book.contract(origin, event.oracle, curator=event.manager)
+    if book.takes_name(origin, event.oracle, discovery.Known(kinds.Kind.ORACLE_V2)):
+        book.contract(origin, event.oracle, curator=event.manager)
+
+
+def _v_token(pool: int, asset: int) -> discovery.Known:
+    return discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
 
 
 @ledger.on(HANDLERS, events_v2.CreateVToken)
 def _create_v_token(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreateVToken
 ) -> None:
-    if not book.is_v_token(event.v_token, event.pool, event.asset):
+    if not book.takes_name(origin, event.v_token, _v_token(event.pool, event.asset)):
         return
     book.contract(
         origin,
@@ -53,7 +61,7 @@ def _create_v_token(
 def _update_v_token(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.UpdateVToken
 ) -> None:
-    if not book.is_v_token(event.new_v_token, event.pool, event.asset):
+    if not book.takes_name(origin, event.new_v_token, _v_token(event.pool, event.asset)):
         return
     if book.is_v_token(event.prev_v_token, event.pool, event.asset):
         book.contract(origin, event.prev_v_token, is_current=False)

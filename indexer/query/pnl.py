@@ -1,0 +1,390 @@
+"""Interest and gains of one position over a period: earned and paid, realised or not, by day.
+
+Interest in units is exact: what a side is worth at the end, less what it was at the start, less
+what went in, plus what went out. The days of a period so add up to it, to the unit.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.cairo import felt252
+from indexer.projections import assets as asset_rows
+from indexer.projections import positions as position_rows
+from indexer.projections import rows
+from indexer.query import markets, point_in_time, positions
+from indexer.store import sqlfile
+from indexer.vesu import accrual, lots, market, state
+
+Connection = point_in_time.Connection
+_SQL = sqlfile.load(__package__, "pnl")
+
+PERSONAL = ("borrow", "earn")
+"""Kinds of positions that are people's; the protocol's own are not."""
+
+MAX_DAYS = 1_100
+"""A period has at most so many days."""
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One side of a position over a time, in raw units of its asset.
+
+    `moved_in` and `moved_out` are positive; `interest` is earned (collateral) or paid (debt).
+    """
+
+    start: str
+    moved_in: str
+    moved_out: str
+    interest: str
+    end: str
+
+
+class Day(msgspec.Struct, frozen=True):
+    """A day in UTC, the first and last as far as they lie in the period; interest in raw units."""
+
+    start: datetime.datetime
+    collateral_interest: str
+    debt_interest: str
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """Gains of the collateral in USD: realised by what went out, and not by what is still there.
+
+    Interest costs nothing; it is in the gains at the price of its day.
+    """
+
+    realised_usd: str
+    cost_usd: str
+    unrealised_usd: str | None
+
+
+class Pnl(point_in_time.Moment, frozen=True):
+    """A position's interest and gains from `since` to `valued_at`.
+
+    `pnl_usd`: what it is worth at the end less at the start, less what was put in, plus what was
+    taken out, each at the price of its time: interest, changes of prices and liquidations. None
+    where a price is not known. `liquidation_loss_usd`, collateral seized less debt removed, is in
+    it.
+    """
+
+    pool_id: str
+    collateral_address: str
+    debt_address: str | None
+    v_token: str | None
+    user_id: str
+    since: datetime.datetime
+    collateral: Side
+    debt: Side
+    collateral_interest: str
+    debt_interest: str
+    pnl_usd: str | None
+    liquidation_loss_usd: str
+    average: Basis
+    fifo: Basis
+    days: list[Day]
+
+
+class UserPnl(point_in_time.Moment, frozen=True):
+    """All positions of a user, and their gains together; None where one of them is not known."""
+
+    user_id: str
+    since: datetime.datetime
+    pnl_usd: str | None
+    liquidation_loss_usd: str
+    positions: list[Pnl]
+
+
+class _Point(NamedTuple):
+    """Collateral and debt in raw units, and the assets' accrued state, at one time."""
+
+    collateral: int
+    debt: int
+    assets: tuple[accrual.AssetState, accrual.AssetState]
+
+    @property
+    def equity(self) -> int | None:
+        """Collateral less debt x 10^18 USD; None without a price."""
+        collateral, debt = self.assets
+        if (self.collateral and collateral.price is None) or (self.debt and debt.price is None):
+            return None
+        return market.value_of_collateral(self.collateral, collateral) - market.value_of_debt(
+            self.debt, debt
+        )
+
+
+class _Flow(NamedTuple):
+    """What moved: signed raw units of one side, and their value x 10^18 USD (signed)."""
+
+    block: int
+    type: str
+    is_debt: bool
+    amount: int
+    price: int
+    usd: int
+
+
+async def of_position(
+    connection: Connection,
+    wanted: markets.Wanted,
+    since: datetime.datetime,
+    at: point_in_time.When = None,
+) -> Pnl:
+    """Interest and gains of a position from a time to a moment.
+
+    NotFoundError where there never was such a position; QuestionError for a period that is empty or
+    longer than 1100 days.
+    """
+    async with point_in_time.steady(connection):
+        moment = await point_in_time.moment(connection, at)
+        times = _times(since, moment.valued_at)
+        known = await _rows_of(connection, wanted)
+        blocks = await _blocks(connection, times, moment.block_number)
+        points = await _points(connection, wanted, known, times, blocks)
+        flows = await _flows(connection, wanted, known, blocks[0], moment.block_number)
+    return _written(moment, wanted, times, blocks, points, flows)
+
+
+async def of_user(
+    connection: Connection,
+    user: int,
+    since: datetime.datetime,
+    at: point_in_time.When = None,
+) -> UserPnl:
+    """Interest and gains of every position that a user ever had, from a time to a moment."""
+    async with point_in_time.steady(connection):
+        held = await positions.find(connection, positions.Wanted(user=user), at)
+        wanted = {_wanted(one): None for one in held.positions if one.kind in PERSONAL}
+        found = [await of_position(connection, one, since, at) for one in wanted]
+    known = [one.pnl_usd for one in found]
+    return UserPnl(
+        *held.parts,
+        felt252.padded(user),
+        since,
+        None if None in known else point_in_time.total(known),
+        point_in_time.total(one.liquidation_loss_usd for one in found),
+        found,
+    )
+
+
+def _wanted(one: positions.Position) -> markets.Wanted:
+    return markets.Wanted(
+        int(one.pool_id, 16),
+        int(one.collateral_address, 16),
+        int(one.debt_address or "0x0", 16),
+        int(one.user_id, 16),
+        int(one.v_token or "0x0", 16),
+    )
+
+
+def _times(since: datetime.datetime, until: datetime.datetime) -> list[datetime.datetime]:
+    """The start, each midnight in between, and the end."""
+    start = since.replace(tzinfo=since.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+    if not start < until or until - start > datetime.timedelta(days=MAX_DAYS):
+        raise errors.QuestionError(
+            f"from {start:%F %T} to {until:%F %T} UTC is no period of up to {MAX_DAYS} days",
+            parameter="since",
+        )
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = (midnight + datetime.timedelta(days=n) for n in range(1, MAX_DAYS + 2))
+    return [start, *(day for day in days if start < day < until), until]
+
+
+async def _rows_of(connection: Connection, wanted: markets.Wanted) -> list[asyncpg.Record]:
+    found = await connection.fetch(
+        _SQL["positions"],
+        felt252.padded(wanted.pool),
+        felt252.padded(wanted.user),
+        felt252.padded(wanted.collateral),
+        None if wanted.v_token else felt252.padded(wanted.debt),
+        rows.padded_or_none(wanted.v_token),
+    )
+    if not found:
+        raise errors.NotFoundError("there never was such a position")
+    return found
+
+
+async def _blocks(
+    connection: Connection, times: Sequence[datetime.datetime], last: int
+) -> list[int]:
+    """The block of each time; -1 before the first."""
+    found = await connection.fetch(_SQL["blocks_at"], list(times), last)
+    by_time = {row["at"]: row["number"] for row in found}
+    return [by_time.get(time, -1) for time in times]
+
+
+async def _points(
+    connection: Connection,
+    wanted: markets.Wanted,
+    known: Sequence[asyncpg.Record],
+    times: Sequence[datetime.datetime],
+    blocks: Sequence[int],
+) -> list[_Point]:
+    pool, distinct = felt252.padded(wanted.pool), sorted(set(blocks))
+    addresses = [felt252.padded(one) for one in (wanted.collateral, wanted.debt)]
+    held: dict[int, list[state.PositionState]] = {}
+    ids = [row["id"] for row in known]
+    for row in await connection.fetch(_SQL["positions_at"], pool, ids, distinct):
+        held.setdefault(row["at_block"], []).append(position_rows.parse(row)[1])
+    found: dict[int, dict[int, accrual.AssetState]] = {}
+    stored = await connection.fetch(_SQL["assets_at"], pool, addresses, distinct)
+    for row in sorted(stored, key=lambda one: str(one["protocol"])):
+        key, asset = asset_rows.parse(row)
+        found.setdefault(row["at_block"], {})[key.asset] = asset  # V1.1's where it took over
+    return [
+        _point(wanted, held.get(block, []), found.get(block, {}), int(time.timestamp()))
+        for time, block in zip(times, blocks, strict=True)
+    ]
+
+
+def _point(
+    wanted: markets.Wanted,
+    held: Sequence[state.PositionState],
+    found: dict[int, accrual.AssetState],
+    now: int,
+) -> _Point:
+    collateral = accrual.accrue(found.get(wanted.collateral, accrual.AssetState()), now)
+    debt = accrual.accrue(found.get(wanted.debt, market.NO_ASSET), now)
+    counted = [one for one in held if one.migrated_block is None]
+    return _Point(
+        sum(
+            accrual.collateral_of(one.collateral_shares + one.vtoken_balance, collateral)
+            for one in counted
+        ),
+        sum(accrual.debt_of(one.nominal_debt, debt) for one in counted),
+        (collateral, debt),
+    )
+
+
+async def _flows(
+    connection: Connection,
+    wanted: markets.Wanted,
+    known: Sequence[asyncpg.Record],
+    after: int,
+    last: int,
+) -> list[_Flow]:
+    found = await connection.fetch(
+        _SQL["flows"],
+        felt252.padded(wanted.pool),
+        [row["id"] for row in known],
+        after,
+        last,
+        felt252.padded(wanted.collateral),
+    )
+    return [_flow(wanted, row) for row in found]
+
+
+def _flow(wanted: markets.Wanted, row: asyncpg.Record) -> _Flow:
+    """A row of vesu_transactions in units of its side; vTokens count as the shares they are."""
+    amount, asset = int(row["amount_raw"]), accrual.AssetState()
+    if row["id"] is not None:
+        asset = accrual.accrue(asset_rows.parse(row)[1], int(row["flow_time"].timestamp()))
+    if wanted.v_token and int(row["flow_asset"], 16) == wanted.v_token:
+        units = accrual.collateral_of(abs(amount), asset)
+        amount = units if amount > 0 else -units
+    is_debt = not wanted.v_token and int(row["flow_asset"], 16) == wanted.debt
+    price = asset.price or 0
+    usd = amount * price // asset.scale if asset.scale else 0
+    return _Flow(row["flow_block"], row["type"], is_debt, amount, price, usd)
+
+
+# --- how it is written ------------------------------------------------------------------------
+
+
+def _interest(before: _Point, after: _Point, flows: Sequence[_Flow]) -> tuple[int, int]:
+    """(collateral earned, debt paid) between two points, in raw units."""
+    collateral = sum(flow.amount for flow in flows if not flow.is_debt)
+    debt = sum(flow.amount for flow in flows if flow.is_debt)
+    return (
+        after.collateral - before.collateral - collateral,
+        after.debt - before.debt - debt,
+    )
+
+
+def _written(
+    moment: point_in_time.Moment,
+    wanted: markets.Wanted,
+    times: Sequence[datetime.datetime],
+    blocks: Sequence[int],
+    points: Sequence[_Point],
+    flows: Sequence[_Flow],
+) -> Pnl:
+    first, last = points[0], points[-1]
+    earned, paid = _interest(first, last, flows)
+    days = [
+        _day(times[at], points[at : at + 2], _between(flows, blocks[at], blocks[at + 1]))
+        for at in range(len(times) - 1)
+    ]
+    collateral, debt = ([one for one in flows if one.is_debt is side] for side in (False, True))
+    decimals = [rows.decimals_of(asset.scale) for asset in last.assets]
+    lost = sum(
+        flow.usd if flow.is_debt else -flow.usd for flow in flows if flow.type == "liquidation"
+    )
+    bought = [lots.Flow(one.amount, one.price) for one in _with_start(first, collateral)]
+    return Pnl(
+        *moment.parts,
+        felt252.padded(wanted.pool),
+        felt252.padded(wanted.collateral),
+        None if wanted.v_token else felt252.padded(wanted.debt),
+        rows.padded_or_none(wanted.v_token),
+        felt252.padded(wanted.user),
+        times[0],
+        _side(first.collateral, last.collateral, collateral, earned),
+        _side(first.debt, last.debt, debt, paid),
+        rows.units(earned, decimals[0]),
+        rows.units(paid, decimals[1]),
+        rows.scaled(_pnl(first, last, flows)),
+        rows.units(lost, 18),
+        _basis(lots.average(bought, last.assets[0].scale or 1), last),
+        _basis(lots.fifo(bought, last.assets[0].scale or 1), last),
+        days,
+    )
+
+
+def _between(flows: Sequence[_Flow], after: int, last: int) -> list[_Flow]:
+    return [flow for flow in flows if after < flow.block <= last]
+
+
+def _day(start: datetime.datetime, ends: Sequence[_Point], flows: Sequence[_Flow]) -> Day:
+    earned, paid = _interest(ends[0], ends[1], flows)
+    return Day(start, str(earned), str(paid))
+
+
+def _side(start: int, end: int, flows: Sequence[_Flow], interest: int) -> Side:
+    moved_in = sum(flow.amount for flow in flows if flow.amount > 0)
+    moved_out = -sum(flow.amount for flow in flows if flow.amount < 0)
+    return Side(str(start), str(moved_in), str(moved_out), str(interest), str(end))
+
+
+def _pnl(first: _Point, last: _Point, flows: Sequence[_Flow]) -> int | None:
+    """Liquidations are no withdrawals: what they take is lost."""
+    if first.equity is None or last.equity is None:
+        return None
+    moved = sum(
+        -flow.usd if flow.is_debt else flow.usd for flow in flows if flow.type != "liquidation"
+    )
+    return last.equity - first.equity - moved
+
+
+def _with_start(first: _Point, flows: Sequence[_Flow]) -> list[_Flow]:
+    """What was there at the start counts as put in at the price of then."""
+    if not first.collateral:
+        return list(flows)
+    price = first.assets[0].price or 0
+    begun = _Flow(-1, "supply", is_debt=False, amount=first.collateral, price=price, usd=0)
+    return [begun, *flows]
+
+
+def _basis(basis: lots.Basis, last: _Point) -> Basis:
+    asset = last.assets[0]
+    worth = None if asset.price is None else market.value_of_collateral(last.collateral, asset)
+    return Basis(
+        rows.units(basis.gain, 18),
+        rows.units(basis.cost, 18),
+        None if worth is None else rows.units(worth - basis.cost, 18),
+    )
