@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from indexer import errors
 from indexer.api import holdings, markets, queries, routes
-from indexer.query import configuration, filters, kinds, rates, series, sorting
+from indexer.query import configuration, filters, kinds, rates, series, sorting, yields
 
 INTERVAL = queries.Parameter(
     "interval",
@@ -55,12 +55,12 @@ async def _pool(question: routes.Question) -> routes.Answer:
 
 async def _rates(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
+    found = await yields.find(question.connection, int(pool.pool_id, 16), question.when)
     wanted = question.get("asset")
-    members = [one for one in pool.assets if wanted in (None, one.asset_address)]
+    members = [one for one in found.yields if wanted in (None, one.asset_address)]
     if not members:
         raise errors.NotFoundError(f"the pool has no asset {wanted}", parameter="asset")
-    found = [await rates.of(question.connection, question.moment, one) for one in members]
-    return routes.Answer(found, price_block=markets.oldest_price(members))
+    return routes.Answer(members)
 
 
 async def _curve(question: routes.Question) -> routes.Answer:
@@ -115,7 +115,7 @@ ROUTES = (
         "/v1/pools/{pool}/interest-rate",
         "Spot rates, and rates realised over 1, 7, 30, 90 and 365 days",
         _rates,
-        list[rates.Rates],
+        list[yields.Yield],
         "markets",
         parts=(markets.POOL,),
         parameters=(queries.Parameter("asset", "felt", "Only this asset.", "0x1"),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import decimal
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +14,17 @@ from indexer.query import (
     kinds,
     markets,
     opportunities,
+    pnl,
     position_pages,
     quotes,
     simulate,
 )
 
 MAX_ACTIONS = 10
+PERIOD_DAYS = 30
+SINCE = queries.Parameter(
+    "since", "time", "From this time on; 30 days unless given.", "2025-10-02T12:00:00Z"
+)
 MAX_CHANGES = 20
 
 POSITION = (
@@ -165,6 +171,26 @@ def _named(one: position_pages.Position) -> markets.Wanted:
     )
 
 
+def _since(question: routes.Question) -> datetime.datetime:
+    """The beginning of a period; 30 days before the moment unless given."""
+    given: datetime.datetime | None = question.get("since")
+    return given or question.moment.valued_at - datetime.timedelta(days=PERIOD_DAYS)
+
+
+async def _pnl(question: routes.Question) -> routes.Answer:
+    one = await holdings.position(question)
+    return routes.Answer(
+        await pnl.of_position(question.connection, _named(one), _since(question), question.when)
+    )
+
+
+async def _user_pnl(question: routes.Question) -> routes.Answer:
+    user = int(question.path["user"], 16)
+    return routes.Answer(
+        await pnl.of_user(question.connection, user, _since(question), question.when)
+    )
+
+
 async def _opportunities(question: routes.Question) -> routes.Answer:
     pool = question.get("pool")
     terms = opportunities.Terms(
@@ -237,6 +263,24 @@ ROUTES = (
         "questions",
         parts=(holdings.POSITION,),
         parameters=(ACTIONS, *CONDITIONS),
+    ),
+    routes.Route(
+        "/v1/positions/{id}/pnl",
+        "Interest earned and paid, by day, and gains in USD, over a time (30 days)",
+        _pnl,
+        pnl.Pnl,
+        "questions",
+        parts=(holdings.POSITION,),
+        parameters=(SINCE,),
+    ),
+    routes.Route(
+        "/v1/users/{user}/pnl",
+        "The same of all positions that a user ever had",
+        _user_pnl,
+        pnl.UserPnl,
+        "users",
+        parts=(holdings.USER,),
+        parameters=(SINCE,),
     ),
     routes.Route(
         "/v1/liquidations/opportunities",

@@ -152,8 +152,9 @@ async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
     if at_block is None:
         return stands
     if at_block > stands.block_number:
-        raise errors.NotFoundError(
-            f"block {at_block} is above the committed block {stands.block_number}"
+        raise errors.NotCommittedError(
+            f"block {at_block} is above the committed block {stands.block_number}",
+            parameter="at_block",
         )
     block = await connection.fetchrow(_SQL["block"], at_block)
     if block is None:
