@@ -14,7 +14,7 @@ from indexer.cairo import felt252
 from indexer.projections import rows
 from indexer.query import point_in_time, positions
 from indexer.store import sqlfile
-from indexer.vesu import accrual, market, refusals, simulation, state
+from indexer.vesu import accrual, market, maths, refusals, simulation, state
 
 Connection = point_in_time.Connection
 _SQL = sqlfile.load(__package__, "markets")
@@ -142,8 +142,8 @@ async def find(
             later = point_in_time.Snapshot(ahead(now.moment, conditions.ahead_seconds))
             await later.load(connection, {wanted.pool})
         key, position = _position(wanted, now.world, held)
-        before = market_of(now.world, key, position)
-        begun = market_of(later.world, key, position)
+        before = market_of(now, key, position)
+        begun = market_of(later, key, position)
         prices = await _prices(connection, now, key, conditions.price_changes)
     return Found(
         now.moment,
@@ -187,14 +187,15 @@ def _position(
 
 
 def market_of(
-    world: state.World, key: state.PositionKey, position: state.PositionState
+    snapshot: point_in_time.Snapshot, key: state.PositionKey, position: state.PositionState
 ) -> market.Market:
-    """The market that an action on a position meets, accrued as `world` is.
+    """The market that an action on a position meets, accrued as the snapshot is.
 
     A V1.0 position that V1.1 took over acts in V1.1's markets. A vToken holding acts in the
     position of the vToken: in V2 with the debt asset that the vToken names, in V1 with none. A
     V1.0 vToken stays with V1.0, which takes no action on a pool that has moved.
     """
+    world, now = snapshot.world, snapshot.moment.now
     pool = key.pool if key.v_token else world.market(key.pool)
     contract = world.contracts.get(pool.address)
     v_token = world.contracts.get(key.v_token) if key.v_token else None
@@ -205,8 +206,8 @@ def market_of(
         )
     pair = world.pairs.get(state.PairKey(pool, key.collateral, debt_asset))
     return market.Market(
-        _asset(world, pool, key.collateral),
-        _asset(world, pool, debt_asset) if debt_asset else market.NO_ASSET,
+        _asset(world, pool, key.collateral, now),
+        _asset(world, pool, debt_asset, now) if debt_asset else market.NO_ASSET,
         pair or state.PairState(),
         position.collateral_shares + position.vtoken_balance,
         position.nominal_debt,
@@ -214,13 +215,20 @@ def market_of(
     )
 
 
-def _asset(world: state.World, pool: state.PoolKey, asset: int) -> accrual.AssetState:
+def _asset(world: state.World, pool: state.PoolKey, asset: int, now: int) -> accrual.AssetState:
     found = world.assets.get(state.AssetKey(pool, asset))
     if found is None:
         raise errors.NotFoundError(
             f"pool {felt252.padded(pool.id)} has no asset {felt252.padded(asset)} at that block"
         )
-    return found
+    try:
+        return accrual.accrue(found, now)  # changes nothing, unless the snapshot could not do it
+    except maths.RevertedError as error:
+        raise errors.QuestionError(
+            f"every call on asset {felt252.padded(asset)} of pool {felt252.padded(pool.id)} "
+            f"reverts: {error}",
+            parameter="pool",
+        ) from error
 
 
 def at_changed_prices(

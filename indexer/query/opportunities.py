@@ -209,15 +209,18 @@ def _under_water(
     """The positions beyond their limit, each under the key that its liquidation names."""
     for key, position in held:
         own = key._replace(pool=snapshot.world.market(key.pool))
-        sides = {state.AssetKey(own.pool, asset) for asset in (key.collateral, key.debt)}
-        if not sides <= snapshot.world.assets.keys():
-            continue  # a pool that contradicts itself is no reason to leave out the others
-        found = markets.at_changed_prices(
-            markets.market_of(snapshot.world, key, position), own, conditions.price_changes
-        )
-        found = msgspec.structs.replace(found, mode=conditions.shutdown_mode)
-        if found.collateral.price and found.debt.price and not found.is_collateralized:
-            yield _Found(own, found)
+        try:
+            met = markets.market_of(snapshot, key, position)
+            found = markets.at_changed_prices(met, own, conditions.price_changes)
+            is_under_water = _is_priced(found) and not found.is_collateralized
+        except (errors.QuestionError, maths.RevertedError):
+            continue  # a pool that lacks its asset, or whose numbers overflow, leaves out no other
+        if is_under_water:
+            yield _Found(own, msgspec.structs.replace(found, mode=conditions.shutdown_mode))
+
+
+def _is_priced(found: market.Market) -> bool:
+    return bool(found.collateral.price and found.debt.price)
 
 
 def _most(found: market.Market, terms: Terms) -> int | None:

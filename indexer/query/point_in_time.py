@@ -25,7 +25,7 @@ from indexer.projections import assets, pools, positions, rows, tokens, valuatio
 from indexer.projections import world as worlds
 from indexer.query import kinds
 from indexer.store import sqlfile
-from indexer.vesu import accrual, state
+from indexer.vesu import accrual, maths, state
 
 _SQL = sqlfile.load(__package__, "point_in_time")
 
@@ -126,7 +126,10 @@ class Snapshot:
         loaded = await worlds.at_block(connection, self.moment.block_number, ids)
         self.world = loaded.world
         for key, asset in self.world.assets.items():
-            self.world.assets[key] = accrual.accrue(asset, self.moment.now)
+            # Where the contract's arithmetic overflows the asset stays as it was written, and what
+            # is worked out from it says so: one stranger's rate model fails no other's answer.
+            with contextlib.suppress(maths.RevertedError):
+                self.world.assets[key] = accrual.accrue(asset, self.moment.now)
         self._protocols = {
             key.pool: row["protocol"]
             for key, row in loaded.rows.items()

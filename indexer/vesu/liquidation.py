@@ -75,6 +75,13 @@ def sizes(found: market.Market, asked: int) -> Sizes:
 
 def liquidate(found: market.Market, asked: int, least_seized: int = 0) -> Liquidation:
     """Repay `asked` units of a position's debt, all of it where that is more."""
+    try:
+        return _liquidated(found, asked, least_seized)
+    except maths.RevertedError:
+        return Liquidation(asked, 0, 0, 0, 0, 0, found, Refusal.OVERFLOW)
+
+
+def _liquidated(found: market.Market, asked: int, least_seized: int) -> Liquidation:
     if refusal := _closed(found):
         return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
     taken = sizes(found, asked)
@@ -158,6 +165,13 @@ class Opportunity(msgspec.Struct, frozen=True):
 
 def opportunity(found: market.Market, most: int | None = None) -> Opportunity | None:
     """What may be liquidated of a position; None where the contract allows nothing."""
+    try:
+        return _opportunity(found, most)
+    except maths.RevertedError:
+        return None
+
+
+def _opportunity(found: market.Market, most: int | None) -> Opportunity | None:
     if found.is_collateralized or not found.nominal_debt:
         return None
     full = liquidate(found, found.debt_owed)

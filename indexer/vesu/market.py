@@ -120,6 +120,13 @@ def modify(
     debt: amounts.Amount = amounts.NOTHING,
 ) -> Outcome:
     """Change both sides of a position as `modify_position` does."""
+    try:
+        return _modified(market, collateral, debt)
+    except maths.RevertedError:
+        return Outcome(market, amounts.Deltas(), Refusal.OVERFLOW)
+
+
+def _modified(market: Market, collateral: amounts.Amount, debt: amounts.Amount) -> Outcome:
     if refusal := closed(market):
         return Outcome(market, amounts.Deltas(), refusal)
     after, moved = apply(market, collateral, debt)

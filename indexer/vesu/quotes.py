@@ -73,6 +73,8 @@ def max_withdraw(state: market.Market) -> Largest:
     whole = market.modify(state, amounts.Amount(-state.collateral_shares, is_native=True))
     if whole.refusal is None:
         return Largest(-whole.moved.collateral, whole.moved, None, is_all=True)
+    if whole.refusal is Refusal.OVERFLOW:
+        return Largest(0, amounts.Deltas(), whole.refusal)
 
     def withdraw(amount: int) -> market.Outcome:
         return market.modify(state, amounts.Amount(-amount))

@@ -18,6 +18,7 @@ class Refusal(enum.StrEnum):
     INSUFFICIENT_BALANCE = "ERC20: insufficient balance"
     INFLATION_FEE = "inflation-fee-gt-collateral-shares-delta"
     STORAGE_OVERFLOW = "pack-overflow"
+    OVERFLOW = "u256_mul Overflow"
     ZERO_COLLATERAL = "zero-collateral"
     ZERO_DEBT = "zero-debt"
     DUSTY_COLLATERAL = "dusty-collateral-balance"

@@ -321,6 +321,37 @@ async def test_costs_and_capital(indexed: asyncpg.Connection) -> None:
         assert paid <= 50
 
 
+async def test_a_strangers_rate_model_fails_no_other_answer(indexed_copy: str) -> None:
+    """A rate of u64's maximum overflows within minutes; the other pools answer as before."""
+    connection = await database.connect(indexed_copy)
+    try:
+        one = await first_loan(connection)
+        spoiled = one.pool_id
+        for table in ("vesu_asset_history", "vesu_assets"):
+            await connection.execute(
+                f"UPDATE {table} SET zero_utilization_rate = 18446744073709551615, "
+                "min_full_utilization_rate = 18446744073709551615, "
+                "max_full_utilization_rate = 18446744073709551615 WHERE pool_id = $1",
+                spoiled,
+            )
+        month = markets.Conditions(ahead_seconds=30 * 86_400)
+        found = await opportunities.find(connection, conditions=month)
+        assert all(told.pool_id != spoiled for told in found.opportunities)
+        with pytest.raises(errors.QuestionError, match="overflows"):
+            await simulate.simulate(connection, wanted(one), [], conditions=month)
+        other = next(
+            told
+            for told in (await positions.find(connection)).positions
+            if told.pool_id != spoiled and told.health is not None
+        )
+        fine = await simulate.simulate(connection, wanted(other), [], conditions=month)
+        assert decimal.Decimal(fine.begun.debt_amount or 0) > decimal.Decimal(
+            other.debt_amount or 0
+        )
+    finally:
+        await connection.close()
+
+
 async def test_what_cannot_be_asked(indexed: asyncpg.Connection) -> None:
     one = wanted(await first_loan(indexed))
     replaced = msgspec.structs.replace

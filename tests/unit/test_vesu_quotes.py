@@ -6,7 +6,17 @@ import hypothesis
 import msgspec
 from hypothesis import strategies as st
 
-from indexer.vesu import accrual, amounts, events, market, maths, quotes, refusals, state
+from indexer.vesu import (
+    accrual,
+    amounts,
+    events,
+    liquidation,
+    market,
+    maths,
+    quotes,
+    refusals,
+    state,
+)
 from tests.unit import contract_formulas
 
 SCALE = maths.SCALE
@@ -204,6 +214,25 @@ def test_nothing_is_stored_that_does_not_fit_its_storage() -> None:
     quote = quotes.supply(empty(Variant.V1_0), 1 << 128)
     assert quote.refusal is refusals.Refusal.STORAGE_OVERFLOW
     assert quotes.supply(empty(Variant.V1_0), 1 << 512).refusal is quote.refusal
+
+
+def test_what_overflows_in_the_contract_is_refused() -> None:
+    """A price near 2^256, which a stranger's oracle may tell: every value overflows."""
+    supplied = market.modify(empty(Variant.V2), amounts.Amount(10**9)).market
+    funded = msgspec.structs.replace(supplied.debt, reserve=10**9, total_collateral_shares=10**21)
+    loan = market.modify(
+        msgspec.structs.replace(supplied, debt=funded), debt=amounts.Amount(10**8)
+    ).market
+    priced = msgspec.structs.replace(
+        loan, collateral=msgspec.structs.replace(loan.collateral, price=(1 << 256) - 1)
+    )
+    overflow = refusals.Refusal.OVERFLOW
+    assert market.modify(priced, debt=amounts.Amount(1)).refusal is overflow
+    assert quotes.max_borrow(priced).limit is overflow
+    assert quotes.max_withdraw(priced) == quotes.Largest(0, amounts.Deltas(), overflow)
+    assert quotes.supply(priced, 1).refusal is overflow
+    assert liquidation.liquidate(priced, 10**6).refusal is overflow
+    assert liquidation.opportunity(priced) is None
 
 
 def test_a_paused_or_frozen_pool_takes_nothing() -> None:
