@@ -67,7 +67,7 @@ class VesuAsset(msgspec.Struct, frozen=True, rename="camel"):
     v_token: dict[str, str | None]
     usd_price: Number | None
     config: dict[str, Number]
-    stats: dict[str, Number]
+    stats: dict[str, Number | None]
 
 
 class VesuPair(msgspec.Struct, frozen=True, rename={"max_ltv": "maxLTV"}):
@@ -131,6 +131,8 @@ def _limits(found: list[pools.Pool]) -> dict[tuple[str, str], decimal.Decimal]:
 def _llama(one: assets.Asset, limits: dict[tuple[str, str], decimal.Decimal]) -> LlamaPool | None:
     if one.total_supply_usd is None or one.total_borrow_usd is None:
         return None
+    if one.supply_apy is None or one.borrow_apy is None:
+        return None  # the contract itself cannot work them out
     supply, borrow = decimal.Decimal(one.total_supply_usd), decimal.Decimal(one.total_borrow_usd)
     if supply >= MOST:
         return None
@@ -224,8 +226,8 @@ def _vesu_asset(one: assets.Asset) -> VesuAsset:
             "totalSupplied": Number(one.total_supply_raw, units),
             "totalDebt": Number(one.total_borrow_raw, units),
             "currentUtilization": _eighteen(one.utilization),
-            "supplyApy": _eighteen(one.supply_apy),
-            "borrowApr": _eighteen(one.borrow_apy),
+            "supplyApy": _eighteen_or_none(one.supply_apy),
+            "borrowApr": _eighteen_or_none(one.borrow_apy),
         },
     )
 
@@ -246,6 +248,10 @@ def _eighteen(ratio: str) -> Number:
     """A ratio, which has exactly 18 digits behind the point."""
     whole = point_in_time.EXACT.scaleb(decimal.Decimal(ratio), 18)
     return Number(format(whole.to_integral_value(decimal.ROUND_DOWN), "f"), 18)
+
+
+def _eighteen_or_none(ratio: str | None) -> Number | None:
+    return None if ratio is None else _eighteen(ratio)
 
 
 async def _vesu_positions(question: routes.Question) -> routes.Answer:

@@ -37,8 +37,8 @@ class Asset(msgspec.Struct, frozen=True):
     total_supply_usd: kinds.Usd | None
     total_borrow_usd: kinds.Usd | None
     utilization: kinds.Ratio
-    supply_apy: kinds.Ratio
-    borrow_apy: kinds.Ratio
+    supply_apy: kinds.Ratio | None
+    borrow_apy: kinds.Ratio | None
     price_usd: kinds.Usd | None
     price: kinds.Raw | None
     price_is_valid: bool | None

@@ -34,11 +34,11 @@ class Pool(msgspec.Struct, frozen=True):
     total_supply: kinds.Amount
     total_borrow: kinds.Amount
     utilization: kinds.Ratio
-    supply_apy: kinds.Ratio
-    borrow_apy: kinds.Ratio
-    collateral_supply_apy: kinds.Ratio
-    pair_collateral: kinds.Amount
-    pair_debt: kinds.Amount
+    supply_apy: kinds.Ratio | None
+    borrow_apy: kinds.Ratio | None
+    collateral_supply_apy: kinds.Ratio | None
+    pair_collateral: kinds.Amount | None
+    pair_debt: kinds.Amount | None
     pair_collateral_shares: kinds.Raw
     pair_nominal_debt: kinds.Raw
     max_ltv_raw: kinds.Raw

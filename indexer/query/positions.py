@@ -43,10 +43,10 @@ class Position(msgspec.Struct, frozen=True):
     nominal_debt: kinds.Raw
     vtoken_balance_raw: kinds.Raw
     vtoken_balance: kinds.Amount
-    collateral_raw: kinds.Raw
-    debt_raw: kinds.Raw
-    collateral_amount: kinds.Amount
-    debt_amount: kinds.Amount
+    collateral_raw: kinds.Raw | None
+    debt_raw: kinds.Raw | None
+    collateral_amount: kinds.Amount | None
+    debt_amount: kinds.Amount | None
     collateral_value_usd: kinds.Usd | None
     debt_value_usd: kinds.Usd | None
     ltv: kinds.Ratio | None

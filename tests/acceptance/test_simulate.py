@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import datetime
 import decimal
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from indexer import errors
-from indexer.query import markets, opportunities, positions, quotes, simulate
+from indexer.query import assets, markets, opportunities, pools, positions, quotes, simulate, totals
 from indexer.store import database
 from indexer.vesu import amounts, simulation, state
 from tests.acceptance import action_stage, past_markets, recorded_calls, tables_v1, truth
@@ -339,6 +340,16 @@ async def test_a_strangers_rate_model_fails_no_other_answer(indexed_copy: str) -
         assert all(told.pool_id != spoiled for told in found.opportunities)
         with pytest.raises(errors.QuestionError, match="overflows"):
             await simulate.simulate(connection, wanted(one), [], conditions=month)
+        later = found.block_time + datetime.timedelta(days=30)
+        assert (await pools.find(connection, at=later)).pools
+        assert (await assets.find(connection, at=later)).assets
+        assert (await totals.find(connection, at=later)).pools
+        unknown = [
+            told
+            for told in (await positions.find(connection, at=later)).positions
+            if told.pool_id == spoiled and told.collateral_raw is None
+        ]
+        assert unknown
         other = next(
             told
             for told in (await positions.find(connection)).positions
