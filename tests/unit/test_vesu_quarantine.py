@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 
-from indexer.projections import positions
+from indexer.projections import valuations
 from indexer.vesu import accrual, events, maths, state, valuation
 from indexer.vesu.v2 import events as events_v2
 from tests.unit.history import (
@@ -127,8 +127,8 @@ def test_a_months_dust_that_overflows_has_no_worth_and_a_reason(seconds: int) ->
         assets={state.AssetKey(pool, ETH): market(0), state.AssetKey(pool, USDC): market(10**14)},
         pairs={state.PairKey(pool, ETH, USDC): state.PairState(max_ltv=SCALE)},
     )
-    assert positions.value_at(key, dust, world, NOW).debt == 1
-    worth = positions.value_at(key, dust, world, NOW + seconds)
+    assert valuations.value_at(key, dust, world, NOW).debt == 1
+    worth = valuations.value_at(key, dust, world, NOW + seconds)
     assert worth == valuation.Valuation(
         None, None, unvalued_reason="the contract's arithmetic overflows: its views revert"
     )
