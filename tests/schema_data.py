@@ -71,7 +71,7 @@ async def load(url: str, held: dict[str, Any]) -> None:
 
 def migrate_to(url: str, schema: str) -> None:
     """Apply the migrations up to and with the named one."""
-    with migrate._alone(url) as backend:
+    with migrate._connected(url) as connection, migrate._alone(connection, url) as backend:
         for migration in backend.to_apply(migrate._read()):
             if migration.id <= schema:
                 migrate._move(backend, migration, "apply")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import getpass
 import os
 import re
 import shlex
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -20,6 +22,9 @@ from indexer.store import connection as connections
 log = structlog.get_logger(__name__)
 
 OLDEST_SERVER = 13
+FULL_SECONDS = 3.0
+"""How long a server without a free connection is asked again; ended ones take a moment."""
+
 ENCODING = "UTF8"
 
 CONNECTION_ERRORS = (
@@ -219,7 +224,7 @@ async def connect(url: str) -> connections.Connection:
     """
     require_user(url)
     with translated_errors(url):
-        made = await _one(url)
+        made = await _one_patiently(url)
         try:
             check_version(made.get_server_version().major)
             await made.identify()
@@ -228,6 +233,18 @@ async def connect(url: str) -> connections.Connection:
             raise
     connections.watch(made, lambda: _one(url))
     return made
+
+
+async def _one_patiently(url: str) -> connections.Connection:
+    """A connection; where the server has none left, the ones that just ended are waited for."""
+    deadline = time.monotonic() + FULL_SECONDS
+    while True:
+        try:
+            return await _one(url)
+        except asyncpg.TooManyConnectionsError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.2)
 
 
 async def _one(url: str) -> connections.Connection:

@@ -58,9 +58,13 @@ def checksums() -> dict[str, str]:
 def applied(url: str) -> list[str]:
     """The names of the migrations that the database holds, in order."""
     with _connected(url) as connection:
-        if not _has_table(connection, "_yoyo_migration"):
-            return []
-        rows = connection.execute("SELECT migration_id FROM _yoyo_migration").fetchall()
+        return _applied(connection)
+
+
+def _applied(connection: psycopg.Connection[Any]) -> list[str]:
+    if not _has_table(connection, "_yoyo_migration"):
+        return []
+    rows = connection.execute("SELECT migration_id FROM _yoyo_migration").fetchall()
     return sorted(str(row[0]) for row in rows)
 
 
@@ -75,13 +79,14 @@ def apply(url: str) -> list[str]:
 
     SchemaError: the database is newer than this version, or holds tables that are in the way.
     """
-    _refuse_newer(url)
-    if not pending(url):
-        return []
-    _refuse_collisions(url)
-    with _alone(url) as backend:
-        _refuse_newer(url)
-        return [_move(backend, migration, "apply") for migration in backend.to_apply(_read())]
+    with _connected(url) as connection:
+        _refuse_newer(connection)
+        if not set(known()) - set(_applied(connection)):
+            return []
+        _refuse_collisions(connection, url)
+        with _alone(connection, url) as backend:
+            _refuse_newer(connection)
+            return [_move(backend, migration, "apply") for migration in backend.to_apply(_read())]
 
 
 def upgrade(url: str) -> list[str]:
@@ -97,8 +102,8 @@ def rollback(url: str) -> list[str]:
 
     The caller holds the writer's lock, so that no indexer loses its tables while it runs.
     """
-    with _alone(url) as backend:
-        _refuse_newer(url)
+    with _connected(url) as connection, _alone(connection, url) as backend:
+        _refuse_newer(connection)
         return [_move(backend, migration, "rollback") for migration in backend.to_rollback(_read())]
 
 
@@ -125,8 +130,8 @@ def _read() -> Any:
     return yoyo.read_migrations(str(folder()))
 
 
-def _refuse_newer(url: str) -> None:
-    unknown = sorted(set(applied(url)) - set(known()))
+def _refuse_newer(connection: psycopg.Connection[Any]) -> None:
+    unknown = sorted(set(_applied(connection)) - set(known()))
     if unknown:
         raise errors.SchemaError(
             f"the database holds migrations unknown to this version ({', '.join(unknown)}): "
@@ -135,23 +140,22 @@ def _refuse_newer(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(url: str) -> Iterator[Any]:
+def _alone(connection: psycopg.Connection[Any], url: str) -> Iterator[Any]:
     """yoyo's backend, while no other process of ours migrates this database."""
     from indexer.store import yoyo_backend
 
-    with _connected(url) as connection:
-        _take_turn(connection)
-        _make_schema(connection)
-        _require_create(connection, url)
-        if _has_table(connection, "yoyo_lock"):
-            # We hold the lock that counts, so a row here is what a killed migrator left.
-            connection.execute("DELETE FROM yoyo_lock")
-        with (
-            _translated_errors(url),
-            yoyo_backend.opened(url) as backend,
-            blocking.watched(connection, backend.connection),
-        ):
-            yield backend
+    _take_turn(connection)
+    _make_schema(connection)
+    _require_create(connection, url)
+    if _has_table(connection, "yoyo_lock"):
+        # The advisory lock counts and is held here: a row is what a killed migrator left.
+        connection.execute("DELETE FROM yoyo_lock")
+    with (
+        _translated_errors(url),
+        yoyo_backend.opened(url) as backend,
+        blocking.watched(connection, backend.connection),
+    ):
+        yield backend
 
 
 def relations(names: Iterable[str]) -> set[str]:
@@ -162,22 +166,26 @@ def relations(names: Iterable[str]) -> set[str]:
 
 def collisions(url: str) -> list[str]:
     """Names that pending migrations create and something of the schema has already."""
-    held = applied(url)
-    wanted = relations(pending(url)) - relations(name for name in held if name in known())
     with _connected(url) as connection:
-        rows = connection.execute(
-            "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(CASE "
-            "WHEN name LIKE '%%.%%' THEN name "
-            "ELSE quote_ident(current_schema()) || '.' || quote_ident(name) END) IS NOT NULL "
-            "ORDER BY name",
-            (sorted(wanted),),
-        ).fetchall()
+        return _collisions(connection)
+
+
+def _collisions(connection: psycopg.Connection[Any]) -> list[str]:
+    held = set(_applied(connection)) & set(known())
+    wanted = relations(set(known()) - held) - relations(held)
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(CASE "
+        "WHEN name LIKE '%%.%%' THEN name "
+        "ELSE quote_ident(current_schema()) || '.' || quote_ident(name) END) IS NOT NULL "
+        "ORDER BY name",
+        (sorted(wanted),),
+    ).fetchall()
     return [str(row[0]) for row in rows]
 
 
-def _refuse_collisions(url: str) -> None:
+def _refuse_collisions(connection: psycopg.Connection[Any], url: str) -> None:
     """Asked before the first statement: nothing is left half-way."""
-    if found := collisions(url):
+    if found := _collisions(connection):
         raise errors.SchemaError(
             f"the database at {urls.redact(url)} holds {', '.join(found)}, which the indexer did "
             "not make: name a database of its own, or a schema of its own with database.schema "
@@ -264,7 +272,7 @@ def _translated_errors(url: str) -> Iterator[None]:
     except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
         raise errors.SchemaError(
             f"the database at {where} holds something of that name already: {_first(error)}; "
-            "name a database or a schema (database.schema) of the indexer's own"
+            "name a database of the indexer's own"
         ) from error
     except psycopg.OperationalError as error:
         raise errors.DatabaseUnavailableError(

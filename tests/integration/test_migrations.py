@@ -155,7 +155,7 @@ async def test_each_migration_can_be_taken_back_by_itself(empty_database_url: st
     url = empty_database_url
     for revision in migrate.known():
         before = catalogue(url)
-        with migrate._alone(url) as backend:
+        with migrate._connected(url) as connection, migrate._alone(connection, url) as backend:
             (todo,) = [one for one in backend.to_apply(migrate._read()) if one.id == revision]
             migrate._move(backend, todo, "apply")
             made = catalogue(url)
