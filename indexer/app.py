@@ -21,6 +21,7 @@ from indexer.chain import client, ranges
 from indexer.config import values
 from indexer.daemon import api_process, process, prover, reconciler, reorg_detector, watcher
 from indexer.daemon import ingestor as ingestors
+from indexer.log import watch_list
 from indexer.projections import engine as engines
 from indexer.query import status
 from indexer.store import database, embedded
@@ -139,6 +140,14 @@ def _check_singletons(entries: list[deployments.Contract]) -> None:
                 f"network.contracts: {kind.value} needs exactly one {singleton.value}, whose "
                 f"pools it decides on; {found.count(singleton)} are given"
             )
+
+
+def watched_contracts(settings: config.Settings) -> tuple[watch_list.Contract, ...]:
+    """The configured contracts as the database remembers them."""
+    return tuple(
+        watch_list.Contract(entry.address, entry.kind.value, entry.from_block)
+        for entry in contracts(settings)
+    )
 
 
 def known_addresses(settings: config.Settings) -> list[int]:
@@ -268,6 +277,7 @@ def daemon_parts(
         start_block=start_block(settings),
         node=lambda: node(settings, settings.node.start_timeout_seconds),
         ingestor=lambda node, connection: ingestor(settings, node, connection, report),
+        contracts=watched_contracts(settings),
         helpers=tuple(helpers),
         finish=lambda node: _finish_watches(settings, url, node),
         serving=(lambda: _serving(settings, url)) if serve else None,

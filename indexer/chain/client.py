@@ -219,6 +219,10 @@ class StarknetNode:
             log.info("finality_unknown", reason=str(error))
             return None
 
+    async def class_hash(self, address: int) -> int | None:
+        """The class of the contract at an address now; None where no contract stands there."""
+        return await self.ask_any(lambda asked: asked.class_hash(address))
+
     async def call(self, asked: ViewCall) -> list[int]:
         """The result of a view call; RpcError where the contract refuses."""
         (answer,) = await self.calls([asked])

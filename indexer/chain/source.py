@@ -73,6 +73,23 @@ class Source:
             return None  # RPC 0.8 does not know the tag.
         return None if header is None else header.number
 
+    async def class_hash(self, address: int) -> int | None:
+        """The class of the contract at an address now; None where no contract stands there."""
+        question = rpc.Request(
+            "starknet_getClassHashAt",
+            {"block_id": "latest", "contract_address": f"{address:#x}"},
+            is_optional=True,
+        )
+        try:
+            text: str = wire.decoded(
+                wire.text_decoder, await self._endpoint.call(question), question.method
+            )
+        except errors.RpcError as error:
+            if error.code == rpc_errors.CONTRACT_NOT_FOUND:
+                return None
+            raise
+        return int(text, 16)
+
     async def _known_header(
         self, block_id: Any, is_optional: bool = False
     ) -> types.BlockHeader | None:

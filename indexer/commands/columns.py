@@ -50,6 +50,14 @@ def ratio(value: decimal.Decimal | None) -> str:
     return "-" if value is None else f"{value * 100:.2f} %"
 
 
+def duration(seconds: float) -> str:
+    """How long something took, in the unit that a reader would choose."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:,.0f} s"
+
+
 def ends(value: str) -> str:
     """An address or hash by its first and last digits."""
     return f"{value[:6]}…{value[-4:]}"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from indexer import app, config
 from indexer.audit import digest, parting
@@ -96,7 +97,7 @@ def _print_valuations(found: digest.Valuations, as_json: bool) -> None:
 
 def _print_parting(found: parting.Parting, as_json: bool) -> None:
     if as_json:
-        output.print_json(found)
+        output.print_json(msgspec.structs.asdict(found) | {"unexplained": found.unexplained})
         return
     if found.first_block is None:
         click.echo(f"Both hold the same up to block {found.compared_to:,}.")
@@ -104,3 +105,16 @@ def _print_parting(found: parting.Parting, as_json: bool) -> None:
         click.echo(f"They part at block {found.first_block:,}: {', '.join(found.tables)}")
     if found.current:
         click.echo(f"Current rows differ in: {', '.join(found.current)}")
+    if found.is_equal:
+        return
+    sampled = ", ".join(sorted(parting.SAMPLED))
+    if found.unexplained:
+        click.echo(
+            f"{', '.join(found.unexplained)}: must not differ; one of the two databases is wrong. "
+            f"Only {sampled} may, by when prices were sampled."
+        )
+    else:
+        click.echo(
+            f"These may differ by when prices were sampled (only {sampled} may); with "
+            "prices.sample_seconds = 0 on both they must not."
+        )

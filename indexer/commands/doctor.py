@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,14 +14,23 @@ import msgspec
 
 from indexer import app, config, errors
 from indexer.audit import indexes
-from indexer.chain import capacity, client
+from indexer.chain import capacity, client, types
 from indexer.commands import arguments, event_loop, output
-from indexer.log import cursor
+from indexer.daemon import contract_check
+from indexer.log import cursor, watch_list
 from indexer.projections import replay, tables
 from indexer.projections.shadow import build
 from indexer.query import status
-from indexer.store import database, migrate
+from indexer.store import database, migrate, sqlfile
 from indexer.vesu import decoders
+
+_SQL = sqlfile.load(__package__, "doctor")
+
+CLOCK_SECONDS = 60.0
+"""How far ahead of this machine's clock a block's time may lie."""
+
+DISK_BYTES = 5_000_000_000
+"""How much room an embedded database should find."""
 
 MOST_EVENTS = 10_000
 """More events of ours than any block holds."""
@@ -41,7 +52,7 @@ def command(config_file: Path | None, as_json: bool) -> None:
     Exit code 0: all is well; 1: something is not.
     """
     settings = arguments.settings(config_file)
-    findings = [_configuration(settings)]
+    findings = [_configuration(settings), _disk(settings)]
     findings += _guarded("database", lambda: _database(settings))
     findings += _guarded("node", lambda: event_loop.run(_node(settings)))
     is_good = all(finding.is_good for finding in findings)
@@ -65,13 +76,39 @@ def _guarded(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
 def _configuration(settings: config.Settings) -> Finding:
     try:
         found = app.contracts(settings)
+        app.abis(settings)
     except errors.ConfigError as error:
         return Finding("configuration", str(error), is_good=False)
+    if len(set(settings.node.urls)) < len(settings.node.urls):
+        return Finding(
+            "configuration",
+            "node.urls names an endpoint twice, which is no fallback for itself: remove one",
+            is_good=False,
+        )
     return Finding(
         "configuration",
         f"network {settings.network.name}, {len(found)} contracts to start from, "
         f"first block {app.start_block(settings):,}",
     )
+
+
+def _disk(settings: config.Settings) -> Finding:
+    """Room for what the indexer itself writes: the embedded database."""
+    folder = settings.data_dir
+    if folder is None or settings.database.url is not None:
+        return Finding("disk", "the database is elsewhere: nothing is kept on this machine")
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    shown = f"{free / 1e9:,.1f} GB free at {folder}"
+    if free < DISK_BYTES:
+        return Finding(
+            "disk",
+            f"{shown}, less than {DISK_BYTES / 1e9:,.0f} GB: the embedded database needs room; "
+            "set data_dir to a larger disk",
+            is_good=False,
+        )
+    return Finding("disk", shown)
 
 
 def _database(settings: config.Settings) -> list[Finding]:
@@ -102,11 +139,51 @@ async def _tables(settings: config.Settings, url: str) -> list[Finding]:
     async with database.session(url) as connection:
         found = await status.freshness(connection, app.health_limits(settings))
         return [
+            await _rights(connection),
+            await _server(connection),
+            await _watch_list(connection, settings),
             await _indexes(connection),
             await _fold(connection),
             await _shadow(connection),
             _freshness(found),
         ]
+
+
+async def _rights(connection: asyncpg.Connection) -> Finding:
+    """What the role may do; a role that only reads is enough for the reading commands."""
+    row = await connection.fetchrow(_SQL["rights"])
+    assert row is not None  # a SELECT without FROM
+    if row["is_read_only"]:
+        return Finding("rights", "reads: the database takes no writes, as a standby does")
+    if row["may_create"] and row["may_write"]:
+        return Finding("rights", f"role {row['role']} may create, write and read")
+    lacks = "create tables" if row["may_write"] else "write"
+    return Finding(
+        "rights",
+        f"role {row['role']} may read, but not {lacks}: enough to serve and ask; to run, GRANT "
+        f"CREATE ON SCHEMA {row['schema']} and the tables' rights (docs/operations.md, Roles)",
+    )
+
+
+async def _server(connection: asyncpg.Connection) -> Finding:
+    """Settings of PostgreSQL that hurt, each with its remedy."""
+    hurting = [row["finding"] for row in await connection.fetch(_SQL["settings"])]
+    version = connection.get_server_version()
+    return Finding(
+        "server",
+        "; ".join(hurting) or f"PostgreSQL {version.major}.{version.minor}, settings fit",
+        is_good=not hurting,
+    )
+
+
+async def _watch_list(connection: asyncpg.Connection, settings: config.Settings) -> Finding:
+    """Whether the database was filled with the contracts that are configured."""
+    found = await watch_list.difference(connection, app.watched_contracts(settings))
+    if found is None:
+        return Finding("watch list", "the configured contracts are those of the database")
+    return Finding(
+        "watch list", f"{found}; configure the same, or fill a new database", is_good=False
+    )
 
 
 async def _fold(connection: asyncpg.Connection) -> Finding:
@@ -152,6 +229,7 @@ async def _node(settings: config.Settings) -> list[Finding]:
         finalised = await node.finalised()
         said = await _events(settings, node, head.number)
         sizes = await capacity.measure(node.source, head.number)
+        standing = await _contracts(settings, node, head.number)
     finally:
         await node.close()
     profile = node.profile
@@ -162,7 +240,35 @@ async def _node(settings: config.Settings) -> list[Finding]:
         f"batches {'yes' if sizes.calls > 1 else 'no'}; {sizes.sentence()}"
         + (f"; through the proxy {proxy}" if (proxy := node.source.endpoint.proxy) else ""),
     )
-    return [speaks, said]
+    return [speaks, _clock(head), standing, said]
+
+
+def _clock(head: types.BlockHeader) -> Finding:
+    """The head's time must not lie ahead of this machine's clock."""
+    ahead = head.timestamp - time.time()
+    if ahead > CLOCK_SECONDS:
+        return Finding(
+            "clock",
+            f"the head's time is {ahead:,.0f} s ahead of this machine's clock, so lag and age are "
+            "wrong: set the clock (NTP)",
+            is_good=False,
+        )
+    return Finding("clock", f"the head is {max(-ahead, 0):,.0f} s old by this machine's clock")
+
+
+async def _contracts(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
+    """Whether a contract stands at every configured address."""
+    configured = app.watched_contracts(settings)
+    reached = [one for one in configured if one.from_block <= block]
+    for contract in reached:
+        if await node.class_hash(contract.address) is None:
+            return Finding("contracts", contract_check.missing(contract, block), is_good=False)
+    later = len(configured) - len(reached)
+    return Finding(
+        "contracts",
+        f"{len(reached)} of {len(configured)} stand at their addresses"
+        + (f", {later} start above the head" if later else ""),
+    )
 
 
 async def _events(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import os
 from pathlib import Path
 
 import click
 import structlog
 
-from indexer import app, config
+from indexer import app, config, urls
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.daemon import ingestor, process, sessions, systemd
 from indexer.log import cursor
@@ -49,6 +50,13 @@ def command(
     settings.require_node()
     app.contracts(settings)
     with app.database_place(settings, make=True) as place:
+        log.info(
+            "starting",
+            version=importlib.metadata.version("vesu-indexer"),
+            network=settings.network.name,
+            database=urls.redact(place.url),
+            nodes=[urls.redact(url) for url in settings.node.urls],
+        )
         migrate.upgrade(place.url)
         reached = event_loop.run(_run(settings, place, until_block, serve, service))
     if reached is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from indexer import app, config
-from indexer.commands import arguments, event_loop, output
+from indexer.commands import arguments, columns, event_loop, output
 from indexer.query import status
 
 
@@ -33,14 +33,14 @@ async def _read(settings: config.Settings) -> status.Status:
 
 
 def _print(found: status.Status) -> None:
-    age = "-" if found.age_seconds is None else f"{found.age_seconds:,.0f} s old"
+    age = "-" if found.age_seconds is None else f"{columns.duration(found.age_seconds)} old"
     silence = found.head_silence_seconds
     lines = [
         ("state", f"{found.state if found.is_fresh else found.state.upper()}: {found.reason}"),
         ("committed", f"block {found.committed_block:,} ({age})" if found.committed_hash else "-"),
         ("hash", found.committed_hash or "-"),
         ("head", "-" if found.head_block is None else f"block {found.head_block:,}"),
-        ("heard", "never" if silence is None else f"{silence:,.0f} s ago"),
+        ("heard", "never" if silence is None else f"{columns.duration(silence)} ago"),
         ("lag", "-" if found.lag_blocks is None else f"{found.lag_blocks:,} blocks"),
         ("final", "-" if found.finalised_block is None else f"block {found.finalised_block:,}"),
         ("chain", found.chain_id),

@@ -18,8 +18,8 @@ import msgspec
 import structlog
 
 from indexer.chain import client
-from indexer.daemon import ingestor, sessions, systemd
-from indexer.log import cursor
+from indexer.daemon import contract_check, ingestor, sessions, systemd
+from indexer.log import cursor, watch_list
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,7 @@ class Parts(msgspec.Struct, frozen=True):
     start_block: int
     node: Callable[[], Awaitable[client.StarknetNode]]
     ingestor: Callable[[client.StarknetNode, asyncpg.Connection], ingestor.Ingestor]
+    contracts: tuple[watch_list.Contract, ...]
     helpers: tuple[Helper, ...] = ()
     finish: Callable[[client.StarknetNode], Awaitable[None]] | None = None
     """What is done last where the daemon ends at a block."""
@@ -74,6 +75,7 @@ class Daemon:
         node = await self._connected_node()
         indexing = self._parts.ingestor(node, connection)
         await indexing.open(self._parts.chain_id, self._parts.start_block)
+        await contract_check.require(node, connection, indexing.position, self._parts.contracts)
         self._sessions.begun()
         log.info("started", from_block=indexing.position.block_number + 1)
         self._ingestor = indexing

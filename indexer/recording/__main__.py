@@ -85,9 +85,44 @@ async def _serve(recorded: server.RecordingServer) -> None:
         main = recorded.recording.main
         click.echo(
             f"Blocks {main.first} to {main.last} of {recorded.recording.folder} "
-            f"at {recorded.url} (also /rpc/v0_8, /rpc/v0_9, /rpc/v0_10). Ctrl-C ends."
+            f"at {recorded.url} (also /rpc/v0_8, /rpc/v0_9, /rpc/v0_10). Ctrl-C ends.\n"
+            "A config.toml that indexes it:\n"
         )
+        click.echo(_configuration(recorded))
         await stopped.wait()
+
+
+KINDS = {
+    "pool_factory": "pool_factory_v2",
+    "singleton_v10": "singleton_v1_0",
+    "extension_v0": "extension_v1_0_genesis",
+    "extension_v10": "extension_v1_0",
+    "singleton_v11": "singleton_v1_1",
+    "extension_v11": "extension_v1_1",
+}
+"""What a manifest calls a contract, and the kind that the configuration names it by."""
+
+
+def _configuration(recorded: server.RecordingServer) -> str:
+    """The [network] and [node] tables with which `vesu-indexer run` follows the recording."""
+    manifest = recorded.recording.manifest
+    lines = [
+        "[network]",
+        'name = "custom"',
+        f'chain_id = "{manifest["chain_id"]}"',
+        "start_block = 0",
+    ]
+    for name, contract in manifest["contracts"].items():
+        if name not in KINDS:
+            continue
+        lines += [
+            "",
+            "[[network.contracts]]",
+            f'kind = "{KINDS[name]}"',
+            f'address = "{contract["address"]}"',
+            f"from_block = {contract.get('deployed_at_block', 0)}",
+        ]
+    return "\n".join([*lines, "", "[node]", f'urls = ["{recorded.url}"]'])
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def environ(
     ("arguments", "says"),
     [
         (("run", "--til-block", "5"), ("--til-block", "vesu-indexer run --help")),
-        (("rum",), ("'rum'", "--help")),
+        (("rum",), ("'rum'", "the nearest known is 'run'", "--help")),
+        (("statsu",), ("'statsu'", "the nearest known is 'status'")),
         (("run", "--until-block", "-1"), ("--until-block", "-1")),
         (("replay",), ("--from-block", "replay --help")),
         (("position", "0x1", "0x2", "0xUSDC", "0x4"), ("DEBT", "'0xUSDC'", "0x and up to 64")),

@@ -183,13 +183,19 @@ async def test_doctor(environ: dict[str, str], empty_database_url: str) -> None:
     assert found["is_good"]
     assert [one["what"] for one in found["findings"]] == [
         "configuration",
+        "disk",
         "database",
         "migrations",
+        "rights",
+        "server",
+        "watch list",
         "indexes",
         "fold",
         "shadow",
         "tables",
         "node",
+        "clock",
+        "contracts",
         "events",
     ]
     _, out, _ = await stage.command(

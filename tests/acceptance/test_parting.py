@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from indexer.audit import parting
 from indexer.recording import chain, server
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -42,6 +43,8 @@ async def test_the_parting_block_and_table_are_found(
         found = await stage.json_of(environ, "digest", "--compare", indexed_url, expect=1)
     assert found["first_block"] == block
     assert table in found["tables"]
+    assert table in found["unexplained"]
+    assert not set(found["unexplained"]) & parting.SAMPLED
     assert found["questions"] <= 9
 
 
@@ -56,3 +59,20 @@ async def test_databases_at_different_blocks_compare_up_to_the_lower(
         found = await stage.json_of(environ, "digest", "--compare", indexed_url)
     assert found["compared_to"] == 70
     assert found["first_block"] is None
+
+
+async def test_what_sampled_prices_reach_is_told_apart(
+    indexed_copy: str, indexed_url: str, recorded: truth.Recorded
+) -> None:
+    """A machine that sampled another price is not wrong; one whose positions differ is."""
+    connection = await asyncpg.connect(indexed_copy)
+    await connection.execute("UPDATE vesu_assets SET price = price + 1")
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
+    found = await stage.json_of(environ, "digest", "--compare", indexed_url, expect=1)
+    assert (found["current"], found["unexplained"]) == (["vesu_assets"], [])
+    _, out, _ = await stage.command(environ, "digest", "--compare", indexed_url, expect=1)
+    assert "These may differ by when prices were sampled" in out
+    await connection.execute("UPDATE vesu_positions SET nominal_debt = nominal_debt + 1")
+    await connection.close()
+    _, out, _ = await stage.command(environ, "digest", "--compare", indexed_url, expect=1)
+    assert "vesu_positions: must not differ; one of the two databases is wrong" in out

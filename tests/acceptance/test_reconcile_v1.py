@@ -43,7 +43,11 @@ def environment(folder: Path, node_url: str, database_url: str) -> dict[str, str
     """The environment that points a command at a served recording of V1 and a database."""
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     roots = [
-        {"kind": ROOTS[name], "address": contract["address"], "from_block": 0}
+        {
+            "kind": ROOTS[name],
+            "address": contract["address"],
+            "from_block": contract["deployed_at_block"],
+        }
         for name, contract in manifest["contracts"].items()
         if name in ROOTS
     ]

@@ -55,7 +55,8 @@ class Recorded:
     @property
     def roots(self) -> list[dict[str, Any]]:
         """The contracts that discovery starts from, as the settings name them."""
-        return [{"kind": "pool_factory_v2", "address": self.factory, "from_block": 0}]
+        block = self.manifest["contracts"]["pool_factory"]["deployed_at_block"]
+        return [{"kind": "pool_factory_v2", "address": self.factory, "from_block": block}]
 
     @property
     def v_tokens(self) -> dict[int, dict[str, Any]]:

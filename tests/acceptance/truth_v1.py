@@ -214,7 +214,11 @@ class RecordedV1(truth.Recorded):
     @property
     def roots(self) -> list[dict[str, Any]]:
         return [
-            {"kind": kind, "address": contract["address"], "from_block": 0}
+            {
+                "kind": kind,
+                "address": contract["address"],
+                "from_block": contract["deployed_at_block"],
+            }
             for name, contract in self.manifest["contracts"].items()
             if (kind := _ROOTS.get(name))
         ]

@@ -1,0 +1,72 @@
+"""Whether the configured contracts are those of the database, and stand on the chain at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import structlog
+
+from indexer import errors
+from indexer.chain import client
+from indexer.log import cursor, watch_list
+
+log = structlog.get_logger(__name__)
+
+ASKED_TIMES = 3
+"""How often a node must say that no contract stands at an address: one answer is not believed."""
+
+
+async def require(
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    stands: cursor.Cursor,
+    configured: Sequence[watch_list.Contract],
+) -> None:
+    """Compare with the database, then ask the node for the class at each address once.
+
+    Raises ConfigError where the database was filled with others, or where the chain is past a
+    contract's first block and no contract stands at its address. A node that cannot tell is
+    asked again at the next start.
+    """
+    await watch_list.require_same(connection, stands, configured)
+    waiting = await watch_list.unchecked(connection)
+    asked = [one for one in configured if one.address in waiting]
+    try:
+        await _require_classes(node, connection, asked)
+    except errors.NodeError as error:
+        log.warning("contracts_not_checked", reason=str(error))
+
+
+async def _require_classes(
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    asked: Sequence[watch_list.Contract],
+) -> None:
+    """ConfigError where no contract stands at an address; NodeError where the node cannot tell."""
+    if not asked:
+        return
+    head = await node.head()
+    for contract in asked:
+        if head.number < contract.from_block:
+            continue
+        found = await _class_hash(node, contract.address)
+        if found is None:
+            raise errors.ConfigError(missing(contract, head.number))
+        await watch_list.note_class(connection, contract.address, found)
+
+
+async def _class_hash(node: client.StarknetNode, address: int) -> int | None:
+    """The class at an address; None where the node says several times that there is none."""
+    for _ in range(ASKED_TIMES):
+        if (found := await node.class_hash(address)) is not None:
+            return found
+    return None
+
+
+def missing(contract: watch_list.Contract, block: int) -> str:
+    """What to say where nothing stands at a contract's address."""
+    return (
+        f"network.contracts: no contract stands at {contract} at block {block}, although its "
+        f"from_block is {contract.from_block}: check the address and the network"
+    )

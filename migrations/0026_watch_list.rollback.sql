@@ -1,0 +1,2 @@
+DROP VIEW watch_list;
+DROP TABLE configured_contracts;

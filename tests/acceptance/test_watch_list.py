@@ -1,0 +1,108 @@
+"""Configuration that shapes the data is remembered and compared, and asked of the node."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from indexer.recording import chain, server
+from tests import postgres
+from tests.acceptance import refusal, stage, truth
+
+UNTIL = ("run", "--until-block", "125", "--no-serve")
+
+
+def mistyped(recorded: truth.Recorded) -> dict[str, Any]:
+    """The factory's address with one digit wrong."""
+    [root] = recorded.roots
+    last = "0" if root["address"][-1] != "0" else "1"
+    return root | {"address": root["address"][:-1] + last}
+
+
+def configured(*contracts: dict[str, Any]) -> dict[str, str]:
+    return {"VESU_NETWORK_CONTRACTS": msgspec.json.encode(contracts).decode()}
+
+
+async def test_a_mistyped_address_is_told_before_anything_is_read(
+    recorded: truth.Recorded, empty_database_url: str, indexed: asyncpg.Connection
+) -> None:
+    wrong = mistyped(recorded)
+    events = await indexed.fetchval("SELECT count(*) FROM events")
+    emitting = [row[0] for row in await indexed.fetch("SELECT DISTINCT from_address FROM events")]
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, empty_database_url) | configured(wrong)
+        line = await refusal.refused(environ, *UNTIL, code=2)
+        assert "no contract stands at pool_factory_v2" in line
+        assert f"{int(wrong['address'], 16):064x} at block 125" in line
+        assert "check the address and the network" in line
+        found = await stage.json_of(environ, "doctor", expect=1)
+        said = {one["what"]: one for one in found["findings"]}
+        assert said["contracts"]["is_good"] is False
+        assert "no contract stands at" in said["contracts"]["found"]
+        # Mended, the same database is filled as if nothing had been.
+        environ |= configured(*recorded.roots)
+        await stage.command(environ, *UNTIL)
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM events") == events
+        [row] = await connection.fetch("SELECT * FROM configured_contracts")
+        expected = recorded.manifest["contracts"]["pool_factory"]
+        assert int(row["class_hash"], 16) == int(expected["class_hash"], 16)
+        assert (row["from_block"], row["read_since"]) == (expected["deployed_at_block"], 0)
+        watched = await connection.fetch("SELECT address, origin FROM watch_list")
+    finally:
+        await connection.close()
+    emitters = {int(address, 16) for address in emitting}
+    assert emitters <= {int(one["address"], 16) for one in watched}
+    assert [one["origin"] for one in watched].count("configured") == 1
+
+
+@pytest.mark.parametrize("change", ["another", "more"])
+async def test_a_filled_database_refuses_other_contracts(
+    recorded: truth.Recorded, indexed_copy: str, change: str
+) -> None:
+    """What was configured later was not read from its first event on: its tables would be wrong."""
+    oracle = {"kind": "pool_factory_v2", "address": "0x1234", "from_block": 0}
+    contracts = [oracle] if change == "another" else [*recorded.roots, oracle]
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, indexed_copy) | configured(*contracts)
+        line = await refusal.refused(environ, "run", "--no-serve", code=2)
+        assert "not what this database was filled with up to block 125" in line
+        assert f"0x{0x1234:064x} was not read when it was filled" in line
+        assert ("which it was filled from, is not configured" in line) is (change == "another")
+        await postgres.execute(indexed_copy, "UPDATE chain_head SET seen_at = clock_timestamp()")
+        found = await stage.json_of(environ, "doctor", expect=1)
+        said = {one["what"]: one for one in found["findings"]}
+        assert said["watch list"]["is_good"] is False
+        # As it was, it goes on.
+        await stage.command(environ | configured(*recorded.roots), *UNTIL)
+
+
+async def test_a_database_of_an_earlier_version_remembers_from_now_on(
+    recorded: truth.Recorded, indexed_copy: str
+) -> None:
+    await postgres.execute(indexed_copy, "DELETE FROM configured_contracts")
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = stage.environment(recorded, node.url, indexed_copy)
+        await stage.command(environ, *UNTIL)
+        other = configured(*recorded.roots, mistyped(recorded))
+        await refusal.refused(environ | other, *UNTIL, code=2)
+
+
+async def test_a_node_that_cannot_tell_is_no_obstacle(
+    recorded: truth.Recorded, empty_database_url: str
+) -> None:
+    """Some gateways serve no getClassHashAt."""
+
+    def refuse(_: Any) -> Any:
+        return None
+
+    async with stage.edited(recorded, getClassHashAt=refuse) as url:
+        environ = stage.environment(recorded, url, empty_database_url)
+        async with asyncio.timeout(100):
+            _, _, err = await stage.command(environ, *UNTIL)
+    assert "contracts_not_checked" in err
