@@ -212,7 +212,7 @@ class Surroundings:
 
     def turns(self) -> int:
         """How often a process left one endpoint for another, or came back."""
-        said = self.transient()
+        said = self.said()
         return sum(said.count(f'"event": "{turn}"') for turn in ("failed_over", "turned_back"))
 
     # --- the database ---------------------------------------------------------------------

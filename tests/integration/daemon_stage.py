@@ -83,7 +83,7 @@ class Following:
         """Wait for a line of the log with these fields."""
 
         async def found() -> dict[str, Any] | None:
-            return self.transient(event, **fields)
+            return self.said(event, **fields)
 
         line: dict[str, Any] = await self.until(found)
         return line
