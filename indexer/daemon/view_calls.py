@@ -12,6 +12,9 @@ from indexer.cairo import selector
 from indexer.chain import client
 from indexer.log import observations
 
+MOST_FELTS = 10_000
+"""More felts than any view that the fold asks for has."""
+
 log = structlog.get_logger(__name__)
 
 REFUSED = "refused"
@@ -86,5 +89,9 @@ def observation(
     if isinstance(answer, errors.RpcError):
         # Nodes word a refusal differently and name themselves: the log must be the same from each.
         log.info("view_refused", view=view.view, contract=view.contract, reason=str(answer))
+        return observations.Observation(view, None, REFUSED)
+    if len(answer) > MOST_FELTS:
+        # A stranger's contract answers what it likes, and the log keeps it for good.
+        log.info("view_too_long", view=view.view, contract=view.contract, felts=len(answer))
         return observations.Observation(view, None, REFUSED)
     return observations.Observation(view, tuple(hex(felt) for felt in answer))

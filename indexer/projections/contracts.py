@@ -36,6 +36,7 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
         "name": contract.name,
         "symbol": contract.symbol,
         "variants": ",".join(contract.variants) if contract.variants else None,
+        "variant_votes": _votes_as_text(contract.variant_votes),
         "quarantine_reason": contract.quarantine_reason,
         "is_paused": contract.is_paused,
         "is_current": contract.is_current,
@@ -67,6 +68,7 @@ def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:
         name=row["name"],
         symbol=row["symbol"],
         variants=_variants(row["variants"]),
+        variant_votes=_votes(row["variant_votes"]),
         quarantine_reason=row["quarantine_reason"],
         is_paused=row["is_paused"],
         is_current=row["is_current"],
@@ -83,6 +85,22 @@ def _addresses(row: asyncpg.Record) -> Any:
 
 def _variants(value: str | None) -> tuple[maths.Variant, ...] | None:
     return tuple(map(maths.Variant, value.split(","))) if value else None
+
+
+Votes = tuple[tuple[int, tuple[maths.Variant, ...]], ...]
+
+
+def _votes_as_text(votes: Votes) -> str | None:
+    """`pool=variant|variant` for each pool, with spaces between."""
+    written = (f"{pool:#x}={'|'.join(variants)}" for pool, variants in votes)
+    return " ".join(written) or None
+
+
+def _votes(value: str | None) -> Votes:
+    pairs = (vote.split("=") for vote in (value or "").split())
+    return tuple(
+        (int(pool, 16), tuple(map(maths.Variant, variants.split("|")))) for pool, variants in pairs
+    )
 
 
 def _felt(value: str | None) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Raised whenever the same log gives other rows; stored with the data."""
 
 EVENT = ("block_number", "transaction_index", "event_index")
@@ -107,6 +107,7 @@ CONTRACTS = Table(
         "extension",
         "successor",
         "variants",
+        "variant_votes",
         "quarantine_reason",
         "is_paused",
         "is_current",

@@ -80,7 +80,8 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     or the pool itself. `is_current` is False for a vToken that another one has replaced; it
     stays redeemable. `quarantine_reason` says why a pool is frozen. Of V1 alone: `extension` is
     the contract that decides for a pool; `successor` the V1.1 singleton that took a V1.0 pool
-    over; `variants` what a singleton's class may compute with, the likeliest first.
+    over; `variants` what a singleton's class may compute with, the likeliest first, and
+    `variant_votes` those that fit what a pool told, by the pool's id.
     """
 
     kind: kinds.Kind
@@ -99,6 +100,7 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     successor: int | None = None
     quarantine_reason: str | None = None
     variants: tuple[maths.Variant, ...] | None = None
+    variant_votes: tuple[tuple[int, tuple[maths.Variant, ...]], ...] = ()
     is_paused: bool = False
     is_current: bool = True
     created_block: int = 0

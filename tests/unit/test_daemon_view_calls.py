@@ -19,3 +19,9 @@ def test_a_refusal_is_kept_in_the_same_words_whichever_node_told_it() -> None:
     assert first.result is None
     assert first.error
     assert "node" not in first.error
+
+
+def test_an_answer_longer_than_any_view_has_is_taken_for_a_refusal() -> None:
+    longest = [7] * view_calls.MOST_FELTS
+    assert len(view_calls.observation(VIEW, longest).result or ()) == view_calls.MOST_FELTS
+    assert view_calls.observation(VIEW, [*longest, 7]).result is None

@@ -72,14 +72,7 @@ def accrued(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey) -> 
     book.transient.unexplained.pop(key, None)
     if held.last_updated >= origin.timestamp:
         return held
-    possible = selfproof.variants(book, key.pool.address)
-    states = {
-        variant: accrual.accrue(ledger.replace(held, variant=variant), origin.timestamp)
-        for variant in possible
-    }
-    book.transient.expected[key] = {
-        v: one.fee_shares - held.fee_shares for v, one in states.items()
-    }
+    selfproof.predictions(book, origin, key, held)
     return ledger.replace(accrual.accrue(held, origin.timestamp), fee_shares=0)
 
 

@@ -2,11 +2,14 @@
 
 Each UpdateContext carries the accumulator and the full-utilisation rate after an accrual, each
 AccrueFees the shares that it minted. Which maths a V1.1 class runs no public source says for
-sure, so a singleton keeps every variant that has not been wrong yet, the likeliest first, and
-computes with that one. The choice is part of the singleton's state, so a replay repeats it.
+sure, so its pools vote: a singleton computes with the variant that fits what most of them told.
+Votes are part of the singleton's state, so a replay repeats them.
 """
 
 from __future__ import annotations
+
+import collections
+import contextlib
 
 from indexer.vesu import accrual, kinds, ledger, maths, state
 
@@ -17,6 +20,9 @@ AT_DEPLOYMENT = {
     kinds.Kind.SINGLETON_V1_1: (_V.V1_0, _V.V1_1B, _V.V1_1C),
 }
 """Variants to try, the likeliest first: V1.1 was deployed with V1.0's maths."""
+
+MOST_VOTES = 1_000
+"""Pools of a singleton that vote, the first ones: anyone may create more."""
 
 AFTER_UPGRADE = (_V.V1_1B, _V.V1_1C, _V.V1_0)
 """Variants to try after an upgrade of V1.1 to a class that is not known."""
@@ -33,20 +39,71 @@ def variants(book: ledger.Ledger, singleton: int) -> tuple[maths.Variant, ...]:
 
 def upgraded(book: ledger.Ledger, origin: ledger.Origin) -> None:
     """A singleton runs another class: every variant may be the right one again."""
-    choose(book, origin, origin.emitter, AFTER_UPGRADE)
+    _choose(book, origin, origin.emitter, AFTER_UPGRADE, ())
 
 
-def choose(
+def vote(
+    book: ledger.Ledger,
+    origin: ledger.Origin,
+    pool: state.PoolKey,
+    fitting: tuple[maths.Variant, ...],
+) -> None:
+    """Take up which variants fit what the chain told of a pool, and compute with the likeliest.
+
+    Each pool has one vote: the variants that fitted all that it told since it last contradicted
+    itself. So one owner, whose rate model changed without an event, outvotes nobody, and a
+    variant that lost can win again.
+    """
+    possible = variants(book, pool.address)
+    contract = book.world.contracts.get(pool.address)
+    votes = dict(contract.variant_votes) if contract else {}
+    before = votes.get(pool.id, possible)
+    agreed = tuple(variant for variant in before if variant in fitting) or fitting
+    if set(agreed) == set(before) or (pool.id not in votes and len(votes) >= MOST_VOTES):
+        return
+    votes[pool.id] = agreed
+    scores = collections.Counter(variant for found in votes.values() for variant in found)
+    base = _base(book, pool.address, contract)
+    ranked = tuple(sorted(base, key=lambda variant: (-scores[variant], base.index(variant))))
+    _choose(book, origin, pool.address, ranked, tuple(sorted(votes.items())))
+
+
+def _base(
+    book: ledger.Ledger, singleton: int, contract: state.ContractState | None
+) -> tuple[maths.Variant, ...]:
+    if contract is not None and contract.class_hash is not None:
+        return AFTER_UPGRADE
+    known = book.registry.get(singleton)
+    return AT_DEPLOYMENT[known.kind] if known else (_V.V1_0,)
+
+
+def _choose(
     book: ledger.Ledger,
     origin: ledger.Origin,
     singleton: int,
-    left: tuple[maths.Variant, ...],
+    ranked: tuple[maths.Variant, ...],
+    votes: tuple[tuple[int, tuple[maths.Variant, ...]], ...],
 ) -> None:
-    """Keep these variants, and compute all the singleton's markets with the first."""
-    book.contract(origin, singleton, variants=left)
+    """Compute all the singleton's markets with the first of these variants."""
+    book.contract(origin, singleton, variants=ranked, variant_votes=votes)
     for key, asset in list(book.world.assets.items()):
-        if key.pool.address == singleton and asset.variant not in (left[0], _V.FROZEN):
-            book.asset(origin, key, ledger.replace(asset, variant=left[0]))
+        is_its = key.pool.address == singleton and not book.is_quarantined(key.pool)
+        if is_its and asset.variant not in (ranked[0], _V.FROZEN):
+            book.asset(origin, key, ledger.replace(asset, variant=ranked[0]))
+
+
+def predictions(
+    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, held: accrual.AssetState
+) -> dict[maths.Variant, accrual.AssetState]:
+    """A market accrued to now by each variant that can; notes the shares that each would mint."""
+    found = {}
+    for variant in variants(book, key.pool.address):
+        with contextlib.suppress(maths.RevertedError):
+            found[variant] = accrual.accrue(ledger.replace(held, variant=variant), origin.timestamp)
+    book.transient.expected[key] = {
+        variant: later.fee_shares - held.fee_shares for variant, later in found.items()
+    }
+    return found
 
 
 def check_context(
@@ -63,23 +120,16 @@ def check_context(
     """
     if before.last_updated == 0 or before.model == accrual.NO_MODEL:
         return told
-    possible = variants(book, key.pool.address)
-    predicted = {
-        variant: accrual.accrue(ledger.replace(before, variant=variant), origin.timestamp)
-        for variant in possible
-    }
-    book.transient.expected[key] = {
-        variant: state_.fee_shares - before.fee_shares for variant, state_ in predicted.items()
-    }
+    predicted = predictions(book, origin, key, before)
     book.journal.checks += 1
-    fitting = tuple(v for v in possible if _rates(predicted[v]) == _rates(told))
+    fitting = tuple(v for v, later in predicted.items() if _rates(later) == _rates(told))
     if fitting:
-        if fitting != possible:
-            choose(book, origin, key.pool.address, fitting)
-        return ledger.replace(told, variant=fitting[0])
+        vote(book, origin, key.pool, fitting)
+        return ledger.replace(told, variant=variants(book, key.pool.address)[0])
     model = ask_model(book, origin, key)
     changed = model is not None and model != before.model
-    _note(book, origin, key, predicted[possible[0]], told, "rate model changed" if changed else "")
+    first = next(iter(predicted.values()), before)
+    _note(book, origin, key, first, told, "rate model changed" if changed else "")
     return ledger.replace(told, model=model) if model is not None else told
 
 
@@ -96,8 +146,8 @@ def check_fees(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, 
         book.journal.mismatches.append(
             state.Mismatch(origin.at, key, first, "fee_shares", expected.get(first, 0), told, "")
         )
-    elif fitting != possible:
-        choose(book, origin, key.pool.address, fitting)
+    else:
+        vote(book, origin, key.pool, fitting)
 
 
 def resynchronised(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from indexer import errors
 from indexer.vesu import accrual, ledger, state
 from indexer.vesu.v2 import events as events_v2
 
@@ -26,8 +27,32 @@ def _update_context(
     )
     for asset, config, price in sides:
         key = state.AssetKey(origin.pool, asset)
-        told = accrual.with_config(book.asset_state(key), config)
+        before = book.asset_state(key)
+        told = accrual.with_config(before, config)
+        _require_predicted(book, origin, before, told)
         book.asset(origin, key, accrual.with_price(told, price, origin.at.block_number))
+
+
+def _require_predicted(
+    book: ledger.Ledger,
+    origin: ledger.Origin,
+    before: accrual.AssetState,
+    told: accrual.AssetState,
+) -> None:
+    """A context's rates follow from the state before it and the time, as every event tells all.
+
+    ProjectionError where they do not: the pool runs another class than those that we know.
+    """
+    if before.last_updated == 0 or before.model == accrual.NO_MODEL:
+        return
+    book.journal.checks += 1
+    due = accrual.accrue(before, origin.timestamp)
+    for field in ("last_rate_accumulator", "last_full_utilization_rate"):
+        ours, theirs = getattr(due, field), getattr(told, field)
+        if ours != theirs:
+            raise errors.ProjectionError(
+                f"event {tuple(origin.at)} tells a {field} of {theirs}, where {ours} is due"
+            )
 
 
 @ledger.on(HANDLERS, events_v2.SetAssetConfig)
