@@ -11,11 +11,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from indexer import errors
-from indexer.vesu import accrual, discovery, events, kinds, ledger, state, transaction, vtoken
+from indexer.vesu import (
+    accrual,
+    discovery,
+    events,
+    handlers,
+    kinds,
+    ledger,
+    state,
+    transaction,
+    vtoken,
+)
 from indexer.vesu.v1 import extension, positions, singleton, transfers
 from indexer.vesu.v2 import factory, pool
 
-_HANDLERS: dict[kinds.Kind, ledger.Handlers] = {
+_HANDLERS: dict[kinds.Kind, handlers.Handlers] = {
     kinds.Kind.POOL_V2: pool.HANDLERS,
     kinds.Kind.POOL_FACTORY_V2: factory.HANDLERS,
     kinds.Kind.ORACLE_V2: factory.ORACLE_HANDLERS,

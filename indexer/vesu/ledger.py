@@ -5,14 +5,14 @@ Handlers of events read and write through it, so that no change escapes the jour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from indexer import errors
 from indexer.cairo import text
-from indexer.vesu import accrual, discovery, events, kinds, state, transaction, valuation
+from indexer.vesu import accrual, discovery, kinds, state, storage, transaction, valuation
 
 replace = msgspec.structs.replace
 
@@ -152,7 +152,7 @@ class Ledger:
 
     def asset(self, origin: Origin, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state. ProjectionError where the contract could not store it."""
-        _require_storable(origin, changed)
+        storage.require_storable(origin, changed)
         changed = replace(changed, block_number=origin.at.block_number, updated_at=origin.timestamp)
         self._replace(self.world.assets, key, changed)
         self.journal.assets.append((origin.at, key, changed))
@@ -294,31 +294,6 @@ def _is_v2(pool: state.PoolKey) -> bool:
     return pool.address == pool.id
 
 
-SHARES_LIMIT = 1 << 128
-"""Collateral shares and raw units: what a pool's storage holds of them is smaller."""
-
-NOMINAL_LIMIT = 1 << 123
-"""Nominal debt, too."""
-
-
-def _require_storable(origin: Origin, asset: accrual.AssetState) -> None:
-    """What no pool's storage can hold, no pool of a class that we know tells.
-
-    Its total debt can be worked out then, as can everything that follows from it.
-    """
-    shares = (asset.total_collateral_shares, asset.reserve, asset.fee_shares)
-    if (
-        all(0 <= number < SHARES_LIMIT for number in shares)
-        and 0 <= asset.total_nominal_debt < NOMINAL_LIMIT
-        and asset.last_updated <= origin.timestamp
-    ):
-        asset.utilization  # noqa: B018 RevertedError where the contract's arithmetic overflows
-        return
-    raise errors.ProjectionError(
-        f"event {tuple(origin.at)} tells a market's state that no pool can store"
-    )
-
-
 def change_position(
     book: Ledger,
     origin: Origin,
@@ -338,7 +313,7 @@ def change_position(
             f"event {tuple(origin.at)} takes more from a position of {key.user:#x} than it "
             f"holds: {left} shares, {owed} nominal debt would remain; the log is incomplete"
         )
-    if left >= SHARES_LIMIT or owed >= NOMINAL_LIMIT:
+    if left >= storage.SHARES_LIMIT or owed >= storage.NOMINAL_LIMIT:
         raise errors.ProjectionError(
             f"event {tuple(origin.at)} gives a position of {key.user:#x} more than a pool can store"
         )
@@ -403,50 +378,6 @@ class Emitter(NamedTuple):
     address: int
     known: discovery.Known
     registry: discovery.Registry
-
-
-Apply = Callable[[Ledger, Origin, Any], None]
-Touches = Callable[[Emitter, Any], tuple[state.PositionKey, ...]]
-
-
-def _nothing(_: Emitter, __: Any) -> tuple[state.PositionKey, ...]:
-    return ()
-
-
-class Handler(NamedTuple):
-    """What an event does to the state, and the positions that it reads for that."""
-
-    apply: Apply
-    touches: Touches
-
-
-Handlers = dict[type, Handler]
-"""By the type of the event, for one kind of contract."""
-
-
-def on(handlers: Handlers, *types: type, touches: Touches = _nothing) -> Callable[[Apply], Apply]:
-    """Decorator: the function handles these types of events and reads no other positions than
-    those that `touches` names."""
-
-    def register(apply: Apply) -> Apply:
-        handlers.update(dict.fromkeys(types, Handler(apply, touches)))
-        return apply
-
-    return register
-
-
-def setting(handlers: Handlers, type_: type, column: str, field: str) -> None:
-    """The event's `field` becomes the emitting contract's setting `column`."""
-
-    @on(handlers, type_)
-    def _set(ledger: Ledger, origin: Origin, event: Any) -> None:
-        ledger.contract(origin, origin.emitter, **{column: getattr(event, field)})
-
-
-def upgradable(handlers: Handlers) -> None:
-    """What every upgradable contract with an owner tells of itself."""
-    setting(handlers, events.OwnershipTransferred, "owner", "new_owner")
-    setting(handlers, events.ContractUpgraded, "class_hash", "new_implementation")
 
 
 def display_name(felts: Sequence[int] | None) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from indexer import errors
-from indexer.vesu import events, ledger, state, transaction
+from indexer.vesu import events, handlers, ledger, state, transaction
 
-HANDLERS: ledger.Handlers = {}
+HANDLERS: handlers.Handlers = {}
 
 BALANCE_LIMIT = 1 << 128
 """vTokens stand for shares of the pool one to one, and the pool stores 128 bits of these."""
@@ -34,7 +34,7 @@ def _owner(
     return _earn_keys(emitter, event.owner)
 
 
-@ledger.on(HANDLERS, events.Transfer, touches=_both_sides)
+@handlers.on(HANDLERS, events.Transfer, touches=_both_sides)
 def _transfer(book: ledger.Ledger, origin: ledger.Origin, event: events.Transfer) -> None:
     if event.value == 0 or not _is_possible(book, origin, event):
         return
@@ -93,13 +93,13 @@ def _change_balance(
     book.put_position(origin, key, ledger.replace(before, vtoken_balance=balance, status=status))
 
 
-@ledger.on(HANDLERS, events.Deposit, touches=_owner)
+@handlers.on(HANDLERS, events.Deposit, touches=_owner)
 def _deposit(book: ledger.Ledger, origin: ledger.Origin, event: events.Deposit) -> None:
     book.transient.explain(_earn_key(origin, event.owner), event.shares)
     _moved(book, origin, event.owner, "supply", event.assets)
 
 
-@ledger.on(HANDLERS, events.Withdraw, touches=_owner)
+@handlers.on(HANDLERS, events.Withdraw, touches=_owner)
 def _withdraw(book: ledger.Ledger, origin: ledger.Origin, event: events.Withdraw) -> None:
     book.transient.explain(_earn_key(origin, event.owner), -event.shares)
     _moved(book, origin, event.owner, "withdraw", -event.assets)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from indexer.vesu import events, ledger, maths, state
+from indexer.vesu import events, handlers, ledger, maths, state
 from indexer.vesu.v1 import events as events_v1
 
-HANDLERS: ledger.Handlers = {}
+HANDLERS: handlers.Handlers = {}
 
 
 def _pool(book: ledger.Ledger, origin: ledger.Origin, pool_id: int) -> state.PoolKey | None:
@@ -14,7 +14,7 @@ def _pool(book: ledger.Ledger, origin: ledger.Origin, pool_id: int) -> state.Poo
     return key if key in book.world.pools else None
 
 
-@ledger.on(HANDLERS, events_v1.SetInterestRateConfig)
+@handlers.on(HANDLERS, events_v1.SetInterestRateConfig)
 def _set_interest_rate_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetInterestRateConfig
 ) -> None:
@@ -26,7 +26,7 @@ def _set_interest_rate_config(
         )
 
 
-@ledger.on(HANDLERS, events_v1.SetLiquidationConfig)
+@handlers.on(HANDLERS, events_v1.SetLiquidationConfig)
 def _set_liquidation_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetLiquidationConfig
 ) -> None:
@@ -38,7 +38,7 @@ def _set_liquidation_config(
         book.pair(origin, pair, liquidation_factor=factor)
 
 
-@ledger.on(HANDLERS, events_v1.SetDebtCap)
+@handlers.on(HANDLERS, events_v1.SetDebtCap)
 def _set_debt_cap(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetDebtCap) -> None:
     pool = _pool(book, origin, event.pool_id)
     if pool is not None:
@@ -46,7 +46,7 @@ def _set_debt_cap(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.S
         book.pair(origin, pair, debt_cap=event.debt_cap)
 
 
-@ledger.on(HANDLERS, events_v1.SetFeeConfig)
+@handlers.on(HANDLERS, events_v1.SetFeeConfig)
 def _set_fee_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetFeeConfig
 ) -> None:
@@ -62,7 +62,7 @@ def _set_fee_config(
         )
 
 
-@ledger.on(HANDLERS, events_v1.SetPoolOwner)
+@handlers.on(HANDLERS, events_v1.SetPoolOwner)
 def _set_pool_owner(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetPoolOwner
 ) -> None:
@@ -71,7 +71,7 @@ def _set_pool_owner(
         book.pool(origin, pool, owner=event.owner)
 
 
-@ledger.on(HANDLERS, events_v1.CreateVToken)
+@handlers.on(HANDLERS, events_v1.CreateVToken)
 def _create_v_token(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.CreateVToken
 ) -> None:
@@ -81,6 +81,6 @@ def _create_v_token(
         book.set_v_token(origin, pool, event.collateral_asset, event.v_token)
 
 
-@ledger.on(HANDLERS, events.ContractUpgraded)
+@handlers.on(HANDLERS, events.ContractUpgraded)
 def _upgraded(book: ledger.Ledger, origin: ledger.Origin, event: events.ContractUpgraded) -> None:
     book.contract(origin, origin.emitter, class_hash=event.new_implementation)

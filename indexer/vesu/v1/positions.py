@@ -6,11 +6,11 @@ as shares. The vToken's own transfers, two contexts in a row, or a view fill the
 
 from __future__ import annotations
 
-from indexer.vesu import accrual, kinds, ledger, state, transaction
+from indexer.vesu import accrual, handlers, kinds, ledger, state, transaction
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import selfproof
 
-HANDLERS: ledger.Handlers = {}
+HANDLERS: handlers.Handlers = {}
 
 INFLATION_FEE = 1_000
 """Shares of an asset's first deposit that go to 0x0, against inflation attacks."""
@@ -19,7 +19,7 @@ INFLATION_FEE = 1_000
 # --- interest and fees ---------------------------------------------------------------------
 
 
-@ledger.on(HANDLERS, events_v1.UpdateContext)
+@handlers.on(HANDLERS, events_v1.UpdateContext)
 def _update_context(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.UpdateContext
 ) -> None:
@@ -48,7 +48,7 @@ def _recipient(
     return (state.PositionKey(pool, event.asset, 0, 0, event.recipient),)
 
 
-@ledger.on(HANDLERS, events_v1.AccrueFees, touches=_recipient)
+@handlers.on(HANDLERS, events_v1.AccrueFees, touches=_recipient)
 def _accrue_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.AccrueFees) -> None:
     """The fee's shares go to the extension; the market counts them already, or does now."""
     pool = state.PoolKey(origin.emitter, event.pool_id)
@@ -158,7 +158,7 @@ def _user_and_liquidator(
     return _of_pair(emitter, event, event.user, event.liquidator)
 
 
-@ledger.on(HANDLERS, events_v1.ModifyPosition, touches=_user_and_nobody)
+@handlers.on(HANDLERS, events_v1.ModifyPosition, touches=_user_and_nobody)
 def _modify_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.ModifyPosition
 ) -> None:
@@ -197,7 +197,7 @@ def _settle_first_and_last(
         disown(book, origin, nobody, held)
 
 
-@ledger.on(HANDLERS, events_v1.LiquidatePosition, touches=_user_and_liquidator)
+@handlers.on(HANDLERS, events_v1.LiquidatePosition, touches=_user_and_liquidator)
 def _liquidate_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.LiquidatePosition
 ) -> None:

@@ -6,11 +6,11 @@ singleton_positions and singleton_transfers.
 
 from __future__ import annotations
 
-from indexer.vesu import accrual, events, kinds, ledger, maths, state
+from indexer.vesu import accrual, events, handlers, kinds, ledger, maths, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import positions, selfproof, transfers
 
-HANDLERS: ledger.Handlers = positions.HANDLERS | transfers.HANDLERS
+HANDLERS: handlers.Handlers = positions.HANDLERS | transfers.HANDLERS
 
 _ASSET_PARAMETERS = {
     int.from_bytes(name.encode()): name for name in ("max_utilization", "floor", "fee_rate")
@@ -25,7 +25,7 @@ def pool_of(origin: ledger.Origin, pool_id: int) -> state.PoolKey:
 # --- pools -------------------------------------------------------------------------------
 
 
-@ledger.on(HANDLERS, events_v1.CreatePool)
+@handlers.on(HANDLERS, events_v1.CreatePool)
 def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.CreatePool) -> None:
     key = pool_of(origin, event.pool_id)
     before = predecessor(book, origin, event.pool_id)
@@ -66,7 +66,7 @@ def predecessor(book: ledger.Ledger, origin: ledger.Origin, pool_id: int) -> sta
     return key if key in book.world.pools else None
 
 
-@ledger.on(HANDLERS, events_v1.SetExtension)
+@handlers.on(HANDLERS, events_v1.SetExtension)
 def _set_extension(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetExtension
 ) -> None:
@@ -80,19 +80,19 @@ def _set_extension(
             book.asset(origin, key, ledger.replace(asset, variant=variant))
 
 
-@ledger.on(HANDLERS, events.ContractUpgraded)
+@handlers.on(HANDLERS, events.ContractUpgraded)
 def _upgraded(book: ledger.Ledger, origin: ledger.Origin, event: events.ContractUpgraded) -> None:
     book.contract(origin, origin.emitter, class_hash=event.new_implementation)
     selfproof.upgraded(book, origin)
 
 
-ledger.setting(HANDLERS, events.OwnershipTransferred, "owner", "new_owner")
+handlers.setting(HANDLERS, events.OwnershipTransferred, "owner", "new_owner")
 
 
 # --- markets -----------------------------------------------------------------------------
 
 
-@ledger.on(HANDLERS, events_v1.SetAssetConfig)
+@handlers.on(HANDLERS, events_v1.SetAssetConfig)
 def _set_asset_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetAssetConfig
 ) -> None:
@@ -149,7 +149,7 @@ def _name_v_token(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKe
         book.set_v_token(origin, key.pool, key.asset, felts[0])
 
 
-@ledger.on(HANDLERS, events_v1.SetAssetParameter)
+@handlers.on(HANDLERS, events_v1.SetAssetParameter)
 def _set_asset_parameter(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetAssetParameter
 ) -> None:
@@ -166,14 +166,14 @@ def _set_asset_parameter(
     book.transient.unexplained[key] = origin
 
 
-@ledger.on(HANDLERS, events_v1.Donate)
+@handlers.on(HANDLERS, events_v1.Donate)
 def _donate(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.Donate) -> None:
     key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
     accrued = positions.accrued(book, origin, key)
     book.asset(origin, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
-@ledger.on(HANDLERS, events_v1.RetrieveReserve)
+@handlers.on(HANDLERS, events_v1.RetrieveReserve)
 def _retrieve_reserve(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.RetrieveReserve
 ) -> None:
@@ -187,7 +187,7 @@ def _retrieve_reserve(
         book.refuse(origin, "takes an unknown amount out of a reserve that no view tells")
 
 
-@ledger.on(HANDLERS, events_v1.SetLTVConfig)
+@handlers.on(HANDLERS, events_v1.SetLTVConfig)
 def _set_ltv_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetLTVConfig
 ) -> None:

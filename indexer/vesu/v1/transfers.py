@@ -10,11 +10,11 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping
 
-from indexer.vesu import accrual, kinds, ledger, state
+from indexer.vesu import accrual, handlers, kinds, ledger, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import positions
 
-HANDLERS: ledger.Handlers = {}
+HANDLERS: handlers.Handlers = {}
 
 
 def _giver_and_taker(
@@ -26,7 +26,7 @@ def _giver_and_taker(
     return state.PositionKey(pool, *giver), state.PositionKey(pool, *taker)
 
 
-@ledger.on(HANDLERS, events_v1.TransferPosition, touches=_giver_and_taker)
+@handlers.on(HANDLERS, events_v1.TransferPosition, touches=_giver_and_taker)
 def _transfer_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.TransferPosition
 ) -> None:
@@ -230,7 +230,7 @@ def _new_and_old(
     return new, state.PositionKey(state.PoolKey(singleton, event.pool_id), *pair, event.sender)
 
 
-@ledger.on(HANDLERS, events_v1.MigratePosition, touches=_new_and_old)
+@handlers.on(HANDLERS, events_v1.MigratePosition, touches=_new_and_old)
 def _migrate_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.MigratePosition
 ) -> None:

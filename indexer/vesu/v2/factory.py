@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from indexer.cairo import text
-from indexer.vesu import discovery, kinds, ledger, state
+from indexer.vesu import discovery, handlers, kinds, ledger, state
 from indexer.vesu.v2 import events as events_v2
 
-HANDLERS: ledger.Handlers = {}
-ORACLE_HANDLERS: ledger.Handlers = {}
+HANDLERS: handlers.Handlers = {}
+ORACLE_HANDLERS: handlers.Handlers = {}
 
-ledger.upgradable(HANDLERS)
-ledger.upgradable(ORACLE_HANDLERS)
-ledger.setting(ORACLE_HANDLERS, events_v2.SetManager, "curator", "manager")
+handlers.upgradable(HANDLERS)
+handlers.upgradable(ORACLE_HANDLERS)
+handlers.setting(ORACLE_HANDLERS, events_v2.SetManager, "curator", "manager")
 
 
-@ledger.on(HANDLERS, events_v2.CreatePool)
+@handlers.on(HANDLERS, events_v2.CreatePool)
 def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreatePool) -> None:
     wanted = discovery.Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))
     if not book.takes_name(origin, event.pool, wanted):
@@ -30,7 +30,7 @@ def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Cr
     )
 
 
-@ledger.on(HANDLERS, events_v2.CreateOracle)
+@handlers.on(HANDLERS, events_v2.CreateOracle)
 def _create_oracle(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreateOracle
 ) -> None:
@@ -42,7 +42,7 @@ def _v_token(pool: int, asset: int) -> discovery.Known:
     return discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
 
 
-@ledger.on(HANDLERS, events_v2.CreateVToken)
+@handlers.on(HANDLERS, events_v2.CreateVToken)
 def _create_v_token(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.CreateVToken
 ) -> None:
@@ -57,7 +57,7 @@ def _create_v_token(
     book.set_v_token(origin, state.v2_pool(event.pool), event.asset, event.v_token)
 
 
-@ledger.on(HANDLERS, events_v2.UpdateVToken)
+@handlers.on(HANDLERS, events_v2.UpdateVToken)
 def _update_v_token(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.UpdateVToken
 ) -> None:

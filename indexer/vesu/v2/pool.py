@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from indexer import errors
-from indexer.vesu import accrual, ledger, state
+from indexer.vesu import accrual, handlers, ledger, state
 from indexer.vesu.v2 import events as events_v2
 
-HANDLERS: ledger.Handlers = {}
+HANDLERS: handlers.Handlers = {}
 
 
 # --- assets and pairs --------------------------------------------------------------------
 
 
-@ledger.on(HANDLERS, events_v2.UpdateContext)
+@handlers.on(HANDLERS, events_v2.UpdateContext)
 def _update_context(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.UpdateContext
 ) -> None:
@@ -55,7 +55,7 @@ def _require_predicted(
             )
 
 
-@ledger.on(HANDLERS, events_v2.SetAssetConfig)
+@handlers.on(HANDLERS, events_v2.SetAssetConfig)
 def _set_asset_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetAssetConfig
 ) -> None:
@@ -68,7 +68,7 @@ def _set_asset_config(
     book.asset(origin, key, told)
 
 
-@ledger.on(HANDLERS, events_v2.SetInterestRateConfig)
+@handlers.on(HANDLERS, events_v2.SetInterestRateConfig)
 def _set_interest_rate_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetInterestRateConfig
 ) -> None:
@@ -78,14 +78,14 @@ def _set_interest_rate_config(
     book.asset(origin, key, ledger.replace(accrued, model=event.interest_rate_config))
 
 
-@ledger.on(HANDLERS, events_v2.Donate)
+@handlers.on(HANDLERS, events_v2.Donate)
 def _donate(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Donate) -> None:
     key = state.AssetKey(origin.pool, event.asset)
     accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
     book.asset(origin, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
-@ledger.on(HANDLERS, events_v2.ClaimFees)
+@handlers.on(HANDLERS, events_v2.ClaimFees)
 def _claim_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ClaimFees) -> None:
     # The paid amount is taken as told: its rounding changed between two classes of V2.
     key = state.AssetKey(origin.pool, event.asset)
@@ -102,7 +102,7 @@ def _claim_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Cla
     )
 
 
-@ledger.on(HANDLERS, events_v2.SetPairConfig)
+@handlers.on(HANDLERS, events_v2.SetPairConfig)
 def _set_pair_config(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetPairConfig
 ) -> None:
@@ -146,7 +146,7 @@ def _move(
     return key
 
 
-@ledger.on(HANDLERS, events_v2.ModifyPosition, touches=_its_position)
+@handlers.on(HANDLERS, events_v2.ModifyPosition, touches=_its_position)
 def _modify_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ModifyPosition
 ) -> None:
@@ -172,7 +172,7 @@ def _learn_debt_asset(
         book.contract(origin, event.user, debt_asset=event.debt_asset)
 
 
-@ledger.on(HANDLERS, events_v2.LiquidatePosition, touches=_its_position)
+@handlers.on(HANDLERS, events_v2.LiquidatePosition, touches=_its_position)
 def _liquidate_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.LiquidatePosition
 ) -> None:
@@ -183,13 +183,13 @@ def _liquidate_position(
 # --- settings ----------------------------------------------------------------------------
 
 
-ledger.upgradable(HANDLERS)
-ledger.setting(HANDLERS, events_v2.SetOracle, "oracle", "oracle")
-ledger.setting(HANDLERS, events_v2.SetFeeRecipient, "fee_recipient", "fee_recipient")
-ledger.setting(HANDLERS, events_v2.SetPausingAgent, "pausing_agent", "agent")
-ledger.setting(HANDLERS, events_v2.SetCurator, "curator", "curator")
+handlers.upgradable(HANDLERS)
+handlers.setting(HANDLERS, events_v2.SetOracle, "oracle", "oracle")
+handlers.setting(HANDLERS, events_v2.SetFeeRecipient, "fee_recipient", "fee_recipient")
+handlers.setting(HANDLERS, events_v2.SetPausingAgent, "pausing_agent", "agent")
+handlers.setting(HANDLERS, events_v2.SetCurator, "curator", "curator")
 
 
-@ledger.on(HANDLERS, events_v2.ContractPaused, events_v2.ContractUnpaused)
+@handlers.on(HANDLERS, events_v2.ContractPaused, events_v2.ContractUnpaused)
 def _pause(book: ledger.Ledger, origin: ledger.Origin, event: Any) -> None:
     book.contract(origin, origin.emitter, is_paused=isinstance(event, events_v2.ContractPaused))

@@ -1,0 +1,51 @@
+"""Handlers of events: registered by kind and event type, with the positions that they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from indexer.vesu import events, ledger, state
+
+Apply = Callable[[ledger.Ledger, ledger.Origin, Any], None]
+Touches = Callable[[ledger.Emitter, Any], tuple[state.PositionKey, ...]]
+
+
+def _nothing(_: ledger.Emitter, __: Any) -> tuple[state.PositionKey, ...]:
+    return ()
+
+
+class Handler(NamedTuple):
+    """What an event does to the state, and the positions that it reads for that."""
+
+    apply: Apply
+    touches: Touches
+
+
+Handlers = dict[type, Handler]
+"""By the type of the event, for one kind of contract."""
+
+
+def on(handlers: Handlers, *types: type, touches: Touches = _nothing) -> Callable[[Apply], Apply]:
+    """Decorator: the function handles these types of events and reads no other positions than
+    those that `touches` names."""
+
+    def register(apply: Apply) -> Apply:
+        handlers.update(dict.fromkeys(types, Handler(apply, touches)))
+        return apply
+
+    return register
+
+
+def setting(handlers: Handlers, type_: type, column: str, field: str) -> None:
+    """The event's `field` becomes the emitting contract's setting `column`."""
+
+    @on(handlers, type_)
+    def _set(book: ledger.Ledger, origin: ledger.Origin, event: Any) -> None:
+        book.contract(origin, origin.emitter, **{column: getattr(event, field)})
+
+
+def upgradable(handlers: Handlers) -> None:
+    """What every upgradable contract with an owner tells of itself."""
+    setting(handlers, events.OwnershipTransferred, "owner", "new_owner")
+    setting(handlers, events.ContractUpgraded, "class_hash", "new_implementation")

@@ -1,0 +1,30 @@
+"""What the storage of a pool can hold: more, no class that we know can have written."""
+
+from __future__ import annotations
+
+from indexer import errors
+from indexer.vesu import accrual, transaction
+
+SHARES_LIMIT = 1 << 128
+"""Collateral shares and raw units: what a pool's storage holds of them is smaller."""
+
+NOMINAL_LIMIT = 1 << 123
+"""Nominal debt, too."""
+
+
+def require_storable(origin: transaction.Origin, asset: accrual.AssetState) -> None:
+    """What no pool's storage can hold, no pool of a class that we know tells.
+
+    Its total debt can be worked out then, as can everything that follows from it.
+    """
+    shares = (asset.total_collateral_shares, asset.reserve, asset.fee_shares)
+    if (
+        all(0 <= number < SHARES_LIMIT for number in shares)
+        and 0 <= asset.total_nominal_debt < NOMINAL_LIMIT
+        and asset.last_updated <= origin.timestamp
+    ):
+        asset.utilization  # noqa: B018 RevertedError where the contract's arithmetic overflows
+        return
+    raise errors.ProjectionError(
+        f"event {tuple(origin.at)} tells a market's state that no pool can store"
+    )
