@@ -113,6 +113,8 @@ def _is_equal(stored: Any, computed: Any) -> bool:
         return stored == datetime.datetime.fromisoformat(computed)
     if isinstance(stored, str):
         return bool(stored == computed)
+    if isinstance(stored, str):
+        return bool(stored == computed)
     return bool(stored == decimal.Decimal(computed))
 
 

@@ -186,7 +186,7 @@ async def index(url: str, blocks: Sequence[Block], cut: int = 1, node: Node | No
                 known = writer.addresses()
                 part = _range(start + 1, batch, known)
                 await writer.discover(part.events)
-            await writer.commit(part, revalue=True)
+            await writer.commit(part, is_at_head=True)
 
 
 async def replayed(url: str) -> None:
