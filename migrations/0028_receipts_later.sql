@@ -2,6 +2,8 @@
 -- depends: 0023_serving
 
 ALTER TABLE blocks ALTER COLUMN parent_hash DROP NOT NULL;
+CREATE INDEX idx_blocks_by_events_alone ON blocks (number) WHERE parent_hash IS NULL;
+COMMENT ON INDEX idx_blocks_by_events_alone IS 'Blocks whose header and receipts are still to be read in the background.';
 COMMENT ON COLUMN blocks.parent_hash IS 'Hash of the block before; NULL: the block is known by its events alone so far, its header and receipts are still to be read.';
 COMMENT ON COLUMN blocks.finality IS 'ACCEPTED_ON_L2 or ACCEPTED_ON_L1, as the node said when the block was read; ACCEPTED_ON_L2 while the header is still to be read.';
 COMMENT ON COLUMN blocks.event_count IS 'Number of all events in the block by its header; NULL: the header is still to be read, or the node does not tell (RPC below 0.10).';

@@ -19,11 +19,12 @@ def command(config_file: Path | None, as_json: bool) -> None:
 
     Exit code 0: the tables are fresh; 1: they are stale, or the chain is suspect.
     """
-    found = event_loop.run(_read(arguments.settings(config_file)))
+    settings = arguments.settings(config_file)
+    found = event_loop.run(_read(settings))
     if as_json:
         output.print_json(found)
     else:
-        _print(found)
+        _print(found, settings.ingest.verify_blocks_per_minute)
     sys.exit(0 if found.is_fresh else 1)
 
 
@@ -32,7 +33,7 @@ async def _read(settings: config.Settings) -> status.Status:
         return await status.read(connection, app.health_limits(settings))
 
 
-def _print(found: status.Status) -> None:
+def _print(found: status.Status, proved_per_minute: int) -> None:
     age = "-" if found.age_seconds is None else f"{columns.duration(found.age_seconds)} old"
     silence = found.head_silence_seconds
     lines = [
@@ -46,6 +47,7 @@ def _print(found: status.Status) -> None:
         ("chain", found.chain_id),
         ("rows", ", ".join(f"{count:,} {name}" for name, count in found.rows.items())),
         ("verified", found.completeness.sentence()),
+        ("receipts", _receipts(found.blocks_by_events_alone, proved_per_minute)),
         ("reorgs", f"{found.fork_counter:,}"),
     ]
     for name, value in lines:
@@ -70,6 +72,16 @@ def _print(found: status.Status) -> None:
     click.echo(f"{'undecoded':<10} {unknown:,} events")
     for one in found.undecoded:
         click.echo(f"{'':<10} {one.events:,} x {one.selector} of {one.contract} {one.address}")
+
+
+def _receipts(blocks: int, per_minute: int) -> str:
+    """How many blocks the background has still to read, and how long that takes at its budget."""
+    if not blocks:
+        return "all read"
+    if not per_minute:
+        return f"{blocks:,} blocks still to read; ingest.verify_blocks_per_minute = 0 reads none"
+    hours = blocks / per_minute / 60
+    return f"{blocks:,} blocks still to read: about {hours:,.1f} hours at {per_minute:,} a minute"
 
 
 def _print_checks(found: status.Status) -> None:

@@ -420,7 +420,7 @@ LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 """The log's tables that a digest holds."""
 
 OTHER_INDEXES: dict[str, tuple[str, ...]] = {
-    "blocks": ("idx_blocks_timestamp", "idx_blocks_hash"),
+    "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
     "wallets": ("idx_wallets_user_id",),
     "watches": (

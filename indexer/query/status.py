@@ -154,6 +154,7 @@ class Status(msgspec.Struct, frozen=True):
     undecoded: list[Undecoded]
     reorgs: list[Reorg]
     completeness: completeness.Completeness
+    blocks_by_events_alone: int
     reconciled: Check | None
     standing_differences: int
     differing: list[Differing]
@@ -201,6 +202,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         undecoded=[Undecoded(*one.values()) for one in undecoded],
         reorgs=[Reorg(*one.values()) for one in reorgs],
         completeness=await completeness.read(connection),
+        blocks_by_events_alone=await connection.fetchval(_SQL["blocks_by_events_alone"]),
         reconciled=None if reconciled is None else Check(*reconciled.values()),
         standing_differences=standing["differences"],
         differing=[Differing(*one.values()) for one in differing],

@@ -96,3 +96,7 @@ FROM check_failures
 WHERE NOT may_pass OR failures >= 3
 ORDER BY first_failed_at
 LIMIT 1;
+
+-- name: blocks_by_events_alone
+-- Blocks whose header and receipts are still to be read in the background.
+SELECT count(*) FROM blocks WHERE parent_hash IS NULL;

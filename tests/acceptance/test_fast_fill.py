@@ -170,3 +170,14 @@ async def test_a_time_that_events_told_wrong_is_found_and_read_again(
         assert int(second.timestamp()) == recorded.timestamps[LIE_BLOCK]
         repaired = "SELECT count(*) FROM completeness_gaps WHERE repaired_at IS NOT NULL"
         assert await connection.fetchval(repaired) == 1
+
+
+async def test_status_says_what_is_still_to_be_read(recorded: truth.Recorded) -> None:
+    async with (
+        server.RecordingServer(chain.load(recorded.folder)) as node,
+        filled(recorded, node) as (environ, connection),
+    ):
+        waiting = await connection.fetchval("SELECT count(*) FROM blocks WHERE parent_hash IS NULL")
+        _, out, _ = await stage.command(environ, "status")
+        assert f"receipts   {waiting:,} blocks still to read: about " in out
+        assert "at 60 a minute" in out
