@@ -74,7 +74,8 @@ def shape(statement: str) -> str:
     text = " ".join(statement.split()).rstrip(";")
     text = re.sub(r" ON (?:ONLY )?(?:(?:\w+|\"[^\"]+\")\.)?", " ON ", text, count=1)
     text = re.sub(r" USING btree\b", "", text, flags=re.IGNORECASE)
-    text = re.sub(r"::(?:text|character varying|\"char\")", "", text)
+    text = re.sub(r"::(?:\w+(?: varying)?|\"char\")", "", text)
+    text = re.sub(r"'(\d+)'", r"\1", text)  # a number too large for an integer is quoted and cast
     return " ".join(re.findall(r"\w+|[^\w\s()\"]", text.lower()))
 
 
