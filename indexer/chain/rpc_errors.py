@@ -13,6 +13,7 @@ from indexer import errors
 CONTRACT_NOT_FOUND = 20
 ENTRYPOINT_NOT_FOUND = 21
 BLOCK_NOT_FOUND = 24
+TRANSACTION_NOT_FOUND = 29
 PAGE_SIZE_TOO_BIG = 31
 NO_BLOCKS = 32
 INVALID_TOKEN = 33
@@ -27,6 +28,7 @@ VIEW_REFUSALS = frozenset(
 """Codes that a contract's view answers for good. Their words are a contract's, not the node's."""
 
 ANSWERS = VIEW_REFUSALS | {
+    TRANSACTION_NOT_FOUND,
     BLOCK_NOT_FOUND,
     PAGE_SIZE_TOO_BIG,
     NO_BLOCKS,

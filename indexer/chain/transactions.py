@@ -7,10 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from indexer import errors
-from indexer.chain import rpc, source, types, wire
-
-NOT_FOUND = 29
-"""The code for a transaction hash that the node does not know."""
+from indexer.chain import rpc, rpc_errors, source, types, wire
 
 IN_A_BLOCK = frozenset({"ACCEPTED_ON_L2", "ACCEPTED_ON_L1"})
 
@@ -55,7 +52,7 @@ def _known(answer: Answer) -> msgspec.Raw | None:
     """The answer; None where the node does not know the transaction."""
     if not isinstance(answer, errors.RpcError):
         return answer
-    if answer.code == NOT_FOUND:
+    if answer.code == rpc_errors.TRANSACTION_NOT_FOUND:
         return None
     raise answer
 
