@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from indexer.api import holdings, overview, queries, routes
-from indexer.query import assets, fees, filters, point_in_time, pools, states
+from indexer.query import assets, fees, filters, point_in_time, pools, rates, states
 
 CENT, MICRO = decimal.Decimal("0.01"), decimal.Decimal("0.000001")
 MOST = 2**53
@@ -197,14 +197,14 @@ def _vesu(state: states.State) -> list[VesuPool]:
             found[key] = VesuPool(
                 *(one.pool_id, one.pool_name, one.protocol, one.pool_address), [], []
             )
-        found[key].assets.append(_vesu_asset(one))
+        found[key].assets.append(_vesu_asset(one, rates.borrow_apr(state, one)))
     for pair in state.pools:
         if (pair.pool_id, pair.protocol) in found:
             found[pair.pool_id, pair.protocol].pairs.append(_vesu_pair(pair))
     return list(found.values())
 
 
-def _vesu_asset(one: assets.Asset) -> VesuAsset:
+def _vesu_asset(one: assets.Asset, borrow_apr: int) -> VesuAsset:
     units = one.decimals or 0
     return VesuAsset(
         one.asset_address,
@@ -227,7 +227,7 @@ def _vesu_asset(one: assets.Asset) -> VesuAsset:
             "totalDebt": Number(one.total_borrow_raw, units),
             "currentUtilization": _eighteen(one.utilization),
             "supplyApy": _eighteen_or_none(one.supply_apy),
-            "borrowApr": _eighteen_or_none(one.borrow_apy),
+            "borrowApr": Number(str(borrow_apr), 18),
         },
     )
 

@@ -131,7 +131,14 @@ async def test_only_public_tables_leave(api: Client) -> None:
 # --- other services' words ----------------------------------------------------------------
 
 
-async def test_compatible_shapes_hold_the_same_numbers(api: Client) -> None:
+async def test_compatible_shapes_hold_the_same_numbers(
+    api: Client, recorded: truth.Recorded
+) -> None:
+    rates = {
+        (pool, calldata[0]): truth.u256s(result)[0]
+        for block, pool, calldata, result in recorded.answered("interest_rate")
+        if block == recorded.last_block
+    }
     assets = {(one["pool_id"], one["asset_address"]): one for one in await api.walk("/v1/assets")}
     llama = await api.data("/v1/compat/defillama/pools")
     assert len(llama) == len(assets)
@@ -146,13 +153,20 @@ async def test_compatible_shapes_hold_the_same_numbers(api: Client) -> None:
         )
         assert 0 <= one["ltv"] < 1
     pools = await api.data("/v1/compat/vesu/pools")
-    seen = 0
+    seen = compared = 0
     for pool in pools:
         for one in pool["assets"]:
             ours = assets[pool["id"], one["address"]]
             assert one["stats"]["totalDebt"]["value"] == ours["total_borrow_raw"]
             assert one["usdPrice"] == {"value": ours["price"], "decimals": 18}
+            place = (int(pool["id"], 16), int(one["address"], 16))
+            if place in rates:
+                # A simple yearly rate: the contract's rate per second times 365 days.
+                yearly = {"value": str(rates[place] * 365 * 86_400), "decimals": 18}
+                assert one["stats"]["borrowApr"] == yearly
+                compared += 1
             seen += 1
+    assert compared > 10
     assert seen == len(assets)
     fees = await api.data("/v1/fees")
     theirs = await api.data("/v1/compat/defillama/fees")
