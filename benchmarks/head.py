@@ -82,7 +82,7 @@ class Head:
         market, configs = self.market, self.actors._configs
         sides = [configs[market.pool, one] for one in (market.collateral, market.debt)]
         key = state.AssetKey(state.v2_pool(market.pool), market.collateral)
-        assets = accrual.collateral_of(shares, self.engine._held.world.assets[key])
+        assets = accrual.collateral_of(shares, self.engine._memory.world.assets[key])
         chain._add(sides[0], 0, shares)
         chain._add(sides[0], 4, assets)
         chain._add(sides[1], 2, debt)
@@ -98,7 +98,7 @@ class Head:
 
     def edge(self) -> int:
         """Shares to debt, x 10^9, at a health of 1.3."""
-        world = self.engine._held.world
+        world = self.engine._memory.world
         market = self.market
         pair = state.PairKey(state.v2_pool(market.pool), market.collateral, market.debt)
         block = valuations.Block(self.header.number, self.header.timestamp)

@@ -11,8 +11,8 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.audit import contents
 from indexer.audit import digest as digests
+from indexer.audit import table_hashes
 from indexer.log import cursor, facts
 from indexer.store import catalog, migrate
 
@@ -73,7 +73,7 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
         block_number=stands.block_number,
         block_hash=facts.padded(stands.block_hash),
         digest=await digests.at_block(connection) if is_current else None,
-        contents=await contents.read(connection),
+        contents=await table_hashes.read(connection),
         relations=list(await catalog.relations(connection)),
     )
 
@@ -81,7 +81,7 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
 async def prove(connection: asyncpg.Connection, manifest: Manifest) -> Proof:
     """Compare the database with the manifest, table by table and by digest."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        now = await contents.read(connection)
+        now = await table_hashes.read(connection)
         asked = manifest.digest if manifest.migrations == migrate.known() else None
         found = await digests.at_block(connection) if asked else None
     names = now.keys() | manifest.contents.keys()

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.audit import held, ours, questions
+from indexer.audit import expected_answers, stored_state, view_questions
 from indexer.cairo import selector
 from indexer.chain import client, rpc
 from indexer.projections import rows, tables
@@ -30,7 +30,7 @@ VALUATION = "valuation"
 REFUSED = "refused"
 MISSING = "missing"
 
-Report = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class Count(msgspec.Struct):
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """A check, true for one block. `rows` counts the rows of ours that were compared."""
+    """A check, true for one block. `rows` counts the stored rows that were compared."""
 
     block_number: int
     block_hash: str
@@ -80,7 +80,7 @@ class Reconciliation(msgspec.Struct, frozen=True):
 class Checked(msgspec.Struct, frozen=True):
     """A stored value: its row and column, and the view and contract it was held against."""
 
-    place: held.Place
+    place: stored_state.RowVersion
     column: str
     view: str
     contract: str
@@ -90,9 +90,9 @@ async def check(
     connection: asyncpg.Connection,
     node: client.StarknetNode,
     number: int | None,
-    scope: held.Scope,
+    scope: stored_state.Scope,
     extensions: views.Extensions,
-    report: Report = lambda _done, _total: None,
+    report: ReportProgress = lambda _done, _total: None,
 ) -> tuple[Reconciliation, set[Checked]]:
     """Check the rows of a scope at a block (None: the committed one).
 
@@ -100,17 +100,17 @@ async def check(
     """
     began = time.monotonic()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        stored, committed = await held.stored_block(connection, number)
+        stored, committed = await stored_state.stored_block(connection, number)
         block = stored or await _told_block(node, number, committed)
-        found = await held.read(connection, block, scope, committed.number)
+        found = await stored_state.read(connection, block, scope, committed.number)
     comparing = Comparing(found, extensions)
-    await _ask(node, comparing, questions.Asking(found, extensions).all(), report)
+    await _ask(node, comparing, view_questions.Questions(found, extensions).all(), report)
     return comparing.result(time.monotonic() - began), comparing.equal
 
 
 async def _told_block(
-    node: client.StarknetNode, number: int | None, committed: held.Block
-) -> held.Block:
+    node: client.StarknetNode, number: int | None, committed: stored_state.Block
+) -> stored_state.Block:
     """A block that is not stored, as the node has it, if it stands below our committed one."""
     assert number is not None, "the committed block is stored"
     ours_ = await node.header(committed.number)
@@ -122,34 +122,36 @@ async def _told_block(
     header = await node.header(number)
     if header is None:
         raise errors.InconsistentAnswerError(f"the node does not know block {number}")
-    return held.Block(number, rows.padded(int(header.hash, 16)), header.timestamp)
+    return stored_state.Block(number, rows.padded(int(header.hash, 16)), header.timestamp)
 
 
 async def _ask(
     node: client.StarknetNode,
     comparing: Comparing,
-    first: Sequence[questions.Asked],
-    report: Report,
+    first: Sequence[view_questions.ViewQuestion],
+    report: ReportProgress,
 ) -> None:
     holdings = sum(one.question.view is views.BALANCE for one in first)
     total, done = len(first) + holdings, 0
     report(0, total)
-    pending: Sequence[questions.Asked] = first
+    pending: Sequence[view_questions.ViewQuestion] = first
     while pending:
         size = CALLS_PER_BATCH * BATCHES_AT_ONCE
         for start in range(0, len(pending), size):
             part = pending[start : start + size]
             for asked, answer in zip(
-                part, await _answers(node, part, comparing.held.block), strict=True
+                part, await _answers(node, part, comparing.stored.block), strict=True
             ):
                 comparing.take(asked, answer)
             done += len(part)
             report(done, total)
-        pending = questions.worths(comparing.take_balances())
+        pending = view_questions.worths(comparing.take_balances())
 
 
 async def _answers(
-    node: client.StarknetNode, part: Sequence[questions.Asked], block: held.Block
+    node: client.StarknetNode,
+    part: Sequence[view_questions.ViewQuestion],
+    block: stored_state.Block,
 ) -> list[list[int] | errors.RpcError]:
     hash_ = hex(int(block.hash, 16))
     calls = [
@@ -169,13 +171,13 @@ async def _answers(
 class Comparing:
     """Takes answers one by one, in the order of the questions, and keeps what differs."""
 
-    def __init__(self, found: held.Held, extensions: views.Extensions) -> None:
-        self.held = found
+    def __init__(self, found: stored_state.StoredState, extensions: views.Extensions) -> None:
+        self.stored = found
         self._extensions = extensions
         self.equal: set[Checked] = set()
         self._differences: list[Difference] = []
         self._views: dict[str, Count] = {}
-        self._rows: set[held.Place] = set()
+        self._rows: set[stored_state.RowVersion] = set()
         self._wrong: set[tuple[int, Any]] = set()
         self._prices: dict[state.AssetKey, int] = {}
         self._balances: list[tuple[state.PositionKey, int]] = []
@@ -187,7 +189,9 @@ class Comparing:
         taken, self._balances = self._balances, []
         return taken
 
-    def take(self, asked: questions.Asked, answer: Sequence[int] | errors.RpcError) -> None:
+    def take(
+        self, asked: view_questions.ViewQuestion, answer: Sequence[int] | errors.RpcError
+    ) -> None:
         """Compare an answer with all sides."""
         view = asked.question.view
         count = self._views.setdefault(view.name, Count())
@@ -198,16 +202,16 @@ class Comparing:
             self._refused(asked)
             return
         self._remember(asked, told)
-        for index, side in enumerate(self.held.sides):
+        for index, side in enumerate(self.stored.sides):
             self._compare(index, asked, told, self._expected(side, asked, told))
 
     def result(self, seconds: float) -> Reconciliation:
         """All that was found."""
-        scope, counts = self.held.scope, self._views.values()
+        scope, counts = self.stored.scope, self._views.values()
         return Reconciliation(
-            self.held.block.number,
-            self.held.block.hash,
-            self.held.committed,
+            self.stored.block.number,
+            self.stored.block.hash,
+            self.stored.committed,
             scope.name,
             rows.padded_or_none(scope.pool),
             rows.padded_or_none(scope.user),
@@ -225,59 +229,65 @@ class Comparing:
 
     def _compare_keys(self) -> None:
         """Every row is on both sides, under the id of its key."""
-        misnamed = {place for side in self.held.sides for place, _ in side.misnamed}
-        for side in self.held.sides:
+        misnamed = {place for side in self.stored.sides for place, _ in side.misnamed}
+        for side in self.stored.sides:
             for place, expected in side.misnamed:
                 self._add(place, "id", _NO_QUESTION, place.row_id, expected)
-            for other in self.held.sides:
+            for other in self.stored.sides:
                 for key in other.places.keys() - side.places.keys():
-                    place = held.Place(side.tables[_kind(key)], other.places[key].row_id)
+                    place = stored_state.RowVersion(
+                        side.tables[_kind(key)], other.places[key].row_id
+                    )
                     if not any((place.table, place.row_id) == wrong[:2] for wrong in misnamed):
                         self._add(place, "id", _NO_QUESTION, MISSING, place.row_id)
 
     def _compare_valuations(self) -> None:
         """Every current row of the scope is worth what it says, at the block that it names."""
-        found = self.held.valuations
+        found = self.stored.valuations
         count = self._views[VALUATION] = Count()
         count.compared = found.rows * len(tables.POSITIONS.valuation)
         for one in found.wrong:
-            place = held.Place(tables.POSITIONS.name, one.id)
+            place = stored_state.RowVersion(tables.POSITIONS.name, one.id)
             question = views.Question(0, views.View(VALUATION, ()), (one.block_number,))
             for column, (stored, computed) in one.columns.items():
                 count.differences += 1
                 self._add(place, column, question, str(stored), str(computed))
         for row_id in found.right:
-            place = held.Place(tables.POSITIONS.name, row_id)
+            place = stored_state.RowVersion(tables.POSITIONS.name, row_id)
             for column in tables.POSITIONS.valuation:
                 self.equal.add(Checked(place, column, VALUATION, rows.padded(0)))
 
     # --- one answer -----------------------------------------------------------------------
 
-    def _remember(self, asked: questions.Asked, told: Mapping[str, int]) -> None:
+    def _remember(self, asked: view_questions.ViewQuestion, told: Mapping[str, int]) -> None:
         if asked.question.view is views.PRICE:
             self._prices[asked.key] = told["price"]
         if asked.question.view is views.BALANCE:
             self._balances.append((asked.key, told["vtoken_balance_raw"]))
 
     def _expected(
-        self, side: held.Side, asked: questions.Asked, told: Mapping[str, int]
-    ) -> ours.Values:
+        self, side: stored_state.Side, asked: view_questions.ViewQuestion, told: Mapping[str, int]
+    ) -> expected_answers.Values:
         view, key = asked.question.view, asked.key
         if view is views.WORTH:
             low, high = asked.question.calldata
-            return ours.worth(side, asked, low + (high << 128), self.held.block)
+            return expected_answers.worth(side, asked, low + (high << 128), self.stored.block)
         if "is_collateralized" in told:
-            markets = questions.markets_of(key, asked.market or key.pool)
+            markets = view_questions.markets_of(key, asked.market or key.pool)
             told_prices = {at.asset: self._prices[at] for at in markets if at in self._prices}
             if len(told_prices) < len(set(markets)):
                 return {}  # Without a price there is nothing to say.
-            return ours.collateralization(side, asked, told_prices, self.held.block)
-        return ours.BY_VIEW[view.name](side, asked, self.held.block)
+            return expected_answers.collateralization(side, asked, told_prices, self.stored.block)
+        return expected_answers.BY_VIEW[view.name](side, asked, self.stored.block)
 
     def _compare(
-        self, index: int, asked: questions.Asked, told: Mapping[str, int], expected: ours.Values
+        self,
+        index: int,
+        asked: view_questions.ViewQuestion,
+        told: Mapping[str, int],
+        expected: expected_answers.Values,
     ) -> None:
-        side, count = self.held.sides[index], self._views[asked.question.view.name]
+        side, count = self.stored.sides[index], self._views[asked.question.view.name]
         place = side.places.get(asked.key)
         if expected is None or place is None:
             return  # A row that one side lacks is listed as missing.
@@ -293,7 +303,7 @@ class Comparing:
                 self._wrong.add((index, asked.key))
                 self._add(place, column, asked.question, str(expected[column]), str(value))
 
-    def _follows(self, index: int, asked: questions.Asked, column: str) -> bool:
+    def _follows(self, index: int, asked: view_questions.ViewQuestion, column: str) -> bool:
         """Whether a difference follows from one that is listed already."""
         view, key = asked.question.view, asked.key
         if view is views.SUPPLY:
@@ -304,16 +314,16 @@ class Comparing:
         if not isinstance(key, state.PositionKey) or column in _OWN:
             return False
         market = asked.market or key.pool
-        causes = [key, *questions.markets_of(key, market)]
+        causes = [key, *view_questions.markets_of(key, market)]
         if "collateralization" in view.name:
             causes.append(state.PairKey(market, key.collateral, key.debt))
         return any((index, cause) in self._wrong for cause in causes)
 
-    def _refused(self, asked: questions.Asked) -> None:
+    def _refused(self, asked: view_questions.ViewQuestion) -> None:
         """A refusal is a difference where the contract, as we know it, has to answer."""
         if asked.question.view.name in views.PRICED:
             return
-        for index, side in enumerate(self.held.sides):
+        for index, side in enumerate(self.stored.sides):
             place = side.places.get(asked.key)
             if place is None or self._may_refuse(side, asked):
                 continue
@@ -322,7 +332,7 @@ class Comparing:
             column = asked.question.view.result[0][0]
             self._add(place, column, asked.question, "an answer", REFUSED)
 
-    def _may_refuse(self, side: held.Side, asked: questions.Asked) -> bool:
+    def _may_refuse(self, side: stored_state.Side, asked: view_questions.ViewQuestion) -> bool:
         """A contract that was upgraded in place may answer otherwise than its kind does.
 
         A V1 pool whose extension is a stranger is about to migrate, and its views revert.
@@ -338,7 +348,12 @@ class Comparing:
         return upgraded is not None and upgraded.class_hash is not None
 
     def _add(
-        self, place: held.Place, column: str, asked: views.Question, ours_: str, theirs: str
+        self,
+        place: stored_state.RowVersion,
+        column: str,
+        asked: views.Question,
+        ours_: str,
+        theirs: str,
     ) -> None:
         self._differences.append(
             Difference(
@@ -358,10 +373,10 @@ class Comparing:
 _NO_QUESTION = views.Question(0, views.View("", ()))
 
 _OWN = frozenset({"collateral_shares", "nominal_debt", "vtoken_balance_raw"})
-"""What a position holds of its own; the rest follows from its markets too."""
+"""The columns of a position that no market changes."""
 
 
-def _checked(place: held.Place, column: str, question: views.Question) -> Checked:
+def _checked(place: stored_state.RowVersion, column: str, question: views.Question) -> Checked:
     return Checked(place, column, question.view.name, rows.padded(question.contract))
 
 

@@ -35,7 +35,7 @@ class Refolding(msgspec.Struct):
     batch_events: int = build.BATCH_EVENTS
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Refolded(msgspec.Struct, frozen=True):
     """What was refolded: whole or in parts, how many events and rows, and the parts that differ."""
 
     is_whole: bool
@@ -59,7 +59,7 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
     return None
 
 
-async def refold(connection: asyncpg.Connection, how: Refolding) -> Outcome:
+async def refold(connection: asyncpg.Connection, how: Refolding) -> Refolded:
     """Refold what `how` asks for; the shadow is gone afterwards.
 
     WriterConflictError: another replay builds a shadow, or the daemon is always ahead.
@@ -76,7 +76,7 @@ async def refold(connection: asyncpg.Connection, how: Refolding) -> Outcome:
         async with built.temporary(first, last):
             found.append(await shadow_diff.level(built, last))
             events += built.events
-    return Outcome(
+    return Refolded(
         not parts,
         [(one.from_block, one.block_number) for one in found],
         events,

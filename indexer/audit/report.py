@@ -13,8 +13,15 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.audit import completeness as log_completeness
-from indexer.audit import digest, held, indexes, invariants, reconcile, refold
+from indexer.audit import (
+    digest,
+    indexes,
+    invariants,
+    log_verification,
+    reconcile,
+    refold,
+    stored_state,
+)
 from indexer.chain import client
 from indexer.log import cursor
 from indexer.projections import replay, stored_valuations, tables
@@ -22,7 +29,7 @@ from indexer.query import status
 from indexer.store import sqlfile
 from indexer.vesu import views
 
-_SQL = sqlfile.load(__package__, "completeness")
+_SQL = sqlfile.load(__package__, "log_verification")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -54,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
     not_covered: list[NotCovered]
 
 
-class Asking(msgspec.Struct):
+class ViewCheck(msgspec.Struct):
     """The node to ask for the contracts' own views, or why there is none.
 
     So many rows of each table as `sample` says are checked, chosen by `seed`; None: every row.
@@ -74,21 +81,21 @@ class Audit(msgspec.Struct):
     stands: status.Status
     now: digest.Digest
     refolding: refold.Refolding
-    asking: Asking
+    view_check: ViewCheck
 
 
 Section = Callable[[Audit], Awaitable[Sequence[Check | NotCovered]]]
 
 
 async def make(
-    connection: asyncpg.Connection, refolding: refold.Refolding, asking: Asking
+    connection: asyncpg.Connection, refolding: refold.Refolding, view_check: ViewCheck
 ) -> Report:
     """Run every section."""
     began = time.monotonic()
     stands = await status.read(connection)
     if stands.committed_hash is None:
         raise errors.NothingCommittedError("there is nothing to audit: no block is committed yet")
-    audit = Audit(connection, stands, await digest.at_block(connection), refolding, asking)
+    audit = Audit(connection, stands, await digest.at_block(connection), refolding, view_check)
     found = [finding for section in SECTIONS for finding in await section(audit)]
     checks = [one for one in found if isinstance(one, Check)]
     return Report(
@@ -110,10 +117,14 @@ async def _histories(audit: Audit) -> list[Check | NotCovered]:
     """Current rows are the last versions of their histories."""
     now = audit.now
     from_history = await digest.at_block(audit.connection, now.block_number)
-    parted = [table for table in now.tables if now.tables[table] != from_history.tables[table]]
+    differing = [table for table in now.tables if now.tables[table] != from_history.tables[table]]
     rows = sum(now.tables[table.name].rows for table in tables.CURRENT)
-    found = f"current rows differ from their history in {', '.join(parted)}" if parted else "equal"
-    return [Check("current rows equal their history", not parted, rows, found)]
+    found = (
+        f"current rows differ from their history in {', '.join(differing)}"
+        if differing
+        else "equal"
+    )
+    return [Check("current rows equal their history", not differing, rows, found)]
 
 
 async def _fold(audit: Audit) -> list[Check | NotCovered]:
@@ -149,7 +160,7 @@ async def _refold(audit: Audit) -> list[Check | NotCovered]:
     ]
 
 
-def _refolded(outcome: refold.Outcome, seed: int) -> str:
+def _refolded(outcome: refold.Refolded, seed: int) -> str:
     blocks = ", ".join(f"{first} to {last}" for first, last in outcome.blocks)
     sampled = "" if outcome.is_whole else f", seed {seed}"
     said = f"{outcome.events:,} events of blocks {blocks}{sampled}: "
@@ -193,7 +204,7 @@ async def _valuations(audit: Audit) -> list[Check | NotCovered]:
 async def _seals(audit: Audit) -> list[Check | NotCovered]:
     """The events of each block are those that were committed."""
     connection = audit.connection
-    broken = await log_completeness.broken_seals(connection, 0, audit.stands.committed_block)
+    broken = await log_verification.broken_seals(connection, 0, audit.stands.committed_block)
     sealed = await connection.fetchval(_SQL["sealed"])
     found = (
         f"blocks {', '.join(str(span.first_block) for span in broken[:5])}" if broken else "none"
@@ -220,7 +231,7 @@ async def _completeness(audit: Audit) -> list[Check | NotCovered]:
 
 
 async def _decoded(audit: Audit) -> list[Check | NotCovered]:
-    """Every event of ours has a name."""
+    """Every event of a known contract has a name."""
     events = sum(one.events for one in audit.stands.undecoded)
     found = f"{events} undecoded"
     return [Check("events decoded", not events, audit.stands.rows["events"], found)]
@@ -254,14 +265,14 @@ async def _indexes(audit: Audit) -> list[Check | NotCovered]:
 
 async def _views(audit: Audit) -> list[Check | NotCovered]:
     """The rows are what the contracts themselves say at the block."""
-    what, asking = "rows equal the contracts' views", audit.asking
+    what, view_check = "rows equal the contracts' views", audit.view_check
     between = NotCovered("prices between events and samples", "no event tells them")
-    if asking.node is None:
-        return [NotCovered(what, asking.why_not), between]
-    scope = held.Scope(sample=asking.sample, seed=str(asking.seed))
+    if view_check.node is None:
+        return [NotCovered(what, view_check.why_not), between]
+    scope = stored_state.Scope(sample=view_check.sample, seed=str(view_check.seed))
     try:
         found, _ = await reconcile.check(
-            audit.connection, asking.node, audit.now.block_number, scope, asking.extensions
+            audit.connection, view_check.node, audit.now.block_number, scope, view_check.extensions
         )
     except errors.NodeError as error:
         return [NotCovered(what, str(error)), between]

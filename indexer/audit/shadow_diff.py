@@ -1,7 +1,7 @@
-"""What a shadow holds differently: by table and column, with examples and the first event.
+"""How a shadow differs from the live tables: by table and column, with examples, and where first.
 
-Valuations of positions are left out: they follow from the state and the time, and the live
-ones may be of another moment. Both sides are read in one snapshot.
+Both sides are read in one snapshot. Valuations of positions may be of different blocks and are not
+compared; a live one that is wrong at its own block counts as a difference of its row.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SQL = sqlfile.load(__package__, "shadow_diff")
 
 EXAMPLES = 3
 ATTEMPTS = 20
-"""So often does a comparison wait for a moment when shadow and live stand at one block."""
+"""How often a comparison is tried until shadow and live tables stand at one block."""
 
 EVENTS = tables.DECODED_EVENTS
 
 
-class Place(msgspec.Struct, frozen=True):
+class EventPosition(msgspec.Struct, frozen=True):
     """Where an event stands in the chain."""
 
     block_number: int
@@ -58,7 +58,7 @@ class TableDifference(msgspec.Struct, frozen=True):
     missing: int
     extra: int
     columns: dict[str, int]
-    first: Place | None
+    first: EventPosition | None
     examples: list[Example]
 
     @property
@@ -92,7 +92,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 async def level(
-    built: build.Shadow, to_block: int | None = None, report: build.Report = lambda _: None
+    built: build.Shadow, to_block: int | None = None, report: build.ReportProgress = lambda _: None
 ) -> Difference:
     """Build the shadow on until it can be compared, and compare it.
 
@@ -174,10 +174,10 @@ def _of_valuations(built: build.Shadow, table: tables.Table) -> dict[str, int]:
     return dict(collections.Counter(column for one in wrong for column in one.columns))
 
 
-async def _first(built: build.Shadow, table: tables.Table) -> Place | None:
+async def _first(built: build.Shadow, table: tables.Table) -> EventPosition | None:
     name = "first_of_keys" if set(tables.EVENT) <= set(table.key) else "first_of_rows"
     row = await built.connection.fetchrow(statements.fill(_SQL[name], table, built.live))
-    return None if row is None else Place(*row.values())
+    return None if row is None else EventPosition(*row.values())
 
 
 async def _examples(
@@ -190,16 +190,18 @@ async def _examples(
 
 
 def _example(table: tables.Table, compared: Sequence[str], row: asyncpg.Record) -> Example:
-    live, ours = (
+    live, built = (
         None if row[side] is None else msgspec.json.decode(row[side], type=dict[str, str | None])
         for side in ("live", "shadow")
     )
-    key = {name: str((live or ours or {})[name]) for name in table.key}
-    if live is None or ours is None:
-        return Example(key, None if live is None else {}, None if ours is None else {})
-    parted = [name for name in compared if live[name] != ours[name]]
+    key = {name: str((live or built or {})[name]) for name in table.key}
+    if live is None or built is None:
+        return Example(key, None if live is None else {}, None if built is None else {})
+    differing_columns = [name for name in compared if live[name] != built[name]]
     return Example(
-        key, {name: live[name] for name in parted}, {name: ours[name] for name in parted}
+        key,
+        {name: live[name] for name in differing_columns},
+        {name: built[name] for name in differing_columns},
     )
 
 
@@ -208,10 +210,10 @@ def _of(table: tables.Table, name: str) -> str:
     return f"{name}_of_events" if table is EVENTS else name
 
 
-def _order(place: Place) -> tuple[int, int, int]:
+def _order(place: EventPosition) -> tuple[int, int, int]:
     return place.block_number, place.transaction_index, place.event_index
 
 
-async def _event(connection: asyncpg.Connection, place: Place) -> Event:
+async def _event(connection: asyncpg.Connection, place: EventPosition) -> Event:
     row = await connection.fetchrow(_SQL["event"], *_order(place))
     return Event(*_order(place), None, None, None) if row is None else Event(*row.values())

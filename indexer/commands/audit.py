@@ -78,10 +78,12 @@ async def _make(
 
 
 @contextlib.asynccontextmanager
-async def _asking(settings: config.Settings, views: str, seed: int) -> AsyncIterator[report.Asking]:
+async def _asking(
+    settings: config.Settings, views: str, seed: int
+) -> AsyncIterator[report.ViewCheck]:
     """The configured node, or why none is asked: that is no failure of the audit."""
     sample = None if views == "all" else SAMPLE_ROWS
-    asking = report.Asking(None, "no node is configured", app.extensions(settings), sample, seed)
+    asking = report.ViewCheck(None, "no node is configured", app.extensions(settings), sample, seed)
     if views == "off":
         asking.why_not = "not asked for (--views off)"
     elif settings.node.urls:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from indexer import app, config
-from indexer.audit import digest, parting
+from indexer.audit import digest, first_difference
 from indexer.commands import arguments, event_loop, output
 from indexer.config import values
 from indexer.store import database
@@ -73,9 +73,9 @@ async def _valuations(settings: config.Settings) -> digest.Valuations:
         return await digest.of_valuations(connection)
 
 
-async def _compare(settings: config.Settings, other: str) -> parting.Parting:
+async def _compare(settings: config.Settings, other: str) -> first_difference.FirstDifference:
     async with app.reader(settings) as ours, database.session(other) as theirs:
-        return await parting.find(ours, theirs)
+        return await first_difference.find(ours, theirs)
 
 
 def _print(found: digest.Digest, as_json: bool) -> None:
@@ -95,7 +95,7 @@ def _print_valuations(found: digest.Valuations, as_json: bool) -> None:
     click.echo(f"{one.hash}  valuations of vesu_positions ({one.rows:,} rows)")
 
 
-def _print_parting(found: parting.Parting, as_json: bool) -> None:
+def _print_parting(found: first_difference.FirstDifference, as_json: bool) -> None:
     if as_json:
         output.print_json(msgspec.structs.asdict(found) | {"unexplained": found.unexplained})
         return
@@ -107,7 +107,7 @@ def _print_parting(found: parting.Parting, as_json: bool) -> None:
         click.echo(f"Current rows differ in: {', '.join(found.current)}")
     if found.is_equal:
         return
-    sampled = ", ".join(sorted(parting.SAMPLED))
+    sampled = ", ".join(sorted(first_difference.SAMPLED))
     if found.unexplained:
         click.echo(
             f"{', '.join(found.unexplained)}: must not differ; one of the two databases is wrong. "

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from indexer import app, config, errors, values
-from indexer.audit import held, reconcile, reconciliations
+from indexer.audit import reconcile, reconciliations, stored_state
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.query import names
 
@@ -48,7 +48,7 @@ def command(
         raise click.UsageError("--seed needs --sample: without it every row is checked")
     settings = arguments.settings(config_file)
     settings.require_node()
-    scope = held.Scope(None, user, sample, seed or "0")
+    scope = stored_state.Scope(None, user, sample, seed or "0")
     found = event_loop.run(_check(settings, block, pool, scope, as_json))
     if as_json:
         output.print_json(found)
@@ -61,7 +61,7 @@ async def _check(
     settings: config.Settings,
     block: int | None,
     pool: int | str | None,
-    scope: held.Scope,
+    scope: stored_state.Scope,
     quiet: bool,
 ) -> reconcile.Reconciliation:
     """Compare and store. NotFoundError: nothing is there to be compared, which is not equality."""

@@ -142,7 +142,7 @@ async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bo
     return outcome
 
 
-def _reporter(what: str, quiet: bool) -> build.Report:
+def _reporter(what: str, quiet: bool) -> build.ReportProgress:
     """A progress line that begins where the replay does, at its first block or after a kill."""
     lines: dict[int, progress.Blocks] = {}
 
@@ -155,7 +155,7 @@ def _reporter(what: str, quiet: bool) -> build.Report:
 
 
 async def _swapped(
-    built: build.Shadow, wanted: Wanted, report: build.Report, outcome: Outcome
+    built: build.Shadow, wanted: Wanted, report: build.ReportProgress, outcome: Outcome
 ) -> Outcome:
     try:
         done = await swap.swap(built, report, wanted.to_block, wanted.allowed)

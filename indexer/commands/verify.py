@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from indexer import app, config, errors
-from indexer.audit import completeness as audit
+from indexer.audit import log_verification
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.log import cursor, gaps, verified
@@ -59,7 +59,7 @@ class Found(msgspec.Struct):
     proved: collections.Counter[str] = msgspec.field(default_factory=collections.Counter)
     gaps: list[gaps.Gap] = []
 
-    def add(self, outcome: audit.Outcome) -> None:
+    def add(self, outcome: log_verification.VerifiedBatch) -> None:
         """Take up a batch."""
         wrong = {gap.block_number for gap in outcome.gaps}
         self.blocks += len(outcome.proofs) + len(wrong)
@@ -110,7 +110,7 @@ async def _verify(
 ) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.session(url))
-        at = await audit.stands(connection)
+        at = await log_verification.stands(connection)
         first, last = _range(at, from_block, to_block)
         node = await app.node(settings)
         stack.push_async_callback(node.close)
@@ -154,7 +154,7 @@ async def _prove(
     """Prove what was asked for, or what lacks a proof; again if the chain moves meanwhile."""
     for attempt in range(1, ATTEMPTS + 1):
         found = Found()
-        at = await audit.stands(connection)
+        at = await log_verification.stands(connection)
         first, last = asked.first_block, min(asked.last_block, at.block_number)
         if is_asked:
             spans = [verified.Span(first, last)] if first <= last else []
@@ -162,15 +162,15 @@ async def _prove(
             spans = await _unproved(connection, first, last)
         total = sum(span.last_block - span.first_block + 1 for span in spans)
         line = progress.Blocks("verifying", 1, quiet=quiet or not total)
-        sweep = audit.sweep(
-            node, connection, app.known_addresses(settings), at, audit.batches(spans)
+        sweep = log_verification.sweep(
+            node, connection, app.known_addresses(settings), at, log_verification.batches(spans)
         )
         try:
             async with contextlib.aclosing(sweep) as outcomes:
                 async for outcome in outcomes:
                     found.add(outcome)
                     line.update(found.blocks, total, found.events)
-            await audit.note_gaps(connection, at, found.gaps)
+            await log_verification.note_gaps(connection, at, found.gaps)
         except errors.LogMovedError:
             if attempt == ATTEMPTS:
                 raise
@@ -185,7 +185,7 @@ async def _unproved(connection: asyncpg.Connection, first: int, last: int) -> li
     lacking = await verified.lacking(connection, first, last)
     broken = [
         span
-        for span in await audit.broken_seals(connection, first, last)
+        for span in await log_verification.broken_seals(connection, first, last)
         if not any(one.first_block <= span.first_block <= one.last_block for one in lacking)
     ]
     return sorted([*lacking, *broken], key=lambda span: span.first_block)
@@ -218,7 +218,7 @@ async def _read_again(
     settings: config.Settings, node: client.StarknetNode, connection: asyncpg.Connection
 ) -> None:
     """Roll back to before the lowest gap, and index up to where the tables stood."""
-    until = (await audit.stands(connection)).block_number
+    until = (await log_verification.stands(connection)).block_number
     worker = app.ingestor(settings, node, connection)
     chain_id, start_block = hex(app.chain_id(settings)), app.start_block(settings)
     await worker.open(chain_id, start_block)

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from indexer import errors, metrics
-from indexer.audit import completeness as audit
+from indexer.audit import log_verification
 from indexer.chain import block_proof, client, rpc, types
 from indexer.log import cursor, facts, gaps, verified
 from indexer.query import completeness
@@ -95,7 +95,7 @@ class Prover:
         at = await cursor.read(self._connection)
         if self._most and at is not None and await self._is_time(at):
             work = await self._next(at)
-            sweep = audit.sweep(
+            sweep = log_verification.sweep(
                 self._node,
                 self._connection,
                 self._addresses,
@@ -107,8 +107,8 @@ class Prover:
                 async for outcome in outcomes:
                     found += outcome.gaps
             if work.sampled is not None and not found:
-                await audit.note_range(self._connection, at, work.sampled)
-            await audit.note_gaps(self._connection, at, found)
+                await log_verification.note_range(self._connection, at, work.sampled)
+            await log_verification.note_gaps(self._connection, at, found)
         note(await completeness.read(self._connection))
         return found
 
@@ -132,7 +132,7 @@ class Prover:
             verified.Span(max(span.first_block, span.last_block - self._most + 1), span.last_block)
             for span in spans
         ]
-        return _Work(audit.batches(top))
+        return _Work(log_verification.batches(top))
 
     async def _with_events(self, span: verified.Span) -> _Work:
         """The top of a range: its newest blocks with events, and the sample of the others."""
@@ -143,7 +143,7 @@ class Prover:
         first = newest[-1] if len(newest) == self._most else lowest
         numbers = {*newest, *self._sampled(first, span.last_block)}
         sampled = types.Verified(first, span.last_block, "sampled")
-        return _Work(audit.batches_of(sorted(numbers)), sampled)
+        return _Work(log_verification.batches_of(sorted(numbers)), sampled)
 
     def _sampled(self, first: int, last: int) -> Iterator[int]:
         rate, seed = self._settings.sample_rate, self._settings.sample_seed

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from indexer import errors, metrics
-from indexer.audit import held, reconcile, reconciliations
+from indexer.audit import reconcile, reconciliations, stored_state
 from indexer.chain import client, rpc
 from indexer.vesu import views
 
@@ -63,7 +63,7 @@ class Reconciler:
                 await self._look()
 
     async def _look(self) -> None:
-        scope = held.Scope(sample=self._rows, seed=secrets.token_hex(8))
+        scope = stored_state.Scope(sample=self._rows, seed=secrets.token_hex(8))
         try:
             async with self._connect() as connection:
                 found, equal = await reconcile.check(

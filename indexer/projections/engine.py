@@ -90,7 +90,7 @@ class Engine:
         max_age_seconds: int = MAX_AGE_SECONDS,
     ) -> None:
         known = dict(book)
-        self._held = memory.Memory(known)
+        self._memory = memory.Memory(known)
         self._revaluation = revaluation.Revaluation(max_age_seconds)
         self._extensions = {
             address: one.kind for address, one in known.items() if one.kind in kinds.EXTENSIONS
@@ -100,29 +100,29 @@ class Engine:
         self._wanted: set[state.Question] = set()
 
     async def load(self, connection: memory.Connection) -> None:
-        """Read what the tables hold; forget everything held before."""
+        """Read what the tables hold; forget everything read before."""
         self._answers.clear()
         self._decoder.forget()
         self._revaluation.forget()
-        await self._held.load(connection)
+        await self._memory.load(connection)
 
     def addresses(self) -> frozenset[int]:
         """Every address whose events belong to the log."""
-        return self._held.registry.addresses()
+        return self._memory.registry.addresses()
 
     def discover(self, emitted: Sequence[types.EmittedEvent]) -> list[observations.View]:
         """Take up the contracts that these events name; returns the views that name others."""
-        naming = self._decoder.discover(emitted, self._held.registry, self._held.world)
+        naming = self._decoder.discover(emitted, self._memory.registry, self._memory.world)
         return [view for view in naming if questions.of(view) not in self._answers]
 
     def sampled(self, number: int, block_hash: str) -> list[observations.View]:
         """The prices to sample at the state after a block."""
-        return prices.to_sample(self._held.world, self._extensions, number, block_hash)
+        return prices.to_sample(self._memory.world, self._extensions, number, block_hash)
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
         """Take up answers of views that were asked for, now or when the log was written."""
         seen = list(seen)
-        self._held.tokens = tokens.read(seen, self._held.tokens)
+        self._memory.tokens = tokens.read(seen, self._memory.tokens)
         for one in seen:
             question = questions.of(one.asked)
             self._answers[question] = questions.felts(one)
@@ -131,10 +131,10 @@ class Engine:
     def _learn_v_token(self, question: state.Question) -> None:
         felts = self._answers[question]
         if question.view == "v_token_for_collateral_asset" and felts and felts[0]:
-            singleton = self._held.registry.singleton(kinds.Kind.SINGLETON_V1_0)
+            singleton = self._memory.registry.singleton(kinds.Kind.SINGLETON_V1_0)
             pool_id, asset = question.calldata
             pool = state.PoolKey(singleton or 0, pool_id)
-            self._held.registry.learn_v_token(felts[0], pool, asset, question.block_number)
+            self._memory.registry.learn_v_token(felts[0], pool, asset, question.block_number)
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
         """Decode and fold a batch, and say which views the fold still needs.
@@ -144,8 +144,8 @@ class Engine:
         """
         self._wanted.clear()
         self.discover(batch.events)
-        batch = _members_only(batch, self._held.registry)
-        decoded = self._decoder.decode(batch.events, self._held.registry)
+        batch = _members_only(batch, self._memory.registry)
+        decoded = self._decoder.decode(batch.events, self._memory.registry)
         await self._load_positions(connection, decoded)
         await self._load_holders(connection, batch.from_block)
         return self._fold(batch, decoded)
@@ -174,63 +174,82 @@ class Engine:
         scope: revaluation.Scope = "touched",
     ) -> Summary:
         """Write all tables as a prepared batch leaves them; `scope` says what is valued, too."""
-        self._held.world = prepared.world
+        self._memory.world = prepared.world
         _report_refused(prepared.journal)
         _report_quarantined(prepared.journal)
         batch = prepared.batch
         block = revaluation.block_of(batch.timestamps, batch.to_block)
         has_valued = False
         if block is not None:
-            valuer = valuations.Valuer(self._held.world, block)
-            await writing.write(connection, self._held, batch, prepared.journal, valuer)
-            has_valued = bool(await self._revaluation.run(connection, self._held, block, scope))
-        self._held.world.positions.clear()
+            valuer = valuations.Valuer(self._memory.world, block)
+            await writing.write(connection, self._memory, batch, prepared.journal, valuer)
+            has_valued = bool(await self._revaluation.run(connection, self._memory, block, scope))
+        self._memory.world.positions.clear()
         self._answers = {
             question: felts
             for question, felts in self._answers.items()
             if question.block_number > batch.to_block
         }
-        quarantined = self._held.quarantined_pools()
+        quarantined = self._memory.quarantined_pools()
         return _summary(prepared, has_valued, quarantined, self._revaluation.active)
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
     ) -> None:
-        held = self._held
+        memory_ = self._memory
         keys = {
             key
             for one in decoded
-            if one.event is not None and (known := held.registry.get(one.emitter))
+            if one.event is not None and (known := memory_.registry.get(one.emitter))
             for key in fold.touched_positions(
-                ledger.Emitter(one.emitter, known, held.registry), one.event
+                ledger.Emitter(one.emitter, known, memory_.registry), one.event
             )
         }
-        held.world.positions, held.world.loaded = {}, frozenset(keys)
+        memory_.world.positions, memory_.world.loaded = {}, frozenset(keys)
         if not keys:
             return
         wanted = [
-            (rows.padded(key.pool.id), rows.position_id(held.protocol(key.pool), key))
+            (rows.padded(key.pool.id), rows.position_id(memory_.protocol(key.pool), key))
             for key in keys
         ]
         for row in await storage.load_rows(connection, tables.POSITIONS, wanted):
             key, position = positions.parse(row)
-            held.world.positions[key] = position
+            memory_.world.positions[key] = position
 
     async def _load_holders(self, connection: memory.Connection, from_block: int) -> None:
         """Find out which of the newly named addresses hold positions already."""
-        named = self._held.registry.named_since(from_block)
+        named = self._memory.registry.named_since(from_block)
         found = []
         if named:
             found = await connection.fetch(_SQL["holders"], [rows.padded(one) for one in named])
-        self._held.world.holders = frozenset(int(row["user_id"], 16) for row in found)
+        self._memory.world.holders = frozenset(int(row["user_id"], 16) for row in found)
 
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
-        """Fold until nothing more comes to light about transfers that told no amounts."""
+        """Fold a batch until neither a view nor a settled amount changes the outcome.
+
+        ```
+        world before the batch (self._memory.world), answers known so far
+               │ copy
+               ▼
+        ┌─► fold events and sampled prices in chain order ──► journal ──┐
+        │                                                               │
+        │   transfers that told no amount were settled by a later       │
+        │◄─ event, and no view is wanted: fold again with `moved` ◄─────┤
+        │                                                               ▼
+        │                                     views wanted, or nothing new: Prepared
+        │                                                               │
+        └── refold(), once the caller has asked for `needs` ◄───────────┘
+        ```
+
+        Each round starts from the same world, so the last one alone decides. `consulted` are the
+        views that some round read; what was asked for and never read is `needless`, and stays out
+        of the log.
+        """
         moved: dict[state.EventKey, state.TransferAmounts] = {}
         consulted: set[state.Question] = set()
         while True:
-            world = self._held.world.copy()
-            folding = fold.Fold(world, self._held.registry, self._answers, moved)
+            world = self._memory.world.copy()
+            folding = fold.Fold(world, self._memory.registry, self._answers, moved)
             samples = prices.Samples(self._answers, batch, world, self._extensions)
             self._apply(batch, decoded, folding, samples)
             consulted |= folding.journal.consulted
@@ -239,11 +258,11 @@ class Engine:
             moved |= folding.settled
         if folding.journal.refused_names and not folding.journal.wanted:
             for address in folding.journal.refused_names:
-                self._held.registry.refuse(address)
-            batch = _members_only(batch, self._held.registry)
-            decoded = [one for one in decoded if self._held.registry.get(one.emitter)]
+                self._memory.registry.refuse(address)
+            batch = _members_only(batch, self._memory.registry)
+            decoded = [one for one in decoded if self._memory.registry.get(one.emitter)]
         hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
-        needs = decoding.token_views(decoded, self._held.tokens)
+        needs = decoding.token_views(decoded, self._memory.tokens)
         needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
         self._wanted.update(folding.journal.wanted)
         needless = frozenset(questions.asked(one, hashes) for one in self._wanted - consulted)
@@ -272,8 +291,8 @@ class Engine:
 
         What was valued above it is valued at it.
         """
-        restored = await rollback.rollback(connection, self._held, block)
-        await self._revaluation.below(connection, self._held, block)
+        restored = await rollback.rollback(connection, self._memory, block)
+        await self._revaluation.below(connection, self._memory, block)
         return restored
 
 

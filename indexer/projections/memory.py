@@ -28,7 +28,7 @@ class Memory:
         self.tokens: dict[int, tokens.Token] = {}
 
     async def load(self, connection: Connection) -> None:
-        """Read everything anew; forget everything held before."""
+        """Read everything anew; forget everything read before."""
         self.world = (await worlds.current(connection)).world
         self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))
         self.registry = self._known_contracts()
@@ -46,8 +46,8 @@ class Memory:
 
     def quarantined_pools(self) -> int:
         """How many pools are frozen because they contradicted themselves."""
-        held = (*self.world.contracts.values(), *self.world.pools.values())
-        return sum(contract.quarantine_reason is not None for contract in held)
+        every = (*self.world.contracts.values(), *self.world.pools.values())
+        return sum(contract.quarantine_reason is not None for contract in every)
 
     # --- current rows, which need more than their own state -------------------------------
 

@@ -58,7 +58,7 @@ async def replay(
     built: build.Shadow,
     from_block: int,
     to_block: int | None,
-    report: build.Report = lambda _: None,
+    report: build.ReportProgress = lambda _: None,
 ) -> Done:
     """Refold the log from `from_block` on and put the outcome live; the caller is the writer.
 

@@ -55,17 +55,17 @@ class Revaluation:
     async def run(
         self,
         connection: memory.Connection,
-        held: memory.Memory,
+        memory_: memory.Memory,
         block: valuations.Block,
         scope: Scope,
     ) -> int:
         """Bring stored rows up to `block`; returns how many were written."""
         if scope == "touched":
             return 0
-        valuer = valuations.Valuer(held.world, block)
+        valuer = valuations.Valuer(memory_.world, block)
         if scope == "all":
             return await self._write(connection, valuer, "active", block.number)
-        pairs, bounds = _edges(held, valuer)
+        pairs, bounds = _edges(memory_, valuer)
         near = await self._write(
             connection, valuer, "near_liquidation", block.number, pairs, bounds
         )
@@ -73,10 +73,10 @@ class Revaluation:
         return near + await self._write(connection, valuer, "oldest", block.number, size)
 
     async def below(
-        self, connection: memory.Connection, held: memory.Memory, block: valuations.Block
+        self, connection: memory.Connection, memory_: memory.Memory, block: valuations.Block
     ) -> int:
         """Value the rows at `block` that were valued above it; returns how many there were."""
-        valuer = valuations.Valuer(held.world, block)
+        valuer = valuations.Valuer(memory_.world, block)
         return await self._write(connection, valuer, "above", block.number)
 
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
@@ -113,17 +113,17 @@ def _valued(row: asyncpg.Record, valuer: valuations.Valuer) -> dict[str, Any]:
     return {"pool_id": row["pool_id"], "id": str(row["id"])} | valuer.columns(*positions.parse(row))
 
 
-def _edges(held: memory.Memory, valuer: valuations.Valuer) -> tuple[list[str], list[int]]:
+def _edges(memory_: memory.Memory, valuer: valuations.Valuer) -> tuple[list[str], list[int]]:
     """The ids of the pairs that are borrowed from, and the bound of each."""
     pairs, bounds = [], []
-    world = held.world
+    world = memory_.world
     for key, pair in world.pairs.items():
         # The totals of a V1.0 pool that V1.1 took over are not those of its positions.
         if not pair.total_nominal_debt and world.market(key.pool) == key.pool:
             continue
         bound = valuer.edge(key)
         if bound is not None:
-            pairs.append(rows.pair_id(held.protocol(key.pool), key))
+            pairs.append(rows.pair_id(memory_.protocol(key.pool), key))
             bounds.append(bound)
     return pairs, bounds
 

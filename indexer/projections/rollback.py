@@ -6,7 +6,7 @@ from indexer.projections import memory, storage, tables, valuations, world, writ
 
 
 async def rollback(
-    connection: memory.Connection, held: memory.Memory, block: valuations.Block
+    connection: memory.Connection, memory_: memory.Memory, block: valuations.Block
 ) -> int:
     """Make all tables what they were at a block; returns the number of rows restored.
 
@@ -28,6 +28,6 @@ async def rollback(
     for table in reversed(tables.CURRENT):
         gone = touched[table.name] - restored.keys_of(table)
         await storage.delete_rows(connection, table, gone)
-    await writing.restore(connection, held, restored, block)
-    await held.load(connection)
+    await writing.restore(connection, memory_, restored, block)
+    await memory_.load(connection)
     return len(restored.rows)

@@ -86,33 +86,19 @@ def history_of(table: Table) -> Table:
     )
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 CONTRACTS = Table(
     name="contracts",
     key=("address", "kind"),
-    state=(
-        "address",
-        "kind",
-        "pool_address",
-        "asset_address",
-        "debt_address",
-        "name",
-        "symbol",
-        "owner",
-        "curator",
-        "oracle",
-        "fee_recipient",
-        "pausing_agent",
-        "class_hash",
-        "pool_id",
-        "extension",
-        "successor",
-        "variants",
-        "variant_votes",
-        "quarantine_reason",
-        "is_paused",
-        "is_current",
-        "created_block",
-        "created_at",
+    state=_names(
+        """
+        address kind pool_address asset_address debt_address name symbol owner curator
+        oracle fee_recipient pausing_agent class_hash pool_id extension successor variants
+        variant_votes quarantine_reason is_paused is_current created_block created_at
+        """
     ),
     history="contract_history",
     history_indexes=("idx_contract_history_block",),
@@ -122,44 +108,20 @@ CONTRACTS = Table(
 POOLS = Table(
     name="vesu_pools",
     key=("pool_id", "id"),
-    state=(
-        "id",
-        "pool_id",
-        "pool_address",
-        "protocol",
-        "collateral_address",
-        "debt_address",
-        "max_ltv_raw",
-        "liquidation_factor_raw",
-        "debt_cap_raw",
-        "pair_collateral_shares",
-        "pair_nominal_debt",
-        "is_configured",
-        "created_at",
-        "changed_at",
+    state=_names(
+        """
+        id pool_id pool_address protocol collateral_address debt_address max_ltv_raw
+        liquidation_factor_raw debt_cap_raw pair_collateral_shares pair_nominal_debt
+        is_configured created_at changed_at
+        """
     ),
-    display=(
-        "max_ltv",
-        "liquidation_threshold",
-        "liquidation_bonus",
-        "debt_cap",
-        "name",
-        "collateral_asset",
-        "debt_asset",
-        "total_supply",
-        "total_borrow",
-        "utilization",
-        "supply_apy",
-        "borrow_apy",
-        "collateral_supply_apy",
-        "pair_collateral",
-        "pair_debt",
-        "unvalued_reason",
-        "quarantine_reason",
-        "is_active",
-        "is_paused",
-        "last_synced_at",
-        "last_synced_block",
+    display=_names(
+        """
+        max_ltv liquidation_threshold liquidation_bonus debt_cap name collateral_asset
+        debt_asset total_supply total_borrow utilization supply_apy borrow_apy
+        collateral_supply_apy pair_collateral pair_debt unvalued_reason quarantine_reason
+        is_active is_paused last_synced_at last_synced_block
+        """
     ),
     indexes=(
         "idx_vesu_pools_address",
@@ -176,39 +138,16 @@ POOLS = Table(
 ASSETS = Table(
     name="vesu_assets",
     key=("pool_id", "id"),
-    state=(
-        "id",
-        "pool_id",
-        "pool_address",
-        "protocol",
-        "asset_address",
-        "total_collateral_shares",
-        "total_nominal_debt",
-        "reserve",
-        "max_utilization",
-        "floor",
-        "scale",
-        "is_legacy",
-        "last_updated",
-        "last_rate_accumulator",
-        "last_full_utilization_rate",
-        "fee_rate",
-        "fee_shares",
-        "price",
-        "price_is_valid",
-        "price_block",
-        "v_token",
-        "min_target_utilization",
-        "max_target_utilization",
-        "target_utilization",
-        "min_full_utilization_rate",
-        "max_full_utilization_rate",
-        "zero_utilization_rate",
-        "rate_half_life",
-        "target_rate_percent",
-        "variant",
-        "unowned_shares",
-        "changed_at",
+    state=_names(
+        """
+        id pool_id pool_address protocol asset_address total_collateral_shares
+        total_nominal_debt reserve max_utilization floor scale is_legacy last_updated
+        last_rate_accumulator last_full_utilization_rate fee_rate fee_shares price
+        price_is_valid price_block v_token min_target_utilization max_target_utilization
+        target_utilization min_full_utilization_rate max_full_utilization_rate
+        zero_utilization_rate rate_half_life target_rate_percent variant unowned_shares
+        changed_at
+        """
     ),
     display=("symbol", "name", "decimals", "utilization", "supply_apy", "borrow_apy"),
     history="vesu_asset_history",
@@ -218,51 +157,30 @@ ASSETS = Table(
 POSITIONS = Table(
     name="vesu_positions",
     key=("pool_id", "id"),
-    state=(
-        "id",
-        "pool_id",
-        "pool_address",
-        "protocol",
-        "user_id",
-        "kind",
-        "collateral_address",
-        "debt_address",
-        "v_token",
-        "collateral_shares",
-        "nominal_debt",
-        "vtoken_balance_raw",
-        "status",
-        "migrated_block",
-        "created_at",
-        "changed_at",
+    state=_names(
+        """
+        id pool_id pool_address protocol user_id kind collateral_address debt_address
+        v_token collateral_shares nominal_debt vtoken_balance_raw status migrated_block
+        created_at changed_at
+        """
     ),
     display=("pool_pair_id", "collateral_asset", "debt_asset", "vtoken_balance"),
-    valuation=(
-        "collateral_raw",
-        "debt_raw",
-        "collateral_amount",
-        "debt_amount",
-        "collateral_value_usd",
-        "debt_value_usd",
-        "ltv",
-        "health_factor",
-        "liquidation_price",
-        "unvalued_reason",
-        "valued_at",
-        "valued_at_block",
+    valuation=_names(
+        """
+        collateral_raw debt_raw collateral_amount debt_amount collateral_value_usd
+        debt_value_usd ltv health_factor liquidation_price unvalued_reason valued_at
+        valued_at_block
+        """
     ),
     parents=("vesu_pools",),
-    indexes=(
-        "idx_vesu_positions_user_id",
-        "idx_vesu_positions_pool_address",
-        "idx_vesu_positions_status",
-        "idx_vesu_positions_health_factor",
-        "idx_vesu_positions_user_pool",
-        "idx_vesu_positions_status_health",
-        "idx_vesu_positions_last_updated",
-        "idx_vesu_positions_id",
-        "idx_vesu_positions_valued_at_block",
-        "idx_vesu_positions_shares_to_debt",
+    indexes=_names(
+        """
+        idx_vesu_positions_user_id idx_vesu_positions_pool_address idx_vesu_positions_status
+        idx_vesu_positions_health_factor idx_vesu_positions_user_pool
+        idx_vesu_positions_status_health idx_vesu_positions_last_updated
+        idx_vesu_positions_id idx_vesu_positions_valued_at_block
+        idx_vesu_positions_shares_to_debt
+        """
     ),
     history="vesu_position_history",
     history_indexes=("idx_vesu_position_history_block",),
@@ -272,100 +190,54 @@ POSITIONS = Table(
 TRANSACTIONS = Table(
     name="vesu_transactions",
     key=("pool_id", "id"),
-    state=(
-        "id",
-        "pool_id",
-        "position_id",
-        "user_id",
-        "transaction_hash",
-        "transaction_index",
-        "event_index",
-        "leg",
-        "type",
-        "asset",
-        "asset_address",
-        "amount",
-        "amount_raw",
-        "status",
-        "block_number",
-        "timestamp",
-        "gas_used",
-        "fee_unit",
-        "error_message",
-        "created_at",
+    state=_names(
+        """
+        id pool_id position_id user_id transaction_hash transaction_index event_index leg
+        type asset asset_address amount amount_raw status block_number timestamp gas_used
+        fee_unit error_message created_at
+        """
     ),
     parents=("vesu_positions",),
-    indexes=(
-        "idx_vesu_transactions_user_id",
-        "idx_vesu_transactions_position_id",
-        "idx_vesu_transactions_hash",
-        "idx_vesu_transactions_type",
-        "idx_vesu_transactions_status",
-        "idx_vesu_transactions_user_type",
-        "idx_vesu_transactions_created_at",
-        "idx_vesu_transactions_timestamp",
-        "idx_vesu_transactions_block",
-        "idx_vesu_transactions_id",
+    indexes=_names(
+        """
+        idx_vesu_transactions_user_id idx_vesu_transactions_position_id
+        idx_vesu_transactions_hash idx_vesu_transactions_type idx_vesu_transactions_status
+        idx_vesu_transactions_user_type idx_vesu_transactions_created_at
+        idx_vesu_transactions_timestamp idx_vesu_transactions_block idx_vesu_transactions_id
+        """
     ),
 )
 
 LIQUIDATIONS = Table(
     name="vesu_liquidations",
     key=("pool_id", "id"),
-    state=(
-        "id",
-        "pool_id",
-        "position_id",
-        "user_id",
-        "liquidator_address",
-        "transaction_hash",
-        "transaction_index",
-        "event_index",
-        "collateral_asset",
-        "debt_asset",
-        "collateral_seized",
-        "collateral_seized_raw",
-        "debt_repaid",
-        "debt_repaid_raw",
-        "bad_debt",
-        "bad_debt_raw",
-        "liquidation_bonus",
-        "collateral_price",
-        "debt_price",
-        "block_number",
-        "timestamp",
-        "created_at",
+    state=_names(
+        """
+        id pool_id position_id user_id liquidator_address transaction_hash transaction_index
+        event_index collateral_asset debt_asset collateral_seized collateral_seized_raw
+        debt_repaid debt_repaid_raw bad_debt bad_debt_raw liquidation_bonus collateral_price
+        debt_price block_number timestamp created_at
+        """
     ),
     parents=("vesu_positions",),
-    indexes=(
-        "idx_vesu_liquidations_position_id",
-        "idx_vesu_liquidations_liquidator",
-        "idx_vesu_liquidations_hash",
-        "idx_vesu_liquidations_timestamp",
-        "idx_vesu_liquidations_created_at",
-        "idx_vesu_liquidations_block",
-        "idx_vesu_liquidations_id",
+    indexes=_names(
+        """
+        idx_vesu_liquidations_position_id idx_vesu_liquidations_liquidator
+        idx_vesu_liquidations_hash idx_vesu_liquidations_timestamp
+        idx_vesu_liquidations_created_at idx_vesu_liquidations_block
+        idx_vesu_liquidations_id
+        """
     ),
 )
 
 MISMATCHES = Table(
     name="accrual_mismatches",
     key=("pool_id", "id"),
-    state=(
-        "id",
-        "pool_id",
-        "pool_address",
-        "protocol",
-        "asset_address",
-        "variant",
-        "field",
-        "predicted",
-        "told",
-        "explanation",
-        "block_number",
-        "transaction_index",
-        "event_index",
-        "timestamp",
+    state=_names(
+        """
+        id pool_id pool_address protocol asset_address variant field predicted told
+        explanation block_number transaction_index event_index timestamp
+        """
     ),
 )
 

@@ -22,24 +22,24 @@ from indexer.vesu import state
 
 async def write(
     connection: memory.Connection,
-    held: memory.Memory,
+    memory_: memory.Memory,
     batch: facts.Batch,
     journal: state.Journal,
     valuer: valuations.Valuer,
 ) -> None:
-    """Write all that a fold of `batch` changed; `held` is the memory after that fold."""
+    """Write all that a fold of `batch` changed; `memory_` is the memory after that fold."""
     # Parents before children: positions refer to pools, transactions to positions.
-    await _write_contracts(connection, held, journal)
-    await _write_pools(connection, held, journal)
-    await _write_assets(connection, held, journal)
-    await _write_positions(connection, held, journal, valuer)
-    await _write_effects(connection, held, _origins(batch), journal)
-    await _write_mismatches(connection, held, batch, journal)
+    await _write_contracts(connection, memory_, journal)
+    await _write_pools(connection, memory_, journal)
+    await _write_assets(connection, memory_, journal)
+    await _write_positions(connection, memory_, journal, valuer)
+    await _write_effects(connection, memory_, _origins(batch), journal)
+    await _write_mismatches(connection, memory_, batch, journal)
 
 
 async def restore(
     connection: memory.Connection,
-    held: memory.Memory,
+    memory_: memory.Memory,
     restored: world.Loaded,
     block: valuations.Block,
 ) -> None:
@@ -51,29 +51,31 @@ async def restore(
         [contracts.current(address, contract) for address, contract in old.contracts.items()]
         + [contracts.current(key.id, pool) for key, pool in old.pools.items()],
     )
-    await held.load(connection)
-    held.world.assets |= old.assets
-    held.world.pairs |= old.pairs
-    valuer = valuations.Valuer(held.world, block)
-    await storage.upsert(connection, tables.POOLS, [held.pool_row(key) for key in held.world.pairs])
-    await storage.upsert(connection, tables.ASSETS, [held.asset_row(key) for key in old.assets])
+    await memory_.load(connection)
+    memory_.world.assets |= old.assets
+    memory_.world.pairs |= old.pairs
+    valuer = valuations.Valuer(memory_.world, block)
+    await storage.upsert(
+        connection, tables.POOLS, [memory_.pool_row(key) for key in memory_.world.pairs]
+    )
+    await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in old.assets])
     await storage.upsert(
         connection,
         tables.POSITIONS,
-        [held.position_row(key, position, valuer) for key, position in old.positions.items()],
+        [memory_.position_row(key, position, valuer) for key, position in old.positions.items()],
     )
 
 
 async def _write_contracts(
-    connection: memory.Connection, held: memory.Memory, journal: state.Journal
+    connection: memory.Connection, memory_: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {address for _, address, _ in journal.contracts}
     await storage.upsert(
         connection,
         tables.CONTRACTS,
-        [contracts.current(address, held.world.contracts[address]) for address in changed]
+        [contracts.current(address, memory_.world.contracts[address]) for address in changed]
         + [
-            contracts.current(key.id, held.world.pools[key])
+            contracts.current(key.id, memory_.world.pools[key])
             for key in {key for _, key, _ in journal.pools}
         ],
     )
@@ -88,16 +90,16 @@ async def _write_contracts(
 
 
 async def _write_pools(
-    connection: memory.Connection, held: memory.Memory, journal: state.Journal
+    connection: memory.Connection, memory_: memory.Memory, journal: state.Journal
 ) -> None:
-    concerned = _pairs_concerned(held.world, journal)
-    await storage.upsert(connection, tables.POOLS, [held.pool_row(key) for key in concerned])
+    concerned = _pairs_concerned(memory_.world, journal)
+    await storage.upsert(connection, tables.POOLS, [memory_.pool_row(key) for key in concerned])
     versions = {(at, key): pair for at, key, pair in journal.pairs}
     await storage.append(
         connection,
         tables.POOLS.past,
         [
-            pools.history(held.protocol(key.pool), at, key, pair, held.world)
+            pools.history(memory_.protocol(key.pool), at, key, pair, memory_.world)
             for (at, key), pair in versions.items()
         ],
     )
@@ -121,16 +123,16 @@ def _pairs_concerned(world: state.World, journal: state.Journal) -> list[state.P
 
 
 async def _write_assets(
-    connection: memory.Connection, held: memory.Memory, journal: state.Journal
+    connection: memory.Connection, memory_: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {key for _, key, _ in journal.assets}
-    await storage.upsert(connection, tables.ASSETS, [held.asset_row(key) for key in changed])
+    await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in changed])
     versions = {(at, key): asset for at, key, asset in journal.assets}
     await storage.append(
         connection,
         tables.ASSETS.past,
         [
-            assets.history(held.protocol(key.pool), at, key, asset)
+            assets.history(memory_.protocol(key.pool), at, key, asset)
             for (at, key), asset in versions.items()
         ],
     )
@@ -138,12 +140,12 @@ async def _write_assets(
 
 async def _write_positions(
     connection: memory.Connection,
-    held: memory.Memory,
+    memory_: memory.Memory,
     journal: state.Journal,
     valuer: valuations.Valuer,
 ) -> None:
     changed = {key for _, key, _ in journal.positions}
-    current = [held.position_row(key, held.world.positions[key], valuer) for key in changed]
+    current = [memory_.position_row(key, memory_.world.positions[key], valuer) for key in changed]
     await storage.upsert(connection, tables.POSITIONS, current)
     await wallets.add(connection, (row["user_id"] for row in current if row["kind"] != "system"))
     versions = {(at, key): position for at, key, position in journal.positions}
@@ -151,7 +153,7 @@ async def _write_positions(
         connection,
         tables.POSITIONS.past,
         [
-            positions.history(held.protocol(key.pool), at, key, position)
+            positions.history(memory_.protocol(key.pool), at, key, position)
             for (at, key), position in versions.items()
         ],
     )
@@ -159,7 +161,7 @@ async def _write_positions(
 
 async def _write_effects(
     connection: memory.Connection,
-    held: memory.Memory,
+    memory_: memory.Memory,
     origins: dict[state.EventKey, transactions.Origin],
     journal: state.Journal,
 ) -> None:
@@ -168,10 +170,10 @@ async def _write_effects(
         tables.TRANSACTIONS,
         [
             transactions.transaction(
-                held.protocol(effect.position.pool),
+                memory_.protocol(effect.position.pool),
                 effect,
                 origins[effect.at],
-                held.named(effect.position.pool, effect.asset),
+                memory_.named(effect.position.pool, effect.asset),
             )
             for effect in journal.transactions
         ],
@@ -181,11 +183,11 @@ async def _write_effects(
         tables.LIQUIDATIONS,
         [
             transactions.liquidation(
-                held.protocol(effect.position.pool),
+                memory_.protocol(effect.position.pool),
                 effect,
                 origins[effect.at],
-                held.named(effect.position.pool, effect.position.collateral),
-                held.named(effect.position.pool, effect.position.debt),
+                memory_.named(effect.position.pool, effect.position.collateral),
+                memory_.named(effect.position.pool, effect.position.debt),
             )
             for effect in journal.liquidations
         ],
@@ -194,7 +196,7 @@ async def _write_effects(
 
 async def _write_mismatches(
     connection: memory.Connection,
-    held: memory.Memory,
+    memory_: memory.Memory,
     batch: facts.Batch,
     journal: state.Journal,
 ) -> None:
@@ -203,7 +205,7 @@ async def _write_mismatches(
         tables.MISMATCHES,
         [
             mismatches.row(
-                held.protocol(one.asset.pool), one, batch.timestamps[one.at.block_number]
+                memory_.protocol(one.asset.pool), one, batch.timestamps[one.at.block_number]
             )
             for one in journal.mismatches
         ],

@@ -95,7 +95,7 @@ async def test_a_sample_is_refolded_by_seed(
     path = await connection.fetchval("SHOW search_path")
     known = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
 
-    async def sample(seed: int) -> refold.Outcome:
+    async def sample(seed: int) -> refold.Refolded:
         book = engine.Engine([(int(recorded.factory, 16), known)])
         return await refold.refold(connection, refold.Refolding(book, "sample", seed))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from indexer.audit import parting
+from indexer.audit import first_difference
 from indexer.recording import chain, server
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -44,7 +44,7 @@ async def test_the_parting_block_and_table_are_found(
     assert found["first_block"] == block
     assert table in found["tables"]
     assert table in found["unexplained"]
-    assert not set(found["unexplained"]) & parting.SAMPLED
+    assert not set(found["unexplained"]) & first_difference.SAMPLED
     assert found["questions"] <= 9
 
 

@@ -7,7 +7,7 @@ import time
 import asyncpg
 import pytest
 
-from indexer.audit import completeness
+from indexer.audit import log_verification
 from indexer.store import locks
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
@@ -22,9 +22,9 @@ async def test_a_prover_that_falls_asleep_does_not_hold_the_writer_for_ever(
     monkeypatch.setattr(locks, "IDLE_LIMIT", "1s")
     async with daemon_stage.filled(Playhead.at(recording(), FIRST), FIRST) as url:
         asleep = await asyncpg.connect(url)
-        stands = await completeness.stands(asleep)
+        stands = await log_verification.stands(asleep)
         await asleep.execute("BEGIN")
-        await completeness._hold(asleep, stands)
+        await log_verification._hold(asleep, stands)
         began = time.monotonic()
         async with (
             serving(Playhead.at(recording(), LAST)) as node,

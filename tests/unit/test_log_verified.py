@@ -8,7 +8,7 @@ import itertools
 import hypothesis
 from hypothesis import strategies
 
-from indexer.audit import completeness
+from indexer.audit import log_verification
 from indexer.chain import types
 from indexer.log import gaps, verified
 
@@ -95,7 +95,7 @@ def found(
 ) -> list[tuple[int, int, str]]:
     return [
         (gap.transaction_index, gap.event_index, gap.difference)
-        for gap in completeness.differences(block(*chain), stored, SINCE)
+        for gap in log_verification.differences(block(*chain), stored, SINCE)
     ]
 
 

@@ -62,7 +62,7 @@ class Span(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
-Report = Callable[[Progress], None]
+ReportProgress = Callable[[Progress], None]
 
 
 class Shadow:
@@ -156,7 +156,7 @@ class Shadow:
                 await seed.seed(connection, self._engine, live, first)
             await connection.execute(_SQL["begin_progress"], first, made_by())
 
-    async def catch_up(self, report: Report, to_block: int | None = None) -> Span:
+    async def catch_up(self, report: ReportProgress, to_block: int | None = None) -> Span:
         """Fold the log up to `to_block` or the committed block; one transaction a batch."""
         await self._follow_reorgs()
         stands = await cursor.read(self.connection)

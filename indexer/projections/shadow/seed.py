@@ -1,4 +1,4 @@
-"""What a shadow begins from, and goes back to: rows as they were at a block.
+"""The rows that a shadow begins from, and returns to: those of a block.
 
 The live histories below the first block stay where they are; of them only the versions are
 brought over for a moment that a rollback restores rows from.

@@ -1,4 +1,4 @@
-"""Where shadow and live part: the keys of all rows that differ, and putting the shadow's live.
+"""The keys of all rows in which shadow and live tables differ, and the swap that puts them live.
 
 The keys are found in one snapshot, while the daemon goes on; the swap looks again only at rows
 written since, so the transaction that the daemon waits for is short. It applies differences:
@@ -22,7 +22,7 @@ _SHADOW_SQL = sqlfile.load(__package__, "build")
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 20
-"""So often is it tried to find a moment at which the shadow stands where the daemon does."""
+"""How often a swap is tried until the shadow stands at the committed block."""
 
 
 class Swapped(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ async def _rests_on_same_state(built: build.Shadow, span: build.Span) -> bool:
 
 async def swap(
     built: build.Shadow,
-    report: build.Report,
+    report: build.ReportProgress,
     to_block: int | None = None,
     allowed: int | None = None,
 ) -> Swapped:

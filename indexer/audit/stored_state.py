@@ -1,4 +1,4 @@
-"""What we hold at a block: versions from history and, at the committed block, current rows too.
+"""What the tables hold at a block: versions from history and, at the committed block, current rows.
 
 Both are read in one snapshot and checked alike, so that a row changed by hand in either table
 is found.
@@ -47,7 +47,7 @@ class Scope(msgspec.Struct, frozen=True):
         return "user" if self.user is not None else "pool" if self.pool is not None else "all"
 
 
-class Place(NamedTuple):
+class RowVersion(NamedTuple):
     """Where a value stands: table, row, and for a history row its version."""
 
     table: str
@@ -61,9 +61,9 @@ class Side:
     def __init__(self, tables: dict[str, str]) -> None:
         self.tables = tables
         self.world = state.World()
-        self.places: dict[Any, Place] = {}
+        self.places: dict[Any, RowVersion] = {}
         self.protocols: dict[Any, str] = {}
-        self.misnamed: list[tuple[Place, str]] = []
+        self.misnamed: list[tuple[RowVersion, str]] = []
         """Rows whose id is not that of their key, with the id that it should be."""
         self.sampled: set[state.AssetKey] = set()
         """Assets whose price was sampled at the very block."""
@@ -79,7 +79,7 @@ HISTORY = {kind: table.past.name for kind, table in _TABLES.items()}
 CURRENT = {kind: table.name for kind, table in _TABLES.items()}
 
 
-class Held(msgspec.Struct):
+class StoredState(msgspec.Struct):
     """Both sides at a block: history's first, the current rows' only at the committed one."""
 
     block: Block
@@ -113,7 +113,7 @@ def _seconds(moment: datetime.datetime) -> int:
     return int(moment.timestamp())
 
 
-async def read(connection: Connection, block: Block, scope: Scope, committed: int) -> Held:
+async def read(connection: Connection, block: Block, scope: Scope, committed: int) -> StoredState:
     """Read both sides, inside the caller's snapshot."""
     chosen = await _chosen(connection, scope)
     sides = [await _history(connection, block.number, scope, chosen)]
@@ -130,7 +130,7 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
     if block.number == committed:
         live = await connection.fetchval("SELECT quote_ident(current_schema())")
         valued = await stored_valuations.check(connection, live, chosen)
-    return Held(block, committed, sides, scope, valued)
+    return StoredState(block, committed, sides, scope, valued)
 
 
 async def _chosen(connection: Connection, scope: Scope) -> list[storage.Key]:
@@ -176,10 +176,10 @@ def _side(names: dict[str, str], loaded: world.Loaded) -> Side:
     for key, row in loaded.rows.items():
         if type(key) not in _IDS:
             row_id = f"{row['address']} {row['kind']}"
-            side.places[key] = Place(names["contracts"], row_id, _version(row))
+            side.places[key] = RowVersion(names["contracts"], row_id, _version(row))
             continue
         kind, id_of = _IDS[type(key)]
-        place = Place(names[kind], str(row["id"]), _version(row))
+        place = RowVersion(names[kind], str(row["id"]), _version(row))
         expected = id_of(row["protocol"], key)
         if expected == place.row_id:
             side.places[key] = place

@@ -1,4 +1,4 @@
-"""What a check asks the contracts: one question a view and row, in an order that tells causes.
+"""The questions of a check to the contracts: one a view and row, causes before what follows.
 
 Assets and pairs come before the positions that stand in them: a difference that only follows
 from another one is then known as such.
@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from indexer.audit import held
+from indexer.audit import stored_state
 from indexer.vesu import kinds, state, views
 
 V_TOKENS = frozenset({kinds.Kind.VTOKEN_V2, kinds.Kind.VTOKEN_V1_0, kinds.Kind.VTOKEN_V1_1})
 
 
-class Asked(NamedTuple):
+class ViewQuestion(NamedTuple):
     """A question, the key of the row that it is about, and for a position the pool asked.
 
     That is its own, or the V1.1 pool that answers for a V1.0 position nobody touched yet.
@@ -27,15 +27,15 @@ class Asked(NamedTuple):
     market: state.PoolKey | None = None
 
 
-class Asking:
+class Questions:
     """Puts the questions about what is held, as of both sides together."""
 
-    def __init__(self, found: held.Held, extensions: views.Extensions) -> None:
+    def __init__(self, found: stored_state.StoredState, extensions: views.Extensions) -> None:
         self._scope = found.scope
         self._extensions = extensions
         self._worlds = [side.world for side in found.sides]
 
-    def all(self) -> list[Asked]:
+    def all(self) -> list[ViewQuestion]:
         """Everything to ask, but for convert_to_assets, which needs the balances' answers."""
         positions = _union(world.positions for world in self._worlds)
         assets = _union(world.assets for world in self._worlds)
@@ -58,31 +58,31 @@ class Asking:
     def _market(self, pool: state.PoolKey) -> state.PoolKey:
         return self._worlds[0].market(pool)
 
-    def _of_asset(self, key: state.AssetKey) -> Iterator[Asked]:
+    def _of_asset(self, key: state.AssetKey) -> Iterator[ViewQuestion]:
         for one in views.of_asset(self._home(key.pool), key.asset):
-            yield Asked(one, key)
+            yield ViewQuestion(one, key)
 
-    def _of_pair(self, key: state.PairKey) -> Iterator[Asked]:
+    def _of_pair(self, key: state.PairKey) -> Iterator[ViewQuestion]:
         for one in views.of_pair(self._home(key.pool), key.collateral, key.debt):
-            yield Asked(one, key)
+            yield ViewQuestion(one, key)
 
-    def _of_position(self, key: state.PositionKey) -> Iterator[Asked]:
+    def _of_position(self, key: state.PositionKey) -> Iterator[ViewQuestion]:
         if key.v_token:
-            yield Asked(views.balance_of(key.v_token, key.user), key)
+            yield ViewQuestion(views.balance_of(key.v_token, key.user), key)
             return
         for pool in dict.fromkeys((key.pool, self._market(key.pool))):
             if pool != key.pool and not self._is_left_behind(key):
                 continue
             home = self._home(pool)
             for one in views.of_position(home, key.collateral, key.debt, key.user):
-                yield Asked(one, key, pool)
+                yield ViewQuestion(one, key, pool)
 
     def _is_left_behind(self, key: state.PositionKey) -> bool:
         """Whether V1.1 still reads a V1.0 position through."""
-        held_ = self._worlds[0].positions.get(key)
-        return held_ is not None and held_.migrated_block is None
+        stored = self._worlds[0].positions.get(key)
+        return stored is not None and stored.migrated_block is None
 
-    def _of_pools(self) -> Iterator[Asked]:
+    def _of_pools(self) -> Iterator[ViewQuestion]:
         """Settings of pools."""
         if self._scope.user is not None:
             return
@@ -96,12 +96,12 @@ class Asking:
         )
         for address in self._chosen(_union(v2), set()):
             for one in views.of_settings(views.PoolContracts(address, address)):
-                yield Asked(one, address)
+                yield ViewQuestion(one, address)
         for pool in self._chosen(_union(world.pools for world in self._worlds), set()):
             for one in views.of_settings(self._home(pool)):
-                yield Asked(one, pool)
+                yield ViewQuestion(one, pool)
 
-    def _supplies(self) -> Iterator[Asked]:
+    def _supplies(self) -> Iterator[ViewQuestion]:
         """Supplies of vTokens, where all their holders are at hand."""
         if self._scope.user is not None or self._scope.sample is not None:
             return
@@ -111,7 +111,7 @@ class Asking:
             if contract.kind not in V_TOKENS or contract.pool is None:
                 continue
             if self._scope.pool is None or self._scope.pool in contract.pool:
-                yield Asked(views.supply_of(address), address)
+                yield ViewQuestion(views.supply_of(address), address)
 
     def _chosen(self, keys: list[Any], wanted: set[Any]) -> list[Any]:
         """The keys that the scope asks for; `wanted` are those that its positions stand in."""
@@ -126,9 +126,9 @@ class Asking:
         return [key for key in keys if key in drawn or key in wanted]
 
 
-def worths(answered: Iterable[tuple[state.PositionKey, int]]) -> list[Asked]:
+def worths(answered: Iterable[tuple[state.PositionKey, int]]) -> list[ViewQuestion]:
     """convert_to_assets of the balances that the vTokens themselves told."""
-    return [Asked(views.worth_of(key.v_token, balance), key) for key, balance in answered]
+    return [ViewQuestion(views.worth_of(key.v_token, balance), key) for key, balance in answered]
 
 
 def markets_of(key: state.PositionKey, pool: state.PoolKey) -> list[state.AssetKey]:

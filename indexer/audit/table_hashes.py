@@ -1,4 +1,4 @@
-"""Contents: one hash for each table, of every column as PostgreSQL writes it.
+"""One hash for each table, of every column as PostgreSQL writes it.
 
 Other than a digest it knows no table and leaves nothing out: it tells whether a copy of the
 database is a copy. Independent of row order, and equal on every version of PostgreSQL.

@@ -1,7 +1,7 @@
-"""Where two databases part: the first block whose digests differ, by halving the range.
+"""The first block at which two databases differ, found by halving the range.
 
 What is held up to a block never changes again, so digests that are equal at a block are equal
-at every block below it, and O(log n) questions find the place.
+at every block below it, and O(log n) questions find the block.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ SAMPLED = frozenset({"observations", "vesu_assets", "vesu_asset_history"})
 end, so these may differ between two machines that are both right; no other table may."""
 
 
-class Parting(msgspec.Struct, frozen=True):
+class FirstDifference(msgspec.Struct, frozen=True):
     """The comparison up to `compared_to`, the lower of the two committed blocks.
 
-    `first_block` and `tables` say where the histories part first; `current` names tables whose
-    current rows differ although they were compared at one committed block.
+    `first_block` and `tables` name the first difference of the histories; `current` names tables
+    whose current rows differ although they were compared at one committed block.
     """
 
     compared_to: int
@@ -45,7 +45,7 @@ class Parting(msgspec.Struct, frozen=True):
         return self.first_block is None and not self.current
 
 
-async def find(ours: Connection, theirs: Connection) -> Parting:
+async def find(ours: Connection, theirs: Connection) -> FirstDifference:
     """Compare two databases of the same chain."""
     ends = [await _extent(connection) for connection in (ours, theirs)]
     low = min(start for start, _ in ends)
@@ -56,16 +56,16 @@ async def find(ours: Connection, theirs: Connection) -> Parting:
     questions = 1
     at_end = await _at(ours, theirs, high)
     if not at_end:
-        return Parting(high, questions, None, [], current)
-    parted, tables = high, at_end
-    while low < parted:
-        middle = (low + parted) // 2
+        return FirstDifference(high, questions, None, [], current)
+    differing, tables = high, at_end
+    while low < differing:
+        middle = (low + differing) // 2
         questions += 1
         if found := await _at(ours, theirs, middle):
-            parted, tables = middle, found
+            differing, tables = middle, found
         else:
             low = middle + 1
-    return Parting(high, questions, parted, tables, current)
+    return FirstDifference(high, questions, differing, tables, current)
 
 
 async def _extent(connection: Connection) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 A block's receipts count once they were proved against its header and once the node was seen,
 before and after, to hold the committed block: then they are of the chain that the log follows.
-The log must hold exactly the events of theirs that come from contracts of ours.
+The log must hold exactly those of their events that known contracts emitted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from indexer.log import cursor, facts, gaps, verified
 from indexer.projections import fees
 from indexer.store import locks, sqlfile
 
-_SQL = sqlfile.load(__package__, "completeness")
+_SQL = sqlfile.load(__package__, "log_verification")
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ ATTEMPTS = 4
 PAUSE_SECONDS = 0.5
 
 BATCHES_AHEAD = 4
-"""So many batches of blocks are read at once."""
+"""How many batches of blocks are read at once."""
 
 LOCAL_EVENTS = 5_000
 """About so many stored events are held against their seals at a time."""
@@ -44,7 +44,7 @@ class Proved(msgspec.Struct, frozen=True):
     proof: types.Proof
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class VerifiedBatch(msgspec.Struct, frozen=True):
     """What a batch of blocks showed: by what each complete one is proved; the rest's gaps."""
 
     proofs: dict[int, types.Proof]
@@ -71,7 +71,7 @@ async def sweep(
     batches: Iterator[Sequence[int]],
     *,
     note_ranges: bool = True,
-) -> AsyncGenerator[Outcome, None]:
+) -> AsyncGenerator[VerifiedBatch, None]:
     """Prove batches of blocks in their order, and store their proofs, headers and receipts.
 
     A batch holds every block with events between its first and its last. Gaps are for the caller
@@ -184,7 +184,7 @@ async def _settle(
     at: cursor.Cursor,
     found: Sequence[Proved],
     note_ranges: bool,
-) -> Outcome:
+) -> VerifiedBatch:
     """Compare proved blocks with the log and store the outcome, while the log cannot move."""
     numbers = [one.block.header.number for one in found]
     async with connection.transaction():
@@ -205,7 +205,7 @@ async def _settle(
         await fees.fill(connection, await facts.complete(connection, blocks, stored))
     _report(wrong)
     events = sum(map(len, stored.values()))
-    return Outcome(proofs, [gap for parted in wrong.values() for gap in parted], events)
+    return VerifiedBatch(proofs, [gap for parted in wrong.values() for gap in parted], events)
 
 
 async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:

@@ -10,17 +10,19 @@ from typing import Any
 
 import msgspec
 
-from indexer.audit import held, questions
+from indexer.audit import stored_state, view_questions
 from indexer.projections import valuations
 from indexer.vesu import accrual, maths, state, views
 
 Values = Mapping[str, int] | None
-Answers = Callable[[held.Side, questions.Asked, held.Block], Values]
+Answers = Callable[[stored_state.Side, view_questions.ViewQuestion, stored_state.Block], Values]
 
 _ASSET_COLUMNS = tuple(column for column, _ in views.ASSET_V2.result)
 
 
-def _asset(side: held.Side, asked: questions.Asked, block: held.Block) -> Values:
+def _asset(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, block: stored_state.Block
+) -> Values:
     """The accrued configuration; `minted_fee_shares` is what V1 tells beside it."""
     stored = side.world.assets.get(asked.key)
     if stored is None:
@@ -30,12 +32,16 @@ def _asset(side: held.Side, asked: questions.Asked, block: held.Block) -> Values
     return values | {"minted_fee_shares": now.fee_shares - stored.fee_shares}
 
 
-def _model(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+def _model(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+) -> Values:
     asset = side.world.assets.get(asked.key)
     return None if asset is None else msgspec.structs.asdict(asset.model)
 
 
-def _price(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+def _price(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+) -> Values:
     """Nothing to hold against the view unless the price was sampled at this very block.
 
     A price of an event is of its transaction: the oracle may have moved later in the block.
@@ -48,7 +54,9 @@ def _price(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
     return {"price": asset.price, "price_is_valid": int(bool(asset.price_is_valid))}
 
 
-def _pair(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+def _pair(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+) -> Values:
     pair = side.world.pairs.get(asked.key)
     if pair is None:
         return None
@@ -61,7 +69,9 @@ def _pair(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
     }
 
 
-def _position(side: held.Side, asked: questions.Asked, block: held.Block) -> Values:
+def _position(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, block: stored_state.Block
+) -> Values:
     position = side.world.positions.get(asked.key)
     if position is None:
         return None
@@ -83,13 +93,15 @@ def _markets(world: state.World) -> state.World:
     return state.World(assets=world.assets, pairs=world.pairs)
 
 
-def _at(asked: questions.Asked) -> state.PositionKey:
+def _at(asked: view_questions.ViewQuestion) -> state.PositionKey:
     """The position in the pool that is asked."""
     key: state.PositionKey = asked.key
     return key if asked.market is None else key._replace(pool=asked.market)
 
 
-def _settings(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+def _settings(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+) -> Values:
     key: Any = asked.key
     contract = side.world.contracts.get(key) if isinstance(key, int) else side.world.pools.get(key)
     if contract is None:
@@ -97,7 +109,9 @@ def _settings(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
     return {column: int(getattr(contract, column) or 0) for column in _SETTINGS}
 
 
-def _supply(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
+def _supply(
+    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+) -> Values:
     if asked.key not in side.world.contracts:
         return None
     holdings = side.world.positions.items()
@@ -106,7 +120,12 @@ def _supply(side: held.Side, asked: questions.Asked, _: held.Block) -> Values:
     }
 
 
-def worth(side: held.Side, asked: questions.Asked, balance: int, block: held.Block) -> Values:
+def worth(
+    side: stored_state.Side,
+    asked: view_questions.ViewQuestion,
+    balance: int,
+    block: stored_state.Block,
+) -> Values:
     """What convert_to_assets should answer for a balance."""
     if asked.key not in side.world.positions:
         return None
@@ -116,7 +135,10 @@ def worth(side: held.Side, asked: questions.Asked, balance: int, block: held.Blo
 
 
 def collateralization(
-    side: held.Side, asked: questions.Asked, prices: Mapping[int, int], block: held.Block
+    side: stored_state.Side,
+    asked: view_questions.ViewQuestion,
+    prices: Mapping[int, int],
+    block: stored_state.Block,
 ) -> Values:
     """What check_collateralization should answer at these prices (by asset, x 10^18)."""
     position = side.world.positions.get(asked.key)
