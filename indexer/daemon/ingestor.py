@@ -198,7 +198,9 @@ class Ingestor:
                 (committed.block_number, committed.block_hash), settings.return_seconds
             )
         head = await self._node.head()
-        self._final = await cursor.note_head(self._connection, head, await self._node.finalised())
+        self._final = await cursor.note_head(
+            self._connection, self.position, head, await self._node.finalised()
+        )
         self._head, self._trouble = head.number, None
         metrics.set_head(head.number)
         metrics.set_endpoint(self._node.source.name)

@@ -1,7 +1,8 @@
 """The cursor: the one row that says which block all tables hold.
 
-It moves only by compare-and-swap on (number, hash), inside the transaction that writes the
-tables. A writer whose picture of it is old moves nothing, so it can write nothing.
+It moves only by compare-and-swap on (number, hash, token), inside the transaction that writes the
+tables. Each writer raises the token when it opens the cursor, so one that was taken over from can
+write nothing more, wherever the cursor has come to stand.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Cursor(msgspec.Struct, frozen=True):
     fork_counter: int
     fold_version: int
     generation: int
+    writer_token: int = 0
+    """Raised by each writer that opens the cursor: one that was taken over from writes no more."""
 
 
 async def read(connection: Connection) -> Cursor | None:
@@ -43,8 +46,12 @@ async def read(connection: Connection) -> Cursor | None:
 async def open_for(
     connection: Connection, chain_id: str, start_block: int, fold_version: int
 ) -> Cursor:
-    """The cursor, made if the database is new; refuses another chain or an earlier start."""
+    """The cursor, made if the database is new; refuses another chain or an earlier start.
+
+    Raises its token, so that every writer before this one can write nothing more.
+    """
     await connection.execute(_SQL["create"], chain_id, start_block, fold_version)
+    await connection.execute(_SQL["raise_token"])
     row = await connection.fetchrow(_SQL["read"])
     assert row is not None  # made above, if it was not there
     cursor = _cursor(row)
@@ -92,10 +99,12 @@ async def _swap(
         None if timestamp is None else facts.at(timestamp),
         fork_counter,
         expected.generation,
+        expected.writer_token,
     )
     if moved is None:
         now = await read(connection)
-        if now is not None and now.generation != expected.generation:
+        is_replaced = now is not None and now.generation != expected.generation
+        if is_replaced and now is not None and now.writer_token == expected.writer_token:
             raise errors.ProjectionsReplacedError()
         raise errors.WriterConflictError(
             f"the cursor is no longer at block {expected.block_number}: another indexer writes "
@@ -105,19 +114,26 @@ async def _swap(
 
 
 async def note_head(
-    connection: Connection, head: types.BlockHeader, finalised: int | None
+    connection: Connection, expected: Cursor, head: types.BlockHeader, finalised: int | None
 ) -> int | None:
     """Remember the head that the node told just now; returns the highest final block ever told.
 
-    A final block above the head is no answer: it is left out.
+    A final block above the head is no answer: it is left out. WriterConflictError: a later writer
+    has opened the cursor.
     """
-    final: int | None = await connection.fetchval(
+    noted = await connection.fetchrow(
         _SQL["note_head"],
         head.number,
         facts.padded(head.hash),
         facts.at(head.timestamp),
         finalised if finalised is not None and finalised <= head.number else None,
+        expected.writer_token,
     )
+    if noted is None:
+        raise errors.WriterConflictError(
+            "another indexer has opened this database since: this one stops"
+        )
+    final: int | None = noted["finalised_block"]
     return final
 
 
@@ -169,4 +185,5 @@ def _cursor(row: asyncpg.Record) -> Cursor:
         row["fork_counter"],
         row["fold_version"],
         row["generation"],
+        row["writer_token"],
     )

@@ -7,11 +7,15 @@ ON CONFLICT (singleton) DO NOTHING;
 -- name: read
 -- The cursor.
 SELECT chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
-    fold_version, generation
+    fold_version, generation, writer_token
 FROM cursor;
 
+-- name: raise_token
+-- Raise the token: whoever wrote until now writes no more.
+UPDATE cursor SET writer_token = writer_token + 1;
+
 -- name: swap
--- Move the cursor if it still stands where the writer thinks.
+-- Move the cursor if it still stands where the writer thinks, and no later writer has opened it.
 UPDATE cursor
 SET block_number = $3,
     block_hash = $4,
@@ -19,13 +23,17 @@ SET block_number = $3,
     fork_counter = $6,
     committed_at = clock_timestamp()
 WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2 AND generation = $7
+    AND writer_token = $8
 RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
-    fold_version, generation;
+    fold_version, generation, writer_token;
 
 -- name: note_head
--- Remember the head that the node told; what was final once stays it, whatever a node says later.
+-- Remember the head that the node told, if no later writer has opened the cursor; what was final
+-- once stays it, whatever a node says later.
 INSERT INTO chain_head (block_number, block_hash, block_timestamp, finalised_block, seen_at)
-VALUES ($1, $2, $3, $4, clock_timestamp())
+SELECT $1::bigint, $2::text, $3::timestamptz, $4::bigint, clock_timestamp()
+FROM cursor
+WHERE writer_token = $5
 ON CONFLICT (singleton) DO UPDATE
 SET (block_number, block_hash, block_timestamp, finalised_block, seen_at)
     = (excluded.block_number, excluded.block_hash, excluded.block_timestamp,

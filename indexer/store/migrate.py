@@ -188,8 +188,7 @@ def _refuse_collisions(connection: psycopg.Connection[Any], url: str) -> None:
     if found := _collisions(connection):
         raise errors.SchemaError(
             f"the database at {urls.redact(url)} holds {', '.join(found)}, which the indexer did "
-            "not make: name a database of its own, or a schema of its own with database.schema "
-            "(VESU_DATABASE_SCHEMA=vesu)"
+            "not make: name a database or a schema (database.schema) of the indexer's own"
         )
 
 
