@@ -79,12 +79,17 @@ def database_url(settings: config.Settings, *, make: bool = False) -> Iterator[s
 
 
 @contextlib.asynccontextmanager
-async def pool(settings: config.Settings, url: str) -> AsyncIterator[asyncpg.Pool]:
-    """The pool of the HTTP side; sized by database.pool_min and pool_max."""
+async def pool(
+    settings: config.Settings, url: str, *, at_once: bool = True
+) -> AsyncIterator[asyncpg.Pool]:
+    """The pool of the HTTP side; sized by database.pool_min and pool_max.
+
+    `at_once`: connect now, and fail where the database does not answer; else when first asked.
+    """
     made = await database.connect_pool(
         database.DatabaseSettings(
             url,
-            pool_min=settings.database.pool_min,
+            pool_min=settings.database.pool_min if at_once else 0,
             pool_max=settings.database.pool_max,
             acquire_timeout=settings.database.acquire_ms / 1000,
             idle_timeout=settings.database.idle_ms / 1000,

@@ -50,6 +50,8 @@ async def _ask(pool: asyncpg.Pool, limits: status.Limits) -> status.Freshness:
     try:
         async with pool.acquire() as connection:
             return await status.freshness(connection, limits)
+    except asyncpg.UndefinedTableError:
+        return status.Freshness("stale", "the database is not migrated yet", None)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, errors.IndexerError) as error:
         return status.Freshness("stale", _no_answer(type(error).__name__), None)
 

@@ -54,7 +54,7 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
     logs.set_up(settings.log.level, settings.log.format)
     listens = asyncio.create_task(daemon.listen())
     async with (
-        app.pool(settings, given.url) as pool,
+        app.pool(settings, given.url, at_once=False) as pool,
         server.serving_on(listening, pool, serve.options(settings), daemon.metrics),
     ):
         await stopping.wait()

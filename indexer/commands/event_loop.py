@@ -51,11 +51,17 @@ def run(work: Coroutine[Any, Any, T], loop_factory: LoopFactory | None = None) -
         signal.signal(signal.SIGTERM, before)
 
 
-def stop_on_signals(stopping: asyncio.Event) -> None:
-    """From now on SIGTERM and SIGINT set `stopping` and do nothing else."""
+def stop_on_signals(stopping: asyncio.Event, hurrying: asyncio.Event | None = None) -> None:
+    """From now on the first SIGTERM or SIGINT sets `stopping`, and a second one `hurrying`."""
+
+    def heard() -> None:
+        if stopping.is_set() and hurrying is not None:
+            hurrying.set()
+        stopping.set()
+
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopping.set)
+        loop.add_signal_handler(name, heard)
 
 
 def fast() -> LoopFactory | None:

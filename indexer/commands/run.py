@@ -14,7 +14,6 @@ from indexer import app, config, urls
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.daemon import ingestor, process, sessions, systemd
 from indexer.log import cursor
-from indexer.store import migrate
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +39,8 @@ def command(
 ) -> None:
     """Migrate if needed, catch up, follow the head until stopped.
 
-    SIGTERM and SIGINT end it after the batch in hand. Killed at any other point it loses
+    SIGTERM and SIGINT end it after the batch in hand, which is rolled back where it takes longer
+    than ten seconds, or at a second signal. Killed at any other point it loses
     nothing: the next run takes up where the last commit left off. Once started, it waits for a
     database that is lost, and goes on when it is back. Under systemd (Type=notify) it tells when
     it is ready, where it is, and, for the watchdog, that it gets on.
@@ -57,7 +57,6 @@ def command(
             database=urls.redact(place.url),
             nodes=[urls.redact(url) for url in settings.node.urls],
         )
-        migrate.upgrade(place.url)
         reached = event_loop.run(_run(settings, place, until_block, serve, service))
     if reached is not None:
         log.info("stopped", committed_block=reached.block_number)
@@ -74,9 +73,9 @@ async def _run(
     serve: bool,
     service: systemd.Notifier,
 ) -> cursor.Cursor | None:
-    stopping = asyncio.Event()
-    event_loop.stop_on_signals(stopping)
-    database_sessions = sessions.Sessions(place.url, stopping, place.revive)
+    stopping, hurrying = asyncio.Event(), asyncio.Event()
+    event_loop.stop_on_signals(stopping, hurrying)
+    database_sessions = sessions.Sessions(place.url, stopping, place.revive, hurrying)
     line = progress.Blocks("indexing", app.start_block(settings))
 
     def report(at: ingestor.Progress) -> None:

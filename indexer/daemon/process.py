@@ -17,11 +17,16 @@ import asyncpg
 import msgspec
 import structlog
 
+from indexer import errors
 from indexer.chain import client
 from indexer.daemon import contract_check, ingestor, sessions, systemd
 from indexer.log import cursor, watch_list
 
 log = structlog.get_logger(__name__)
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+"""How many seconds a helper without a connection waits for one, at first and at most."""
 
 Helper = Callable[[client.StarknetNode, asyncio.Event], Awaitable[None]]
 """Work beside the ingestor, until the event is set."""
@@ -65,8 +70,15 @@ class Daemon:
         self._position: cursor.Cursor | None = None
 
     async def run(self) -> cursor.Cursor | None:
-        """Index until stopped; the committed block, or None where no session came about."""
+        """Index until stopped; the committed block, or None where no session came about.
+
+        The HTTP side answers from the beginning, also while the database is migrated and the node
+        probed.
+        """
         async with self._lasting:
+            if self._parts.serving is not None:
+                url = await self._lasting.enter_async_context(self._parts.serving())
+                log.info("serving", health=url)
             await self._sessions.run(self._session)
         return self._position
 
@@ -110,13 +122,10 @@ class Daemon:
             waiting.cancel()
 
     async def _connected_node(self) -> client.StarknetNode:
-        """The probed node; the first time the HTTP side is started, too."""
+        """The node, probed the first time."""
         if self._node is None:
             self._node = await self._parts.node()
             self._lasting.push_async_callback(self._node.close)
-            if self._parts.serving is not None:
-                url = await self._lasting.enter_async_context(self._parts.serving())
-                log.info("serving", health=url)
         return self._node
 
     async def _notify_systemd(self) -> None:
@@ -141,9 +150,10 @@ async def _beside(
 ) -> AsyncIterator[None]:
     """Run a helper while inside; where it ends, so does the session, with the helper's error.
 
-    A daemon whose helper died would look proved and checked, and would not be.
+    A daemon whose helper died would look proved and checked, and would not be. One that gets no
+    connection is tried again and again: the writer has its own.
     """
-    running = asyncio.ensure_future(helper(node, stopping))
+    running = asyncio.ensure_future(_with_patience(helper, node, stopping))
     running.add_done_callback(lambda _: stopping.set())
     try:
         yield
@@ -154,3 +164,21 @@ async def _beside(
         failure = None if running.cancelled() else running.exception()
     if failure is not None:
         raise failure
+
+
+async def _with_patience(
+    helper: Helper, node: client.StarknetNode, stopping: asyncio.Event
+) -> None:
+    """Run a helper, again where it has no connection to the database, or lost it."""
+    pause = FIRST_PAUSE
+    while True:
+        began = time.monotonic()
+        try:
+            return await helper(node, stopping)
+        except errors.DatabaseUnavailableError as error:
+            pause = FIRST_PAUSE if time.monotonic() - began > LONGEST_PAUSE else pause
+            log.warning("helper_without_database", reason=str(error), retry_in=pause)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause)
+            return None
+        pause = min(pause * 2, LONGEST_PAUSE)

@@ -156,7 +156,7 @@ class Writer:
         try:
             async with self._in_transaction, self.connection.transaction():
                 yield
-        except BaseException:
+        except Exception:
             await self.reload()
             raise
 

@@ -66,6 +66,9 @@ TCP_PARAMETERS: dict[str, str | int] = {
 """The same for libpq."""
 
 
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
 class Backend(msgspec.Struct, frozen=True):
     """A server process of ours. Its start tells it from a later one with the same number."""
 
@@ -94,6 +97,7 @@ class Connection(asyncpg.Connection):
         super().__init__(protocol, transport, *rest)
         self.asked_at: float | None = None
         self.backend: Backend | None = None
+        _open.add(self)
         limit_silence(transport.get_extra_info("socket"))
 
     execute = _timed(asyncpg.Connection.execute)
@@ -120,6 +124,12 @@ class Connection(asyncpg.Connection):
         row = await self.fetchrow(_SQL["own"], timeout=CONNECT_SECONDS)
         if row is not None and row["pid"] == self.get_server_pid():
             self.backend = Backend(row["pid"], row["backend_start"])
+
+
+def terminate_all() -> None:
+    """Terminate every connection of this process: whoever waits on one gets an error at once."""
+    for connection in list(_open):
+        connection.terminate()
 
 
 def limit_silence(connected: socket.socket | None) -> None:

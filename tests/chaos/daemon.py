@@ -16,6 +16,9 @@ import aiohttp
 import asyncpg
 
 PATIENCE = 60.0
+ANSWER_SECONDS = 5.0
+STOP_SECONDS = 25.0
+"""How long the end may take after SIGTERM, whatever holds the daemon."""
 
 COMMITTED = "SELECT block_number FROM cursor WHERE block_hash IS NOT NULL"
 BLOCKED = """
@@ -80,6 +83,11 @@ class Daemon:
         """The status of /health."""
         return (await self._get("/health"))[0]
 
+    async def answers(self, path: str) -> int:
+        """The status of a path; its answer must come within five seconds."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return (await self._get(path))[0]
+
     async def failures(self) -> float:
         """How many lost sessions the metrics tell of."""
         text = (await self._get("/metrics"))[1]
@@ -93,10 +101,12 @@ class Daemon:
         ):
             return answer.status, await answer.text()
 
-    async def stop(self) -> None:
-        """SIGTERM; it must end well, and have logged nothing but lines of JSON."""
-        self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+    async def stop(self, times: int = 1) -> None:
+        """SIGTERM; it must end well and in time, and have logged nothing but lines of JSON."""
+        for _ in range(times):
+            self.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.3 if times > 1 else 0)  # two at once would be heard as one
+        async with asyncio.timeout(STOP_SECONDS):
             assert await self.process.wait() == 0, self.lines()
         assert [line for line in self.lines() if not line.startswith("{")] == []
 

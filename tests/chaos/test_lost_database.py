@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests import postgres
 from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
 from tests.integration import embedded_stage
+
+SEED = 20265
 
 STATEMENTS = 90
 """A session's beginning and a block with its views and all tables are fewer pieces than that."""
@@ -75,7 +78,7 @@ async def test_the_connection_is_lost_at_any_statement(
     await equals(environ, empty_database_url, indexed_url)
 
 
-@pytest.mark.parametrize("who", ["the lock's", "the writer's", "the prover's"])
+@pytest.mark.parametrize("who", ["the lock's", "the writer's"])
 async def test_one_connection_is_lost_while_following(
     recorded: truth.Recorded,
     node: server.RecordingServer,
@@ -89,13 +92,76 @@ async def test_one_connection_is_lost_while_following(
         async with asyncio.timeout(60):
             while len(pids := await daemon.ask(empty_database_url, OF_RUN)) < 3:
                 await asyncio.sleep(0.01)
-        lost = pids[["the lock's", "the writer's", "the prover's"].index(who)]
+        lost = pids[["the lock's", "the writer's"].index(who)]
         assert await daemon.ask(empty_database_url, "SELECT pg_terminate_backend($1)", lost)
         assert "was lost" in (await running.tells("database_trouble"))["reason"]
         node.playhead.go_to(25)
         await running.commits(empty_database_url, 25)
         assert await running.failures() == 1
         await running.stop()
+
+
+async def test_the_prover_loses_its_connection(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    empty_database_url: str,
+    tmp_path: Path,
+) -> None:
+    """The writer goes on, and the prover comes back."""
+    environ = stage.environment(recorded, node.url, empty_database_url)
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.commits(empty_database_url, 20)
+        async with asyncio.timeout(60):
+            while len(pids := await daemon.ask(empty_database_url, OF_RUN)) < 3:
+                await asyncio.sleep(0.01)
+        assert await daemon.ask(empty_database_url, "SELECT pg_terminate_backend($1)", pids[2])
+        assert "was lost" in (await running.tells("helper_without_database"))["reason"]
+        node.playhead.go_to(25)
+        await running.commits(empty_database_url, 25)
+        async with asyncio.timeout(60):
+            while len(await daemon.ask(empty_database_url, OF_RUN)) < 3:
+                await asyncio.sleep(0.01)
+        assert await running.failures() == 0
+        await running.stop()
+
+
+@pytest.mark.parametrize("variant", range(6))
+async def test_a_role_with_few_connections(
+    recorded: truth.Recorded,
+    node: server.RecordingServer,
+    empty_database_url: str,
+    indexed_url: str,
+    tmp_path: Path,
+    variant: int,
+) -> None:
+    """Two are enough for the writer; whoever else gets none says so, and tries again."""
+    chance = random.Random(f"{SEED}-{variant}")
+    limit = 2 + variant % 3
+    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    await postgres.execute(
+        empty_database_url,
+        f'CREATE ROLE "{name}" LOGIN CONNECTION LIMIT {limit}',
+        f'GRANT ALL ON SCHEMA public TO "{name}"',
+        f'GRANT CREATE ON DATABASE "{name}" TO "{name}"',
+    )
+    url = empty_database_url.replace("postgres@", f"{name}@")
+    reconcile = chance.choice(["0", "1", "2"])
+    print(f"seed {SEED}: {limit} connections, reconciles every {reconcile} s")
+    environ = stage.environment(recorded, node.url, url, VESU_RECONCILE_EVERY_SECONDS=reconcile)
+    async with daemon.started(environ, tmp_path / "log") as running:
+        await running.commits(empty_database_url, 20)
+        node.playhead.go_to(recorded.last_block)
+        await running.commits(empty_database_url, recorded.last_block)
+        if limit == 2:
+            told = await running.tells("helper_without_database")
+            assert "too many connections" in told["reason"]
+        await running.until(lambda: running.answers("/health"))
+        assert await running.failures() == 0
+        await running.stop()
+    ours = await stage.json_of(environ | {"DATABASE_URL": empty_database_url}, "digest")
+    theirs = await stage.json_of(environ | {"DATABASE_URL": indexed_url}, "digest")
+    assert ours == theirs
+    await postgres.execute(empty_database_url, f'DROP OWNED BY "{name}"', f'DROP ROLE "{name}"')
 
 
 async def test_sigterm_while_the_database_is_away(
