@@ -229,10 +229,13 @@ class Gateway:
         refused = self._verdict(message)
         if refused is not None:
             return _answer(request, message, refused)
-        async with self._session.post(self._upstream, data=body) as answer:
-            return web.Response(
-                status=answer.status, body=await answer.read(), content_type="application/json"
-            )
+        try:
+            async with self._session.post(self._upstream, data=body) as answer:
+                return web.Response(
+                    status=answer.status, body=await answer.read(), content_type="application/json"
+                )
+        except aiohttp.ClientError:
+            return web.Response(status=502, text="the node cut the connection")
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Gateway]:

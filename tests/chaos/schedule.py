@@ -77,7 +77,7 @@ LIMITS = {
     "blocks": (1, 2, 3, 5, 8, 30),
     "calls": (1, 2, 3, 7, 15),
     "addresses": (1, 2, 5, 9),
-    "events": (5, 20, 100, 500),
+    "events": (50, 100, 200, 500),
     "rate": (6, 12, 25),
 }
 """What a gateway before the node may limit (tests/odd_gateway.py), and to what."""
