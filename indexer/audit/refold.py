@@ -54,7 +54,7 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
     stands = await cursor.read(connection)
     if stands is not None and replay.outdated(stands):
         return "another version's fold made these tables"
-    if await build.exists(connection):
+    if await build.schema_exists(connection):
         return "a shadow of a replay is there: finish it, or `vesu-indexer replay --discard`"
     return None
 

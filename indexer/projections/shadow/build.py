@@ -263,6 +263,11 @@ async def exists(connection: Connection) -> bool:
     return bool(await connection.fetchval(_SQL["exists"]))
 
 
+async def schema_exists(connection: Connection) -> bool:
+    """Whether the shadow's schema is there, whoever made it."""
+    return bool(await connection.fetchval(_SQL["schema_exists"]))
+
+
 async def may_create(connection: Connection) -> bool:
     """Whether the role may make the shadow's schema."""
     return bool(await connection.fetchval(_SQL["may_create"]))

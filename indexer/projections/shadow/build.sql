@@ -14,6 +14,10 @@ SELECT pg_advisory_unlock($1::bigint);
 -- Whether this role may make the shadow's schema.
 SELECT has_database_privilege(current_database(), 'CREATE');
 
+-- name: schema_exists
+-- Whether the shadow's schema is there, whoever made it.
+SELECT to_regnamespace('vesu_shadow') IS NOT NULL;
+
 -- name: exists
 -- Whether a shadow is there, finished or left by a kill.
 SELECT to_regclass('vesu_shadow.progress') IS NOT NULL;
