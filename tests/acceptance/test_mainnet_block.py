@@ -18,7 +18,7 @@ import pytest
 from indexer.cairo import felt252, selector
 from indexer.chain import types
 from indexer.log import cursor, facts
-from indexer.projections import memory, tables, writing
+from indexer.projections import memory, tables, valuations, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
 from indexer.vesu import accrual, deployments, discovery, kinds, maths, state
@@ -184,7 +184,8 @@ async def seed(url: str, parent: chain.Block) -> None:
         await cursor.advance(connection, stands, tip)
         batch = facts.batch_of(part)
         await facts.append(connection, part, batch, [])
-        await writing.write(connection, held, batch, journal)
+        valuer = valuations.Valuer(held.world, valuations.Block(tip.number, tip.timestamp))
+        await writing.write(connection, held, batch, journal, valuer)
     await connection.close()
 
 
