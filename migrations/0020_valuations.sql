@@ -1,6 +1,6 @@
 -- Valuations: which are the oldest, and which positions are near a liquidation. Checks: a
 -- difference is known by view and contract, too; a check that could not be done is known.
--- depends: 0028_receipts_later
+-- depends: 0019_receipts_later
 
 -- The active rows in the order in which they were valued: the oldest are revalued first, and no
 -- row may be valued above the committed block.

@@ -1,5 +1,5 @@
 -- The watch list: the contracts that events are read of, and since which block.
--- depends: 0029_safety
+-- depends: 0022_variant_votes
 
 CREATE TABLE configured_contracts (
     address text NOT NULL,

@@ -1,5 +1,5 @@
 -- Pools that contradict themselves are frozen and say why; what the contract cannot compute is NULL.
--- depends: 0028_valuations
+-- depends: 0020_valuations
 
 ALTER TABLE contracts ADD COLUMN quarantine_reason text;
 COMMENT ON COLUMN contracts.quarantine_reason IS 'Why a pool is frozen: what it said that cannot be; NULL: does not apply, it is not frozen.';

@@ -1,5 +1,5 @@
 -- What an application may write in the schema vesu_guide, and what is refused.
--- depends: 0021_guide
+-- depends: 0016_guide
 
 -- The functions below run with the indexer's rights, whatever the caller's search_path is.
 DO $$ BEGIN PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', false); END $$;

@@ -1,5 +1,5 @@
 -- Far behind the head blocks are known by their events alone, until the background reads them.
--- depends: 0023_serving
+-- depends: 0018_serving
 
 ALTER TABLE blocks ALTER COLUMN parent_hash DROP NOT NULL;
 CREATE INDEX idx_blocks_by_events_alone ON blocks (number) WHERE parent_hash IS NULL;

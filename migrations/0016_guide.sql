@@ -1,5 +1,5 @@
 -- The schema of applications that are written by the users' guide: its four tables as views.
--- depends: 0020_watches
+-- depends: 0015_watches
 CREATE SCHEMA IF NOT EXISTS vesu_guide;
 COMMENT ON SCHEMA vesu_guide IS 'The tables of the users'' guide for its applications: ALTER ROLE app SET search_path = vesu_guide, public.';
 
