@@ -20,7 +20,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from indexer.store import binaries, embedded, migrate
+from indexer.store import binaries, database, embedded, migrate
 
 _server: dict[str, str] = {}
 
@@ -172,3 +172,8 @@ async def empty_database_url() -> AsyncIterator[str]:
 async def migrated_database_url() -> AsyncIterator[str]:
     async with fresh_database(migrated=True) as url:
         yield url
+
+
+def yoyo_url(url: str) -> str:
+    """The URL as yoyo's own command line takes it for psycopg 3."""
+    return "postgresql+psycopg://" + database.libpq_url(url).partition("://")[2]

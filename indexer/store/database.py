@@ -118,11 +118,6 @@ def libpq_url(url: str) -> str:
     return f"postgresql://{rest}"
 
 
-def yoyo_url(url: str) -> str:
-    """The URL as yoyo takes it for psycopg 3."""
-    return "postgresql+psycopg://" + libpq_url(url).partition("://")[2]
-
-
 def one_host_each(url: str) -> list[str]:
     """URLs that name one host each, in the order in which they are to be tried.
 

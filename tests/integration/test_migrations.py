@@ -125,7 +125,7 @@ def yoyo(url: str, *arguments: str, expect: int = 0) -> str:
 
 
 async def test_yoyo_there_and_back_and_there_again(empty_database_url: str) -> None:
-    url, command_url = empty_database_url, database.yoyo_url(empty_database_url)
+    url, command_url = empty_database_url, postgres.yoyo_url(empty_database_url)
     before = catalogue(url)
     yoyo(command_url, "apply")
     made = catalogue(url)
@@ -175,11 +175,11 @@ async def test_a_shadow_goes_with_the_tables(empty_database_url: str) -> None:
 
 
 async def test_what_yoyo_applied_ours_knows_and_the_other_way(empty_database_url: str) -> None:
-    yoyo(database.yoyo_url(empty_database_url), "apply", "--revision", migrate.known()[1])
+    yoyo(postgres.yoyo_url(empty_database_url), "apply", "--revision", migrate.known()[1])
     assert migrate.applied(empty_database_url) == migrate.known()[:2]
     assert migrate.apply(empty_database_url) == migrate.known()[2:]
-    assert re.findall(r"^U ", yoyo(database.yoyo_url(empty_database_url), "list"), re.M) == []
-    assert yoyo(database.yoyo_url(empty_database_url), "apply").count("Applying") == 0
+    assert re.findall(r"^U ", yoyo(postgres.yoyo_url(empty_database_url), "list"), re.M) == []
+    assert yoyo(postgres.yoyo_url(empty_database_url), "apply").count("Applying") == 0
 
 
 # --- what they make -------------------------------------------------------------------------
@@ -341,7 +341,7 @@ async def test_a_newer_database_is_refused(migrated_database_url: str) -> None:
 
 
 async def test_a_lock_that_a_killed_migrator_left_is_cleared(empty_database_url: str) -> None:
-    yoyo(database.yoyo_url(empty_database_url), "apply", "--revision", migrate.known()[0])
+    yoyo(postgres.yoyo_url(empty_database_url), "apply", "--revision", migrate.known()[0])
     statement = "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)"
     rows(empty_database_url, statement)
     assert migrate.apply(empty_database_url) == migrate.known()[1:]

@@ -155,7 +155,7 @@ async def test_yoyos_command_over_tcp(served: Served) -> None:
         subprocess.run(
             [Path(sys.executable).parent / "yoyo", *arguments],
             cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": database.yoyo_url(served.url())},
+            env=os.environ | {"DATABASE_URL": postgres.yoyo_url(served.url())},
             check=True,
             timeout=120,
         )

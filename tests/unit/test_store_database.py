@@ -19,7 +19,6 @@ def test_every_spelling_reaches_every_driver(scheme: str) -> None:
     plain = "postgresql://user:p%40ss@host:5433/name?sslmode=require"
     assert database.asyncpg_url(url) == plain
     assert database.libpq_url(f" {url}\n") == plain
-    assert database.yoyo_url(url) == plain.replace("://", "+psycopg://", 1)
 
 
 @pytest.mark.parametrize(
