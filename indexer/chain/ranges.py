@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-import itertools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from indexer import errors
-from indexer.chain import block_proof, client, failures, types
+from indexer.chain import block_proof, client, failures, types, windows
 from indexer.chain import source as sources
 
 Known = Callable[[], frozenset[int]]
@@ -64,26 +63,11 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     sample_seed: int = 0
 
 
-class _Part(msgspec.Struct):
-    """The events of a window for the addresses known when it was read, and their source."""
-
-    source: sources.Source
-    from_block: int
-    to_block: int
-    parent_hash: str
-    tip: types.BlockHeader
-    addresses: frozenset[int]
-    events: list[types.EmittedEvent]
-    blocks: dict[int, types.BlockWithReceipts]
-    headers: dict[int, types.BlockHeader] = msgspec.field(default_factory=dict)
-    event_times: dict[int, int] = msgspec.field(default_factory=dict)
-
-
 class _Ahead(NamedTuple):
     """A window that is being read."""
 
     from_block: int
-    task: asyncio.Task[_Part]
+    task: asyncio.Task[windows.Window]
 
 
 class RangeReader:
@@ -181,7 +165,9 @@ class RangeReader:
 
     # --- a window ---------------------------------------------------------------------
 
-    async def _read(self, from_block: int, to_block: int, addresses: frozenset[int]) -> _Part:
+    async def _read(
+        self, from_block: int, to_block: int, addresses: frozenset[int]
+    ) -> windows.Window:
         """A window, or its first blocks where the node refuses so many."""
         attempts = 0
         while True:
@@ -195,24 +181,26 @@ class RangeReader:
 
     async def _attempt(
         self, asked: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
-    ) -> _Part:
-        tip, first = await _ends(asked, from_block, to_block)
-        part = _Part(asked, from_block, to_block, first.parent_hash, tip, addresses, [], {})
+    ) -> windows.Window:
+        tip, first = await windows.ends(asked, from_block, to_block)
+        part = windows.Window(
+            asked, from_block, to_block, first.parent_hash, tip, addresses, [], {}
+        )
         await self._add_events(part, addresses)
         self._adapt(part)
         return part
 
-    async def _add_events(self, part: _Part, addresses: frozenset[int]) -> None:
+    async def _add_events(self, part: windows.Window, addresses: frozenset[int]) -> None:
         """Read the events of these addresses and the blocks that hold them."""
         is_one_block = part.from_block == part.to_block
         most = None if is_one_block else self._settings.target_events * self._settings.spare
         found = await part.source.events(
             part.from_block, part.to_block, addresses, most, part.tip.hash
         )
-        part.events = sorted([*part.events, *found], key=_key)
+        part.events = sorted([*part.events, *found], key=windows.place)
         if self._is_by_events_alone(part):
             await self._add_times(part)
-            _check_hashes(part)
+            windows.check_hashes(part)
             return
         missing = {event.block_number for event in found} - part.blocks.keys()
         if not is_one_block and len(missing) > self._settings.target_blocks * self._settings.spare:
@@ -221,9 +209,9 @@ class RangeReader:
             )
         for block in await part.source.blocks(sorted(missing), self._is_proving):
             part.blocks[block.header.number] = block
-        _check_hashes(part)
+        windows.check_hashes(part)
 
-    def _is_by_events_alone(self, part: _Part) -> bool:
+    def _is_by_events_alone(self, part: windows.Window) -> bool:
         """Whether receipts and proofs of a window are left to the background."""
         return (
             self._settings.verify != "all"
@@ -232,7 +220,7 @@ class RangeReader:
             and self.suspects.isdisjoint(range(part.from_block, part.to_block + 1))
         )
 
-    async def _add_times(self, part: _Part) -> None:
+    async def _add_times(self, part: windows.Window) -> None:
         """Find the time of each block with events: by its events, else by its header.
 
         Times that run backwards, or contradict a header, tell that some event lies: then every
@@ -245,11 +233,11 @@ class RangeReader:
             if number not in part.headers
         }
         await self._add_headers(part, numbers - part.event_times.keys())
-        if not _times_ascend(part):
+        if not windows.times_ascend(part):
             part.event_times = {}
             await self._add_headers(part, numbers)
 
-    async def _add_headers(self, part: _Part, numbers: set[int]) -> None:
+    async def _add_headers(self, part: windows.Window, numbers: set[int]) -> None:
         part.headers[part.to_block] = part.tip
         missing = sorted(numbers - part.headers.keys())
         for start in range(0, len(missing), sources.BLOCKS_PER_BATCH):
@@ -263,7 +251,7 @@ class RangeReader:
         """How many blocks a window has: few enough for the targets and for the endpoint."""
         return min(self._window, asked.most_blocks)
 
-    def _adapt(self, part: _Part) -> None:
+    def _adapt(self, part: windows.Window) -> None:
         """Choose the next window's size by the targets; it at most doubles."""
         settings = self._settings
         size = part.to_block - part.from_block + 1
@@ -278,7 +266,7 @@ class RangeReader:
     # --- delivery ---------------------------------------------------------------------
 
     async def _deliver(
-        self, part: _Part, known: Known, discover: Discover, forget: Forget
+        self, part: windows.Window, known: Known, discover: Discover, forget: Forget
     ) -> types.Range:
         """The complete range of a part; where that fails it is read again, perhaps shorter."""
         attempts = 0
@@ -293,7 +281,9 @@ class RangeReader:
             await forget()
             part = await self._read(part.from_block, end, known())
 
-    async def _complete(self, part: _Part, known: Known, discover: Discover) -> types.Range:
+    async def _complete(
+        self, part: windows.Window, known: Known, discover: Discover
+    ) -> types.Range:
         await self._add_discovered(part, known, discover)
         is_proved_later = self._is_by_events_alone(part)
         proofs = {} if is_proved_later else await self._prove(part)
@@ -311,7 +301,7 @@ class RangeReader:
             part.event_times,
         )
 
-    async def _add_discovered(self, part: _Part, known: Known, discover: Discover) -> None:
+    async def _add_discovered(self, part: windows.Window, known: Known, discover: Discover) -> None:
         """Read the events of addresses that were not known when the window was read."""
         while True:
             await discover(part.events)
@@ -325,7 +315,7 @@ class RangeReader:
     def _is_proving(self) -> bool:
         return self._settings.verify != "off" or bool(self.suspects)
 
-    async def _prove(self, part: _Part) -> dict[int, types.Proof]:
+    async def _prove(self, part: windows.Window) -> dict[int, types.Proof]:
         """Check the range against its blocks; returns the proof of each block checked."""
         if not self._is_proving:
             return {}
@@ -359,7 +349,9 @@ class RangeReader:
             number, settings.sample_rate, settings.sample_seed
         )
 
-    def _verified(self, part: _Part, proofs: dict[int, types.Proof]) -> tuple[types.Verified, ...]:
+    def _verified(
+        self, part: windows.Window, proofs: dict[int, types.Proof]
+    ) -> tuple[types.Verified, ...]:
         """The ranges proved; one "sampled" range where only some blocks are proved."""
         if not self._is_proving:
             return ()
@@ -367,7 +359,7 @@ class RangeReader:
             return types.runs(proofs)
         return (types.Verified(part.from_block, part.to_block, "sampled"),)
 
-    async def _to_prove(self, part: _Part) -> AsyncIterator[types.BlockWithReceipts]:
+    async def _to_prove(self, part: windows.Window) -> AsyncIterator[types.BlockWithReceipts]:
         """The blocks to prove: those with watched events, then the others in batches."""
         for number in sorted(part.blocks):
             yield part.blocks[number]
@@ -381,8 +373,8 @@ class RangeReader:
             for block in await part.source.blocks(batch, with_events=True):
                 yield block
 
-    async def _close(self, part: _Part) -> None:
-        again, _ = await _ends(part.source, part.to_block, part.to_block)
+    async def _close(self, part: windows.Window) -> None:
+        again, _ = await windows.ends(part.source, part.to_block, part.to_block)
         if again.hash != part.tip.hash:
             raise errors.InconsistentAnswerError(
                 f"block {part.to_block} changed while the range up to it was read", kind="fork"
@@ -392,52 +384,6 @@ class RangeReader:
 def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> bool:
     """Whether the node may answer if it is asked for fewer blocks: not a failed attempt."""
     return isinstance(error, errors.RangeTooLargeError) and to_block > from_block
-
-
-async def _ends(
-    asked: sources.Source, from_block: int, to_block: int
-) -> tuple[types.BlockHeader, types.BlockHeader]:
-    """Headers of the last and of the first block, in this order.
-
-    They are asked in one batch: from two nodes, the range could join two forks.
-    """
-    numbers = [to_block] if from_block == to_block else [to_block, from_block]
-    found = await failures.retry_while_lagging(asked.name, lambda: asked.headers(numbers))
-    return found[0], found[-1]
-
-
-def _check_hashes(part: _Part) -> None:
-    """Check by hash that events, blocks and tip are of one chain where they overlap."""
-    headers = part.headers | {number: block.header for number, block in part.blocks.items()}
-    hashes = {number: header.hash for number, header in headers.items()}
-    for event in part.events:
-        # A block without a header has the hash that its first event gives.
-        known = hashes.setdefault(event.block_number, event.block_hash)
-        if known != event.block_hash:
-            raise errors.InconsistentAnswerError(
-                f"block {event.block_number} has the hash {known}, an event of it says "
-                f"{event.block_hash}: the chain changed while it was read",
-                kind="fork",
-            )
-    if headers.get(part.to_block, part.tip).hash != part.tip.hash:
-        raise errors.InconsistentAnswerError(f"block {part.to_block} is not its tip", kind="fork")
-    for number, header in headers.items():
-        before = headers.get(number - 1)
-        if before is not None and header.parent_hash != before.hash:
-            raise errors.InconsistentAnswerError(
-                f"block {number} does not stand on block {number - 1}", kind="fork"
-            )
-
-
-def _times_ascend(part: _Part) -> bool:
-    """Whether the times of headers and events together never run backwards, up to the tip's."""
-    times = part.event_times | {number: one.timestamp for number, one in part.headers.items()}
-    ascending = [times[number] for number in sorted(times)]
-    return all(before <= after for before, after in itertools.pairwise(ascending))
-
-
-def _key(event: types.EmittedEvent) -> tuple[int, int, int]:
-    return event.block_number, event.transaction_index, event.event_index
 
 
 async def _cancel(ahead: collections.deque[_Ahead]) -> None:

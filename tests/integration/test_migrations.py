@@ -388,9 +388,9 @@ async def test_waiting_for_another_migrator_ends(
 async def test_tables_are_not_taken_from_under_a_writer(migrated_database_url: str) -> None:
     async with locks.WriterLock(migrated_database_url):
         with pytest.raises(errors.WriterConflictError, match="stop it"):
-            await command._rollback(migrated_database_url)
+            await command._rolled_back(migrated_database_url)
     assert migrate.pending(migrated_database_url) == []
-    assert await command._rollback(migrated_database_url)
+    assert await command._rolled_back(migrated_database_url)
 
 
 async def test_tables_of_somebody_else_are_left_alone(empty_database_url: str) -> None:

@@ -1,0 +1,73 @@
+"""A window of blocks while it is read, and the checks that all of it is of one chain."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from indexer import errors
+from indexer.chain import failures, types
+from indexer.chain import source as sources
+
+
+class Window(msgspec.Struct):
+    """The events of a window for the addresses known when it was read, and their source."""
+
+    source: sources.Source
+    from_block: int
+    to_block: int
+    parent_hash: str
+    tip: types.BlockHeader
+    addresses: frozenset[int]
+    events: list[types.EmittedEvent]
+    blocks: dict[int, types.BlockWithReceipts]
+    headers: dict[int, types.BlockHeader] = msgspec.field(default_factory=dict)
+    event_times: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+async def ends(
+    asked: sources.Source, from_block: int, to_block: int
+) -> tuple[types.BlockHeader, types.BlockHeader]:
+    """Headers of the last and of the first block, in this order.
+
+    They are asked in one batch: from two nodes, the range could join two forks.
+    """
+    numbers = [to_block] if from_block == to_block else [to_block, from_block]
+    found = await failures.retry_while_lagging(asked.name, lambda: asked.headers(numbers))
+    return found[0], found[-1]
+
+
+def check_hashes(window: Window) -> None:
+    """Check by hash that events, blocks and tip are of one chain where they overlap."""
+    headers = window.headers | {number: block.header for number, block in window.blocks.items()}
+    hashes = {number: header.hash for number, header in headers.items()}
+    for event in window.events:
+        # A block without a header has the hash that its first event gives.
+        known = hashes.setdefault(event.block_number, event.block_hash)
+        if known != event.block_hash:
+            raise errors.InconsistentAnswerError(
+                f"block {event.block_number} has the hash {known}, an event of it says "
+                f"{event.block_hash}: the chain changed while it was read",
+                kind="fork",
+            )
+    if headers.get(window.to_block, window.tip).hash != window.tip.hash:
+        raise errors.InconsistentAnswerError(f"block {window.to_block} is not its tip", kind="fork")
+    for number, header in headers.items():
+        before = headers.get(number - 1)
+        if before is not None and header.parent_hash != before.hash:
+            raise errors.InconsistentAnswerError(
+                f"block {number} does not stand on block {number - 1}", kind="fork"
+            )
+
+
+def times_ascend(window: Window) -> bool:
+    """Whether the times of headers and events together never run backwards, up to the tip's."""
+    times = window.event_times | {number: one.timestamp for number, one in window.headers.items()}
+    ascending = [times[number] for number in sorted(times)]
+    return all(before <= after for before, after in itertools.pairwise(ascending))
+
+
+def place(event: types.EmittedEvent) -> tuple[int, int, int]:
+    """The key of an event: block, transaction and event index."""
+    return event.block_number, event.transaction_index, event.event_index
