@@ -15,7 +15,7 @@ from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
 
 SAMPLE_ROWS = 50
-"""So many rows of each table are held against the contracts' views in a sample."""
+"""How many rows of each table a sample compares with the contracts' views."""
 
 
 @click.command(epilog="Example: vesu-indexer audit --refold all --markdown > audit.md")

@@ -24,10 +24,10 @@ from indexer.recording import chain, playhead, server
 from indexer.store import database, embedded, locks, migrate
 
 LIVE_BLOCKS = 56
-"""So many steps at the end of the recording happen while one watches, its reorganisation too."""
+"""How many steps at the end of the recording happen while one watches; one is a reorganisation."""
 
 STEP_SECONDS = 0.2
-"""So long does each step stay the head at least, and until it is indexed."""
+"""How long each step stays the head at least, and until it is indexed."""
 
 PORT = 8080
 

@@ -257,7 +257,7 @@ def _clock(head: types.BlockHeader) -> Finding:
 
 
 async def _contracts(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
-    """Whether a contract stands at every configured address."""
+    """Whether there is a contract at every configured address."""
     configured = app.watched_contracts(settings)
     reached = [one for one in configured if one.from_block <= block]
     for contract in reached:

@@ -74,7 +74,7 @@ async def _restore(
 async def _require_room(
     connection: asyncpg.Connection, kept: manifest.Manifest, *, force: bool
 ) -> bool:
-    """Whether the schema is empty; refuses what stands in the way."""
+    """Whether the schema is empty; refuses objects that are in the way."""
     schema = await catalog.schema(connection)
     if schema != kept.schema:
         raise errors.ConfigError(

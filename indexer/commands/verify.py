@@ -25,7 +25,7 @@ from indexer.store import database, locks, migrate
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 3
-"""So often is it begun again where the chain is reorganised or the node fails meanwhile."""
+"""How often a verification starts again where the chain is reorganised or the node fails."""
 
 Repair = Literal["none_needed", "done", "left_to_daemon", "not_asked"]
 

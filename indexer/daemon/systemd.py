@@ -14,7 +14,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 STATUS_SECONDS = 5.0
-"""So often is the status line renewed where no watchdog asks for more."""
+"""How often the status line is renewed where no watchdog asks for more."""
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 

@@ -14,7 +14,7 @@ _SQL = sqlfile.load(__package__, "completeness")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 MOST = 20
-"""So many ranges, holes and gaps are listed; the counts are of all."""
+"""How many ranges, holes and gaps are listed; the counts are of all."""
 
 
 def _named(first: int, last: int) -> str:

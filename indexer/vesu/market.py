@@ -180,7 +180,7 @@ def _inflation_fee(market: Market, shares: int) -> int:
 def _with_collateral(market: Market, units: int, shares: int) -> Market:
     total = market.collateral.total_collateral_shares + shares
     if not market.is_v2 and shares < 0 and total <= INFLATION_FEE_SHARES:
-        total = 0  # V1 begins anew, so that the rate of shares does too
+        total = 0  # V1 starts again, and so does the rate of shares
     return msgspec.structs.replace(
         market,
         collateral_shares=market.collateral_shares + shares,

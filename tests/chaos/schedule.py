@@ -117,7 +117,7 @@ class Schedule(msgspec.Struct, frozen=True):
     keep_abandoned: bool = False
     endpoints: int = 1
     is_odd: bool = False
-    """Whether an odd gateway stands before each endpoint."""
+    """Whether there is an odd gateway before each endpoint."""
 
     def text(self) -> str:
         """One line a move."""

@@ -155,3 +155,9 @@ async def failure(question: Awaitable[Any]) -> errors.IndexerError:
             shown = shown.__cause__ or (None if shown.__suppress_context__ else shown.__context__)
         return error
     raise AssertionError("it did not fail")
+
+
+def http(status: int, body: str = "<html>no</html>", **headers: str) -> web.Response:
+    """An HTTP answer that is no JSON-RPC."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.Response(status=status, text=body, headers=named, content_type="text/html")

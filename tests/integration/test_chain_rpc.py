@@ -17,14 +17,9 @@ from aiohttp import web
 from indexer import errors
 from indexer.chain import limits, rpc, transport
 from tests.integration import chain_stage
-from tests.integration.chain_stage import KEY, SETTINGS, failure, ok, refused
+from tests.integration.chain_stage import KEY, SETTINGS, failure, http, ok, refused
 
 ASK = rpc.Request("starknet_chainId")
-
-
-def http(status: int, body: str = "<html>no</html>", **headers: str) -> web.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.Response(status=status, text=body, headers=named, content_type="text/html")
 
 
 async def failing(reply: chain_stage.Reply, **changes: Any) -> tuple[errors.IndexerError, int]:

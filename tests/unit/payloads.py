@@ -91,7 +91,7 @@ def _is_byte_array(felts: list[int]) -> bool:
 
 
 def has_text(types: foreign.Types) -> bool:
-    """Whether a ByteArray stands among the types, so that lengths vary."""
+    """Whether a ByteArray is among the types, so that lengths vary."""
     return any("ByteArray" in getattr(type_, "name", "") for type_ in types.values())
 
 

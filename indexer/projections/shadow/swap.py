@@ -78,7 +78,7 @@ async def differing(built: build.Shadow) -> int:
 
 
 async def is_level(built: build.Shadow, span: build.Span) -> bool:
-    """Whether the shadow still stands where the daemon does, on the same branch of the chain."""
+    """Whether the shadow is at the daemon's block, on the same branch of the chain."""
     row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     stands = await cursor.read(built.connection)
     assert row is not None and stands is not None, "a shadow is built of a filled log"
@@ -87,7 +87,7 @@ async def is_level(built: build.Shadow, span: build.Span) -> bool:
 
 
 async def _rests_on_same_state(built: build.Shadow, span: build.Span) -> bool:
-    """Whether what stands live above the shadow follows from the state that the shadow has."""
+    """Whether the live rows above the shadow follow from the state that the shadow has."""
     async with built.connection.transaction(isolation="repeatable_read", readonly=True):
         for history in tables.HISTORIES:
             if await built.connection.fetchval(
