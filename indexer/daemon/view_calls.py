@@ -30,12 +30,7 @@ async def ask(
     """
     answers = await node.calls(
         [
-            client.ViewCall(
-                int(view.contract, 16),
-                selector.of(view.view),
-                tuple(int(felt, 16) for felt in view.calldata),
-                view.block_hash,
-            )
+            client.ViewCall(view.contract, selector.of(view.view), view.calldata, view.block_hash)
             for view in needs
         ]
     )
@@ -50,7 +45,7 @@ async def ask_within(
     A pool whose view fails or never answers takes no other pool with it: what is lacking is
     logged, counted and left to the next sample.
     """
-    by_pool: dict[tuple[str, ...], list[observations.View]] = {}
+    by_pool: dict[tuple[int, ...], list[observations.View]] = {}
     for view in views:
         # V2 asks a pool for an asset, V1 an extension for a pool and an asset.
         by_pool.setdefault((view.contract, *view.calldata[:-1]), []).append(view)
@@ -78,8 +73,8 @@ async def ask_within(
     return found
 
 
-def _warn(pool: tuple[str, ...], reason: str) -> None:
-    log.warning("prices_not_sampled", contract=pool[0], pool=pool[-1], reason=reason)
+def _warn(pool: tuple[int, ...], reason: str) -> None:
+    log.warning("prices_not_sampled", contract=hex(pool[0]), pool=hex(pool[-1]), reason=reason)
 
 
 def observation(
@@ -88,10 +83,10 @@ def observation(
     """The answer of a view as the log keeps it."""
     if isinstance(answer, errors.RpcError):
         # Nodes word a refusal differently and name themselves: the log must be the same from each.
-        log.info("view_refused", view=view.view, contract=view.contract, reason=str(answer))
+        log.info("view_refused", view=view.view, contract=hex(view.contract), reason=str(answer))
         return observations.Observation(view, None, REFUSED)
     if len(answer) > MOST_FELTS:
         # A stranger's contract answers what it likes, and the log keeps it for good.
-        log.info("view_too_long", view=view.view, contract=view.contract, felts=len(answer))
+        log.info("view_too_long", view=view.view, contract=hex(view.contract), felts=len(answer))
         return observations.Observation(view, None, REFUSED)
-    return observations.Observation(view, tuple(hex(felt) for felt in answer))
+    return observations.Observation(view, tuple(answer))

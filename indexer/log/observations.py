@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 import msgspec
 
+from indexer.cairo import felt252
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "observations")
@@ -15,20 +16,20 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 class View(msgspec.Struct, frozen=True):
-    """A question to a contract at a block. `contract` is padded hex, `calldata` minimal hex."""
+    """A view of a contract, asked at a block. Contract and calldata are felts."""
 
     block_number: int
     block_hash: str
-    contract: str
+    contract: int
     view: str
-    calldata: tuple[str, ...] = ()
+    calldata: tuple[int, ...] = ()
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """The answer: felts in minimal hex, or what the contract said in refusing."""
+    """The felts that a view answered; without a result, what the log keeps of its refusal."""
 
     asked: View
-    result: tuple[str, ...] | None
+    result: tuple[int, ...] | None
     error: str | None = None
 
 
@@ -37,11 +38,11 @@ async def append(connection: Connection, observations: Iterable[Observation]) ->
     rows = [
         (
             seen.asked.block_number,
-            seen.asked.contract,
+            felt252.padded(seen.asked.contract),
             seen.asked.view,
-            list(seen.asked.calldata),
+            list(map(hex, seen.asked.calldata)),
             seen.asked.block_hash,
-            None if seen.result is None else list(seen.result),
+            None if seen.result is None else list(map(hex, seen.result)),
             seen.error,
         )
         for seen in observations
@@ -73,10 +74,14 @@ def _observation(row: asyncpg.Record) -> Observation:
         View(
             row["block_number"],
             row["block_hash"],
-            row["contract"],
+            int(row["contract"], 16),
             row["view"],
-            tuple(row["calldata"]),
+            _felts(row["calldata"]),
         ),
-        None if row["result"] is None else tuple(row["result"]),
+        None if row["result"] is None else _felts(row["result"]),
         row["error"],
     )
+
+
+def _felts(texts: Iterable[str]) -> tuple[int, ...]:
+    return tuple(int(text, 16) for text in texts)

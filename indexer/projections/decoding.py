@@ -15,7 +15,7 @@ import structlog
 from indexer import errors
 from indexer.chain import types
 from indexer.log import facts, observations
-from indexer.projections import rows, tokens
+from indexer.projections import tokens
 from indexer.vesu import decoders, discovery, events, kinds, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v2 import events as events_v2
@@ -139,9 +139,9 @@ def _naming_view(
         observations.View(
             raw.block_number,
             raw.block_hash,
-            rows.padded(address),
+            address,
             "v_token_for_collateral_asset",
-            (hex(event.pool_id), hex(event.asset)),
+            (event.pool_id, event.asset),
         )
     ]
 
@@ -156,7 +156,7 @@ def token_views(
             case events_v2.SetAssetConfig(asset=asset) | events_v1.SetAssetConfig(asset=asset):
                 needed.setdefault(asset, one.raw)
     return [
-        observations.View(raw.block_number, raw.block_hash, rows.padded(asset), view)
+        observations.View(raw.block_number, raw.block_hash, asset, view)
         for asset, raw in needed.items()
         for view in tokens.VIEWS
         if asset not in known or view not in known[asset].asked

@@ -125,7 +125,7 @@ class Engine:
         self._memory.tokens = tokens.read(seen, self._memory.tokens)
         for one in seen:
             question = questions.of(one.asked)
-            self._answers[question] = questions.felts(one)
+            self._answers[question] = one.result
             self._learn_v_token(question)
 
     def _learn_v_token(self, question: state.Question) -> None:
@@ -312,10 +312,11 @@ def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Bat
 
 
 def _missing(view: observations.View) -> errors.MissingObservationError:
+    arguments = ", ".join(map(hex, view.calldata))
     return errors.MissingObservationError(
-        f"the log lacks the observation {view.view}({', '.join(view.calldata)}) of "
-        f"{view.contract} at block {view.block_number}: restore it from a backup, or index "
-        "again from a node"
+        f"the log lacks the observation {view.view}({arguments}) of "
+        f"{rows.padded(view.contract)} at block {view.block_number}: restore it from a backup, or "
+        "index again from a node"
     )
 
 

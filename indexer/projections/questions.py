@@ -1,27 +1,16 @@
-"""Between the fold's questions and the log's observations: numbers there, text here."""
+"""The fold's questions as views at a block's hash, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from indexer.log import observations
-from indexer.projections import rows
 from indexer.vesu import state
 
 
 def of(view: observations.View) -> state.Question:
     """The question that a view of the log answers."""
-    return state.Question(
-        view.block_number,
-        int(view.contract, 16),
-        view.view,
-        tuple(int(felt, 16) for felt in view.calldata),
-    )
-
-
-def felts(seen: observations.Observation) -> tuple[int, ...] | None:
-    """The answer; None where the contract refused."""
-    return None if seen.result is None else tuple(int(felt, 16) for felt in seen.result)
+    return state.Question(view.block_number, view.contract, view.view, view.calldata)
 
 
 def asked(question: state.Question, hashes: Mapping[int, str]) -> observations.View:
@@ -29,7 +18,7 @@ def asked(question: state.Question, hashes: Mapping[int, str]) -> observations.V
     return observations.View(
         question.block_number,
         hashes[question.block_number],
-        rows.padded(question.contract),
+        question.contract,
         question.view,
-        tuple(map(hex, question.calldata)),
+        question.calldata,
     )

@@ -33,7 +33,7 @@ def read(
     tokens = dict(known or {})
     for one in seen:
         if one.asked.view in VIEWS:
-            address = int(one.asked.contract, 16)
+            address = one.asked.contract
             token = tokens.get(address, Token())
             changes: dict[str, Any] = {one.asked.view: _value(one)}
             changes["asked"] = token.asked | {one.asked.view}
@@ -44,7 +44,6 @@ def read(
 def _value(seen: observations.Observation) -> str | int | None:
     if not seen.result:
         return None
-    felts = [int(felt, 16) for felt in seen.result]
     if seen.asked.view == "decimals":
-        return felts[0] if felts[0] <= 77 else None
-    return text.clean(text.string_of(felts)) or None
+        return seen.result[0] if seen.result[0] <= 77 else None
+    return text.clean(text.string_of(seen.result)) or None

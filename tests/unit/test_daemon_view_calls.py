@@ -6,7 +6,7 @@ from indexer import errors
 from indexer.daemon import view_calls
 from indexer.log import observations
 
-VIEW = observations.View(5, "0xabc", "0x1", "price")
+VIEW = observations.View(5, "0xabc", 0x1, "price")
 
 
 def test_a_refusal_is_kept_in_the_same_words_whichever_node_told_it() -> None:
