@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from indexer import app, config, errors
+from indexer.app import abi_folder
 from indexer.audit import indexes
 from indexer.chain import capacity, client, types
 from indexer.commands import arguments, event_loop, output
@@ -76,7 +77,7 @@ def _guarded(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
 def _configuration(settings: config.Settings) -> Finding:
     try:
         found = app.contracts(settings)
-        app.abis(settings)
+        abi_folder.read(settings)
     except errors.ConfigError as error:
         return Finding("configuration", str(error), is_good=False)
     if len(set(settings.node.urls)) < len(settings.node.urls):

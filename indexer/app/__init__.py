@@ -7,8 +7,6 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -16,7 +14,7 @@ import structlog
 
 from indexer import config, errors, metrics, urls
 from indexer.api import sockets
-from indexer.cairo import abi
+from indexer.app import abi_folder
 from indexer.chain import client, ranges
 from indexer.config import values
 from indexer.daemon import api_process, process, prover, reconciler, reorg_detector, watcher
@@ -25,7 +23,7 @@ from indexer.log import watch_list
 from indexer.projections import engine as engines
 from indexer.query import status
 from indexer.store import database, embedded
-from indexer.vesu import decoders, deployments, discovery, kinds, views
+from indexer.vesu import deployments, discovery, kinds, views
 
 log = structlog.get_logger(__name__)
 
@@ -171,7 +169,7 @@ def engine(settings: config.Settings) -> engines.Engine:
     """An engine that knows the configured contracts."""
     return engines.Engine(
         ((entry.address, discovery.Known(entry.kind)) for entry in contracts(settings)),
-        abis(settings),
+        abi_folder.read(settings),
         settings.valuation.max_age_seconds,
     )
 
@@ -181,47 +179,6 @@ def extensions(settings: config.Settings) -> views.Extensions:
     return {
         entry.address: entry.kind for entry in contracts(settings) if entry.kind in kinds.EXTENSIONS
     }
-
-
-def abis(settings: config.Settings) -> decoders.More:
-    """The events of the ABI files in the configured folder, by the kind that a file is named by.
-
-    A file holds an ABI as a JSON list, or a class as starknet_getClass gives it.
-    """
-    if settings.abi.folder is None:
-        return {}
-    folder = Path(settings.abi.folder)
-    if not folder.is_dir():
-        raise errors.ConfigError(f"abi.folder: there is no folder {folder}")
-    found: dict[kinds.Kind, list[list[dict[str, Any]]]] = {}
-    for file in sorted(folder.glob("*.json")):
-        kind, abi_ = _abi_file(file)
-        found.setdefault(kind, []).append(abi_)
-    return {kind: abi.table_of(entries) for kind, entries in found.items()}
-
-
-def _abi_file(file: Path) -> tuple[kinds.Kind, list[dict[str, Any]]]:
-    name = file.name.partition(".")[0]
-    if name not in list(kinds.Kind):
-        raise errors.ConfigError(
-            f"abi.folder: {file} must be named by a kind of contract, such as pool_v2.json or "
-            f"pool_v2.NAME.json (one of {', '.join(kinds.Kind)})"
-        )
-    try:
-        content = msgspec.json.decode(file.read_bytes())
-        if isinstance(content, dict):
-            content = content["abi"]
-        if isinstance(content, str):
-            content = msgspec.json.decode(content)
-        entries = msgspec.convert(content, list[dict[str, Any]])
-        if not abi.table_of([entries]):
-            raise ValueError("it has no events")
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise errors.ConfigError(
-            f"abi.folder: {file} is not an ABI whose events can be read: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    return kinds.Kind(name), entries
 
 
 async def node(
