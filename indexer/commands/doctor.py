@@ -262,7 +262,13 @@ async def _contracts(settings: config.Settings, node: client.StarknetNode, block
     configured = app.watched_contracts(settings)
     reached = [one for one in configured if one.from_block <= block]
     for contract in reached:
-        if await node.class_hash(contract.address) is None:
+        try:
+            found = await node.class_hash(contract.address)
+        except errors.RpcError as error:
+            return Finding(
+                "contracts", f"not checked: the node cannot tell their classes ({error})"
+            )
+        if found is None:
             return Finding("contracts", contract_check.missing(contract, block), is_good=False)
     later = len(configured) - len(reached)
     return Finding(

@@ -96,10 +96,19 @@ class Branch:
                 found[row.question].append(row)
         return found
 
+    @property
+    def has_state_updates(self) -> bool:
+        """Whether the recording holds state updates: one of a few real blocks may not."""
+        return self._state_updates_path.exists()
+
+    @property
+    def _state_updates_path(self) -> pathlib.Path:
+        return self.folder / "state_updates.jsonl.gz"
+
     @functools.cached_property
     def state_updates(self) -> dict[int, msgspec.Raw]:
         """The node's starknet_getStateUpdate results as JSON text, by block number."""
-        path = self.folder / "state_updates.jsonl.gz"
+        path = self._state_updates_path
         lines = _rows(path, msgspec.Raw)
         if len(lines) != len(self.blocks):
             raise errors.RecordingError(

@@ -52,17 +52,23 @@ def call(context: Context, request: object, block_id: object) -> msgspec.Raw:
 
 
 def get_class_hash_at(context: Context, block_id: object, contract_address: object) -> str:
-    """The class hash of a contract after the block; RpcError 20 when it is not deployed."""
+    """The class hash of a contract after the block; RpcError 20 when it is not deployed.
+
+    A recording without state updates knows the classes of its manifest alone.
+    """
     block = context.block(block_id)
     address = context_module.felt(contract_address, "contract_address")
     for branch, last in context.view.up_to(block).segments():
-        found = _latest(branch.class_hashes.get(address, []), last)
-        if found is not None:
-            return found
+        if branch.has_state_updates:
+            found = _latest(branch.class_hashes.get(address, []), last)
+            if found is not None:
+                return found
     known = context.recording.predeployed.get(address)
-    if known is None or known[0] > block.number:
-        raise errors.RpcError("Contract not found", 20)
-    return known[1]
+    if known is not None and known[0] <= block.number:
+        return known[1]
+    if not context.recording.main.has_state_updates:
+        raise _not_recorded(f"the class of contract {address}")
+    raise errors.RpcError("Contract not found", 20)
 
 
 def get_nonce(context: Context, block_id: object, contract_address: object) -> str:
