@@ -321,10 +321,12 @@ async def session(url: str) -> AsyncIterator[connections.Connection]:
 async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
     """A pool for readers: nothing on it writes, and no statement takes longer than it may."""
     milliseconds = str(max(1, int(settings.statement_timeout * 1000)))
+    # The pool makes its sessions read-only: a host that takes writes is a primary.
+    url = asyncpg_url(settings.url).replace("=read-write", "=primary")
     with translated_errors(settings.url):
         create: Any = asyncpg.create_pool  # its stubs demand a connect without options
         pool: asyncpg.Pool = await create(
-            asyncpg_url(settings.url),
+            url,
             connect=_first_that_fits,
             min_size=settings.pool_min,
             max_size=settings.pool_max,

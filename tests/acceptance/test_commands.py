@@ -45,6 +45,8 @@ async def test_help_of_every_command(environ: dict[str, str]) -> None:
         assert out.startswith(f"Usage: vesu-indexer {name}")
         example = text.partition("Example: ")[2]
         assert f"vesu-indexer {name}" in example
+        if "Commands:" in out:  # its own commands take the options
+            continue
         assert "--config FILE" in text
         assert "--json" in text
         assert err == ""

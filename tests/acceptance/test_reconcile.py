@@ -213,6 +213,21 @@ async def test_a_sample_in_the_background_is_seen_by_health(
     assert float(differing.split()[-1]) > 0, values
 
 
+def refusing(recorded: truth.Recorded) -> set[int]:
+    """Pools that answer none of their views at the last block: one was upgraded to a mock."""
+    return {
+        int(call["contract"], 16)
+        for call in recorded.calls["asset_config"]
+        if call["block_number"] == recorded.last_block and "result" not in call
+    }
+
+
+async def rows_of(connection: asyncpg.Connection, table: str, pools: set[int]) -> set[str]:
+    """The ids of a table's rows of these pools."""
+    found = await connection.fetch(f"SELECT id, pool_address FROM {table}")
+    return {str(row["id"]) for row in found if int(row["pool_address"], 16) in pools}
+
+
 @pytest.mark.parametrize("table", changed_rows.COLUMNS)
 async def test_every_row_changed_by_one_is_named_and_kept(
     indexed_copy: str, recorded: truth.Recorded, served: str, table: str
@@ -223,7 +238,10 @@ async def test_every_row_changed_by_one_is_named_and_kept(
         drawn = await changed_rows.change(connection, (table,))
         found = await stage.json_of(environ, "reconcile", expect=1)
         named = {(one["table"], one["row_id"], one["column"]) for one in found["differences"]}
-        assert set(drawn) <= named, sorted(set(drawn) - named)
+        silent = await rows_of(connection, table, refusing(recorded))
+        answerable = {one for one in drawn if one.row_id not in silent}
+        assert len(answerable) > len(silent)
+        assert answerable <= named, sorted(answerable - named)
         kept = await connection.fetchval("SELECT count(*) FROM reconciliation_differences")
         assert kept == len(found["differences"])
         await changed_rows.undo(connection, drawn)

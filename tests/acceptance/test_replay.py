@@ -216,7 +216,7 @@ async def test_what_follows_from_a_wrong_range_is_made_again(
     [
         (("9999",), "--from-block 9999 is above the last committed block 125"),
         (("3", "--to-block", "9999"), "--to-block 9999 is above the last committed block 125"),
-        (("30", "--to-block", "29"), "--to-block 29 is below the first block to replay, 30"),
+        (("30", "--to-block", "29"), "--to-block 29 is below --from-block 30"),
     ],
 )
 async def test_blocks_that_are_not_there(
