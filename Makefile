@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS  := requirements.lock requirements-build.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos drops fuzz soak lock wheel clean
+.PHONY: help demo test test-all check format bench chaos drops fuzz soak lock wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,8 +22,12 @@ help: ## Show this list
 demo: $(VENV)/.installed ## Embedded database, recorded chain, filled tables (ARGS="--once" ends by itself)
 	@$(BIN)/vesu-indexer demo $(ARGS)
 
-test: check ## All checks, then all tests (ARGS="-k NAME" for some)
+test: check ## All checks, then the tests but for the heavy ones (ARGS="-k NAME" for some)
 	@echo 'pytest'
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not heavy' $(ARGS)
+
+test-all: check ## All checks, then all tests, the heavy ones too
+	@echo 'pytest, the heavy tests too'
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev ## Format, lint, types, rooms; changes nothing

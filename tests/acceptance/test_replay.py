@@ -65,7 +65,13 @@ async def wrong(sound: dict[str, str], digest: dict[str, Any]) -> AsyncIterator[
         yield environ
 
 
-@pytest.mark.parametrize("from_block", [*range(0, 126, 10), 125])
+@pytest.mark.parametrize(
+    "from_block",
+    [
+        pytest.param(block, marks=[pytest.mark.heavy] if block % 40 and block != 125 else [])
+        for block in (*range(0, 126, 10), 125)
+    ],
+)
 async def test_from_every_tenth_block(
     sound: dict[str, str], digest: dict[str, Any], from_block: int
 ) -> None:

@@ -46,7 +46,11 @@ async def indexed() -> AsyncIterator[dict[str, Indexed]]:
 
 @pytest.mark.parametrize(
     ("name", "from_block"),
-    [(name, block) for name, last in LAST_BLOCKS.items() for block in range(0, last + 1, 10)],
+    [
+        pytest.param(name, block, marks=[pytest.mark.heavy] if block % 40 else [])
+        for name, last in LAST_BLOCKS.items()
+        for block in range(0, last + 1, 10)
+    ],
 )
 async def test_from_every_tenth_block(
     indexed: dict[str, Indexed], name: str, from_block: int
@@ -80,6 +84,7 @@ TAKE_ONE_OF_EACH = """
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", LAST_BLOCKS)
 async def test_a_missing_observation_is_named(indexed: dict[str, Indexed], name: str) -> None:
     """One answer of each view that the log holds, taken out: no replay without it."""

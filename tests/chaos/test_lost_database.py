@@ -18,6 +18,8 @@ from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
 from tests.integration import embedded_stage
 
+pytestmark = pytest.mark.heavy
+
 SEED = 20265
 
 STATEMENTS = 90

@@ -15,6 +15,8 @@ from indexer.recording import server
 from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
 
+pytestmark = pytest.mark.heavy
+
 SEED = 20262
 ANSWER_SECONDS = 5.0
 SESSION_SECONDS = 90.0

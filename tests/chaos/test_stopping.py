@@ -17,6 +17,8 @@ from indexer.store import migrate
 from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
 
+pytestmark = pytest.mark.heavy
+
 SEED = 20264
 TABLES = ("events", "blocks", "vesu_positions", "vesu_assets", "vesu_position_history", "cursor")
 

@@ -395,9 +395,7 @@ async def test_tables_are_not_taken_from_under_a_writer(migrated_database_url: s
 
 async def test_tables_of_somebody_else_are_left_alone(empty_database_url: str) -> None:
     rows(empty_database_url, "CREATE TABLE vesu_pools AS SELECT 1 AS theirs")
-    with pytest.raises(
-        errors.SchemaError, match="which the indexer did not make"
-    ):
+    with pytest.raises(errors.SchemaError, match="which the indexer did not make"):
         migrate.apply(empty_database_url)
     assert rows(empty_database_url, "SELECT theirs FROM vesu_pools") == [(1,)]
 
