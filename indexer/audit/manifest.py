@@ -13,7 +13,7 @@ import msgspec
 from indexer import errors
 from indexer.audit import digest as digests
 from indexer.audit import table_hashes
-from indexer.log import cursor, facts
+from indexer.log import cursor
 from indexer.store import catalog, migrate
 
 VERSION = 1
@@ -58,8 +58,8 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
 
     NothingCommittedError: no block is committed, so that there is nothing to keep.
     """
-    stands = await cursor.read(connection)
-    if stands is None or stands.block_hash is None:
+    stands = await cursor.committed(connection)
+    if stands is None:
         raise errors.NothingCommittedError("there is nothing to back up: no block is committed yet")
     is_current = migrations == migrate.known()
     return Manifest(
@@ -71,7 +71,7 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
         migrations=migrations,
         chain_id=stands.chain_id,
         block_number=stands.block_number,
-        block_hash=facts.padded(stands.block_hash),
+        block_hash=stands.block_hash,
         digest=await digests.at_block(connection) if is_current else None,
         contents=await table_hashes.read(connection),
         relations=list(await catalog.relations(connection)),

@@ -39,7 +39,7 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
     """
     settings = arguments.settings(config_file)
     kept = manifest.read(file)
-    with app.database_url(settings) as url:
+    with app.database_url(settings, make=True) as url:
         proof = event_loop.run(_restore(url, file, kept, force=force, quiet=as_json))
         pending = migrate.pending(url)
     outcome = Outcome(str(file), kept.block_number, kept.block_hash, proof, pending)

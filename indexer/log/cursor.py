@@ -22,6 +22,14 @@ _SQL = sqlfile.load(__package__, "cursor")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
+class Committed(msgspec.Struct, frozen=True):
+    """The chain and the committed block; the hash is padded, as the tables hold it."""
+
+    chain_id: str
+    block_number: int
+    block_hash: str
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """Where the tables stand. `block_hash` is canonical, None before the first commit."""
 
@@ -173,6 +181,14 @@ async def notify(connection: Connection, moved: Cursor, tables: Sequence[str]) -
         "tables": tables,
     }
     await connection.execute(_SQL["notify"], msgspec.json.encode(message).decode())
+
+
+async def committed(connection: Connection) -> Committed | None:
+    """Chain and committed block, in a database of any earlier version too; None: none yet."""
+    row = await connection.fetchrow(_SQL["committed"])
+    if row is None or row["block_hash"] is None:
+        return None
+    return Committed(row["chain_id"], row["block_number"], row["block_hash"])
 
 
 def _cursor(row: asyncpg.Record) -> Cursor:

@@ -10,6 +10,10 @@ SELECT chain_id, start_block, block_number, block_hash, block_timestamp, fork_co
     fold_version, generation, writer_token
 FROM cursor;
 
+-- name: committed
+-- Chain and committed block: what the cursor has had in every version of the schema.
+SELECT chain_id, block_number, block_hash FROM cursor;
+
 -- name: raise_token
 -- Raise the token: whoever wrote until now writes no more.
 UPDATE cursor SET writer_token = writer_token + 1;

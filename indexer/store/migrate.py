@@ -188,7 +188,8 @@ def _refuse_collisions(connection: psycopg.Connection[Any], url: str) -> None:
     if found := _collisions(connection):
         raise errors.SchemaError(
             f"the database at {urls.redact(url)} holds {', '.join(found)}, which the indexer did "
-            "not make: name a database or a schema (database.schema) of the indexer's own"
+            "not make: name a database of the indexer's own, or a schema (database.schema, such as "
+            "VESU_DATABASE_SCHEMA=vesu)"
         )
 
 

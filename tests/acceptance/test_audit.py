@@ -59,6 +59,7 @@ SPOIL_BALANCE = (
             {
                 "current rows equal their history",
                 "refolded log equals the tables",
+                "stored valuations",
                 "sum of v token supply",
             },
         ),

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from benchmarks import chain
 from indexer.recording import chain as recordings
 from tests import postgres
+
+# Whole runs of the benchmarks.
+pytestmark = pytest.mark.heavy
 
 
 async def reported(*arguments: str) -> Any:

@@ -86,8 +86,8 @@ async def test_each_finding_has_a_remedy_that_ends_it(
         "ALTER TABLE receipts SET (autovacuum_enabled = false)",
         "CREATE INDEX mine_unused ON events (name)",
         "CREATE INDEX mine_twice ON vesu_positions (user_id)",
-        "CREATE INDEX mine_broken ON blocks (hash)",
-        "CREATE INDEX mine_broken_ccnew ON blocks (hash)",
+        "CREATE INDEX mine_broken ON blocks (parent_hash)",
+        "CREATE INDEX mine_broken_ccnew ON blocks (parent_hash)",
         "UPDATE pg_index SET indisvalid = false "
         "WHERE indexrelid IN ('mine_broken'::regclass, 'mine_broken_ccnew'::regclass)",
         "INSERT INTO receipts SELECT g, 0, 'hash', 1, 'FRI' FROM generate_series(1000, 150000) g",
