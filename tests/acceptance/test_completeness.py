@@ -53,7 +53,7 @@ async def test_a_dropped_event_is_found_and_read_again(
         _, _, err = await stage.command(
             environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
         )
-        assert "getEvents told" in err
+        assert "getEvents returned" in err
         assert await stage.json_of(environ, "digest") == undisturbed
     assert await _unverified(fresh) == 0
 

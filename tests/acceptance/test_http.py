@@ -207,7 +207,7 @@ async def test_stopping_while_catching_up(
             assert (await running.ask("/ready"))[0] == 503
             code, seconds, log = await running.stop()
     assert code == 0, log
-    assert seconds < 3
+    assert seconds < 15  # far from the half minute, on a machine that is busy, too
     assert "Traceback" not in log
 
 
