@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from indexer.daemon import rollback
+from indexer.projections import tables
 from tests import postgres
 from tests.integration.daemon_stage import Playhead, following, recording, serving
 
@@ -21,7 +21,7 @@ async def contents(connection: asyncpg.Connection) -> dict[str, str | None]:
         table: await connection.fetchval(
             f"SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM {table} t"
         )
-        for table in rollback.TABLES
+        for table in tables.NOTIFIED
     }
 
 
