@@ -72,7 +72,10 @@ async def compare(
                 assert realised.borrow_apy is not None
                 assert is_floor(realised.borrow_apy, growth, days), (place, earlier, block)
                 borrowed += 1
-            if all(end in told.worth for end in ends):
+            if all(end in told.worth for end in ends) and not told.worth[ends[0]]:
+                # Shares of nothing (a reserve that migrated): growth from nothing is no number.
+                assert (realised.supply_growth, realised.supply_apy) == (None, None), place
+            elif all(end in told.worth for end in ends):
                 growth = told.worth[ends[1]] / told.worth[ends[0]]
                 assert realised.supply_apy is not None
                 assert is_floor(realised.supply_apy, growth, days), (place, earlier, block)

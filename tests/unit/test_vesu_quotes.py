@@ -274,3 +274,15 @@ def test_shutdown_modes_of_v1() -> None:
         assert passed == expected, mode
     redeeming = msgspec.structs.replace(with_pool, mode=refusals.ShutdownMode.REDEMPTION)
     assert market.modify(redeeming, amounts.Amount(-10)).refusal is None
+
+
+def test_v1_withdraws_a_supply_without_a_debt_asset() -> None:
+    """Of such a pair V1 keeps no totals, so that what leaves is more than they say."""
+    supplied = market.modify(empty(Variant.V1_0), amounts.Amount(10**9)).market
+    alone = msgspec.structs.replace(
+        supplied, debt=market.NO_ASSET, pair=state.PairState(), shutdown_ltv=0
+    )
+    withdrawn = market.modify(alone, amounts.Amount(-alone.collateral_shares, is_native=True))
+    assert withdrawn.refusal is None
+    assert withdrawn.moved.shares == -alone.collateral_shares
+    assert quotes.max_withdraw(alone).is_all
