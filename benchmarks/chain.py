@@ -2,9 +2,8 @@
 
 The same seed gives the same chain. Every invented transaction emits what a real one emits, in
 the real order: UpdateContext and ModifyPosition, with a vToken's Transfer and Deposit or
-Withdraw where somebody earns. Deltas fit together, so the fold accepts them; rates and prices
-stand still at their last recorded values. Headers carry the true event
-commitment.
+Withdraw where somebody earns. Interest accrues and shares are worth what the contracts' maths
+says (`benchmarks.actors`). Headers carry the true event commitment.
 """
 
 from __future__ import annotations
@@ -14,23 +13,19 @@ import copy
 import gzip
 import hashlib
 import json
-import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from indexer.cairo import selector
+from benchmarks import actors
 from indexer.chain import commitment, types
 from indexer.recording import chain as recordings
 
 SEED = 20_260_101
 BLOCK_EVENTS = 100
 SECONDS_PER_BLOCK = 30
-USERS = 5_000
 FEW_USERS = 40
-SIZE_OF_CONFIG = 22
-LAST_UPDATED = 13
 
 NOTHING: dict[str, Any] = {
     "transaction_count": 0,
@@ -39,120 +34,6 @@ NOTHING: dict[str, Any] = {
     "transactions": [],
 }
 """What the header and body of a block without transactions say."""
-
-Event = tuple[int, list[int], list[int]]
-"""Emitter, keys and data."""
-
-
-class Market:
-    """A pair of a pool: its last UpdateContext, and the vToken of its collateral."""
-
-    def __init__(self, pool: int, collateral: int, debt: int, v_token: int | None) -> None:
-        self.pool, self.collateral, self.debt, self.v_token = pool, collateral, debt, v_token
-        self.prices: list[int] = []
-        self.lent: dict[int, tuple[int, int]] = {}
-        self.earned: dict[int, int] = {}
-
-
-class Actors:
-    """Invented users who open, close, deposit, withdraw and transfer, by a seeded dice."""
-
-    def __init__(self, folder: Path, seed: int, users: int = USERS) -> None:
-        self._dice = random.Random(seed)
-        self._configs: dict[tuple[int, int], list[int]] = {}
-        self._markets = self._read_markets(folder)
-        self._users = [self._dice.getrandbits(250) for _ in range(users)]
-
-    def reseed(self, seed: int) -> None:
-        """Go another way from here on."""
-        self._dice.seed(seed)
-
-    def transaction(self, timestamp: int) -> list[Event]:
-        """Events of Vesu's contracts in one transaction, in the contracts' order."""
-        market = self._dice.choice(self._markets)
-        user = self._dice.choice(self._users)
-        dice = self._dice.random()
-        if market.v_token is None or dice < 0.5:
-            return self._borrow(market, user, timestamp)
-        if dice < 0.9 or not market.earned:
-            return self._earn(market, market.v_token, user, timestamp)
-        return self._transfer(market, market.v_token, user)
-
-    def _borrow(self, market: Market, user: int, timestamp: int) -> list[Event]:
-        """Open a position, or close the one that is open."""
-        held = market.lent.pop(user, None)
-        if held is None:
-            supplied = self._dice.randrange(10**6, 10**12)
-            market.lent[user] = supplied, supplied // 3
-            return self._modify(market, user, supplied, supplied // 3, timestamp)
-        return self._modify(market, user, -held[0], -held[1], timestamp)
-
-    def _earn(self, market: Market, v_token: int, user: int, timestamp: int) -> list[Event]:
-        """Deposit, or withdraw what was deposited."""
-        held = market.earned.pop(user, 0)
-        if held:
-            delta, (sender, recipient), name = -held, (user, 0), "Withdraw"
-            keys = [selector.of(name), user, user, user]
-        else:
-            delta, (sender, recipient), name = self._dice.randrange(10**6, 10**12), (0, user), ""
-            market.earned[user] = delta
-            keys = [selector.of("Deposit"), user, user]
-        amount = [*_u256(abs(delta)), *_u256(abs(delta))]
-        return [
-            *self._modify(market, v_token, delta, 0, timestamp),
-            _moved(v_token, sender, recipient, abs(delta)),
-            (v_token, keys, amount),
-        ]
-
-    def _transfer(self, market: Market, v_token: int, user: int) -> list[Event]:
-        sender = self._dice.choice(list(market.earned)[:50])
-        value = market.earned.pop(sender)
-        market.earned[user] = market.earned.get(user, 0) + value
-        return [_moved(v_token, sender, user, value)]
-
-    def _modify(
-        self, market: Market, user: int, shares: int, nominal: int, timestamp: int
-    ) -> list[Event]:
-        pool = market.pool
-        sides = [self._configs[pool, market.collateral], self._configs[pool, market.debt]]
-        _add(sides[0], 0, shares)
-        _add(sides[0], 4, shares)
-        _add(sides[1], 2, nominal)
-        for side in sides:
-            side[LAST_UPDATED] = timestamp
-        deltas = [felt for delta in (shares, shares, nominal, nominal) for felt in _i257(delta)]
-        pair = [market.collateral, market.debt]
-        return [
-            (
-                pool,
-                [selector.of("UpdateContext"), *pair],
-                [*sides[0], *sides[1], *market.prices],
-            ),
-            (pool, [selector.of("ModifyPosition"), *pair, user], deltas),
-        ]
-
-    def _read_markets(self, folder: Path) -> list[Market]:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        v_tokens = {
-            tuple(int(one[name], 16) for name in ("pool", "asset", "debt_asset")): int(
-                one["address"], 16
-            )
-            for one in manifest["v_tokens"]
-        }
-        pools = {int(pool["address"], 16) for pool in manifest["pools"].values()}
-        markets: dict[tuple[int, int, int], Market] = {}
-        for event in _lines(folder / "events.jsonl.gz"):
-            keys = [int(key, 16) for key in event["keys"]]
-            emitter = int(event["from_address"], 16)
-            if emitter not in pools or keys[0] != selector.of("UpdateContext"):
-                continue
-            key = (emitter, keys[1], keys[2])
-            market = markets.setdefault(key, Market(*key, v_tokens.get(key)))
-            data = [int(felt, 16) for felt in event["data"]]
-            self._configs[emitter, keys[1]] = data[:SIZE_OF_CONFIG]
-            self._configs[emitter, keys[2]] = data[SIZE_OF_CONFIG : 2 * SIZE_OF_CONFIG]
-            market.prices = data[2 * SIZE_OF_CONFIG :]
-        return list(markets.values())
 
 
 def build(
@@ -167,10 +48,10 @@ def build(
     `empty_blocks` blocks without events follow each block with events.
     """
     recorded, told = _begin(folder)
-    actors = Actors(recordings.bundled(), seed)
+    users = actors.Actors(recordings.bundled(), seed)
     with _Branch(folder) as branch:
         branch.copy(recorded, told)
-        invented = _invent(actors, recorded[-1], block_events, empty_blocks=empty_blocks)
+        invented = _invent(users, recorded[-1], block_events, empty_blocks=empty_blocks)
         return branch.grow(invented, events)
 
 
@@ -182,17 +63,17 @@ def build_fork(
     Returns the number of the last block that both share; the head is `depth` blocks above it.
     """
     recorded, told = _begin(folder)
-    actors = Actors(recordings.bundled(), seed)
+    users = actors.Actors(recordings.bundled(), seed)
     fork = folder / "forks" / "1"
     fork.mkdir(parents=True)
     shutil.copy(folder / "calls.jsonl.gz", fork / "calls.jsonl.gz")
     with _Branch(folder) as main, _Branch(fork) as branch:
         main.copy(recorded, told)
-        main.grow(_invent(actors, recorded[-1], block_events, proved=False), events)
-        last, others = main.last, copy.deepcopy(actors)
+        main.grow(_invent(users, recorded[-1], block_events, proved=False), events)
+        last, others = main.last, copy.deepcopy(users)
         others.reseed(seed + 1)
         for _ in range(depth):
-            main.grow(_invent(actors, main.last, block_events, proved=False), 1)
+            main.grow(_invent(users, main.last, block_events, proved=False), 1)
             below = branch.last or last
             branch.grow(_invent(others, below, block_events, proved=False, salt="fork"), 1)
     common = int(last["block_number"])
@@ -208,20 +89,20 @@ def build_story(
     Few users, so that soon as many positions are closed as are opened.
     """
     recorded, told = _begin(folder)
-    actors = Actors(recordings.bundled(), seed, users=FEW_USERS)
+    users = actors.Actors(recordings.bundled(), seed, users=FEW_USERS)
     with _Branch(folder) as main:
         main.copy(recorded, told)
         for made in range(blocks):
             if made % fork_every == 0:
-                _fork(folder / "forks" / str(made // fork_every + 1), main.last, actors, depth)
-            main.grow(_invent(actors, main.last, block_events), 1)
+                _fork(folder / "forks" / str(made // fork_every + 1), main.last, users, depth)
+            main.grow(_invent(users, main.last, block_events), 1)
         return int(main.last["block_number"])
 
 
-def _fork(folder: Path, common: dict[str, Any], actors: Actors, depth: int) -> None:
+def _fork(folder: Path, common: dict[str, Any], users: actors.Actors, depth: int) -> None:
     """A branch that leaves the main one above `common`."""
     folder.mkdir(parents=True)
-    others = copy.deepcopy(actors)
+    others = copy.deepcopy(users)
     others.reseed(int(folder.name))
     gzip.open(folder / "calls.jsonl.gz", "wt").close()
     with _Branch(folder) as branch:
@@ -238,7 +119,7 @@ def _begin(folder: Path) -> tuple[list[dict[str, Any]], Iterator[dict[str, Any]]
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("calls.jsonl.gz", "manifest.json"):
         shutil.copy(source / name, folder / name)
-    return list(_lines(source / "blocks.jsonl.gz")), _lines(source / "events.jsonl.gz")
+    return list(actors.lines(source / "blocks.jsonl.gz")), actors.lines(source / "events.jsonl.gz")
 
 
 class _Branch:
@@ -280,7 +161,7 @@ class _Branch:
 
 
 def _invent(
-    actors: Actors,
+    users: actors.Actors,
     last: dict[str, Any],
     block_events: int,
     proved: bool = True,
@@ -298,7 +179,7 @@ def _invent(
         emitted: list[dict[str, Any]] = []
         ours = 0
         while ours < block_events:
-            inside = [_event(*event) for event in actors.transaction(header["timestamp"])]
+            inside = [_event(*event) for event in users.transaction(header["timestamp"])]
             ours += len(inside)
             transaction = copy.deepcopy(template)
             receipt = transaction["receipt"]
@@ -355,29 +236,12 @@ def _commitment(transactions: list[dict[str, Any]]) -> str:
     return hex(commitment.of_block(receipts))
 
 
-def _moved(v_token: int, sender: int, recipient: int, value: int) -> Event:
-    return v_token, [selector.of("Transfer"), sender, recipient], _u256(value)
-
-
 def _event(emitter: int, keys: list[int], data: list[int]) -> dict[str, Any]:
     return {
         "from_address": hex(emitter),
         "keys": [hex(felt) for felt in keys],
         "data": [hex(felt) for felt in data],
     }
-
-
-def _u256(value: int) -> list[int]:
-    return [value & (2**128 - 1), value >> 128]
-
-
-def _i257(value: int) -> list[int]:
-    return [*_u256(abs(value)), int(value < 0)]
-
-
-def _add(config: list[int], at: int, delta: int) -> None:
-    """Change a u256 inside a configuration."""
-    config[at : at + 2] = _u256(config[at] + (config[at + 1] << 128) + delta)
 
 
 def _hash(*parts: object) -> str:
@@ -387,8 +251,3 @@ def _hash(*parts: object) -> str:
 
 def _line(value: object) -> str:
     return json.dumps(value, separators=(",", ":")) + "\n"
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)

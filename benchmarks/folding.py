@@ -8,12 +8,12 @@ same ones. `PYTHONPATH` of another checkout measures that one.
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import logging
 import statistics
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,33 @@ def _roots(folder: Path) -> list[tuple[int, discovery.Known]]:
     ]
 
 
+def folded(folder: Path) -> engines.Prepared:
+    """A whole recording, decoded and folded."""
+    return _fold(*_read(folder))
+
+
 def measure(folder: Path) -> tuple[int, float]:
     """(events, CPU seconds) of one recording, decoded and folded once."""
-    every, roots = _events(folder), _roots(folder)
-    times = {one["block_number"]: one["timestamp"] for one in _lines(folder / "blocks.jsonl.gz")}
-    engine = engines.Engine(roots)
+    recorded = _read(folder)
     began = time.process_time()
+    prepared = _fold(*recorded)
+    return len(prepared.batch.events), time.process_time() - began
+
+
+def _read(
+    folder: Path,
+) -> tuple[list[types.EmittedEvent], list[tuple[int, discovery.Known]], dict[int, int]]:
+    """A recording's events, the contracts that are known from the start, and block times."""
+    times = {one["block_number"]: one["timestamp"] for one in _lines(folder / "blocks.jsonl.gz")}
+    return _events(folder), _roots(folder), times
+
+
+def _fold(
+    every: list[types.EmittedEvent],
+    roots: list[tuple[int, discovery.Known]],
+    times: dict[int, int],
+) -> engines.Prepared:
+    engine = engines.Engine(roots)
     known: frozenset[int] = frozenset()
     events: list[types.EmittedEvent] = []
     while known != engine.addresses():
@@ -87,8 +108,17 @@ def measure(folder: Path) -> tuple[int, float]:
         events = [event for event in every if event.from_address in ours]
         engine.discover(events)
     batch = facts.Batch(0, max(times), events, times, {})
-    asyncio.run(engine.prepare(NoRows(), batch))  # type: ignore[arg-type]
-    return len(events), time.process_time() - began
+    return _finished(engine.prepare(NoRows(), batch))  # type: ignore[arg-type]
+
+
+def _finished(work: Coroutine[Any, Any, engines.Prepared]) -> engines.Prepared:
+    """What a coroutine returns that never waits; also inside a running event loop."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        prepared: engines.Prepared = done.value
+        return prepared
+    raise RuntimeError("the preparation waited for something")
 
 
 @click.command()

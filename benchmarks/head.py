@@ -23,8 +23,8 @@ import click
 import structlog
 
 from benchmarks import __main__ as measuring
-from benchmarks import chain, reorg
-from indexer.cairo import selector
+from benchmarks import actors as invented
+from benchmarks import chain, reorg, worker
 from indexer.chain import client, ranges, types
 from indexer.daemon import ingestor
 from indexer.daemon import writer as writers
@@ -46,17 +46,17 @@ class Head:
     writer: writers.Writer
     engine: engines.Engine
     header: types.BlockHeader
-    actors: chain.Actors
-    market: chain.Market
+    actors: invented.Actors
+    market: invented.Market
 
-    async def commit(self, events: list[chain.Event], *, is_at_head: bool) -> None:
+    async def commit(self, events: list[invented.Event], *, is_at_head: bool) -> None:
         """One block with one transaction that emits these events."""
         number = self.header.number + 1
         self.header = types.BlockHeader(
             number,
             hex(0xB10C << 32 | number),
             self.header.hash,
-            self.header.timestamp + BLOCK_SECONDS,
+            self.next_time,
             "ACCEPTED_ON_L2",
             self.header.starknet_version,
         )
@@ -77,24 +77,18 @@ class Head:
         )
         await self.writer.commit(part, is_at_head=is_at_head)
 
-    def modify(self, user: int, shares: int, debt: int) -> list[chain.Event]:
-        """What the pool emits where a user supplies and borrows; a share keeps its worth."""
-        market, configs = self.market, self.actors._configs
-        sides = [configs[market.pool, one] for one in (market.collateral, market.debt)]
-        key = state.AssetKey(state.v2_pool(market.pool), market.collateral)
-        assets = accrual.collateral_of(shares, self.engine._memory.world.assets[key])
-        chain._add(sides[0], 0, shares)
-        chain._add(sides[0], 4, assets)
-        chain._add(sides[1], 2, debt)
-        for side in sides:
-            side[chain.LAST_UPDATED] = self.header.timestamp + BLOCK_SECONDS
-        pair = [market.collateral, market.debt]
-        deltas = [felt for delta in (assets, shares, debt, debt) for felt in chain._i257(delta)]
-        told = [*sides[0], *sides[1], *market.prices]
-        return [
-            (market.pool, [selector.of("UpdateContext"), *pair], told),
-            (market.pool, [selector.of("ModifyPosition"), *pair, user], deltas),
-        ]
+    def modify(self, user: int, shares: int, debt: int) -> list[invented.Event]:
+        """What the pool emits in the next block where a user supplies and borrows."""
+        return self.actors.modify(self.market, user, shares, debt, self.next_time)
+
+    def donate(self, amount: int) -> list[invented.Event]:
+        """What the pool emits in the next block where somebody gives what is borrowed."""
+        return self.actors.donate(self.market, self.market.debt, amount, self.next_time)
+
+    @property
+    def next_time(self) -> int:
+        """The next block's time."""
+        return self.header.timestamp + BLOCK_SECONDS
 
     def edge(self) -> int:
         """Shares to debt, x 10^9, at a health of 1.3."""
@@ -116,9 +110,9 @@ async def _index(url: str, folder: Path) -> types.BlockHeader:
         async with database.session(url) as connection:
             reading = ranges.ReaderSettings(verify="off")
             followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
-            worker = ingestor.Ingestor(node, connection, _engine(job), followed)
-            await worker.open(job["chain_id"], 0)
-            await worker.run(job["until_block"])
+            following = ingestor.Ingestor(node, connection, _engine(job), followed)
+            await following.open(job["chain_id"], 0)
+            await following.run(job["until_block"])
         header = await node.header(job["until_block"])
         await node.close()
     assert header is not None
@@ -133,7 +127,11 @@ async def _fill(head: Head, positions: int, edge: float, dice: random.Random) ->
     """Open positions, the share `edge` of them with a health below 1.3; returns their users."""
     users = [dice.getrandbits(250) for _ in range(positions)]
     bound = head.edge()
-    events: list[chain.Event] = []
+    # As much as all of them borrow, and as much again.
+    most = 3 * positions * SHARES * valuations.RATIO_SCALE // bound
+    owed = accrual.debt_of(most, head.actors.asset(head.market, head.market.debt))
+    await head.commit(head.donate(owed), is_at_head=False)
+    events: list[invented.Event] = []
     for user in users:
         far = dice.uniform(1.5, 8.0) if dice.random() >= edge else dice.uniform(0.8, 0.99)
         ratio = int(bound * far)
@@ -156,8 +154,8 @@ async def measure(url: str, positions: int, edge: float, blocks: int, seed: int)
         engine = _engine(job)
         writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
         await writer.open(job["chain_id"], 0)
-        actors = chain.Actors(folder, seed)
-        market = next(one for one in actors._markets if one.prices and one.debt)
+        actors = invented.Actors(folder, seed)
+        market = next(one for one in actors.markets if one.prices and one.debt)
         head = Head(writer, engine, header, actors, market)
         users = await _fill(head, positions, edge, dice)
         await connection.execute("VACUUM ANALYZE vesu_positions")
@@ -174,6 +172,7 @@ async def measure(url: str, positions: int, edge: float, blocks: int, seed: int)
             seconds = time.perf_counter() - began
             cpu = reorg._cpu_seconds(backend) - cpu
             spent.append((seconds * 1000, cpu * 1000, await _wal(connection) - before))
+        await worker.refuse_frozen(connection)
         near = await connection.fetchval(
             "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor < 1.3"
         )

@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+import asyncpg
 import structlog
 
 from benchmarks import clock
@@ -59,15 +60,19 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
         await worker.open(hex(chain_id), 0)
         await worker.run(job["until_block"])
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        frozen = await connection.fetchval(
-            "SELECT count(*) FROM contracts WHERE quarantine_reason IS NOT NULL"
-        )
+        await refuse_frozen(connection)
     await node.close()
-    if frozen:
-        # A frozen pool folds nothing: its events would be measured as if they had been folded.
-        raise SystemExit(f"{frozen} pools are quarantined: the chain's accruals are not exact")
     watch.seconds["fetch"] = seconds - watch.seconds["commit"]
     return _measured(watch, events, seconds, cpu)
+
+
+async def refuse_frozen(connection: asyncpg.Connection) -> None:
+    """A frozen pool folds nothing: its events would be measured as if they had been folded."""
+    reasons = await connection.fetch(
+        "SELECT quarantine_reason FROM contracts WHERE quarantine_reason IS NOT NULL"
+    )
+    if reasons:
+        raise SystemExit(f"{len(reasons)} pools are quarantined, the first: {reasons[0][0]}")
 
 
 async def again(job: dict[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
-from benchmarks import chain
+from benchmarks import chain, folding
 from indexer.recording import chain as recordings
 from tests import postgres
-
-# Whole runs of the benchmarks.
-pytestmark = pytest.mark.heavy
 
 
 async def reported(*arguments: str) -> Any:
@@ -69,3 +65,13 @@ def test_the_same_seed_invents_the_same_chain(tmp_path: Path) -> None:
     assert [block.answer for block in one.main.blocks.values()] == [
         block.answer for block in two.main.blocks.values()
     ]
+
+
+def test_invented_markets_accrue_as_the_fold_predicts(tmp_path: Path) -> None:
+    recorded = folding.folded(recordings.bundled()).journal
+    chain.build(tmp_path / "one", 400, seed=7)
+    invented = folding.folded(tmp_path / "one").journal
+    assert invented.checks > recorded.checks + 200
+    assert not invented.quarantined
+    assert not invented.refused
+    assert len(invented.positions) > len(recorded.positions) + 100
