@@ -12,7 +12,8 @@ async def test_gauges_after_a_restart_are_those_of_the_cursor(
 ) -> None:
     loaded = chain.load(recorded.folder)
     async with server.RecordingServer(loaded) as node:
-        environ = stage.environment(recorded, node.url, indexed_copy)
+        endpoint = node.url
+        environ = stage.environment(recorded, endpoint, indexed_copy)
         async with daemon(environ) as running:
             await running.health(200, committed_block=recorded.last_block)
             text = (await running.ask("/metrics"))[2]
@@ -20,5 +21,5 @@ async def test_gauges_after_a_restart_are_those_of_the_cursor(
     assert value(text, "vesu_committed_block_timestamp_seconds") == recorded.timestamps[125]
     assert value(text, "vesu_lag_blocks") == 0
     assert value(text, "vesu_events_total") == 0
-    assert f'vesu_endpoint_in_use{{endpoint="{node.url}"}} 1.0' in text
+    assert f'vesu_endpoint_in_use{{endpoint="{endpoint}"}} 1.0' in text
     assert "vesu_build_info{" in text

@@ -16,7 +16,6 @@ from tests.acceptance import stage, truth
 
 @pytest.mark.parametrize("status", [503, None], ids=["answers 503", "does not listen"])
 async def test_a_node_that_comes_up_after_the_daemon(
-    environ: dict[str, str],
     recorded: truth.Recorded,
     migrated_database_url: str,
     status: int | None,
@@ -29,11 +28,12 @@ async def test_a_node_that_comes_up_after_the_daemon(
     def fault(_method: str, _params: Any) -> options.Fault | None:
         return options.Fault(status=status) if status and next(asked) < 8 else None
 
-    environ |= {
-        "DATABASE_URL": migrated_database_url,
-        "VESU_NODE_URLS": f"http://127.0.0.1:{port}",
-        "VESU_NODE_START_TIMEOUT_SECONDS": "60",
-    }
+    environ = stage.environment(
+        recorded,
+        f"http://127.0.0.1:{port}",
+        migrated_database_url,
+        VESU_NODE_START_TIMEOUT_SECONDS="60",
+    )
     made = options.ServerOptions(port=port, fault=fault)
     node = server.RecordingServer(chain.load(recorded.folder), None, made)
     if status:
