@@ -24,12 +24,15 @@ Scope = Literal["touched", "head", "all"]
 """What is valued: what an event touched, also what the head needs, or every active position."""
 
 ROWS_AT_ONCE = 5_000
-"""The most rows in memory, and in one slice."""
+"""The most rows in memory."""
 
 SMALL_TABLE = 250
 """Up to so many active positions are all valued at every block."""
 
 SMALLEST_SLICE = 20
+LARGEST_SLICE = 500
+"""A commit at the head takes no longer for it: with more positions, or after a time away, the
+oldest are older than the configured age for some hundred blocks."""
 
 SPARE = 1.25
 """Slices take so many times what the age needs: a block may be late, a position may be new."""
@@ -89,7 +92,7 @@ class Revaluation:
         elapsed = self._max_age if before is None else block.timestamp - before
         self._sliced_at = block.timestamp
         due = math.ceil(self._active * min(elapsed, self._max_age) * SPARE / self._max_age)
-        return min(max(due, SMALLEST_SLICE), ROWS_AT_ONCE)
+        return min(max(due, SMALLEST_SLICE), LARGEST_SLICE)
 
     async def _write(
         self,
@@ -103,7 +106,10 @@ class Revaluation:
         found = await connection.cursor(_SQL[statement], *args)
         while part := await found.fetch(ROWS_AT_ONCE):
             valued = [_valued(row, valuer) for row in part]
-            await connection.execute(_SQL["write"], rows.encode(valued).decode())
+            document = rows.encode(valued).decode()
+            done = await connection.execute(_SQL["write"], document, [row["ctid"] for row in part])
+            if done != f"UPDATE {len(part)}":
+                await connection.execute(_SQL["write_by_key"], document)
             count += len(part)
         return count
 

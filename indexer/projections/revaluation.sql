@@ -1,10 +1,10 @@
 -- name: active
 -- All active rows that were valued below block $1.
-SELECT {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block < $1;
+SELECT t.ctid, {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block < $1;
 
 -- name: oldest
 -- The $2 active rows that were valued longest ago, below block $1.
-SELECT {aliased}
+SELECT t.ctid, {aliased}
 FROM {name} t
 WHERE t.status = 'active' AND t.valued_at_block < $1
 ORDER BY t.valued_at_block
@@ -12,7 +12,7 @@ LIMIT $2;
 
 -- name: above
 -- All active rows that were valued above block $1.
-SELECT {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block > $1;
+SELECT t.ctid, {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block > $1;
 
 -- name: near_liquidation
 -- Active rows of pairs ($2) whose shares to debt lie below the pair's bound ($3), valued below
@@ -20,7 +20,7 @@ SELECT {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block >
 SELECT near.*
 FROM unnest($2::uuid[], $3::numeric[]) AS wanted (pool_pair_id, bound)
 CROSS JOIN LATERAL (
-    SELECT {aliased}
+    SELECT t.ctid, {aliased}
     FROM {name} t
     WHERE t.pool_pair_id = wanted.pool_pair_id
         AND t.status = 'active' AND t.nominal_debt > 0
@@ -35,7 +35,15 @@ CROSS JOIN LATERAL (
 SELECT count(*) FROM vesu_positions WHERE status = 'active';
 
 -- name: write
--- Write what rows are worth, from one JSON document.
+-- Write what rows are worth, from one JSON document, by the places ($2) at which they were found.
+-- A row that is valued at every block leaves many dead versions in the index of its key.
+UPDATE {name} t
+SET ({valuation}) = ROW({v_valuation})
+FROM ROWS FROM (json_populate_recordset(NULL::{name}, $1::text::json), unnest($2::tid[])) v
+WHERE t.ctid = v.unnest AND ({t_key}) = ({v_key});
+
+-- name: write_by_key
+-- The same by key alone, where another session has moved one of the rows since.
 UPDATE {name} t
 SET ({valuation}) = ROW({v_valuation})
 FROM json_populate_recordset(NULL::{name}, $1::text::json) v

@@ -8,7 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from indexer.projections import memory, revaluation, valuations
 from indexer.recording import chain, playhead, server
+from indexer.store import database
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -119,3 +121,80 @@ async def _value(url: str, query: str) -> Any:
         return await connection.fetchval(query)
     finally:
         await connection.close()
+
+
+class Disturbed:
+    """A connection beside which another session moves all positions before the first write."""
+
+    def __init__(self, connection: asyncpg.Connection, other: asyncpg.Connection) -> None:
+        self._connection, self._other = connection, other
+        self.moved = 0
+
+    def cursor(self, statement: str, *args: object) -> Any:
+        return self._connection.cursor(statement, *args)
+
+    async def execute(self, statement: str, *args: object) -> str:
+        if not self.moved:
+            done = await self._other.execute("UPDATE vesu_positions SET status = status")
+            self.moved = int(done.split()[1])
+        return str(await self._connection.execute(statement, *args))
+
+
+async def test_rows_that_another_session_moves_meanwhile_are_valued(indexed_copy: str) -> None:
+    connection, other = [await database.connect(indexed_copy) for _ in range(2)]
+    memory_ = memory.Memory({})
+    await memory_.load(connection)
+    head = await connection.fetchrow(
+        "SELECT max(valued_at_block) + 1 AS block, max(valued_at) AS time FROM vesu_positions"
+    )
+    block = valuations.Block(head["block"], int(head["time"].timestamp()) + 2)
+    disturbed = Disturbed(connection, other)
+    async with connection.transaction():
+        written = await revaluation.Revaluation(3_600).run(
+            disturbed,  # type: ignore[arg-type]
+            memory_,
+            block,
+            "all",
+        )
+    left = await connection.fetchval(
+        "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND valued_at_block < $1",
+        block.number,
+    )
+    assert disturbed.moved >= written > 50
+    assert left == 0
+    await connection.close()
+    await other.close()
+
+
+CLONE = """
+INSERT INTO vesu_positions
+SELECT (jsonb_populate_record(NULL::vesu_positions, to_jsonb(p) || jsonb_build_object(
+    'id', gen_random_uuid(), 'user_id', '0x' || lpad(to_hex(n), 64, '0')))).*
+FROM (SELECT * FROM vesu_positions WHERE kind = 'earn' AND status = 'active' LIMIT 1) AS p,
+    generate_series(1, 1000) AS n
+"""
+
+
+async def test_a_slice_is_small_however_old_the_valuations_are(indexed_copy: str) -> None:
+    """The oldest come first, and all of them within a few blocks."""
+    connection = await database.connect(indexed_copy)
+    await connection.execute(CLONE)
+    memory_ = memory.Memory({})
+    await memory_.load(connection)
+    head = await connection.fetchrow(
+        "SELECT max(valued_at_block) AS block, max(valued_at) AS time FROM vesu_positions"
+    )
+    slices = revaluation.Revaluation(60)
+    valued = []
+    for step in range(1, 6):
+        block = valuations.Block(
+            head["block"] + step, int(head["time"].timestamp()) + 86_400 * step
+        )
+        async with connection.transaction():
+            valued.append(await slices.run(connection, memory_, block, "head"))
+    oldest = await connection.fetchval(
+        "SELECT min(valued_at_block) FROM vesu_positions WHERE status = 'active'"
+    )
+    assert all(500 <= count < 700 for count in valued)
+    assert oldest > head["block"]
+    await connection.close()
