@@ -11,7 +11,7 @@ from indexer.query import assets, point_in_time
 
 COLUMNS = (
     columns.text("pool", "pool_name"),
-    columns.text("version", "protocol"),
+    columns.text("version", "protocol", is_wide=True),
     columns.text("asset", "symbol"),
     columns.amount("supplied", "total_supply"),
     columns.amount("borrowed", "total_borrow"),

@@ -1,8 +1,8 @@
 """Columns of the tables that commands print: how a cell of a row is written.
 
-Amounts are written exactly, without trailing zeros; USD values, ratios and health factors are
-rounded (health down, so that a position that may be liquidated never reads 1). `--json` rounds
-nothing.
+Amounts are rounded where a terminal's width is all the room, and exact, without trailing zeros,
+elsewhere. USD values, ratios and health factors are rounded (health down, so that a position that
+may be liquidated never reads 1). `--json` rounds nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def usd(value: str | None) -> str:
     return "-" if value is None else f"{decimal.Decimal(value):,.2f}"
 
 
-def health(value: str | None) -> str:
+def health(value: str | decimal.Decimal | None) -> str:
     """A health factor, rounded down."""
     if value is None:
         return "-"
@@ -87,9 +87,9 @@ def health(value: str | None) -> str:
     return format(shown, "f")
 
 
-def text(heading: str, name: str) -> Column:
+def text(heading: str, name: str, *, is_wide: bool = False) -> Column:
     """A column of words."""
-    return Column(heading, lambda row: str(row[name] or "-"))
+    return Column(heading, lambda row: str(row[name] or "-"), is_wide=is_wide)
 
 
 def address(heading: str, name: str, *, is_wide: bool = False) -> Column:
@@ -113,8 +113,13 @@ def block(name: str = "block_number") -> Column:
 
 
 def amount(heading: str, name: str) -> Column:
-    """A column of exact amounts."""
-    return Column(heading, lambda row: exact(row[name]), is_number=True)
+    """A column of amounts: rounded, or exact where there is room."""
+
+    def write(row: Row) -> str:
+        value = row[name]
+        return rounded(None if value is None else decimal.Decimal(value))
+
+    return Column(heading, write, is_number=True, write_wide=lambda row: exact(row[name]))
 
 
 def money(heading: str, name: str) -> Column:

@@ -16,7 +16,7 @@ from indexer import app, config, errors
 from indexer.app import abi_folder
 from indexer.audit import indexes
 from indexer.chain import capacity, client, types
-from indexer.commands import arguments, event_loop, output
+from indexer.commands import arguments, columns, event_loop, output
 from indexer.daemon import contract_check
 from indexer.log import cursor, watch_list
 from indexer.projections import replay, tables
@@ -88,7 +88,8 @@ def _configuration(settings: config.Settings) -> Finding:
         )
     return Finding(
         "configuration",
-        f"network {settings.network.name}, {len(found)} contracts to start from, "
+        f"network {settings.network.name}, {len(found)} configured "
+        f"{'contract' if len(found) == 1 else 'contracts'}, "
         f"first block {app.start_block(settings):,}",
     )
 
@@ -236,7 +237,8 @@ async def _node(settings: config.Settings) -> list[Finding]:
     profile = node.profile
     speaks = Finding(
         "node",
-        f"RPC {profile.spec_version}, head {head.number:,}, final {finalised}, "
+        f"RPC {profile.spec_version}, head block {head.number:,}, "
+        f"{'no block' if finalised is None else f'block {finalised:,}'} accepted on L1, "
         f"address lists {'yes' if profile.address_lists else 'no'}, "
         f"batches {'yes' if sizes.calls > 1 else 'no'}; {sizes.sentence()}"
         + (f"; through the proxy {proxy}" if (proxy := node.source.endpoint.proxy) else ""),
@@ -250,11 +252,12 @@ def _clock(head: types.BlockHeader) -> Finding:
     if ahead > CLOCK_SECONDS:
         return Finding(
             "clock",
-            f"the head's time is {ahead:,.0f} s ahead of this machine's clock, so lag and age are "
-            "wrong: set the clock (NTP)",
+            f"the head's time is {columns.duration(ahead)} ahead of this machine's clock, so lag "
+            "and age are wrong: set the clock (NTP)",
             is_good=False,
         )
-    return Finding("clock", f"the head is {max(-ahead, 0):,.0f} s old by this machine's clock")
+    age = columns.duration(max(-ahead, 0))
+    return Finding("clock", f"the head block is {age} old by this machine's clock")
 
 
 async def _contracts(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import msgspec
+import rich.cells
 import rich.console
 import rich.table
 import rich.text
@@ -20,6 +21,9 @@ from indexer.query import point_in_time
 WIDEST = 100_000
 """How many columns a line may have where it is not wrapped."""
 
+GAP = 2
+"""Spaces between two columns."""
+
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout; decimals as plain text, exactly."""
@@ -28,7 +32,8 @@ def print_json(document: Any) -> None:
 
 def print_moment(found: point_in_time.Moment) -> None:
     """The block that the answer is true for, and the time that interest is accrued to."""
-    words = [f"block {found.block_number}", found.block_hash, f"{found.block_time:%F %T} UTC"]
+    shown = columns.ends(found.block_hash) if sys.stdout.isatty() else found.block_hash
+    words = [f"block {found.block_number}", shown, f"{found.block_time:%F %T} UTC"]
     if found.valued_at != found.block_time:
         words.append(f"interest to {found.valued_at:%F %T} UTC")
     click.echo(" · ".join(words))
@@ -40,23 +45,44 @@ def print_table(
     *,
     wide: bool = False,
 ) -> None:
-    """Rows under headings; an exact amount is never cut or wrapped.
+    """Rows under headings. No number is cut or wrapped, and no word is cut.
 
-    Addresses are whole where `wide` is given or the output is no terminal, else shortened.
+    With `wide`, or where the output is no terminal, addresses are whole and amounts exact; in a
+    terminal both are shortened. A terminal that is too narrow even so wraps the lines itself.
     """
     is_wide = wide or not sys.stdout.isatty()
-    table = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     shown = [column for column in shown if is_wide or not column.is_wide]
-    for column in shown:
-        justify: rich.console.JustifyMethod = "right" if column.is_number else "left"
-        table.add_column(column.heading, justify=justify, no_wrap=is_wide or column.is_number)
-    for row in rows:
-        values_of = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else row
-        table.add_row(*(_text(column, values_of, is_wide=is_wide) for column in shown))
+    cells = [[_text(column, _values(row), is_wide=is_wide) for column in shown] for row in rows]
+    table = rich.table.Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
+    for number, column in enumerate(shown):
+        below = [row[number] for row in cells]
+        is_whole = is_wide or column.is_number
+        table.add_column(
+            column.heading if is_wide else column.heading.replace(" ", "\n"),
+            justify="right" if column.is_number else "left",
+            vertical="bottom",
+            no_wrap=is_whole,
+            min_width=_narrowest(column, below, is_whole=is_whole),
+        )
+    for row in cells:
+        table.add_row(*row)
     for line in _lines(table, is_wide=is_wide):
         click.echo(line)
     if not rows:
         click.echo("none")
+
+
+def _values(row: msgspec.Struct | columns.Row) -> columns.Row:
+    return msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else row
+
+
+def _narrowest(column: columns.Column, cells: Sequence[rich.text.Text], *, is_whole: bool) -> int:
+    """The fewest characters that a column can have: its longest word, or its longest cell."""
+    heading = [rich.cells.cell_len(word) for word in column.heading.split()]
+    if is_whole:
+        return max([*heading, *(cell.cell_len for cell in cells)])
+    words = (word for cell in cells for word in cell.plain.split())
+    return max([*heading, *(rich.cells.cell_len(word) for word in words)])
 
 
 def _text(column: columns.Column, row: columns.Row, *, is_wide: bool) -> rich.text.Text:
@@ -66,10 +92,12 @@ def _text(column: columns.Column, row: columns.Row, *, is_wide: bool) -> rich.te
 
 
 def _lines(table: rich.table.Table, *, is_wide: bool) -> Iterator[str]:
-    """The table's lines: as wide as it is, or wrapped to the terminal."""
-    console = rich.console.Console(
-        file=io.StringIO(), width=WIDEST if is_wide else None, color_system=None
-    )
+    """The table's lines: as wide as it is, or as the terminal, but no narrower than it can be."""
+    width = WIDEST
+    if not is_wide:
+        narrowest = sum((column.min_width or 0) + GAP for column in table.columns)
+        width = max(rich.console.Console().width, narrowest)
+    console = rich.console.Console(file=io.StringIO(), width=width, color_system=None)
     console.print(table, crop=False, overflow="ignore")
     output = console.file
     assert isinstance(output, io.StringIO)  # given above

@@ -92,7 +92,7 @@ RISK = (
     _number("debt", "debt_amount"),
     columns.Column("", _text("debt_asset")),
     _percent("LTV", "ltv"),
-    columns.Column("health", lambda row: f"{row['health_factor']:.4f}", is_number=True),
+    columns.HEALTH,
 )
 TRANSACTIONS = (
     _BLOCK,

@@ -11,7 +11,7 @@ from indexer.query import point_in_time, pools
 
 COLUMNS = (
     columns.text("pool", "name"),
-    columns.text("version", "protocol"),
+    columns.text("version", "protocol", is_wide=True),
     columns.text("collateral asset", "collateral_asset"),
     columns.amount("collateral", "pair_collateral"),
     columns.text("debt asset", "debt_asset"),

@@ -27,7 +27,7 @@ HELD = (
 )
 COLUMNS = (
     columns.text("pool", "pool_name"),
-    columns.text("version", "protocol"),
+    columns.text("version", "protocol", is_wide=True),
     columns.address("user", "user_id"),
     columns.text("kind", "kind"),
     columns.text("status", "status"),

@@ -11,7 +11,7 @@ from indexer.query import point_in_time, totals
 
 ASSETS = (
     columns.text("pool", "pool_name"),
-    columns.text("version", "protocol"),
+    columns.text("version", "protocol", is_wide=True),
     columns.text("asset", "symbol"),
     columns.amount("supplied", "total_supply"),
     columns.amount("borrowed", "total_borrow"),
@@ -20,7 +20,7 @@ ASSETS = (
 )
 POOLS = (
     columns.text("pool", "name"),
-    columns.text("version", "protocol"),
+    columns.text("version", "protocol", is_wide=True),
     columns.money("supplied USD", "supply_usd"),
     columns.money("borrowed USD", "borrow_usd"),
 )
