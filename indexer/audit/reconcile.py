@@ -16,7 +16,7 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import expected_answers, stored_state, view_questions
-from indexer.cairo import selector
+from indexer.cairo import view_call
 from indexer.chain import client, rpc
 from indexer.projections import rows, tables
 from indexer.vesu import state, views
@@ -131,7 +131,7 @@ async def _ask(
     first: Sequence[view_questions.ViewQuestion],
     report: ReportProgress,
 ) -> None:
-    holdings = sum(one.question.view is views.BALANCE for one in first)
+    holdings = sum(question.call.view == views.BALANCE.name for question in first)
     total, done = len(first) + holdings, 0
     report(0, total)
     pending: Sequence[view_questions.ViewQuestion] = first
@@ -145,7 +145,7 @@ async def _ask(
                 comparing.take(asked, answer)
             done += len(part)
             report(done, total)
-        pending = view_questions.worths(comparing.take_balances())
+        pending = view_questions.worths(comparing.stored.block.number, comparing.take_balances())
 
 
 async def _answers(
@@ -153,18 +153,12 @@ async def _answers(
     part: Sequence[view_questions.ViewQuestion],
     block: stored_state.Block,
 ) -> list[list[int] | errors.RpcError]:
-    hash_ = hex(int(block.hash, 16))
-    calls = [
-        client.ViewCall(
-            one.question.contract,
-            selector.of(one.question.view.name),
-            one.question.calldata,
-            hash_,
-        )
-        for one in part
+    hashes = {block.number: hex(int(block.hash, 16))}
+    calls = [question.call for question in part]
+    batches = [
+        calls[start : start + CALLS_PER_BATCH] for start in range(0, len(calls), CALLS_PER_BATCH)
     ]
-    batches = [calls[at : at + CALLS_PER_BATCH] for at in range(0, len(calls), CALLS_PER_BATCH)]
-    answered = await rpc.gather(node.calls(batch) for batch in batches)
+    answered = await rpc.gather(node.calls(batch, hashes) for batch in batches)
     return [answer for answers in answered for answer in answers]
 
 
@@ -193,10 +187,9 @@ class Comparing:
         self, asked: view_questions.ViewQuestion, answer: Sequence[int] | errors.RpcError
     ) -> None:
         """Compare an answer with all sides."""
-        view = asked.question.view
-        count = self._views.setdefault(view.name, Count())
+        count = self._views.setdefault(asked.call.view, Count())
         count.asked += 1
-        told = _read(view, answer)
+        told = _read(asked.call.view, answer)
         if told is None:
             count.refused += 1
             self._refused(asked)
@@ -232,14 +225,14 @@ class Comparing:
         misnamed = {place for side in self.stored.sides for place, _ in side.misnamed}
         for side in self.stored.sides:
             for place, expected in side.misnamed:
-                self._add(place, "id", _NO_QUESTION, place.row_id, expected)
+                self._add(place, "id", _NO_CALL, place.row_id, expected)
             for other in self.stored.sides:
                 for key in other.places.keys() - side.places.keys():
                     place = stored_state.RowVersion(
                         side.tables[_kind(key)], other.places[key].row_id
                     )
                     if not any((place.table, place.row_id) == wrong[:2] for wrong in misnamed):
-                        self._add(place, "id", _NO_QUESTION, MISSING, place.row_id)
+                        self._add(place, "id", _NO_CALL, MISSING, place.row_id)
 
     def _compare_valuations(self) -> None:
         """Every current row of the scope is worth what it says, at the block that it names."""
@@ -248,10 +241,10 @@ class Comparing:
         count.compared = found.rows * len(tables.POSITIONS.valuation)
         for one in found.wrong:
             place = stored_state.RowVersion(tables.POSITIONS.name, one.id)
-            question = views.Question(0, views.View(VALUATION, ()), (one.block_number,))
+            call = view_call.ViewCall(one.block_number, 0, VALUATION, (one.block_number,))
             for column, (stored, computed) in one.columns.items():
                 count.differences += 1
-                self._add(place, column, question, str(stored), str(computed))
+                self._add(place, column, call, str(stored), str(computed))
         for row_id in found.right:
             place = stored_state.RowVersion(tables.POSITIONS.name, row_id)
             for column in tables.POSITIONS.valuation:
@@ -260,17 +253,17 @@ class Comparing:
     # --- one answer -----------------------------------------------------------------------
 
     def _remember(self, asked: view_questions.ViewQuestion, told: Mapping[str, int]) -> None:
-        if asked.question.view is views.PRICE:
+        if asked.call.view == views.PRICE.name:
             self._prices[asked.key] = told["price"]
-        if asked.question.view is views.BALANCE:
+        if asked.call.view == views.BALANCE.name:
             self._balances.append((asked.key, told["vtoken_balance_raw"]))
 
     def _expected(
         self, side: stored_state.Side, asked: view_questions.ViewQuestion, told: Mapping[str, int]
     ) -> expected_answers.Values:
-        view, key = asked.question.view, asked.key
-        if view is views.WORTH:
-            low, high = asked.question.calldata
+        view, key = asked.call.view, asked.key
+        if view == views.WORTH.name:
+            low, high = asked.call.calldata
             return expected_answers.worth(side, asked, low + (high << 128), self.stored.block)
         if "is_collateralized" in told:
             markets = view_questions.markets_of(key, asked.market or key.pool)
@@ -278,7 +271,7 @@ class Comparing:
             if len(told_prices) < len(set(markets)):
                 return {}  # Without a price there is nothing to say.
             return expected_answers.collateralization(side, asked, told_prices, self.stored.block)
-        return expected_answers.BY_VIEW[view.name](side, asked, self.stored.block)
+        return expected_answers.BY_VIEW[view](side, asked, self.stored.block)
 
     def _compare(
         self,
@@ -287,7 +280,7 @@ class Comparing:
         told: Mapping[str, int],
         expected: expected_answers.Values,
     ) -> None:
-        side, count = self.stored.sides[index], self._views[asked.question.view.name]
+        side, count = self.stored.sides[index], self._views[asked.call.view]
         place = side.places.get(asked.key)
         if expected is None or place is None:
             return  # A row that one side lacks is listed as missing.
@@ -297,16 +290,16 @@ class Comparing:
                 continue
             count.compared += 1
             if expected[column] == value:
-                self.equal.add(_checked(place, column, asked.question))
+                self.equal.add(_checked(place, column, asked.call))
             elif not self._follows(index, asked, column):
                 count.differences += 1
                 self._wrong.add((index, asked.key))
-                self._add(place, column, asked.question, str(expected[column]), str(value))
+                self._add(place, column, asked.call, str(expected[column]), str(value))
 
     def _follows(self, index: int, asked: view_questions.ViewQuestion, column: str) -> bool:
         """Whether a difference follows from one that is listed already."""
-        view, key = asked.question.view, asked.key
-        if view is views.SUPPLY:
+        view, key = asked.call.view, asked.key
+        if view == views.SUPPLY.name:
             return any(
                 side == index and isinstance(wrong, state.PositionKey) and wrong.v_token == key
                 for side, wrong in self._wrong
@@ -315,22 +308,22 @@ class Comparing:
             return False
         market = asked.market or key.pool
         causes = [key, *view_questions.markets_of(key, market)]
-        if "collateralization" in view.name:
+        if "collateralization" in view:
             causes.append(state.PairKey(market, key.collateral, key.debt))
         return any((index, cause) in self._wrong for cause in causes)
 
     def _refused(self, asked: view_questions.ViewQuestion) -> None:
         """A refusal is a difference where the contract, as we know it, has to answer."""
-        if asked.question.view.name in views.PRICED:
+        if asked.call.view in views.PRICED:
             return
         for index, side in enumerate(self.stored.sides):
             place = side.places.get(asked.key)
             if place is None or self._may_refuse(side, asked):
                 continue
-            self._views[asked.question.view.name].differences += 1
+            self._views[asked.call.view].differences += 1
             self._wrong.add((index, asked.key))
-            column = asked.question.view.result[0][0]
-            self._add(place, column, asked.question, "an answer", REFUSED)
+            column = views.BY_NAME[asked.call.view].result[0][0]
+            self._add(place, column, asked.call, "an answer", REFUSED)
 
     def _may_refuse(self, side: stored_state.Side, asked: view_questions.ViewQuestion) -> bool:
         """A contract that was upgraded in place may answer otherwise than its kind does.
@@ -351,7 +344,7 @@ class Comparing:
         self,
         place: stored_state.RowVersion,
         column: str,
-        asked: views.Question,
+        call: view_call.ViewCall,
         ours_: str,
         theirs: str,
     ) -> None:
@@ -361,23 +354,23 @@ class Comparing:
                 place.row_id,
                 column,
                 place.version,
-                asked.view.name,
-                rows.padded(asked.contract),
-                tuple(map(hex, asked.calldata)),
+                call.view,
+                rows.padded(call.contract),
+                tuple(map(hex, call.calldata)),
                 ours_,
                 theirs,
             )
         )
 
 
-_NO_QUESTION = views.Question(0, views.View("", ()))
+_NO_CALL = view_call.ViewCall(0, 0, "")
 
 _OWN = frozenset({"collateral_shares", "nominal_debt", "vtoken_balance_raw"})
 """The columns of a position that no market changes."""
 
 
-def _checked(place: stored_state.RowVersion, column: str, question: views.Question) -> Checked:
-    return Checked(place, column, question.view.name, rows.padded(question.contract))
+def _checked(place: stored_state.RowVersion, column: str, call: view_call.ViewCall) -> Checked:
+    return Checked(place, column, call.view, rows.padded(call.contract))
 
 
 def _kind(key: Any) -> str:
@@ -385,7 +378,7 @@ def _kind(key: Any) -> str:
     return kinds.get(type(key), "contracts")
 
 
-def _read(view: views.View, answer: Sequence[int] | errors.RpcError) -> dict[str, int] | None:
+def _read(view: str, answer: Sequence[int] | errors.RpcError) -> dict[str, int] | None:
     """The answer's values; None where the contract refused, or is not of the class we know."""
     if isinstance(answer, errors.RpcError):
         return None

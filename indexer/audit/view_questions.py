@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from indexer.audit import stored_state
+from indexer.cairo import view_call
 from indexer.vesu import kinds, state, views
 
 V_TOKENS = frozenset({kinds.Kind.VTOKEN_V2, kinds.Kind.VTOKEN_V1_0, kinds.Kind.VTOKEN_V1_1})
@@ -22,7 +23,7 @@ class ViewQuestion(NamedTuple):
     That is its own, or the V1.1 pool that answers for a V1.0 position nobody touched yet.
     """
 
-    question: views.Question
+    call: view_call.ViewCall
     key: Any
     market: state.PoolKey | None = None
 
@@ -33,6 +34,7 @@ class Questions:
     def __init__(self, found: stored_state.StoredState, extensions: views.Extensions) -> None:
         self._scope = found.scope
         self._extensions = extensions
+        self._block = found.block.number
         self._worlds = [side.world for side in found.sides]
 
     def all(self) -> list[ViewQuestion]:
@@ -50,7 +52,7 @@ class Questions:
             *self._supplies(),
         ]
 
-    def _home(self, pool: state.PoolKey) -> views.PoolContracts:
+    def _contracts(self, pool: state.PoolKey) -> views.PoolContracts:
         """By the side that knows the pool."""
         world = next((one for one in self._worlds if pool in one.pools), self._worlds[0])
         return views.contracts_of(world, pool, self._extensions)
@@ -59,23 +61,26 @@ class Questions:
         return self._worlds[0].market(pool)
 
     def _of_asset(self, key: state.AssetKey) -> Iterator[ViewQuestion]:
-        for one in views.of_asset(self._home(key.pool), key.asset):
-            yield ViewQuestion(one, key)
+        for call in views.of_asset(self._block, self._contracts(key.pool), key.asset):
+            yield ViewQuestion(call, key)
 
     def _of_pair(self, key: state.PairKey) -> Iterator[ViewQuestion]:
-        for one in views.of_pair(self._home(key.pool), key.collateral, key.debt):
-            yield ViewQuestion(one, key)
+        contracts = self._contracts(key.pool)
+        for call in views.of_pair(self._block, contracts, key.collateral, key.debt):
+            yield ViewQuestion(call, key)
 
     def _of_position(self, key: state.PositionKey) -> Iterator[ViewQuestion]:
         if key.v_token:
-            yield ViewQuestion(views.balance_of(key.v_token, key.user), key)
+            yield ViewQuestion(views.balance_of(self._block, key.v_token, key.user), key)
             return
         for pool in dict.fromkeys((key.pool, self._market(key.pool))):
             if pool != key.pool and not self._is_left_behind(key):
                 continue
-            home = self._home(pool)
-            for one in views.of_position(home, key.collateral, key.debt, key.user):
-                yield ViewQuestion(one, key, pool)
+            contracts = self._contracts(pool)
+            for call in views.of_position(
+                self._block, contracts, key.collateral, key.debt, key.user
+            ):
+                yield ViewQuestion(call, key, pool)
 
     def _is_left_behind(self, key: state.PositionKey) -> bool:
         """Whether V1.1 still reads a V1.0 position through."""
@@ -95,11 +100,12 @@ class Questions:
             for world in self._worlds
         )
         for address in self._chosen(_union(v2), set()):
-            for one in views.of_settings(views.PoolContracts(address, address)):
-                yield ViewQuestion(one, address)
+            contracts = views.PoolContracts(address, address)
+            for call in views.of_settings(self._block, contracts):
+                yield ViewQuestion(call, address)
         for pool in self._chosen(_union(world.pools for world in self._worlds), set()):
-            for one in views.of_settings(self._home(pool)):
-                yield ViewQuestion(one, pool)
+            for call in views.of_settings(self._block, self._contracts(pool)):
+                yield ViewQuestion(call, pool)
 
     def _supplies(self) -> Iterator[ViewQuestion]:
         """Supplies of vTokens, where all their holders are at hand."""
@@ -111,7 +117,7 @@ class Questions:
             if contract.kind not in V_TOKENS or contract.pool is None:
                 continue
             if self._scope.pool is None or self._scope.pool in contract.pool:
-                yield ViewQuestion(views.supply_of(address), address)
+                yield ViewQuestion(views.supply_of(self._block, address), address)
 
     def _chosen(self, keys: list[Any], wanted: set[Any]) -> list[Any]:
         """The keys that the scope asks for; `wanted` are those that its positions stand in."""
@@ -126,9 +132,11 @@ class Questions:
         return [key for key in keys if key in drawn or key in wanted]
 
 
-def worths(answered: Iterable[tuple[state.PositionKey, int]]) -> list[ViewQuestion]:
-    """convert_to_assets of the balances that the vTokens themselves told."""
-    return [ViewQuestion(views.worth_of(key.v_token, balance), key) for key, balance in answered]
+def worths(block: int, balances: Iterable[tuple[state.PositionKey, int]]) -> list[ViewQuestion]:
+    """convert_to_assets of the balances that the vTokens themselves answered."""
+    return [
+        ViewQuestion(views.worth_of(block, key.v_token, balance), key) for key, balance in balances
+    ]
 
 
 def markets_of(key: state.PositionKey, pool: state.PoolKey) -> list[state.AssetKey]:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
 
 from indexer import errors
+from indexer.cairo import view_call
 from indexer.chain import ancestry, failures, probe, rpc, types
 from indexer.chain import source as sources
 
 log = structlog.get_logger(__name__)
 
 NodeSettings = rpc.NodeSettings
-ViewCall = sources.ViewCall
 
 T = TypeVar("T")
 _Probe = Callable[[rpc.Endpoint, int | None], Awaitable[probe.NodeProfile]]
@@ -223,16 +223,14 @@ class StarknetNode:
         """The class of the contract at an address now; None where no contract stands there."""
         return await self.ask_any(lambda asked: asked.class_hash(address))
 
-    async def call(self, asked: ViewCall) -> list[int]:
-        """The result of a view call; RpcError where the contract refuses."""
-        (answer,) = await self.calls([asked])
-        if isinstance(answer, errors.RpcError):
-            raise answer
-        return answer
+    async def calls(
+        self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
+    ) -> list[list[int] | errors.RpcError]:
+        """The results of view calls at the blocks with these hashes, by number, in order.
 
-    async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
-        """The results of view calls, in order; a contract's refusal stands in its place."""
-        return await self.ask_any(lambda chosen: chosen.calls(asked))
+        A contract's refusal stands in its place.
+        """
+        return await self.ask_any(lambda chosen: chosen.calls(calls, hashes))
 
 
 async def connect(

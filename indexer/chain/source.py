@@ -13,20 +13,12 @@ from typing import Any
 import msgspec
 
 from indexer import errors
+from indexer.cairo import selector, view_call
 from indexer.chain import failures, pages, probe, rpc, rpc_errors, types, wire
 
 BLOCKS_PER_BATCH = 20
 NO_ENTRYPOINT = int.from_bytes(b"ENTRYPOINT_NOT_FOUND", "big")
 """What some nodes answer for a view that the contract does not have, as a felt."""
-
-
-class ViewCall(msgspec.Struct, frozen=True):
-    """A call of a contract's view, at the state after the block with this hash."""
-
-    contract: int
-    selector: int
-    calldata: tuple[int, ...]
-    block_hash: str
 
 
 class Source:
@@ -216,16 +208,25 @@ class Source:
                 found += types.events_of(block, wanted)
         return found
 
-    async def calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
+    async def calls(
+        self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
+    ) -> list[list[int] | errors.RpcError]:
         """The results of view calls, in order; a contract's refusal stands in its place.
 
-        InconsistentAnswerError where the node does not know the block of a call: it lags, or
-        the block is gone. RpcError where it refuses the request itself.
+        `hashes` gives the hash of each call's block, by number. InconsistentAnswerError where
+        the node does not know that block: it lags, or the block is gone. RpcError where it
+        refuses the request itself.
         """
-        return await failures.retry_while_lagging(self.name, functools.partial(self._calls, asked))
+        return await failures.retry_while_lagging(
+            self.name, functools.partial(self._calls, calls, hashes)
+        )
 
-    async def _calls(self, asked: Sequence[ViewCall]) -> list[list[int] | errors.RpcError]:
-        answers = await self._endpoint.call_many([_call_request(one) for one in asked])
+    async def _calls(
+        self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
+    ) -> list[list[int] | errors.RpcError]:
+        answers = await self._endpoint.call_many(
+            [_call_request(call, hashes[call.block_number]) for call in calls]
+        )
         return [self._view(answer) for answer in answers]
 
     def _view(self, answer: msgspec.Raw | errors.RpcError) -> list[int] | errors.RpcError:
@@ -257,15 +258,15 @@ def _read_header(raw: msgspec.Raw) -> types.BlockHeader:
     return wire.header(wire.decoded(wire.header_decoder, raw, "block header"))
 
 
-def _call_request(asked: ViewCall) -> rpc.Request:
+def _call_request(call: view_call.ViewCall, block_hash: str) -> rpc.Request:
     return rpc.Request(
         "starknet_call",
         {
             "request": {
-                "contract_address": hex(asked.contract),
-                "entry_point_selector": hex(asked.selector),
-                "calldata": [hex(felt) for felt in asked.calldata],
+                "contract_address": hex(call.contract),
+                "entry_point_selector": hex(selector.of(call.view)),
+                "calldata": [hex(felt) for felt in call.calldata],
             },
-            "block_id": {"block_hash": asked.block_hash},
+            "block_id": {"block_hash": block_hash},
         },
     )

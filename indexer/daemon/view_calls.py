@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from indexer import errors, metrics
-from indexer.cairo import selector
+from indexer.cairo import view_call
 from indexer.chain import client
 from indexer.log import observations
 
@@ -22,36 +22,39 @@ REFUSED = "refused"
 
 
 async def ask(
-    node: client.StarknetNode, needs: Sequence[observations.View]
+    node: client.StarknetNode, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
 ) -> list[observations.Observation]:
-    """The answers of these views in the order asked, each at its block's hash.
+    """The answers of these views in order, each at the hash of its block.
 
     Raises RetryableNodeError where the node lags or fails; a contract's refusal is an answer.
     """
-    answers = await node.calls(
-        [
-            client.ViewCall(view.contract, selector.of(view.view), view.calldata, view.block_hash)
-            for view in needs
-        ]
-    )
-    return [observation(view, answer) for view, answer in zip(needs, answers, strict=True)]
+    answers = await node.calls(calls, hashes)
+    return [
+        observation(call, hashes[call.block_number], answer)
+        for call, answer in zip(calls, answers, strict=True)
+    ]
 
 
 async def ask_within(
-    node: client.StarknetNode, views: Sequence[observations.View], seconds: float
+    node: client.StarknetNode,
+    calls: Sequence[view_call.ViewCall],
+    hashes: Mapping[int, str],
+    seconds: float,
 ) -> list[observations.Observation]:
     """The answers that the node gives within `seconds`; the views of each pool apart.
 
     A pool whose view fails or never answers takes no other pool with it: what is lacking is
     logged, counted and left to the next sample.
     """
-    by_pool: dict[tuple[int, ...], list[observations.View]] = {}
-    for view in views:
+    by_pool: dict[tuple[int, ...], list[view_call.ViewCall]] = {}
+    for call in calls:
         # V2 asks a pool for an asset, V1 an extension for a pool and an asset.
-        by_pool.setdefault((view.contract, *view.calldata[:-1]), []).append(view)
+        by_pool.setdefault((call.contract, *call.calldata[:-1]), []).append(call)
     if not by_pool:
         return []
-    tasks = {asyncio.ensure_future(ask(node, asked)): pool for pool, asked in by_pool.items()}
+    tasks = {
+        asyncio.ensure_future(ask(node, asked, hashes)): pool for pool, asked in by_pool.items()
+    }
     try:
         done, late = await asyncio.wait(tasks, timeout=seconds)
     finally:
@@ -69,7 +72,7 @@ async def ask_within(
             raise error
     for task in late:
         _warn(tasks[task], f"no answer within {seconds:g} s")
-    metrics.samples_failed.inc(len(views) - len(found))
+    metrics.samples_failed.inc(len(calls) - len(found))
     return found
 
 
@@ -78,15 +81,15 @@ def _warn(pool: tuple[int, ...], reason: str) -> None:
 
 
 def observation(
-    view: observations.View, answer: list[int] | errors.RpcError
+    call: view_call.ViewCall, block_hash: str, answer: list[int] | errors.RpcError
 ) -> observations.Observation:
     """The answer of a view as the log keeps it."""
     if isinstance(answer, errors.RpcError):
         # Nodes word a refusal differently and name themselves: the log must be the same from each.
-        log.info("view_refused", view=view.view, contract=hex(view.contract), reason=str(answer))
-        return observations.Observation(view, None, REFUSED)
+        log.info("view_refused", view=call.view, contract=hex(call.contract), reason=str(answer))
+        return observations.Observation(call, block_hash, None, REFUSED)
     if len(answer) > MOST_FELTS:
         # A stranger's contract answers what it likes, and the log keeps it for good.
-        log.info("view_too_long", view=view.view, contract=hex(view.contract), felts=len(answer))
-        return observations.Observation(view, None, REFUSED)
-    return observations.Observation(view, tuple(answer))
+        log.info("view_too_long", view=call.view, contract=hex(call.contract), felts=len(answer))
+        return observations.Observation(call, block_hash, None, REFUSED)
+    return observations.Observation(call, block_hash, tuple(answer))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import asyncpg
@@ -14,6 +14,7 @@ import msgspec
 
 from indexer import errors
 from indexer.audit import invariants
+from indexer.cairo import view_call
 from indexer.chain import client, types
 from indexer.daemon import rollback, view_calls
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified
@@ -85,7 +86,7 @@ class Writer:
 
     async def discover(self, emitted: Sequence[types.EmittedEvent]) -> None:
         """Add the contracts that events name, and those that a view must name for them."""
-        await self._observe(self._engine.discover(emitted))
+        await self._observe(self._engine.discover(emitted), _hashes(emitted))
 
     async def sample_prices(self, tip: types.BlockHeader) -> None:
         """Ask for the oracle prices of all markets after `tip`; the next commit stores them.
@@ -93,8 +94,9 @@ class Writer:
         What the node does not answer in time is left to the next sample: one pool whose price
         view fails holds up no other pool and no commit.
         """
-        due = self._engine.sampled(tip.number, tip.hash)
-        self._note(await view_calls.ask_within(self._node, due, SAMPLE_SECONDS))
+        due = self._engine.sampled(tip.number)
+        hashes = {tip.number: tip.hash}
+        self._note(await view_calls.ask_within(self._node, due, hashes, SAMPLE_SECONDS))
 
     async def commit(
         self, part: types.Range, *, is_at_head: bool, close_gaps: bool = False
@@ -106,7 +108,7 @@ class Writer:
         batch = facts.batch_of(part)
         prepared = await self._engine.prepare(self.connection, batch)
         while prepared.needs:
-            await self._observe(prepared.needs)
+            await self._observe(prepared.needs, _hashes(prepared.batch.events))
             prepared = self._engine.refold(prepared)
         async with self._transaction():
             moved = await cursor.advance(self.connection, self.cursor, part.tip)
@@ -123,7 +125,7 @@ class Writer:
             sums = await self._check_sums(part.to_block, summary)
             await cursor.notify(self.connection, moved, summary.tables)
         self.cursor = moved
-        self._observed = [one for one in self._observed if one.asked.block_number > part.to_block]
+        self._observed = [one for one in self._observed if one.call.block_number > part.to_block]
         return Committed(summary, sums)
 
     async def _check_sums(self, block: int, summary: engines.Summary) -> invariants.Watched:
@@ -160,8 +162,10 @@ class Writer:
             await self.reload()
             raise
 
-    async def _observe(self, needs: Sequence[observations.View]) -> None:
-        self._note(await view_calls.ask(self._node, needs))
+    async def _observe(
+        self, needs: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
+    ) -> None:
+        self._note(await view_calls.ask(self._node, needs, hashes))
 
     def _note(self, seen: Sequence[observations.Observation]) -> None:
         self._engine.observe(seen)
@@ -174,5 +178,10 @@ class Writer:
         return [
             one
             for one in self._observed
-            if one.asked.block_number <= part.to_block and one.asked not in prepared.needless
+            if one.call.block_number <= part.to_block and one.call not in prepared.needless
         ]
+
+
+def _hashes(emitted: Iterable[types.EmittedEvent]) -> dict[int, str]:
+    """The hashes of the blocks of these events, by number."""
+    return {event.block_number: event.block_hash for event in emitted}

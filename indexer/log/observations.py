@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 import msgspec
 
-from indexer.cairo import felt252
+from indexer.cairo import felt252, view_call
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "observations")
@@ -15,20 +15,14 @@ _SQL = sqlfile.load(__package__, "observations")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-class View(msgspec.Struct, frozen=True):
-    """A view of a contract, asked at a block. Contract and calldata are felts."""
-
-    block_number: int
-    block_hash: str
-    contract: int
-    view: str
-    calldata: tuple[int, ...] = ()
-
-
 class Observation(msgspec.Struct, frozen=True):
-    """The felts that a view answered; without a result, what the log keeps of its refusal."""
+    """The felts that a view answered at the block with this hash.
 
-    asked: View
+    Without a result, `error` is what the log keeps of the contract's refusal.
+    """
+
+    call: view_call.ViewCall
+    block_hash: str
     result: tuple[int, ...] | None
     error: str | None = None
 
@@ -37,11 +31,11 @@ async def append(connection: Connection, observations: Iterable[Observation]) ->
     """Add observations to the log, inside the caller's transaction."""
     rows = [
         (
-            seen.asked.block_number,
-            felt252.padded(seen.asked.contract),
-            seen.asked.view,
-            list(map(hex, seen.asked.calldata)),
-            seen.asked.block_hash,
+            seen.call.block_number,
+            felt252.padded(seen.call.contract),
+            seen.call.view,
+            list(map(hex, seen.call.calldata)),
+            seen.block_hash,
             None if seen.result is None else list(map(hex, seen.result)),
             seen.error,
         )
@@ -71,13 +65,13 @@ async def last_time(connection: Connection, view: str) -> int | None:
 
 def _observation(row: asyncpg.Record) -> Observation:
     return Observation(
-        View(
+        view_call.ViewCall(
             row["block_number"],
-            row["block_hash"],
             int(row["contract"], 16),
             row["view"],
             _felts(row["calldata"]),
         ),
+        row["block_hash"],
         None if row["result"] is None else _felts(row["result"]),
         row["error"],
     )

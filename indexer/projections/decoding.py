@@ -13,8 +13,9 @@ import msgspec
 import structlog
 
 from indexer import errors
+from indexer.cairo import view_call
 from indexer.chain import types
-from indexer.log import facts, observations
+from indexer.log import facts
 from indexer.projections import tokens
 from indexer.vesu import decoders, discovery, events, kinds, state
 from indexer.vesu.v1 import events as events_v1
@@ -59,13 +60,13 @@ class Decoder:
         emitted: Iterable[types.EmittedEvent],
         registry: discovery.Registry,
         world: state.World,
-    ) -> list[observations.View]:
+    ) -> list[view_call.ViewCall]:
         """Take up the contracts that events among these name.
 
         Returns the views that name the vTokens of new Genesis assets, which no event names.
         """
         extensions = {key.id: pool.extension or 0 for key, pool in world.pools.items()}
-        found: list[observations.View] = []
+        found: list[view_call.ViewCall] = []
         for raw in emitted:
             known = registry.get(int(raw.from_address, 16))
             if known is None or known.kind not in _NAMING:
@@ -130,15 +131,14 @@ def _naming_view(
     extensions: Mapping[int, int],
     event: events_v1.SetAssetConfig,
     registry: discovery.Registry,
-) -> list[observations.View]:
+) -> list[view_call.ViewCall]:
     address = extensions.get(event.pool_id, 0)
     extension = registry.get(address)
     if extension is None or extension.kind is not kinds.Kind.EXTENSION_V1_0_GENESIS:
         return []
     return [
-        observations.View(
+        view_call.ViewCall(
             raw.block_number,
-            raw.block_hash,
             address,
             "v_token_for_collateral_asset",
             (event.pool_id, event.asset),
@@ -148,7 +148,7 @@ def _naming_view(
 
 def token_views(
     decoded: Iterable[Decoded], known: Mapping[int, tokens.Token]
-) -> list[observations.View]:
+) -> list[view_call.ViewCall]:
     """Symbol, name and decimals of each token that appears, where the log lacks the answer."""
     needed: dict[int, types.EmittedEvent] = {}
     for one in decoded:
@@ -156,7 +156,7 @@ def token_views(
             case events_v2.SetAssetConfig(asset=asset) | events_v1.SetAssetConfig(asset=asset):
                 needed.setdefault(asset, one.raw)
     return [
-        observations.View(raw.block_number, raw.block_hash, asset, view)
+        view_call.ViewCall(raw.block_number, asset, view)
         for asset, raw in needed.items()
         for view in tokens.VIEWS
         if asset not in known or view not in known[asset].asked

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from indexer import errors
+from indexer.cairo import view_call
 from indexer.chain import types
 from indexer.log import facts, observations
 from indexer.projections import (
@@ -20,7 +21,6 @@ from indexer.projections import (
     memory,
     positions,
     prices,
-    questions,
     revaluation,
     rollback,
     rows,
@@ -51,10 +51,10 @@ class Prepared(msgspec.Struct):
 
     batch: facts.Batch
     decoded: list[decoding.Decoded]
-    needs: list[observations.View]
+    needs: list[view_call.ViewCall]
     world: state.World
     journal: state.Journal
-    needless: frozenset[observations.View] = frozenset()
+    needless: frozenset[view_call.ViewCall] = frozenset()
 
     @property
     def derived(self) -> list[facts.Derived]:
@@ -96,8 +96,8 @@ class Engine:
             address: one.kind for address, one in known.items() if one.kind in kinds.EXTENSIONS
         }
         self._decoder = decoding.Decoder(more)
-        self._answers: dict[state.Question, tuple[int, ...] | None] = {}
-        self._wanted: set[state.Question] = set()
+        self._answers: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
+        self._wanted: set[view_call.ViewCall] = set()
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything read before."""
@@ -110,31 +110,30 @@ class Engine:
         """Every address whose events belong to the log."""
         return self._memory.registry.addresses()
 
-    def discover(self, emitted: Sequence[types.EmittedEvent]) -> list[observations.View]:
+    def discover(self, emitted: Sequence[types.EmittedEvent]) -> list[view_call.ViewCall]:
         """Take up the contracts that these events name; returns the views that name others."""
         naming = self._decoder.discover(emitted, self._memory.registry, self._memory.world)
-        return [view for view in naming if questions.of(view) not in self._answers]
+        return [view for view in naming if view not in self._answers]
 
-    def sampled(self, number: int, block_hash: str) -> list[observations.View]:
+    def sampled(self, number: int) -> list[view_call.ViewCall]:
         """The prices to sample at the state after a block."""
-        return prices.to_sample(self._memory.world, self._extensions, number, block_hash)
+        return prices.to_sample(self._memory.world, self._extensions, number)
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
         """Take up answers of views that were asked for, now or when the log was written."""
         seen = list(seen)
         self._memory.tokens = tokens.read(seen, self._memory.tokens)
         for one in seen:
-            question = questions.of(one.asked)
-            self._answers[question] = one.result
-            self._learn_v_token(question)
+            self._answers[one.call] = one.result
+            self._learn_v_token(one.call)
 
-    def _learn_v_token(self, question: state.Question) -> None:
-        felts = self._answers[question]
-        if question.view == "v_token_for_collateral_asset" and felts and felts[0]:
+    def _learn_v_token(self, call: view_call.ViewCall) -> None:
+        felts = self._answers[call]
+        if call.view == "v_token_for_collateral_asset" and felts and felts[0]:
             singleton = self._memory.registry.singleton(kinds.Kind.SINGLETON_V1_0)
-            pool_id, asset = question.calldata
+            pool_id, asset = call.calldata
             pool = state.PoolKey(singleton or 0, pool_id)
-            self._memory.registry.learn_v_token(felts[0], pool, asset, question.block_number)
+            self._memory.registry.learn_v_token(felts[0], pool, asset, call.block_number)
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
         """Decode and fold a batch, and say which views the fold still needs.
@@ -246,7 +245,7 @@ class Engine:
         of the log.
         """
         moved: dict[state.EventKey, state.TransferAmounts] = {}
-        consulted: set[state.Question] = set()
+        consulted: set[view_call.ViewCall] = set()
         while True:
             world = self._memory.world.copy()
             folding = fold.Fold(world, self._memory.registry, self._answers, moved)
@@ -261,11 +260,10 @@ class Engine:
                 self._memory.registry.refuse(address)
             batch = _members_only(batch, self._memory.registry)
             decoded = [one for one in decoded if self._memory.registry.get(one.emitter)]
-        hashes = {one.raw.block_number: one.raw.block_hash for one in decoded}
         needs = decoding.token_views(decoded, self._memory.tokens)
-        needs += [questions.asked(one, hashes) for one in folding.journal.wanted]
+        needs += folding.journal.wanted
         self._wanted.update(folding.journal.wanted)
-        needless = frozenset(questions.asked(one, hashes) for one in self._wanted - consulted)
+        needless = frozenset(self._wanted - consulted)
         return Prepared(batch, decoded, needs, world, folding.journal, needless)
 
     def _apply(
@@ -311,11 +309,11 @@ def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Bat
     return msgspec.structs.replace(batch, events=kept, fees=fees)
 
 
-def _missing(view: observations.View) -> errors.MissingObservationError:
-    arguments = ", ".join(map(hex, view.calldata))
+def _missing(call: view_call.ViewCall) -> errors.MissingObservationError:
+    arguments = ", ".join(map(hex, call.calldata))
     return errors.MissingObservationError(
-        f"the log lacks the observation {view.view}({arguments}) of "
-        f"{rows.padded(view.contract)} at block {view.block_number}: restore it from a backup, or "
+        f"the log lacks the observation {call.view}({arguments}) of "
+        f"{rows.padded(call.contract)} at block {call.block_number}: restore it from a backup, or "
         "index again from a node"
     )
 

@@ -8,8 +8,8 @@ without an event: a sample bounds the time for which interest is computed with t
 
 from __future__ import annotations
 
-from indexer.log import facts, observations
-from indexer.projections import questions
+from indexer.cairo import view_call
+from indexer.log import facts
 from indexer.vesu import accrual, events, fold, state, views
 
 VIEWS = frozenset({views.PRICE.name, views.RATE_MODEL.name})
@@ -20,30 +20,31 @@ SAMPLED = 2**31 - 1
 
 
 def to_sample(
-    world: state.World, extensions: views.Extensions, number: int, block_hash: str
-) -> list[observations.View]:
+    world: state.World, extensions: views.Extensions, block: int
+) -> list[view_call.ViewCall]:
     """The price of every asset that is supplied or owed, and in V1 its rate model, asked at a
     block's state.
 
     A V1.0 pool that V1.1 took over is left out: its positions are worth what V1.1 says.
     """
-    asked = {
-        state.Question(number, question.contract, question.view.name, question.calldata)
+    calls = {
+        call
         for key, asset in world.assets.items()
         if asset.total_collateral_shares or asset.total_nominal_debt
         if world.market(key.pool) == key.pool
-        for question in _questions(views.contracts_of(world, key.pool, extensions), key.asset)
+        for call in _calls(block, views.contracts_of(world, key.pool, extensions), key.asset)
     }
-    return [questions.asked(one, {number: block_hash}) for one in sorted(asked)]
+    return sorted(calls)
 
 
-def _questions(home: views.PoolContracts, asset: int) -> tuple[views.Question, ...]:
-    """What is asked of an asset. V2 tells rate models in events."""
-    asked = views.price_of(home, asset)
-    if home.pool_id is None or home.settings is None:
-        return asked
-    calldata = (*home.first, asset)
-    return (*asked, views.Question(home.settings, views.RATE_MODEL, calldata))
+def _calls(
+    block: int, contracts: views.PoolContracts, asset: int
+) -> tuple[view_call.ViewCall, ...]:
+    """The views that are sampled for an asset. V2's events carry the rate models."""
+    price = views.price_of(block, contracts, asset)
+    if contracts.pool_id is None:
+        return price
+    return *price, *views.model_of(block, contracts, asset)
 
 
 class Samples:
@@ -57,9 +58,9 @@ class Samples:
         extensions: views.Extensions,
     ) -> None:
         self._waiting = sorted(
-            asked
-            for asked in answers
-            if asked.view in VIEWS and batch.from_block <= asked.block_number <= batch.to_block
+            call
+            for call in answers
+            if call.view in VIEWS and batch.from_block <= call.block_number <= batch.to_block
         )
         self._answers = answers
         self._times = batch.timestamps
@@ -70,42 +71,41 @@ class Samples:
     def fold_before(self, block: int | None, folding: fold.Fold) -> None:
         """Fold the samples of blocks below `block` (None: all that are left)."""
         while self._next < len(self._waiting):
-            asked = self._waiting[self._next]
-            if block is not None and asked.block_number >= block:
+            call = self._waiting[self._next]
+            if block is not None and call.block_number >= block:
                 return
             self._next += 1
-            at = state.EventKey(asked.block_number, SAMPLED, 0)
-            for key in self._keys(asked):
-                self._tell(folding, at, key, asked)
+            at = state.EventKey(call.block_number, SAMPLED, 0)
+            for key in self._keys(call):
+                self._apply(folding, at, key, call)
 
-    def _tell(
-        self, folding: fold.Fold, at: state.EventKey, key: state.AssetKey, asked: state.Question
+    def _apply(
+        self, folding: fold.Fold, at: state.EventKey, key: state.AssetKey, call: view_call.ViewCall
     ) -> None:
-        felts, time = self._answers[asked], self._times[asked.block_number]
-        if asked.view == views.PRICE.name:
-            folding.tell_price(at, time, key, _told(felts))
+        felts, time = self._answers[call], self._times[call.block_number]
+        if call.view == views.PRICE.name:
+            folding.tell_price(at, time, key, _price(felts))
         elif (model := accrual.model_of(felts or ())) is not None:
             folding.tell_model(at, time, key, model)
 
-    def _keys(self, asked: state.Question) -> list[state.AssetKey]:
-        view = views.PRICE if asked.view == views.PRICE.name else views.RATE_MODEL
-        question = views.Question(asked.contract, view, asked.calldata)
+    def _keys(self, call: view_call.ViewCall) -> list[state.AssetKey]:
         return [
             key
             for key in self._world.assets
-            if key.asset == asked.calldata[-1] and question in self._questions_of(key)
+            if key.asset == call.calldata[-1] and call in self._calls(call.block_number, key)
         ]
 
-    def _questions_of(self, key: state.AssetKey) -> tuple[views.Question, ...]:
-        return _questions(views.contracts_of(self._world, key.pool, self._extensions), key.asset)
+    def _calls(self, block: int, key: state.AssetKey) -> tuple[view_call.ViewCall, ...]:
+        contracts = views.contracts_of(self._world, key.pool, self._extensions)
+        return _calls(block, contracts, key.asset)
 
 
-def _told(felts: tuple[int, ...] | None) -> events.AssetPrice | None:
+def _price(felts: tuple[int, ...] | None) -> events.AssetPrice | None:
     """The price; None where the contract refused, or answered something else."""
     if felts is None:
         return None
     try:
-        values = views.read(views.PRICE, felts)
+        values = views.read(views.PRICE.name, felts)
     except ValueError:
         # Another class answers by this name: no price, which the fold marks as invalid.
         return None

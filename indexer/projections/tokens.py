@@ -32,11 +32,11 @@ def read(
     win."""
     tokens = dict(known or {})
     for one in seen:
-        if one.asked.view in VIEWS:
-            address = one.asked.contract
+        if one.call.view in VIEWS:
+            address = one.call.contract
             token = tokens.get(address, Token())
-            changes: dict[str, Any] = {one.asked.view: _value(one)}
-            changes["asked"] = token.asked | {one.asked.view}
+            changes: dict[str, Any] = {one.call.view: _value(one)}
+            changes["asked"] = token.asked | {one.call.view}
             tokens[address] = msgspec.structs.replace(token, **changes)
     return tokens
 
@@ -44,6 +44,6 @@ def read(
 def _value(seen: observations.Observation) -> str | int | None:
     if not seen.result:
         return None
-    if seen.asked.view == "decimals":
+    if seen.call.view == "decimals":
         return seen.result[0] if seen.result[0] <= 77 else None
     return text.clean(text.string_of(seen.result)) or None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from indexer import errors
-from indexer.cairo import text
+from indexer.cairo import text, view_call
 from indexer.vesu import accrual, discovery, kinds, state, storage, transaction, valuation
 
 replace = msgspec.structs.replace
@@ -108,13 +108,13 @@ class Ledger:
     ) -> tuple[int, ...] | None:
         """What a view answers at the end of this block; None where it refuses, or is not yet
         answered (then the batch will be folded again)."""
-        question = state.Question(origin.at.block_number, contract, view, calldata)
-        if question not in self._answers:
-            if question not in self.journal.wanted:
-                self.journal.wanted.append(question)
+        call = view_call.ViewCall(origin.at.block_number, contract, view, calldata)
+        if call not in self._answers:
+            if call not in self.journal.wanted:
+                self.journal.wanted.append(call)
             return None
-        self.journal.consulted.add(question)
-        return self._answers[question]
+        self.journal.consulted.add(call)
+        return self._answers[call]
 
     def pool(self, origin: Origin, key: state.PoolKey, **changes: Any) -> None:
         """Change settings of a pool in a V1 singleton; the first change creates its row."""

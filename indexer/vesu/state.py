@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from indexer.cairo import view_call
 from indexer.vesu import accrual, kinds, maths
 
 
@@ -60,16 +61,7 @@ class PositionKey(NamedTuple):
     user: int
 
 
-class Question(NamedTuple):
-    """A view that the fold needs answered as of the end of a block."""
-
-    block_number: int
-    contract: int
-    view: str
-    calldata: tuple[int, ...]
-
-
-Answers = Mapping[Question, tuple[int, ...] | None]
+Answers = Mapping[view_call.ViewCall, tuple[int, ...] | None]
 """The felts that views answered; None where the contract refused."""
 
 
@@ -202,8 +194,8 @@ class Journal(msgspec.Struct):
 
     `refused` holds the events that were left out, and why; `checks` counts the accruals that
     the chain's own numbers confirmed or not. While `wanted` is not empty, the rest is no
-    result: the questions must be answered first and the batch be folded again. `consulted`
-    are the questions whose answers were there.
+    result: these views must be answered first and the batch be folded again. `consulted`
+    are the views whose answers were there.
     """
 
     contracts: list[tuple[EventKey, int, ContractState]] = []
@@ -218,8 +210,8 @@ class Journal(msgspec.Struct):
     quarantined: list[tuple[EventKey, PoolKey, str]] = []
     refused_names: set[int] = set()
     checks: int = 0
-    wanted: list[Question] = []
-    consulted: set[Question] = set()
+    wanted: list[view_call.ViewCall] = []
+    consulted: set[view_call.ViewCall] = set()
 
     def lengths(self) -> tuple[int, ...]:
         """How much is noted so far."""

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
-from indexer.cairo import types
+from indexer.cairo import types, view_call
 from indexer.vesu import kinds, state
 
 U256 = "u256"
@@ -21,20 +19,14 @@ FELT = "felt"
 BOOL = "bool"
 _FELTS = {U256: 2, FELT: 1, BOOL: 1}
 
+ViewCall = view_call.ViewCall
+
 
 class View(NamedTuple):
     """A view's name, and its result: the column and type of each value, in order."""
 
     name: str
     result: tuple[tuple[str, str], ...]
-
-
-class Question(msgspec.Struct, frozen=True):
-    """A view of a contract, with its arguments as felts."""
-
-    contract: int
-    view: View
-    calldata: tuple[int, ...] = ()
 
 
 class PoolContracts(NamedTuple):
@@ -151,11 +143,40 @@ PRICED = frozenset({PRICE.name, COLLATERALIZATION_V2.name, COLLATERALIZATION_V1.
 """Views that ask the oracle, which refuses where it has no price to tell."""
 
 
-def read(view: View, felts: Sequence[int]) -> dict[str, int]:
-    """The values of an answer, by column; bools as 0 and 1.
+BY_NAME = {
+    view.name: view
+    for view in (
+        PRICE,
+        RATE_MODEL,
+        PAIRS,
+        ASSET_V2,
+        PAIR_V2,
+        POSITION_V2,
+        COLLATERALIZATION_V2,
+        *SETTINGS_V2,
+        ASSET_V1,
+        LTV_V1,
+        LIQUIDATION_V1,
+        DEBT_CAP_V1,
+        POSITION_V1,
+        COLLATERALIZATION_V1,
+        EXTENSION_V1,
+        OWNER_V1,
+        FEE_RECIPIENT_V1,
+        BALANCE,
+        SUPPLY,
+        WORTH,
+    )
+}
+"""Every view above; no two have the same name."""
+
+
+def read(name: str, felts: Sequence[int]) -> dict[str, int]:
+    """The values that a view of this name answers, by column; bools as 0 and 1.
 
     ValueError where the felts are not what the view's result is made of: another class.
     """
+    view = BY_NAME[name]
     if len(felts) != sum(_FELTS[type_] for _, type_ in view.result):
         raise ValueError(f"{view.name} answered {len(felts)} felts")
     values, at = {}, 0
@@ -168,79 +189,87 @@ def read(view: View, felts: Sequence[int]) -> dict[str, int]:
     return values
 
 
-def of_asset(contracts: PoolContracts, asset: int) -> tuple[Question, ...]:
+def of_asset(block: int, contracts: PoolContracts, asset: int) -> tuple[ViewCall, ...]:
     """Asset configuration (accrued), rate model and oracle price of a pool's asset."""
-    config = ASSET_V2 if contracts.pool_id is None else ASSET_V1
-    arguments = (*contracts.first, asset)
-    asked = Question(contracts.state, config, arguments)
+    view = ASSET_V2 if contracts.pool_id is None else ASSET_V1
+    config = ViewCall(block, contracts.state, view.name, (*contracts.first, asset))
+    return config, *model_of(block, contracts, asset), *price_of(block, contracts, asset)
+
+
+def model_of(block: int, contracts: PoolContracts, asset: int) -> tuple[ViewCall, ...]:
+    """The rate model of a pool's asset."""
     if contracts.settings is None:
-        return (asked,)
-    return asked, Question(contracts.settings, RATE_MODEL, arguments), *price_of(contracts, asset)
+        return ()
+    return (ViewCall(block, contracts.settings, RATE_MODEL.name, (*contracts.first, asset)),)
 
 
-def price_of(contracts: PoolContracts, asset: int) -> tuple[Question, ...]:
+def price_of(block: int, contracts: PoolContracts, asset: int) -> tuple[ViewCall, ...]:
     """The oracle's price of a pool's asset, x 10^18, and whether the pool trusts it."""
     if contracts.settings is None:
         return ()
-    return (Question(contracts.settings, PRICE, (*contracts.first, asset)),)
+    return (ViewCall(block, contracts.settings, PRICE.name, (*contracts.first, asset)),)
 
 
-def of_pair(contracts: PoolContracts, collateral: int, debt: int) -> tuple[Question, ...]:
+def of_pair(
+    block: int, contracts: PoolContracts, collateral: int, debt: int
+) -> tuple[ViewCall, ...]:
     """Configuration and totals of a pool's pair."""
     arguments = (*contracts.first, collateral, debt)
-    config = Question(contracts.state, PAIR_V2 if contracts.pool_id is None else LTV_V1, arguments)
+    view = PAIR_V2 if contracts.pool_id is None else LTV_V1
+    config = ViewCall(block, contracts.state, view.name, arguments)
     if contracts.settings is None:
         return (config,)
-    totals = Question(contracts.settings, PAIRS, arguments)
+    totals = ViewCall(block, contracts.settings, PAIRS.name, arguments)
     if contracts.pool_id is None:
         return config, totals
-    caps = (
-        (Question(contracts.settings, DEBT_CAP_V1, arguments),) if contracts.has_debt_caps else ()
-    )
-    return config, Question(contracts.settings, LIQUIDATION_V1, arguments), *caps, totals
+    factor = ViewCall(block, contracts.settings, LIQUIDATION_V1.name, arguments)
+    if not contracts.has_debt_caps:
+        return config, factor, totals
+    cap = ViewCall(block, contracts.settings, DEBT_CAP_V1.name, arguments)
+    return config, factor, cap, totals
 
 
 def of_position(
-    contracts: PoolContracts, collateral: int, debt: int, user: int
-) -> tuple[Question, ...]:
+    block: int, contracts: PoolContracts, collateral: int, debt: int, user: int
+) -> tuple[ViewCall, ...]:
     """Holdings, amounts and collateralisation of a position in the contract."""
     arguments = (*contracts.first, collateral, debt, user)
     if contracts.pool_id is None:
         return (
-            Question(contracts.state, POSITION_V2, arguments),
-            Question(contracts.state, COLLATERALIZATION_V2, arguments),
+            ViewCall(block, contracts.state, POSITION_V2.name, arguments),
+            ViewCall(block, contracts.state, COLLATERALIZATION_V2.name, arguments),
         )
     return (
-        Question(contracts.state, POSITION_V1, arguments),
-        Question(contracts.state, COLLATERALIZATION_V1, arguments),
+        ViewCall(block, contracts.state, POSITION_V1.name, arguments),
+        ViewCall(block, contracts.state, COLLATERALIZATION_V1.name, arguments),
     )
 
 
-def of_settings(contracts: PoolContracts) -> tuple[Question, ...]:
+def of_settings(block: int, contracts: PoolContracts) -> tuple[ViewCall, ...]:
     """Settings of a pool."""
     if contracts.pool_id is None:
-        return tuple(Question(contracts.state, view) for view in SETTINGS_V2)
-    extension = Question(contracts.state, EXTENSION_V1, contracts.first)
+        return tuple(ViewCall(block, contracts.state, view.name) for view in SETTINGS_V2)
+    extension = ViewCall(block, contracts.state, EXTENSION_V1.name, contracts.first)
     if contracts.settings is None:
         return (extension,)
     return (
         extension,
-        Question(contracts.settings, OWNER_V1, contracts.first),
-        Question(contracts.settings, FEE_RECIPIENT_V1, contracts.first),
+        ViewCall(block, contracts.settings, OWNER_V1.name, contracts.first),
+        ViewCall(block, contracts.settings, FEE_RECIPIENT_V1.name, contracts.first),
     )
 
 
-def balance_of(v_token: int, holder: int) -> Question:
+def balance_of(block: int, v_token: int, holder: int) -> ViewCall:
     """A holder's balance of a vToken."""
-    return Question(v_token, BALANCE, (holder,))
+    return ViewCall(block, v_token, BALANCE.name, (holder,))
 
 
-def supply_of(v_token: int) -> Question:
+def supply_of(block: int, v_token: int) -> ViewCall:
     """The sum of all balances of a vToken."""
-    return Question(v_token, SUPPLY)
+    return ViewCall(block, v_token, SUPPLY.name)
 
 
-def worth_of(v_token: int, balance: int) -> Question:
+def worth_of(block: int, v_token: int, balance: int) -> ViewCall:
     """Raw units of the underlying asset that a balance of a vToken stands for."""
     limb = 1 << types.LIMB_BITS
-    return Question(v_token, WORTH, (balance % limb, balance // limb))
+    return ViewCall(block, v_token, WORTH.name, (balance % limb, balance // limb))

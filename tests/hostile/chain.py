@@ -11,8 +11,8 @@ from typing import Any
 
 import asyncpg
 
-from indexer.cairo import selector
-from indexer.chain import client, types
+from indexer.cairo import selector, view_call
+from indexer.chain import types
 from indexer.daemon import writer as writers
 from indexer.projections import engine as engines
 from indexer.projections import replay, tables
@@ -132,7 +132,7 @@ class Node:
     def __init__(self, answer: Sequence[int] = (0x12,)) -> None:
         self._answer = list(answer)
 
-    async def calls(self, calls: Sequence[client.ViewCall]) -> list[list[int]]:
+    async def calls(self, calls: Sequence[view_call.ViewCall], _: object) -> list[list[int]]:
         """The answers, one a call."""
         return [self._answer for _ in calls]
 

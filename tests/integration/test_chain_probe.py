@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from indexer import errors, urls
+from indexer.cairo import view_call
 from indexer.chain import client, probe, rpc
 from tests.integration import chain_stage
 from tests.integration.chain_stage import CHAIN_ID, KEY, LAST, SETTINGS, failure, ok, refused
@@ -225,14 +226,14 @@ async def test_a_block_under_construction_is_no_header() -> None:
         assert isinstance(await failure(node.head()), errors.InconsistentAnswerError)
 
 
-ASKED = client.ViewCall(1, 2, (3,), "0xb")
+ASKED = view_call.ViewCall(11, 1, "price", (3,))
 
 
 async def viewed(answer: Any) -> list[list[int] | errors.RpcError]:
     made_up = Node()
     made_up.answers["starknet_call"] = answer
     async with chain_stage.lying(made_up) as liar, chain_stage.connected(liar.url) as node:
-        return await node.calls([ASKED, ASKED])
+        return await node.calls([ASKED, ASKED], {11: "0xb"})
 
 
 async def test_views_are_answered_in_felts() -> None:

@@ -18,7 +18,8 @@ import structlog
 from aiohttp import web
 
 from indexer import errors
-from indexer.chain import rpc, source
+from indexer.cairo import view_call
+from indexer.chain import rpc
 from tests.integration import chain_stage
 from tests.integration.chain_stage import SETTINGS, failure, refused
 
@@ -128,7 +129,7 @@ async def test_the_message_names_the_fault(name: str) -> None:
 
 # --- views that are not there ---------------------------------------------------------------
 
-VIEW = source.ViewCall(7, 8, (), "0x1")
+VIEW = view_call.ViewCall(1, 7, "price")
 FELT = "0x454e545259504f494e545f4e4f545f464f554e44"
 ABSENT: dict[str, Callable[[Any], Any]] = {
     "code 20": lambda m: refused(m, 20, "Contract not found"),
@@ -148,7 +149,7 @@ ABSENT: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", ABSENT)
 async def test_a_view_that_is_not_there_is_a_refusal_of_the_contract(name: str) -> None:
     async with chain_stage.endpoint(ABSENT[name]) as (made, liar):
-        (found,) = await chain_stage.unprobed(made).calls([VIEW])
+        (found,) = await chain_stage.unprobed(made).calls([VIEW], {1: "0x1"})
     assert isinstance(found, errors.RpcError)
     assert len(liar.asked) == 1
 

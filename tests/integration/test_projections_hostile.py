@@ -83,7 +83,7 @@ class Writer:
         part = part_of(self._stands.block_number + 1, sent)
         batch = facts.batch_of(part)
         prepared = await self._engine.prepare(self._connection, batch)
-        seen = [observations.Observation(view, (0x12,)) for view in prepared.needs]
+        seen = [observations.Observation(call, part.tip.hash, (0x12,)) for call in prepared.needs]
         self._engine.observe(seen)
         prepared = self._engine.refold(prepared)
         async with self._connection.transaction():

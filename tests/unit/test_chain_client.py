@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from indexer import errors
-from indexer.chain import client
+from indexer.cairo import view_call
 from tests.unit import chain_stage
 from tests.unit.chain_stage import RpcRefusal, Said
 from tests.unit.test_chain_rpc import status
 
-VIEW = client.ViewCall(0xC0, 0x5E1, (1, 2), "0xabc")
+VIEW = view_call.ViewCall(11, 0xC0, "transfer", (1, 2))
+HASHES = {11: "0xabc"}
+SELECTOR_OF_TRANSFER = "0x83afd3f4caedc6eebf44246fe54e38c95e3179a5ec9ea81740eca5b482d12e"
 
 
 @pytest.fixture
@@ -103,14 +105,14 @@ async def test_no_addresses_are_no_question(node: chain_stage.FakeNode) -> None:
 
 async def test_views_are_asked_at_a_block_hash(node: chain_stage.FakeNode) -> None:
     async with chain_stage.connected(node) as starknet:
-        assert await starknet.call(VIEW) == [1, 0xC0]
-        assert await starknet.calls([]) == []
+        assert await starknet.calls([VIEW], HASHES) == [[1, 0xC0]]
+        assert await starknet.calls([], {}) == []
     method, params = node.asked[-1]
     assert method == "starknet_call"
     assert params == {
         "request": {
             "contract_address": "0xc0",
-            "entry_point_selector": "0x5e1",
+            "entry_point_selector": SELECTOR_OF_TRANSFER,
             "calldata": ["0x1", "0x2"],
         },
         "block_id": {"block_hash": "0xabc"},
@@ -127,13 +129,12 @@ async def test_a_contracts_refusal_stands_in_its_place(
 
     async with chain_stage.connected(node) as starknet:
         node.refuse = refuse
-        bad = client.ViewCall(0xBAD, 1, (), "0xabc")
-        answers = await starknet.calls([VIEW, bad, VIEW])
+        bad = view_call.ViewCall(11, 0xBAD, "price")
+        answers = await starknet.calls([VIEW, bad, VIEW], HASHES)
         assert [answers[0], answers[2]] == [[1, 0xC0], [1, 0xC0]]
         assert isinstance(answers[1], errors.RpcError)
         assert answers[1].code == code
-        with pytest.raises(errors.RpcError, match="reverted"):
-            await starknet.call(bad)
+        assert "reverted" in str(answers[1])
 
 
 async def test_a_block_that_the_node_does_not_know_is_no_refusal_of_the_contract(
@@ -142,7 +143,7 @@ async def test_a_block_that_the_node_does_not_know_is_no_refusal_of_the_contract
     async with chain_stage.connected(node) as starknet:
         node.refuse = refusing(24)
         with pytest.raises(errors.InconsistentAnswerError, match="block"):
-            await starknet.calls([VIEW])
+            await starknet.calls([VIEW], HASHES)
 
 
 @pytest.mark.parametrize("code", [-32602, -32601, 63])
@@ -152,7 +153,7 @@ async def test_a_question_that_the_node_refuses_is_no_refusal_of_the_contract(
     async with chain_stage.connected(node) as starknet:
         node.refuse = refusing(code)
         with pytest.raises(errors.NodeError):
-            await starknet.calls([VIEW, VIEW])
+            await starknet.calls([VIEW, VIEW], HASHES)
 
 
 # --- fail-over ----------------------------------------------------------------------------

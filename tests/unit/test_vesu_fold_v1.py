@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from indexer.cairo import view_call
 from indexer.vesu import accrual, discovery, events, fold, kinds, maths, state, valuation
 from indexer.vesu.v1 import events as events_v1
 
@@ -106,7 +107,7 @@ class History:
         return self.world.assets[state.AssetKey(POOL, ETH)]
 
 
-class _Answered(dict[state.Question, tuple[int, ...] | None]):
+class _Answered(dict[view_call.ViewCall, tuple[int, ...] | None]):
     """Answers by (block, view, calldata), whatever the contract; all others are refused."""
 
     def __init__(
@@ -118,7 +119,7 @@ class _Answered(dict[state.Question, tuple[int, ...] | None]):
     def __contains__(self, _: object) -> bool:
         return True
 
-    def __missing__(self, key: state.Question) -> tuple[int, ...] | None:
+    def __missing__(self, key: view_call.ViewCall) -> tuple[int, ...] | None:
         return self._told.get((key.block_number, key.view, key.calldata))
 
 
