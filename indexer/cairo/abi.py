@@ -46,8 +46,11 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
 
         ValueError where they are too few or too many, or a value is not of its type.
         """
-        values = _values(self.keys, self.read_keys, self.key_felts, keys)
-        values += _values(self.data, self.read_data, self.data_felts, data)
+        if len(keys) == self.key_felts and len(data) == self.data_felts:
+            values = self.read_keys(keys, 0) + self.read_data(data, 0)
+        else:
+            values = _values(self.keys, self.read_keys, self.key_felts, keys)
+            values += _values(self.data, self.read_data, self.data_felts, data)
         event = None if self.make is None else self.make(values)
         return Decoded(self.name, event, self.show(values))
 
@@ -134,11 +137,11 @@ def _layout(
 
 def find(table: Table, keys: Sequence[str]) -> tuple[int, Layouts] | None:
     """How many of the keys are selectors, and the layouts that they name; None if unknown."""
-    for length in (1, 2):
-        layouts = table.get(tuple(keys[:length]))
-        if layouts is not None:
-            return length, layouts
-    return None
+    layouts = table.get(tuple(keys[:1]))
+    if layouts is not None:
+        return 1, layouts
+    layouts = table.get(tuple(keys[:2]))
+    return None if layouts is None else (2, layouts)
 
 
 def decode(layouts: Layouts, keys: types.Felts, data: types.Felts) -> Decoded:

@@ -8,9 +8,10 @@ numbers as decimal text, bools as bools, structs as nested objects.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -31,10 +32,15 @@ Structs = Mapping[str, type[msgspec.Struct]]
 
 class Source(NamedTuple):
     """Python expressions: of the value at a position of the list `felts`, and of what a value
-    (an expression, too) is shown as. Names in them stand in `_NAMES`."""
+    (an expression, too) is shown as. Names in them stand in `_NAMES`.
+
+    `limbs` gives the positions of felts that must be below 2^128: the reader checks them at
+    once, before it reads any value.
+    """
 
     read: Callable[[int], str]
     show: Callable[[str], str]
+    limbs: Callable[[int], tuple[int, ...]] = lambda _: ()
 
 
 class Type(NamedTuple):
@@ -108,8 +114,13 @@ def _number(bits: int) -> Type:
     return Type(lambda felts, at: below(felts[at], limit), str, 1, None, source)
 
 
+def too_large() -> NoReturn:
+    """One of the limbs of an event has too many bits."""
+    raise ValueError("a u256 has a limb of more than 128 bits")
+
+
 _NAMES: dict[str, Any] = {
-    "u256": u256,
+    "too_large": too_large,
     "i257": i257,
     "boolean": boolean,
     "below": below,
@@ -134,7 +145,11 @@ _U256 = Type(
     str,
     2,
     None,
-    Source(lambda at: f"u256(felts[{at}], felts[{at + 1}])", _shown_by("str")),
+    Source(
+        lambda at: f"felts[{at}] | felts[{at + 1}] << {LIMB_BITS}",
+        _shown_by("str"),
+        lambda at: (at, at + 1),
+    ),
 )
 _I257 = Type(
     lambda felts, at: i257(felts[at], felts[at + 1], felts[at + 2]),
@@ -242,6 +257,9 @@ def _struct_source(
     def read(at: int) -> str:
         return f"{made}([{_reads(members, sources, at)}])"
 
+    def limbs(at: int) -> tuple[int, ...]:
+        return _limbs(members, sources, at)
+
     def show(value: str) -> str:
         fields = [
             f"{name!r}: {source.show(f'{value}.{attributes[name]}')}"
@@ -249,7 +267,7 @@ def _struct_source(
         ]
         return f"{{{', '.join(fields)}}}"
 
-    return Source(read, show)
+    return Source(read, show, limbs)
 
 
 def _sources(members: Sequence[Member]) -> list[Source] | None:
@@ -260,11 +278,21 @@ def _sources(members: Sequence[Member]) -> list[Source] | None:
 
 
 def _reads(members: Sequence[Member], sources: Sequence[Source], at: int) -> str:
-    parts = []
-    for (_, type_), source in zip(members, sources, strict=True):
-        parts.append(source.read(at))
-        at += type_.felts or 0
-    return ", ".join(parts)
+    places = _places(members, at)
+    return ", ".join(source.read(place) for source, place in zip(sources, places, strict=True))
+
+
+def _limbs(members: Sequence[Member], sources: Sequence[Source], at: int) -> tuple[int, ...]:
+    places = _places(members, at)
+    return tuple(
+        limb for source, place in zip(sources, places, strict=True) for limb in source.limbs(place)
+    )
+
+
+def _places(members: Sequence[Member], at: int) -> list[int]:
+    """Where each of the members, all of fixed size, begins."""
+    sizes = (type_.felts or 0 for _, type_ in members)
+    return list(itertools.accumulate(sizes, initial=at))[:-1]
 
 
 def reader(members: Sequence[Member]) -> Callable[[Felts, int], list[Any]]:
@@ -275,7 +303,10 @@ def reader(members: Sequence[Member]) -> Callable[[Felts, int], list[Any]]:
     sources = _sources(members)
     if sources is None:
         return functools.partial(_read_varying, members)
-    compiled = _compiled(f"lambda felts: [{_reads(members, sources, 0)}]")
+    values_ = f"[{_reads(members, sources, 0)}]"
+    limbs = " | ".join(f"felts[{place}]" for place in _limbs(members, sources, 0))
+    checked = f"{values_} if not ({limbs}) >> {LIMB_BITS} else too_large()" if limbs else values_
+    compiled = _compiled(f"lambda felts: {checked}")
 
     def read(felts: Felts, at: int) -> list[Any]:
         try:

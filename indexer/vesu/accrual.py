@@ -7,6 +7,7 @@ chain told. It is exact at `last_updated`; `accrue` gives it exactly at any late
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -108,9 +109,12 @@ def position_of(felts: Sequence[int]) -> tuple[int, int] | None:
 
 
 def with_config(
-    state: AssetState, config: events_v2.AssetConfig | events_v1.AssetConfig
+    state: AssetState, config: events_v2.AssetConfig | events_v1.AssetConfig, **changes: Any
 ) -> AssetState:
-    """The state after the contract wrote `config`. V1's has no fee shares: they are given away."""
+    """The state after the contract wrote `config`, with other changes of it.
+
+    V1's has no fee shares: they are given away.
+    """
     return msgspec.structs.replace(
         state,
         total_collateral_shares=config.total_collateral_shares,
@@ -124,7 +128,20 @@ def with_config(
         last_rate_accumulator=config.last_rate_accumulator,
         last_full_utilization_rate=config.last_full_utilization_rate,
         fee_rate=config.fee_rate,
-        fee_shares=config.fee_shares if isinstance(config, events_v2.AssetConfig) else 0,
+        fee_shares=config.fee_shares if type(config) is events_v2.AssetConfig else 0,
+        **changes,
+    )
+
+
+def with_context(
+    state: AssetState,
+    config: events_v2.AssetConfig | events_v1.AssetConfig,
+    price: events.AssetPrice,
+    block: int,
+) -> AssetState:
+    """The state as an UpdateContext of a block gives it: configuration and price."""
+    return with_config(
+        state, config, price=price.value, price_is_valid=price.is_valid, price_block=block
     )
 
 
@@ -148,6 +165,18 @@ def current_rate(state: AssetState, now: int) -> tuple[int, int]:
     )
 
 
+def rates_at(state: AssetState, now: int) -> tuple[int, int]:
+    """(rate accumulator, full-utilisation rate) of the state accrued to time `now`."""
+    elapsed = now - state.last_updated
+    is_still = state.variant is maths.Variant.FROZEN or state.model == NO_MODEL
+    if elapsed <= 0 or state.last_updated == 0 or is_still:
+        return state.last_rate_accumulator, state.last_full_utilization_rate
+    rate, full = maths.interest_rate(
+        state.model, state.utilization, elapsed, state.last_full_utilization_rate, state.variant
+    )
+    return maths.rate_accumulator(state.last_rate_accumulator, rate, elapsed), full
+
+
 def accrue(state: AssetState, now: int) -> AssetState:
     """The state at time `now` (>= last_updated): what `asset_config` answers then.
 
@@ -161,8 +190,7 @@ def accrue(state: AssetState, now: int) -> AssetState:
         return msgspec.structs.replace(state, last_updated=now)
     if state.model == NO_MODEL:
         return state
-    rate, full = current_rate(state, now)
-    accumulator = maths.rate_accumulator(state.last_rate_accumulator, rate, elapsed)
+    accumulator, full = rates_at(state, now)
     minted = maths.fee_shares(
         total_nominal_debt=state.total_nominal_debt,
         total_shares=state.total_collateral_shares,

@@ -17,18 +17,20 @@ from indexer.vesu.v2 import events as events_v2
 _CONSTRUCTED = frozenset({kinds.Kind.POOL_V2, kinds.Kind.ORACLE_V2})
 """Kinds whose constructor emits before the factory names them, in the same transaction."""
 
-_NAMING = (
-    events_v2.CreatePool,
-    events_v2.CreateOracle,
-    events_v2.CreateVToken,
-    events_v2.UpdateVToken,
-    events_v1.CreateVToken,
+_NAMING = frozenset(
+    {
+        events_v2.CreatePool,
+        events_v2.CreateOracle,
+        events_v2.CreateVToken,
+        events_v2.UpdateVToken,
+        events_v1.CreateVToken,
+    }
 )
 
 
 def is_naming(event: events.Struct) -> bool:
     """Whether an event names a contract."""
-    return isinstance(event, _NAMING)
+    return type(event) in _NAMING
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):

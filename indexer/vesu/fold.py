@@ -6,7 +6,6 @@ event means for the state: docs/protocol.md; the handlers: vtoken, `v1` and `v2`
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,6 +37,8 @@ _HANDLERS: dict[kinds.Kind, handlers.Handlers] = {
     kinds.Kind.VTOKEN_V1_0: vtoken.HANDLERS,
     kinds.Kind.VTOKEN_V1_1: vtoken.HANDLERS,
 }
+
+_NO_HANDLERS: handlers.Handlers = {}
 
 
 class Fold:
@@ -77,7 +78,7 @@ class Fold:
         known = self._ledger.registry.get(emitter)
         if known is None:
             raise errors.ProjectionError(f"event {tuple(at)} is of no known contract {emitter:#x}")
-        handler = _HANDLERS.get(known.kind, {}).get(type(event))
+        handler = _HANDLERS.get(known.kind, _NO_HANDLERS).get(type(event))
         if handler is None or not known.is_ours(at):
             return
         if emitter in self._ledger.journal.refused_names:
@@ -86,8 +87,11 @@ class Fold:
         self._guarded(
             origin,
             self._pool_of(origin, event),
-            lambda: handler.apply(self._ledger, origin, event),
-            discovery.is_naming(event),
+            handler.apply,
+            self._ledger,
+            origin,
+            event,
+            is_naming=discovery.is_naming(event),
         )
 
     def _pool_of(self, origin: ledger.Origin, event: Any) -> state.PoolKey | None:
@@ -106,10 +110,11 @@ class Fold:
         self,
         origin: ledger.Origin,
         key: state.PoolKey | None,
-        work: Callable[[], None],
+        work: Callable[..., None],
+        *arguments: Any,
         is_naming: bool = False,
     ) -> None:
-        """Whatever goes wrong in one pool concerns that pool alone.
+        """Call `work`; whatever goes wrong in one pool concerns that pool alone.
 
         The pool is frozen as it stood before the event in hand: what it says from then on is
         logged and changes nothing, but for the contracts that a factory names for it.
@@ -118,7 +123,7 @@ class Fold:
             return
         self._ledger.begin()
         try:
-            work()
+            work(*arguments)
         except Exception as error:  # noqa: BLE001 a stranger's pool may break anything
             self._ledger.undo()
             reason = str(error) or type(error).__name__
@@ -131,16 +136,12 @@ class Fold:
         """Another transaction begins: what the last one left open is settled first."""
         book, block = self._ledger, self._ledger.transient.place[0]
         for key, origin in positions.unexplained_pools(book).items():
-            self._guarded(origin, key, functools.partial(positions.ask_models, book, key, origin))
+            self._guarded(origin, key, positions.ask_models, book, key, origin)
         positions.note_minted(book)
         if at.block_number != block:
             for transfers_ in transfers.unsettled_by_pool(book):
                 first = transfers_[0]
-                self._guarded(
-                    first.origin,
-                    first.giver.pool,
-                    functools.partial(transfers.settle, book, transfers_),
-                )
+                self._guarded(first.origin, first.giver.pool, transfers.settle, book, transfers_)
         book.transient = transaction.Transient(at[:2])
 
     def finish(self) -> None:
@@ -194,5 +195,5 @@ def touched_positions(
     emitter: ledger.Emitter, event: events.Struct
 ) -> tuple[state.PositionKey, ...]:
     """The positions whose state the fold reads for this event."""
-    handler = _HANDLERS.get(emitter.known.kind, {}).get(type(event))
+    handler = _HANDLERS.get(emitter.known.kind, _NO_HANDLERS).get(type(event))
     return () if handler is None else handler.touches(emitter, event)

@@ -79,8 +79,8 @@ class Ledger:
         self._replaced.clear()
         self.journal.cut(self._noted)
 
-    def _replace(self, values: dict[Any, Any], key: Any, changed: Any) -> None:
-        self._replaced.append((values, key, values.get(key)))
+    def _replace(self, values: dict[Any, Any], key: Any, before: Any, changed: Any) -> None:
+        self._replaced.append((values, key, before))
         values[key] = changed
 
     # --- pools that contradict themselves ------------------------------------------------
@@ -118,7 +118,7 @@ class Ledger:
 
     def pool(self, origin: Origin, key: state.PoolKey, **changes: Any) -> None:
         """Change settings of a pool in a V1 singleton; the first change creates its row."""
-        current = self.world.pools.get(key)
+        before = current = self.world.pools.get(key)
         if current is None:
             holder = self.registry.get(key.address)
             assert holder is not None, "a V1 pool is only made by a singleton of ours"
@@ -129,12 +129,12 @@ class Ledger:
                 created_at=origin.timestamp,
             )
         changed = replace(current, last_event_block=origin.at.block_number, **changes)
-        self._replace(self.world.pools, key, changed)
+        self._replace(self.world.pools, key, before, changed)
         self.journal.pools.append((origin.at, key, changed))
 
     def contract(self, origin: Origin, address: int, **changes: Any) -> None:
         """Change settings of a contract; the first change creates its row."""
-        current = self.world.contracts.get(address)
+        before = current = self.world.contracts.get(address)
         if current is None:
             known = self.registry.get(address)
             if known is None:
@@ -147,14 +147,14 @@ class Ledger:
                 created_at=origin.timestamp,
             )
         changed = replace(current, last_event_block=origin.at.block_number, **changes)
-        self._replace(self.world.contracts, address, changed)
+        self._replace(self.world.contracts, address, before, changed)
         self.journal.contracts.append((origin.at, address, changed))
 
     def asset(self, origin: Origin, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state. ProjectionError where the contract could not store it."""
         storage.require_storable(origin, changed)
         changed = replace(changed, block_number=origin.at.block_number, updated_at=origin.timestamp)
-        self._replace(self.world.assets, key, changed)
+        self._replace(self.world.assets, key, self.world.assets.get(key), changed)
         self.journal.assets.append((origin.at, key, changed))
 
     def asset_state(self, key: state.AssetKey) -> accrual.AssetState:
@@ -214,13 +214,14 @@ class Ledger:
 
     def pair(self, origin: Origin, key: state.PairKey, **changes: Any) -> None:
         """Change a pair's configuration or totals."""
-        current = self.world.pairs.get(key)
-        if current is None:
-            current = state.PairState(created_at=origin.timestamp)
+        before = self.world.pairs.get(key)
         changed = replace(
-            current, block_number=origin.at.block_number, updated_at=origin.timestamp, **changes
+            before or state.PairState(created_at=origin.timestamp),
+            block_number=origin.at.block_number,
+            updated_at=origin.timestamp,
+            **changes,
         )
-        self._replace(self.world.pairs, key, changed)
+        self._replace(self.world.pairs, key, before, changed)
         self.journal.pairs.append((origin.at, key, changed))
 
     def held(self, key: state.PositionKey) -> state.PositionState | None:
@@ -265,7 +266,7 @@ class Ledger:
             last_updated=origin.timestamp,
             last_event_block=origin.at.block_number,
         )
-        self._replace(self.world.positions, key, changed)
+        self._replace(self.world.positions, key, self.world.positions.get(key), changed)
         self.journal.positions.append((origin.at, key, changed))
 
     def transaction(

@@ -16,6 +16,7 @@ import enum
 from typing import Protocol
 
 SCALE = 10**18
+_SCALE_SQUARED = SCALE * SCALE
 UTILIZATION_SCALE = 10**5
 """The rate model counts utilisation in 1/100,000 (5 digits)."""
 
@@ -107,7 +108,8 @@ def pow_scale(base: int, exponent: int) -> int:
 
 def calculate_debt(nominal_debt: int, rate_accumulator: int, scale: int, up: bool) -> int:
     """Asset units owed for a nominal debt: nominal x accumulator x scale / 10^36."""
-    return u256(divide(nominal_debt * rate_accumulator * scale, SCALE * SCALE, up))
+    scaled = nominal_debt * rate_accumulator * scale
+    return u256(ceil_div(scaled, _SCALE_SQUARED) if up else scaled // _SCALE_SQUARED)
 
 
 def calculate_collateral(

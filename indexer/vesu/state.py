@@ -215,7 +215,17 @@ class Journal(msgspec.Struct):
 
     def lengths(self) -> tuple[int, ...]:
         """How much is noted so far."""
-        return tuple([len(entries) for entries in self._changes()])
+        return (
+            len(self.contracts),
+            len(self.assets),
+            len(self.pairs),
+            len(self.positions),
+            len(self.transactions),
+            len(self.liquidations),
+            len(self.refused),
+            len(self.pools),
+            len(self.mismatches),
+        )
 
     def cut(self, lengths: tuple[int, ...]) -> None:
         """Forget what was noted since."""

@@ -17,13 +17,15 @@ def require_storable(origin: transaction.Origin, asset: accrual.AssetState) -> N
 
     Its total debt can be worked out then, as can everything that follows from it.
     """
-    shares = (asset.total_collateral_shares, asset.reserve, asset.fee_shares)
     if (
-        all(0 <= number < SHARES_LIMIT for number in shares)
+        0 <= asset.total_collateral_shares < SHARES_LIMIT
+        and 0 <= asset.reserve < SHARES_LIMIT
+        and 0 <= asset.fee_shares < SHARES_LIMIT
         and 0 <= asset.total_nominal_debt < NOMINAL_LIMIT
         and asset.last_updated <= origin.timestamp
     ):
-        asset.utilization  # noqa: B018 RevertedError where the contract's arithmetic overflows
+        if asset.last_rate_accumulator >> 128 or asset.scale >> 64:
+            asset.total_debt  # noqa: B018 RevertedError where the contract's arithmetic overflows
         return
     raise errors.ProjectionError(
         f"event {tuple(origin.at)} tells a market's state that no pool can store"

@@ -28,16 +28,15 @@ def _update_context(
     for asset, config, price in sides:
         key = state.AssetKey(origin.pool, asset)
         before = book.asset_state(key)
-        told = accrual.with_config(before, config)
-        _require_predicted(book, origin, before, told)
-        book.asset(origin, key, accrual.with_price(told, price, origin.at.block_number))
+        _require_predicted(book, origin, before, config)
+        book.asset(origin, key, accrual.with_context(before, config, price, origin.at.block_number))
 
 
 def _require_predicted(
     book: ledger.Ledger,
     origin: ledger.Origin,
     before: accrual.AssetState,
-    told: accrual.AssetState,
+    config: events_v2.AssetConfig,
 ) -> None:
     """A context's rates follow from the state before it and the time, as every event tells all.
 
@@ -46,9 +45,12 @@ def _require_predicted(
     if before.last_updated == 0 or before.model == accrual.NO_MODEL:
         return
     book.journal.checks += 1
-    due = accrual.accrue(before, origin.timestamp)
-    for field in ("last_rate_accumulator", "last_full_utilization_rate"):
-        ours, theirs = getattr(due, field), getattr(told, field)
+    expected = accrual.rates_at(before, origin.timestamp)
+    found = (config.last_rate_accumulator, config.last_full_utilization_rate)
+    if found == expected:
+        return
+    fields = ("last_rate_accumulator", "last_full_utilization_rate")
+    for field, ours, theirs in zip(fields, expected, found, strict=True):
         if ours != theirs:
             raise errors.ProjectionError(
                 f"event {tuple(origin.at)} tells a {field} of {theirs}, where {ours} is due"
