@@ -134,6 +134,9 @@ class Detector:
         if header is not None and header.hash == stands.block_hash:
             self._clear()
             return None
+        if header is not None and header.number > head.number:
+            # The chain moved on since it told its head: what it has at our height is its own.
+            look = look._replace(head=header)
         if header is None and await self._is_cut_back(source, head):
             return await self._of_a_low_head(look)
         # Before anything is rolled back: is it still the configured chain?

@@ -84,11 +84,8 @@ async def is_suspect(running: Following, says: str) -> None:
 async def is_settled(running: Following) -> None:
     seen = await running.connection.fetchrow("SELECT * FROM indexer_status")
     assert seen is not None
-    assert (seen["is_suspect"], seen["suspect_reason"], seen["suspect_since"]) == (
-        False,
-        None,
-        None,
-    )
+    doubt = seen["is_suspect"], seen["suspect_reason"], seen["suspect_since"]
+    assert doubt == (False, None, None)
 
 
 async def forks(running: Following) -> int:
@@ -146,15 +143,28 @@ async def test_a_chain_that_changes_while_the_ancestor_is_searched(url: str, tru
                 is_main = head.tip is not None and head.tip.branch == 0
                 head.go_to(TIP, branch=1) if is_main else head.go_to(TIP + 1)
 
+    async def has_hopped() -> bool:
+        return asked[0] >= 12
+
     async with serving(head, fault=hop) as node, following(url, node.url) as running:
-
-        async def has_hopped() -> bool:
-            return asked[0] >= 12
-
         await running.until(has_hopped)
         head.go_to(BEYOND)
         await running.committed(BEYOND)
         await is_settled(running)
+    await equal(url, truth)
+
+
+async def test_a_chain_that_moves_on_after_it_told_its_head(url: str, truth: str) -> None:
+    """Told below the fork, then on another branch above: no block of both branches is lost."""
+    head = on_main(COMMON - 2)
+
+    def move_on(method: str, params: Any) -> None:
+        if f'"block_number": {TIP}}}' in json.dumps(params):
+            head.go_to(BEYOND)
+
+    async with serving(head, fault=move_on) as node, following(url, node.url) as running:
+        await running.committed(BEYOND)
+        assert await running.ask("SELECT array_agg(ancestor_number) FROM reorgs") == [COMMON]
     await equal(url, truth)
 
 
