@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import importlib.metadata
 import os
@@ -123,6 +124,9 @@ def main() -> None:
         raise
     except BaseException as error:  # noqa: BLE001 - said, not swallowed; the traceback on request
         code = termination.code or _internal(error)
+    # The interpreter's last collection would look at every object once more: half of the time
+    # that a stop takes.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+import time
 
 from indexer import errors
 
 BACKLOG = 512
+
+LEAVING_TRIES = 10
+LEAVING_SECONDS = 0.1
+"""How often, and how far apart, a port in use is tried again."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -24,3 +29,13 @@ def bind(host: str, port: int) -> socket.socket:
             "to a free address of this machine (--port for the port alone)"
         ) from error
     return listening
+
+
+def bind_patiently(host: str, port: int) -> socket.socket:
+    """The same; the API's process of a killed daemon may need a moment to leave the port."""
+    for _ in range(LEAVING_TRIES):
+        try:
+            return bind(host, port)
+        except errors.PortInUseError:
+            time.sleep(LEAVING_SECONDS)
+    return bind(host, port)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -13,7 +12,7 @@ import msgspec
 import structlog
 
 from indexer import config, errors, metrics, urls
-from indexer.api import sockets
+from indexer.api import startup
 from indexer.app import abi_folder
 from indexer.chain import client, ranges
 from indexer.config import values
@@ -26,10 +25,6 @@ from indexer.store import database, embedded
 from indexer.vesu import deployments, discovery, kinds, views
 
 log = structlog.get_logger(__name__)
-
-LEAVING_TRIES = 10
-LEAVING_SECONDS = 0.1
-"""How often, and how far apart, a port in use is tried again."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -227,10 +222,12 @@ def daemon_parts(
     settings: config.Settings,
     url: str,
     report: Callable[[ingestors.Progress], None],
-    *,
-    serve: bool,
+    probes: startup.Responder | None,
 ) -> process.Parts:
-    """The daemon's parts as the settings describe them, on the database at `url`."""
+    """The daemon's parts as the settings describe them, on the database at `url`.
+
+    `probes`: the socket to serve HTTP on, and who answers there until then; None: no HTTP.
+    """
     helpers: list[process.Helper] = [_prover(settings, url), _watcher(settings, url)]
     if settings.reconcile.every_seconds:
         helpers.append(_reconciler(settings, url))
@@ -242,7 +239,7 @@ def daemon_parts(
         contracts=watched_contracts(settings),
         helpers=tuple(helpers),
         finish=lambda node: _finish_watches(settings, url, node),
-        serving=(lambda: _serving(settings, url)) if serve else None,
+        serving=None if probes is None else lambda: _serving(settings, url, probes),
     )
 
 
@@ -324,24 +321,19 @@ class ApiSettings(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: config.Settings, url: str) -> AsyncIterator[str]:
+async def _serving(
+    settings: config.Settings, url: str, probes: startup.Responder
+) -> AsyncIterator[str]:
     """Serve HTTP in a process of its own while inside; yields the URL of the health check."""
-    api = settings.api
-    with contextlib.closing(await _listening(api.host, api.port)) as listening:
-        program = (sys.executable, "-m", "indexer.commands.api_worker")
-        text = ApiSettings(settings, url).text
-        async with api_process.running(program, listening, text, metrics.exposition):
-            yield f"http://{api.host}:{listening.getsockname()[1]}/health"
-
-
-async def _listening(host: str, port: int) -> socket.socket:
-    """The API's socket; the process of a killed daemon may need a moment to leave it."""
-    for _ in range(LEAVING_TRIES):
-        try:
-            return sockets.bind(host, port)
-        except errors.PortInUseError:
-            await asyncio.sleep(LEAVING_SECONDS)
-    return sockets.bind(host, port)
+    child = api_process.Child(
+        (sys.executable, "-m", "indexer.commands.api_worker"),
+        probes.listening,
+        ApiSettings(settings, url).text,
+        metrics.exposition,
+        probes.answer,
+    )
+    async with api_process.running(child):
+        yield f"http://{settings.api.host}:{probes.listening.getsockname()[1]}/health"
 
 
 def _reading(settings: config.Settings) -> ranges.ReaderSettings:

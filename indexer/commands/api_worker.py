@@ -7,6 +7,7 @@ over the pair and stand in no argument or variable.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -30,10 +31,14 @@ class _Daemon:
         """What the daemon says first."""
         return app.ApiSettings.read(await api_process.read_frame(self._reader))
 
+    def serves(self) -> None:
+        """Tell the daemon that it need not answer in our place any more."""
+        self._writer.write(api_process.SERVES)
+
     async def metrics(self) -> bytes:
         """The writer's metrics."""
         async with self._asking:
-            self._writer.write(b"m")
+            self._writer.write(api_process.METRICS)
             return await self._answers.get()
 
     async def listen(self) -> None:
@@ -57,6 +62,7 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
         app.pool(settings, given.url, at_once=False) as pool,
         server.serving_on(listening, pool, serve.options(settings), daemon.metrics),
     ):
+        daemon.serves()
         await stopping.wait()
     listens.cancel()
 
@@ -68,6 +74,8 @@ def main() -> None:
     for one in (listening, pair):
         one.setblocking(False)  # noqa: FBT003 - its only argument
     event_loop.run(_work(listening, pair), event_loop.fast())
+    # As at the end of every command (see `cli.main`): the daemon waits for this end.
+    gc.freeze()
 
 
 if __name__ == "__main__":

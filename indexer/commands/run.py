@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib.metadata
-import os
+import contextlib
 from pathlib import Path
 
 import click
-import structlog
 
-from indexer import app, config, urls
-from indexer.commands import arguments, event_loop, output, progress
-from indexer.daemon import ingestor, process, sessions, systemd
-from indexer.log import cursor
-
-log = structlog.get_logger(__name__)
+from indexer.api import startup
+from indexer.commands import arguments
 
 
 @click.command(
@@ -45,43 +38,14 @@ def command(
     database that is lost, and goes on when it is back. Under systemd (Type=notify) it tells when
     it is ready, where it is, and, for the watchdog, that it gets on.
     """
-    service = systemd.Notifier.from_environment(os.environ)
     settings = arguments.settings(config_file, api__port=port)
     settings.require_node()
-    app.contracts(settings)
-    with app.database_place(settings, make=True) as place:
-        log.info(
-            "starting",
-            version=importlib.metadata.version("vesu-indexer"),
-            network=settings.network.name,
-            database=urls.redact(place.url),
-            nodes=[urls.redact(url) for url in settings.node.urls],
-        )
-        reached = event_loop.run(_run(settings, place, until_block, serve, service))
-    if reached is not None:
-        log.info("stopped", committed_block=reached.block_number)
-        if as_json:
-            output.print_json(
-                {"committed_block": reached.block_number, "committed_hash": reached.block_hash}
-            )
+    with contextlib.ExitStack() as lasting:
+        probes = None
+        if serve:
+            probes = lasting.enter_context(startup.answering(settings.api.host, settings.api.port))
+        # Not at the top: what a daemon is made of takes a second to import, and probes are
+        # answered meanwhile.
+        from indexer.commands import following
 
-
-async def _run(
-    settings: config.Settings,
-    place: app.Place,
-    until_block: int | None,
-    serve: bool,
-    service: systemd.Notifier,
-) -> cursor.Cursor | None:
-    stopping, hurrying = asyncio.Event(), asyncio.Event()
-    event_loop.stop_on_signals(stopping, hurrying)
-    database_sessions = sessions.Sessions(place.url, stopping, place.revive, hurrying)
-    line = progress.Blocks("indexing", app.start_block(settings))
-
-    def report(at: ingestor.Progress) -> None:
-        database_sessions.moved()
-        line.update(at.block, at.head, at.total_events)
-
-    parts = app.daemon_parts(settings, place.url, report, serve=serve)
-    daemon = process.Daemon(parts, database_sessions, service, stopping, until_block)
-    return await daemon.run()
+        following.run(settings, until_block, probes, as_json=as_json)

@@ -1,9 +1,9 @@
 """The API beside the writer, in a process of its own: readers take none of the writer's time.
 
 The child inherits the listening socket and one end of a pair of sockets. Over the pair it gets its
-settings, and asks for the writer's metrics (one byte there, a length and the text back). The
-daemon keeps the listening socket open, so requests wait while a child that died is replaced; a
-child whose daemon died sees the pair end and exits at once.
+settings, says once that it serves, and asks for the writer's metrics (one byte there, a length and
+the text back). The daemon keeps the listening socket open and has it answered while no child
+serves; a child whose daemon died sees the pair end and exits at once.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
 import structlog
 
 log = structlog.get_logger(__name__)
+
+SERVES, METRICS = b"s", b"m"
+"""What a child says: that it serves now, or that it wants the metrics."""
 
 LENGTH_BYTES = 4
 STOP_SECONDS = 8.0
@@ -36,74 +40,75 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(length)
 
 
-@contextlib.asynccontextmanager
-async def running(
-    program: Sequence[str],
-    listening: socket.socket,
-    settings: bytes,
-    exposition: Callable[[], bytes],
-) -> AsyncIterator[None]:
-    """Keep a child running while inside.
+class Child(msgspec.Struct, frozen=True):
+    """What a child needs.
 
     `program` gets two more arguments: the file descriptors of the listening socket and of its end
     of the pair. `settings` is what it is sent first; `exposition` makes the metrics' text.
+    `stand_in` hears why nobody serves on the socket, and None once the child does.
     """
-    keeping = asyncio.create_task(_keep(program, listening, settings, exposition))
+
+    program: Sequence[str]
+    listening: socket.socket
+    settings: bytes
+    exposition: Callable[[], bytes]
+    stand_in: Callable[[str | None], None]
+
+
+@contextlib.asynccontextmanager
+async def running(child: Child) -> AsyncIterator[None]:
+    """Keep a child running while inside."""
+    keeping = asyncio.create_task(_keep(child))
     try:
         yield
     finally:
+        child.stand_in("the indexer is stopping")
         keeping.cancel()
         await asyncio.wait([keeping])
 
 
-async def _keep(
-    program: Sequence[str],
-    listening: socket.socket,
-    settings: bytes,
-    exposition: Callable[[], bytes],
-) -> None:
+async def _keep(child: Child) -> None:
     while True:
-        code = await _one(program, listening, settings, exposition)
+        code = await _one(child)
+        child.stand_in("the API's process ended and is started again")
         log.warning("api_process_ended", exit_code=code, again_in_seconds=PAUSE_SECONDS)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _one(
-    program: Sequence[str],
-    listening: socket.socket,
-    settings: bytes,
-    exposition: Callable[[], bytes],
-) -> int:
+async def _one(child: Child) -> int:
     """One child's life; its exit code."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003 - its only argument
-    descriptors = (listening.fileno(), theirs.fileno())
+    descriptors = (child.listening.fileno(), theirs.fileno())
     try:
         # A session of its own: Ctrl-C reaches the daemon alone, which then stops the child.
-        child = await asyncio.create_subprocess_exec(
-            *program, *map(str, descriptors), pass_fds=descriptors, start_new_session=True
+        process = await asyncio.create_subprocess_exec(
+            *child.program, *map(str, descriptors), pass_fds=descriptors, start_new_session=True
         )
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
-    answering = asyncio.create_task(_answer(ours, settings, exposition))
+    answering = asyncio.create_task(_answer(ours, child))
     try:
-        return await child.wait()
+        return await process.wait()
     finally:
-        await _end(child)
+        await _end(process)
         answering.cancel()
         await asyncio.wait([answering])
 
 
-async def _answer(ours: socket.socket, settings: bytes, exposition: Callable[[], bytes]) -> None:
+async def _answer(ours: socket.socket, child: Child) -> None:
     """Send the settings, then the metrics as often as they are asked for."""
     reader, writer = await asyncio.open_connection(sock=ours)
     try:
-        writer.write(framed(settings))
-        while await reader.read(1):
-            writer.write(framed(exposition()))
+        writer.write(framed(child.settings))
+        while asked := await reader.read(1):
+            if asked == SERVES:
+                child.stand_in(None)
+                continue
+            writer.write(framed(child.exposition()))
             await writer.drain()
     except ConnectionError as error:
         log.debug("api_process_left", reason=str(error))

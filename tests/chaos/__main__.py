@@ -23,6 +23,8 @@ class Tally:
         self.phases: collections.Counter[str] = collections.Counter()
         self.reorgs = self.turns = self.runs = self.refused = 0
         self.failed: list[simulator.Outcome] = []
+        self.probes = 0
+        self.answer = self.stop = 0.0
         self.began = time.monotonic()
 
     def add(self, outcome: simulator.Outcome) -> None:
@@ -32,6 +34,9 @@ class Tally:
         self.turns += outcome.turns
         self.refused += outcome.refused
         self.phases.update(outcome.phases)
+        self.probes += outcome.slowest.probes
+        self.answer = max(self.answer, outcome.slowest.answer)
+        self.stop = max(self.stop, outcome.slowest.stop)
         if outcome.problem:
             self.failed.append(outcome)
 
@@ -43,7 +48,15 @@ class Tally:
         return (
             f"{self.runs} runs in {seconds:.0f} s ({seconds / max(self.runs, 1):.2f} s a run), "
             f"{len(self.failed)} failed; {self.reorgs} reorganisations; {self.turns} changes of "
-            f"the endpoint; kills: {phases}{odd}"
+            f"the endpoint; kills: {phases}{odd}{self._probed()}"
+        )
+
+    def _probed(self) -> str:
+        if not self.probes:
+            return ""
+        return (
+            f"; {self.probes} probes, the slowest answer after {self.answer:.1f} s; the slowest "
+            f"end {self.stop:.1f} s after SIGTERM"
         )
 
 
@@ -53,10 +66,14 @@ class Tally:
 @click.option("--jobs", default=2, show_default=True, help="Runs at the same time.")
 @click.option("--minutes", default=60.0, show_default=True, help="Begin no run after so long.")
 @click.option("--odd", is_flag=True, help="Behind gateways that limit in words of their own.")
-def main(seeds: int, first: int, jobs: int, minutes: float, odd: bool) -> None:
+@click.option("--database-proxy", is_flag=True, help="Behind a bad way to the database.")
+def main(
+    seeds: int, first: int, jobs: int, minutes: float, odd: bool, database_proxy: bool
+) -> None:
     """Play the schedules of seeds FIRST to FIRST+SEEDS-1; say which failed, and the least of it."""
     with postgres.serving():
         plans = schedule.draw_odd if odd else schedule.draw
+        plans = schedule.draw_proxied if database_proxy else plans
         sys.exit(asyncio.run(_run(seeds, first, jobs, minutes, plans)))
 
 

@@ -38,6 +38,7 @@ class Proxy:
         self._stalled: asyncio.Event = asyncio.Event()
         self._stalled.set()
         self.is_refusing = False
+        self.delay = 0.0
         self.refused = 0
         self.passed = 0
 
@@ -88,16 +89,27 @@ class Proxy:
             self._swallowed |= {upstream} if to_server else set()
             self._swallowed |= {client} if to_client else set()
 
+    def cut_one(self, index: int) -> None:
+        """End one standing connection, if there is any; they are counted from the oldest."""
+        for client, upstream in self._one(index):
+            client.transport.abort()
+            upstream.transport.abort()
+
     def forget_one(self, index: int) -> None:
-        """Swallow what one standing connection carries; they are counted from the oldest."""
-        client, upstream = list(self._clients.items())[index % len(self._clients)]
-        self._swallowed |= {client, upstream}
+        """Swallow what one standing connection carries."""
+        for client, upstream in self._one(index):
+            self._swallowed |= {client, upstream}
 
     def half_close(self, index: int) -> None:
         """End one direction of one standing connection: the server hears no more from it."""
-        upstream = list(self._clients.values())[index % len(self._clients)]
-        self._swallowed.add(upstream)
-        upstream.write_eof()
+        for _, upstream in self._one(index):
+            self._swallowed.add(upstream)
+            if not upstream.is_closing():
+                upstream.write_eof()
+
+    def _one(self, index: int) -> list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]]:
+        standing = list(self._clients.items())
+        return [standing[index % len(standing)]] if standing else []
 
     def cut_after(self, pieces: int) -> None:
         """End every connection instead of passing on the piece after so many more."""
@@ -118,9 +130,10 @@ class Proxy:
         self._stalled.clear()
 
     def flow(self) -> None:
-        """Pass everything on again."""
+        """Pass everything on again, at once."""
         self._stalled.set()
         self._at_piece = None
+        self.delay = 0.0
         self.is_refusing = False
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -160,6 +173,8 @@ class Proxy:
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(PIECE):
                 await self._stalled.wait()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 count()
                 if writer not in self._swallowed:
                     writer.write(piece)

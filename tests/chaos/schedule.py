@@ -73,6 +73,10 @@ moment; between two statements of a migration."""
 
 FAULTS = ("busy", "unavailable", "cut", "truncated", "garbage", "slow", "internal")
 OUTAGES = ("cut", "cut_later", "refused", "terminated")
+TROUBLES = ("drop", "delay", "freeze", "half_close", "forget")
+"""What the way to the database does to its connections: ends one; passes pieces on late, or none
+for a while; ends one direction of one; swallows what one carries, for ever."""
+
 LIMITS = {
     "blocks": (1, 2, 3, 5, 8, 30),
     "calls": (1, 2, 3, 7, 15),
@@ -92,7 +96,9 @@ class Move(msgspec.Struct, frozen=True, omit_defaults=True):
     on the way to that block; "fault" makes the next
     `times` requests fail as `what` says; "shut" makes the first of two endpoints refuse everything,
     and "open" ends that; "outage" takes the database away as `what` says; "stop" ends the process
-    by SIGTERM; "limit" limits what the gateways pass on to `number` of `what` (0: lifts it), and
+    by SIGTERM; "trouble" has the way to the database do what `what` says after `times` more pieces,
+    for `number` tenths of a second, or to the `number`-th connection, and "flow" ends that; "limit"
+    limits what the gateways pass on to `number` of `what` (0: lifts it), and
     "passing" makes the next `number` requests be refused, both in words drawn by the seed `times`.
     """
 
@@ -118,6 +124,8 @@ class Schedule(msgspec.Struct, frozen=True):
     endpoints: int = 1
     is_odd: bool = False
     """Whether there is an odd gateway before each endpoint."""
+    is_served: bool = False
+    """Whether HTTP is served, and /health and /ready are asked all the time."""
 
     def text(self) -> str:
         """One line a move."""
@@ -126,7 +134,8 @@ class Schedule(msgspec.Struct, frozen=True):
         kept = ", abandoned blocks stay known by hash" if self.keep_abandoned else ""
         endpoints = f", {self.endpoints} endpoints" if self.endpoints > 1 else ""
         odd = ", odd gateways" if self.is_odd else ""
-        return "\n".join([about + kept + endpoints + odd, *moves])
+        served = ", health is watched" if self.is_served else ""
+        return "\n".join([about + kept + endpoints + odd + served, *moves])
 
 
 class Draw:
@@ -298,6 +307,43 @@ class OddDraw(Draw):
         self._go()
 
 
+class ProxyDraw(Draw):
+    """Draws a schedule in which the way to the database is bad."""
+
+    def schedule(self) -> Schedule:
+        """Troubles between and during the moves of the head, an end in the middle of one."""
+        from_nothing = self._dice.random() < 0.3
+        for _ in range(self._dice.randint(2, 4)):
+            self._dice.choice([self._trouble, self._trouble, self._go, self._stop, self._fault])()
+        if self._dice.random() < 0.3:
+            self._kill("anywhere")
+        if self._dice.random() < 0.5:
+            self._stop_in_trouble()
+        self._trouble()
+        return Schedule(
+            self.seed,
+            tuple(self._moves),
+            from_nothing=from_nothing,
+            endpoints=self._endpoints,
+            is_served=True,
+        )
+
+    def _trouble(self) -> None:
+        """One that happens on the way of the head to another block."""
+        # Half a minute passes until what is swallowed is missed: it is drawn more seldom.
+        what = self._dice.choice(TROUBLES[:-1] * 3 + TROUBLES[-1:])
+        number, times = self._dice.randint(1, 40), self._dice.randint(0, 60)
+        self._add("trouble", what=what, number=number, times=times)
+        self._move_to(self._somewhere())
+
+    def _stop_in_trouble(self) -> None:
+        """SIGTERM while nothing is passed on, for longer than the end may take."""
+        self._add("trouble", what="freeze", number=600, times=self._dice.randint(0, 30))
+        self._move_to(self._somewhere(), settled=False)
+        self._add("stop")
+        self._add("flow")
+
+
 def draw(seed: int) -> Schedule:
     """The schedule of a seed."""
     return Draw(seed).schedule()
@@ -306,3 +352,8 @@ def draw(seed: int) -> Schedule:
 def draw_odd(seed: int) -> Schedule:
     """The schedule of a seed behind odd gateways."""
     return OddDraw(seed).schedule()
+
+
+def draw_proxied(seed: int) -> Schedule:
+    """The schedule of a seed behind a bad way to the database."""
+    return ProxyDraw(seed).schedule()

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from indexer.audit import digest
-from tests.chaos import expected, schedule, surroundings, zygote
+from tests.chaos import expected, probes, schedule, surroundings, zygote
 
 World = surroundings.Surroundings
 
@@ -33,6 +33,7 @@ class Outcome(msgspec.Struct):
     said: str = ""
     refused: int = 0
     """How many requests the odd gateways refused."""
+    slowest: probes.Slowest = msgspec.field(default_factory=probes.Slowest)
 
 
 async def play(truth: expected.Expected, maker: zygote.Zygote, plan: schedule.Schedule) -> Outcome:
@@ -42,9 +43,12 @@ async def play(truth: expected.Expected, maker: zygote.Zygote, plan: schedule.Sc
             for move in plan.moves:
                 await MOVES[move.kind](world, move)
             await _finish(world)
+            world.check_probes()
             reorgs = await _check(world)
             refused = sum(sum(gateway.refused.values()) for gateway in world.gateways)
-            return Outcome(plan, "", world.phases, reorgs, world.turns(), refused=refused)
+            return Outcome(
+                plan, "", world.phases, reorgs, world.turns(), "", refused, world.slowest
+            )
         except (AssertionError, TimeoutError) as error:
             problem = " ".join(str(error).split()) or type(error).__name__
             return Outcome(plan, problem, world.phases, 0, said=world.said())
@@ -118,6 +122,15 @@ async def _outage(world: World, move: schedule.Move) -> None:
         await world.observer.fetchval(surroundings.TERMINATE)
     else:
         await _refuse(world)
+
+
+async def _trouble(world: World, move: schedule.Move) -> None:
+    await world.running()
+    world.trouble(move.what, move.number, move.times)
+
+
+async def _flow(world: World, _: schedule.Move) -> None:
+    world.way.flow()
 
 
 async def _refuse(world: World) -> None:
@@ -232,6 +245,8 @@ MOVES: dict[str, Callable[[World, schedule.Move], Awaitable[None]]] = {
     "shut": _shut,
     "open": _open,
     "outage": _outage,
+    "trouble": _trouble,
+    "flow": _flow,
     "kill": _kill,
     "stop": _stop,
 }

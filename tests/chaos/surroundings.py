@@ -7,7 +7,9 @@ import contextlib
 import functools
 import json
 import signal
+import socket
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,11 +22,17 @@ from indexer import errors
 from indexer.recording import options, playhead, server
 from tests import odd_gateway, postgres
 from tests.acceptance import stage
-from tests.chaos import expected, proxy, schedule, zygote
+from tests.chaos import expected, probes, proxy, schedule, zygote
 
 LOOK = "starknet_getBlockWithTxHashes"
 PATIENCE = 60.0
 """Seconds after which a process that does nothing counts as stuck."""
+
+SILENCE_PATIENCE = 120.0
+"""The same where connections were swallowed: a new session comes about within 90 s."""
+
+STOP_SECONDS = 25.0
+"""How long the end may take after SIGTERM, whatever holds the process."""
 
 STARTED = '"event": "started"'
 """What the log says once a session has begun: from then on outages are outlived."""
@@ -78,6 +86,9 @@ class Surroundings:
         self._hold: str | None = None
         self._faults: list[str] = []
         self._looks = 0
+        self._patience = PATIENCE
+        self._port: int | None = None
+        self._probing: probes.Probing | None = None
 
     @contextlib.asynccontextmanager
     async def serving(self, plan: schedule.Schedule) -> AsyncIterator[None]:
@@ -97,7 +108,34 @@ class Surroundings:
                 gateway = odd_gateway.Gateway(node.url, plan.seed)
                 self.gateways.append(await stack.enter_async_context(gateway.serving()))
                 self._urls.append(gateway.url)
+            if plan.is_served:
+                await stack.enter_async_context(self._probed())
             yield
+
+    @contextlib.asynccontextmanager
+    async def _probed(self) -> AsyncIterator[None]:
+        """HTTP is served, and probes are asked, while inside."""
+        self._patience = SILENCE_PATIENCE
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._probing = probes.Probing(self._port, lambda: self._process)
+        asking = asyncio.create_task(self._probing.run())
+        try:
+            yield
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    def check_probes(self) -> None:
+        """AssertionError where a probe was not answered in time."""
+        if self._probing is not None:
+            assert not self._probing.problems, self._probing.problems
+            assert self._probing.slowest.probes, "no probe was answered"
+
+    @property
+    def slowest(self) -> probes.Slowest:
+        """What took longest."""
+        return probes.Slowest() if self._probing is None else self._probing.slowest
 
     # --- the node -------------------------------------------------------------------------
 
@@ -169,7 +207,8 @@ class Surroundings:
             )
             self._starts += 1
             log = self._folder / f"{self._starts}.log"
-            self._process = await self._maker.start(environ, log, "run", "--no-serve")
+            served = "--no-serve" if self._port is None else f"--port={self._port}"
+            self._process = await self._maker.start(environ, log, "run", served)
         return self._process
 
     def _check_end(self) -> None:
@@ -192,9 +231,11 @@ class Surroundings:
         """SIGTERM; the process ends by itself, well."""
         if self._process is None or self._process.code is not None:
             return
+        began = time.monotonic()
         self._process.signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(STOP_SECONDS):
             code = await self._process.wait()
+        self.slowest.stop = max(self.slowest.stop, time.monotonic() - began)
         self._check_end()
         if STARTED in self._process.said():
             assert code == 0, f"SIGTERM: ended with {code}"
@@ -234,10 +275,27 @@ class Surroundings:
 
     async def settles(self, branch: int, number: int) -> None:
         """Wait until the tables follow the head."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self._patience):
             while not await self.is_settled(branch, number):
                 await self.running()
                 await asyncio.sleep(0.01)
+
+    def trouble(self, what: str, number: int, pieces: int) -> None:
+        """Have the way to the database do this after so many more pieces."""
+        loop, way = asyncio.get_running_loop(), self.way
+
+        def happen() -> None:
+            if what == "delay":
+                way.delay = 0.05
+            elif what == "freeze":
+                way.stall()
+            else:
+                act = {"drop": way.cut_one, "half_close": way.half_close, "forget": way.forget_one}
+                act[what](number)
+                return
+            loop.call_later(number / 10, way.flow)
+
+        way.after(pieces, happen)
 
     async def at_our_table_lock(self) -> bool:
         """Whether a statement of the indexer's waits for a table that we locked."""

@@ -153,7 +153,7 @@ def _reap() -> None:
 def main() -> None:
     """Fork until stdin is closed."""
     # What the indexer imports late, here before any fork.
-    for name in ("yoyo.backends.core.postgresql", "indexer.cli", "indexer.commands.run"):
+    for name in ("yoyo.backends.core.postgresql", "indexer.cli", "indexer.commands.following"):
         importlib.import_module(name)
     gc.freeze()
     woken, waker = os.pipe()

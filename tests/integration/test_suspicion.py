@@ -89,8 +89,7 @@ async def is_settled(running: Following) -> None:
 
 
 async def forks(running: Following) -> int:
-    found: int = await running.ask("SELECT fork_counter FROM cursor")
-    return found
+    return int(await running.ask("SELECT fork_counter FROM cursor"))
 
 
 # --- a reorganisation -----------------------------------------------------------------------

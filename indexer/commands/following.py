@@ -1,0 +1,65 @@
+"""What `run` does once its settings are read: the daemon, from the database to the last block."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+
+import structlog
+
+from indexer import app, config, urls
+from indexer.api import startup
+from indexer.commands import event_loop, output, progress
+from indexer.daemon import ingestor, process, sessions, systemd
+from indexer.log import cursor
+
+log = structlog.get_logger(__name__)
+
+
+def run(
+    settings: config.Settings,
+    until_block: int | None,
+    probes: startup.Responder | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Index until stopped, or until a block is committed; `probes` as in `app.daemon_parts`."""
+    service = systemd.Notifier.from_environment(os.environ)
+    app.contracts(settings)
+    with app.database_place(settings, make=True) as place:
+        log.info(
+            "starting",
+            version=importlib.metadata.version("vesu-indexer"),
+            network=settings.network.name,
+            database=urls.redact(place.url),
+            nodes=[urls.redact(url) for url in settings.node.urls],
+        )
+        reached = event_loop.run(_run(settings, place, until_block, probes, service))
+    if reached is not None:
+        log.info("stopped", committed_block=reached.block_number)
+        if as_json:
+            output.print_json(
+                {"committed_block": reached.block_number, "committed_hash": reached.block_hash}
+            )
+
+
+async def _run(
+    settings: config.Settings,
+    place: app.Place,
+    until_block: int | None,
+    probes: startup.Responder | None,
+    service: systemd.Notifier,
+) -> cursor.Cursor | None:
+    stopping, hurrying = asyncio.Event(), asyncio.Event()
+    event_loop.stop_on_signals(stopping, hurrying)
+    database_sessions = sessions.Sessions(place.url, stopping, place.revive, hurrying)
+    line = progress.Blocks("indexing", app.start_block(settings))
+
+    def report(at: ingestor.Progress) -> None:
+        database_sessions.moved()
+        line.update(at.block, at.head, at.total_events)
+
+    parts = app.daemon_parts(settings, place.url, report, probes)
+    daemon = process.Daemon(parts, database_sessions, service, stopping, until_block)
+    return await daemon.run()
