@@ -47,7 +47,7 @@ format: $(VENV)/.installed-dev ## Format the code and apply the linter's safe fi
 bench: $(VENV)/.installed-dev ## Benchmarks on recorded chains
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-chaos: $(VENV)/.installed-dev ## Forks, kills, faults and outages by seed (SEEDS=1000 FIRST=1 MINUTES=60)
+chaos: $(VENV)/.installed-dev ## Forks, kills, faults and outages by seed (SEEDS=1000 FIRST=1 MINUTES=60 ARGS=--odd)
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST) --minutes $(MINUTES) $(ARGS)
 
 soak: $(VENV)/.installed-dev ## An hour at the head, faults on, memory must stay flat (MINUTES=60)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import itertools
 import re
+from collections.abc import Iterable
 from urllib import parse
 
 SHORTEST_KEY = 8
 """How long a piece of a node's path must be to count as a key."""
 
 _SECRET = re.compile(r"((?:^|[?&])[^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+_HEADER = re.compile(
+    r"""((?:proxy-)?authorization(?:["'\\\s]|%2[02])*(?:[:=>]|%3[ad])+(?:["'\\\s]|%2[02])*)"""
+    r"""(?:[a-z][\w-]*(?:\s|\+|%20)+)?(?:\w+\s*=\s*\\?"[^"]*"|[^\s"'\\,;<>{}\[\]()]+)"""
+    r"""(?:\s*,\s*\w+\s*=\s*(?:\\?"[^"]*"|[^\s,;"]+))*""",
+    re.IGNORECASE,
+)
+"""An Authorization header, its scheme and what follows, in any text: as JSON, a dict, curl's."""
+
+_BASIC = re.compile(r"\b(basic(?:\s|\+|%20)+)([a-z0-9+/_-]{4,}(?:=|%3d)*)", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer(?:\s|\+|%20)+)(?=\S*\d)[\w.~+/=%-]{8,}", re.IGNORECASE)
 
 
 def redact(url: str) -> str:
@@ -25,12 +41,45 @@ def redact(url: str) -> str:
 
 def secrets_of(url: str) -> list[str]:
     """What may be a key in a node's URL, longest first: long pieces of the path, the values of
-    the query, user name and password, each as written and unquoted."""
+    the query, user name and password, each as written, quoted and unquoted, and user and password
+    as an Authorization header says them."""
     parts = parse.urlsplit(url)
     pieces = [piece for piece in parts.path.split("/") if len(piece) >= SHORTEST_KEY]
     values = [value for _, value in parse.parse_qsl(parts.query)]
     found = {piece for piece in (*pieces, *values, parts.username, parts.password) if piece}
-    return sorted(found | {parse.unquote(piece) for piece in found}, key=len, reverse=True)
+    found |= {parse.unquote(piece) for piece in found}
+    found |= {parse.quote(piece, safe="") for piece in found}
+    return sorted(found | set(_basic(parts)), key=len, reverse=True)
+
+
+def _basic(parts: parse.SplitResult) -> Iterable[str]:
+    """User and password in base64, in both alphabets, without what pads it."""
+    if parts.username is None and parts.password is None:
+        return
+    login = f"{parts.username or ''}:{parts.password or ''}"
+    logins = (login, parse.unquote(login))
+    for text, encoding in itertools.product(logins, ("utf-8", "latin-1")):
+        sent = text.encode(encoding, "ignore")
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(sent).decode().rstrip("=")
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Somebody else's text without these secrets, in any case, and without what authorizes."""
+    for secret in secrets:
+        text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
+    text = _HEADER.sub(r"\1***", text)
+    text = _BASIC.sub(lambda found: f"{found[1]}***" if _is_login(found[2]) else found[0], text)
+    return _BEARER.sub(r"\1***", text)
+
+
+def _is_login(text: str) -> bool:
+    """Whether this is user and password in base64, and no word such as `authentication`."""
+    bare = parse.unquote(text).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return b":" in base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _without_password(url: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -57,11 +57,11 @@ def encoded(requests: Sequence[Request], first_id: int) -> bytes:
 
 
 class Reader:
-    """Reads the answers of one endpoint. `secrets` are hidden in its messages."""
+    """Reads the answers of one endpoint; `hide` takes secrets out of its messages."""
 
-    def __init__(self, name: str, secrets: Sequence[str]) -> None:
+    def __init__(self, name: str, hide: Callable[[str], str]) -> None:
         self._name = name
-        self._secrets = secrets
+        self._hide = hide
 
     def results(self, body: bytes, requests: Sequence[Request], first_id: int) -> list[Result]:
         """The results in the order of the requests; any error that is no answer is raised."""
@@ -90,7 +90,7 @@ class Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             what = "an empty body" if not body.strip() else f"what is not JSON-RPC: {error}"
             raise errors.NodeUnreachableError(
-                f"{self._name} answered with {texts.clean(what, LONGEST_MESSAGE)}",
+                f"{self._name} answered with {texts.clean(self._hide(what), LONGEST_MESSAGE)}",
                 kind="not_json_rpc",
             ) from error
 
@@ -132,10 +132,9 @@ class Reader:
         return by_id
 
     def _meaning(self, error: _Error, is_divisible: bool) -> errors.NodeError:
-        message = error.message or ""
-        for secret in self._secrets:
-            message = message.replace(secret, "***")
-        message = texts.clean(message[: 4 * LONGEST_MESSAGE], LONGEST_MESSAGE)
+        # Cut before it is searched, and only then so short that no secret is cut in two.
+        message = self._hide((error.message or "")[: 4 * LONGEST_MESSAGE])
+        message = texts.clean(message[: 2 * LONGEST_MESSAGE], LONGEST_MESSAGE)
         code = _number(error.code) or 0
         text = f"{self._name}: {message} (code {code})"
         return rpc_errors.meaning(text, code, message, error.data, is_divisible)

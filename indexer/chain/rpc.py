@@ -80,13 +80,18 @@ class Endpoint:
         self._transport = transport.Transport(
             url, settings.request_timeout_seconds, settings.max_concurrency
         )
-        self._reader = envelope.Reader(self.name, urls.secrets_of(url))
+        self._secrets = urls.secrets_of(url)
+        self._reader = envelope.Reader(self.name, self.hide)
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         rate = settings.max_requests_per_second
         self._rate = aiolimiter.AsyncLimiter(max(rate, 1), max(1 / rate, 1))
         self._ids = 0
         self._worked: set[str] = set()
         self._refused: dict[str, float] = {}
+
+    def hide(self, text: str) -> str:
+        """What the node says, without what the URL keeps secret."""
+        return urls.hide(text, self._secrets)
 
     @property
     def batches(self) -> bool:

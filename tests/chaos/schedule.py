@@ -330,8 +330,7 @@ class ProxyDraw(Draw):
 
     def _trouble(self) -> None:
         """One that happens on the way of the head to another block."""
-        # Half a minute passes until what is swallowed is missed: it is drawn more seldom.
-        what = self._dice.choice(TROUBLES[:-1] * 3 + TROUBLES[-1:])
+        what = self._dice.choice(TROUBLES)
         number, times = self._dice.randint(1, 40), self._dice.randint(0, 60)
         self._add("trouble", what=what, number=number, times=times)
         self._move_to(self._somewhere())

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from indexer.audit import digest
+from indexer.projections import stored_valuations
 from tests.chaos import expected, probes, schedule, surroundings, zygote
 
 World = surroundings.Surroundings
@@ -272,6 +273,7 @@ async def _check(world: World) -> int:
         found = await digest.at_block(connection)
         differing = [name for name, one in truth.digest.tables.items() if found.tables[name] != one]
         assert found == truth.digest, f"digests differ: {differing}"
+        await _check_valuations(connection)
         reorgs = await connection.fetch("SELECT * FROM reorgs ORDER BY id")
         told = [tuple(row[name] for name in PLACE) for row in reorgs]
         happened = _reorgs_of(world.commits)
@@ -279,6 +281,17 @@ async def _check(world: World) -> int:
         for row in reorgs:
             await _check_reorg(world, connection, row)
     return len(reorgs)
+
+
+async def _check_valuations(connection: asyncpg.Connection) -> None:
+    """Each position is worth what its row says, valued anew at the block that the row names.
+
+    Which block that is depends on where batches end, so no two runs need to agree on it.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await stored_valuations.check(connection, "public")
+    assert found.rows, "nothing was valued"
+    assert not found.wrong_rows, f"valuations differ: {found.wrong[:3]}"
 
 
 PLACE = ("ancestor_number", "ancestor_hash", "old_number", "old_hash")

@@ -31,6 +31,10 @@ PATIENCE = 60.0
 SILENCE_PATIENCE = 120.0
 """The same where connections were swallowed: a new session comes about within 90 s."""
 
+ODD_PATIENCE = 180.0
+"""The same behind odd gateways: each limit that is refused without a reason is found by several
+halvings, each after five tries with pauses between them."""
+
 STOP_SECONDS = 25.0
 """How long the end may take after SIGTERM, whatever holds the process."""
 
@@ -94,6 +98,7 @@ class Surroundings:
     async def serving(self, plan: schedule.Schedule) -> AsyncIterator[None]:
         """The node's endpoints, their head at FIRST."""
         self.head = playhead.Playhead.at(self.truth.loaded, schedule.FIRST)
+        self._patience = ODD_PATIENCE if plan.is_odd else PATIENCE
         async with contextlib.AsyncExitStack() as stack:
             for endpoint in range(plan.endpoints):
                 settings = options.ServerOptions(

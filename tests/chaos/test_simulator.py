@@ -11,11 +11,25 @@ from tests.chaos import expected, schedule, simulator, zygote
 
 SEEDS = range(1, 31)
 ODD_SEEDS = range(1, 13)
+PROXIED_SEEDS = range(1, 25)
 
 
 def first_light(seeds: range, light: int) -> list[object]:
     """The seeds as parameters; all but the first few are heavy."""
     return [pytest.param(seed, marks=[pytest.mark.heavy] if seed > light else []) for seed in seeds]
+
+
+def quick_light(seeds: range, light: int) -> list[object]:
+    """Heavy are all but the first few in which no silence has to be waited for."""
+    slow = {seed for seed in seeds if _is_slow(schedule.draw_proxied(seed))}
+    quick = [seed for seed in seeds if seed not in slow][:light]
+    return [
+        pytest.param(seed, marks=[] if seed in quick else [pytest.mark.heavy]) for seed in seeds
+    ]
+
+
+def _is_slow(plan: schedule.Schedule) -> bool:
+    return any(move.what == "forget" or move.number == 600 for move in plan.moves)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +63,27 @@ async def test_a_seeded_run_behind_an_odd_gateway(
     outcome = await simulator.play(truth, maker, plan)
     assert not outcome.problem, outcome.said
     assert outcome.refused, "nothing was refused"
+
+
+@pytest.mark.parametrize("seed", quick_light(PROXIED_SEEDS, 3))
+async def test_a_seeded_run_behind_a_bad_way_to_the_database(
+    truth: expected.Expected, maker: zygote.Zygote, seed: int
+) -> None:
+    """Connections end, are late, freeze, are half closed; probes are answered all the time."""
+    plan = schedule.draw_proxied(seed)
+    print(plan.text())
+    outcome = await simulator.play(truth, maker, plan)
+    assert not outcome.problem, outcome.said
+    print(outcome.slowest)
+    assert outcome.slowest.probes, "no probe was answered"
+
+
+def test_every_trouble_is_drawn_in_the_runs_behind_a_bad_way() -> None:
+    plans = [schedule.draw_proxied(seed) for seed in PROXIED_SEEDS]
+    moves = [move for plan in plans for move in plan.moves]
+    assert {move.what for move in moves if move.kind == "trouble"} == set(schedule.TROUBLES)
+    assert {move.kind for move in moves} >= {"go", "stop", "flow", "kill", "fault"}
+    assert {plan.from_nothing for plan in plans} == {True, False}
 
 
 def test_every_limit_is_drawn_in_twelve_odd_runs() -> None:
