@@ -58,18 +58,20 @@ async def read(connection: asyncpg.Connection) -> Report:
     rows = await upkeep.index_rows(connection)
     since = await connection.fetchval(_SQL["counting_since"])
     advice = [
-        *[one for table in tables for one in _of_table(table)],
-        *[one for row in rows if (one := _broken(row))],
-        *[one for row in rows if (one := _bloated(row))],
+        *[suggestion for table in tables for suggestion in _of_table(table)],
+        *[suggestion for row in rows if (suggestion := _broken(row))],
+        *[suggestion for row in rows if (suggestion := _bloated(row))],
         *[
             _transaction(row)
             for row in await connection.fetch(_SQL["long_transactions"], LONG_SECONDS)
         ],
     ]
     promised = indexes.promised()
-    spare = [one for row in rows if (one := _spare(row, rows, promised))]
-    kept = [one for one in spare if one.subject.partition(".")[2] in promised]
-    return Report(tables, advice + [one for one in spare if one not in kept], kept, since)
+    spare = [suggestion for row in rows if (suggestion := _spare(row, rows, promised))]
+    kept = [suggestion for suggestion in spare if suggestion.subject.partition(".")[2] in promised]
+    return Report(
+        tables, advice + [suggestion for suggestion in spare if suggestion not in kept], kept, since
+    )
 
 
 def _of_table(table: Table) -> list[Advice]:
@@ -112,23 +114,24 @@ def _spare(row: asyncpg.Record, rows: list[asyncpg.Record], promised: set[str]) 
         return None
     name, remedy = row["name"], f"DROP INDEX CONCURRENTLY {sqlfile.quoted(row['name'])};"
     others = [
-        one
-        for one in rows
-        if one["table_name"] == row["table_name"] and one["name"] != name and one["is_valid"]
+        other
+        for other in rows
+        if other["table_name"] == row["table_name"] and other["name"] != name and other["is_valid"]
     ]
     # Of two alike one must stay: a constraint's, a promised one, or the first by name.
-    alike = [one for one in others if one["key"] == row["key"]]
+    alike = [other for other in others if other["key"] == row["key"]]
     better = [
-        one
-        for one in alike
-        if one["is_constraint"] or (one["name"] in promised, name) > (name in promised, one["name"])
+        other
+        for other in alike
+        if other["is_constraint"]
+        or (other["name"] in promised, name) > (name in promised, other["name"])
     ]
     if better:
         finding = f"the same columns and rows as {better[0]['name']}"
         return Advice("duplicate index", _subject(row), finding, remedy)
     columns = row["columns"]
-    longer = [one for one in others if columns and one["columns"][: len(columns)] == columns]
-    covering = next((one for one in longer if len(one["columns"]) > len(columns)), None)
+    longer = [other for other in others if columns and other["columns"][: len(columns)] == columns]
+    covering = next((other for other in longer if len(other["columns"]) > len(columns)), None)
     if row["scans"] == 0:
         return Advice("unused index", _subject(row), "no scan on this server so far", remedy)
     if covering is not None:

@@ -116,7 +116,9 @@ def _supply(
         return None
     holdings = side.world.positions.items()
     return {
-        "total_supply": sum(one.vtoken_balance for key, one in holdings if key.v_token == asked.key)
+        "total_supply": sum(
+            position.vtoken_balance for key, position in holdings if key.v_token == asked.key
+        )
     }
 
 

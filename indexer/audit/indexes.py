@@ -47,10 +47,12 @@ async def check(connection: Connection) -> IndexReport:
     }
     wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
     made_by = _statements()
-    there = [one for one in wanted if one in found]
-    missing = [one for one in wanted if one not in found]
-    differing = [one for one in there if shape(found[one]["definition"]) != shape(made_by[one[1]])]
-    invalid = [one for one in there if not found[one]["is_valid"] and one not in differing]
+    there = [index for index in wanted if index in found]
+    missing = [index for index in wanted if index not in found]
+    differing = [
+        index for index in there if shape(found[index]["definition"]) != shape(made_by[index[1]])
+    ]
+    invalid = [index for index in there if not found[index]["is_valid"] and index not in differing]
     return IndexReport(
         len(wanted),
         _names(missing),

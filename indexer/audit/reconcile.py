@@ -189,14 +189,14 @@ class Comparing:
         """Compare an answer with all sides."""
         count = self._views.setdefault(asked.call.view, Count())
         count.asked += 1
-        told = _read(asked.call.view, answer)
-        if told is None:
+        answered = _read(asked.call.view, answer)
+        if answered is None:
             count.refused += 1
             self._refused(asked)
             return
-        self._remember(asked, told)
+        self._remember(asked, answered)
         for index, side in enumerate(self.stored.sides):
-            self._compare(index, asked, told, self._expected(side, asked, told))
+            self._compare(index, asked, answered, self._expected(side, asked, answered))
 
     def result(self, seconds: float) -> Reconciliation:
         """All that was found."""
@@ -239,10 +239,12 @@ class Comparing:
         found = self.stored.valuations
         count = self._views[VALUATION] = Count()
         count.compared = found.rows * len(tables.POSITIONS.valuation)
-        for one in found.wrong:
-            place = stored_state.RowVersion(tables.POSITIONS.name, one.id)
-            call = view_call.ViewCall(one.block_number, 0, VALUATION, (one.block_number,))
-            for column, (stored, computed) in one.columns.items():
+        for valuation in found.wrong:
+            place = stored_state.RowVersion(tables.POSITIONS.name, valuation.id)
+            call = view_call.ViewCall(
+                valuation.block_number, 0, VALUATION, (valuation.block_number,)
+            )
+            for column, (stored, computed) in valuation.columns.items():
                 count.differences += 1
                 self._add(place, column, call, str(stored), str(computed))
         for row_id in found.right:
@@ -252,32 +254,35 @@ class Comparing:
 
     # --- one answer -----------------------------------------------------------------------
 
-    def _remember(self, asked: view_questions.ViewQuestion, told: Mapping[str, int]) -> None:
+    def _remember(self, asked: view_questions.ViewQuestion, answered: Mapping[str, int]) -> None:
         if asked.call.view == views.PRICE.name:
-            self._prices[asked.key] = told["price"]
+            self._prices[asked.key] = answered["price"]
         if asked.call.view == views.BALANCE.name:
-            self._balances.append((asked.key, told["vtoken_balance_raw"]))
+            self._balances.append((asked.key, answered["vtoken_balance_raw"]))
 
     def _expected(
-        self, side: stored_state.Side, asked: view_questions.ViewQuestion, told: Mapping[str, int]
+        self,
+        side: stored_state.Side,
+        asked: view_questions.ViewQuestion,
+        answered: Mapping[str, int],
     ) -> expected_answers.Values:
         view, key = asked.call.view, asked.key
         if view == views.WORTH.name:
             low, high = asked.call.calldata
             return expected_answers.worth(side, asked, low + (high << 128), self.stored.block)
-        if "is_collateralized" in told:
+        if "is_collateralized" in answered:
             markets = view_questions.markets_of(key, asked.market or key.pool)
-            told_prices = {at.asset: self._prices[at] for at in markets if at in self._prices}
-            if len(told_prices) < len(set(markets)):
+            prices = {at.asset: self._prices[at] for at in markets if at in self._prices}
+            if len(prices) < len(set(markets)):
                 return {}  # Without a price there is nothing to say.
-            return expected_answers.collateralization(side, asked, told_prices, self.stored.block)
+            return expected_answers.collateralization(side, asked, prices, self.stored.block)
         return expected_answers.BY_VIEW[view](side, asked, self.stored.block)
 
     def _compare(
         self,
         index: int,
         asked: view_questions.ViewQuestion,
-        told: Mapping[str, int],
+        answered: Mapping[str, int],
         expected: expected_answers.Values,
     ) -> None:
         side, count = self.stored.sides[index], self._views[asked.call.view]
@@ -285,7 +290,7 @@ class Comparing:
         if expected is None or place is None:
             return  # A row that one side lacks is listed as missing.
         self._rows.add(place)
-        for column, value in told.items():
+        for column, value in answered.items():
             if column not in expected:
                 continue
             count.compared += 1

@@ -78,10 +78,10 @@ async def refold(connection: asyncpg.Connection, how: Refolding) -> Refolded:
             events += built.events
     return Refolded(
         not parts,
-        [(one.from_block, one.block_number) for one in found],
+        [(part.from_block, part.block_number) for part in found],
         events,
-        sum(table.shadow_rows for one in found for table in one.tables.values()),
-        [one for one in found if not one.is_equal],
+        sum(table.shadow_rows for part in found for table in part.tables.values()),
+        [part for part in found if not part.is_equal],
     )
 
 

@@ -97,7 +97,7 @@ async def make(
         raise errors.NothingCommittedError("there is nothing to audit: no block is committed yet")
     audit = Audit(connection, stands, await digest.at_block(connection), refolding, view_check)
     found = [finding for section in SECTIONS for finding in await section(audit)]
-    checks = [one for one in found if isinstance(one, Check)]
+    checks = [finding for finding in found if isinstance(finding, Check)]
     return Report(
         audit.now.block_number,
         stands.committed_hash,
@@ -106,7 +106,7 @@ async def make(
         sum(check.compared for check in checks),
         round(time.monotonic() - began, 1),
         checks,
-        [one for one in found if isinstance(one, NotCovered)],
+        [finding for finding in found if isinstance(finding, NotCovered)],
     )
 
 
@@ -176,15 +176,20 @@ def _refolded(outcome: refold.Refolded, seed: int) -> str:
 
 async def _sums(audit: Audit) -> list[Check | NotCovered]:
     """Sums that must agree between the tables."""
-    return [_invariant(one) for one in await invariants.check(audit.connection)]
+    return [_invariant(invariant) for invariant in await invariants.check(audit.connection)]
 
 
-def _invariant(one: invariants.Invariant) -> Check:
+def _invariant(invariant: invariants.Invariant) -> Check:
     found = "all agree"
-    if one.broken:
-        first = one.examples[0]
-        found = f"{one.broken} broken; {first.what}: {first.found}, expected {first.expected}"
-    return Check(f"sum of {one.name.replace('_', ' ')}", not one.broken, one.compared, found)
+    if invariant.broken:
+        first = invariant.examples[0]
+        found = f"{invariant.broken} broken; {first.what}: {first.found}, expected {first.expected}"
+    return Check(
+        f"sum of {invariant.name.replace('_', ' ')}",
+        not invariant.broken,
+        invariant.compared,
+        found,
+    )
 
 
 async def _valuations(audit: Audit) -> list[Check | NotCovered]:
@@ -232,7 +237,7 @@ async def _completeness(audit: Audit) -> list[Check | NotCovered]:
 
 async def _decoded(audit: Audit) -> list[Check | NotCovered]:
     """Every event of a known contract has a name."""
-    events = sum(one.events for one in audit.stands.undecoded)
+    events = sum(event.events for event in audit.stands.undecoded)
     found = f"{events} undecoded"
     return [Check("events decoded", not events, audit.stands.rows["events"], found)]
 

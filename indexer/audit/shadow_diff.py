@@ -171,7 +171,7 @@ async def _columns(
 def _of_valuations(built: build.Shadow, table: tables.Table) -> dict[str, int]:
     """In how many rows each stored valuation is not what it is at the row's own block."""
     wrong = built.valuations.wrong if table is tables.POSITIONS else []
-    return dict(collections.Counter(column for one in wrong for column in one.columns))
+    return dict(collections.Counter(column for valuation in wrong for column in valuation.columns))
 
 
 async def _first(built: build.Shadow, table: tables.Table) -> EventPosition | None:

@@ -42,19 +42,23 @@ class Questions:
         positions = _union(world.positions for world in self._worlds)
         assets = _union(world.assets for world in self._worlds)
         pairs = _union(world.pairs for world in self._worlds)
-        markets = {one for key in positions for one in markets_of(key, self._market(key.pool))}
+        markets = {asset for key in positions for asset in markets_of(key, self._market(key.pool))}
         in_pairs = {state.PairKey(key.pool, key.collateral, key.debt) for key in positions}
         return [
-            *(one for key in self._chosen(assets, markets) for one in self._of_asset(key)),
-            *(one for key in self._chosen(pairs, in_pairs) for one in self._of_pair(key)),
+            *(
+                question
+                for key in self._chosen(assets, markets)
+                for question in self._of_asset(key)
+            ),
+            *(question for key in self._chosen(pairs, in_pairs) for question in self._of_pair(key)),
             *self._of_pools(),
-            *(one for key in positions for one in self._of_position(key)),
+            *(question for key in positions for question in self._of_position(key)),
             *self._supplies(),
         ]
 
     def _contracts(self, pool: state.PoolKey) -> views.PoolContracts:
         """By the side that knows the pool."""
-        world = next((one for one in self._worlds if pool in one.pools), self._worlds[0])
+        world = next((world for world in self._worlds if pool in world.pools), self._worlds[0])
         return views.contracts_of(world, pool, self._extensions)
 
     def _market(self, pool: state.PoolKey) -> state.PoolKey:
@@ -113,7 +117,7 @@ class Questions:
             return
         for address in _union(world.contracts for world in self._worlds):
             found = (world.contracts.get(address) for world in self._worlds)
-            contract = next(one for one in found if one is not None)
+            contract = next(contract for contract in found if contract is not None)
             if contract.kind not in V_TOKENS or contract.pool is None:
                 continue
             if self._scope.pool is None or self._scope.pool in contract.pool:

@@ -65,9 +65,9 @@ def is_sampled(number: int, rate: float, seed: int) -> bool:
 def _first_difference(
     in_receipts: Sequence[types.EmittedEvent], returned: Sequence[types.EmittedEvent]
 ) -> str:
-    for one, other in zip(in_receipts, returned, strict=False):
-        if one != other:
-            return f"first at transaction {one.transaction_index}, event {one.event_index}"
+    for event, other in zip(in_receipts, returned, strict=False):
+        if event != other:
+            return f"first at transaction {event.transaction_index}, event {event.event_index}"
     longer = max(in_receipts, returned, key=len)
     event = longer[min(len(in_receipts), len(returned))]
     return f"first at transaction {event.transaction_index}, event {event.event_index}"

@@ -63,7 +63,9 @@ def check_hashes(window: Window) -> None:
 
 def times_ascend(window: Window) -> bool:
     """Whether the times of headers and events together never run backwards, up to the tip's."""
-    times = window.event_times | {number: one.timestamp for number, one in window.headers.items()}
+    times = window.event_times | {
+        number: header.timestamp for number, header in window.headers.items()
+    }
     ascending = [times[number] for number in sorted(times)]
     return all(before <= after for before, after in itertools.pairwise(ascending))
 

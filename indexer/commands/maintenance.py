@@ -151,10 +151,10 @@ def _print_advice(report: advice.Report) -> None:
             f"{table.name:<26} {table.total_bytes:>15,} {table.index_bytes:>15,} "
             f"{table.live_rows:>12,} {table.dead_rows:>10,}"
         )
-    for one in report.advice:
-        click.echo(f"{one.kind}: {one.subject}: {one.finding}")
-        if one.remedy:
-            click.echo(f"  {one.remedy}")
+    for suggestion in report.advice:
+        click.echo(f"{suggestion.kind}: {suggestion.subject}: {suggestion.finding}")
+        if suggestion.remedy:
+            click.echo(f"  {suggestion.remedy}")
     if report.kept:
         click.echo(f"Kept, though unused or covered here: {len(report.kept)} promised indexes.")
     if not report.advice:

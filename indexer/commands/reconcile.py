@@ -97,11 +97,16 @@ def _print(found: reconcile.Reconciliation) -> None:
             f"{name:<26} {count.asked:>9,} {count.compared:>9,} {count.refused:>8,} "
             f"{count.differences:>7,}"
         )
-    for one in found.differences:
-        version = "" if one.version is None else f" (version {'/'.join(map(str, one.version))})"
+    for difference in found.differences:
+        version = (
+            ""
+            if difference.version is None
+            else f" (version {'/'.join(map(str, difference.version))})"
+        )
         click.echo(
-            f"DIFFERS  {one.table} {one.row_id}{version}: {one.column} is {one.ours}, "
-            f"{one.view}() of {one.contract} says {one.theirs}"
+            f"DIFFERS  {difference.table} {difference.row_id}{version}: "
+            f"{difference.column} is {difference.ours}, "
+            f"{difference.view}() of {difference.contract} says {difference.theirs}"
         )
     verdict = "equal" if found.is_equal else f"{len(found.differences):,} values differ"
     click.echo(f"{found.compared:,} values of {found.rows:,} rows compared: {verdict}")

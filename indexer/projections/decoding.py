@@ -71,26 +71,26 @@ class Decoder:
             known = registry.get(int(raw.from_address, 16))
             if known is None or known.kind not in _NAMING:
                 continue
-            one = self._one(raw, registry)
-            if one.event is not None:
+            decoded = self._decoded_once(raw, registry)
+            if decoded.event is not None:
                 at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
-                registry.learn(one.emitter, one.event, at)
-            match one.event:
+                registry.learn(decoded.emitter, decoded.event, at)
+            match decoded.event:
                 case events_v1.SetExtension(pool_id=pool_id, extension=extension):
                     extensions[pool_id] = extension
                 case events_v1.SetAssetConfig() if known.kind is kinds.Kind.SINGLETON_V1_0:
-                    found += _naming_view(raw, extensions, one.event, registry)
+                    found += _naming_view(raw, extensions, decoded.event, registry)
         return found
 
     def decode(
         self, emitted: Sequence[types.EmittedEvent], registry: discovery.Registry
     ) -> list[Decoded]:
         """Decode a batch; discovery must have seen every event of it before."""
-        decoded = [self._one(event, registry) for event in emitted]
+        decoded = [self._decoded_once(event, registry) for event in emitted]
         self._decoded.clear()
         return decoded
 
-    def _one(self, raw: types.EmittedEvent, registry: discovery.Registry) -> Decoded:
+    def _decoded_once(self, raw: types.EmittedEvent, registry: discovery.Registry) -> Decoded:
         key = (raw.block_hash, raw.transaction_index, raw.event_index)
         found = self._decoded.get(key)
         if found is None:
@@ -151,10 +151,10 @@ def token_views(
 ) -> list[view_call.ViewCall]:
     """Symbol, name and decimals of each token that appears, where the log lacks the answer."""
     needed: dict[int, types.EmittedEvent] = {}
-    for one in decoded:
-        match one.event:
+    for event in decoded:
+        match event.event:
             case events_v2.SetAssetConfig(asset=asset) | events_v1.SetAssetConfig(asset=asset):
-                needed.setdefault(asset, one.raw)
+                needed.setdefault(asset, event.raw)
     return [
         view_call.ViewCall(raw.block_number, asset, view)
         for asset, raw in needed.items()

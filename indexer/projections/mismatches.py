@@ -8,15 +8,15 @@ from indexer.projections import assets, rows
 from indexer.vesu import state
 
 
-def row(protocol: str, one: state.Mismatch, timestamp: int) -> dict[str, Any]:
+def row(protocol: str, mismatch: state.Mismatch, timestamp: int) -> dict[str, Any]:
     """A row of accrual_mismatches."""
-    return assets.identity(protocol, one.asset) | {
-        "id": rows.mismatch_id(protocol, one),
-        "variant": one.variant.value,
-        "field": one.field,
-        "predicted": str(one.predicted),
-        "told": str(one.told),
-        "explanation": one.explanation or None,
-        **rows.event_place(one.at),
+    return assets.identity(protocol, mismatch.asset) | {
+        "id": rows.mismatch_id(protocol, mismatch),
+        "variant": mismatch.variant.value,
+        "field": mismatch.field,
+        "predicted": str(mismatch.predicted),
+        "told": str(mismatch.told),
+        "explanation": mismatch.explanation or None,
+        **rows.event_place(mismatch.at),
         "timestamp": rows.iso(timestamp),
     }

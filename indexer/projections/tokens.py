@@ -31,12 +31,12 @@ def read(
     """The known tokens and those that these observations describe, by address; later answers
     win."""
     tokens = dict(known or {})
-    for one in seen:
-        if one.call.view in VIEWS:
-            address = one.call.contract
+    for answer in seen:
+        if answer.call.view in VIEWS:
+            address = answer.call.contract
             token = tokens.get(address, Token())
-            changes: dict[str, Any] = {one.call.view: _value(one)}
-            changes["asked"] = token.asked | {one.call.view}
+            changes: dict[str, Any] = {answer.call.view: _value(answer)}
+            changes["asked"] = token.asked | {answer.call.view}
             tokens[address] = msgspec.structs.replace(token, **changes)
     return tokens
 

@@ -59,7 +59,7 @@ async def of(
         found += _changes(
             "pair", row, row["collateral_address"], row["debt_address"], before, after
         )
-    return sorted(found, key=lambda one: (*_place(one), one.of, one.id))
+    return sorted(found, key=lambda change: (*_place(change), change.of, change.id))
 
 
 def _settings(row: asyncpg.Record) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -85,5 +85,5 @@ def _changes(
 PLACE = ("block_number", "transaction_index", "event_index")
 
 
-def _place(one: Change) -> tuple[int, int, int]:
-    return one.block_number, one.transaction_index, one.event_index
+def _place(change: Change) -> tuple[int, int, int]:
+    return change.block_number, change.transaction_index, change.event_index

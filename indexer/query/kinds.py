@@ -107,8 +107,8 @@ def fields(row: type[msgspec.Struct]) -> Mapping[str, Field]:
     """The fields of a row's type by name, in order; not those that hold rows of their own."""
     info = msgspec.inspect.type_info(row)
     assert isinstance(info, msgspec.inspect.StructType)  # by the signature
-    found = (_field(one.name, one.type) for one in info.fields)
-    return {one.name: one for one in found if one is not None}
+    found = (_field(field.name, field.type) for field in info.fields)
+    return {field.name: field for field in found if field is not None}
 
 
 _BY_TYPE: dict[type, Kind] = {
@@ -123,16 +123,16 @@ _BY_TYPE: dict[type, Kind] = {
 
 def _field(name: str, declared: msgspec.inspect.Type) -> Field | None:
     parts = declared.types if isinstance(declared, msgspec.inspect.UnionType) else (declared,)
-    is_optional = any(isinstance(one, msgspec.inspect.NoneType) for one in parts)
-    known = [one for one in parts if not isinstance(one, msgspec.inspect.NoneType)]
+    is_optional = any(isinstance(part, msgspec.inspect.NoneType) for part in parts)
+    known = [part for part in parts if not isinstance(part, msgspec.inspect.NoneType)]
     if len(known) != 1:
         return None
-    one = known[0]
-    if isinstance(one, msgspec.inspect.Metadata) and one.extra and "kind" in one.extra:
-        return Field(name, one.extra["kind"], is_optional)
-    if isinstance(one, msgspec.inspect.LiteralType):
-        return Field(name, "text", is_optional, tuple(map(str, one.values)))
-    kind = _BY_TYPE.get(type(one))
+    type_ = known[0]
+    if isinstance(type_, msgspec.inspect.Metadata) and type_.extra and "kind" in type_.extra:
+        return Field(name, type_.extra["kind"], is_optional)
+    if isinstance(type_, msgspec.inspect.LiteralType):
+        return Field(name, "text", is_optional, tuple(map(str, type_.values)))
+    kind = _BY_TYPE.get(type(type_))
     return None if kind is None else Field(name, kind, is_optional)
 
 

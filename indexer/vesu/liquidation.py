@@ -157,9 +157,13 @@ class Opportunity(msgspec.Struct, frozen=True):
 
     def best(self, most: int | None = None) -> Liquidation | None:
         """The larger one that is allowed and costs at most `most` raw units; None: neither."""
-        for one in (self.full, self.partial):
-            if one is not None and one.refusal is None and (most is None or one.paid <= most):
-                return one
+        for liquidation in (self.full, self.partial):
+            if (
+                liquidation is not None
+                and liquidation.refusal is None
+                and (most is None or liquidation.paid <= most)
+            ):
+                return liquidation
         return None
 
 
@@ -202,9 +206,9 @@ _TOO_LITTLE = frozenset(
 )
 
 
-def _leaves_enough(one: Liquidation) -> bool:
+def _leaves_enough(liquidation: Liquidation) -> bool:
     """Whether it is allowed, or a larger one may be."""
-    return one.refusal is None or one.refusal in _TOO_LITTLE
+    return liquidation.refusal is None or liquidation.refusal in _TOO_LITTLE
 
 
 def smallest_repay(found: market.Market) -> int:

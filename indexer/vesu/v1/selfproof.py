@@ -111,7 +111,7 @@ def check_context(
     origin: ledger.Origin,
     key: state.AssetKey,
     before: accrual.AssetState,
-    told: accrual.AssetState,
+    reported: accrual.AssetState,
 ) -> accrual.AssetState:
     """Compare an accrual with what UpdateContext tells; returns the state to go on with.
 
@@ -119,32 +119,36 @@ def check_context(
     then the extension is asked for it.
     """
     if before.last_updated == 0 or before.model == accrual.NO_MODEL:
-        return told
+        return reported
     predicted = predictions(book, origin, key, before)
     book.journal.checks += 1
-    fitting = tuple(v for v, later in predicted.items() if _rates(later) == _rates(told))
+    fitting = tuple(v for v, later in predicted.items() if _rates(later) == _rates(reported))
     if fitting:
         vote(book, origin, key.pool, fitting)
-        return ledger.replace(told, variant=variants(book, key.pool.address)[0])
+        return ledger.replace(reported, variant=variants(book, key.pool.address)[0])
     model = ask_model(book, origin, key)
     changed = model is not None and model != before.model
     first = next(iter(predicted.values()), before)
-    _note(book, origin, key, first, told, "rate model changed" if changed else "")
-    return ledger.replace(told, model=model) if model is not None else told
+    _note(book, origin, key, first, reported, "rate model changed" if changed else "")
+    return ledger.replace(reported, model=model) if model is not None else reported
 
 
-def check_fees(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, told: int) -> None:
+def check_fees(
+    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, reported: int
+) -> None:
     """Compare the shares that an accrual minted with what AccrueFees tells."""
     expected = book.transient.expected.pop(key, None)
     if expected is None:
         return
     book.journal.checks += 1
     possible = variants(book, key.pool.address)
-    fitting = tuple(v for v in possible if expected.get(v) == told)
+    fitting = tuple(v for v in possible if expected.get(v) == reported)
     if not fitting:
         first = possible[0]
         book.journal.mismatches.append(
-            state.Mismatch(origin.at, key, first, "fee_shares", expected.get(first, 0), told, "")
+            state.Mismatch(
+                origin.at, key, first, "fee_shares", expected.get(first, 0), reported, ""
+            )
         )
     else:
         vote(book, origin, key.pool, fitting)
@@ -158,13 +162,13 @@ def resynchronised(
     Only what is the same for all of a block is taken: totals may change again within it.
     """
     felts = book.ask(origin, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
-    told = accrual.config_of(felts or ())
-    if told is None:
+    reported = accrual.config_of(felts or ())
+    if reported is None:
         return accrued
     rates = ledger.replace(
         accrued,
-        last_rate_accumulator=told.last_rate_accumulator,
-        last_full_utilization_rate=told.last_full_utilization_rate,
+        last_rate_accumulator=reported.last_rate_accumulator,
+        last_full_utilization_rate=reported.last_full_utilization_rate,
     )
     if _rates(rates) != _rates(accrued):
         _note(book, origin, key, accrued, rates, "read by view")
@@ -191,11 +195,11 @@ def _note(
     origin: ledger.Origin,
     key: state.AssetKey,
     predicted: accrual.AssetState,
-    told: accrual.AssetState,
+    reported: accrual.AssetState,
     explanation: str,
 ) -> None:
     for field in ("last_rate_accumulator", "last_full_utilization_rate"):
-        ours, theirs = getattr(predicted, field), getattr(told, field)
+        ours, theirs = getattr(predicted, field), getattr(reported, field)
         if ours != theirs:
             book.journal.mismatches.append(
                 state.Mismatch(origin.at, key, predicted.variant, field, ours, theirs, explanation)
