@@ -20,6 +20,7 @@ COLUMNS = (
     columns.percent("utilisation", "utilization"),
     columns.percent("supply APY", "supply_apy"),
     columns.percent("borrow APY", "borrow_apy"),
+    columns.text("shutdown", "shutdown_mode"),
     columns.Column("active", lambda row: "yes" if row["is_active"] else "no"),
 )
 

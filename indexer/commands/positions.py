@@ -32,6 +32,9 @@ COLUMNS = (
     columns.text("kind", "kind"),
     columns.text("status", "status"),
     *HELD,
+    columns.Column(
+        "allowed", lambda row: " ".join(row["allowed_actions"]) or "nothing", is_wide=True
+    ),
     columns.address("pool id", "pool_id", is_wide=True),
     columns.address("collateral address", "collateral_address", is_wide=True),
     columns.address("debt address", "debt_address", is_wide=True),

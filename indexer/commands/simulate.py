@@ -59,17 +59,16 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--shutdown-mode",
         type=click.Choice(MODES),
-        default="none",
-        help="V1: the pool's shutdown mode, which no event tells.",
+        help="V1: another shutdown mode than the one that the pool has.",
     )
     @functools.wraps(command)
     def with_conditions(
         ahead: int,
         price_changes: tuple[tuple[int, decimal.Decimal], ...],
-        shutdown_mode: str,
+        shutdown_mode: str | None,
         **given: Any,
     ) -> Any:
-        mode = refusals.ShutdownMode[shutdown_mode.upper()]
+        mode = refusals.ShutdownMode[shutdown_mode.upper()] if shutdown_mode else None
         return command(conditions=markets.Conditions(ahead, dict(price_changes), mode), **given)
 
     return with_conditions

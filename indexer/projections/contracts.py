@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from indexer.projections import rows
-from indexer.vesu import kinds, maths, state
+from indexer.vesu import kinds, maths, refusals, state
 
 _ADDRESSES = (
     "owner",
@@ -38,6 +38,7 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
         "variants": ",".join(contract.variants) if contract.variants else None,
         "variant_votes": _votes_as_text(contract.variant_votes),
         "quarantine_reason": contract.quarantine_reason,
+        **_shutdown(contract),
         "is_paused": contract.is_paused,
         "is_current": contract.is_current,
         "created_block": contract.created_block,
@@ -46,6 +47,18 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
     for column in _ADDRESSES:
         row[column] = rows.padded_or_none(getattr(contract, column))
     return row
+
+
+def _shutdown(contract: state.ContractState) -> dict[str, str | None]:
+    """A V1 pool's; NULL for all others."""
+    is_pool = contract.kind in POOL_KINDS
+    violations = (f"{one:#x}/{other:#x}={since}" for one, other, since in contract.violations)
+    return {
+        "recovery_period": str(contract.recovery_period) if is_pool else None,
+        "subscription_period": str(contract.subscription_period) if is_pool else None,
+        "shutdown_mode": contract.shutdown_mode.name.lower() if is_pool else None,
+        "violations": " ".join(violations) or None,
+    }
 
 
 def current(address: int, contract: state.ContractState) -> dict[str, Any]:
@@ -70,6 +83,10 @@ def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:
         variants=_variants(row["variants"]),
         variant_votes=_votes(row["variant_votes"]),
         quarantine_reason=row["quarantine_reason"],
+        recovery_period=int(row["recovery_period"] or 0),
+        subscription_period=int(row["subscription_period"] or 0),
+        shutdown_mode=refusals.ShutdownMode[(row["shutdown_mode"] or "none").upper()],
+        violations=_violations(row["violations"]),
         is_paused=row["is_paused"],
         is_current=row["is_current"],
         created_block=row["created_block"],
@@ -101,6 +118,12 @@ def _votes(value: str | None) -> Votes:
     return tuple(
         (int(pool, 16), tuple(map(maths.Variant, variants.split("|")))) for pool, variants in pairs
     )
+
+
+def _violations(value: str | None) -> tuple[state.Violation, ...]:
+    found = (one.split("=") for one in (value or "").split())
+    sides = ((*pair.split("/"), since) for pair, since in found)
+    return tuple((int(one, 16), int(other, 16), int(since)) for one, other, since in sides)
 
 
 def _felt(value: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from typing import Any
 
 import asyncpg
@@ -27,6 +28,7 @@ def columns(
         "pair_collateral_shares": str(pair.total_collateral_shares),
         "pair_nominal_debt": str(pair.total_nominal_debt),
         "is_configured": pair.is_configured,
+        "shutdown_ltv_raw": None if pair.shutdown_ltv is None else str(pair.shutdown_ltv),
         "created_at": rows.iso(pair.created_at),
         "changed_at": rows.iso(pair.updated_at),
     }
@@ -120,7 +122,12 @@ def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:
         total_collateral_shares=int(row["pair_collateral_shares"]),
         total_nominal_debt=int(row["pair_nominal_debt"]),
         is_configured=row["is_configured"],
+        shutdown_ltv=_limit(row["shutdown_ltv_raw"]),
         block_number=row["block_number"],
         created_at=int(row["created_at"].timestamp()),
         updated_at=int(row["changed_at"].timestamp()),
     )
+
+
+def _limit(value: decimal.Decimal | None) -> int | None:
+    return None if value is None else int(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-FOLD_VERSION = 4
+FOLD_VERSION = 5
 """Raised whenever the same log gives other rows; stored with the data."""
 
 EVENT = ("block_number", "transaction_index", "event_index")
@@ -98,6 +98,7 @@ CONTRACTS = Table(
         address kind pool_address asset_address debt_address name symbol owner curator
         oracle fee_recipient pausing_agent class_hash pool_id extension successor variants
         variant_votes quarantine_reason is_paused is_current created_block created_at
+        recovery_period subscription_period shutdown_mode violations
         """
     ),
     history="contract_history",
@@ -112,7 +113,7 @@ POOLS = Table(
         """
         id pool_id pool_address protocol collateral_address debt_address max_ltv_raw
         liquidation_factor_raw debt_cap_raw pair_collateral_shares pair_nominal_debt
-        is_configured created_at changed_at
+        is_configured created_at changed_at shutdown_ltv_raw
         """
     ),
     display=_names(

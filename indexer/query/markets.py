@@ -15,6 +15,7 @@ from indexer.projections import rows
 from indexer.query import point_in_time, positions
 from indexer.store import sqlfile
 from indexer.vesu import accrual, market, maths, refusals, simulation, state
+from indexer.vesu.v1 import shutdown
 
 Connection = point_in_time.Connection
 _SQL = sqlfile.load(__package__, "markets")
@@ -49,12 +50,12 @@ class Wanted(msgspec.Struct, frozen=True):
 class Conditions(msgspec.Struct, frozen=True):
     """What differs from the recorded state: seconds of time, prices, V1's shutdown mode.
 
-    The shutdown mode changes without an event, so that it is not in the tables.
+    Without a shutdown mode it is the one that the pool has at that time.
     """
 
     ahead_seconds: int = 0
     price_changes: PriceChanges = {}
-    shutdown_mode: refusals.ShutdownMode = refusals.ShutdownMode.NONE
+    shutdown_mode: refusals.ShutdownMode | None = None
 
     def check(self) -> None:
         """QuestionError where time runs backwards or too far, or a price falls below 0."""
@@ -148,12 +149,17 @@ async def find(
     return Found(
         now.moment,
         key,
-        msgspec.structs.replace(before, mode=conditions.shutdown_mode),
-        msgspec.structs.replace(
-            at_changed_prices(begun, key, conditions.price_changes), mode=conditions.shutdown_mode
-        ),
+        in_mode(before, conditions),
+        in_mode(at_changed_prices(begun, key, conditions.price_changes), conditions),
         prices,
     )
+
+
+def in_mode(found: market.Market, conditions: Conditions) -> market.Market:
+    """The market in the shutdown mode that is asked for; its own where none is."""
+    if conditions.shutdown_mode is None:
+        return found
+    return msgspec.structs.replace(found, mode=conditions.shutdown_mode)
 
 
 def ahead(moment: point_in_time.Moment, seconds: int) -> point_in_time.Moment:
@@ -204,14 +210,17 @@ def market_of(
         raise errors.QuestionError(
             "every position of Vesu V2 has a debt asset: give one", parameter="debt"
         )
-    pair = world.pairs.get(state.PairKey(pool, key.collateral, debt_asset))
+    named = state.PairKey(pool, key.collateral, debt_asset)
+    pair = world.pairs.get(named, state.PairState())
     return market.Market(
         _asset(world, pool, key.collateral, now),
         _asset(world, pool, debt_asset, now) if debt_asset else market.NO_ASSET,
-        pair or state.PairState(),
+        pair,
         position.collateral_shares + position.vtoken_balance,
         position.nominal_debt,
         is_paused=bool(contract and contract.is_paused),
+        mode=shutdown.base_mode(world, named, now),
+        shutdown_ltv=pair.shutdown_ltv,
     )
 
 

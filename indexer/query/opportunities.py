@@ -216,7 +216,7 @@ def _under_water(
         except (errors.QuestionError, maths.RevertedError):
             continue  # a pool that lacks its asset, or whose numbers overflow, leaves out no other
         if is_under_water:
-            yield _Found(own, msgspec.structs.replace(found, mode=conditions.shutdown_mode))
+            yield _Found(own, markets.in_mode(found, conditions))
 
 
 def _is_priced(found: market.Market) -> bool:

@@ -25,7 +25,8 @@ from indexer.projections import assets, pools, positions, rows, tokens, valuatio
 from indexer.projections import world as worlds
 from indexer.query import kinds
 from indexer.store import sqlfile
-from indexer.vesu import accrual, maths, state
+from indexer.vesu import accrual, maths, permissions, state
+from indexer.vesu.v1 import shutdown
 
 _SQL = sqlfile.load(__package__, "point_in_time")
 
@@ -156,8 +157,10 @@ class Snapshot:
         return assets.current(self._protocols[key.pool], key, asset, token) | assets.market(asset)
 
     def pair_row(self, key: state.PairKey) -> dict[str, Any]:
-        """A row of vesu_pools, as it stood at the moment."""
-        return pools.current(self._protocols[key.pool], key, self.world, self._tokens)
+        """A row of vesu_pools, as it stood at the moment, with V1's shutdown mode then."""
+        row = pools.current(self._protocols[key.pool], key, self.world, self._tokens)
+        mode = shutdown.mode(self.world, key, self.moment.now)
+        return row | {"shutdown_mode": None if mode is None else mode.name.lower()}
 
     def position_row(
         self, protocol: str, key: state.PositionKey, position: state.PositionState
@@ -169,7 +172,12 @@ class Snapshot:
         # The world may have been edited since it was read, as by a what-if.
         valuer = valuations.Valuer(self.world, self._block)
         row = positions.current(protocol, key, position, self.world, self._tokens, valuer)
-        return row | {"pool_name": self.pool_name(key.pool)}
+        now = self.moment.now
+        return row | {
+            "pool_name": self.pool_name(key.pool),
+            "shutdown_mode": permissions.shutdown_mode(self.world, key, now),
+            "allowed_actions": permissions.allowed_actions(self.world, key, position, now),
+        }
 
 
 async def snapshot(

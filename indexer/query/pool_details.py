@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from indexer.query import assets, kinds, pools, states, totals
+from indexer.vesu import refusals
 
 
 class Details(msgspec.Struct, frozen=True):
     """A pool at a moment. A V1 pool that moved to V1.1 is shown with both contracts' rows.
 
     The sums are of the generation in use; `unpriced` names assets that hold something but have
-    no price, so are in no sum.
+    no price, so are in no sum. `shutdown_mode` is the furthest of the pairs'.
     """
 
     pool_id: kinds.Felt
@@ -21,6 +22,7 @@ class Details(msgspec.Struct, frozen=True):
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
     unpriced: list[str]
+    shutdown_mode: str | None
     assets: list[assets.Asset]
     pairs: list[pools.Pool]
 
@@ -42,6 +44,12 @@ def of(state: states.State, pool_id: str) -> Details | None:
         supply,
         borrow,
         unpriced,
+        _furthest([one.shutdown_mode for one in pairs]),
         members,
         pairs,
     )
+
+
+def _furthest(modes: list[str | None]) -> str | None:
+    known = [refusals.ShutdownMode[one.upper()] for one in modes if one is not None]
+    return max(known).name.lower() if known else None

@@ -15,7 +15,8 @@ class Pool(msgspec.Struct, frozen=True):
     """A pair of a pool at a moment: the columns of vesu_pools, interest accrued to it.
 
     `total_supply`, `total_borrow`, `utilization` and the APYs are those of the debt asset's
-    market; `pair_collateral` and `pair_debt` belong to the pair.
+    market; `pair_collateral` and `pair_debt` belong to the pair. `shutdown_mode` is V1's at that
+    time: none, recovery, subscription or redemption; null where there is no such thing.
     """
 
     id: kinds.Id
@@ -47,6 +48,7 @@ class Pool(msgspec.Struct, frozen=True):
     is_configured: bool
     is_active: bool
     is_paused: bool
+    shutdown_mode: str | None
     created_at: datetime.datetime
     changed_at: datetime.datetime
     changed_block: kinds.Block

@@ -23,7 +23,9 @@ Held = list[tuple[str, state.PositionKey, state.PositionState]]
 class Position(msgspec.Struct, frozen=True):
     """A position as it was at a moment: the columns of vesu_positions, worth what it was then.
 
-    How numbers are written: see `point_in_time`.
+    How numbers are written: see `point_in_time`. `allowed_actions`: what its pool takes of
+    supply, withdraw, borrow, repay and liquidate as it stands, whatever the position's own limits
+    say; `shutdown_mode` is V1's, which may be the reason; null where there is no such thing.
     """
 
     id: kinds.Id
@@ -52,6 +54,8 @@ class Position(msgspec.Struct, frozen=True):
     ltv: kinds.Ratio | None
     health_factor: kinds.Ratio | None
     liquidation_price: kinds.Usd | None
+    shutdown_mode: str | None
+    allowed_actions: list[str]
     migrated_block: kinds.Block | None
     last_updated: datetime.datetime
     last_event_block: kinds.Block

@@ -12,7 +12,7 @@ from indexer import errors, values
 from indexer.cairo import felt252
 from indexer.projections import rows
 from indexer.query import markets, point_in_time
-from indexer.vesu import simulation
+from indexer.vesu import market, refusals, simulation
 
 Connection = markets.Connection
 Size = simulation.Size
@@ -117,6 +117,10 @@ class Simulated(point_in_time.Moment, frozen=True):
     after: Standing
 
 
+def _mode(begun: market.Market) -> refusals.ShutdownMode:
+    return refusals.ShutdownMode.NONE if begun.is_v2 else market.shutdown_mode(begun)
+
+
 async def simulate(
     connection: Connection,
     wanted: markets.Wanted,
@@ -140,7 +144,7 @@ async def simulate(
         rows.padded_or_none(wanted.v_token),
         felt252.padded(wanted.user),
         begins,
-        conditions.shutdown_mode.name.lower(),
+        _mode(found.begun).name.lower(),
         list(found.prices),
         ran.refusal is None,
         None if ran.refusal is None else ran.refusal.value,

@@ -21,7 +21,7 @@ from indexer.vesu import (
     transaction,
     vtoken,
 )
-from indexer.vesu.v1 import extension, positions, singleton, transfers
+from indexer.vesu.v1 import extension, positions, shutdown, singleton, transfers
 from indexer.vesu.v2 import factory, pool
 
 _HANDLERS: dict[kinds.Kind, handlers.Handlers] = {
@@ -142,6 +142,9 @@ class Fold:
             for transfers_ in transfers.unsettled_by_pool(book):
                 first = transfers_[0]
                 self._guarded(first.origin, first.giver.pool, transfers.settle, book, transfers_)
+            for key, (origin, pairs) in book.closing.items():
+                self._guarded(origin, key, shutdown.ask, book, key, origin, pairs)
+            book.closing.clear()
         book.transient = transaction.Transient(at[:2])
 
     def finish(self) -> None:

@@ -41,7 +41,8 @@ class Ledger:
 
     `registry` must already know every contract of the batch. `answers` are the views that the
     log holds; what is missing there is noted as wanted. `moved` is what transfers of V1.0
-    moved, as an earlier fold of the same batch found out (`settled`): it goes before.
+    moved, as an earlier fold of the same batch found out (`settled`): it goes before. `closing`
+    are V1 pools whose shutdown is asked after at the end of the block, with the last event.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Ledger:
         self.transient = transaction.Transient()
         self.transfer_amounts = {} if moved is None else moved
         self.unsettled: list[PendingTransfer] = []
+        self.closing: dict[state.PoolKey, tuple[Origin, tuple[state.PairKey, ...]]] = {}
         self.settled: dict[state.EventKey, state.TransferAmounts] = {}
         self._replaced: list[tuple[dict[Any, Any], Any, Any]] = []
         self._noted: tuple[int, ...] = ()

@@ -289,12 +289,14 @@ def _debt_cap(after: Market) -> Iterator[Refusal]:
 
 def shutdown_mode(market: Market) -> ShutdownMode:
     """The mode after V1 has looked at the pair: recovery where it breaks a rule."""
-    is_violating = not (
-        market.has_valid_prices and _is_pair_safe(market) and market.has_safe_accumulators
-    )
-    if market.mode is ShutdownMode.NONE and is_violating:
+    if market.mode is ShutdownMode.NONE and is_violating(market):
         return ShutdownMode.RECOVERY
     return market.mode
+
+
+def is_violating(market: Market) -> bool:
+    """Whether a pair breaks one of the rules that keep a V1 pool open."""
+    return not (market.has_valid_prices and _is_pair_safe(market) and market.has_safe_accumulators)
 
 
 def _is_pair_safe(market: Market) -> bool:

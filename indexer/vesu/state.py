@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from indexer.cairo import view_call
-from indexer.vesu import accrual, kinds, maths
+from indexer.vesu import accrual, kinds, maths, refusals
 
 
 class EventKey(NamedTuple):
@@ -65,6 +65,10 @@ Answers = Mapping[view_call.ViewCall, tuple[int, ...] | None]
 """The felts that views answered; None where the contract refused."""
 
 
+Violation = tuple[int, int, int]
+"""Collateral and debt asset of a V1 pair that violates its pool's rules, and since when."""
+
+
 class ContractState(msgspec.Struct, frozen=True, gc=False):
     """A contract of ours, or a pool inside a V1 singleton, and its settings.
 
@@ -73,7 +77,10 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     stays redeemable. `quarantine_reason` says why a pool is frozen. Of V1 alone: `extension` is
     the contract that decides for a pool; `successor` the V1.1 singleton that took a V1.0 pool
     over; `variants` what a singleton's class may compute with, the likeliest first, and
-    `variant_votes` those that fit what a pool told, by the pool's id.
+    `variant_votes` those that fit what a pool told, by the pool's id. A V1 pool's shutdown:
+    `recovery_period` and `subscription_period` in seconds, `violations` the oldest first, and
+    `shutdown_mode` the mode that its owner set, or that the contract told otherwise than these
+    times say (NONE: they decide).
     """
 
     kind: kinds.Kind
@@ -93,6 +100,10 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
     quarantine_reason: str | None = None
     variants: tuple[maths.Variant, ...] | None = None
     variant_votes: tuple[tuple[int, tuple[maths.Variant, ...]], ...] = ()
+    recovery_period: int = 0
+    subscription_period: int = 0
+    shutdown_mode: refusals.ShutdownMode = refusals.ShutdownMode.NONE
+    violations: tuple[Violation, ...] = ()
     is_paused: bool = False
     is_current: bool = True
     created_block: int = 0
@@ -101,7 +112,10 @@ class ContractState(msgspec.Struct, frozen=True, gc=False):
 
 
 class PairState(msgspec.Struct, frozen=True, gc=False):
-    """A pair's configuration and totals. LTV and factor scaled by 10^18; cap in raw units."""
+    """A pair's configuration and totals. LTV and factor scaled by 10^18; cap in raw units.
+
+    `shutdown_ltv`: V1's limit above which the pool goes into recovery; None: there is none.
+    """
 
     max_ltv: int = 0
     liquidation_factor: int = 0
@@ -109,6 +123,7 @@ class PairState(msgspec.Struct, frozen=True, gc=False):
     total_collateral_shares: int = 0
     total_nominal_debt: int = 0
     is_configured: bool = False
+    shutdown_ltv: int | None = None
     block_number: int = 0
     created_at: int = 0
     updated_at: int = 0

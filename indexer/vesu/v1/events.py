@@ -41,6 +41,13 @@ class LiquidationConfig(events.Struct, frozen=True, gc=False):
     liquidation_factor: int
 
 
+class ShutdownConfig(events.Struct, frozen=True, gc=False):
+    """How long a pool stays in recovery and in subscription, in seconds."""
+
+    recovery_period: int
+    subscription_period: int
+
+
 class FeeConfig(events.Struct, frozen=True, gc=False):
     """Who receives a pool's fees."""
 
@@ -219,6 +226,30 @@ class SetDebtCap(events.Struct, frozen=True, gc=False):
     collateral_asset: Felt
     debt_asset: Felt
     debt_cap: int
+
+
+class SetShutdownConfig(events.Struct, frozen=True, gc=False):
+    """A pool's waiting periods, from now on."""
+
+    pool_id: Felt
+    shutdown_config: ShutdownConfig
+
+
+class SetShutdownLTVConfig(events.Struct, frozen=True, gc=False):
+    """A pair's loan-to-value above which its pool goes into recovery."""
+
+    pool_id: Felt
+    collateral_asset: Felt
+    debt_asset: Felt
+    shutdown_ltv_config: LTVConfig
+
+
+class SetShutdownMode(events.Struct, frozen=True, gc=False):
+    """V1.1b: a pool's owner or agent set a mode; its class tells the one before it."""
+
+    pool_id: Felt
+    shutdown_mode: int
+    last_updated: int
 
 
 class SetFeeConfig(events.Struct, frozen=True, gc=False):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from indexer.vesu import events, handlers, ledger, maths, state
+from indexer.vesu import events, handlers, kinds, ledger, maths, refusals, state
 from indexer.vesu.v1 import events as events_v1
+from indexer.vesu.v1 import shutdown
 
 HANDLERS: handlers.Handlers = {}
 
@@ -69,6 +70,58 @@ def _set_pool_owner(
     pool = _pool(book, origin, event.pool_id)
     if pool is not None:
         book.pool(origin, pool, owner=event.owner)
+        shutdown.watch(book, origin, pool)
+
+
+@handlers.on(HANDLERS, events_v1.SetShutdownConfig)
+def _set_shutdown_config(
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetShutdownConfig
+) -> None:
+    pool = _pool(book, origin, event.pool_id)
+    if pool is not None:
+        periods = event.shutdown_config
+        book.pool(
+            origin,
+            pool,
+            recovery_period=periods.recovery_period,
+            subscription_period=periods.subscription_period,
+        )
+        shutdown.watch(book, origin, pool)
+
+
+@handlers.on(HANDLERS, events_v1.SetShutdownLTVConfig)
+def _set_shutdown_ltv_config(
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetShutdownLTVConfig
+) -> None:
+    pool = _pool(book, origin, event.pool_id)
+    if pool is not None:
+        # Genesis' extension takes 0 for a limit, all others for none.
+        is_genesis = origin.known.kind is kinds.Kind.EXTENSION_V1_0_GENESIS
+        limit = event.shutdown_ltv_config.max_ltv
+        pair = state.PairKey(pool, event.collateral_asset, event.debt_asset)
+        book.pair(origin, pair, shutdown_ltv=limit if limit or is_genesis else None)
+        shutdown.watch(book, origin, pool)
+
+
+_AFTER = {
+    refusals.ShutdownMode.NONE: refusals.ShutdownMode.RECOVERY,
+    refusals.ShutdownMode.RECOVERY: refusals.ShutdownMode.NONE,
+    refusals.ShutdownMode.SUBSCRIPTION: refusals.ShutdownMode.REDEMPTION,
+    refusals.ShutdownMode.REDEMPTION: refusals.ShutdownMode.REDEMPTION,
+}
+"""What an owner can set in a mode. Recovery may be followed by subscription, too."""
+
+
+@handlers.on(HANDLERS, events_v1.SetShutdownMode)
+def _set_shutdown_mode(
+    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetShutdownMode
+) -> None:
+    """The event tells the mode before it (or, in a later class, the one set): the view decides."""
+    pool = _pool(book, origin, event.pool_id)
+    if pool is not None:
+        before = book.world.pools[pool].shutdown_mode
+        book.pool(origin, pool, shutdown_mode=_AFTER[before])
+        shutdown.watch(book, origin, pool)
 
 
 @handlers.on(HANDLERS, events_v1.CreateVToken)
@@ -84,3 +137,9 @@ def _create_v_token(
 @handlers.on(HANDLERS, events.ContractUpgraded)
 def _upgraded(book: ledger.Ledger, origin: ledger.Origin, event: events.ContractUpgraded) -> None:
     book.contract(origin, origin.emitter, class_hash=event.new_implementation)
+    # The later class knows none of the times at which pairs began to violate the rules.
+    for key, pool in list(book.world.pools.items()):
+        if pool.extension == origin.emitter and not book.is_quarantined(key):
+            if pool.violations:
+                book.pool(origin, key, violations=())
+            shutdown.watch(book, origin, key)

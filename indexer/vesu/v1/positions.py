@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from indexer.vesu import accrual, handlers, kinds, ledger, state, transaction
 from indexer.vesu.v1 import events as events_v1
-from indexer.vesu.v1 import selfproof
+from indexer.vesu.v1 import selfproof, shutdown
 
 HANDLERS: handlers.Handlers = {}
 
@@ -166,6 +166,7 @@ def _modify_position(
     key = state.PositionKey(pool, event.collateral_asset, event.debt_asset, 0, event.user)
     move(book, origin, key, event.collateral_shares_delta, event.nominal_debt_delta)
     _settle_first_and_last(book, origin, key, event.collateral_shares_delta)
+    shutdown.touched(book, origin, state.PairKey(pool, key.collateral, key.debt))
     supplied, borrowed = event.collateral_delta, event.debt_delta
     if book.world.positions[key].kind == "borrow":
         type_ = "supply" if supplied > 0 else "withdraw"
@@ -214,6 +215,7 @@ def _liquidate_position(
         _take_as_shares(book, origin, key._replace(user=event.liquidator), first, second)
     move(book, origin, key, -shares, event.nominal_debt_delta, emptied="liquidated")
     ledger.note_liquidation(book, origin, key, event, seized)
+    shutdown.touched(book, origin, state.PairKey(pool, key.collateral, key.debt))
     book.transient.action_done()
 
 

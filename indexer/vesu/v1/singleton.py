@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from indexer.vesu import accrual, events, handlers, kinds, ledger, maths, state
 from indexer.vesu.v1 import events as events_v1
-from indexer.vesu.v1 import positions, selfproof, transfers
+from indexer.vesu.v1 import positions, selfproof, shutdown, transfers
 
 HANDLERS: handlers.Handlers = positions.HANDLERS | transfers.HANDLERS
 
@@ -162,6 +162,8 @@ def _set_asset_parameter(
     # Stored as a power of ten: the contract reads 10^0 back as none.
     value = 0 if name == "floor" and event.value == 1 else event.value
     book.asset(origin, key, ledger.replace(accrued, **{name: value}))
+    if name == "max_utilization" and value == maths.SCALE:
+        shutdown.watch(book, origin, key.pool)  # a pool in redemption sets it by itself
     # Rate models are changed without an event, as often as not beside other parameters.
     book.transient.unexplained[key] = origin
 
@@ -193,11 +195,22 @@ def _set_ltv_config(
 ) -> None:
     pair = state.PairKey(pool_of(origin, event.pool_id), event.collateral_asset, event.debt_asset)
     # Until the extension says otherwise, a liquidation factor counts as one.
-    factor = 0 if pair not in book.world.pairs else book.world.pairs[pair].liquidation_factor
+    known = book.world.pairs.get(pair)
+    factor = 0 if known is None else known.liquidation_factor
+    limit = _default_shutdown_ltv(book, pair) if known is None else known.shutdown_ltv
     book.pair(
         origin,
         pair,
+        shutdown_ltv=limit,
         max_ltv=event.ltv_config.max_ltv,
         liquidation_factor=factor or maths.SCALE,
         is_configured=True,
     )
+
+
+def _default_shutdown_ltv(book: ledger.Ledger, pair: state.PairKey) -> int | None:
+    """Genesis' extension takes a missing limit for 0, all others for none."""
+    pool = book.world.pools.get(pair.pool)
+    extension = book.registry.get((pool.extension if pool else None) or 0)
+    is_genesis = extension is not None and extension.kind is kinds.Kind.EXTENSION_V1_0_GENESIS
+    return 0 if is_genesis else None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from indexer.vesu import accrual, handlers, kinds, ledger, state
 from indexer.vesu.v1 import events as events_v1
-from indexer.vesu.v1 import positions
+from indexer.vesu.v1 import positions, shutdown
 
 HANDLERS: handlers.Handlers = {}
 
@@ -41,6 +41,8 @@ def _transfer_position(
     moved = _told(event) or _worked_out(book, origin, giver, taker)
     if giver != taker:
         _move(book, origin, giver, taker, moved)
+    for pair in dict.fromkeys(state.PairKey(*key[:3]) for key in (giver, taker)):
+        shutdown.touched(book, origin, pair)
     _note(book, origin, giver, taker, event, moved)
     book.transient.action_done()
 

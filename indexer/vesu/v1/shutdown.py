@@ -1,0 +1,259 @@
+"""V1's shutdown modes: how far a pool's shutdown has gone, and what may be done in it.
+
+A pair violates the pool's rules while a price of it is invalid, an accumulator unsafe or its
+loan-to-value above the shutdown limit. V1.0 and V1.1a keep since when each pair violates them; the
+oldest of these times and two waiting periods give the mode, which so changes by time alone. V1.1b
+keeps one mode for a pool: recovery from the first violation on, all else by its owner.
+
+Anyone may make the contract look at a pair without an event, and V1.1a's owner sets a mode without
+one, so that the fold asks the contract, too: with each setting, and while a pool is closing.
+Source: `position_hooks.cairo` of each generation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import msgspec
+
+from indexer.vesu import accrual, kinds, ledger, market, maths, refusals, state
+
+Mode = refusals.ShutdownMode
+
+MOST_VIOLATIONS = 1_000
+"""Pairs of a pool whose violation is kept, the oldest first: an owner may add more pairs."""
+
+MOST_ASKED = 50
+"""Pairs of a pool that are asked about at one block."""
+
+VIEW = "shutdown_status"
+
+_LOOKED_AFTER = (Mode.NONE, Mode.RECOVERY)
+"""Beyond these the contract looks at violations no more."""
+
+_LATER = 2
+"""Felts of V1.1b's answer: mode, and whether the pair violates; earlier ones tell two more."""
+
+
+# --- the mode at a time --------------------------------------------------------------------
+
+
+def mode(world: state.World, pair: state.PairKey, now: int) -> Mode | None:
+    """What `shutdown_status` answers for a pair at time `now`, as far as prices are known.
+
+    None where no contract of ours answers: V2, a pool with a stranger's extension, and where
+    the contract's arithmetic overflows.
+    """
+    pool = world.pools.get(pair.pool)
+    if pool is None or not _is_running(world, pair):
+        return None
+    if pool.shutdown_mode is not Mode.NONE:
+        return pool.shutdown_mode
+    try:
+        return _mode(world, pool, pair, now, _violates(world, pair, now))
+    except maths.RevertedError:
+        return None
+
+
+def base_mode(world: state.World, pair: state.PairKey, now: int) -> Mode:
+    """The mode that an action on a pair meets, if it leaves the pair without a violation."""
+    pool = world.pools.get(pair.pool)
+    if pool is None or not _is_running(world, pair):
+        return Mode.NONE
+    if pool.shutdown_mode is not Mode.NONE:
+        return pool.shutdown_mode
+    return _mode(world, pool, pair, now, is_violating=False)
+
+
+def pool_mode(world: state.World, pool: state.PoolKey, now: int) -> Mode | None:
+    """The furthest mode of a pool's pairs; None where no pair has one."""
+    found = [mode(world, pair, now) for pair in world.pairs if pair.pool == pool]
+    return max((one for one in found if one is not None), default=None)
+
+
+def allowed(mode_: Mode, nominal_debt: int) -> tuple[str, ...]:
+    """What may be done to a position while its pool is in a mode, before all other checks."""
+    if mode_ is Mode.RECOVERY:
+        return ("supply", "repay", "liquidate")
+    if mode_ is Mode.SUBSCRIPTION:
+        return ("repay",)
+    if mode_ is Mode.REDEMPTION:
+        return () if nominal_debt else ("withdraw",)
+    return ("supply", "withdraw", "borrow", "repay", "liquidate")
+
+
+def _is_running(world: state.World, pair: state.PairKey) -> bool:
+    sides = [world.assets.get(state.AssetKey(pair.pool, one)) for one in pair[1:] if one]
+    return all(one is not None and one.variant is not maths.Variant.FROZEN for one in sides)
+
+
+def _is_later(world: state.World, pool: state.ContractState) -> bool:
+    """Whether the pool's extension is of V1.1b, which the V1.1 extension was upgraded to."""
+    if pool.kind is not kinds.Kind.POOL_V1_1:
+        return False
+    extension = world.contracts.get(pool.extension or 0)
+    return extension is not None and extension.class_hash is not None
+
+
+def _mode(
+    world: state.World,
+    pool: state.ContractState,
+    pair: state.PairKey,
+    now: int,
+    is_violating: bool,
+) -> Mode:
+    if _is_later(world, pool):
+        return Mode.RECOVERY if is_violating else Mode.NONE
+    since = {one[:2]: one[2] for one in pool.violations}
+    oldest = min(since.values(), default=0)
+    inferred = _inferred(pool, oldest, now)
+    if inferred not in _LOOKED_AFTER:
+        return inferred
+    if is_violating:
+        return _inferred(pool, oldest or now, now)
+    since.pop(pair[1:], None)
+    return _inferred(pool, min(since.values(), default=0), now)
+
+
+def _inferred(pool: state.ContractState, since: int, now: int) -> Mode:
+    """The mode that a violation since a time (0: none) has led to by now."""
+    periods = (pool.recovery_period, pool.subscription_period)
+    if not since or not any(periods):
+        return Mode.NONE
+    if now - since < periods[0]:
+        return Mode.RECOVERY
+    return Mode.SUBSCRIPTION if now - since < sum(periods) else Mode.REDEMPTION
+
+
+def _violates(world: state.World, pair: state.PairKey, now: int) -> bool:
+    """Whether a pair breaks a rule at a time; a price that nobody told counts as valid."""
+    collateral, debt = (_side(world, pair.pool, asset, now) for asset in pair[1:])
+    held = world.pairs.get(pair) or state.PairState()
+    return market.is_violating(
+        market.Market(collateral, debt, held, shutdown_ltv=held.shutdown_ltv)
+    )
+
+
+def _side(world: state.World, pool: state.PoolKey, asset: int, now: int) -> accrual.AssetState:
+    if not asset:
+        return market.NO_ASSET
+    found = accrual.accrue(world.assets[state.AssetKey(pool, asset)], now)
+    if found.price_is_valid is None:
+        return msgspec.structs.replace(found, price_is_valid=True)
+    return found
+
+
+# --- folding -------------------------------------------------------------------------------
+
+
+def touched(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey) -> None:
+    """The contract looked at a pair after an action on it: a violation begins or ends."""
+    pool = book.world.pools.get(pair.pool)
+    if pool is None or not _is_running(book.world, pair):
+        return
+    is_violating = False
+    with contextlib.suppress(maths.RevertedError):
+        is_violating = _violates(book.world, pair, origin.timestamp)
+    is_closing = pool.shutdown_mode is not Mode.NONE
+    if is_violating or is_closing or pool.violations:
+        watch(book, origin, pair.pool, pair)
+    if is_closing:
+        return
+    if _is_later(book.world, pool):
+        if is_violating:
+            book.pool(origin, pair.pool, shutdown_mode=Mode.RECOVERY)
+        return
+    since = {one[:2]: one[2] for one in pool.violations}
+    oldest = min(since.values(), default=0)
+    if _inferred(pool, oldest, origin.timestamp) not in _LOOKED_AFTER:
+        return
+    known = since.get(pair[1:], origin.timestamp)
+    _keep(book, origin, pair, known if is_violating else 0)
+
+
+def _keep(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey, since: int) -> None:
+    """Since when a pair violates the rules; 0: no more."""
+    pool = book.world.pools[pair.pool]
+    kept = {one[:2]: one[2] for one in pool.violations}
+    kept[pair[1:]] = since
+    violations = sorted(((*sides, time) for sides, time in kept.items() if time), key=_by_time)
+    changed = tuple(violations[:MOST_VIOLATIONS])
+    if changed != pool.violations:
+        book.pool(origin, pair.pool, violations=changed)
+
+
+def _by_time(violation: state.Violation) -> tuple[int, int, int]:
+    return violation[2], violation[0], violation[1]
+
+
+def watch(
+    book: ledger.Ledger, origin: ledger.Origin, pool: state.PoolKey, *pairs: state.PairKey
+) -> None:
+    """Have the contract asked about these pairs (none named: all) at the end of the block.
+
+    Nothing is asked of a pool that the block creates: it has no violation yet.
+    """
+    held = book.world.pools.get(pool)
+    if held is None or held.created_block == origin.at.block_number:
+        return
+    configured = sorted(
+        key for key, one in book.world.pairs.items() if one.is_configured and key.pool == pool
+    )
+    wanted = [one for one in configured if _tells_of(one, pairs)] if pairs else configured
+    _, known = book.closing.get(pool, (origin, ()))
+    named = tuple(dict.fromkeys((*known, *wanted)))[:MOST_ASKED]
+    book.closing[pool] = (origin, named)
+
+
+def _tells_of(pair: state.PairKey, touched_: tuple[state.PairKey, ...]) -> bool:
+    """Whether a pair was touched, or its collateral in a supply without a debt asset."""
+    return pair in touched_ or state.PairKey(pair.pool, pair.collateral, 0) in touched_
+
+
+def ask(
+    book: ledger.Ledger,
+    pool: state.PoolKey,
+    origin: ledger.Origin,
+    pairs: tuple[state.PairKey, ...],
+) -> None:
+    """Take up what the extension says of pairs at the end of the block."""
+    extension = book.world.pools[pool].extension
+    if extension is None or book.registry.get(extension) is None:
+        return
+    asked = ((pair, book.ask(origin, extension, VIEW, pool.id, *pair[1:])) for pair in pairs)
+    told = {pair: felts for pair, felts in asked if felts and _is_status(felts)}
+    for pair, felts in told.items():
+        if len(felts) > _LATER and felts[0] <= Mode.RECOVERY:
+            _keep(book, origin, pair, felts[2])
+    # A pair that violates the rules tells of itself; all others tell the pool's mode.
+    modes = {
+        pair: Mode(felts[0])
+        for pair, felts in told.items()
+        if not felts[1] or felts[0] > Mode.RECOVERY
+    }
+    if modes:
+        _correct(book, origin, pool, modes)
+
+
+def _is_status(felts: tuple[int, ...]) -> bool:
+    return len(felts) in (_LATER, 4) and felts[0] <= max(Mode) and felts[1] <= 1
+
+
+def _correct(
+    book: ledger.Ledger,
+    origin: ledger.Origin,
+    pool: state.PoolKey,
+    told: dict[state.PairKey, Mode],
+) -> None:
+    """Keep the told mode where it is not what the kept times lead to."""
+    held, now = book.world.pools[pool], origin.timestamp
+    furthest = Mode(max(told.values()))
+    violations, kept = held.violations, furthest
+    if furthest is Mode.NONE:
+        # A pair tells this only where no other one's time counts.
+        violations = tuple(one for one in violations if state.PairKey(pool, *one[:2]) in told)
+    elif not _is_later(book.world, held):
+        ours = {_mode(book.world, held, pair, now, is_violating=False) for pair in told}
+        kept = Mode.NONE if max(ours) is furthest else furthest
+    if (kept, violations) != (held.shutdown_mode, held.violations):
+        book.pool(origin, pool, shutdown_mode=kept, violations=violations)
