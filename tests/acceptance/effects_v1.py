@@ -1,12 +1,15 @@
 """What the operations of a V1 recording should have left in our tables.
 
 `operations.jsonl` says what tokens really moved, worked out from their own transfers. Where no
-token moves (a position given to somebody, or taken over by V1.1) the sign alone is known.
+token moves (a position given to somebody, or taken over by V1.1), V1.1's event tells the amounts;
+else the positions' own views tell the shares and the nominal debt, and the market's view what they
+are worth: to one raw unit, since what else the block did may turn its rounding.
 """
 
 from __future__ import annotations
 
 import collections
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,13 +18,14 @@ from indexer.projections import rows
 from indexer.vesu import maths
 from tests.acceptance import truth_v1
 
+TRANSFER_POSITION = hex(selector.of("TransferPosition"))
 MIGRATE_POSITION = hex(selector.of("MigratePosition"))
 
 
 class Effect(NamedTuple):
     """A row of vesu_transactions with the singleton of its position.
 
-    `amount` in raw units, or None where the sign alone is known.
+    `amount` in raw units, rounded to within `NEAR` of it where `is_near`.
     """
 
     singleton: str
@@ -30,15 +34,32 @@ class Effect(NamedTuple):
     user: str
     asset: str
     sign: int
-    amount: int | None
+    amount: int
+    is_near: bool = False
 
     @property
     def without_amount(self) -> Effect:
-        return self._replace(amount=None)
+        return self._replace(amount=0, is_near=False)
+
+
+NEAR = 1
+"""Raw units."""
+
+
+class Worth(NamedTuple):
+    """An amount that a view's rounding gives."""
+
+    amount: int
 
 
 def effect(
-    singleton: int, tx_hash: str, type_: str, user: int, asset: int, sign: int, amount: int | None
+    singleton: int,
+    tx_hash: str,
+    type_: str,
+    user: int,
+    asset: int,
+    sign: int,
+    amount: int | Worth,
 ) -> Effect:
     """An effect in the texts of the tables."""
     return Effect(
@@ -48,7 +69,8 @@ def effect(
         rows.padded(user),
         rows.padded(asset),
         sign,
-        None if amount is None else sign * amount,
+        sign * (amount.amount if isinstance(amount, Worth) else amount),
+        isinstance(amount, Worth),
     )
 
 
@@ -71,14 +93,16 @@ class Expected:
         """Effects that no row shows, and rows that no operation explains."""
         ours = collections.Counter(found)
         exact = collections.Counter(
-            {one: count for one, count in self.effects.items() if one.amount is not None}
+            {one: count for one, count in self.effects.items() if not one.is_near}
         )
-        signs = self.effects - exact
-        missing, left = exact - ours, ours - exact
-        extra: collections.Counter[Effect] = collections.Counter()
-        for one, count in left.items():
-            extra[one.without_amount] += count
-        return missing + (signs - extra), extra - signs
+        missing, extra = exact - ours, ours - exact
+        for one in (self.effects - exact).elements():
+            matching = [row for row in extra if _is_near(row, one)]
+            if matching:
+                extra -= collections.Counter(matching[:1])
+            else:
+                missing[one] += 1
+        return missing, extra
 
     def _of(self, operation: dict[str, Any]) -> Iterator[Effect]:
         kind = operation["op"]
@@ -109,7 +133,7 @@ class Expected:
         user: str,
         asset: str,
         sign: int,
-        amount: int | None,
+        amount: int | Worth,
     ) -> Effect:
         singleton, holder, moved = (int(operation[key], 16) for key in ("singleton", user, asset))
         return effect(singleton, operation["tx_hash"], type_, holder, moved, sign, amount)
@@ -118,7 +142,8 @@ class Expected:
         seized, in_shares = operation["collateral_assets"], not operation["collateral_assets"]
         if in_shares:
             seized = self._seized_as_shares(operation)
-            yield self._at(operation, "transfer", "liquidator", "collateral_asset", 1, None)
+            kept = Worth(seized)  # added again, and rounded up
+            yield self._at(operation, "transfer", "liquidator", "collateral_asset", 1, kept)
         yield self._at(operation, "liquidation", "user", "collateral_asset", -1, seized)
         yield self._at(
             operation, "liquidation", "user", "debt_asset", -1, operation["debt_removed"]
@@ -174,17 +199,110 @@ class Expected:
             ("user", "collateral_asset", "debt_asset", -1),
             ("to", "to_collateral_asset", "to_debt_asset", 1),
         )
+        moved = self._told(operation) or self._worked_out(operation)
         for user, collateral, debt, sign in sides:
             if int(operation[user], 16) in self._nobody or (operation.get("unwrap") and sign < 0):
                 continue
-            if operation["collateral_asset"] == operation["to_collateral_asset"]:
-                yield self._at(operation, "transfer", user, collateral, sign, None)
-            if operation["debt_asset"] == operation["to_debt_asset"] != "0x0":
-                yield self._at(operation, "transfer", user, debt, sign, None)
+            if moved[0] and operation["collateral_asset"] == operation["to_collateral_asset"]:
+                yield self._at(operation, "transfer", user, collateral, sign, moved[0])
+            if moved[1] and operation["debt_asset"] == operation["to_debt_asset"] != "0x0":
+                yield self._at(operation, "transfer", user, debt, sign, moved[1])
         v_token = operation | {"v_token": hex(self._v_token(operation))}
         for key, sign in (("v_token_minted", 1), ("v_token_burned", -1)):
             if operation[key]:
                 yield self._at(v_token, "transfer", "user", "v_token", sign, operation[key])
+
+    def _told(self, operation: dict[str, Any]) -> tuple[int, int] | None:
+        """(collateral, debt) that V1.1's event says; V1.0's has no data."""
+        (raw,) = (
+            raw
+            for raw in self.recorded.events
+            if raw["transaction_hash"] == operation["tx_hash"]
+            and raw["keys"][0] == TRANSFER_POSITION
+        )
+        felts = [int(felt, 16) for felt in raw["data"]]
+        if not felts:
+            return None
+        assert felts[2] == 1 or not felts[0], "what the giver loses is negative"
+        return felts[0] + (felts[1] << 128), felts[6] + (felts[7] << 128)
+
+    def _worked_out(self, operation: dict[str, Any]) -> tuple[Worth | None, Worth | None]:
+        """(collateral, debt) that V1.0's views show: what one side has more, and is worth."""
+        minted = operation["v_token_minted"] or operation["v_token_burned"]
+        shares, nominal = (minted, 0) if minted else self._gained(operation)
+        block, pool = operation["block_number"], int(operation["pool"], 16)
+        singleton = int(operation["singleton"], 16)
+        return (
+            self._collateral(singleton, pool, operation["collateral_asset"], block, shares),
+            self._debt(singleton, pool, operation["debt_asset"], block, nominal),
+        )
+
+    def _gained(self, operation: dict[str, Any]) -> tuple[int, int]:
+        """What the taker has after the block and had not before; the giver lost as much."""
+        block, names = operation["block_number"], ("collateral_asset", "debt_asset")
+        sides = [
+            (*(int(operation[prefix + name], 16) for name in names), int(operation[user], 16))
+            for prefix, user in (("", "user"), ("to_", "to"))
+        ]
+        changes = []
+        for side in sides:
+            after, before = (self._held(operation, side, one) for one in (block, block - 1))
+            changes.append([one - other for one, other in zip(after, before, strict=True)])
+        lost, gained = changes
+        moved = [0, 0]
+        for index, name in enumerate(names):
+            if operation[name] == operation[f"to_{name}"]:
+                assert gained[index] == -lost[index], "both sides' views tell the same"
+                moved[index] = gained[index]
+        return moved[0], moved[1]
+
+    def _held(
+        self, operation: dict[str, Any], side: tuple[int, ...], block: int
+    ) -> tuple[int, int]:
+        key = (int(operation["singleton"], 16), int(operation["pool"], 16), *side, block)
+        return self._positions.get(key, (0, 0))
+
+    @functools.cached_property
+    def _positions(self) -> dict[tuple[int, ...], tuple[int, int]]:
+        return {
+            (one.contract, *one.arguments.values(), one.block): (
+                one.value.position.collateral_shares,
+                one.value.position.nominal_debt,
+            )
+            for one in self.recorded.answered("position_unsafe")
+        }
+
+    @functools.cached_property
+    def _configs(self) -> dict[tuple[int, int, int, int], truth_v1.AssetConfig]:
+        return {
+            (one.contract, *one.arguments.values(), one.block): one.value.config
+            for one in self.recorded.answered("asset_config_unsafe")
+        }
+
+    def _collateral(
+        self, singleton: int, pool: int, asset: str, block: int, shares: int
+    ) -> Worth | None:
+        """shares x (reserve + debt) / total shares at the block's end, rounded down."""
+        if not shares:
+            return None
+        market = self._configs[singleton, pool, int(asset, 16), block]
+        owed = (
+            market.total_nominal_debt
+            * market.last_rate_accumulator
+            * market.scale
+            // maths.SCALE**2
+        )
+        return Worth(shares * (market.reserve + owed) // market.total_collateral_shares)
+
+    def _debt(
+        self, singleton: int, pool: int, asset: str, block: int, nominal: int
+    ) -> Worth | None:
+        """nominal debt x accumulator x scale / 10^36, rounded up."""
+        if not nominal:
+            return None
+        market = self._configs[singleton, pool, int(asset, 16), block]
+        owed = nominal * market.last_rate_accumulator * market.scale
+        return Worth(-(-owed // maths.SCALE**2))
 
     def _v_token(self, operation: dict[str, Any]) -> int:
         place = tuple(int(operation[key], 16) for key in ("singleton", "pool", "collateral_asset"))
@@ -199,12 +317,22 @@ class Expected:
             _, _, collateral, debt, sender, recipient = (int(key, 16) for key in raw["keys"])
             shares, nominal = (int(felt, 16) for felt in raw["data"][::2])
             after, tx_hash = int(raw["from_address"], 16), raw["transaction_hash"]
-            for asset, moved in ((collateral, shares), (debt, nominal)):
+            block, pool = raw["block_number"], int(raw["keys"][1], 16)
+            worth = (
+                self._collateral(after, pool, hex(collateral), block, shares),
+                self._debt(after, pool, hex(debt), block, nominal),
+            )
+            for asset, moved in zip((collateral, debt), worth, strict=True):
                 for singleton, user, sign in ((before, sender, -1), (after, recipient, 1)):
-                    if moved and user not in self._nobody:
+                    if moved is not None and user not in self._nobody:
                         assert singleton is not None
-                        yield effect(singleton, tx_hash, "transfer", user, asset, sign, None)
+                        yield effect(singleton, tx_hash, "transfer", user, asset, sign, moved)
 
 
 def _text(short: str) -> int:
     return int.from_bytes(short.encode())
+
+
+def _is_near(row: Effect, expected: Effect) -> bool:
+    is_same = row.without_amount == expected.without_amount
+    return is_same and abs(row.amount - expected.amount) <= NEAR

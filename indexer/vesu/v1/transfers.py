@@ -122,9 +122,9 @@ def _note(
 ) -> None:
     collateral, debt = event.collateral_delta, event.debt_delta
     if collateral is None:
-        collateral = -_collateral(book, giver, moved.shares)
+        collateral = -_collateral(book, origin, giver, moved.shares)
     if debt is None:
-        debt = -_debt(book, giver, moved.nominal_debt)
+        debt = -_debt(book, origin, giver, moved.nominal_debt)
     sides = ((0, giver, 1), (1, taker, -1))
     for leg, key, sign in sides:
         if book.position(key).kind == "borrow":
@@ -132,15 +132,24 @@ def _note(
             book.transaction(origin, leg + 2, key, "transfer", key.debt, sign * debt)
 
 
-def _collateral(book: ledger.Ledger, key: state.PositionKey, shares: int) -> int:
+def _collateral(
+    book: ledger.Ledger, origin: ledger.Origin, key: state.PositionKey, shares: int
+) -> int:
+    """Raw units that shares are worth at the event, interest included."""
+    if not shares:
+        return 0
     asset = book.asset_state(state.AssetKey(key.pool, key.collateral))
-    return accrual.collateral_of(shares, asset)
+    return accrual.collateral_of(shares, accrual.accrue(asset, origin.timestamp))
 
 
-def _debt(book: ledger.Ledger, key: state.PositionKey, nominal_debt: int) -> int:
+def _debt(
+    book: ledger.Ledger, origin: ledger.Origin, key: state.PositionKey, nominal_debt: int
+) -> int:
+    """Raw units owed for a nominal debt at the event, interest included."""
     if not nominal_debt:
         return 0
-    return accrual.debt_of(nominal_debt, book.asset_state(state.AssetKey(key.pool, key.debt)))
+    asset = book.asset_state(state.AssetKey(key.pool, key.debt))
+    return accrual.debt_of(nominal_debt, accrual.accrue(asset, origin.timestamp))
 
 
 def unsettled_by_pool(book: ledger.Ledger) -> list[list[ledger.PendingTransfer]]:
@@ -263,7 +272,7 @@ def _note_migration(
     market = key._replace(pool=book.world.market(key.pool))
     leg = 0 if sign < 0 else 1
     for offset, asset, amount in (
-        (0, key.collateral, _collateral(book, market, shares)),
-        (2, key.debt, _debt(book, market, nominal)),
+        (0, key.collateral, _collateral(book, origin, market, shares)),
+        (2, key.debt, _debt(book, origin, market, nominal)),
     ):
         book.transaction(origin, leg + offset, key, "transfer", asset, sign * amount)
