@@ -7,10 +7,11 @@ import collections
 import msgspec
 
 from indexer.projections import world as worlds
+from indexer.query import markets, pools, positions, simulate
 from indexer.store import database
-from indexer.vesu import refusals, state
+from indexer.vesu import refusals, simulation, state
 from indexer.vesu.v1 import shutdown
-from tests.acceptance import past_markets, tables_v1
+from tests.acceptance import past_markets, recorded_calls, tables_v1
 
 Mode = refusals.ShutdownMode
 
@@ -98,3 +99,75 @@ async def test_a_mode_moves_on_by_time_alone(indexed_v1: tables_v1.Indexed) -> N
         assert found == answer.value.shutdown_mode, (answer.block, hex(pool.id))
         seen.add(found)
     assert seen == (MODES[recorded.name] if last else {Mode.NONE, *ENDED.get(recorded.name, ())})
+
+
+CLOSED = {
+    refusals.Refusal.IN_RECOVERY,
+    refusals.Refusal.IN_SUBSCRIPTION,
+    refusals.Refusal.IN_REDEMPTION,
+}
+
+
+async def test_what_may_be_done_is_what_the_contract_took(indexed_v1: tables_v1.Indexed) -> None:
+    """Where a pool is closing: what users tried in a block, against `allowed_actions` after it."""
+    recorded = indexed_v1.recorded
+    taken: collections.Counter[bool] = collections.Counter()
+    connection = await database.connect(indexed_v1.url)
+    try:
+        for call in recorded_calls.of(recorded):
+            if call.is_reverted and call.reason not in CLOSED:
+                continue
+            key = call.position
+            found = await positions.find(
+                connection, positions.Wanted(pool=key.pool.id), at=call.block
+            )
+            pairs = await pools.find(connection, key.pool.id, at=call.block)
+            if {one.shutdown_mode for one in pairs.pools} <= {"none", None}:
+                continue
+            held = [one for one in found.positions if is_of(one, call)]
+            for leg in call.operations:
+                for one in held:
+                    assert (leg["op"] in one.allowed_actions) is not call.is_reverted, call.title
+                    taken[not call.is_reverted] += 1
+    finally:
+        await connection.close()
+    assert recorded.name == "devnet-v10-migration" or (taken[True] > 2 and taken[False] > 2), taken
+
+
+def is_of(one: positions.Position, call: recorded_calls.Call) -> bool:
+    """Whether a row is the position that a call is of, or the holding of its vToken."""
+    leg, key = call.operations[0], call.position
+    if leg["function"] != "modify_position":
+        return (int(one.v_token or "0x0", 16), int(one.user_id, 16)) == (
+            int(leg["v_token"], 16),
+            int(leg["user"], 16),
+        )
+    sides = (one.collateral_address, one.debt_address or "0x0", one.user_id)
+    return one.v_token is None and tuple(int(side, 16) for side in sides) == (
+        key.collateral,
+        key.debt,
+        key.user,
+    )
+
+
+async def test_simulations_start_from_the_mode_that_the_pool_has(
+    indexed_v1: tables_v1.Indexed,
+) -> None:
+    """No condition names it: after a block in which a call was refused, it is the mode named."""
+    recorded = indexed_v1.recorded
+    refused = 0
+    connection = await database.connect(indexed_v1.url)
+    try:
+        for call in recorded_calls.of(recorded):
+            if not call.is_reverted or call.reason not in CLOSED:
+                continue
+            key = call.position
+            wanted = markets.Wanted(key.pool.id, key.collateral, key.debt, key.user)
+            actions = [simulate.Action(simulation.Kind.SUPPLY, 1)]
+            found = await simulate.simulate(connection, wanted, actions, at=call.block)
+            mode = call.reason.removeprefix("in-")
+            assert found.shutdown_mode == mode, call.title
+            refused += 1
+    finally:
+        await connection.close()
+    assert refused == {"devnet-v10-genesis": 5, "devnet-v11": 3}.get(recorded.name, 0)
