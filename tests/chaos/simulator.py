@@ -139,7 +139,7 @@ async def _refuse(world: World) -> None:
     until = world.way.refused + 2
     world.way.is_refusing = True
     world.way.cut()
-    async with asyncio.timeout(surroundings.PATIENCE):
+    async with asyncio.timeout(world.patience):
         while world.way.refused < until:
             await world.running()
             await asyncio.sleep(0.01)
@@ -209,7 +209,7 @@ async def _kill_in_commit(world: World, move: schedule.Move) -> None:
             process.signal(signal.SIGSTOP)
             told = len(world.commits)
             await holder.execute("SELECT pg_advisory_unlock($1::bigint)", expected.HOLD)
-            async with asyncio.timeout(surroundings.PATIENCE):
+            async with asyncio.timeout(world.patience):
                 while len(world.commits) == told:
                     await asyncio.sleep(0.005)
         await _killed(world, move, hit)
@@ -219,7 +219,7 @@ async def _first(
     world: World, move: schedule.Move, is_there: Callable[[], object | Awaitable[object]]
 ) -> bool:
     """Wait for the place of the kill; False where the process went past it to the end."""
-    async with asyncio.timeout(surroundings.PATIENCE):
+    async with asyncio.timeout(world.patience):
         while True:
             found = is_there()
             if isinstance(found, Awaitable):

@@ -90,7 +90,7 @@ class Surroundings:
         self._hold: str | None = None
         self._faults: list[str] = []
         self._looks = 0
-        self._patience = PATIENCE
+        self.patience = PATIENCE
         self._port: int | None = None
         self._probing: probes.Probing | None = None
 
@@ -98,7 +98,7 @@ class Surroundings:
     async def serving(self, plan: schedule.Schedule) -> AsyncIterator[None]:
         """The node's endpoints, their head at FIRST."""
         self.head = playhead.Playhead.at(self.truth.loaded, schedule.FIRST)
-        self._patience = ODD_PATIENCE if plan.is_odd else PATIENCE
+        self.patience = ODD_PATIENCE if plan.is_odd else PATIENCE
         async with contextlib.AsyncExitStack() as stack:
             for endpoint in range(plan.endpoints):
                 settings = options.ServerOptions(
@@ -120,7 +120,7 @@ class Surroundings:
     @contextlib.asynccontextmanager
     async def _probed(self) -> AsyncIterator[None]:
         """HTTP is served, and probes are asked, while inside."""
-        self._patience = SILENCE_PATIENCE
+        self.patience = SILENCE_PATIENCE
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self._probing = probes.Probing(self._port, lambda: self._process)
@@ -191,7 +191,7 @@ class Surroundings:
     async def asked(self, times: int) -> None:
         """Wait until the node was asked so often."""
         until = self._looks + times
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             while self._looks < until:
                 await self.running()
                 await asyncio.sleep(0.01)
@@ -280,7 +280,7 @@ class Surroundings:
 
     async def settles(self, branch: int, number: int) -> None:
         """Wait until the tables follow the head."""
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self.patience):
             while not await self.is_settled(branch, number):
                 await self.running()
                 await asyncio.sleep(0.01)
