@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer.recording import server
+from indexer.recording import chain, options, server
 from indexer.store import migrate
 from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
@@ -63,7 +63,7 @@ async def test_stopping_while_a_lock_holds_the_commit(
     assert await daemon.ask(empty_database_url, "SELECT max(number) FROM blocks") == 20
 
 
-@pytest.mark.parametrize("variant", range(3))
+@pytest.mark.parametrize("variant", range(6))
 async def test_stopping_while_the_database_swallows_everything(
     recorded: truth.Recorded,
     node: server.RecordingServer,
@@ -75,12 +75,12 @@ async def test_stopping_while_the_database_swallows_everything(
     chance = random.Random(f"{SEED}-{variant}")
     async with proxy.Proxy(empty_database_url) as way:
         environ = stage.environment(recorded, node.url, way.url)
-        pieces = (20, 0, 0)[variant] + chance.randrange(40)
+        pieces = (0 if variant % 3 else 20) + chance.randrange(40)
         print(f"seed {SEED}: stalls after {pieces} pieces")
-        if variant == 0:
+        if variant % 3 == 0:
             way.after(pieces, way.stall)
         async with daemon.started(environ, tmp_path / "log") as running:
-            if variant:
+            if variant % 3:
                 await running.commits(empty_database_url, 20)
                 way.after(pieces, way.stall)
                 node.playhead.go_to(40)
@@ -108,22 +108,31 @@ async def test_stopping_while_another_process_migrates(
     await holder.close()
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("variant", range(8))
 async def test_stopping_while_the_node_never_answers(
-    recorded: truth.Recorded, empty_database_url: str, tmp_path: Path, signal_: signal.Signals
+    recorded: truth.Recorded, empty_database_url: str, tmp_path: Path, variant: int
 ) -> None:
-    """A node that takes connections, at the very start."""
+    """A node that takes connections: from the very start, or after some answers."""
+    chance = random.Random(f"{SEED}-{variant}")
+    signal_ = [signal.SIGTERM, signal.SIGINT][variant % 2]
+    answers = 0 if variant < 2 else chance.randint(1, 12)
+    print(f"seed {SEED}: {signal_.name} after {answers} answers")
+    silent = asyncio.Event()
+    asked = 0
 
-    async def swallow(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        asked.set()
-        await reader.read()
+    def swallow(_method: str, _params: object) -> options.Fault | None:
+        nonlocal asked
+        asked += 1
+        if asked <= answers:
+            return None
+        silent.set()
+        return options.Fault(delay=daemon.PATIENCE * 2)
 
-    asked = asyncio.Event()
-    async with await asyncio.start_server(swallow, "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
-        environ = stage.environment(recorded, f"http://127.0.0.1:{port}", empty_database_url)
+    loaded = chain.load(recorded.folder)
+    async with server.RecordingServer(loaded, options=options.ServerOptions(fault=swallow)) as node:
+        environ = stage.environment(recorded, node.url, empty_database_url)
         async with daemon.started(environ, tmp_path / "log") as running:
-            await running.until(asked.is_set)
+            await running.until(silent.is_set)
             assert await running.answers("/health") == 503
             assert await running.answers("/ready") == 503
             running.process.send_signal(signal_)
