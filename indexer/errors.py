@@ -130,6 +130,10 @@ class DatabaseRefusalError(DatabaseUnavailableError):
     """The database cannot do for now what was asked."""
 
 
+class TooManyWatchesError(DatabaseRefusalError):
+    """So many transactions are watched and not decided that no more may be."""
+
+
 class DatabaseReadOnlyError(DatabaseUnavailableError):
     """The database takes no writes."""
 

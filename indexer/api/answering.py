@@ -110,12 +110,18 @@ class Service:
         self._cache = cache
 
     async def answer(
-        self, request: litestar.Request[Any, Any, Any], route: routes.Route
+        self,
+        request: litestar.Request[Any, Any, Any],
+        route: routes.Route,
+        parts: Mapping[str, str],
     ) -> litestar.Response[bytes]:
-        """The answer to a request for a route; what goes wrong is raised (see `problems`)."""
+        """The answer to a request for a route; what goes wrong is raised (see `problems`).
+
+        `parts`: the texts of the path's parameters.
+        """
         said = queries.split(request.scope["query_string"].decode("latin-1"))
         queries.check_known(said, route.known)
-        path = {one.name: one.parse(request.path_params[one.name]) for one in route.parts}
+        path = {one.name: one.parse(parts[one.name]) for one in route.parts}
         # A wrong parameter is refused before anything is waited for or read.
         required = [one.name for one in route.parameters if one.is_required]
         for name in required:

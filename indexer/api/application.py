@@ -13,7 +13,18 @@ from litestar import datastructures, response, types
 from litestar import exceptions as litestar_errors
 from litestar.config import compression, cors
 
-from indexer.api import answering, cursors, exports, gate, openapi, probes, problems, routes, table
+from indexer.api import (
+    answering,
+    cursors,
+    exports,
+    gate,
+    openapi,
+    probes,
+    problems,
+    routes,
+    table,
+    watching,
+)
 from indexer.query import position_pages, states, status
 
 log = structlog.get_logger(__name__)
@@ -26,12 +37,14 @@ class Options(msgspec.Struct, frozen=True):
     """How the API behaves. `cursor_secret` is the same on all servers of one API.
 
     `cors_origins`: the origins whose pages may read the API; empty: no page of another origin.
+    `watch_url`: the database in which watches are begun; None: none can be.
     """
 
     limits: status.Limits = status.DEFAULTS
     rules: gate.Rules = gate.Rules()
     cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
+    watch_url: str | None = None
 
 
 DEFAULTS = Options()
@@ -54,6 +67,7 @@ def app(
             *(probes.health, probes.ready, probes.prometheus),
             _document(table.ROUTES),
             _exports(exports.Exporter(pool)),
+            watching.handler(service, gate.Keys(options.rules.keys), options.watch_url),
             *handlers,
         ],
         state=datastructures.State({"pool": pool, "limits": options.limits, "metrics": metrics}),
@@ -79,7 +93,7 @@ def _handler(service: answering.Service, route: routes.Route) -> Any:
     """The route's handler; one way of answering for all."""
 
     async def handle(request: litestar.Request[Any, Any, Any]) -> litestar.Response[bytes]:
-        return await service.answer(request, route)
+        return await service.answer(request, route, request.path_params)
 
     path = route.path.replace("}", ":str}")
     return litestar.route(path, http_method=READ, name=route.path)(_named(handle, route.path))

@@ -41,13 +41,29 @@ class Rules(msgspec.Struct, frozen=True):
     most_at_once: int = 64
 
 
+class Keys:
+    """The keys that are valid, compared in constant time."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    def is_valid(self, key: str | None) -> bool:
+        """Whether a key is one of them; every one of them is looked at."""
+        digest = hashlib.sha256((key or "").encode()).digest()
+        return sum(hmac.compare_digest(digest, one) for one in self._digests) > 0
+
+    def is_sent(self, scope: types.Scope) -> bool:
+        """Whether a request brings a valid key."""
+        return self.is_valid(_key(scope))
+
+
 class Gate:
     """Refuses what is too large, too much or without a key; passes the rest on."""
 
     def __init__(self, app: types.ASGIApp, rules: Rules) -> None:
         self._app = app
         self._rules = rules
-        self._digests = [hashlib.sha256(key.encode()).digest() for key in rules.keys]
+        self._keys = Keys(rules.keys)
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
         self._in_hand = 0
 
@@ -68,7 +84,7 @@ class Gate:
         if found is not None or scope["path"] in OPEN:
             return found
         key = _key(scope)
-        is_known = key is not None and self._is_valid(key)
+        is_known = key is not None and self._keys.is_valid(key)
         if (key is not None or self._rules.is_key_required) and not is_known:
             return problems.problem(
                 401, "send a key as `Authorization: Bearer KEY`; this one is missing or not valid"
@@ -80,11 +96,6 @@ class Gate:
         if self._in_hand >= self._rules.most_at_once:
             return problems.problem(503, "too many requests are in hand: ask again")
         return None
-
-    def _is_valid(self, key: str) -> bool:
-        """Compared in constant time with every key."""
-        digest = hashlib.sha256(key.encode()).digest()
-        return sum(hmac.compare_digest(digest, one) for one in self._digests) > 0
 
     def _has_left(self, client: str) -> bool:
         """Take a request out of the client's bucket, which fills up steadily."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from indexer import errors
 from indexer.api import queries, routes
-from indexer.query import filters, listing, records
+from indexer.query import filters, listing, records, watches
 
 USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 HASH = queries.Parameter("hash", "felt", "Hash of a transaction.", "0x1")
@@ -49,12 +49,20 @@ async def _transaction(question: routes.Question) -> routes.Answer:
         question.connection, records.TRANSACTIONS, question.moment.block_number, wanted
     )
     if not found.rows:
+        known = await watches.read(question.connection, int(question.path["hash"], 16))
         raise errors.NotFoundError(
             f"no transaction {question.path['hash']} with an effect on a position is indexed up "
-            f"to block {question.moment.block_number}",
+            f"to block {question.moment.block_number}{_seen(known)}",
             parameter="hash",
         )
     return routes.Answer(found.rows)
+
+
+def _seen(known: watches.Sighting) -> str:
+    """What is known of a transaction besides, for a refusal."""
+    place = "" if known.block_number is None else f" (block {known.block_number})"
+    watched = f", its watch is {known.status}" if known.is_watched else ""
+    return f": it is {known.seen.replace('_', ' ')}{place}{watched}; see /v1/watch/{{hash}}"
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from indexer.api import answering, exports, problems, queries, routes
+from indexer.api import answering, exports, problems, queries, routes, watching
 from indexer.query import filters, kinds
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -52,13 +52,15 @@ MEANINGS = {
     "_lte": "at most",
 }
 STATUSES = (304, 400, 401, 404, 410, 414, 425, 429, 431, 500, 503)
+WRITING_STATUSES = (400, 401, 409, 413, 414, 429, 431, 500, 503)
 
 
 def document(described: Sequence[routes.Route]) -> dict[str, Any]:
     """The document."""
     types = [*{id(one.data): one.data for one in described}.values()]
     schemas, components = msgspec.json.schema_components(
-        [*types, answering.Meta, problems.Problem], ref_template="#/components/schemas/{name}"
+        [*types, answering.Meta, problems.Problem, watching.Body],
+        ref_template="#/components/schemas/{name}",
     )
     by_type = {id(one): schema for one, schema in zip(types, schemas, strict=False)}
     return {
@@ -72,10 +74,13 @@ def document(described: Sequence[routes.Route]) -> dict[str, Any]:
         "paths": {
             **{one.path: {"get": _operation(one, by_type[id(one.data)])} for one in described},
             "/v1/export/{table}": {"get": _export()},
+            watching.PATH: {"post": _watch(by_type[id(watching.SIGHTING.data)])},
         },
         "components": {
             "schemas": components,
-            "responses": {str(one): _refusal(one) for one in STATUSES},
+            "responses": {
+                str(one): _refusal(one) for one in sorted({*STATUSES, *WRITING_STATUSES})
+            },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"key": []}],
@@ -83,19 +88,6 @@ def document(described: Sequence[routes.Route]) -> dict[str, Any]:
 
 
 def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
-    answered = {
-        "type": "object",
-        "required": ["data", "meta", "next"],
-        "additionalProperties": False,
-        "properties": {
-            "data": data,
-            "meta": {"$ref": "#/components/schemas/Meta"},
-            "next": {
-                "type": ["string", "null"],
-                "description": "Cursor of the next page; null: there is none.",
-            },
-        },
-    }
     description = route.description
     if route.example:
         description = f"{description}\n\nExample: `{route.path}?{route.example}`".strip()
@@ -108,14 +100,55 @@ def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": route.summary,
-                "headers": {
-                    "ETag": {"schema": {"type": "string"}},
-                    "X-Vesu-Block": {"schema": {"type": "string"}},
-                    "X-Vesu-Age": {"schema": {"type": "string"}},
-                },
-                "content": {"application/json": {"schema": answered}},
+                "headers": {"ETag": {"schema": {"type": "string"}}, **PLACE},
+                "content": {"application/json": {"schema": _answered(data)}},
             },
             **{str(one): {"$ref": f"#/components/responses/{one}"} for one in STATUSES},
+        },
+    }
+
+
+PLACE = {name: {"schema": {"type": "string"}} for name in ("X-Vesu-Block", "X-Vesu-Age")}
+
+
+def _answered(data: dict[str, Any]) -> dict[str, Any]:
+    """The envelope of an answer's data."""
+    return {
+        "type": "object",
+        "required": ["data", "meta", "next"],
+        "additionalProperties": False,
+        "properties": {
+            "data": data,
+            "meta": {"$ref": "#/components/schemas/Meta"},
+            "next": {
+                "type": ["string", "null"],
+                "description": "Cursor of the next page; null: there is none.",
+            },
+        },
+    }
+
+
+def _watch(data: dict[str, Any]) -> dict[str, Any]:
+    """The one operation that writes; it always needs a key."""
+    body = {
+        "schema": {"$ref": "#/components/schemas/Body"},
+        "example": {"hash": EXAMPLES["felt"]},
+    }
+    return {
+        "operationId": "watch",
+        "summary": "Watch a transaction, from before it is on chain",
+        "description": "Sent again it changes nothing; a watch that was dropped begins again.",
+        "tags": [watching.SIGHTING.tag],
+        "security": [{"key": []}],
+        "parameters": [],
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {
+            "200": {
+                "description": watching.SIGHTING.summary,
+                "headers": PLACE,
+                "content": {"application/json": {"schema": _answered(data)}},
+            },
+            **{str(one): {"$ref": f"#/components/responses/{one}"} for one in WRITING_STATUSES},
         },
     }
 

@@ -27,6 +27,10 @@ PASSING = (
 """What may pass: the database is away, busy, too slow, not filled or not migrated yet."""
 
 
+NOT_WRITABLE = (errors.DatabaseReadOnlyError, errors.DatabaseRightsError)
+"""A replica, or a role without the right: what only the operator changes."""
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of an error. `parameter` names the one at fault; the rest explains a 410."""
 
@@ -65,6 +69,14 @@ def of(error: BaseException) -> Problem | None:
     """The problem that an error is; None for a mistake of ours, of which nothing is told."""
     if isinstance(error, errors.NothingCommittedError):
         return problem(503, str(error))
+    if isinstance(error, errors.TooManyWatchesError):
+        return problem(503, str(error))
+    if isinstance(error, NOT_WRITABLE):
+        return problem(
+            409,
+            "no watch can be begun here: set watch.database_url to a primary, with "
+            "a role that may execute start_watch_as_owner",
+        )
     if isinstance(error, errors.AbandonedBlockError):
         return problem(
             410,

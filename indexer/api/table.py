@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from indexer.api import compat, history, holdings, lists, markets, overview, questions, routes
+from indexer.api import (
+    compat,
+    history,
+    holdings,
+    lists,
+    markets,
+    overview,
+    questions,
+    routes,
+    watching,
+)
 
 ROUTES: tuple[routes.Route, ...] = (
     *overview.ROUTES,
@@ -12,4 +22,5 @@ ROUTES: tuple[routes.Route, ...] = (
     *questions.ROUTES,
     *lists.ROUTES,
     *compat.ROUTES,
+    watching.SIGHTING,
 )

@@ -60,7 +60,7 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
     listens = asyncio.create_task(daemon.listen())
     async with (
         app.pool(settings, given.url, at_once=False) as pool,
-        server.serving_on(listening, pool, serve.options(settings), daemon.metrics),
+        server.serving_on(listening, pool, serve.options(settings, given.url), daemon.metrics),
     ):
         daemon.serves()
         await stopping.wait()

@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 def command(config_file: Path | None, as_json: bool, port: int | None) -> None:
     """Answer the API until stopped, over a read-only connection: a streaming replica will do.
 
-    Nothing is written and no node is asked. SIGTERM and SIGINT end it after the answers in hand.
+    No node is asked, and nothing is written but what POST /v1/watch begins, with a key, in
+    watch.database_url. SIGTERM and SIGINT end it after the answers in hand.
     """
     settings = arguments.settings(config_file, api__port=port)
     with app.database_place(settings) as place:
@@ -36,7 +37,7 @@ async def _serve(settings: config.Settings, url: str, as_json: bool) -> None:
     api = settings.api
     async with (
         app.pool(settings, url) as pool,
-        server.serving(pool, api.host, api.port, options(settings)) as port,
+        server.serving(pool, api.host, api.port, options(settings, url)) as port,
     ):
         log.info("serving", api=f"http://{api.host}:{port}/v1/status")
         if as_json:
@@ -45,12 +46,13 @@ async def _serve(settings: config.Settings, url: str, as_json: bool) -> None:
     log.info("stopped")
 
 
-def options(settings: config.Settings) -> application.Options:
-    """How the API behaves."""
+def options(settings: config.Settings, url: str) -> application.Options:
+    """How the API behaves over the database at `url`."""
     api = settings.api
     return application.Options(
         app.health_limits(settings),
         gate.Rules(api.keys, api.require_key, api.requests_per_minute, api.max_concurrency),
         api.cursor_secret or settings.network.chain_id,
         api.cors_origins,
+        settings.watch.database_url or url,
     )

@@ -132,9 +132,17 @@ class Reconcile(msgspec.Struct, frozen=True):
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """When a watched transaction that no node knows counts as dropped."""
+    """When a watched transaction that no node knows counts as dropped.
+
+    `database_url`: where the API begins watches; None: in the database that it reads.
+    """
 
     drop_after_seconds: Seconds = 900.0
+    database_url: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the password, for logs and tracebacks."""
+        return f"Watch({self.drop_after_seconds:g} s)"
 
 
 class Abi(msgspec.Struct, frozen=True):

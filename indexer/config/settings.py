@@ -70,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True):
         shown["api"]["cursor_secret"] = "***" if self.api.cursor_secret else ""
         if self.database.url is not None:
             shown["database"]["url"] = urls.redact(self.database.url)
+        if self.watch.database_url is not None:
+            shown["watch"]["database_url"] = urls.redact(self.watch.database_url)
         return shown
 
 
@@ -327,6 +329,7 @@ NORMALISERS: dict[str, Callable[[Any], object]] = {
     "network.contracts": _contracts,
     "node.urls": values.node_urls,
     "database.url": values.database_url,
+    "watch.database_url": values.database_url,
 }
 
 
@@ -338,7 +341,12 @@ def _assemble(converted: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
     network = _checked_network(fields["network"], converted)
     database = _checked_database(fields["database"])
     data_dir = converted.get("data_dir") or values.default_data_dir(environ)
-    return Settings(data_dir, **(fields | {"network": network, "database": database}))
+    checked = {
+        "network": network,
+        "database": database,
+        "watch": _checked_watch(fields["watch"], database),
+    }
+    return Settings(data_dir, **(fields | checked))
 
 
 def _section_values(section: str, converted: Mapping[str, Any]) -> dict[str, Any]:
@@ -371,6 +379,16 @@ def _checked_network(network: sections.Network, converted: Mapping[str, Any]) ->
             f'({CHAIN_IDS[network.name]}): leave it out, or set network.name = "custom"'
         )
     return msgspec.structs.replace(network, chain_id=chain_id)
+
+
+def _checked_watch(watch: sections.Watch, database: sections.Database) -> sections.Watch:
+    """The same TLS and schema as for the database, which it is too, under another role."""
+    url = watch.database_url
+    if url is None:
+        return watch
+    url = values.with_ssl(url) if database.ssl else url
+    schema = None if "options=" in url else database.schema
+    return msgspec.structs.replace(watch, database_url=values.with_schema(url, schema))
 
 
 def _checked_database(database: sections.Database) -> sections.Database:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import decimal
 from typing import Literal
 
 import asyncpg
@@ -11,7 +10,8 @@ import msgspec
 
 from indexer import errors
 from indexer.cairo import felt252
-from indexer.store import sqlfile
+from indexer.query import kinds
+from indexer.store import database, sqlfile
 
 _SQL = sqlfile.load(__package__, "watches")
 
@@ -31,14 +31,14 @@ class Sighting(msgspec.Struct, frozen=True):
     the fee in tokens of `fee_unit` (FRI: STRK, WEI: ETH).
     """
 
-    transaction_hash: str
+    transaction_hash: kinds.Felt
     seen: Seen
     status: Status | None
-    effects: int
-    block_number: int | None
-    block_hash: str | None
+    effects: kinds.Block
+    block_number: kinds.Block | None
+    block_hash: kinds.Felt | None
     block_time: datetime.datetime | None
-    gas_used: decimal.Decimal | None
+    gas_used: kinds.Amount | None
     fee_unit: str | None
     error_message: str | None
     is_watched: bool
@@ -51,12 +51,25 @@ class Sighting(msgspec.Struct, frozen=True):
 async def start(connection: Connection, transaction_hash: int) -> None:
     """Watch a transaction; one that is watched stays as it is, a dropped one begins again.
 
-    QuestionError: so many are watched that no more may be.
+    TooManyWatchesError: so many are watched that no more may be.
     """
+    await _start(connection, "start", transaction_hash)
+
+
+async def _start(connection: Connection, statement: str, transaction_hash: int) -> None:
     try:
-        await connection.execute(_SQL["start"], felt252.padded(transaction_hash))
+        await connection.execute(_SQL[statement], felt252.padded(transaction_hash))
     except asyncpg.ConfigurationLimitExceededError as error:
-        raise errors.QuestionError(str(error), parameter="hash") from error
+        raise errors.TooManyWatchesError(str(error)) from error
+
+
+async def begin(url: str, transaction_hash: int) -> None:
+    """Watch a transaction over a connection of its own, as a role that may do no more than that.
+
+    DatabaseReadOnlyError and DatabaseRightsError: in this database, or as this role, none can be.
+    """
+    async with database.session(url) as connection:
+        await _start(connection, "start_as_owner", transaction_hash)
 
 
 async def read(connection: Connection, transaction_hash: int) -> Sighting:

@@ -2,6 +2,10 @@
 -- Watch a transaction.
 SELECT start_watch($1);
 
+-- name: start_as_owner
+-- Watch a transaction as a role that has no rights on tables.
+SELECT start_watch_as_owner($1);
+
 -- name: read
 -- One row: what the tables, the log and the watch know of a transaction.
 SELECT a.transaction_hash,
@@ -17,7 +21,8 @@ SELECT a.transaction_hash,
     COALESCE(e.block_number, w.block_number) AS block_number,
     COALESCE(e.block_hash, w.block_hash) AS block_hash,
     COALESCE(b.timestamp, w.block_time) AS block_time,
-    COALESCE(r.actual_fee, w.actual_fee) * 0.000000000000000001 AS gas_used,
+    (COALESCE(r.actual_fee, w.actual_fee) * 0.000000000000000001)::text
+        AS gas_used,
     COALESCE(r.fee_unit, w.fee_unit) AS fee_unit,
     CASE
         WHEN e.block_number IS NOT NULL OR w.status IN ('pending', 'confirmed') THEN NULL

@@ -65,6 +65,8 @@ async def test_what_is_injected_is_data(api: Client, indexed_url: str) -> None:
     document = await api.get("/openapi.json")
     asked = 0
     for path, operations in document["paths"].items():
+        if "get" not in operations:
+            continue  # what writes: test_api_watch.py
         for place, one in enumerate(operations["get"]["parameters"]):
             text = INJECTIONS[(place + len(path)) % len(INJECTIONS)]
             if one["in"] == "path":

@@ -11,8 +11,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.acceptance.api_client import Client
+import pytest
 
+from tests.acceptance.test_api_watch import KEY, writable
+
+EXAMPLES = os.environ.get("VESU_TEST_FUZZ")
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -22,19 +25,23 @@ CHECKS = (
 )
 
 
-async def test_what_the_document_allows_and_forbids(api: Client, tmp_path: Path) -> None:
-    examples = os.environ.get("VESU_TEST_FUZZ")
-    phases = "examples,coverage,fuzzing" if examples else "examples,fuzzing"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.base}/openapi.json"),
-        *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", examples or "2"),
-        *("--generation-deterministic", "--no-shrink", "--warnings", "off", "--no-color"),
-        cwd=tmp_path,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
-    text = out.decode()
-    assert process.returncode == 0, text[-6_000:]
-    document = await api.get("/openapi.json")
-    assert f"Tested: {len(document['paths'])}" in text
+@pytest.mark.timeout(0 if EXAMPLES else 300)
+async def test_what_the_document_allows_and_forbids(indexed_copy: str, tmp_path: Path) -> None:
+    """With a key: what is allowed to write is asked, too."""
+    phases = "examples,coverage,fuzzing" if EXAMPLES else "examples,fuzzing"
+    async with writable(indexed_copy, indexed_copy) as api:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.base}/openapi.json"),
+            *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", EXAMPLES or "2"),
+            *("--generation-deterministic", "--no-shrink", "--warnings", "off", "--no-color"),
+            *("--header", f"Authorization: Bearer {KEY}"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        text = out.decode()
+        (tmp_path / "schemathesis.txt").write_text(text, "utf-8")
+        assert process.returncode == 0, f"{text[:3_000]}\n…\n{text[-3_000:]}"
+        document = await api.get("/openapi.json")
+        assert f"Tested: {len(document['paths'])}" in text

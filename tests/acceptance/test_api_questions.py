@@ -189,7 +189,7 @@ async def answers(api: Client) -> dict[str, bytes]:
     document = await api.get("/openapi.json")
     found: dict[str, bytes] = {}
     for path, operations in document["paths"].items():
-        parameters = operations["get"]["parameters"]
+        parameters = operations.get("get", {"parameters": []})["parameters"]
         names = {parameter["name"] for parameter in parameters}
         if path.startswith("/v1/export") or "at_block" not in names:
             continue

@@ -328,6 +328,31 @@ async def test_the_search_path_is_all_that_an_application_needs(filled_url: str)
         await postgres.execute(filled_url, f"DROP ROLE {role}")
 
 
+async def test_temporary_tables_of_our_names_are_not_looked_at(filled_url: str) -> None:
+    """A trigger on one would run with the rights of the functions' owner."""
+    role = f"app_{uuid.uuid4().hex}"
+    await postgres.execute(filled_url, f"CREATE ROLE {role} LOGIN")
+    try:
+        async with connected(filled_url, role) as app:
+            await app.execute(
+                "CREATE TEMPORARY TABLE watches (transaction_hash text PRIMARY KEY, status text);"
+                "CREATE TEMPORARY TABLE ran_as (name text);"
+                "GRANT ALL ON watches, ran_as TO PUBLIC;"
+                "CREATE FUNCTION pg_temp.note() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN INSERT INTO pg_temp.ran_as VALUES (current_user); RETURN NEW; END';"
+                "CREATE TRIGGER note BEFORE INSERT ON watches "
+                "FOR EACH ROW EXECUTE FUNCTION pg_temp.note();"
+            )
+            await submit(app, "0xabcd")
+            assert await app.fetch("SELECT * FROM ran_as") == []
+            assert await app.fetch("SELECT * FROM watches") == []
+            await app.execute("RESET ROLE")
+            held = "SELECT transaction_hash FROM public.watches"
+            assert [row[0] for row in await app.fetch(held)] == [hash_of(0xABCD)]
+    finally:
+        await postgres.execute(filled_url, f"DROP ROLE {role}")
+
+
 # --- speed ----------------------------------------------------------------------------------
 
 QUESTIONS = """

@@ -1,0 +1,1 @@
+DROP FUNCTION start_watch_as_owner(text);
