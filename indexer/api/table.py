@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from indexer.api import (
     compat,
+    compat_vesu,
     history,
     holdings,
     lists,
@@ -22,5 +23,6 @@ ROUTES: tuple[routes.Route, ...] = (
     *questions.ROUTES,
     *lists.ROUTES,
     *compat.ROUTES,
+    *compat_vesu.ROUTES,
     watching.SIGHTING,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import msgspec
 from indexer import app, config, errors, values
 from indexer.cairo import felt252
 from indexer.commands import arguments, event_loop, output, output_files, progress
-from indexer.query import export, parquet
+from indexer.query import export, names, parquet
 
 METADATA_VERSION = 1
 
@@ -47,7 +48,9 @@ class Exported(Metadata, frozen=True):
 @click.option(
     "--out", type=click.Path(path_type=Path, allow_dash=True), required=True, help="- for stdout."
 )
-@click.option("--pool", type=arguments.felt, help="Rows of one pool alone: its id or address.")
+@click.option(
+    "--pool", type=arguments.felt_or_name, help="Rows of one pool alone: its id, address or name."
+)
 @arguments.block_range
 @click.option("--at-block", type=arguments.BLOCK, help="The state at that block.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
@@ -57,7 +60,7 @@ def command(
     table: str,
     format_: str,
     out: Path,
-    pool: int | None,
+    pool: int | str | None,
     from_block: int | None,
     to_block: int | None,
     at_block: int | None,
@@ -77,14 +80,15 @@ def command(
     settings = arguments.settings(config_file)
     if format_ == "parquet":
         parquet.library()
-    address = None if pool is None else felt252.padded(pool)
+    address = felt252.padded(pool) if isinstance(pool, int) else None
     filters = export.Filters(address, from_block, to_block, at_block)
+    name = pool if isinstance(pool, str) else None
     side = out.with_name(f"{out.name}.meta.json")
     has_side = format_ != "parquet" and out != output_files.STDOUT
     if has_side:
         output_files.require_free(side, force=force)
     with output_files.output(out, force=force) as sink:
-        metadata = event_loop.run(_export(settings, table, format_, filters, sink, as_json))
+        metadata = event_loop.run(_export(settings, table, format_, filters, name, sink, as_json))
         done = Exported(
             **msgspec.structs.asdict(metadata),
             file=str(out),
@@ -110,14 +114,17 @@ async def _export(
     table: str,
     format_: str,
     filters: export.Filters,
+    pool_name: str | None,
     sink: output_files.Sink,
     quiet: bool,
 ) -> Metadata:
     line = progress.Counted("exporting", "rows", quiet=quiet)
-    async with (
-        app.reader(settings) as connection,
-        export.selection(connection, table, filters) as selected,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(app.reader(settings))
+        if pool_name is not None:
+            address = felt252.padded(await names.pool(connection, pool_name))
+            filters = msgspec.structs.replace(filters, pool=address)
+        selected = await stack.enter_async_context(export.selection(connection, table, filters))
         metadata = Metadata(
             METADATA_VERSION,
             importlib.metadata.version("vesu-indexer"),

@@ -175,6 +175,63 @@ async def test_compatible_shapes_hold_the_same_numbers(
     held = await api.data("/v1/compat/vesu/positions", walletAddress=user, type="borrow")
     mine = await api.walk("/v1/positions", user_id=user, kind="borrow", status="active")
     assert {one["id"] for one in held} == {one["id"] for one in mine}
+    by_id = {one["id"]: one for one in mine}
+    for one in held:
+        ours = by_id[one["id"]]
+        assert one["nominalDebt"] == {"value": ours["nominal_debt"], "decimals": 18}
+        assert one["debt"]["value"] == ours["debt_raw"]
+        worth = Decimal(one["debt"]["usdPrice"]["value"]).scaleb(-18)
+        assert worth == Decimal(ours["debt_value_usd"])
+        health, limit = Decimal(ours["health_factor"]), one["ltv"]["max"]
+        current = Decimal(one["ltv"]["current"]["value"])
+        # health = max LTV / LTV, each of them rounded down.
+        assert abs(Decimal(limit["value"]) / current - health) < Decimal("1e-12")
+
+
+async def test_markets_and_histories_of_the_protocols_own_shape(
+    api: Client, recorded: truth.Recorded, indexed_url: str
+) -> None:
+    """Every asset of every pool, with the recorded views' prices; every effect of a user."""
+    prices = {
+        (pool, calldata[0]): truth.u256s(result)[0]
+        for block, pool, calldata, result in recorded.answered("price")
+        if block == recorded.last_block
+    }
+    pools = await api.data("/v1/compat/vesu/pools")
+    markets = await api.data("/v1/compat/vesu/markets")
+    names = ("id", "name", "protocolVersion", "address")
+    assert markets == [
+        asset | {"pool": {name: pool[name] for name in names}}
+        for pool in pools
+        for asset in pool["assets"]
+    ]
+    met = 0
+    for one in markets:
+        place = (int(one["pool"]["id"], 16), int(one["address"], 16))
+        if place in prices and one["usdPrice"] is not None:
+            met += int(one["usdPrice"]["value"]) == prices[place]
+    assert met > 3, "prices that have not changed since they were told"
+    rows = await postgres.fetch(
+        indexed_url,
+        "SELECT t.transaction_hash, t.block_number, t.type, t.asset_address, t.pool_id, "
+        "abs(t.amount_raw)::text AS raw, a.decimals, t.user_id FROM vesu_transactions t "
+        "JOIN vesu_assets a USING (pool_id, asset_address) WHERE t.user_id = (SELECT user_id "
+        "FROM vesu_transactions GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) ORDER BY "
+        "t.block_number DESC, t.transaction_index DESC, t.event_index DESC, t.leg DESC, t.id DESC",
+    )
+    told = await api.walk(f"/v1/compat/vesu/users/{rows[0]['user_id']}/history", limit=7)
+    assert len(rows) > 7
+    assert [
+        (
+            one["txHash"],
+            one["blockNumber"],
+            one["type"],
+            one["asset"]["address"],
+            one["pool"]["id"],
+            *(one["amount"]["value"], one["amount"]["decimals"]),
+        )
+        for one in told
+    ] == [tuple(row)[:7] for row in rows]
 
 
 # --- what holds for every answer ----------------------------------------------------------

@@ -326,3 +326,44 @@ async def test_state_at_a_past_block(
     ]
     assert rows[0] == rows[1]
     assert rows[0]
+
+
+# --- a pool by its name -----------------------------------------------------------------------
+
+
+async def test_a_pool_by_its_name(
+    environ: dict[str, str], indexed_url: str, tmp_path: Path
+) -> None:
+    """As the other commands take it, in any case: the same file as by its id; the id is noted."""
+    row = (
+        await postgres.fetch(
+            indexed_url,
+            "SELECT pool_id, name FROM vesu_pools WHERE name IS NOT NULL ORDER BY 1 LIMIT 1",
+        )
+    )[0]
+    files = []
+    for number, pool in enumerate((row["pool_id"], row["name"], row["name"].upper())):
+        path = tmp_path / f"{number}.csv"
+        await stage.command(
+            environ,
+            *("export", "vesu_position_history", "--format", "csv", "--pool", pool),
+            *("--out", str(path)),
+        )
+        files.append(path.read_text("utf-8"))
+        beside = json.loads((tmp_path / f"{number}.csv.meta.json").read_text())
+        assert beside["filters"]["pool"] == row["pool_id"]
+    assert files[0] == files[1] == files[2]
+    rows = list(csv.DictReader(io.StringIO(files[0])))
+    assert rows
+    assert {one["pool_id"] for one in rows} == {row["pool_id"]}
+    whole = await postgres.value(indexed_url, "SELECT count(*) FROM vesu_position_history")
+    assert len(rows) < whole
+    path = tmp_path / "none.csv"
+    _, _, err = await stage.command(
+        environ,
+        *("export", "vesu_pools", "--format", "csv", "--pool", f"{row['name']}x", "--out"),
+        str(path),
+        expect=2,
+    )
+    assert f"the nearest known is {row['name']!r}" in err
+    assert not path.exists()
