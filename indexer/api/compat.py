@@ -15,6 +15,9 @@ from indexer.api import holdings, overview, routes
 from indexer.query import assets, fees, point_in_time, pools
 
 CENT, MICRO = decimal.Decimal("0.01"), decimal.Decimal("0.000001")
+DIGITS = 15
+"""Every number of so many digits comes out of a double as it went in."""
+
 MOST = 2**53
 """A JSON number beyond this would lose digits in JavaScript."""
 
@@ -82,13 +85,13 @@ def _llama(one: assets.Asset, limits: dict[tuple[str, str], decimal.Decimal]) ->
         "Starknet",
         "vesu" if one.protocol.startswith("v1") else "vesu-v2",
         one.symbol or one.asset_address,
-        _number(free, CENT),
+        number(free, CENT),
         _percent(one.supply_apy),
         _percent(one.borrow_apy),
-        _number(supply, CENT),
-        _number(borrow, CENT),
-        _number(free, CENT),
-        _number(limits.get((one.pool_id, one.asset_address), decimal.Decimal(0)), MICRO),
+        number(supply, CENT),
+        number(borrow, CENT),
+        number(free, CENT),
+        number(limits.get((one.pool_id, one.asset_address), decimal.Decimal(0)), MICRO),
         [one.asset_address],
         one.pool_name,
     )
@@ -96,14 +99,22 @@ def _llama(one: assets.Asset, limits: dict[tuple[str, str], decimal.Decimal]) ->
 
 def _percent(ratio: str) -> msgspec.Raw:
     value = point_in_time.EXACT.multiply(decimal.Decimal(ratio), decimal.Decimal(100))
-    return _number(min(value, decimal.Decimal(MOST)), MICRO)
+    return number(min(value, decimal.Decimal(MOST)), MICRO)
 
 
-def _number(value: decimal.Decimal, step: decimal.Decimal) -> msgspec.Raw:
-    """A JSON number, rounded down to a step, without zeros at its end."""
-    text = format(value.quantize(step, decimal.ROUND_DOWN, point_in_time.EXACT), "f")
-    short = text.rstrip("0").rstrip(".")
-    return msgspec.Raw(short.encode() or b"0")
+def number(value: decimal.Decimal, step: decimal.Decimal) -> msgspec.Raw:
+    """A JSON number, rounded down to a step, without zeros at its end.
+
+    It has at most 15 digits, which a double keeps, and is at most 2^53: above that it says 2^53.
+    """
+    bounded = min(value, decimal.Decimal(MOST))
+    places = min(-step.adjusted(), DIGITS - 1 - bounded.adjusted()) if bounded else 0
+    exact = bounded.quantize(
+        decimal.Decimal(1).scaleb(-max(places, 0)), decimal.ROUND_DOWN, point_in_time.EXACT
+    )
+    text = format(exact, "f")
+    short = text.rstrip("0").rstrip(".") if "." in text else text
+    return msgspec.Raw(short.encode())
 
 
 async def _llama_fees(question: routes.Question) -> routes.Answer:
@@ -114,7 +125,7 @@ async def _llama_fees(question: routes.Question) -> routes.Answer:
     said = LlamaFees(
         int(question.moment.valued_at.timestamp()),
         *(
-            _number(decimal.Decimal(text), CENT)
+            number(decimal.Decimal(text), CENT)
             for text in (found.interest_usd, found.fees_usd, found.supply_side_usd)
         ),
     )

@@ -258,15 +258,12 @@ async def _vesu_history(question: routes.Question) -> routes.Answer:
         question.connection, records.TRANSACTIONS, question.moment.block_number, asked
     )
     names = {one.pool_id: one.pool_name for one in state.assets}
-    known = {(one.pool_id, one.asset_address): one.decimals or 0 for one in state.assets}
-    return routes.Answer([_vesu_effect(one, names, known) for one in found.rows], found.next)
+    return routes.Answer([_vesu_effect(one, names) for one in found.rows], found.next)
 
 
-def _vesu_effect(
-    one: records.Transaction,
-    names: Mapping[str, str | None],
-    known: Mapping[tuple[str, str], int],
-) -> VesuEffect:
+def _vesu_effect(one: records.Transaction, names: Mapping[str, str | None]) -> VesuEffect:
+    # Of a vToken's transfer the asset is the vToken; an amount has as many places as its token.
+    decimals = len(one.amount.partition(".")[2])
     return VesuEffect(
         one.transaction_hash,
         one.timestamp,
@@ -275,7 +272,7 @@ def _vesu_effect(
         one.position_id,
         {"id": one.pool_id, "name": names.get(one.pool_id)},
         {"address": one.asset_address, "symbol": one.asset},
-        Number(one.amount_raw.lstrip("-"), known.get((one.pool_id, one.asset_address), 0)),
+        Number(one.amount_raw.lstrip("-"), decimals),
     )
 
 

@@ -15,8 +15,10 @@ from tests.acceptance import api_client, stage, tables_v1, truth, truth_v1
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """The guide's application needs Node; test_sequelize_is_run.py says where it is left out."""
+    """Some tests need Node; test_sequelize_is_run.py says where they are left out."""
     if collection_path.name == "test_sequelize.py" and node_modules.missing():
+        return True
+    if collection_path.name == "test_node.py" and not node_modules.has_node():
         return True
     return None
 

@@ -180,6 +180,8 @@ async def test_compatible_shapes_hold_the_same_numbers(
         ours = by_id[one["id"]]
         assert one["nominalDebt"] == {"value": ours["nominal_debt"], "decimals": 18}
         assert one["debt"]["value"] == ours["debt_raw"]
+        if ours["health_factor"] is None:
+            continue  # nothing is owed
         worth = Decimal(one["debt"]["usdPrice"]["value"]).scaleb(-18)
         assert worth == Decimal(ours["debt_value_usd"])
         health, limit = Decimal(ours["health_factor"]), one["ltv"]["max"]
@@ -193,7 +195,7 @@ async def test_markets_and_histories_of_the_protocols_own_shape(
 ) -> None:
     """Every asset of every pool, with the recorded views' prices; every effect of a user."""
     prices = {
-        (pool, calldata[0]): truth.u256s(result)[0]
+        (pool, calldata[0]): truth.u256s(result[:2])[0]
         for block, pool, calldata, result in recorded.answered("price")
         if block == recorded.last_block
     }
@@ -214,8 +216,8 @@ async def test_markets_and_histories_of_the_protocols_own_shape(
     rows = await postgres.fetch(
         indexed_url,
         "SELECT t.transaction_hash, t.block_number, t.type, t.asset_address, t.pool_id, "
-        "abs(t.amount_raw)::text AS raw, a.decimals, t.user_id FROM vesu_transactions t "
-        "JOIN vesu_assets a USING (pool_id, asset_address) WHERE t.user_id = (SELECT user_id "
+        "abs(t.amount_raw)::text AS raw, t.amount, t.user_id FROM vesu_transactions t "
+        "WHERE t.user_id = (SELECT user_id "
         "FROM vesu_transactions GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) ORDER BY "
         "t.block_number DESC, t.transaction_index DESC, t.event_index DESC, t.leg DESC, t.id DESC",
     )
@@ -228,7 +230,8 @@ async def test_markets_and_histories_of_the_protocols_own_shape(
             one["type"],
             one["asset"]["address"],
             one["pool"]["id"],
-            *(one["amount"]["value"], one["amount"]["decimals"]),
+            one["amount"]["value"],
+            Decimal(one["amount"]["value"]).scaleb(-one["amount"]["decimals"]),
         )
         for one in told
     ] == [tuple(row)[:7] for row in rows]
@@ -237,11 +240,12 @@ async def test_markets_and_histories_of_the_protocols_own_shape(
 # --- what holds for every answer ----------------------------------------------------------
 
 
-async def answers(api: Client) -> dict[str, bytes]:
+async def answers(api: Client, block: int = 125) -> dict[str, bytes]:
     """One answer of every route that needs no more than an id, pinned to a block."""
-    one = (await borrowers(api))[0]
+    asked = {"kind": "borrow", "nominal_debt_gte": 1, "limit": 1, "at_block": block}
+    one = (await api.data("/v1/positions", **asked))[0]
     asset = (await api.data("/v1/assets", pool_id=one["pool_id"], limit=1))[0]
-    effect = (await api.data("/v1/transactions", limit=1))[0]
+    effect = (await api.data("/v1/transactions", limit=1, at_block=block))[0]
     values = {"pool": one["pool_id"], "user": one["user_id"], "hash": effect["transaction_hash"]}
     document = await api.get("/openapi.json")
     found: dict[str, bytes] = {}
@@ -250,7 +254,7 @@ async def answers(api: Client) -> dict[str, bytes]:
         names = {parameter["name"] for parameter in parameters}
         if path.startswith("/v1/export") or "at_block" not in names:
             continue
-        query: dict[str, object] = {"at_block": 125}
+        query: dict[str, object] = {"at_block": block}
         if {"collateral", "debt"} <= names:
             query |= said(one)
         query |= {
