@@ -104,10 +104,11 @@ class Valuer:
             "valued_at_block": at.number,
         }
 
-    def edge(self, pair: state.PairKey) -> int | None:
-        """Shares to debt, x 10^9, below which a position of the pair may have a health below 1.3.
+    def edge(self, pair: state.PairKey, health: int = EDGE_HEALTH) -> int | None:
+        """Shares to debt, x 10^9, below which a position of the pair may have a lower health.
 
-        Health is one factor times shares over debt, but for rounding, which the margin covers.
+        `health` is x 10^18. It is one factor times shares over debt, but for rounding, which the
+        margin covers.
         None: no position of the pair has a health, since a price is not known.
         """
         key = state.PositionKey(pair.pool, pair.collateral, pair.debt, 0, 0)
@@ -123,7 +124,7 @@ class Valuer:
             return None
         if not factor or debt is None or min(collateral.scale, debt.scale) < _EXACT_SCALE:
             return EVERY_RATIO
-        return EDGE_HEALTH * RATIO_SCALE * _MARGIN // (factor * 1_000) + 1
+        return health * RATIO_SCALE * _MARGIN // (factor * 1_000) + 1
 
     def _accrued(self, key: state.PositionKey) -> Markets:
         found = (key.pool, key.collateral, key.debt, key.v_token)

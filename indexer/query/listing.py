@@ -38,6 +38,7 @@ class Listing(msgspec.Struct, frozen=True):
 
     `key` orders every row apart; `orders` are further columns, none of them NULL, that a page may
     be ordered by before the key. `is_newest_first`: the order where none is asked for.
+    `arguments`: what the statement takes from $2 on.
     """
 
     statement: str
@@ -45,6 +46,7 @@ class Listing(msgspec.Struct, frozen=True):
     key: tuple[str, ...]
     orders: tuple[str, ...] = ()
     is_newest_first: bool = True
+    arguments: tuple[Any, ...] = ()
 
     @property
     def fields(self) -> Mapping[str, kinds.Field]:
@@ -91,7 +93,7 @@ def _columns(listing: Listing, order: filters.Order) -> list[str]:
 
 
 def _composed(listing: Listing, block_number: int, wanted: filters.Wanted) -> tuple[str, list[Any]]:
-    fields, args = listing.fields, [block_number]
+    fields, args = listing.fields, [block_number, *listing.arguments]
     order = listing.order(wanted)
     columns = _columns(listing, order)
     terms = [_term(fields[one.field], one, args) for one in wanted.conditions]

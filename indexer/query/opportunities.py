@@ -12,15 +12,18 @@ from indexer import errors
 from indexer.cairo import felt252
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
-from indexer.query import markets, point_in_time
+from indexer.query import markets, near, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import accrual, calls, liquidation, market, maths, quotes, state
 
 Connection = markets.Connection
 _SQL = sqlfile.load(__package__, "opportunities")
 
-VALUED_BELOW = decimal.Decimal("1.3")
-"""At the head every position whose health may be below this is valued at the committed block."""
+ROUNDED = decimal.Decimal("1.001")
+"""Rounding moves a health by less than this."""
+
+MOST_CANDIDATES = 50_000
+"""Where more may be endangered, every position that owes something is looked at."""
 
 MARGIN_SECONDS = 600
 """A full repayment offers what will be owed so much later: the contract takes what is owed."""
@@ -144,12 +147,10 @@ async def find(
     conditions.check()
     async with point_in_time.steady(connection):
         moment = await point_in_time.moment(connection, at)
-        held = await _borrowers(
-            connection, moment, pool, _bound(conditions) if at is None else None
-        )
         later = markets.ahead(moment, conditions.ahead_seconds)
         snapshot = point_in_time.Snapshot(later)
-        await snapshot.load(connection, {one.key.pool.id for one in held})
+        await snapshot.load(connection, None if pool is None else {pool})
+        held = await _borrowers(connection, snapshot, pool, _bound(conditions))
         blocks = [asset.price_block for asset in snapshot.world.assets.values()]
         ages = await markets.price_ages(connection, moment, blocks)
     listed, refused = [], 0
@@ -172,29 +173,32 @@ async def find(
 
 
 def _bound(conditions: markets.Conditions) -> decimal.Decimal | None:
-    """Below which stored health a position may be liquidatable under the conditions.
+    """The highest health, at recorded prices, of a position that the conditions may endanger.
 
-    None where every position may be: a price falls to nothing, or time goes by.
+    None where every position may be: a price falls to nothing.
     """
     changes = [decimal.Decimal(0), *conditions.price_changes.values()]
     lowest, highest = 1 + min(changes), 1 + max(changes)
-    if conditions.ahead_seconds or lowest <= 0:
-        return None
-    return VALUED_BELOW * highest / lowest
+    return None if lowest <= 0 else ROUNDED * highest / lowest
 
 
 async def _borrowers(
     connection: Connection,
-    moment: point_in_time.Moment,
+    snapshot: point_in_time.Snapshot,
     pool: int | None,
     bound: decimal.Decimal | None,
 ) -> list[_Held]:
-    found = await connection.fetch(
-        _SQL["borrowers"],
-        moment.block_number,
-        None if pool is None else felt252.padded(pool),
-        bound,
-    )
+    """The positions that owe something at the moment and may be of this health or a lower one."""
+    block = snapshot.moment.block_number
+    candidates = None
+    if bound is not None:
+        candidates = await near.candidates(connection, snapshot, bound, MOST_CANDIDATES)
+    if candidates is not None:
+        found = await connection.fetch(_SQL["candidates"], block, *candidates)
+    elif pool is None:
+        found = await connection.fetch(_SQL["borrowers"], block)
+    else:
+        found = await connection.fetch(_SQL["borrowers_of_pool"], block, felt252.padded(pool))
     return [_Held(*position_rows.parse(row)) for row in found]
 
 

@@ -1,6 +1,19 @@
+-- name: candidates
+-- The newest versions up to a block of the positions with these pool ids ($2) and ids ($3) that owe
+-- something then.
+SELECT h.*
+FROM unnest($2::text[], $3::uuid[]) AS wanted (pool_id, id)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_position_history v
+    WHERE v.pool_id = wanted.pool_id AND v.id = wanted.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE h.nominal_debt > 0 AND h.migrated_block IS NULL;
+
 -- name: borrowers
--- The newest versions up to a block of the positions that owe something then, of a pool (NULL: of
--- all); of those whose stored health factor is below a bound or not known (NULL: of all).
+-- The newest versions up to a block of all positions that owe something then.
 SELECT h.*
 FROM vesu_positions c
 CROSS JOIN LATERAL (
@@ -10,11 +23,17 @@ CROSS JOIN LATERAL (
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h
-WHERE ($2::text IS NULL OR c.pool_id = $2)
-    AND (
-        $3::numeric IS NULL
-        OR (c.status = 'active' AND c.nominal_debt > 0
-            AND (c.health_factor IS NULL OR c.health_factor < $3))
-    )
-    AND h.nominal_debt > 0
-    AND h.migrated_block IS NULL;
+WHERE h.nominal_debt > 0 AND h.migrated_block IS NULL;
+
+-- name: borrowers_of_pool
+-- The same of one pool ($2).
+SELECT h.*
+FROM vesu_positions c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM vesu_position_history v
+    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE c.pool_id = $2 AND h.nominal_debt > 0 AND h.migrated_block IS NULL;

@@ -150,6 +150,10 @@ class Snapshot:
         told = self.world.pools.get(pool) or self.world.contracts.get(pool.address)
         return told.name if told else None
 
+    def protocol(self, pool: state.PoolKey) -> str:
+        """The generation of a pool that is loaded."""
+        return self._protocols[pool]
+
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets, as it stood at the moment, with what the market holds."""
         asset = self.world.assets[key]
@@ -162,15 +166,24 @@ class Snapshot:
         mode = shutdown.mode(self.world, key, self.moment.now)
         return row | {"shutdown_mode": None if mode is None else mode.name.lower()}
 
+    def valuer(self) -> valuations.Valuer:
+        """Values positions as the world is now; a later edit of it is not seen."""
+        return valuations.Valuer(self.world, self._block)
+
     def position_row(
-        self, protocol: str, key: state.PositionKey, position: state.PositionState
+        self,
+        protocol: str,
+        key: state.PositionKey,
+        position: state.PositionState,
+        valuer: valuations.Valuer | None = None,
     ) -> dict[str, Any]:
         """A row of vesu_positions, as it stood at the moment.
 
-        Which assets' state it is valued with: `projections.valuations.markets`.
+        Which assets' state it is valued with: `projections.valuations.markets`. `valuer`: one for
+        many rows, which accrues each market once.
         """
         # The world may have been edited since it was read, as by a what-if.
-        valuer = valuations.Valuer(self.world, self._block)
+        valuer = valuer or self.valuer()
         row = positions.current(protocol, key, position, self.world, self._tokens, valuer)
         now = self.moment.now
         return row | {

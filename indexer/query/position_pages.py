@@ -21,6 +21,7 @@ from indexer.query import (
     filters,
     kinds,
     listing,
+    near,
     point_in_time,
     positions,
     sorting,
@@ -31,7 +32,10 @@ from indexer.query import (
 MOST_RANKED = 50_000
 """Positions that one question may value before it can filter or order them."""
 
-RANKINGS = 8
+CEILINGS = (decimal.Decimal("1.05"), decimal.Decimal("1.3"), decimal.Decimal(2))
+"""Healths below which positions are valued, one after another, for the lowest healths."""
+
+RANKINGS = 16
 """Orders that are kept for the pages after."""
 
 OF_DEBT = frozenset({"health_factor", "ltv", "liquidation_price", "price_drop"})
@@ -104,7 +108,13 @@ class Pages:
             held = msgspec.structs.replace(wanted, conditions=stored, order=order)
             rows, more = await listing.records(connection, HELD, state.moment.block_number, held)
             return filters.Page(valued(state, rows), more)
-        places = await self._ranking(connection, state, standing, stored, of_worth, order)
+        asked = _Asked(stored, of_worth, order)
+        identity = states.identity(state.moment, standing)
+        for health in asked.ceilings:
+            places = await self._ranking(connection, state, identity, asked.below(health))
+            if places is not None and (asked.is_whole(health) or _reaches(places, wanted)):
+                break
+        assert places is not None, "the last ceiling is none, which values every candidate"
         found = sorting.cut(places, wanted)
         return filters.Page(await _of_places(connection, state, found.rows), found.next)
 
@@ -112,19 +122,64 @@ class Pages:
         self,
         connection: listing.Connection,
         state: states.State,
-        standing: stands.Stands,
-        stored: tuple[filters.Condition, ...],
-        of_worth: tuple[filters.Condition, ...],
-        order: filters.Order,
-    ) -> list[_Place]:
-        key: Hashable = (states.identity(state.moment, standing), stored, of_worth, order)
+        identity: Hashable,
+        asked: _Asked,
+    ) -> list[_Place] | None:
+        """The places in order; None: too many positions are below the ceiling, or changed."""
+        key: Hashable = (identity, asked)
         async with self._rankings.making(key):
             places = self._rankings.get(key)
             if places is None:
-                held = await candidates(connection, state, stored)
-                places = await asyncio.to_thread(_ranked, state, held, of_worth, order)
+                held = await _candidates_of(connection, state, asked)
+                if held is None:
+                    return None
+                places = await asyncio.to_thread(_ranked, state, held, asked)
                 self._rankings.put(key, places)
         return places
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """Filters and order of a ranking; `ceiling`: only positions of a lower health.
+
+    The lowest healths come first, so that a page of them needs no more than those valued.
+    """
+
+    stored: tuple[filters.Condition, ...]
+    of_worth: tuple[filters.Condition, ...]
+    order: filters.Order
+    ceiling: decimal.Decimal | None = None
+
+    @property
+    def ceilings(self) -> list[decimal.Decimal | None]:
+        """The ceilings to try, the last of them None: every candidate."""
+        limits = [limit for one in self.of_worth if (limit := _most_health(one)) is not None]
+        if limits:
+            return [min(limits), None]
+        is_by_health = self.order == filters.Order("health_factor")
+        return [*(CEILINGS if is_by_health else ()), None]
+
+    def below(self, ceiling: decimal.Decimal | None) -> _Asked:
+        """The same below a ceiling."""
+        return msgspec.structs.replace(self, ceiling=ceiling)
+
+    def is_whole(self, ceiling: decimal.Decimal | None) -> bool:
+        """Whether a ranking below the ceiling has all that the filters let through."""
+        return ceiling is None or any(_most_health(one) is not None for one in self.of_worth)
+
+
+def _most_health(one: filters.Condition) -> decimal.Decimal | None:
+    """The highest health that passes a filter; None: any may."""
+    if one.field != "health_factor" or one.operator == ">=":
+        return None
+    return max(map(decimal.Decimal, one.values))
+
+
+def _reaches(places: Sequence[_Place], wanted: filters.Wanted) -> bool:
+    """Whether ordered places hold the wanted page, and one more."""
+    if wanted.after is None:
+        return len(places) > wanted.limit
+    start = next((at for at, one in enumerate(places, 1) if one.id == wanted.after[0]), None)
+    return start is not None and len(places) > start + wanted.limit
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -165,24 +220,61 @@ async def candidates(
     return found
 
 
-def _ranked(
+async def _candidates_of(
+    connection: listing.Connection, state: states.State, asked: _Asked
+) -> list[asyncpg.Record] | None:
+    """The candidates below a ceiling; None: they are too many to be found that way."""
+    if asked.ceiling is None:
+        return await candidates(connection, state, asked.stored)
+    found = await near.candidates(connection, state.snapshot, asked.ceiling, MOST_RANKED)
+    if found is None:
+        return None
+    wanted = filters.Wanted(asked.stored, BY_POOL, 2 * MOST_RANKED)
+    return await _records_of(connection, state, found, wanted)
+
+
+async def below(
+    connection: listing.Connection,
     state: states.State,
-    candidates: Sequence[asyncpg.Record],
-    of_worth: Sequence[filters.Condition],
-    order: filters.Order,
+    health: decimal.Decimal,
+    stored: tuple[filters.Condition, ...],
+) -> list[asyncpg.Record]:
+    """All positions that pass conditions on stored columns and may have such a health or less."""
+    asked = _Asked(stored, (), BY_POOL, health)
+    found = await _candidates_of(connection, state, asked)
+    return await candidates(connection, state, stored) if found is None else found
+
+
+async def _records_of(
+    connection: listing.Connection,
+    state: states.State,
+    found: near.Candidates,
+    wanted: filters.Wanted,
+) -> list[asyncpg.Record]:
+    """The wanted ones of some positions, as they were at the moment."""
+    of = msgspec.structs.replace(HELD, statement="positions_of", arguments=tuple(found))
+    records, _ = await listing.records(connection, of, state.moment.block_number, wanted)
+    return records
+
+
+def _ranked(
+    state: states.State, candidates: Sequence[asyncpg.Record], asked: _Asked
 ) -> list[_Place]:
-    passing = sorting.chosen(valued(state, candidates), FIELDS, of_worth)
-    return [_Place(one.id, one.pool_id) for one in sorting.ordered(passing, FIELDS, order)]
+    passing = sorting.chosen(valued(state, candidates), FIELDS, asked.of_worth)
+    if asked.ceiling is not None:
+        below = filters.Condition("health_factor", "<=", (asked.ceiling,))
+        passing = sorting.chosen(passing, FIELDS, (below,))
+    return [_Place(one.id, one.pool_id) for one in sorting.ordered(passing, FIELDS, asked.order)]
 
 
 async def _of_places(
     connection: listing.Connection, state: states.State, places: Sequence[_Place]
 ) -> list[Position]:
-    pools = tuple({one.pool_id for one in places})
-    ids = tuple(one.id for one in places)
-    conditions = (filters.Condition("pool_id", "in", pools), filters.Condition("id", "in", ids))
-    wanted = filters.Wanted(conditions, BY_POOL, filters.MAX_LIMIT)
-    found, _ = await listing.records(connection, HELD, state.moment.block_number, wanted)
+    ids = [one.id for one in places]
+    keys = near.Candidates([one.pool_id for one in places], ids)
+    found = await _records_of(
+        connection, state, keys, filters.Wanted((), BY_POOL, filters.MAX_LIMIT)
+    )
     by_id = {one.id: one for one in valued(state, found)}
     return [by_id[one] for one in ids]
 
@@ -210,9 +302,9 @@ async def of_user(
 
 def valued(state: states.State, held: Sequence[asyncpg.Record]) -> list[Position]:
     """What positions are worth at the moment."""
-    found = []
+    found, valuer = [], state.snapshot.valuer()
     for one in held:
-        row = state.snapshot.position_row(one["protocol"], *position_rows.parse(one))
+        row = state.snapshot.position_row(one["protocol"], *position_rows.parse(one), valuer)
         more = {"price_drop": price_drop(row["health_factor"])}
         found.append(msgspec.convert(row | more, Position))
     return found

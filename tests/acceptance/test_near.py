@@ -1,0 +1,98 @@
+"""Positions near their limit: none is left out, at any block, time or generation."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import asyncpg
+import pytest
+
+from indexer.query import markets, near, opportunities, point_in_time, positions
+from indexer.store import database
+from tests.acceptance import tables_v1
+from tests.acceptance.api_client import Client
+
+HEALTHS = tuple(map(Decimal, ("0.5", "1", "1.05", "1.3", "2", "10")))
+MOST = 10_000
+
+
+async def blocks(connection: asyncpg.Connection) -> list[int]:
+    found = await connection.fetch("SELECT number FROM blocks ORDER BY number")
+    return [row["number"] for row in found]
+
+
+async def check(connection: asyncpg.Connection, at: point_in_time.When) -> tuple[int, int]:
+    """Every position of so low a health is a candidate; returns how many were, and of how many."""
+    async with point_in_time.steady(connection):
+        whole = (await positions.find(connection, at=at)).positions
+        snapshot = await point_in_time.snapshot(connection, at)
+        fewest = len(whole)
+        for health in HEALTHS:
+            found = await near.candidates(connection, snapshot, health, MOST)
+            assert found is not None
+            low = {one.id for one in whole if one.health is not None and one.health <= health}
+            assert low <= set(found.ids), f"health {health} at {at}"
+            fewest = min(fewest, len(found.ids))
+    return fewest, len(whole)
+
+
+async def test_no_low_health_is_left_out(indexed: asyncpg.Connection) -> None:
+    """At every stored block, and 30 days after the last one: index and changes since together."""
+    every = await blocks(indexed)
+    for number in every:
+        await check(indexed, number)
+    time = await indexed.fetchval("SELECT block_timestamp FROM cursor")
+    await check(indexed, time + datetime.timedelta(days=30))
+    fewest, of = await check(indexed, None)
+    assert fewest < of / 5, "at the head the index leaves most of them out"
+
+
+async def test_the_same_of_earlier_generations(indexed_v1: tables_v1.Indexed) -> None:
+    async with database.session(indexed_v1.url) as connection:
+        for number in (await blocks(connection))[::3]:
+            await check(connection, number)
+        await check(connection, None)
+
+
+async def test_too_many_are_said_to_be(indexed: asyncpg.Connection) -> None:
+    snapshot = await point_in_time.snapshot(indexed, None)
+    assert await near.candidates(indexed, snapshot, Decimal(10), 3) is None
+    early = await point_in_time.snapshot(indexed, (await blocks(indexed))[10])
+    assert await near.candidates(indexed, early, Decimal("0.5"), 20) is None, "too much changed"
+
+
+@pytest.mark.parametrize("ahead", [0, 86_400 * 365])
+async def test_opportunities_are_those_of_a_look_at_every_position(
+    indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """At every tenth block, at recorded prices and after a fall: the answer with no index."""
+    assets = await indexed.fetch("SELECT DISTINCT asset_address FROM vesu_assets ORDER BY 1")
+    fall = {int(assets[0][0], 16): Decimal("-0.3"), int(assets[1][0], 16): Decimal("0.2")}
+    asked = [
+        (number, markets.Conditions(ahead, changes))
+        for number in (*(await blocks(indexed))[::10], None)
+        for changes in ({}, fall)
+    ]
+    found = [await opportunities.find(indexed, at=at, conditions=said) for at, said in asked]
+    monkeypatch.setattr(opportunities, "MOST_CANDIDATES", -1)
+    whole = [await opportunities.find(indexed, at=at, conditions=said) for at, said in asked]
+    assert found == whole
+    assert sum(len(one.opportunities) for one in whole) > 3
+
+
+async def test_the_first_pages_by_health(api: Client, indexed: asyncpg.Connection) -> None:
+    """Valued below one ceiling after another: the same rows as of all positions at once."""
+    for number in (await blocks(indexed))[::15]:
+        asked = {"kind": "borrow", "order": "health_factor", "at_block": number}
+        whole = await api.walk("/v1/positions", limit=500, **asked)
+        assert await api.walk("/v1/positions", limit=3, **asked) == whole
+        known = [one["health_factor"] for one in whole if one["health_factor"] is not None]
+        for limit in known[:: max(1, len(known) // 4)]:
+            below = await api.walk("/v1/positions", limit=4, health_factor_lte=limit, **asked)
+            assert below == [
+                one
+                for one in whole
+                if one["health_factor"] is not None
+                and Decimal(one["health_factor"]) <= Decimal(limit)
+            ]
