@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from indexer import errors
 from indexer.api import holdings, markets, queries, routes
-from indexer.query import configuration, filters, kinds, rates, series, sorting, yields
+from indexer.query import configuration, endangered, filters, kinds, rates, series, sorting, yields
 
 INTERVAL = queries.Parameter(
     "interval",
@@ -72,7 +72,17 @@ async def _configuration(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
     changes = await configuration.of(question.connection, question.moment, pool.pool_id)
     found = sorting.page(changes, CHANGE, question.wanted, BY_BLOCK)
-    return routes.Answer(found.rows, found.next)
+    shown = await endangered.of(
+        question.connection, question.shared.states, question.stands, pool.pool_id, found.rows
+    )
+    return routes.Answer(shown, found.next)
+
+
+async def _user(question: routes.Question) -> routes.Answer:
+    found = await series.of_user(
+        question.connection, question.moment, question.path["user"], span(question)
+    )
+    return routes.Answer(found)
 
 
 CHANGE = {
@@ -112,6 +122,16 @@ ROUTES = (
         example="interval=week",
     ),
     routes.Route(
+        "/v1/users/{user}/portfolio/history",
+        "What a user held and owed, in sums in points",
+        _user,
+        list[series.UserPoint],
+        "users",
+        parts=(holdings.USER,),
+        parameters=SPAN,
+        example="interval=day&points=30",
+    ),
+    routes.Route(
         "/v1/pools/{pool}/interest-rate",
         "Spot rates, and rates realised over 1, 7, 30, 90 and 365 days",
         _rates,
@@ -132,7 +152,7 @@ ROUTES = (
         "/v1/pools/{pool}/config-history",
         "Every change of a pool's configuration",
         _configuration,
-        list[configuration.Change],
+        list[endangered.Change],
         "markets",
         parts=(markets.POOL,),
         filters=CHANGE,

@@ -7,6 +7,7 @@ import datetime
 from indexer import errors
 from indexer.api import history, holdings, queries, routes
 from indexer.query import (
+    caps,
     fees,
     filters,
     kinds,
@@ -15,6 +16,7 @@ from indexer.query import (
     proof,
     risk,
     series,
+    sorting,
     states,
     stats,
     status,
@@ -129,6 +131,14 @@ async def _bad_debt(question: routes.Question) -> routes.Answer:
     return routes.Answer(lost, price_block=oldest)
 
 
+async def _caps(question: routes.Question) -> routes.Answer:
+    state = await question.state()
+    found = sorting.page(
+        caps.every(state), caps.FIELDS, question.wanted, filters.Order(caps.ORDERS[0])
+    )
+    return routes.Answer(found.rows, found.next)
+
+
 ROUTES = (
     routes.Route(
         "/v1/status",
@@ -207,6 +217,16 @@ ROUTES = (
         "risk",
         parameters=(*PAIR, OF, TOP),
         example="of=debt&top=20",
+    ),
+    routes.Route(
+        "/v1/risk/caps",
+        "Each pair's debt against its cap, and the room that is left",
+        _caps,
+        list[caps.Cap],
+        "risk",
+        filters=caps.FIELDS,
+        orders=caps.ORDERS,
+        example="used_gte=0.9&order=-used",
     ),
     routes.Route(
         "/v1/risk/bad-debt",

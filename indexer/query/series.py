@@ -15,7 +15,15 @@ import msgspec
 
 from indexer import errors
 from indexer.query import assets as query_assets
-from indexer.query import kinds, point_in_time, pool_details, position_pages, states, totals
+from indexer.query import (
+    kinds,
+    point_in_time,
+    pool_details,
+    portfolio,
+    position_pages,
+    states,
+    totals,
+)
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "series")
@@ -67,6 +75,18 @@ class PoolPoint(Point, frozen=True):
     unpriced: list[str]
 
 
+class UserPoint(Point, frozen=True):
+    """The sums of a user's positions at a point: see `portfolio.Portfolio`."""
+
+    collateral_usd: kinds.Usd
+    earn_usd: kinds.Usd
+    debt_usd: kinds.Usd
+    net_usd: kinds.Usd
+    unpriced: kinds.Block
+    lowest_health: kinds.Ratio | None
+    positions: kinds.Block
+
+
 class ProtocolPoint(Point, frozen=True):
     """The sums over all pools at a point."""
 
@@ -76,11 +96,16 @@ class ProtocolPoint(Point, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What a series is of: a pool, a row of it where one is meant, and what tells its changes."""
+    """What a series is of: a pool, a row of it where one is meant, and what tells its changes.
+
+    Of a user there is no pool, and `row_id` is the wallet.
+    """
 
     pool_id: str
     row_id: str | None
-    changes: Literal["changes_of_position", "changes_of_asset", "changes_of_pool"]
+    changes: Literal[
+        "changes_of_position", "changes_of_asset", "changes_of_pool", "changes_of_user"
+    ]
 
 
 def floor(time: datetime.datetime, interval: Interval) -> datetime.datetime:
@@ -205,6 +230,31 @@ async def of_pool(
         if details is not None:
             sums = (details.supply_usd, details.borrow_usd, details.unpriced)
             found.append(PoolPoint(*_place(state), *sums))
+    return found
+
+
+async def of_user(
+    connection: Connection, moment: point_in_time.Moment, user_id: str, span: Span
+) -> list[UserPoint]:
+    """What a user held and owed over all pools, in sums; `interval` block: at each own change."""
+    source = Source("", user_id, "changes_of_user")
+    moments = await points(connection, moment, source, span)
+    found = []
+    async for state in states_of(connection, moments, None):
+        held = await position_pages.of_user(connection, state, user_id)
+        summed = portfolio.summed(state.moment, user_id, list(held))
+        found.append(
+            UserPoint(
+                *_place(state),
+                collateral_usd=summed.collateral_usd,
+                earn_usd=summed.earn_usd,
+                debt_usd=summed.debt_usd,
+                net_usd=summed.net_usd,
+                unpriced=summed.unpriced,
+                lowest_health=summed.lowest_health,
+                positions=len(held),
+            )
+        )
     return found
 
 

@@ -47,6 +47,20 @@ WHERE b.timestamp > $4
 ORDER BY b.number
 LIMIT $5;
 
+-- name: changes_of_user
+-- Blocks in which a position of a user ($2) changed, up to block $3, after time $4; $1 is not used.
+SELECT b.timestamp AS time, b.number, b.hash, b.timestamp
+FROM (
+    SELECT DISTINCT h.block_number
+    FROM vesu_positions p
+    JOIN vesu_position_history h ON h.pool_id = p.pool_id AND h.id = p.id
+    WHERE $1::text IS NOT NULL AND p.user_id = $2::text AND h.block_number <= $3
+) h
+JOIN blocks b ON b.number = h.block_number
+WHERE b.timestamp > $4
+ORDER BY b.number
+LIMIT $5;
+
 -- name: pool_of_position
 -- The pool of a position.
 SELECT pool_id FROM vesu_positions WHERE id = $1::uuid;

@@ -11,8 +11,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests import postgres
 from tests.acceptance import past, truth
-from tests.acceptance.api_client import Client
+from tests.acceptance.api_client import Client, serving
 
 EXACT = decimal.Context(prec=120)
 
@@ -272,3 +273,88 @@ async def test_statistics_are_the_sums_of_what_is_listed(api: Client) -> None:
     rows = await api.walk("/v1/transactions", limit=500)
     counts = {one["type"]: one["effects"] for one in stats["effects"]}
     assert sum(counts.values()) == len(rows)
+
+
+# --- users, caps, and what a lower limit endangers ------------------------------------------------
+
+
+async def test_a_users_history_is_their_portfolio_at_each_point(api: Client) -> None:
+    """Every point equals the portfolio asked for at its time, by day and at each own change."""
+    rows = await api.data("/v1/positions", kind="borrow", nominal_debt_gte=1, limit=1)
+    user = rows[0]["user_id"]
+    names = ("collateral_usd", "earn_usd", "debt_usd", "net_usd", "unpriced", "lowest_health")
+    compared = 0
+    for interval in ("day", "block"):
+        points = await api.data(f"/v1/users/{user}/portfolio/history", interval=interval, points=12)
+        assert [one["time"] for one in points] == sorted(one["time"] for one in points)
+        for one in points:
+            whole = await api.data(f"/v1/users/{user}/portfolio", at_time=one["time"])
+            assert {name: one[name] for name in names} == {name: whole[name] for name in names}
+            assert one["positions"] == len(whole["positions"])
+            compared += one["positions"] > 0
+    assert compared > 5
+
+
+async def test_caps_leave_what_the_debt_does_not_use(api: Client) -> None:
+    pairs = {one["id"]: one for one in await api.walk("/v1/pools", is_configured="true")}
+    caps = await api.walk("/v1/risk/caps")
+    assert {one["id"] for one in caps} == pairs.keys()
+    capped = [one for one in caps if one["debt_cap"] is not None]
+    assert capped
+    for one in capped:
+        cap, debt = decimal.Decimal(one["debt_cap"]), decimal.Decimal(pairs[one["id"]]["pair_debt"])
+        assert decimal.Decimal(one["headroom"]) == max(cap - debt, decimal.Decimal(0))
+        assert abs(decimal.Decimal(one["used"]) - debt / cap) < decimal.Decimal("1e-17")
+    assert all(one["headroom"] is None is one["used"] for one in caps if one not in capped)
+    used = [
+        decimal.Decimal(one["used"])
+        for one in await api.walk("/v1/risk/caps", order="-used", limit=2)
+        if one["used"] is not None
+    ]
+    assert used == sorted(used, reverse=True)
+
+
+LOWERED = """
+INSERT INTO vesu_pool_history
+SELECT (jsonb_populate_record(h, jsonb_build_object(
+    'max_ltv_raw', div(h.max_ltv_raw * 9, 10), 'event_index', 1000))).*
+FROM vesu_pool_history h
+WHERE h.id = $1::uuid
+ORDER BY block_number DESC, transaction_index DESC, event_index DESC LIMIT 1
+"""
+
+
+async def test_a_lower_limit_says_what_it_endangered(indexed_copy: str) -> None:
+    """Of the pair with the lowest healths: those that a tenth less brings below 1."""
+    async with serving(indexed_copy) as api:
+        rows = await api.data("/v1/positions", order="health_factor", kind="borrow", limit=500)
+        near = next(one for one in rows if decimal.Decimal(one["health_factor"]) > 1)
+        place = ("pool_id", "collateral_address", "debt_address")
+        pair = (await api.data("/v1/pools", **{name: near[name] for name in place}))[0]
+        newest = "SELECT max(block_number) FROM vesu_pool_history WHERE id = $1::uuid"
+        block = await postgres.value(indexed_copy, newest, pair["id"])
+        # Health as it is at that block with the limit before it.
+        before = await api.walk("/v1/positions", at_block=block, **{n: near[n] for n in place})
+    await postgres.fetch(indexed_copy, LOWERED, pair["id"])
+    async with serving(indexed_copy) as api:
+        changes = await api.walk(f"/v1/pools/{near['pool_id']}/config-history", limit=3)
+    (one,) = [one for one in changes if one["setting"] == "max_ltv_raw" and one["endangered"]]
+    assert int(one["after"]) == int(one["before"]) * 9 // 10
+    lost = [
+        each
+        for each in before
+        if each["health_factor"] is not None
+        and decimal.Decimal(each["health_factor"])
+        >= 1
+        > decimal.Decimal(each["health_factor"]) * 9 / 10
+    ]
+    assert lost
+    assert one["endangered"] == {
+        "positions": len(lost),
+        "debt_usd": format(sum(decimal.Decimal(each["debt_value_usd"]) for each in lost), "f"),
+        "collateral_usd": format(
+            sum(decimal.Decimal(each["collateral_value_usd"]) for each in lost), "f"
+        ),
+    }
+    raised = [each for each in changes if each["setting"] == "max_ltv_raw" and each is not one]
+    assert all(each["endangered"] is None for each in raised)

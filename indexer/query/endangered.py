@@ -1,0 +1,83 @@
+"""What a change of a pool's configuration endangered: positions that it made liquidatable."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Sequence
+
+import msgspec
+
+from indexer.query import (
+    configuration,
+    filters,
+    kinds,
+    point_in_time,
+    position_pages,
+    stands,
+    states,
+)
+
+
+class Endangered(msgspec.Struct, frozen=True):
+    """Positions with a health below 1 after the change and not before it, at that block's state."""
+
+    positions: kinds.Block
+    debt_usd: kinds.Usd
+    collateral_usd: kinds.Usd
+
+
+class Change(configuration.Change, frozen=True):
+    """A change, and what it endangered; None: a setting that decides on no liquidation, or raises
+    the limit. Only `max_ltv_raw` decides on them."""
+
+    endangered: Endangered | None
+
+
+async def of(
+    connection: point_in_time.Connection,
+    kept: states.States,
+    standing: stands.Stands,
+    pool_id: str,
+    changes: Sequence[configuration.Change],
+) -> list[Change]:
+    """The changes of a pool with what each endangered."""
+    found = []
+    for one in changes:
+        endangered = None
+        if one.setting == "max_ltv_raw" and int(one.after) < int(one.before or 0):
+            moment = await point_in_time.moment(connection, one.block_number)
+            state = await kept.at(connection, moment, standing)
+            endangered = await _endangered(connection, state, pool_id, one)
+        found.append(Change(**msgspec.structs.asdict(one), endangered=endangered))
+    return found
+
+
+async def _endangered(
+    connection: point_in_time.Connection,
+    state: states.State,
+    pool_id: str,
+    change: configuration.Change,
+) -> Endangered:
+    """Health is proportional to the limit: what it was with the one before follows from now's."""
+    pair = (
+        filters.Condition("pool_id", "=", (pool_id,)),
+        filters.Condition("collateral_address", "=", (change.collateral_address,)),
+        filters.Condition("debt_address", "=", (change.debt_address,)),
+        filters.Condition("nominal_debt", ">=", (1,)),
+    )
+    held = await position_pages.below(connection, state, decimal.Decimal(1), pair)
+    before, after = int(change.before), int(change.after)
+    lost = [
+        one
+        for one in position_pages.valued(state, held)
+        if one.health is not None
+        and one.health < 1
+        and (
+            after == 0 or point_in_time.EXACT.multiply(one.health, decimal.Decimal(before)) >= after
+        )
+    ]
+    return Endangered(
+        len(lost),
+        point_in_time.total(one.debt_value_usd for one in lost),
+        point_in_time.total(one.collateral_value_usd for one in lost),
+    )
