@@ -101,7 +101,7 @@ class Head:
         return bound
 
 
-async def _index(url: str, folder: Path) -> types.BlockHeader:
+async def index(url: str, folder: Path) -> types.BlockHeader:
     """Fill an empty database with devnet-a; returns its last header."""
     job = measuring._job(folder, json.loads((folder / "manifest.json").read_text())["last_block"])
     with measuring._node(folder) as node_url:
@@ -110,7 +110,7 @@ async def _index(url: str, folder: Path) -> types.BlockHeader:
         async with database.session(url) as connection:
             reading = ranges.ReaderSettings(verify="off")
             followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
-            following = ingestor.Ingestor(node, connection, _engine(job), followed)
+            following = ingestor.Ingestor(node, connection, engine_of(job), followed)
             await following.open(job["chain_id"], 0)
             await following.run(job["until_block"])
         header = await node.header(job["until_block"])
@@ -119,7 +119,7 @@ async def _index(url: str, folder: Path) -> types.BlockHeader:
     return header
 
 
-def _engine(job: dict[str, Any]) -> engines.Engine:
+def engine_of(job: dict[str, Any]) -> engines.Engine:
     return engines.Engine([(int(job["factory"], 16), discovery.Known(kinds.Kind.POOL_FACTORY_V2))])
 
 
@@ -147,11 +147,11 @@ async def _fill(head: Head, positions: int, edge: float, dice: random.Random) ->
 async def measure(url: str, positions: int, edge: float, blocks: int, seed: int) -> dict[str, Any]:
     """Milliseconds, CPU of this process and the server's, and write-ahead log of each block."""
     folder = recordings.bundled()
-    header = await _index(url, folder)
+    header = await index(url, folder)
     dice = random.Random(seed)
     job = measuring._job(folder, header.number)
     async with database.session(url) as connection:
-        engine = _engine(job)
+        engine = engine_of(job)
         writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
         await writer.open(job["chain_id"], 0)
         actors = invented.Actors(folder, seed)
@@ -183,9 +183,9 @@ async def measure(url: str, positions: int, edge: float, blocks: int, seed: int)
         "active": active,
         "below_1.3": near,
         "blocks": blocks,
-        "commit_ms": _spread([milliseconds for milliseconds, _, _ in spent]),
-        "cpu_ms": _spread([milliseconds for _, milliseconds, _ in spent]),
-        "wal_bytes": _spread([float(size) for _, _, size in spent]),
+        "commit_ms": spread([milliseconds for milliseconds, _, _ in spent]),
+        "cpu_ms": spread([milliseconds for _, milliseconds, _ in spent]),
+        "wal_bytes": spread([float(size) for _, _, size in spent]),
     }
 
 
@@ -193,7 +193,7 @@ async def _wal(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
     return {
         "median": round(statistics.median(ordered), 1),
