@@ -263,8 +263,8 @@ def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.Emit
         felt(hash_),
         felt(event.transaction_hash),
         address,
-        [felt(key) for key in event.keys],
-        [felt(item) for item in event.data],
+        wire.felts(event.keys),
+        wire.felts(event.data),
     )
 
 

@@ -5,7 +5,6 @@ Felts become canonical here. An answer that cannot be valid is an InconsistentAn
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,10 @@ from indexer.cairo import text as texts
 from indexer.chain import types
 
 _FELT = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
+_CANONICAL = re.compile(r"0x(?:0|[1-7][0-9a-f]{0,62}|[89a-f][0-9a-f]{0,61})")
+"""A felt that is canonical; those of 63 digits from 8 on may not be below the prime."""
+
+MOST_REMEMBERED = 4_096
 
 # Bounds of what the chain can mean and the tables can hold: other values are refused.
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -147,15 +150,36 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> 
         ) from error
 
 
-@functools.lru_cache(maxsize=4_096)
-def felt(text: str) -> str:
-    """A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
+class _Canonical(dict[str, str]):
+    """Canonical felts by the texts that were answered: most repeat, and equal ones are one object.
+
+    Full, it begins anew: what repeats comes back at once.
+    """
+
+    def __missing__(self, text: str) -> str:
+        found = text if _CANONICAL.fullmatch(text) else _canonical(text)
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[text] = found
+        return found
+
+
+def _canonical(text: str) -> str:
     value = int(text, 16) if _FELT.fullmatch(text) else felt252.PRIME
     if value >= felt252.PRIME:
         raise errors.InconsistentAnswerError(
             f"the node's answer holds no felt: {text[:80]!r}", kind="felt"
         )
     return hex(value)
+
+
+felt = _Canonical().__getitem__
+"""A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
+
+
+def felts(texts: list[str]) -> list[str]:
+    """Felts in canonical form."""
+    return list(map(felt, texts))
 
 
 def header(block: Header) -> types.BlockHeader:
@@ -191,8 +215,8 @@ def _receipt(index: int, wire: Receipt) -> types.Receipt:
         [
             types.ReceiptEvent(
                 felt(event.from_address),
-                [felt(key) for key in event.keys],
-                [felt(item) for item in event.data],
+                felts(event.keys),
+                felts(event.data),
             )
             for event in (wire.events if isinstance(wire, FullReceipt) else ())
         ],

@@ -15,7 +15,7 @@ import msgspec
 
 from indexer.cairo import felt252
 from indexer.chain import types
-from indexer.store import sqlfile
+from indexer.store import copying, sqlfile
 
 _SQL = sqlfile.load(__package__, "facts")
 
@@ -136,9 +136,7 @@ async def append(
         columns=("block_number", "transaction_index", "transaction_hash", "actual_fee", "fee_unit"),
         records=_receipt_rows(part, batch),
     )
-    await connection.copy_records_to_table(
-        "events", columns=EVENT_COLUMNS, records=_event_rows(part.events, derived)
-    )
+    await copying.copy(connection, "events", EVENT_COLUMNS, _event_lines(part.events, derived))
 
 
 async def _append_blocks(connection: Connection, part: types.Range) -> None:
@@ -198,22 +196,24 @@ def _receipt_rows(part: types.Range, batch: Batch) -> Iterable[tuple[object, ...
                 )
 
 
-def _event_rows(
+def _event_lines(
     emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> Iterable[tuple[object, ...]]:
+) -> Iterable[str]:
     for event, about in zip(emitted, derived, strict=True):
-        yield (
-            event.block_number,
-            event.transaction_index,
-            event.event_index,
-            padded(event.block_hash),
-            padded(event.transaction_hash),
-            padded(event.from_address),
-            event.keys,
-            event.data,
-            about.contract,
-            about.name,
-            about.args,
+        yield copying.line(
+            (
+                event.block_number,
+                event.transaction_index,
+                event.event_index,
+                padded(event.block_hash),
+                padded(event.transaction_hash),
+                padded(event.from_address),
+                copying.array(event.keys),
+                copying.array(event.data),
+                about.contract,
+                about.name,
+                about.args,
+            )
         )
 
 

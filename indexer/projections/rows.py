@@ -9,7 +9,6 @@ import datetime
 import functools
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping
 
 import asyncpg
 import msgspec
@@ -27,28 +26,11 @@ PROTOCOLS = {
 }
 """By the kind of the contract that holds the pools."""
 
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
 encode = msgspec.json.Encoder().encode
 
 
 padded = felt252.padded
 """An address or hash as tables hold it."""
-
-
-def copied(records: Iterable[Mapping[str, object]]) -> bytes:
-    """Rows as COPY's text format takes them."""
-    return "".join(map(_line, records)).encode()
-
-
-def _line(record: Mapping[str, object]) -> str:
-    texts = [value if isinstance(value, str) else str(value) for value in record.values()]
-    # Nearly no row holds anything to escape: one look at the whole row finds that out.
-    together = "".join(texts)
-    if "\\" in together or not together.isprintable():
-        texts = [text.translate(_ESCAPES) for text in texts]
-    fields = zip(record.values(), texts, strict=True)
-    return "\t".join([r"\N" if value is None else text for value, text in fields]) + "\n"
 
 
 def padded_or_none(value: int | None) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import asyncpg
 
 from indexer.projections import rows, statements, tables
-from indexer.store import sqlfile
+from indexer.store import copying, sqlfile
 
 _SQL = sqlfile.load(__package__, "storage")
 
@@ -34,12 +33,8 @@ async def append(
     """Add rows, all with the same columns, to a table that only grows."""
     # COPY takes the server a third of the time that rows in JSON take it.
     if records:
-        await connection.copy_to_table(
-            table.name,
-            source=io.BytesIO(rows.copied(records)),
-            columns=list(records[0]),
-            format="text",
-        )
+        lines = (copying.line(record.values()) for record in records)
+        await copying.copy(connection, table.name, records[0], lines)
 
 
 async def load(connection: Connection, table: tables.Table) -> list[asyncpg.Record]:

@@ -106,6 +106,7 @@ class Connection(asyncpg.Connection):
     fetchrow = _timed(asyncpg.Connection.fetchrow)
     fetchval = _timed(asyncpg.Connection.fetchval)
     copy_records_to_table = _timed(asyncpg.Connection.copy_records_to_table)
+    copy_to_table = _timed(asyncpg.Connection.copy_to_table)
 
     def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:
         """asyncpg's only hook for a cancel: one that is not acknowledged ends the connection."""

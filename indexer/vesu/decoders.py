@@ -22,6 +22,8 @@ Decoded = abi.Decoded
 More = Mapping[kinds.Kind, abi.Table]
 """Events of ABIs that came after this release, by kind."""
 
+MOST_REMEMBERED = 4_096
+
 ABIS: dict[kinds.Kind, tuple[str, ...]] = {
     kinds.Kind.POOL_V2: ("pool_v2",),
     kinds.Kind.POOL_FACTORY_V2: ("pool_factory_v2",),
@@ -100,8 +102,21 @@ def _decode(
         raise errors.UndecodableEventError(f"{name} of {kind.value}: {error}") from error
 
 
+class _Integers(dict[str, int]):
+    """Felts by their texts; most repeat. Full, it begins anew."""
+
+    def __missing__(self, text: str) -> int:
+        felt = int(text, 16)
+        if not 0 <= felt < felt252.PRIME:
+            raise ValueError("a felt is out of range")
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[text] = felt
+        return felt
+
+
+_integer = _Integers().__getitem__
+
+
 def _felts(hexes: Sequence[str]) -> list[int]:
-    felts = [int(felt, 16) for felt in hexes]
-    if felts and not 0 <= min(felts) <= max(felts) < felt252.PRIME:
-        raise ValueError("a felt is out of range")
-    return felts
+    return list(map(_integer, hexes))

@@ -21,6 +21,38 @@ def test_every_spelling_of_a_felt_becomes_the_canonical_one(value: int, width: i
         assert wire.felt(spelling) == hex(value)
 
 
+FELTS = strategies.integers(0, felt252.PRIME - 1).map(hex)
+ODD = strategies.one_of(
+    strategies.sampled_from(
+        [
+            "",
+            "0x",
+            "0x00",
+            "0X1",
+            "0xA",
+            "0x1,0x2",
+            ",",
+            "0x1\n",
+            hex(felt252.PRIME),
+            "0x8" + "0" * 62,
+        ]
+    ),
+    strategies.text(alphabet="0123456789abcdefxX,\u0663", max_size=66),
+    strategies.integers(2**251 - 4, felt252.PRIME + 4).map(hex),
+)
+
+
+@hypothesis.given(strategies.lists(FELTS | ODD, max_size=12))
+def test_a_list_of_felts_is_each_of_its_felts(texts: list[str]) -> None:
+    try:
+        each = [wire.felt(text) for text in texts]
+    except errors.InconsistentAnswerError:
+        with pytest.raises(errors.InconsistentAnswerError, match="holds no felt"):
+            wire.felts(texts)
+    else:
+        assert wire.felts(texts) == each
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,0 +1,25 @@
+"""Rows in COPY's text format read back as what they were."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.store import copying
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+ESCAPED = {r"\t": "\t", r"\n": "\n", r"\r": "\r", r"\\": "\\"}
+
+
+@given(st.lists(TEXT | st.none() | st.integers() | st.booleans(), min_size=1))
+def test_a_copied_row_reads_back(values: list[object]) -> None:
+    line = copying.line(values)
+    assert line.endswith("\n")
+    assert line.count("\n") == 1
+    fields = line[:-1].split("\t")
+    assert [
+        None if field == r"\N" else re.sub(r"\\.", lambda found: ESCAPED[found[0]], field)
+        for field in fields
+    ] == [None if value is None else str(value) for value in values]
