@@ -257,9 +257,6 @@ def _struct_source(
     def read(at: int) -> str:
         return f"{made}([{_reads(members, sources, at)}])"
 
-    def limbs(at: int) -> tuple[int, ...]:
-        return _limbs(members, sources, at)
-
     def show(value: str) -> str:
         fields = [
             f"{name!r}: {source.show(f'{value}.{attributes[name]}')}"
@@ -267,7 +264,7 @@ def _struct_source(
         ]
         return f"{{{', '.join(fields)}}}"
 
-    return Source(read, show, limbs)
+    return Source(read, show, functools.partial(_limbs, members, sources))
 
 
 def _sources(members: Sequence[Member]) -> list[Source] | None:
@@ -278,15 +275,12 @@ def _sources(members: Sequence[Member]) -> list[Source] | None:
 
 
 def _reads(members: Sequence[Member], sources: Sequence[Source], at: int) -> str:
-    places = _places(members, at)
-    return ", ".join(source.read(place) for source, place in zip(sources, places, strict=True))
+    return ", ".join(map(lambda source, place: source.read(place), sources, _places(members, at)))
 
 
 def _limbs(members: Sequence[Member], sources: Sequence[Source], at: int) -> tuple[int, ...]:
-    places = _places(members, at)
-    return tuple(
-        limb for source, place in zip(sources, places, strict=True) for limb in source.limbs(place)
-    )
+    placed = zip(sources, _places(members, at), strict=True)
+    return tuple(limb for source, place in placed for limb in source.limbs(place))
 
 
 def _places(members: Sequence[Member], at: int) -> list[int]:

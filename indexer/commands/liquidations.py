@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import click
 
-from indexer.commands import arguments, columns, output, reader
-from indexer.query import names, tables
+from indexer.commands import arguments, columns, event_rows
+from indexer.query import tables
 
 COLUMNS = (
     columns.block(),
@@ -53,20 +51,12 @@ def command(
     Amounts are in token units; `repaid` is what the liquidator paid, without bad debt, which the
     suppliers of the pool bear.
     """
-
-    async def question(connection: asyncpg.Connection) -> list[dict[str, Any]]:
-        wanted = tables.Filter(
-            pool=None if pool is None else await names.pool(connection, pool),
-            user=user,
-            liquidator=liquidator,
-            transaction=tx,
-            from_block=from_block,
-            to_block=to_block,
-        )
-        return await tables.liquidations(connection, limit, wanted)
-
-    found = reader.ask(config_file, question)
-    if as_json:
-        output.print_json(found)
-    else:
-        output.print_table(COLUMNS, found, wide=wide)
+    event_rows.show(
+        event_rows.Listing(config_file, tables.liquidations, COLUMNS, limit, as_json, wide),
+        pool,
+        user=user,
+        liquidator=liquidator,
+        transaction=tx,
+        from_block=from_block,
+        to_block=to_block,
+    )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import click
 
-from indexer.commands import arguments, columns, output, reader
-from indexer.query import names, tables
+from indexer.commands import arguments, columns, event_rows
+from indexer.query import tables
 
 TYPES = ("supply", "borrow", "repay", "withdraw", "liquidation", "transfer")
 
@@ -54,22 +52,13 @@ def command(
     A transaction may have several rows, and so may an event: one that supplies and borrows has
     two. Amounts are in token units.
     """
-
-    async def question(connection: asyncpg.Connection) -> list[dict[str, Any]]:
-        pool_id = None if pool is None else await names.pool(connection, pool)
-        wanted = tables.Filter(
-            pool=pool_id,
-            user=user,
-            assets=None if asset is None else await names.assets(connection, asset, pool_id),
-            types=types or None,
-            transaction=tx,
-            from_block=from_block,
-            to_block=to_block,
-        )
-        return await tables.transactions(connection, limit, wanted)
-
-    found = reader.ask(config_file, question)
-    if as_json:
-        output.print_json(found)
-    else:
-        output.print_table(COLUMNS, found, wide=wide)
+    event_rows.show(
+        event_rows.Listing(config_file, tables.transactions, COLUMNS, limit, as_json, wide),
+        pool,
+        asset,
+        user=user,
+        types=types or None,
+        transaction=tx,
+        from_block=from_block,
+        to_block=to_block,
+    )

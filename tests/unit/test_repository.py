@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import graphlib
 import gzip
 import json
 import re
@@ -10,6 +12,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import grimp
 import pytest
 from hatchling.builders import wheel
 from packaging import requirements, utils
@@ -36,6 +39,8 @@ REGISTRY_HOSTS = [
 ]
 FOREIGN_PATH = re.compile(rb"(?<![\w.*}-])/(?:root|work|Users|home/[a-z_][\w-]*)/")
 MODULE_LINES = 450
+SHIPPED_MODULE_LINES = 400
+FUNCTION_LINES = 60
 WHEEL_BYTES = 3_000_000
 
 
@@ -152,6 +157,31 @@ def test_no_module_grows_beyond_what_one_can_read() -> None:
         if (count := len(path.read_text(encoding="utf-8").splitlines())) > MODULE_LINES
     }
     assert not long
+
+
+SHIPPED = [path for path in MODULES if path.relative_to(ROOT).parts[0] == "indexer"]
+
+
+def test_no_shipped_module_or_function_grows_beyond_what_one_can_read() -> None:
+    long = {}
+    for path in SHIPPED:
+        source = path.read_text(encoding="utf-8")
+        name = str(path.relative_to(ROOT))
+        if (count := len(source.splitlines())) > SHIPPED_MODULE_LINES:
+            long[name] = count
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = (node.end_lineno or 0) - node.lineno + 1
+                if count > FUNCTION_LINES:
+                    long[f"{name}: {node.name}"] = count
+    assert not long
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("indexer")
+    imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imported) >= len(SHIPPED)
+    graphlib.TopologicalSorter(imported).prepare()  # CycleError names the circle
 
 
 FOR_ROOT_ALONE = Path("tests/chaos/test_database_faults.py")
