@@ -166,6 +166,7 @@ def engine(settings: config.Settings) -> engines.Engine:
         ((entry.address, discovery.Known(entry.kind)) for entry in contracts(settings)),
         abi_folder.read(settings),
         settings.valuation.max_age_seconds,
+        abi_folder.digest(settings),
     )
 
 
@@ -201,7 +202,9 @@ def ingestor(
 ) -> ingestors.Ingestor:
     """The ingestor as the settings describe it."""
     followed = ingestor_settings(settings)
-    return ingestors.Ingestor(node, connection, engine(settings), followed, report)
+    return ingestors.Ingestor(
+        node, connection, engine(settings), followed, watched_contracts(settings), report
+    )
 
 
 def ingestor_settings(settings: config.Settings) -> ingestors.IngestorSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,22 @@ def read(settings: config.Settings) -> decoders.More:
     if not folder.is_dir():
         raise errors.ConfigError(f"abi.folder: there is no folder {folder}")
     found: dict[kinds.Kind, list[list[dict[str, Any]]]] = {}
-    for file in sorted(folder.glob("*.json")):
+    for file in _files(folder):
         kind, abi_ = _abi_file(file)
         found.setdefault(kind, []).append(abi_)
     return {kind: abi.table_of(entries) for kind, entries in found.items()}
+
+
+def digest(settings: config.Settings) -> str:
+    """What the folder holds, as a hash; empty where there is none."""
+    if settings.abi.folder is None:
+        return ""
+    held = [(file.name, file.read_bytes()) for file in _files(Path(settings.abi.folder))]
+    return hashlib.sha256(msgspec.json.encode(held)).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
 
 
 def _abi_file(file: Path) -> tuple[kinds.Kind, list[dict[str, Any]]]:

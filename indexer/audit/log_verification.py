@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from indexer import errors
+from indexer.cairo import view_call
 from indexer.chain import ancestry, block_proof, client, failures, types
 from indexer.chain import source as sources
 from indexer.log import cursor, facts, gaps, verified
@@ -188,7 +189,7 @@ async def _settle(
     """Compare proved blocks with the log and store the outcome, while the log cannot move."""
     numbers = [one.block.header.number for one in found]
     async with connection.transaction():
-        await _hold(connection, at)
+        await hold(connection, at)
         since = await _watched(connection, book)
         stored = facts.by_block(await facts.read_events(connection, numbers[0], numbers[-1]))
         times = await facts.block_times(connection, numbers[0], numbers[-1])
@@ -208,7 +209,7 @@ async def _settle(
     return VerifiedBatch(proofs, [gap for parted in wrong.values() for gap in parted], events)
 
 
-async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
+async def hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
     """Keep the log from moving until the transaction ends; refuse one that was taken back."""
     await locks.limit_idle(connection, in_this_transaction=True)
     forks = await connection.fetchval(_SQL["hold_cursor"])
@@ -221,18 +222,25 @@ async def note_range(
 ) -> None:
     """Store a range as verified; LogMovedError where the log was rolled back since `at`."""
     async with connection.transaction():
-        await _hold(connection, at)
+        await hold(connection, at)
         await verified.add(connection, [proved], datetime.datetime.now(datetime.UTC))
 
 
 async def note_gaps(
-    connection: asyncpg.Connection, at: cursor.Cursor, found: Sequence[gaps.Gap]
+    connection: asyncpg.Connection,
+    at: cursor.Cursor,
+    found: Sequence[gaps.Gap],
+    views: Sequence[view_call.ViewCall] = (),
 ) -> None:
-    """Note what a sweep from `at` found, for the writer to repair; LogMovedError as there."""
-    if found:
+    """Note what a sweep from `at` found, for the writer to repair; LogMovedError as there.
+
+    `views` are those that answer otherwise than the log keeps.
+    """
+    if found or views:
         async with connection.transaction():
-            await _hold(connection, at)
+            await hold(connection, at)
             await gaps.add(connection, found)
+            await gaps.add_observations(connection, views)
 
 
 async def _watched(connection: asyncpg.Connection, book: Collection[int]) -> dict[int, int]:

@@ -30,6 +30,9 @@ BRIEF_SECONDS = 2.0
 """How long an endpoint that failed before may take to prove that it is fit again."""
 
 
+SECOND_LOOK_SECONDS = 0.1
+"""How long after a contract's refusal the only endpoint is asked again."""
+
 START_PAUSE = 2.0
 """How long endpoints are left alone between two probes at the start."""
 
@@ -219,9 +222,9 @@ class StarknetNode:
             log.info("finality_unknown", reason=str(error))
             return None
 
-    async def class_hash(self, address: int) -> int | None:
-        """The class of the contract at an address now; None where no contract stands there."""
-        return await self.ask_any(lambda asked: asked.class_hash(address))
+    async def class_hash(self, address: int, block: int | None = None) -> int | None:
+        """The class of the contract at an address after a block, or now; None where none stands."""
+        return await self.ask_any(lambda asked: asked.class_hash(address, block))
 
     async def calls(
         self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
@@ -231,6 +234,18 @@ class StarknetNode:
         A contract's refusal stands in its place.
         """
         return await self.ask_any(lambda chosen: chosen.calls(calls, hashes))
+
+    async def calls_elsewhere(
+        self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
+    ) -> list[list[int] | errors.RpcError]:
+        """The same from another endpoint; from the one in use, a moment later, if none answers."""
+        for other in await self.alternatives():
+            try:
+                return await other.calls(calls, hashes)
+            except errors.NodeError as error:
+                log.info("witness_silent", endpoint=other.name, reason=str(error))
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        return await self.calls(calls, hashes)
 
 
 async def connect(

@@ -65,11 +65,14 @@ class Source:
             return None  # RPC 0.8 does not know the tag.
         return None if header is None else header.number
 
-    async def class_hash(self, address: int) -> int | None:
-        """The class of the contract at an address now; None where no contract stands there."""
+    async def class_hash(self, address: int, block: int | None = None) -> int | None:
+        """The class of the contract at an address after a block, or now; None where none stands."""
         question = rpc.Request(
             "starknet_getClassHashAt",
-            {"block_id": "latest", "contract_address": f"{address:#x}"},
+            {
+                "block_id": "latest" if block is None else {"block_number": block},
+                "contract_address": f"{address:#x}",
+            },
             is_optional=True,
         )
         try:

@@ -180,12 +180,10 @@ async def _server(connection: asyncpg.Connection) -> Finding:
 
 async def _watch_list(connection: asyncpg.Connection, settings: config.Settings) -> Finding:
     """Whether the database was filled with the contracts that are configured."""
-    found = await watch_list.difference(connection, app.watched_contracts(settings))
-    if found is None:
-        return Finding("watch list", "the configured contracts are those of the database")
-    return Finding(
-        "watch list", f"{found}; configure the same, or fill a new database", is_good=False
-    )
+    compared = await watch_list.compare(connection, app.watched_contracts(settings))
+    if said := compared.sentence():
+        return Finding("watch list", said, is_good=False)
+    return Finding("watch list", "the configured contracts are those of the database")
 
 
 async def _fold(connection: asyncpg.Connection) -> Finding:

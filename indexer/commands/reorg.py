@@ -40,7 +40,7 @@ def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -
     """
     settings = arguments.settings(config_file)
     with app.database_url(settings) as url:
-        migrate.upgrade(url)
+        migrate.require(url)
         plan = event_loop.run(_reorganise(settings, url, to_block, yes))
     if as_json:
         output.print_json(plan)

@@ -11,6 +11,7 @@ import msgspec
 from indexer import app, config, errors
 from indexer.audit import shadow_diff
 from indexer.commands import arguments, event_loop, output, progress
+from indexer.log import watch_list
 from indexer.projections import replay
 from indexer.projections.shadow import build, swap
 from indexer.store import database, locks, migrate
@@ -86,7 +87,7 @@ def command(
     arguments.require_range(from_block, to_block)
     settings = arguments.settings(config_file)
     with app.database_url(settings) as url:
-        migrate.upgrade(url)
+        migrate.require(url)
         if discard:
             _print_discarded(event_loop.run(_discard(settings, url)), as_json)
             return
@@ -122,6 +123,7 @@ async def _in_place(
 ) -> replay.Done:
     async with locks.WriterLock(url), database.session(url) as connection:
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        await watch_list.require_same(connection, app.watched_contracts(settings))
         report = _reporter("replaying", quiet)
         return await replay.replay(built, wanted.from_block, wanted.to_block, report)
 
@@ -129,6 +131,7 @@ async def _in_place(
 async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bool) -> Outcome:
     async with database.session(url) as connection:
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        await watch_list.require_same(connection, app.watched_contracts(settings))
         if wanted.swap:
             await replay.require_enough(connection, wanted.from_block, wanted.to_block)
         await built.open(wanted.from_block, wanted.to_block)

@@ -16,9 +16,11 @@ import structlog
 
 from indexer import app, config, errors
 from indexer.audit import log_verification
+from indexer.cairo import felt252
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output, progress
-from indexer.log import cursor, gaps, verified
+from indexer.daemon import observation_check
+from indexer.log import cursor, gaps, verified, watch_list
 from indexer.query import completeness
 from indexer.store import database, locks, migrate
 
@@ -30,10 +32,30 @@ ATTEMPTS = 3
 Repair = Literal["none_needed", "done", "left_to_daemon", "not_asked"]
 
 
+class Differing(msgspec.Struct, frozen=True):
+    """A view that answers otherwise than the log keeps."""
+
+    block_number: int
+    contract: str
+    view: str
+
+
+class Observations(msgspec.Struct, frozen=True):
+    """What asking views again at their blocks showed.
+
+    `unanswered`: the node could not tell, because it keeps no state of that block any more.
+    """
+
+    asked: int
+    differing: list[Differing]
+    unanswered: int
+
+
 class Report(msgspec.Struct, frozen=True):
     """What was asked of which blocks, and what came out.
 
     `proved` counts the blocks checked now by method; `completeness` is the picture afterwards.
+    `observations` says how many views were asked again, and which answer otherwise.
     """
 
     from_block: int
@@ -44,11 +66,13 @@ class Report(msgspec.Struct, frozen=True):
     gaps: list[gaps.Gap]
     repair: Repair
     completeness: completeness.Completeness
+    observations: Observations
 
     @property
     def is_good(self) -> bool:
         """Nothing differed, now or still."""
-        return not self.gaps and not self.completeness.gaps_open
+        found = self.completeness.gaps_open or self.observations.differing
+        return not self.gaps and not found
 
 
 class Found(msgspec.Struct):
@@ -58,6 +82,16 @@ class Found(msgspec.Struct):
     events: int = 0
     proved: collections.Counter[str] = msgspec.field(default_factory=collections.Counter)
     gaps: list[gaps.Gap] = []
+    views: observation_check.Checked = msgspec.field(default_factory=observation_check.Checked)
+
+    @property
+    def observations(self) -> Observations:
+        """What asking views again showed, for the report."""
+        differing = [
+            Differing(one.block_number, felt252.padded(one.contract), one.view)
+            for one in self.views.differing
+        ]
+        return Observations(self.views.asked, differing, self.views.unanswered)
 
     def add(self, outcome: log_verification.VerifiedBatch) -> None:
         """Take up a batch."""
@@ -82,7 +116,8 @@ def command(
     """Prove that the log holds every event: against receipts, event counts and commitments.
 
     Without a range: every committed block that was not proved yet, and those that no longer
-    hold what was proved. With one: all of its blocks, again. The daemon may go on meanwhile.
+    hold what was proved. With one: all of its blocks, again. Answers of contract views that the
+    log keeps are asked again in the same way. The daemon may go on meanwhile.
 
     What differs is listed and repaired: the tables go back to the block before, and the chain
     is read again from there. While a daemon runs, it does that. Exit code 0: proved; 1: a gap
@@ -91,7 +126,7 @@ def command(
     settings = arguments.settings(config_file)
     settings.require_node()
     with app.database_url(settings) as url:
-        migrate.upgrade(url)
+        migrate.require(url)
         found = event_loop.run(_verify(settings, url, from_block, to_block, repair, as_json))
     if as_json:
         output.print_json(found)
@@ -111,6 +146,7 @@ async def _verify(
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.session(url))
         at = await log_verification.stands(connection)
+        await watch_list.require_same(connection, app.watched_contracts(settings))
         first, last = _range(at, from_block, to_block)
         node = await app.node(settings)
         stack.push_async_callback(node.close)
@@ -128,6 +164,7 @@ async def _verify(
             found.gaps,
             outcome,
             await completeness.read(connection),
+            found.observations,
         )
 
 
@@ -170,7 +207,10 @@ async def _prove(
                 async for outcome in outcomes:
                     found.add(outcome)
                     line.update(found.blocks, total, found.events)
-            await log_verification.note_gaps(connection, at, found.gaps)
+            found.views = await observation_check.check(
+                node, connection, at, first, last, with_confirmed=is_asked
+            )
+            await log_verification.note_gaps(connection, at, found.gaps, found.views.differing)
         except errors.LogMovedError:
             if attempt == ATTEMPTS:
                 raise
@@ -201,7 +241,7 @@ async def _repaired(
 ) -> Repair:
     """Repair what is open, unless a daemon runs, which does it by itself."""
     if not (await gaps.still_open(connection)).blocks:
-        return "done" if found.gaps else "none_needed"
+        return "done" if found.gaps or found.views.differing else "none_needed"
     if not repair:
         return "not_asked"
     async with contextlib.AsyncExitStack() as stack:
@@ -253,6 +293,20 @@ def _print(found: Report) -> None:
         click.echo(
             f"GAP  {gap.difference} in block {gap.block_number:,}: transaction "
             f"{gap.transaction_hash}, event {gap.event_index}, of {gap.from_address}"
+        )
+    for one in found.observations.differing:
+        click.echo(
+            f"GAP  another answer at block {one.block_number:,}: {one.view} of {one.contract}"
+        )
+    asked = found.observations
+    if asked.asked or asked.unanswered:
+        click.echo(
+            f"Asked {asked.asked:,} views again at their blocks"
+            + (
+                f"; {asked.unanswered:,} could not be: the node keeps no state of those blocks."
+                if asked.unanswered
+                else "."
+            )
         )
     said = {
         "none_needed": "Complete.",

@@ -1,4 +1,4 @@
-"""Whether the configured contracts are those of the database, and stand on the chain at all."""
+"""Whether the configured contracts stand on the chain at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 from indexer import errors
 from indexer.chain import client
-from indexer.log import cursor, watch_list
+from indexer.log import watch_list
 
 log = structlog.get_logger(__name__)
 
@@ -20,18 +20,15 @@ ASKED_TIMES = 3
 async def require(
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    stands: cursor.Cursor,
     configured: Sequence[watch_list.Contract],
 ) -> None:
-    """Compare with the database, then ask the node for the class at each address once.
+    """Ask the node for the class at each configured address once.
 
-    Raises ConfigError where the database was filled with others, or where the chain is past a
-    contract's first block and no contract stands at its address. A node that cannot tell is
-    asked again at the next start.
+    Raises ConfigError where the chain is past a contract's first block and no contract stands at
+    its address. A node that cannot tell is asked again at the next start.
     """
-    await watch_list.require_same(connection, stands, configured)
-    waiting = await watch_list.unchecked(connection)
-    asked = [one for one in configured if one.address in waiting]
+    known = await watch_list.classed(connection)
+    asked = [one for one in configured if one.address not in known]
     try:
         await _require_classes(node, connection, asked)
     except errors.NodeError as error:

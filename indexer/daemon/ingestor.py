@@ -3,7 +3,8 @@
 look at the head ─► is the committed block still on the node's chain?
     abandoned ─► roll back to the common ancestor ─► look again
     undecided ─► commit nothing, say why, look again after a pause
-    it is     ─► repair gaps that a proof found, else read and commit what is new
+    it is     ─► read back what configured contracts emitted unread (once), repair gaps that a
+                 proof found, else read and commit what is new
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -20,9 +21,9 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.chain import client, failures, ranges, types
-from indexer.daemon import price_sampler, reorg_detector
+from indexer.daemon import finality, history, price_sampler, reorg_detector
 from indexer.daemon import writer as writers
-from indexer.log import cursor, gaps
+from indexer.log import cursor, gaps, watch_list
 from indexer.projections import engine as engines
 
 log = structlog.get_logger(__name__)
@@ -63,14 +64,18 @@ class Ingestor:
         connection: asyncpg.Connection,
         engine: engines.Engine,
         settings: IngestorSettings,
+        contracts: Sequence[watch_list.Contract],
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._node = node
+        self._contracts = contracts
+        self._is_history_read = False
         self._connection = connection
         self._settings = settings
         self._writer = writers.Writer(node, connection, engine)
         self._reader = ranges.RangeReader(node, settings.reading)
         self._detector = reorg_detector.Detector(node, connection, settings.caution)
+        self._finality = finality.Finality(settings.caution.looks)
         self._report = report
         self._total_events = 0
         self._looked_at = 0.0
@@ -84,8 +89,14 @@ class Ingestor:
         """Why the node's chain is doubted at present."""
 
     async def open(self, chain_id: str, start_block: int) -> None:
-        """Continue where the database stands; makes the cursor of a new one."""
+        """Continue where the database stands; makes the cursor of a new one.
+
+        ConfigError: the database was filled from a contract that is configured no more.
+        """
         await self._writer.open(chain_id, start_block)
+        await watch_list.require_none_gone(self._connection, self.position, self._contracts)
+        compared = await watch_list.compare(self._connection, self._contracts)
+        self._is_history_read = not (compared.added or compared.unread)
         metrics.set_committed(self.position.block_number, self.position.timestamp)
         metrics.set_price_sample(await price_sampler.last_time(self._connection))
 
@@ -134,7 +145,8 @@ class Ingestor:
     async def _follow(self, until_block: int | None) -> None:
         while not self.stopping.is_set():
             self._progressed_at = time.monotonic()
-            if until_block is not None and self.position.block_number >= until_block:
+            has_arrived = until_block is not None and self.position.block_number >= until_block
+            if has_arrived and self._is_history_read:
                 return
             if not await self._step_or_wait(until_block):
                 await self._pause()
@@ -179,7 +191,8 @@ class Ingestor:
         await self._note_suspicion(verdict)
         if verdict is not None:
             return False
-        if await self.repair(head):
+        await self._lower_final()
+        if await self._read_back(head) or await self.repair(head):
             return True
         last = head.number if until_block is None else min(head.number, until_block)
         if last <= self.position.block_number:
@@ -198,19 +211,26 @@ class Ingestor:
                 (committed.block_number, committed.block_hash), settings.return_seconds
             )
         head = await self._node.head()
-        self._final = await cursor.note_head(
-            self._connection, self.position, head, await self._node.finalised()
-        )
+        final = self._finality.believed(await self._node.finalised(), head.number)
+        self._final = await cursor.note_head(self._connection, self.position, head, final)
         self._head, self._trouble = head.number, None
         metrics.set_head(head.number)
         metrics.set_endpoint(self._node.source.name)
         self._looked_at = time.monotonic()
         return head
 
+    async def _lower_final(self) -> None:
+        """Give up a final block that the node, on our chain, has long told no more."""
+        lowered = self._finality.lowered(self._final)
+        if lowered is not None:
+            await cursor.lower_finalised(self._connection, self.position, lowered)
+            log.warning("final_lowered", was=self._final, now=lowered)
+            self._final = lowered
+
     async def _note_suspicion(self, verdict: reorg_detector.Suspect | None) -> None:
         """Tell readers and operators that the chain is doubted, or no more."""
         reason = None if verdict is None else verdict.reason
-        await cursor.note_suspicion(self._connection, reason)
+        await cursor.note_suspicion(self._connection, self.position, reason)
         metrics.suspect.set(reason is not None)
         if reason is not None and reason != self.suspicion:
             doubt = errors.InconsistentAnswerError(reason, kind="suspect")
@@ -292,6 +312,29 @@ class Ingestor:
             rows=done.rows_restored,
             seconds=round(done.seconds, 3),
         )
+
+    async def _read_back(self, head: types.BlockHeader) -> bool:
+        """Go back to before what configured contracts emitted unread; False: nothing is.
+
+        Before it is known, nothing is committed: tables that lack a contract's beginning are
+        wrong and look fresh.
+        """
+        if self._is_history_read:
+            return False
+        lacking = await history.missing(
+            self._node, self._connection, self.position, self._contracts
+        )
+        old = self.position
+        has_moved = lacking is not None and await self._writer.read_back(lacking, head)
+        self._is_history_read = True
+        if has_moved:
+            metrics.set_committed(self.position.block_number, self.position.timestamp)
+            log.warning(
+                "reading_back",
+                from_block=self.position.block_number + 1,
+                old_block=old.block_number,
+            )
+        return has_moved
 
     async def repair(self, head: types.BlockHeader | None = None) -> bool:
         """Roll back to before the lowest gap that a proof found in the log; False: none is open.

@@ -87,7 +87,7 @@ class Daemon:
         node = await self._connected_node()
         indexing = self._parts.ingestor(node, connection)
         await indexing.open(self._parts.chain_id, self._parts.start_block)
-        await contract_check.require(node, connection, indexing.position, self._parts.contracts)
+        await contract_check.require(node, connection, self._parts.contracts)
         self._sessions.begun()
         log.info("started", from_block=indexing.position.block_number + 1)
         self._ingestor = indexing

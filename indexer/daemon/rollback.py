@@ -43,7 +43,7 @@ async def roll_back(
     moved = await cursor.retreat(connection, old, number, hash_, seconds_of_block)
     reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
     restored = await engine.rollback(connection, valuations.Block(number, seconds_of_block or 0))
-    await cursor.note_suspicion(connection, None)
+    await cursor.note_suspicion(connection, moved, None)
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)
     await cursor.notify(connection, moved, tables.NOTIFIED)

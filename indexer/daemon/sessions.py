@@ -109,7 +109,9 @@ class Sessions:
         """Migrate: after a loss it may be another server, or an older or newer state of it."""
         if self._has_begun:
             self._revive()
-        migrate.upgrade(self._url)
+            migrate.upgrade_again(self._url)
+        else:
+            migrate.upgrade(self._url)
 
     def begun(self) -> None:
         """Called by the work once it has read its state: from now on losses are survived."""

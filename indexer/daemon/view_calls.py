@@ -26,13 +26,26 @@ async def ask(
 ) -> list[observations.Observation]:
     """The answers of these views in order, each at the hash of its block.
 
-    Raises RetryableNodeError where the node lags or fails; a contract's refusal is an answer.
+    Raises RetryableNodeError where the node lags or fails. A contract's refusal is an answer once
+    it was given twice: the log keeps it for good, and a node refuses what it cannot do just then
+    in a contract's words.
     """
     answers = await node.calls(calls, hashes)
+    refused = [at for at, answer in enumerate(answers) if isinstance(answer, errors.RpcError)]
+    if refused:
+        again = await node.calls_elsewhere([calls[at] for at in refused], hashes)
+        for at, answer in zip(refused, again, strict=True):
+            if not isinstance(answer, errors.RpcError):
+                _warn_of_hiccup(calls[at], str(answers[at]))
+            answers[at] = answer
     return [
         observation(call, hashes[call.block_number], answer)
         for call, answer in zip(calls, answers, strict=True)
     ]
+
+
+def _warn_of_hiccup(call: view_call.ViewCall, reason: str) -> None:
+    log.warning("refusal_not_confirmed", view=call.view, contract=hex(call.contract), reason=reason)
 
 
 async def ask_within(

@@ -16,8 +16,8 @@ from indexer import errors
 from indexer.audit import invariants
 from indexer.cairo import view_call
 from indexer.chain import client, types
-from indexer.daemon import rollback, view_calls
-from indexer.log import cursor, facts, gaps, observations, reorgs, verified
+from indexer.daemon import history, rollback, view_calls
+from indexer.log import cursor, facts, gaps, observations, reorgs, verified, watch_list
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows, tables
 from indexer.vesu import block_time
@@ -53,8 +53,10 @@ class Writer:
     async def open(self, chain_id: str, start_block: int) -> None:
         """Continue where the database stands; makes the cursor of a new one.
 
-        Raises SchemaError where the tables were folded by another version.
+        Raises SchemaError where the tables were folded by another version. What was read ahead
+        before is forgotten.
         """
+        self._observed = []
         self.cursor = await cursor.open_for(
             self.connection, chain_id, start_block, tables.FOLD_VERSION
         )
@@ -145,7 +147,32 @@ class Writer:
                 self.connection, self._engine, self.cursor, ancestor, head, cause
             )
         self.cursor = done.cursor
+        # What was read ahead is of the blocks that were taken back.
+        self._observed = []
         return done
+
+    async def read_back(self, lacking: history.Missing, head: types.BlockHeader) -> bool:
+        """Remember the configured contracts; go back to before what the log lacks of them.
+
+        False: it lacks nothing. In one transaction, so that a list that is remembered is one
+        whose events are in the log or still to be read.
+        """
+        stands, block = self.cursor, lacking.first_block
+        async with self._transaction():
+            await cursor.hold(self.connection)
+            if lacking.start_block < stands.start_block:
+                await watch_list.lower_start(self.connection, stands, lacking.start_block)
+                stands = await cursor.opened(self.connection, stands)
+            if block is not None and stands.block_hash is not None:
+                ancestor = await gaps.place_before(self.connection, stands, block)
+                done = await rollback.roll_back(
+                    self.connection, self._engine, stands, ancestor, head, "repair"
+                )
+                stands = done.cursor
+            await watch_list.remember(self.connection, stands.start_block, lacking.contracts)
+        self.cursor = stands
+        self._observed = []
+        return block is not None
 
     @contextlib.asynccontextmanager
     async def idle(self) -> AsyncIterator[None]:

@@ -54,7 +54,7 @@ async def read(connection: Connection) -> Cursor | None:
 async def open_for(
     connection: Connection, chain_id: str, start_block: int, fold_version: int
 ) -> Cursor:
-    """The cursor, made if the database is new; refuses another chain or an earlier start.
+    """The cursor, made if the database is new; refuses another chain.
 
     Raises its token, so that every writer before this one can write nothing more.
     """
@@ -68,12 +68,17 @@ async def open_for(
             f"this database follows chain {cursor.chain_id}, but network.chain_id is {chain_id}: "
             "use another database or another network"
         )
-    if cursor.start_block > start_block:
-        raise errors.ConfigError(
-            f"this database was filled from block {cursor.start_block} on, but the configured "
-            f"contracts start at {start_block}: use a new database to index the earlier blocks"
-        )
     return cursor
+
+
+async def opened(connection: Connection, expected: Cursor) -> Cursor:
+    """The cursor that this writer opened, read again; WriterConflictError: another has since."""
+    found = await read(connection)
+    if found is None or found.writer_token != expected.writer_token:
+        raise errors.WriterConflictError(
+            "another indexer has opened this database since: this one stops"
+        )
+    return found
 
 
 async def advance(connection: Connection, expected: Cursor, tip: types.BlockHeader) -> Cursor:
@@ -145,9 +150,12 @@ async def note_head(
     return final
 
 
-async def note_suspicion(connection: Connection, reason: str | None) -> None:
-    """Tell readers why the chain is doubted, and since when; None: it is not."""
-    await connection.execute(_SQL["note_suspicion"], reason)
+async def note_suspicion(connection: Connection, expected: Cursor, reason: str | None) -> None:
+    """Tell readers why the chain is doubted, and since when; None: it is not.
+
+    A writer that was taken over from tells nothing.
+    """
+    await connection.execute(_SQL["note_suspicion"], reason, expected.writer_token)
 
 
 async def head(connection: Connection) -> int | None:
@@ -162,9 +170,9 @@ async def finalised(connection: Connection) -> int | None:
     return number
 
 
-async def lower_finalised(connection: Connection, number: int) -> None:
-    """Count nothing above a block as accepted on L1 any more: the chain took it back."""
-    await connection.execute(_SQL["lower_final"], number)
+async def lower_finalised(connection: Connection, expected: Cursor, number: int) -> None:
+    """Count nothing above a block as accepted on L1 any more; a writer taken over from cannot."""
+    await connection.execute(_SQL["lower_final"], number, expected.writer_token)
 
 
 async def hold(connection: Connection) -> None:

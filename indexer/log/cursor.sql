@@ -51,11 +51,14 @@ SET suspect_reason = $1::text,
     suspect_since = CASE
         WHEN $1::text IS NOT NULL THEN COALESCE(suspect_since, clock_timestamp())
     END
-WHERE suspect_reason IS DISTINCT FROM $1::text;
+WHERE suspect_reason IS DISTINCT FROM $1::text
+    AND EXISTS (SELECT FROM cursor WHERE writer_token = $2);
 
 -- name: lower_final
 -- Nothing above a block counts as final any more: the operator said so.
-UPDATE chain_head SET finalised_block = $1 WHERE finalised_block > $1;
+UPDATE chain_head
+SET finalised_block = $1
+WHERE finalised_block > $1 AND EXISTS (SELECT FROM cursor WHERE writer_token = $2);
 
 -- name: notify
 -- Tell listeners that a block was committed.

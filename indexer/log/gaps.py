@@ -1,4 +1,4 @@
-"""Gaps: events in which the log was found to differ from the chain, and their repair.
+"""Gaps: events and answers of views in which the log was found to differ from the chain.
 
 A gap is open until its block was committed again, proved. Whoever finds one notes it; the
 writer, who alone may, goes back to before it and reads on from there.
@@ -12,6 +12,7 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from indexer.cairo import view_call
 from indexer.log import cursor, facts
 from indexer.store import sqlfile
 
@@ -52,6 +53,22 @@ async def add(connection: Connection, found: Iterable[Gap]) -> None:
     )
 
 
+async def add_observations(connection: Connection, found: Iterable[view_call.ViewCall]) -> None:
+    """Note answers of views that are others than the log keeps; each once while it is open."""
+    await connection.executemany(
+        _SQL["add_observation_gap"],
+        [
+            (
+                one.block_number,
+                facts.padded(hex(one.contract)),
+                one.view,
+                list(map(hex, one.calldata)),
+            )
+            for one in found
+        ],
+    )
+
+
 async def still_open(connection: Connection) -> Open:
     """What is still to be repaired."""
     rows = await connection.fetch(_SQL["open_blocks"])
@@ -74,8 +91,10 @@ async def place_before(
 async def roll_back(connection: Connection, reorg_id: int, block: int) -> None:
     """Note the rollback to `block` on the gaps above it."""
     await connection.execute(_SQL["roll_gaps_back"], reorg_id, block)
+    await connection.execute(_SQL["roll_observation_gaps_back"], reorg_id, block)
 
 
 async def close(connection: Connection, first_block: int, last_block: int) -> None:
     """Note that a range with gaps was read again, and proved."""
     await connection.execute(_SQL["close_gaps"], first_block, last_block)
+    await connection.execute(_SQL["close_observation_gaps"], first_block, last_block)

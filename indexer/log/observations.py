@@ -31,10 +31,7 @@ async def append(connection: Connection, observations: Iterable[Observation]) ->
     """Add observations to the log, inside the caller's transaction."""
     rows = [
         (
-            seen.call.block_number,
-            felt252.padded(seen.call.contract),
-            seen.call.view,
-            list(map(hex, seen.call.calldata)),
+            *_key(seen.call),
             seen.block_hash,
             None if seen.result is None else list(map(hex, seen.result)),
             seen.error,
@@ -55,6 +52,28 @@ async def read(connection: Connection, views: Sequence[str]) -> list[Observation
     """All observations of the named views, in the order of their blocks."""
     rows = await connection.fetch(_SQL["read"], list(views))
     return [_observation(row) for row in rows]
+
+
+async def to_confirm(
+    connection: Connection, from_block: int, to_block: int, *, with_confirmed: bool
+) -> list[Observation]:
+    """The observations of a range that nobody asked again yet, or all of them; newest first."""
+    rows = await connection.fetch(_SQL["to_confirm"], from_block, to_block, with_confirmed)
+    return [_observation(row) for row in rows]
+
+
+async def confirm(connection: Connection, seen: Iterable[Observation]) -> None:
+    """Note that these views were asked again and gave the same answers."""
+    await connection.executemany(_SQL["confirm"], [_key(one.call) for one in seen])
+
+
+def _key(call: view_call.ViewCall) -> tuple[int, str, str, list[str]]:
+    return (
+        call.block_number,
+        felt252.padded(call.contract),
+        call.view,
+        list(map(hex, call.calldata)),
+    )
 
 
 async def last_time(connection: Connection, view: str) -> int | None:

@@ -17,6 +17,19 @@ FROM observations
 WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, contract, view;
 
+-- name: to_confirm
+-- The newest answers of a range that were not asked again yet, or all of them.
+SELECT block_number, block_hash, contract, view, calldata, result, error
+FROM observations
+WHERE block_number BETWEEN $1 AND $2 AND (confirmed_at IS NULL OR $3::boolean)
+ORDER BY block_number DESC, contract, view, calldata;
+
+-- name: confirm
+-- Note that a view was asked again and gave the same answer.
+UPDATE observations
+SET confirmed_at = clock_timestamp()
+WHERE block_number = $1 AND contract = $2 AND view = $3 AND calldata = $4;
+
 -- name: last_time
 -- Time of the newest block at whose state a view was asked.
 SELECT b.timestamp

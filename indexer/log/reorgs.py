@@ -66,7 +66,7 @@ async def orphan(
     await watches.take_back(connection, number)
     await gaps.roll_back(connection, reorg_id, number)
     if cause == "chain":  # A repair reads the same chain again: what is final stays it.
-        await cursor.lower_finalised(connection, number)
+        await cursor.lower_finalised(connection, old, number)
     moved = await connection.execute(_SQL["orphan_events"], reorg_id, number)
     await connection.execute(_SQL["orphan_observations"], reorg_id, number)
     await connection.execute(_SQL["drop_receipts"], number)

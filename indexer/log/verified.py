@@ -1,7 +1,7 @@
-"""Verified ranges: which blocks are proved complete, and how, in as few rows as say it.
+"""Verified ranges: which blocks are proved complete, how and for which watch list, in few rows.
 
-Invariants: ranges never overlap; touching ranges of one method are one. Everybody who writes
-them holds the cursor's row first, so that no two write at once.
+Invariants: ranges never overlap; touching ranges of one method and watch list are one. Everybody
+who writes them holds the cursor's row first, so that no two write at once.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Row(msgspec.Struct, frozen=True):
     last_block: int
     method: types.Method
     verified_at: datetime.datetime
+    watch_list: str | None = None
+    """Digest of the watch list for which it holds: it counts for no other."""
 
 
 async def add(
@@ -82,6 +84,8 @@ async def lacking(
 
 
 async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -> None:
+    present = await connection.fetchval(_SQL["watch_list"])
+    new = msgspec.structs.replace(new, watch_list=present)
     near = [
         Row(*row.values())
         for row in await connection.fetch(_SQL["near"], new.first_block, new.last_block)
@@ -92,14 +96,20 @@ async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -
     for row in wanted:
         if row not in near:
             await connection.execute(
-                _SQL["put"], row.first_block, row.last_block, row.method, row.verified_at
+                _SQL["put"],
+                row.first_block,
+                row.last_block,
+                row.method,
+                row.verified_at,
+                row.watch_list,
             )
 
 
 def overlaid(near: Sequence[Row], new: Row, is_removal: bool = False) -> list[Row]:
     """Rows that say what `near` says, and `new` where that is no weaker; ascending, fewest.
 
-    `near` has no overlaps. A removal leaves nothing in the place of `new`.
+    `near` has no overlaps. What holds for another watch list than `new` is weaker. A removal
+    leaves nothing in the place of `new`.
     """
     ends = {edge for row in (*near, new) for edge in (row.first_block, row.last_block + 1)}
     parts = []
@@ -110,18 +120,26 @@ def overlaid(near: Sequence[Row], new: Row, is_removal: bool = False) -> list[Ro
         said = [row for row in near if row.first_block <= first <= row.last_block]
         said += [new] if is_new else []
         if said:
-            best = max(said, key=lambda row: (STRENGTH[row.method], row.verified_at))
-            parts.append(Row(first, after - 1, best.method, best.verified_at))
+            best = max(said, key=lambda row: _strength(row, new.watch_list))
+            parts.append(msgspec.structs.replace(best, first_block=first, last_block=after - 1))
     return _joined(parts)
+
+
+def _strength(row: Row, present: str | None) -> tuple[bool, int, datetime.datetime]:
+    return row.watch_list == present, STRENGTH[row.method], row.verified_at
 
 
 def _joined(rows: Sequence[Row]) -> list[Row]:
     found: list[Row] = []
     for row in rows:
         last = found[-1] if found else None
-        if last and last.last_block == row.first_block - 1 and last.method == row.method:
+        if last and last.last_block == row.first_block - 1 and _is_alike(last, row):
             at = max(last.verified_at, row.verified_at)
-            found[-1] = Row(last.first_block, row.last_block, row.method, at)
+            found[-1] = msgspec.structs.replace(row, first_block=last.first_block, verified_at=at)
         else:
             found.append(row)
     return found
+
+
+def _is_alike(one: Row, other: Row) -> bool:
+    return (one.method, one.watch_list) == (other.method, other.watch_list)

@@ -1,6 +1,6 @@
 -- name: near
 -- The verified ranges that overlap or touch a range.
-SELECT first_block, last_block, method, verified_at
+SELECT first_block, last_block, method, verified_at, watch_list
 FROM verified_ranges
 WHERE last_block >= $1::bigint - 1 AND first_block <= $2::bigint + 1
 ORDER BY first_block;
@@ -11,8 +11,12 @@ DELETE FROM verified_ranges WHERE first_block = ANY ($1::bigint[]);
 
 -- name: put
 -- Add a range.
-INSERT INTO verified_ranges (first_block, last_block, method, verified_at)
-VALUES ($1, $2, $3, $4);
+INSERT INTO verified_ranges (first_block, last_block, method, verified_at, watch_list)
+VALUES ($1, $2, $3, $4, $5);
+
+-- name: watch_list
+-- The digest of the present watch list.
+SELECT digest FROM watch_list_version;
 
 -- name: drop_above
 -- Forget the ranges that begin above a block.
@@ -23,7 +27,8 @@ DELETE FROM verified_ranges WHERE first_block > $1;
 UPDATE verified_ranges SET last_block = $1 WHERE last_block > $1;
 
 -- name: lacking
--- The parts of a range that no range of these methods covers, highest first.
+-- The parts of a range that no range of these methods covers for the present watch list, highest
+-- first.
 SELECT before + 1 AS first_block, first_block - 1 AS last_block
 FROM (
     SELECT first_block, lag(last_block, 1, $1::bigint - 1) OVER (ORDER BY first_block) AS before
@@ -31,6 +36,7 @@ FROM (
         SELECT first_block, last_block
         FROM verified_ranges
         WHERE method = ANY ($3::text[]) AND last_block >= $1 AND first_block <= $2
+            AND watch_list IS NOT DISTINCT FROM (SELECT digest FROM watch_list_version)
         UNION ALL
         SELECT $2::bigint + 1, $2::bigint + 1
     ) AS covered

@@ -7,6 +7,7 @@ given, inside the caller's transaction; after a failed transaction the caller lo
 from __future__ import annotations
 
 import collections
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -88,8 +89,12 @@ class Engine:
         book: Iterable[tuple[int, discovery.Known]],
         more: decoders.More | None = None,
         max_age_seconds: int = MAX_AGE_SECONDS,
+        abi_digest: str = "",
     ) -> None:
         known = dict(book)
+        roots = sorted((address, one.kind.value) for address, one in known.items())
+        self.knowledge = hashlib.sha256(repr((roots, abi_digest)).encode()).hexdigest()
+        """Changes with the contracts it begins from, and with the ABIs after this release."""
         self._memory = memory.Memory(known)
         self._revaluation = revaluation.Revaluation(max_age_seconds)
         self._extensions = {

@@ -96,3 +96,9 @@ async def _of_keys(
         return []
     arrays = [list(column) for column in zip(*keys, strict=True)]
     return list(await connection.fetch(statements.fill(_SQL[name], table), *arrays, *args))
+
+
+async def first_position(connection: Connection, holder: int) -> int | None:
+    """The first block in which an address holds a position; None: it never did."""
+    block: int | None = await connection.fetchval(_SQL["first_position"], rows.padded(holder))
+    return block

@@ -68,3 +68,7 @@ WHERE ({t_key}) = ({wanted_key});
 -- name: drop_appended
 -- Delete the rows above a block.
 DELETE FROM {name} WHERE block_number > $1;
+
+-- name: first_position
+-- The first block with a version of a position of a holder.
+SELECT min(block_number) FROM vesu_position_history WHERE user_id = $1;

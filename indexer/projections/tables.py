@@ -286,7 +286,8 @@ OBSERVATIONS = Table(
     name="observations",
     key=("block_number", "contract", "view", "calldata"),
     state=("block_number", "contract", "view", "calldata", "block_hash", "result", "error"),
-    indexes=("idx_observations_view",),
+    display=("confirmed_at",),
+    indexes=("idx_observations_view", "idx_observations_unconfirmed"),
 )
 
 LOG = (EVENTS, RECEIPTS, OBSERVATIONS)

@@ -64,6 +64,10 @@ class Completeness(msgspec.Struct, frozen=True):
     open_gaps: list[Gap]
     gaps_open: int
     gaps_repaired: int
+    watch_list: str | None = None
+    """Digest of the watch list for which all this holds; None: none is remembered yet."""
+    outdated_blocks: int = 0
+    """How many blocks were verified for another watch list alone: they count as holes."""
 
     def sentence(self) -> str:
         """For people, from the lowest block up: 0..125 by commitment; holes: none."""
@@ -75,7 +79,12 @@ class Completeness(msgspec.Struct, frozen=True):
         if self.more_ranges:
             said.insert(0, f"{self.more_ranges} ranges below")
         holes = ", ".join(_named(one.first_block, one.last_block) for one in reversed(self.holes))
-        return "; ".join([*(said or ["nothing"]), f"holes: {holes or 'none'}"])
+        outdated = (
+            [f"{self.outdated_blocks} blocks for another watch list alone"]
+            if self.outdated_blocks
+            else []
+        )
+        return "; ".join([*(said or ["nothing"]), f"holes: {holes or 'none'}", *outdated])
 
 
 async def read(connection: Connection) -> Completeness:
@@ -97,4 +106,6 @@ async def read(connection: Connection) -> Completeness:
         open_gaps=gaps,
         gaps_open=int(counts["gaps_open"]),
         gaps_repaired=int(counts["gaps_repaired"]),
+        watch_list=counts["watch_list"],
+        outdated_blocks=int(counts["outdated_blocks"]),
     )

@@ -1,24 +1,33 @@
 -- name: blocks
--- Verified blocks by method.
-SELECT method, sum(last_block - first_block + 1) AS blocks FROM verified_ranges GROUP BY method;
+-- Blocks verified for the present watch list, by method.
+SELECT method, sum(last_block - first_block + 1) AS blocks
+FROM verified_ranges
+WHERE watch_list IS NOT DISTINCT FROM (SELECT digest FROM watch_list_version)
+GROUP BY method;
 
 -- name: counts
 -- Committed blocks, verified ranges, and the events that differed from the chain.
 SELECT
     COALESCE((SELECT block_number - start_block + 1 FROM cursor), 0) AS committed_blocks,
-    (SELECT count(*) FROM verified_ranges) AS ranges,
+    (SELECT count(*) FROM verified_ranges
+     WHERE watch_list IS NOT DISTINCT FROM (SELECT digest FROM watch_list_version)) AS ranges,
+    COALESCE((SELECT sum(last_block - first_block + 1) FROM verified_ranges
+     WHERE watch_list IS DISTINCT FROM (SELECT digest FROM watch_list_version)), 0)
+        AS outdated_blocks,
+    (SELECT digest FROM watch_list_version) AS watch_list,
     (SELECT count(*) FROM completeness_gaps WHERE repaired_at IS NULL) AS gaps_open,
     (SELECT count(*) FROM completeness_gaps WHERE repaired_at IS NOT NULL) AS gaps_repaired;
 
 -- name: ranges
--- The newest verified ranges.
+-- The newest ranges that are verified for the present watch list.
 SELECT first_block, last_block, method, verified_at
 FROM verified_ranges
+WHERE watch_list IS NOT DISTINCT FROM (SELECT digest FROM watch_list_version)
 ORDER BY first_block DESC
 LIMIT $1;
 
 -- name: holes
--- The newest committed blocks that no verified range holds.
+-- The newest committed blocks that no range verified for the present watch list holds.
 SELECT before + 1 AS first_block, first_block - 1 AS last_block
 FROM (
     SELECT
@@ -26,7 +35,9 @@ FROM (
         lag(last_block, 1, (SELECT start_block - 1 FROM cursor)) OVER (ORDER BY first_block)
             AS before
     FROM (
-        SELECT first_block, last_block FROM verified_ranges
+        SELECT first_block, last_block
+        FROM verified_ranges
+        WHERE watch_list IS NOT DISTINCT FROM (SELECT digest FROM watch_list_version)
         UNION ALL
         SELECT block_number + 1, block_number + 1 FROM cursor
     ) AS covered

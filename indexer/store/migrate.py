@@ -97,6 +97,30 @@ def upgrade(url: str) -> list[str]:
     return applied_now
 
 
+def upgrade_again(url: str) -> None:
+    """Apply what is missing once more; what a newer version has applied meanwhile is left be."""
+    with _connected(url) as connection:
+        newer = sorted(set(_applied(connection)) - set(known()))
+    if newer:
+        log.warning("schema_newer", migrations=newer)
+    else:
+        upgrade(url)
+
+
+def require(url: str) -> None:
+    """Refuse a database that lacks migrations; a newer one is taken as it is. SchemaError."""
+    lacking = pending(url)
+    if lacking == known():
+        raise errors.SchemaError(
+            "the database has no tables of the indexer yet: run `vesu-indexer migrate`"
+        )
+    if lacking:
+        raise errors.SchemaError(
+            f"the database lacks {len(lacking)} migrations ({lacking[0]} is the first): run "
+            "`vesu-indexer migrate`"
+        )
+
+
 def rollback(url: str) -> list[str]:
     """Take every migration back: drops all tables; returns the names.
 

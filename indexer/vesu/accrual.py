@@ -177,6 +177,15 @@ def rates_at(state: AssetState, now: int) -> tuple[int, int]:
     return maths.rate_accumulator(state.last_rate_accumulator, rate, elapsed), full
 
 
+def lacks_rates(state: AssetState) -> bool:
+    """Whether nobody can tell what a V1 market's debt has grown to since its last event.
+
+    So it is where the pool's extension, which tells rates and prices, is none that is known.
+    """
+    is_v1 = state.variant not in (maths.Variant.V2, maths.Variant.FROZEN)
+    return is_v1 and state.model == NO_MODEL and state.total_nominal_debt > 0
+
+
 def accrue(state: AssetState, now: int) -> AssetState:
     """The state at time `now` (>= last_updated): what `asset_config` answers then.
 

@@ -21,7 +21,8 @@ class Valuation(msgspec.Struct, frozen=True, gc=False):
     """A position's worth. None where it does not apply or no valid price is known yet.
 
     `collateral` and `debt` in raw units; the rest scaled by 10^18. What the contract itself
-    cannot compute, because its arithmetic overflows, is None and `unvalued_reason` says so.
+    cannot compute, because its arithmetic overflows, and what rests on rates that nobody can
+    tell, is None, and `unvalued_reason` says why.
     """
 
     collateral: int | None
@@ -39,6 +40,11 @@ def unvalued(error: maths.RevertedError) -> Valuation:
     return Valuation(None, None, unvalued_reason=str(error))
 
 
+UNKNOWN_EXTENSION = (
+    "the pool's extension is none that is known: its rates and prices cannot be told"
+)
+
+
 def value(
     position: state.PositionState,
     collateral: accrual.AssetState,
@@ -52,6 +58,8 @@ def value(
     """
     if position.migrated_block is not None:
         return Valuation(0, 0, 0, 0)
+    if accrual.lacks_rates(collateral) or (debt is not None and accrual.lacks_rates(debt)):
+        return Valuation(None, None, unvalued_reason=UNKNOWN_EXTENSION)
     shares = position.collateral_shares + position.vtoken_balance
     try:
         amount = accrual.collateral_of(shares, collateral)
@@ -123,8 +131,10 @@ def exchanged(amount: int, of: accrual.AssetState, in_: accrual.AssetState) -> i
 def borrow_apy(asset: accrual.AssetState) -> int | None:
     """Yearly cost of a loan, compounded per second over 365 days, scaled by 10^18.
 
-    At most APY_LIMIT; None where the contract cannot work the rate out.
+    At most APY_LIMIT; None where the contract cannot work the rate out, or nobody can tell it.
     """
+    if accrual.lacks_rates(asset):
+        return None
     try:
         rate, _ = accrual.current_rate(asset, asset.last_updated)
     except maths.RevertedError:
@@ -137,6 +147,8 @@ def supply_apy(asset: accrual.AssetState) -> int | None:
 
     Per second: rate x utilisation x (1 - fee rate).
     """
+    if accrual.lacks_rates(asset):
+        return None
     try:
         rate, _ = accrual.current_rate(asset, asset.last_updated)
         earned = rate * asset.utilization * (maths.SCALE - asset.fee_rate) // maths.SCALE**2

@@ -17,7 +17,7 @@ import pytest
 
 from indexer.cairo import felt252, selector
 from indexer.chain import types
-from indexer.log import cursor, facts
+from indexer.log import cursor, facts, watch_list
 from indexer.projections import memory, tables, valuations, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
@@ -182,6 +182,11 @@ async def seed(url: str, parent: chain.Block) -> None:
             connection, hex(deployments.SN_MAIN), tip.number, tables.FOLD_VERSION
         )
         await cursor.advance(connection, stands, tip)
+        known = [
+            watch_list.Contract(entry.address, entry.kind.value, entry.from_block)
+            for entry in deployments.mainnet()
+        ]
+        await watch_list.remember(connection, tip.number, known)
         batch = facts.batch_of(part)
         await facts.append(connection, part, batch, [])
         valuer = valuations.Valuer(held.world, valuations.Block(tip.number, tip.timestamp))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -64,6 +66,25 @@ async def test_a_wrong_row_is_named_and_swapped_out(
     assert swapped["swapped"]
     assert swapped["rows_changed"] == 1
     assert await stage.json_of(environ, "digest") == before
+
+
+async def test_a_kept_shadow_is_begun_anew_where_the_abi_folder_changed(
+    indexed_copy: str, recorded: truth.Recorded, tmp_path: Path
+) -> None:
+    """Its rows were decoded without what the folder holds now."""
+    environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_copy)
+    start = ("replay", "--from-block", "0", "--shadow", "--keep")
+    assert (await stage.json_of(environ, *start))["resumed_at"] is None
+    assert (await stage.json_of(environ, *start))["resumed_at"] == recorded.last_block
+    variant = {"name": "Frobnicated", "type": "later::Frobnicated", "kind": "nested"}
+    abi = [
+        {"type": "event", "kind": "enum", "name": "later::Event", "variants": [variant]},
+        {"type": "event", "kind": "struct", "name": "later::Frobnicated", "members": []},
+    ]
+    (tmp_path / "pool_v2.later.json").write_text(json.dumps(abi))
+    later = environ | {"VESU_ABI_FOLDER": str(tmp_path)}
+    assert (await stage.json_of(later, *start))["resumed_at"] is None
+    assert (await stage.json_of(later, *start))["resumed_at"] == recorded.last_block
 
 
 async def test_a_new_decoder_reaches_the_log(indexed_copy: str, recorded: truth.Recorded) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.cairo import selector
+from indexer.recording import chain, options, playhead, server
 from tests import dropping, postgres
-from tests.acceptance import stage, tables_v1, truth
+from tests.acceptance import stage, tables_v1, truth, truth_v1
 from tests.acceptance.test_http import Daemon, daemon
+from tests.integration import faults
 
 LONE = (
     "SELECT max(block_number), max(transaction_index), max(event_index) FROM events "
@@ -259,6 +261,47 @@ async def test_a_reorganisation_takes_back_what_was_verified(
     ranges = [(one["first_block"], one["last_block"], one["method"]) for one in found["ranges"]]
     assert ranges == [(0, 84, "commitment")]
     assert found["holes"] == [{"first_block": 85, "last_block": 125}]
+
+
+class LaggingOnce:
+    """Does not know the block of a token's symbol, until the views before it are asked again."""
+
+    def __init__(self) -> None:
+        self.is_armed = False
+        self._naming = int(selector.of("v_token_for_collateral_asset"))
+        self._symbol = int(selector.of("symbol"))
+        self._has_failed = False
+
+    def __call__(self, method: str, params: Any) -> options.Fault | None:
+        if not self.is_armed or method != "starknet_call":
+            return None
+        asked = int(params["request"]["entry_point_selector"], 16)
+        if asked == self._naming and self._has_failed:
+            self.is_armed = False
+        if asked != self._symbol:
+            return None
+        self._has_failed = True
+        return options.Fault(edit=faults.refuse(24, "Block not found"))
+
+
+async def test_a_repair_that_failed_begins_from_a_clean_state(fresh: str) -> None:
+    """What was asked of the node before it failed is asked again, and stored once."""
+    v1, lagging = truth_v1.recorded("devnet-v10-genesis"), LaggingOnce()
+    made = server.ServerOptions(fault=lagging)
+    async with server.RecordingServer(v1.chain, options=made) as running:
+        environ = stage.environment(v1, running.url, fresh)
+        await run(environ, v1)
+        wanted = await stage.json_of(environ, "digest")
+        # All views are confirmed, so that the next to ask is the repair.
+        await stage.command(environ, "verify")
+        await postgres.execute(
+            fresh, "DELETE FROM events WHERE block_number = 6 AND name = 'SetAssetConfig'"
+        )
+        lagging.is_armed = True
+        _, _, err = await stage.command(environ, "verify", expect=1)
+        assert not lagging.is_armed
+        assert "repair_tried_again" in err
+        assert await stage.json_of(environ, "digest") == wanted
 
 
 # --- one event left out of one answer ---------------------------------------------------------

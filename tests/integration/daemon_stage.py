@@ -122,6 +122,7 @@ async def following(
             connection,
             app.engine(set_up),
             msgspec.structs.replace(followed, reading=quick),
+            app.watched_contracts(set_up),
         )
         try:
             await made.worker.open(hex(app.chain_id(set_up)), app.start_block(set_up))

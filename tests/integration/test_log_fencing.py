@@ -35,13 +35,17 @@ async def test_a_resumed_writer_moves_nothing(migrated_database_url: str, varian
         second = await cursor.advance(connection, second, header(number, 1))
     second = await cursor.retreat(connection, second, at, header(at).hash, at)
     assert (second.block_number, second.block_hash) == (first.block_number, first.block_hash)
-    await cursor.note_head(connection, second, header(at + above, 2), None)
+    await cursor.note_head(connection, second, header(at + above, 2), at)
     with pytest.raises(errors.WriterConflictError):
         await cursor.advance(connection, first, header(at + 1))
     with pytest.raises(errors.WriterConflictError):
         await cursor.retreat(connection, first, at - 1, header(at - 1).hash, at - 1)
     with pytest.raises(errors.WriterConflictError):
         await cursor.note_head(connection, first, header(100), 100)
+    await cursor.lower_finalised(connection, first, 0)
+    assert await cursor.finalised(connection) == at
+    await cursor.note_suspicion(connection, first, "the endpoints disagree")
+    assert await connection.fetchval("SELECT suspect_reason FROM chain_head") is None
     assert await cursor.head(connection) == at + above
     assert await cursor.read(connection) == second
     await cursor.advance(connection, second, header(at + 1))

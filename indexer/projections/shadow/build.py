@@ -82,6 +82,7 @@ class Shadow:
         self.connection = connection
         self._engine = engine
         self._batch_events = batch_events
+        self._made_by = f"{made_by()}:{engine.knowledge}"
         self.live = ""
         self.resumed_at: int | None = None
         self.events = 0
@@ -127,7 +128,7 @@ class Shadow:
         row = await self.connection.fetchrow(_SQL["progress"])
         fits = (
             row is not None
-            and (row["from_block"], row["made_by"]) == (first, made_by())
+            and (row["from_block"], row["made_by"]) == (first, self._made_by)
             and (to_block is None or row["block_number"] <= to_block)
         )
         for table in tables.PROJECTIONS if fits else ():
@@ -154,7 +155,7 @@ class Shadow:
             await connection.execute(f"SET LOCAL search_path = {SCHEMA}, {live}")
             if first > start_block:
                 await seed.seed(connection, self._engine, live, first)
-            await connection.execute(_SQL["begin_progress"], first, made_by())
+            await connection.execute(_SQL["begin_progress"], first, self._made_by)
 
     async def catch_up(self, report: ReportProgress, to_block: int | None = None) -> Span:
         """Fold the log up to `to_block` or the committed block; one transaction a batch."""

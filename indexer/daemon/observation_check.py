@@ -1,0 +1,114 @@
+"""Asks stored observations again, at the hash of their block, and finds those that differ.
+
+No event carries what a view answered, so nothing else can show that an answer was wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+import structlog
+
+from indexer import errors
+from indexer.audit import log_verification
+from indexer.cairo import view_call
+from indexer.chain import client
+from indexer.daemon import view_calls
+from indexer.log import cursor, observations
+
+log = structlog.get_logger(__name__)
+
+VIEWS_AT_ONCE = 100
+
+MOST_FAILURES = 5
+"""After so many views that a node cannot answer, the older ones are not asked: it holds states of
+the newest blocks only, as most do."""
+
+
+class Checked(msgspec.Struct):
+    """How many views were asked again, those that answered otherwise, and the unanswered."""
+
+    asked: int = 0
+    differing: list[view_call.ViewCall] = []
+    unanswered: int = 0
+
+
+async def check(
+    node: client.StarknetNode,
+    connection: asyncpg.Connection,
+    at: cursor.Cursor,
+    first: int,
+    last: int,
+    *,
+    with_confirmed: bool,
+) -> Checked:
+    """Ask the observations of a range again, and note which were confirmed.
+
+    Those that differ are for the caller to store (`log_verification.note_gaps`). LogMovedError
+    where the log was rolled back since `at` was read.
+    """
+    checked, failures = Checked(), 0
+    seen = await observations.to_confirm(connection, first, last, with_confirmed=with_confirmed)
+    waiting = [seen[start : start + VIEWS_AT_ONCE] for start in range(0, len(seen), VIEWS_AT_ONCE)]
+    while waiting:
+        part = waiting.pop(0)
+        if failures >= MOST_FAILURES:
+            checked.unanswered += len(part)
+            continue
+        try:
+            again = await view_calls.ask(
+                node,
+                [one.call for one in part],
+                {one.call.block_number: one.block_hash for one in part},
+            )
+        except errors.NodeError as error:
+            if len(part) > 1:
+                waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+                continue
+            failures += 1
+            checked.unanswered += 1
+            _warn(part[0].call, str(error))
+            continue
+        await _settle(connection, at, checked, part, again)
+    return checked
+
+
+async def _settle(
+    connection: asyncpg.Connection,
+    at: cursor.Cursor,
+    checked: Checked,
+    part: Sequence[observations.Observation],
+    again: Sequence[observations.Observation],
+) -> None:
+    confirmed = [one for one, other in zip(part, again, strict=True) if one == other]
+    async with connection.transaction():
+        await log_verification.hold(connection, at)
+        await observations.confirm(connection, confirmed)
+    checked.asked += len(part)
+    for one, other in zip(part, again, strict=True):
+        if one != other:
+            checked.differing.append(one.call)
+            log.error(
+                "observation_differs",
+                block=one.call.block_number,
+                contract=hex(one.call.contract),
+                view=one.call.view,
+                stored=_said(one),
+                answered=_said(other),
+            )
+
+
+def _said(one: observations.Observation) -> str:
+    return "refused" if one.result is None else f"{len(one.result)} felts"
+
+
+def _warn(call: view_call.ViewCall, reason: str) -> None:
+    log.warning(
+        "observation_not_asked",
+        block=call.block_number,
+        contract=hex(call.contract),
+        view=call.view,
+        reason=reason,
+    )

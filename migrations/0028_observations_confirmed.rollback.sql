@@ -1,0 +1,2 @@
+DROP TABLE observation_gaps;
+ALTER TABLE observations DROP COLUMN confirmed_at;

@@ -1,0 +1,130 @@
+"""Answers of views are facts: a node's hiccup leaves nothing wrong, and what did is repaired."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from indexer.cairo import selector
+from indexer.recording import chain, options, server
+from tests import postgres
+from tests.acceptance import stage, truth, truth_v1
+from tests.integration import faults
+
+
+class Refusing:
+    """A node that refuses a view in a contract's words, the first so many times it is asked."""
+
+    def __init__(self, view: str, times: int) -> None:
+        self._selector = hex(selector.of(view))
+        self._fault = options.Fault(edit=faults.refuse(40, "Contract error"))
+        self.left = times
+
+    def __call__(self, method: str, params: Any) -> options.Fault | None:
+        if method != "starknet_call" or not self.left:
+            return None
+        if int(params["request"]["entry_point_selector"], 16) != int(self._selector, 16):
+            return None
+        self.left -= 1
+        return self._fault
+
+
+@pytest.fixture
+async def fresh() -> AsyncIterator[str]:
+    async with postgres.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def undisturbed(indexed_url: str, recorded: truth.Recorded) -> Any:
+    environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
+    return await stage.json_of(environ, "digest")
+
+
+async def fill(recorded: truth.Recorded, url: str, fault: Any) -> tuple[dict[str, str], str]:
+    """Fill a database from a node with a fault; the environment for more, and what was logged."""
+    async with server.RecordingServer(
+        chain.load(recorded.folder), options=options.ServerOptions(fault=fault)
+    ) as node:
+        environ = stage.environment(recorded, node.url, url)
+        _, _, err = await stage.command(
+            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
+        )
+    return environ, err
+
+
+async def symbols(url: str) -> set[str | None]:
+    rows = await postgres.fetch(url, "SELECT DISTINCT symbol FROM vesu_assets")
+    return {row["symbol"] for row in rows}
+
+
+async def test_one_refusal_is_not_believed(
+    fresh: str, recorded: truth.Recorded, undisturbed: Any, indexed_url: str
+) -> None:
+    environ, err = await fill(recorded, fresh, Refusing("symbol", 1))
+    assert '"event": "refusal_not_confirmed"' in err
+    assert await symbols(fresh) == await symbols(indexed_url)
+    assert await stage.json_of(environ, "digest") == undisturbed
+
+
+async def test_a_symbol_that_was_refused_for_a_while_is_asked_again_by_verify(
+    fresh: str, recorded: truth.Recorded, undisturbed: Any, indexed_url: str
+) -> None:
+    environ, _ = await fill(recorded, fresh, Refusing("symbol", 8))
+    assert None in await symbols(fresh)
+    assert await stage.json_of(environ, "digest") != undisturbed
+    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        environ = environ | {"VESU_NODE_URLS": node.url}
+        looked = await stage.json_of(environ, "verify", "--no-repair", expect=1)
+        assert looked["repair"] == "not_asked"
+        assert {one["view"] for one in looked["observations"]["differing"]} == {"symbol"}
+        stored = await postgres.value(fresh, "SELECT count(*) FROM observations")
+        assert looked["observations"]["asked"] == stored
+        assert await symbols(fresh) != await symbols(indexed_url)
+        _, out, _ = await stage.command(environ, "verify", expect=1)
+        assert "GAP  another answer at block" in out
+        assert "Repaired" in out
+        assert await symbols(fresh) == await symbols(indexed_url)
+        assert await stage.json_of(environ, "digest") == undisturbed
+        # What was read again is asked once more; then everything is confirmed.
+        again = await stage.json_of(environ, "verify")
+        assert again["observations"]["asked"] > 0
+        last = await stage.json_of(environ, "verify")
+    assert last["observations"] == {"asked": 0, "differing": [], "unanswered": 0}
+
+
+async def test_an_answer_that_was_wrong_is_found_and_repaired(fresh: str) -> None:
+    """V1.0 names its vTokens by a view alone: refused, a whole contract's events are missing."""
+    recorded = truth_v1.recorded("devnet-v10-genesis")
+    async with postgres.fresh_database() as other, server.RecordingServer(recorded.chain) as node:
+        environ = stage.environment(recorded, node.url, other)
+        until = str(recorded.last_block)
+        await stage.command(environ, "run", "--until-block", until, "--no-serve")
+        wanted = await stage.json_of(environ, "digest")
+    refusing = Refusing("v_token_for_collateral_asset", 8)
+    environ, _ = await fill(recorded, fresh, refusing)
+    assert await stage.json_of(environ, "digest") != wanted
+    async with server.RecordingServer(recorded.chain) as node:
+        environ = environ | {"VESU_NODE_URLS": node.url}
+        found = await stage.json_of(environ, "verify", expect=1)
+        views = {one["view"] for one in found["observations"]["differing"]}
+        assert views == {"v_token_for_collateral_asset"}
+        assert await stage.json_of(environ, "digest") == wanted
+
+
+async def test_a_node_that_keeps_no_old_state_is_no_failure(
+    indexed_copy: str, recorded: truth.Recorded
+) -> None:
+    def forgotten(method: str, _: Any) -> options.Fault | None:
+        is_call = method == "starknet_call"
+        return options.Fault(edit=faults.refuse(24, "Block not found")) if is_call else None
+
+    async with server.RecordingServer(
+        chain.load(recorded.folder), options=options.ServerOptions(fault=forgotten)
+    ) as node:
+        environ = stage.environment(recorded, node.url, indexed_copy)
+        found = await stage.json_of(environ, "verify")
+    stored = await postgres.value(indexed_copy, "SELECT count(*) FROM observations")
+    assert found["observations"] == {"asked": 0, "differing": [], "unanswered": stored}
