@@ -44,8 +44,8 @@ format: $(VENV)/.installed-dev ## Format the code and apply the linter's safe fi
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## Benchmarks on recorded chains
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.installed-dev ## All benchmarks, a JSON line a run
+	@$(BIN)/python -m benchmarks.table $(ARGS)
 
 chaos: $(VENV)/.installed-dev ## Forks, kills, faults and outages by seed (SEEDS=1000 FIRST=1 MINUTES=60 ARGS=--odd)
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST) --minutes $(MINUTES) $(ARGS)

@@ -117,7 +117,14 @@ async def measure(folder: Path, head: int, url: str, latency: float, verify: str
 @click.option("--events", default=50_000, show_default=True, help="How many events to invent.")
 @click.option("--block-events", default=19, show_default=True, help="Events in a block.")
 @click.option("--empty", default=0, show_default=True, help="Empty blocks after each of them.")
-@click.option("--latency", default=0, show_default=True, help="Milliseconds a request.")
+@click.option(
+    "--latency",
+    "latencies",
+    default=[0],
+    multiple=True,
+    show_default=True,
+    help="Milliseconds a request; several: one run each.",
+)
 @click.option("--verify", default="events", show_default=True, help="As ingest.verify.")
 @click.option("--seed", default=chain.SEED, show_default=True, help="Of the invented chain.")
 @click.option("--database", help="URL of a server; default: a throwaway embedded one.")
@@ -125,30 +132,31 @@ def main(
     events: int,
     block_events: int,
     empty: int,
-    latency: int,
+    latencies: tuple[int, ...],
     verify: str,
     seed: int,
     database: str | None,
 ) -> None:
-    """Fill an empty database from an invented chain; one JSON line on stdout."""
+    """Fill an empty database from an invented chain; one JSON line a latency on stdout."""
     with (
         tempfile.TemporaryDirectory(prefix="vesu-fill-") as home,
         suite._server(database, home) as url,
     ):
         folder = Path(home) / "chain"
         head = chain.build(folder, events, seed, block_events, empty)
-        found = asyncio.run(measure(folder, head, url, latency / 1000, verify))
         machine = asyncio.run(suite._machine(url))
-    options = {
-        "events": events,
-        "blocks": head,
-        "block_events": block_events,
-        "empty": empty,
-        "latency_ms": latency,
-        "verify": verify,
-        "seed": seed,
-    }
-    click.echo(json.dumps({"machine": machine, "options": options, **found}))
+        options = {
+            "events": events,
+            "blocks": head,
+            "block_events": block_events,
+            "empty": empty,
+            "verify": verify,
+            "seed": seed,
+        }
+        for latency in latencies:
+            found = asyncio.run(measure(folder, head, url, latency / 1000, verify))
+            told = {"machine": machine, "options": options | {"latency_ms": latency}, **found}
+            click.echo(json.dumps(told))
 
 
 if __name__ == "__main__":

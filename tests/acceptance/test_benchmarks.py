@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from benchmarks import chain, folding
 from indexer.recording import chain as recordings
@@ -45,6 +46,28 @@ async def test_the_report_says_what_was_measured() -> None:
     assert report["memory_growth"]["memory_ratio"] > 0
     assert report["reader"]["rows_changed"] > 200, "the swap beside the reader changed rows"
     assert report["reader"]["beside_replay"]["reads"] > 10
+
+
+@pytest.mark.heavy
+async def test_all_benchmarks_in_one_command(tmp_path: Path) -> None:
+    sizes = ("--events", "200", "--positions", "300", "--blocks", "5", "--depth", "5")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "benchmarks.table", *sizes, "--markdown", str(tmp_path / "table.md")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 900)
+    assert process.returncode == 0
+    runs = [msgspec.json.decode(line) for line in out.splitlines()]
+    fills = [one for one in runs if one["run"] == "fill"]
+    latencies = [(one["options"]["empty"], one["options"]["latency_ms"]) for one in fills]
+    assert latencies == [(empty, latency) for empty in (0, 9) for latency in (0, 20, 50)]
+    assert all(0 < one["fill"]["events"] == one["bare"]["events"] for one in fills)
+    names = [one["run"] for one in runs[len(fills) :]]
+    assert names == ["ingest and replay", "head", "reorganisation"]
+    table = (tmp_path / "table.md").read_text().splitlines()
+    assert sum(line.startswith("| fill, ") for line in table) == len(fills)
+    assert any(line.startswith("| head, a block | 39") for line in table)
 
 
 async def test_a_reorganisation_is_measured_on_two_sizes_of_tables() -> None:
