@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 import prometheus_client
@@ -83,6 +83,9 @@ node_trouble = prometheus_client.Counter(
 )
 quarantined_pools = prometheus_client.Gauge(
     "vesu_quarantined_pools", "Pools frozen because they contradicted themselves"
+)
+unknown_classes = prometheus_client.Gauge(
+    "vesu_unknown_classes", "Contracts whose class this release does not know"
 )
 suspect = prometheus_client.Gauge(
     "vesu_chain_suspect", "1 while it is not decided whether the chain holds the committed block"
@@ -170,6 +173,17 @@ def count_undecoded(found: Mapping[tuple[str, str, str], int]) -> None:
             undecoded_total.labels(*what).inc(count)
         else:
             undecoded_total.labels(what[0], "other", "other").inc(count)
+
+
+def unhealthy(names: Iterable[str], present: Collection[str]) -> bytes:
+    """vesu_unhealthy in the text format: 1 for each reason that is present, 0 for the others."""
+    registry = prometheus_client.CollectorRegistry()
+    gauge = prometheus_client.Gauge(
+        "vesu_unhealthy", "1 where the reason makes /health bad", ["reason"], registry=registry
+    )
+    for name in names:
+        gauge.labels(name).set(name in present)
+    return prometheus_client.generate_latest(registry)
 
 
 def exposition() -> bytes:

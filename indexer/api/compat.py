@@ -55,7 +55,7 @@ class LlamaFees(msgspec.Struct, frozen=True, rename="camel"):
 async def _llama_pools(question: routes.Question) -> routes.Answer:
     state = await question.state()
     limits = _limits(state.pools)
-    found = [_llama(one, limits) for one in state.assets]
+    found = [_llama(one, limits) for one in state.assets if one.is_listed]
     return routes.Answer(
         [one for one in found if one is not None],
         price_block=holdings.price_block(state, None),

@@ -15,9 +15,11 @@ USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 
 
 def price_block(state: states.State, pool_ids: set[str] | None) -> int | None:
-    """The block of the oldest price in pools; None: in all of them."""
+    """The block of the oldest price in pools; None: in all listed ones."""
     blocks = (
-        one.price_block for one in state.assets if pool_ids is None or one.pool_id in pool_ids
+        one.price_block
+        for one in state.assets
+        if (one.is_listed if pool_ids is None else one.pool_id in pool_ids)
     )
     return min((one for one in blocks if one is not None), default=None)
 

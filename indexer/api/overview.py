@@ -91,7 +91,7 @@ async def _leaderboard(question: routes.Question) -> routes.Answer:
     return routes.Answer(found)
 
 
-async def _indebted(question: routes.Question) -> tuple[states.State, list[risk.Position]]:
+async def _indebted(question: routes.Question) -> tuple[states.State, risk.Indebted]:
     asked = [
         filters.Condition(one.name, "=", (question.get(one.name),))
         for one in PAIR
@@ -107,26 +107,26 @@ async def _curve(question: routes.Question) -> routes.Answer:
     if "falling" in question.said:
         parts = question.said["falling"].split(",")
         falling = {kinds.felt(one, "falling") for one in parts}
-    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
     return routes.Answer(risk.curve(state, found, falling), price_block=oldest)
 
 
 async def _heatmap(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
     return routes.Answer(risk.heatmap(found), price_block=oldest)
 
 
 async def _concentration(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
     held = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
     return routes.Answer(held, price_block=oldest)
 
 
 async def _bad_debt(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.price_block(state, {one.pool_id for one in found})
+    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
     lost = await risk.bad_debt(question.connection, state, found)
     return routes.Answer(lost, price_block=oldest)
 

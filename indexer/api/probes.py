@@ -12,9 +12,11 @@ from typing import Any
 
 import asyncpg
 import litestar
+import msgspec
 from litestar import datastructures
 
 from indexer import errors, metrics
+from indexer.query import health as health_reasons
 from indexer.query import status
 
 Metrics = Callable[[], Awaitable[bytes]]
@@ -41,7 +43,7 @@ async def _freshness(state: datastructures.State) -> status.Freshness:
         await asyncio.wait([asking], timeout=ANSWER_SECONDS)
         if asking.done():
             return asking.result()
-        return status.Freshness("stale", _no_answer("TimeoutError"), None)
+        return status.unhealthy("database", _no_answer("TimeoutError"))
     finally:
         asking.cancel()
 
@@ -51,9 +53,9 @@ async def _ask(pool: asyncpg.Pool, limits: status.Limits) -> status.Freshness:
         async with pool.acquire() as connection:
             return await status.freshness(connection, limits)
     except asyncpg.UndefinedTableError:
-        return status.Freshness("stale", "the database is not migrated yet", None)
+        return status.unhealthy("database", "the database is not migrated yet")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, errors.IndexerError) as error:
-        return status.Freshness("stale", _no_answer(type(error).__name__), None)
+        return status.unhealthy("database", _no_answer(type(error).__name__))
 
 
 def _no_answer(reason: str) -> str:
@@ -62,12 +64,14 @@ def _no_answer(reason: str) -> str:
 
 @litestar.route("/health", http_method=READ)
 async def health(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
-    """200: the tables follow the head. 503: they are stale or the chain is suspect, and why."""
+    """200: the tables follow the head and every proof holds. 503: they are stale, the chain is
+    suspect or a proof fails: every reason, with its remedy."""
     found = await _freshness(state)
     return litestar.Response(
         {
             "status": found.state,
             "reason": found.reason,
+            "reasons": [msgspec.to_builtins(one) for one in found.reasons],
             "committed_block": found.committed_block,
         },
         status_code=200 if found.is_fresh else 503,
@@ -87,6 +91,7 @@ async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]
 
 @litestar.route("/metrics", http_method=READ, media_type="text/plain; version=0.0.4")
 async def prometheus(state: datastructures.State) -> bytes:
-    """All metrics in Prometheus' text format."""
+    """All metrics in Prometheus' text format, and each reason that there is to be unhealthy."""
     exposition: bytes = await state.metrics()
-    return exposition
+    found = await _freshness(state)
+    return exposition + metrics.unhealthy(health_reasons.NAMES, {one.name for one in found.reasons})

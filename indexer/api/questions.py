@@ -18,6 +18,7 @@ from indexer.query import (
     position_pages,
     quotes,
     simulate,
+    user_pnl,
 )
 
 MAX_ACTIONS = 10
@@ -187,7 +188,7 @@ async def _pnl(question: routes.Question) -> routes.Answer:
 async def _user_pnl(question: routes.Question) -> routes.Answer:
     user = int(question.path["user"], 16)
     return routes.Answer(
-        await pnl.of_user(question.connection, user, _since(question), question.when)
+        await user_pnl.of_user(question.connection, user, _since(question), question.when)
     )
 
 
@@ -277,7 +278,7 @@ ROUTES = (
         "/v1/users/{user}/pnl",
         "The same of all positions that a user ever had",
         _user_pnl,
-        pnl.UserPnl,
+        user_pnl.UserPnl,
         "users",
         parts=(holdings.USER,),
         parameters=(SINCE,),

@@ -17,6 +17,7 @@ import structlog
 
 from indexer import metrics
 from indexer.api import problems, sockets
+from indexer.query import health
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +108,8 @@ def response(head: bytes, reason: str) -> bytes:
     path = rest.partition(b" ")[0].partition(b"?")[0]
     status, headers = "503 Service Unavailable", {"content-type": "application/json"}
     if path == b"/health":
-        body = _json(status="stale", reason=reason, committed_block=None)
+        reasons = [health.reason("starting", reason)]
+        body = _json(status="stale", reason=reason, reasons=reasons, committed_block=None)
     elif path == b"/ready":
         body = _json(ready=False, reason=reason)
     elif path == b"/metrics":

@@ -13,10 +13,18 @@ import structlog
 
 from indexer import config, errors, metrics, urls
 from indexer.api import startup
-from indexer.app import abi_folder
+from indexer.app import abi_folder, listed
 from indexer.chain import client, ranges
 from indexer.config import values
-from indexer.daemon import api_process, process, prover, reconciler, reorg_detector, watcher
+from indexer.daemon import (
+    api_process,
+    class_watcher,
+    process,
+    prover,
+    reconciler,
+    reorg_detector,
+    watcher,
+)
 from indexer.daemon import ingestor as ingestors
 from indexer.log import watch_list
 from indexer.projections import engine as engines
@@ -231,7 +239,11 @@ def daemon_parts(
 
     `probes`: the socket to serve HTTP on, and who answers there until then; None: no HTTP.
     """
-    helpers: list[process.Helper] = [_prover(settings, url), _watcher(settings, url)]
+    helpers: list[process.Helper] = [
+        _prover(settings, url),
+        _beside(url, lambda node, connection: _new_watcher(settings, node, connection)),
+        _beside(url, class_watcher.ClassWatcher),
+    ]
     if settings.reconcile.every_seconds:
         helpers.append(_reconciler(settings, url))
     return process.Parts(
@@ -240,6 +252,7 @@ def daemon_parts(
         node=lambda: node(settings, settings.node.start_timeout_seconds),
         ingestor=lambda node, connection: ingestor(settings, node, connection, report),
         contracts=watched_contracts(settings),
+        listed=listed.pools(settings),
         helpers=tuple(helpers),
         finish=lambda node: _finish_watches(settings, url, node),
         serving=None if probes is None else lambda: _serving(settings, url, probes),
@@ -265,12 +278,17 @@ def _prover(settings: config.Settings, url: str) -> process.Helper:
     return prove
 
 
-def _watcher(settings: config.Settings, url: str) -> process.Helper:
-    """Follows watched transactions beside the ingestor, on a connection of its own."""
+def _beside(
+    url: str,
+    make: Callable[
+        [client.StarknetNode, asyncpg.Connection], watcher.Watcher | class_watcher.ClassWatcher
+    ],
+) -> process.Helper:
+    """Runs beside the ingestor, on a connection of its own."""
 
     async def follow(node: client.StarknetNode, stopping: asyncio.Event) -> None:
         async with database.session(url) as connection:
-            await _new_watcher(settings, node, connection).run(stopping)
+            await make(node, connection).run(stopping)
 
     return follow
 
@@ -353,15 +371,21 @@ def _reading(settings: config.Settings) -> ranges.ReaderSettings:
 HALT_SECONDS = 900.0
 """How long a public network may rest before that counts as stale; its incidents lasted longer."""
 
+PRICE_SECONDS = 900.0
+"""How old a sampled price of a listed pool may be: fifteen samples at the default pace."""
+
 
 def health_limits(settings: config.Settings) -> status.Limits:
     """From when on the tables count as stale."""
     health = settings.health
-    default = 0.0 if settings.network.name == "custom" else HALT_SECONDS
+    is_custom = settings.network.name == "custom"
+    default = 0.0 if is_custom else HALT_SECONDS
+    sampled = 0.0 if is_custom or not settings.prices.sample_seconds else PRICE_SECONDS
     return status.Limits(
         health.silence_seconds,
         health.stale_seconds,
         default if health.halt_seconds is None else health.halt_seconds,
+        sampled if health.price_seconds is None else health.price_seconds,
     )
 
 

@@ -104,6 +104,33 @@ class Schedule:
         self._due.update(dict.fromkeys(keys, due))
 
 
+async def roll_back(connection: Connection, ancestor: int) -> None:
+    """Look again, in the rollback's transaction, at the breaks that stand or stood at `ancestor`.
+
+    What agreed again only above it may stand again; what was broken above it may be gone.
+    """
+    await connection.execute(_SQL["break_again"], ancestor)
+    await settle(connection, ancestor)
+
+
+async def settle(connection: Connection, block: int) -> int:
+    """Look at every standing break again, as after a replay; returns how many still stand."""
+    standing = await connection.fetch(_SQL["standing"])
+    broken = set()
+    for name in {row["invariant"] for row in standing}:
+        for row in await connection.fetch(_SQL[name]):
+            if row["found"] != row["expected"]:
+                broken.add((name, row["what"]))
+    mended = [row for row in standing if (row["invariant"], row["what"]) not in broken]
+    count: int = await connection.fetchval(
+        _SQL["note_mended"],
+        [row["invariant"] for row in mended],
+        [row["what"] for row in mended],
+        block,
+    )
+    return count
+
+
 async def watch(connection: Connection, block: int, keys: Sequence[tuple[str, str]]) -> Watched:
     """Check the sums of these assets (pool ids, addresses) after a batch up to `block`, inside
     its transaction, and that no position is valued above it.

@@ -246,6 +246,16 @@ WITH mended AS (
 SELECT (SELECT count(*) FROM invariant_breaks WHERE mended_block IS NULL)
     - (SELECT count(*) FROM mended);
 
+-- name: standing
+-- Sums that do not agree.
+SELECT invariant, what FROM invariant_breaks WHERE mended_block IS NULL;
+
+-- name: break_again
+-- Sums that stood at a block and agreed again only above it: they may stand again.
+UPDATE invariant_breaks
+SET mended_block = NULL, last_block = LEAST(last_block, $1)
+WHERE first_block <= $1 AND mended_block > $1;
+
 -- name: v_token_flows
 -- V2: transfers of a holding sum up to nothing over all holders of a vToken. In V1 they also
 -- stand for positions wrapped and unwrapped.

@@ -85,13 +85,27 @@ WHERE n.reconciliation_id = $1
         IS NOT DISTINCT FROM (n.version_block, n.version_transaction, n.version_event);
 
 -- name: resolve_gone
--- Close older differences in versions that a reorganisation or a replay took out.
+-- Close differences of checks before $1 in rows that a reorganisation or a replay took out: by
+-- check $1, or (NULL) each by its own, after a rollback.
 UPDATE reconciliation_differences d
-SET resolved_by = $1
+SET resolved_by = COALESCE($1::bigint, d.reconciliation_id)
 WHERE d.resolved_by IS NULL
-    AND d.reconciliation_id < $1
-    AND d.version_block IS NOT NULL
+    AND ($1::bigint IS NULL OR d.reconciliation_id < $1)
     AND NOT EXISTS (
+        SELECT 1 FROM vesu_positions r
+        WHERE d.version_block IS NULL AND d.table_name = 'vesu_positions'
+            AND r.id::text = d.row_id
+        UNION ALL
+        SELECT 1 FROM vesu_assets r
+        WHERE d.version_block IS NULL AND d.table_name = 'vesu_assets' AND r.id::text = d.row_id
+        UNION ALL
+        SELECT 1 FROM vesu_pools r
+        WHERE d.version_block IS NULL AND d.table_name = 'vesu_pools' AND r.id::text = d.row_id
+        UNION ALL
+        SELECT 1 FROM contracts r
+        WHERE d.version_block IS NULL AND d.table_name = 'contracts'
+            AND r.address || ' ' || r.kind = d.row_id
+        UNION ALL
         SELECT 1 FROM vesu_position_history h
         WHERE d.table_name = 'vesu_position_history' AND h.id::text = d.row_id
             AND (h.block_number, h.transaction_index, h.event_index)

@@ -1,8 +1,8 @@
 """Checks against the contracts as they are kept, and which of their differences still stand.
 
 A difference stands until a later check finds that very value equal, or the row's next version;
-until a later check lists it again itself; or until its version was taken out by a reorganisation
-or a replay.
+until a later check lists it again itself; or until its row or version was taken out by a
+reorganisation or a replay.
 """
 
 from __future__ import annotations
@@ -90,6 +90,11 @@ async def _settle(
     )
     await connection.execute(_SQL["resolve_repeated"], check)
     await connection.execute(_SQL["resolve_gone"], check)
+
+
+async def settle_gone(connection: asyncpg.Connection) -> None:
+    """Close what differed in rows that are there no more, in the caller's transaction."""
+    await connection.execute(_SQL["resolve_gone"], None)
 
 
 async def standing(connection: asyncpg.Connection) -> int:

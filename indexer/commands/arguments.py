@@ -78,6 +78,15 @@ def settings(config_file: Path | None, **flags: object) -> config.Settings:
     return loaded
 
 
+def listed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--listed and --unlisted, handed to the command as `listed`: True, False, or None for both."""
+    return click.option(
+        "--listed/--unlisted",
+        default=None,
+        help="Only listed pools, those that sums count, or only the others (default: both).",
+    )(command)
+
+
 def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
     """--at-block, --at-time and --now, handed to the command as `at`."""
 

@@ -23,7 +23,7 @@ from indexer.projections import replay, tables
 from indexer.projections.shadow import build
 from indexer.query import status
 from indexer.store import database, migrate, sqlfile
-from indexer.vesu import decoders
+from indexer.vesu import decoders, kinds
 
 _SQL = sqlfile.load(__package__, "doctor")
 
@@ -147,6 +147,7 @@ async def _tables(settings: config.Settings, url: str) -> list[Finding]:
             await _indexes(connection),
             await _fold(connection),
             await _shadow(connection),
+            await _classes(connection),
             _freshness(found),
         ]
 
@@ -219,7 +220,22 @@ async def _shadow(connection: asyncpg.Connection) -> Finding:
 def _freshness(found: status.Freshness) -> Finding:
     if found.committed_block is None:
         return Finding("tables", "empty: run `vesu-indexer run`")
-    return Finding("tables", f"block {found.committed_block:,}: {found.reason}", found.is_fresh)
+    said = "; ".join(f"{one.reason} ({one.remedy})" for one in found.reasons) or found.reason
+    return Finding("tables", f"block {found.committed_block:,}: {said}", found.is_fresh)
+
+
+async def _classes(connection: asyncpg.Connection) -> Finding:
+    """Whether the contracts' classes are ones that this release knows."""
+    strange = await status.unknown_classes(connection)
+    if not strange:
+        return Finding("classes", "every class that a node named is known")
+    said = ", ".join(f"{one.kind} {one.address}: {one.class_hash}" for one in strange)
+    return Finding(
+        "classes",
+        f"not known to this release, so that their events may mean something else: {said}; is "
+        "there a newer release?",
+        is_good=all(one.kind == kinds.Kind.POOL_V2 for one in strange),
+    )
 
 
 async def _node(settings: config.Settings) -> list[Finding]:

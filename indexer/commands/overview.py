@@ -32,7 +32,7 @@ async def render(
         "",
         _table("Pools", POOLS, await tables.pools(connection, rows), total["pools"]),
         _table(
-            "Positions at risk, the lowest health first",
+            "Positions at risk, the lowest health first" + _apart(total["at_risk_unlisted"]),
             RISK,
             await tables.at_risk(connection, rows),
             total["at_risk"],
@@ -50,6 +50,10 @@ async def render(
             total["liquidations"],
         ),
     )
+
+
+def _apart(unlisted: int) -> str:
+    return f" ({unlisted:,} more in unlisted pools)" if unlisted else ""
 
 
 def rows_that_fit(lines: int) -> int:

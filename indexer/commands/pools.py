@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ COLUMNS = (
     columns.percent("supply APY", "supply_apy"),
     columns.percent("borrow APY", "borrow_apy"),
     columns.text("shutdown", "shutdown_mode"),
+    columns.Column("listed", lambda row: "yes" if row["is_listed"] else "no"),
     columns.Column("active", lambda row: "yes" if row["is_active"] else "no"),
 )
 
@@ -28,15 +30,20 @@ COLUMNS = (
 @click.command(epilog="Example: vesu-indexer pools --pool 0x0451… --at-block 90")
 @arguments.options
 @click.option("--pool", type=arguments.felt_or_name, help="Only this one: id, address or name.")
+@arguments.listed
 @arguments.point_in_time
 def command(
-    config_file: Path | None, as_json: bool, pool: int | str | None, at: point_in_time.When
+    config_file: Path | None,
+    as_json: bool,
+    pool: int | str | None,
+    listed: bool | None,
+    at: point_in_time.When,
 ) -> None:
     """Show pairs with interest accrued to a block or time: limits, totals, rates.
 
     Utilisation and APYs are those of the debt asset's market.
     """
-    found = reader.ask_of_pool(config_file, pool, pools.find, at)
+    found = reader.ask_of_pool(config_file, pool, functools.partial(pools.find, listed=listed), at)
     if as_json:
         output.print_json(found)
         return

@@ -16,6 +16,7 @@ COLUMNS = (
     *positions.HELD,
     columns.money("collateral USD", "collateral_value_usd"),
     columns.money("debt USD", "debt_value_usd"),
+    positions.LISTED,
 )
 
 
@@ -40,5 +41,10 @@ def command(config_file: Path | None, as_json: bool, user: int, at: point_in_tim
     ):
         unit = "" if name == "lowest health" else " USD"
         click.echo(f"{name:<14} {value:>18}{unit}")
+    if any(not one.is_listed for one in found.positions):
+        click.echo(
+            f"in unlisted pools, in no sum above: net {columns.usd(found.unlisted.net_usd)} USD "
+            "at prices that their curators choose"
+        )
     if found.unpriced:
         click.echo(f"{found.unpriced} positions without a known price are in no sum")

@@ -25,6 +25,7 @@ HELD = (
     columns.percent("LTV", "ltv"),
     columns.HEALTH,
 )
+LISTED = columns.Column("listed", lambda row: "yes" if row["is_listed"] else "no")
 COLUMNS = (
     columns.text("pool", "pool_name"),
     columns.text("version", "protocol", is_wide=True),
@@ -35,6 +36,7 @@ COLUMNS = (
     columns.Column(
         "allowed", lambda row: " ".join(row["allowed_actions"]) or "nothing", is_wide=True
     ),
+    LISTED,
     columns.address("pool id", "pool_id", is_wide=True),
     columns.address("collateral address", "collateral_address", is_wide=True),
     columns.address("debt address", "debt_address", is_wide=True),
@@ -87,6 +89,7 @@ class _Chosen(msgspec.Struct, frozen=True):
     help="Lowest health, largest USD value of collateral or debt, highest LTV, or newest first.",
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many (default: all).")
+@arguments.listed
 @arguments.point_in_time
 @arguments.wide
 def command(
@@ -102,6 +105,7 @@ def command(
     max_health: decimal.Decimal | None,
     sort: str,
     limit: int | None,
+    listed: bool | None,
     wide: bool,
     at: point_in_time.When,
 ) -> None:
@@ -112,7 +116,7 @@ def command(
     if min_health is not None and max_health is not None and max_health <= min_health:
         raise click.UsageError(f"--max-health {max_health} is not above --min-health {min_health}")
     chosen = _Chosen(pool, collateral, debt, kinds, sort, limit)
-    wanted = positions.Wanted(None, user, status, min_health, max_health)
+    wanted = positions.Wanted(None, user, status, min_health, max_health, listed)
     found = reader.ask(config_file, lambda connection: _find(connection, chosen, wanted, at))
     if as_json:
         output.print_json(found)

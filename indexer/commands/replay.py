@@ -9,11 +9,13 @@ import click
 import msgspec
 
 from indexer import app, config, errors
-from indexer.audit import shadow_diff
+from indexer.audit import invariants, reconciliations, shadow_diff
+from indexer.cairo import felt252
 from indexer.commands import arguments, event_loop, output, progress
-from indexer.log import watch_list
+from indexer.log import cursor, watch_list
 from indexer.projections import replay
 from indexer.projections.shadow import build, swap
+from indexer.query import names
 from indexer.store import database, locks, migrate
 
 
@@ -35,6 +37,7 @@ class Wanted(msgspec.Struct, frozen=True):
     swap: bool
     allowed: int | None
     keep: bool
+    pool: int | str | None = None
 
 
 @click.command(epilog="Example: vesu-indexer replay --from-block 0 --shadow --swap")
@@ -56,6 +59,11 @@ class Wanted(msgspec.Struct, frozen=True):
     help="Refuse to swap if more rows differ.",
 )
 @click.option("--keep", is_flag=True, help="With --shadow: keep it if it is not swapped.")
+@click.option(
+    "--pool",
+    type=arguments.felt_or_name,
+    help="Put only this pool's rows live: id, address or name. Needs no --from-block.",
+)
 @click.option("--discard", is_flag=True, help="Only remove what a killed or kept replay left.")
 def command(
     config_file: Path | None,
@@ -67,6 +75,7 @@ def command(
     allowed: str,
     keep: bool,
     discard: bool,
+    pool: int | str | None,
 ) -> None:
     """Refold the raw log into all tables from a block on. Needs no node.
 
@@ -82,8 +91,15 @@ def command(
     With --to-block only the blocks up to it are refolded and compared. They are put live where
     the tables leave that block in the same state; where they do not, what follows is wrong as
     well, and the replay goes on to the committed block.
+
+    With --pool only rows of that pool are put live, as for one that is frozen no more; every other
+    row stays as it is.
     """
+    if pool is not None and from_block is None:
+        from_block = 0
     _check_usage(from_block, in_shadow, swap, keep, discard)
+    if pool is not None and (in_shadow or discard or to_block is not None):
+        raise click.UsageError("--pool excludes --shadow, --discard and --to-block")
     arguments.require_range(from_block, to_block)
     settings = arguments.settings(config_file)
     with app.database_url(settings) as url:
@@ -91,11 +107,13 @@ def command(
         if discard:
             _print_discarded(event_loop.run(_discard(settings, url)), as_json)
             return
-        wanted = Wanted(from_block or 0, to_block, swap, _number(allowed), keep)
+        wanted = Wanted(from_block or 0, to_block, swap, _number(allowed), keep, pool)
         if in_shadow:
             outcome = event_loop.run(_shadow(settings, url, wanted, as_json))
         else:
             done = event_loop.run(_in_place(settings, url, wanted, as_json))
+        if not in_shadow or outcome.swapped:
+            event_loop.run(_settle(url))
     if in_shadow:
         _print_outcome(outcome, as_json)
         sys.exit(0 if outcome.swapped or outcome.difference.is_equal else 1)
@@ -125,7 +143,19 @@ async def _in_place(
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         await watch_list.require_same(connection, app.watched_contracts(settings))
         report = _reporter("replaying", quiet)
-        return await replay.replay(built, wanted.from_block, wanted.to_block, report)
+        pool_id = None
+        if wanted.pool is not None:
+            pool_id = felt252.padded(await names.pool(connection, wanted.pool))
+        return await replay.replay(built, wanted.from_block, wanted.to_block, report, pool_id)
+
+
+async def _settle(url: str) -> None:
+    """What stood against the tables and is gone with the old rows stands no more."""
+    async with database.session(url) as connection, connection.transaction():
+        stands = await cursor.read(connection)
+        assert stands is not None, "a replay needs a committed block"
+        await invariants.settle(connection, stands.block_number)
+        await reconciliations.settle_gone(connection)
 
 
 async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bool) -> Outcome:

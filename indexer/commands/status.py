@@ -52,6 +52,9 @@ def _print(found: status.Status, proved_per_minute: int) -> None:
     ]
     for name, value in lines:
         click.echo(f"{name:<10} {value}")
+    for reason in found.reasons:
+        click.echo(f"{'unhealthy':<10} {reason.name}: {reason.reason}")
+        click.echo(f"{'remedy':<10} {reason.remedy}")
     for reorg in found.reorgs:
         click.echo(
             f"{'':<10} block {reorg.old_number:,} back to {reorg.ancestor_number:,}: "
@@ -110,6 +113,12 @@ def _print_checks(found: status.Status) -> None:
         click.echo(
             f"{'':<10} {frozen.name or 'unnamed'} {frozen.pool_id} since block "
             f"{frozen.since_block:,}: {frozen.reason}"
+        )
+    click.echo(f"{'classes':<10} {len(found.unknown_classes):,} unknown")
+    for strange in found.unknown_classes:
+        click.echo(
+            f"{'':<10} {strange.kind} {strange.address}: {strange.class_hash}, "
+            f"{strange.pools:,} pools"
         )
     sampled = "never" if prices.sampled_block is None else f"block {prices.sampled_block:,}"
     click.echo(

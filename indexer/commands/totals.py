@@ -23,6 +23,7 @@ POOLS = (
     columns.text("version", "protocol", is_wide=True),
     columns.money("supplied USD", "supply_usd"),
     columns.money("borrowed USD", "borrow_usd"),
+    columns.Column("listed", lambda row: "yes" if row["is_listed"] else "no"),
 )
 
 
@@ -46,5 +47,11 @@ def command(
         f"in all: supplied {columns.usd(found.supply_usd)} USD, "
         f"borrowed {columns.usd(found.borrow_usd)} USD"
     )
+    if any(not one.is_listed for one in found.pools):
+        click.echo(
+            f"in unlisted pools, in no sum above: supplied "
+            f"{columns.usd(found.unlisted.supply_usd)} USD, borrowed "
+            f"{columns.usd(found.unlisted.borrow_usd)} USD"
+        )
     if found.unpriced:
         click.echo(f"without a known price, in no sum: {', '.join(found.unpriced)}")

@@ -102,11 +102,13 @@ class Ingest(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """From when on the tables count as stale. `halt_seconds` 0: never; None: by the network."""
+    """From when on the tables count as stale. `halt_seconds` and `price_seconds` 0: never; None: by
+    the network."""
 
     silence_seconds: Seconds = 120.0
     stale_seconds: Seconds = 300.0
     halt_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
+    price_seconds: Annotated[float, msgspec.Meta(ge=0, le=31_536_000)] | None = None
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -129,6 +131,12 @@ class Reconcile(msgspec.Struct, frozen=True):
 
     every_seconds: Natural = 300
     sample: Count = 50
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """The pools that count in sums, by pool id, besides those that the release knows."""
+
+    pools: tuple[str, ...] = ()
 
 
 class Watch(msgspec.Struct, frozen=True):

@@ -17,8 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from indexer import errors, urls
-from indexer.cairo import felt252
-from indexer.config import environment, sections, values
+from indexer.config import entries, environment, sections, values
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
 NOT_SETTINGS = ("VESU_CONFIG", "VESU_TEST_")
@@ -36,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True):
     prices: sections.Prices = sections.Prices()
     valuation: sections.Valuation = sections.Valuation()
     reconcile: sections.Reconcile = sections.Reconcile()
+    trust: sections.Trust = sections.Trust()
     watch: sections.Watch = sections.Watch()
     abi: sections.Abi = sections.Abi()
     api: sections.Api = sections.Api()
@@ -269,7 +269,7 @@ def _convert(key: str, given: Given) -> Any:
         ) from error
 
 
-LISTS = frozenset({"node.urls", "api.keys", "api.cors_origins"})
+LISTS = frozenset({"node.urls", "trust.pools", "api.keys", "api.cors_origins"})
 """Keys whose variable holds several values, separated by commas or blanks."""
 
 
@@ -307,27 +307,13 @@ def _remedy(key: str, reason: str) -> str:
     return f" (one of {', '.join(typing.get_args(allowed))})"
 
 
-def _contracts(
-    entries: tuple[sections.ContractEntry, ...],
-) -> tuple[sections.ContractEntry, ...]:
-    normal = []
-    for index, entry in enumerate(entries):
-        try:
-            address = felt252.padded(values.felt(entry.address))
-        except ValueError as error:
-            raise ValueError(f"{error} - at `$[{index}].address`") from error
-        normal.append(sections.ContractEntry(entry.kind, address, entry.from_block))
-    if len({entry.address for entry in normal}) < len(normal):
-        raise ValueError("an address stands there twice: keep one entry an address")
-    return tuple(normal)
-
-
 NORMALISERS: dict[str, Callable[[Any], object]] = {
     "data_dir": lambda text: values.expanded(text).absolute(),
     "abi.folder": lambda text: str(values.expanded(text)),
     "network.chain_id": values.chain_id,
-    "network.contracts": _contracts,
+    "network.contracts": entries.contracts,
     "node.urls": values.node_urls,
+    "trust.pools": values.pool_ids,
     "database.url": values.database_url,
     "watch.database_url": values.database_url,
 }

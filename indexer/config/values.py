@@ -56,6 +56,17 @@ def node_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
+def pool_ids(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Pool ids as the tables hold them, each once."""
+    found = []
+    for index, text in enumerate(texts):
+        try:
+            found.append(felt252.padded(felt(text)))
+        except ValueError as error:
+            raise ValueError(f"{error} - at `$[{index}]`") from error
+    return tuple(dict.fromkeys(found))
+
+
 def database_url(url: str) -> str:
     """The plain form that asyncpg takes, of that and of postgresql+psycopg:// and its kin."""
     scheme, separator, rest = url.partition("://")

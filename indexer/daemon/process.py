@@ -21,6 +21,7 @@ from indexer import errors
 from indexer.chain import client
 from indexer.daemon import contract_check, ingestor, sessions, systemd
 from indexer.log import cursor, watch_list
+from indexer.projections import listed_pools
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Parts(msgspec.Struct, frozen=True):
     node: Callable[[], Awaitable[client.StarknetNode]]
     ingestor: Callable[[client.StarknetNode, asyncpg.Connection], ingestor.Ingestor]
     contracts: tuple[watch_list.Contract, ...]
+    listed: tuple[listed_pools.ListedPool, ...] = ()
     helpers: tuple[Helper, ...] = ()
     finish: Callable[[client.StarknetNode], Awaitable[None]] | None = None
     """What is done last where the daemon ends at a block."""
@@ -86,6 +88,7 @@ class Daemon:
         """What one session with the database does."""
         node = await self._connected_node()
         indexing = self._parts.ingestor(node, connection)
+        await self._list_pools(connection)
         await indexing.open(self._parts.chain_id, self._parts.start_block)
         await contract_check.require(node, connection, self._parts.contracts)
         self._sessions.begun()
@@ -102,6 +105,12 @@ class Daemon:
         finally:
             self._ingestor = None
             self._position = indexing.position
+
+    async def _list_pools(self, connection: asyncpg.Connection) -> None:
+        """Bring `is_listed` up to the configured list."""
+        changed = await listed_pools.apply(connection, self._parts.listed)
+        if changed:
+            log.info("pools_listed", pools=len(self._parts.listed) or "all", changed=changed)
 
     def _has_arrived(self, indexing: ingestor.Ingestor) -> bool:
         """Whether the block is committed that the daemon was to end at."""

@@ -7,6 +7,7 @@ import time
 import asyncpg
 import msgspec
 
+from indexer.audit import invariants, reconciliations
 from indexer.chain import types
 from indexer.log import cursor, facts, reorgs
 from indexer.projections import engine as engines
@@ -43,6 +44,8 @@ async def roll_back(
     moved = await cursor.retreat(connection, old, number, hash_, seconds_of_block)
     reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
     restored = await engine.rollback(connection, valuations.Block(number, seconds_of_block or 0))
+    await invariants.roll_back(connection, number)
+    await reconciliations.settle_gone(connection)
     await cursor.note_suspicion(connection, moved, None)
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)

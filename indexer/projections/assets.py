@@ -55,7 +55,12 @@ def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> di
 
 
 def current(
-    protocol: str, key: state.AssetKey, asset: accrual.AssetState, token: tokens.Token
+    protocol: str,
+    key: state.AssetKey,
+    asset: accrual.AssetState,
+    token: tokens.Token,
+    *,
+    is_listed: bool,
 ) -> dict[str, Any]:
     """A row of vesu_assets."""
     known = rows.decimals_of(asset.scale) if asset.scale else token.decimals
@@ -67,6 +72,7 @@ def current(
         "supply_apy": rows.scaled(valuation.supply_apy(asset)),
         "borrow_apy": rows.scaled(valuation.borrow_apy(asset)),
         "block_number": asset.block_number,
+        "is_listed": is_listed,
     }
 
 

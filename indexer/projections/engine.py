@@ -19,6 +19,7 @@ from indexer.chain import types
 from indexer.log import facts, observations
 from indexer.projections import (
     decoding,
+    listed_pools,
     memory,
     positions,
     prices,
@@ -111,6 +112,10 @@ class Engine:
         self._revaluation.forget()
         await self._memory.load(connection)
 
+    async def read_list(self, connection: memory.Connection) -> None:
+        """Take up the list of pools that the database remembers now."""
+        self._memory.listed = await listed_pools.read(connection)
+
     def addresses(self) -> frozenset[int]:
         """Every address whose events belong to the log."""
         return self._memory.registry.addresses()
@@ -186,6 +191,7 @@ class Engine:
         has_valued = False
         if block is not None:
             valuer = valuations.Valuer(self._memory.world, block)
+            await self._memory.read_classes(connection)
             await writing.write(connection, self._memory, batch, prepared.journal, valuer)
             has_valued = bool(await self._revaluation.run(connection, self._memory, block, scope))
         self._memory.world.positions.clear()

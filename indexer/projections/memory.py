@@ -11,7 +11,17 @@ from typing import Any
 import asyncpg
 
 from indexer.log import observations
-from indexer.projections import assets, pools, positions, rows, tokens, transactions, valuations
+from indexer.projections import (
+    assets,
+    contract_classes,
+    listed_pools,
+    pools,
+    positions,
+    rows,
+    tokens,
+    transactions,
+    valuations,
+)
 from indexer.projections import world as worlds
 from indexer.vesu import discovery, kinds, state
 
@@ -26,12 +36,20 @@ class Memory:
         self.registry = discovery.Registry(self._book)
         self.world = state.World()
         self.tokens: dict[int, tokens.Token] = {}
+        self.listed = listed_pools.EVERY
+        self.unknown_classes: contract_classes.Unknown = {}
 
     async def load(self, connection: Connection) -> None:
         """Read everything anew; forget everything read before."""
         self.world = (await worlds.current(connection)).world
         self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))
+        self.listed = await listed_pools.read(connection)
+        await self.read_classes(connection)
         self.registry = self._known_contracts()
+
+    async def read_classes(self, connection: Connection) -> None:
+        """Take up the classes that a node named meanwhile."""
+        self.unknown_classes = await contract_classes.read_unknown(connection)
 
     def _known_contracts(self) -> discovery.Registry:
         registry = discovery.Registry(self._book)
@@ -53,19 +71,43 @@ class Memory:
 
     def pool_row(self, key: state.PairKey) -> dict[str, Any]:
         """A row of vesu_pools."""
-        return pools.current(self.protocol(key.pool), key, self.world, self.tokens)
+        return pools.current(
+            self.protocol(key.pool),
+            key,
+            self.world,
+            self.tokens,
+            is_listed=self._is_listed(key.pool),
+            unknown_class=contract_classes.of_pool(self.unknown_classes, key.pool, self.world),
+        )
 
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets."""
         token = self.tokens.get(key.asset, tokens.Token())
-        return assets.current(self.protocol(key.pool), key, self.world.assets[key], token)
+        return assets.current(
+            self.protocol(key.pool),
+            key,
+            self.world.assets[key],
+            token,
+            is_listed=self._is_listed(key.pool),
+        )
 
     def position_row(
         self, key: state.PositionKey, position: state.PositionState, valuer: valuations.Valuer
     ) -> dict[str, Any]:
         """A row of vesu_positions."""
         protocol = self.protocol(key.pool)
-        return positions.current(protocol, key, position, self.world, self.tokens, valuer)
+        return positions.current(
+            protocol,
+            key,
+            position,
+            self.world,
+            self.tokens,
+            valuer,
+            is_listed=self._is_listed(key.pool),
+        )
+
+    def _is_listed(self, pool: state.PoolKey) -> bool:
+        return self.listed.has(rows.padded(pool.id))
 
     def named(self, pool: state.PoolKey, asset: int) -> transactions.Named:
         """An asset as transaction rows name it."""

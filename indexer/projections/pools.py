@@ -39,6 +39,9 @@ def current(
     key: state.PairKey,
     world: state.World,
     named: dict[int, tokens.Token],
+    *,
+    is_listed: bool,
+    unknown_class: str | None,
 ) -> dict[str, Any]:
     """A row of vesu_pools: valued at the last change of the pair or of one of its markets."""
     pair = world.pairs[key]
@@ -59,6 +62,8 @@ def current(
             "quarantine_reason": pool.quarantine_reason if pool else None,
             "is_active": pair.is_configured and not is_paused,
             "is_paused": is_paused,
+            "is_listed": is_listed,
+            "unknown_class": unknown_class,
             "last_synced_at": rows.iso(synced_at),
             "last_synced_block": max(pair.block_number, collateral.block_number, debt.block_number),
             "changed_block": pair.block_number,

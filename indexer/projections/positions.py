@@ -39,6 +39,8 @@ def current(
     world: state.World,
     named: dict[int, tokens.Token],
     valuer: valuations.Valuer,
+    *,
+    is_listed: bool,
 ) -> dict[str, Any]:
     """A row of vesu_positions, worth what `valuer` says."""
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
@@ -50,6 +52,7 @@ def current(
             "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
             "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
             "debt_asset": None if key.v_token else named.get(key.debt, tokens.Token()).symbol,
+            "is_listed": is_listed,
             "vtoken_balance": rows.units(position.vtoken_balance, 18),
             "last_updated": rows.iso(position.last_updated),
             "last_event_block": position.last_event_block,

@@ -40,17 +40,20 @@ def outdated(stands: cursor.Cursor) -> str | None:
 
 
 async def require_enough(
-    connection: asyncpg.Connection, from_block: int, to_block: int | None
+    connection: asyncpg.Connection,
+    from_block: int,
+    to_block: int | None,
+    pool_id: str | None = None,
 ) -> None:
     """QuestionError: a part of the tables would be left to another fold than the rest."""
     stands = await cursor.read(connection)
     if stands is None or outdated(stands) is None:
         return
-    if from_block > stands.start_block or to_block is not None:
+    if from_block > stands.start_block or to_block is not None or pool_id is not None:
         raise errors.QuestionError(
             f"these tables were made by fold {stands.fold_version}, this version has fold "
             f"{tables.FOLD_VERSION}: replay all of them, --from-block {stands.start_block} "
-            "without --to-block"
+            "without --to-block and --pool"
         )
 
 
@@ -59,15 +62,19 @@ async def replay(
     from_block: int,
     to_block: int | None,
     report: build.ReportProgress = lambda _: None,
+    pool_id: str | None = None,
 ) -> Done:
     """Refold the log from `from_block` on and put the outcome live; the caller is the writer.
+
+    With `pool_id` only rows of that pool change: all pools are folded, since what one may do rests
+    on the others, and the rest of the outcome is thrown away.
 
     With `to_block` no further than that block where the tables above it rest on the same state;
     where they do not, they follow from what changed and are made again too.
     """
-    await require_enough(built.connection, from_block, to_block)
+    await require_enough(built.connection, from_block, to_block, pool_id)
     await built.open(from_block, to_block)
-    swapped = await swap.swap(built, report, to_block)
+    swapped = await swap.swap(built, report, to_block, pool_id=pool_id)
     return Done(
         swapped.from_block,
         swapped.to_block,

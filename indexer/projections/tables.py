@@ -121,7 +121,8 @@ POOLS = Table(
         max_ltv liquidation_threshold liquidation_bonus debt_cap name collateral_asset
         debt_asset total_supply total_borrow utilization supply_apy borrow_apy
         collateral_supply_apy pair_collateral pair_debt unvalued_reason quarantine_reason
-        is_active is_paused last_synced_at last_synced_block
+        is_active is_paused last_synced_at last_synced_block is_listed
+        unknown_class
         """
     ),
     indexes=(
@@ -150,7 +151,7 @@ ASSETS = Table(
         changed_at
         """
     ),
-    display=("symbol", "name", "decimals", "utilization", "supply_apy", "borrow_apy"),
+    display=_names("symbol name decimals utilization supply_apy borrow_apy is_listed"),
     history="vesu_asset_history",
     history_indexes=("idx_vesu_asset_history_block",),
 )
@@ -165,12 +166,12 @@ POSITIONS = Table(
         created_at changed_at
         """
     ),
-    display=("pool_pair_id", "collateral_asset", "debt_asset", "vtoken_balance"),
+    display=_names("pool_pair_id collateral_asset debt_asset vtoken_balance is_listed"),
     valuation=_names(
         """
         collateral_raw debt_raw collateral_amount debt_amount collateral_value_usd
-        debt_value_usd ltv health_factor liquidation_price unvalued_reason valued_at
-        valued_at_block
+        debt_value_usd ltv health_factor liquidation_price unvalued_reason has_invalid_price
+        valued_at valued_at_block
         """
     ),
     parents=("vesu_pools",),

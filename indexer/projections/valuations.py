@@ -100,6 +100,7 @@ class Valuer:
             "health_factor": rows.scaled(worth.health_factor),
             "liquidation_price": rows.scaled(worth.liquidation_price),
             "unvalued_reason": worth.unvalued_reason,
+            "has_invalid_price": _rests_on_invalid_price(position, collateral, debt),
             "valued_at": rows.iso(at.timestamp),
             "valued_at_block": at.number,
         }
@@ -137,3 +138,14 @@ class Valuer:
                 max_ltv,
             )
         return self._markets[found]
+
+
+def _rests_on_invalid_price(
+    position: state.PositionState, collateral: accrual.AssetState, debt: accrual.AssetState | None
+) -> bool:
+    """Whether the oracle called the price of something invalid that the position holds or owes."""
+    holds = position.collateral_shares or position.vtoken_balance
+    return bool(
+        (holds and collateral.price_is_valid is False)
+        or (position.nominal_debt and debt is not None and debt.price_is_valid is False)
+    )

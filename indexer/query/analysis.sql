@@ -33,8 +33,8 @@ WINDOW whole AS (
 ORDER BY pool_id, id, block_number, transaction_index, event_index;
 
 -- name: counts
--- How many users, positions and effects there are up to a block, by generation.
-SELECT c.protocol,
+-- How many users and positions there are up to a block, by generation, in listed pools or not.
+SELECT c.protocol, c.is_listed,
     count(*) FILTER (WHERE h.status = 'active' AND c.kind <> 'system') AS active_positions,
     count(*) FILTER (WHERE h.status = 'active' AND h.nominal_debt > 0) AS positions_with_debt,
     count(DISTINCT c.user_id) FILTER (WHERE h.status = 'active' AND c.kind <> 'system') AS users
@@ -46,39 +46,57 @@ CROSS JOIN LATERAL (
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h
-GROUP BY c.protocol
-ORDER BY c.protocol;
+GROUP BY c.protocol, c.is_listed
+ORDER BY c.protocol, c.is_listed;
 
 -- name: effects
--- How many effects of each type there are up to a block.
-SELECT type, count(*) AS effects, count(DISTINCT user_id) AS users
-FROM vesu_transactions
-WHERE block_number <= $1
-GROUP BY type
-ORDER BY type;
+-- How many effects of each type there are up to a block, in listed pools and in others.
+SELECT t.type, count(*) FILTER (WHERE p.is_listed) AS effects,
+    count(DISTINCT t.user_id) FILTER (WHERE p.is_listed) AS users,
+    count(*) FILTER (WHERE NOT p.is_listed) AS unlisted_effects
+FROM vesu_transactions t
+JOIN (SELECT DISTINCT pool_id, is_listed FROM vesu_assets) p USING (pool_id)
+WHERE t.block_number <= $1
+GROUP BY t.type
+ORDER BY t.type;
 
 -- name: leaderboard
--- Liquidators up to block $1 between two times ($2, $3), by what they repaid in USD; $4 of them.
-SELECT l.liquidator_address, count(*) AS liquidations,
-    count(DISTINCT l.user_id) AS users_liquidated,
-    sum(trunc(l.debt_repaid_raw * l.debt_price / d.scale))::text AS repaid,
-    sum(trunc(l.collateral_seized_raw * l.collateral_price / c.scale))::text AS seized,
-    sum(trunc(l.bad_debt_raw * l.debt_price / d.scale))::text AS bad_debt,
-    min(l.timestamp) AS first_at, max(l.timestamp) AS last_at
-FROM vesu_liquidations l
-JOIN vesu_positions p ON p.pool_id = l.pool_id AND p.id = l.position_id
-JOIN vesu_assets c ON c.pool_id = p.pool_id AND c.pool_address = p.pool_address
-    AND c.asset_address = p.collateral_address
-JOIN vesu_assets d ON d.pool_id = p.pool_id AND d.pool_address = p.pool_address
-    AND d.asset_address = p.debt_address
-WHERE l.block_number <= $1 AND l.timestamp > $2 AND l.timestamp <= $3
-GROUP BY l.liquidator_address
-ORDER BY sum(trunc(l.debt_repaid_raw * l.debt_price / d.scale)) DESC, l.liquidator_address
+-- Liquidators up to block $1 between two times ($2, $3), by what they repaid in USD in listed
+-- pools; $4 of them.
+WITH valued AS (
+    SELECT l.liquidator_address, l.user_id, l.timestamp, p.is_listed,
+        trunc(l.debt_repaid_raw * l.debt_price / d.scale) AS repaid,
+        trunc(l.collateral_seized_raw * l.collateral_price / c.scale) AS seized,
+        trunc(l.bad_debt_raw * l.debt_price / d.scale) AS bad_debt
+    FROM vesu_liquidations l
+    JOIN vesu_positions p ON p.pool_id = l.pool_id AND p.id = l.position_id
+    JOIN vesu_assets c ON c.pool_id = p.pool_id AND c.pool_address = p.pool_address
+        AND c.asset_address = p.collateral_address
+    JOIN vesu_assets d ON d.pool_id = p.pool_id AND d.pool_address = p.pool_address
+        AND d.asset_address = p.debt_address
+    WHERE l.block_number <= $1 AND l.timestamp > $2 AND l.timestamp <= $3
+)
+SELECT liquidator_address,
+    count(*) FILTER (WHERE is_listed) AS liquidations,
+    count(DISTINCT user_id) FILTER (WHERE is_listed) AS users_liquidated,
+    coalesce(sum(repaid) FILTER (WHERE is_listed), 0)::text AS repaid,
+    coalesce(sum(seized) FILTER (WHERE is_listed), 0)::text AS seized,
+    coalesce(sum(bad_debt) FILTER (WHERE is_listed), 0)::text AS bad_debt,
+    count(*) FILTER (WHERE NOT is_listed) AS unlisted_liquidations,
+    count(DISTINCT user_id) FILTER (WHERE NOT is_listed) AS unlisted_users_liquidated,
+    coalesce(sum(repaid) FILTER (WHERE NOT is_listed), 0)::text AS unlisted_repaid,
+    coalesce(sum(seized) FILTER (WHERE NOT is_listed), 0)::text AS unlisted_seized,
+    coalesce(sum(bad_debt) FILTER (WHERE NOT is_listed), 0)::text AS unlisted_bad_debt,
+    min(timestamp) AS first_at, max(timestamp) AS last_at
+FROM valued
+GROUP BY liquidator_address
+ORDER BY coalesce(sum(repaid) FILTER (WHERE is_listed), 0) DESC, liquidator_address
 LIMIT $4;
 
 -- name: bad_debt
 -- Bad debt that liquidations left behind, up to a block, by pool and asset.
-SELECT l.pool_id, p.debt_address, min(l.debt_asset) AS debt_asset, count(*) AS liquidations,
+SELECT l.pool_id, p.is_listed, p.debt_address, min(l.debt_asset) AS debt_asset,
+    count(*) AS liquidations,
     sum(l.bad_debt_raw)::text AS bad_debt_raw, sum(l.bad_debt)::text AS bad_debt,
     sum(trunc(l.bad_debt_raw * l.debt_price / d.scale))::text AS bad_debt_value
 FROM vesu_liquidations l
@@ -86,5 +104,5 @@ JOIN vesu_positions p ON p.pool_id = l.pool_id AND p.id = l.position_id
 JOIN vesu_assets d ON d.pool_id = p.pool_id AND d.pool_address = p.pool_address
     AND d.asset_address = p.debt_address
 WHERE l.block_number <= $1 AND l.bad_debt_raw > 0
-GROUP BY l.pool_id, p.debt_address
+GROUP BY l.pool_id, p.is_listed, p.debt_address
 ORDER BY l.pool_id, p.debt_address;

@@ -26,6 +26,7 @@ class Asset(msgspec.Struct, frozen=True):
     pool_address: kinds.Felt
     protocol: str
     pool_name: str | None
+    is_listed: bool
     asset_address: kinds.Felt
     symbol: str | None
     name: str | None

@@ -34,6 +34,7 @@ class AssetFees(msgspec.Struct, frozen=True):
     protocol: str
     asset_address: kinds.Felt
     symbol: str | None
+    is_listed: bool
     interest_raw: kinds.Raw
     interest: kinds.Amount
     fees_raw: kinds.Raw
@@ -42,8 +43,20 @@ class AssetFees(msgspec.Struct, frozen=True):
     fees_usd: kinds.Usd | None
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """Interest of some assets in USD. `unpriced`: assets in no sum."""
+
+    interest_usd: kinds.Usd
+    fees_usd: kinds.Usd
+    supply_side_usd: kinds.Usd
+    unpriced: list[str]
+
+
 class Fees(msgspec.Struct, frozen=True):
-    """All assets' interest between two times, and its sums in USD. `unpriced`: assets in no sum."""
+    """All assets' interest between two times, and its sums in USD. `unpriced`: assets in no sum.
+
+    The sums count listed pools; `unlisted` are those of the others.
+    """
 
     since: datetime.datetime
     until: datetime.datetime
@@ -51,6 +64,7 @@ class Fees(msgspec.Struct, frozen=True):
     fees_usd: kinds.Usd
     supply_side_usd: kinds.Usd
     unpriced: list[str]
+    unlisted: Sums
     assets: list[AssetFees]
 
 
@@ -98,6 +112,7 @@ def _fees(
         now.protocol,
         now.asset_address,
         now.symbol,
+        now.is_listed,
         str(interest),
         rows.units(interest, decimals),
         str(fees),
@@ -114,6 +129,21 @@ def _usd(amount: int, asset: query_assets.Asset) -> str | None:
 
 
 def _summed(since: datetime.datetime, until: datetime.datetime, found: list[AssetFees]) -> Fees:
+    listed = _sums([one for one in found if one.is_listed])
+    unlisted = _sums([one for one in found if not one.is_listed])
+    return Fees(
+        since,
+        until,
+        listed.interest_usd,
+        listed.fees_usd,
+        listed.supply_side_usd,
+        listed.unpriced,
+        unlisted,
+        found,
+    )
+
+
+def _sums(found: list[AssetFees]) -> Sums:
     interest = point_in_time.total(one.interest_usd for one in found)
     fees = point_in_time.total(one.fees_usd for one in found)
     unpriced = sorted(
@@ -124,4 +154,4 @@ def _summed(since: datetime.datetime, until: datetime.datetime, found: list[Asse
         }
     )
     rest = point_in_time.total([interest, f"-{fees}"])
-    return Fees(since, until, interest, fees, rest, unpriced, found)
+    return Sums(interest, fees, rest, unpriced)

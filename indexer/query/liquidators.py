@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+import asyncpg
 import msgspec
 
 from indexer.projections import rows
@@ -13,11 +14,23 @@ from indexer.store import sqlfile
 _SQL = sqlfile.load(__package__, "analysis")
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """Liquidations together, as a liquidator's are."""
+
+    liquidations: kinds.Block
+    users_liquidated: kinds.Block
+    repaid_usd: kinds.Usd
+    seized_usd: kinds.Usd
+    profit_usd: kinds.Usd
+    bad_debt_usd: kinds.Usd
+
+
 class Liquidator(msgspec.Struct, frozen=True):
     """One liquidator's liquidations over the time.
 
     `profit_usd` is what was seized less what was repaid, at the contract's prices of the time,
-    before gas and trading.
+    before gas and trading. Counted are liquidations in listed pools; `unlisted` are the others,
+    whose prices the pools' curators choose.
     """
 
     liquidator_address: kinds.Felt
@@ -27,6 +40,7 @@ class Liquidator(msgspec.Struct, frozen=True):
     seized_usd: kinds.Usd
     profit_usd: kinds.Usd
     bad_debt_usd: kinds.Usd
+    unlisted: Sums
     first_at: datetime.datetime
     last_at: datetime.datetime
 
@@ -44,17 +58,26 @@ async def leaderboard(
     return [
         Liquidator(
             row["liquidator_address"],
-            row["liquidations"],
-            row["users_liquidated"],
-            _usd(int(row["repaid"])),
-            _usd(int(row["seized"])),
-            _usd(int(row["seized"]) - int(row["repaid"])),
-            _usd(int(row["bad_debt"])),
+            *_sums(row),
+            Sums(*_sums(row, "unlisted_")),
             row["first_at"],
             row["last_at"],
         )
         for row in found
     ]
+
+
+def _sums(row: asyncpg.Record, prefix: str = "") -> tuple[int, int, str, str, str, str]:
+    """The fields of Sums, from the columns with a prefix."""
+    repaid, seized = int(row[f"{prefix}repaid"]), int(row[f"{prefix}seized"])
+    return (
+        row[f"{prefix}liquidations"],
+        row[f"{prefix}users_liquidated"],
+        _usd(repaid),
+        _usd(seized),
+        _usd(seized - repaid),
+        _usd(int(row[f"{prefix}bad_debt"])),
+    )
 
 
 def _usd(scaled: int) -> str:

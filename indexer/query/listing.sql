@@ -44,7 +44,7 @@ ORDER BY pool_id, id, price_block, block_number DESC, transaction_index DESC, ev
 -- name: positions
 -- The newest version up to a block of every position.
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
-    c.debt_address, c.v_token, c.created_at, h.collateral_shares, h.nominal_debt,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
     h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
 FROM vesu_positions c
 CROSS JOIN LATERAL (

@@ -102,6 +102,7 @@ class Opportunity(msgspec.Struct, frozen=True):
     pool_id: str
     pool_address: str
     pool_name: str | None
+    is_listed: bool
     collateral_address: str
     collateral_asset: str | None
     debt_address: str
@@ -123,10 +124,13 @@ class Opportunity(msgspec.Struct, frozen=True):
 
 class Opportunities(point_in_time.Moment, frozen=True):
     """Opportunities at a moment, the most profitable first. `refused` positions are below their
-    limit, but their pool allows no liquidation now (paused, closing, or without a valid price)."""
+    limit, but their pool allows no liquidation now (paused, closing, or without a valid price).
+    `unlisted` more are in pools that are not listed, where profits are at prices that a curator
+    chooses; they are shown where the pool is named."""
 
     opportunities: list[Opportunity]
     refused: int
+    unlisted: int
 
 
 class _Held(NamedTuple):
@@ -153,7 +157,7 @@ async def find(
         held = await _borrowers(connection, snapshot, pool, _bound(conditions))
         blocks = [asset.price_block for asset in snapshot.world.assets.values()]
         ages = await markets.price_ages(connection, moment, blocks)
-    listed, refused = [], 0
+    listed, refused, unlisted = [], 0, 0
     for found in _under_water(snapshot, held, conditions):
         one = liquidation.opportunity(found.market, _most(found.market, terms))
         best = one.best(_most(found.market, terms)) if one else None
@@ -161,7 +165,11 @@ async def find(
             refused += one is None
             continue
         net = terms.costs.net(best)
-        if terms.min_profit_usd is None or net >= _scaled(terms.min_profit_usd):
+        if terms.min_profit_usd is not None and net < _scaled(terms.min_profit_usd):
+            continue
+        if pool is None and not snapshot.is_listed(found.key.pool):
+            unlisted += 1
+        else:
             listed.append((net, found, one, best))
     listed.sort(key=lambda entry: (-entry[0], entry[1].key))
     prices = _Prices(snapshot, ages, conditions)
@@ -169,6 +177,7 @@ async def find(
         *moment.parts,
         [_written(prices, entry, terms.costs) for entry in listed[:limit]],
         refused,
+        unlisted,
     )
 
 
@@ -272,6 +281,7 @@ def _written(
         felt252.padded(key.pool.id),
         felt252.padded(key.pool.address),
         prices.snapshot.pool_name(key.pool),
+        prices.snapshot.is_listed(key.pool),
         collateral.asset_address,
         collateral.asset,
         debt.asset_address,

@@ -18,15 +18,12 @@ from indexer.cairo import felt252
 from indexer.projections import assets as asset_rows
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
-from indexer.query import markets, point_in_time, positions
+from indexer.query import markets, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import accrual, lots, market, state
 
 Connection = point_in_time.Connection
 _SQL = sqlfile.load(__package__, "pnl")
-
-PERSONAL = ("borrow", "earn")
-"""Kinds of positions that are people's; the protocol's own are not."""
 
 MAX_DAYS = 1_100
 """A period has at most so many days."""
@@ -78,6 +75,7 @@ class Pnl(point_in_time.Moment, frozen=True):
     debt_address: str | None
     v_token: str | None
     user_id: str
+    is_listed: bool
     since: datetime.datetime
     collateral: Side
     debt: Side
@@ -88,16 +86,6 @@ class Pnl(point_in_time.Moment, frozen=True):
     average: Basis
     fifo: Basis
     days: list[Day]
-
-
-class UserPnl(point_in_time.Moment, frozen=True):
-    """All positions of a user, and their gains together; None where one of them is not known."""
-
-    user_id: str
-    since: datetime.datetime
-    pnl_usd: str | None
-    liquidation_loss_usd: str
-    positions: list[Pnl]
 
 
 class _Point(NamedTuple):
@@ -147,39 +135,8 @@ async def of_position(
         blocks = await _blocks(connection, times, moment.block_number)
         points = await _points(connection, wanted, known, times, blocks)
         flows = await _flows(connection, wanted, known, blocks[0], moment.block_number)
-    return _written(moment, wanted, times, blocks, points, flows)
-
-
-async def of_user(
-    connection: Connection,
-    user: int,
-    since: datetime.datetime,
-    at: point_in_time.When = None,
-) -> UserPnl:
-    """Interest and gains of every position that a user ever had, from a time to a moment."""
-    async with point_in_time.steady(connection):
-        held = await positions.find(connection, positions.Wanted(user=user), at)
-        wanted = {_wanted(one): None for one in held.positions if one.kind in PERSONAL}
-        found = [await of_position(connection, one, since, at) for one in wanted]
-    known = [one.pnl_usd for one in found]
-    return UserPnl(
-        *held.parts,
-        felt252.padded(user),
-        since,
-        None if None in known else point_in_time.total(known),
-        point_in_time.total(one.liquidation_loss_usd for one in found),
-        found,
-    )
-
-
-def _wanted(one: positions.Position) -> markets.Wanted:
-    return markets.Wanted(
-        int(one.pool_id, 16),
-        int(one.collateral_address, 16),
-        int(one.debt_address or "0x0", 16),
-        int(one.user_id, 16),
-        int(one.v_token or "0x0", 16),
-    )
+    is_listed = known[0]["is_listed"]
+    return _written(moment, wanted, times, blocks, points, flows, is_listed=is_listed)
 
 
 def _times(since: datetime.datetime, until: datetime.datetime) -> list[datetime.datetime]:
@@ -313,6 +270,8 @@ def _written(
     blocks: Sequence[int],
     points: Sequence[_Point],
     flows: Sequence[_Flow],
+    *,
+    is_listed: bool,
 ) -> Pnl:
     first, last = points[0], points[-1]
     earned, paid = _interest(first, last, flows)
@@ -333,6 +292,7 @@ def _written(
         None if wanted.v_token else felt252.padded(wanted.debt),
         rows.padded_or_none(wanted.v_token),
         felt252.padded(wanted.user),
+        is_listed,
         times[0],
         _side(first.collateral, last.collateral, collateral, earned),
         _side(first.debt, last.debt, debt, paid),

@@ -12,7 +12,7 @@ CROSS JOIN LATERAL (
 
 -- name: positions
 -- The rows of one position: two where V1.1 took over what V1.0 held.
-SELECT id, pool_address
+SELECT id, pool_address, is_listed
 FROM vesu_positions
 WHERE pool_id = $1 AND user_id = $2 AND collateral_address = $3
     AND COALESCE(debt_address, '') = COALESCE($4::text, '')

@@ -21,7 +21,16 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import assets, pools, positions, rows, tokens, valuations
+from indexer.projections import (
+    assets,
+    contract_classes,
+    listed_pools,
+    pools,
+    positions,
+    rows,
+    tokens,
+    valuations,
+)
 from indexer.projections import world as worlds
 from indexer.query import kinds
 from indexer.store import sqlfile
@@ -120,12 +129,16 @@ class Snapshot:
         self.world = state.World()
         self._tokens: dict[int, tokens.Token] = {}
         self._protocols: dict[state.PoolKey, str] = {}
+        self._listed = listed_pools.EVERY
+        self._unknown: contract_classes.Unknown = {}
 
     async def load(self, connection: Connection, pool_ids: Collection[int] | None) -> None:
         """Read the assets and pairs of these pools (None: of all), and all contracts."""
         ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
         loaded = await worlds.at_block(connection, self.moment.block_number, ids)
         self.world = loaded.world
+        self._listed = await listed_pools.read(connection)
+        self._unknown = await contract_classes.read_unknown(connection)
         for key, asset in self.world.assets.items():
             # Where the contract's arithmetic overflows the asset stays as it was written, and what
             # is worked out from it says so: one stranger's rate model fails no other's answer.
@@ -154,15 +167,28 @@ class Snapshot:
         """The generation of a pool that is loaded."""
         return self._protocols[pool]
 
+    def is_listed(self, pool: state.PoolKey) -> bool:
+        """Whether sums count the pool."""
+        return self._listed.has(rows.padded(pool.id))
+
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets, as it stood at the moment, with what the market holds."""
         asset = self.world.assets[key]
         token = self._tokens.get(key.asset, tokens.Token())
-        return assets.current(self._protocols[key.pool], key, asset, token) | assets.market(asset)
+        is_listed = self.is_listed(key.pool)
+        row = assets.current(self._protocols[key.pool], key, asset, token, is_listed=is_listed)
+        return row | assets.market(asset)
 
     def pair_row(self, key: state.PairKey) -> dict[str, Any]:
         """A row of vesu_pools, as it stood at the moment, with V1's shutdown mode then."""
-        row = pools.current(self._protocols[key.pool], key, self.world, self._tokens)
+        row = pools.current(
+            self._protocols[key.pool],
+            key,
+            self.world,
+            self._tokens,
+            is_listed=self.is_listed(key.pool),
+            unknown_class=contract_classes.of_pool(self._unknown, key.pool, self.world),
+        )
         mode = shutdown.mode(self.world, key, self.moment.now)
         return row | {"shutdown_mode": None if mode is None else mode.name.lower()}
 
@@ -184,7 +210,10 @@ class Snapshot:
         """
         # The world may have been edited since it was read, as by a what-if.
         valuer = valuer or self.valuer()
-        row = positions.current(protocol, key, position, self.world, self._tokens, valuer)
+        is_listed = self.is_listed(key.pool)
+        row = positions.current(
+            protocol, key, position, self.world, self._tokens, valuer, is_listed=is_listed
+        )
         now = self.moment.now
         return row | {
             "pool_name": self.pool_name(key.pool),

@@ -23,7 +23,8 @@ CROSS JOIN LATERAL (
 ) b;
 
 -- name: positions
--- The newest versions up to a block of the positions of a pool and a user (NULL: of all).
+-- The newest versions up to a block of the positions of a pool and a user (NULL: of all), of
+-- listed pools, of the others, or of both (NULL).
 SELECT h.*
 FROM vesu_positions c
 CROSS JOIN LATERAL (
@@ -35,7 +36,8 @@ CROSS JOIN LATERAL (
 ) h
 WHERE ($2::text IS NULL OR c.pool_id = $2)
     AND ($3::text IS NULL OR c.user_id = $3)
-    AND ($4::text IS NULL OR h.status = $4);
+    AND ($4::text IS NULL OR h.status = $4)
+    AND ($5::boolean IS NULL OR c.is_listed = $5);
 
 -- name: tokens
 -- What the tokens of pools (NULL: of all) call themselves.

@@ -19,6 +19,7 @@ class Details(msgspec.Struct, frozen=True):
     pool_address: kinds.Felt
     protocol: str
     name: str | None
+    is_listed: bool
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
     unpriced: list[str]
@@ -41,6 +42,7 @@ def of(state: states.State, pool_id: str) -> Details | None:
         last.pool_address,
         last.protocol,
         last.pool_name,
+        last.is_listed,
         supply,
         borrow,
         unpriced,

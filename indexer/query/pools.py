@@ -49,6 +49,8 @@ class Pool(msgspec.Struct, frozen=True):
     is_active: bool
     is_paused: bool
     shutdown_mode: str | None
+    is_listed: bool
+    unknown_class: kinds.Felt | None
     created_at: datetime.datetime
     changed_at: datetime.datetime
     changed_block: kinds.Block
@@ -61,12 +63,19 @@ class Pools(point_in_time.Moment, frozen=True):
 
 
 async def find(
-    connection: Connection, pool: int | None = None, at: point_in_time.When = None
+    connection: Connection,
+    pool: int | None = None,
+    at: point_in_time.When = None,
+    listed: bool | None = None,
 ) -> Pools:
-    """The pairs of a pool (None: of all pools) at a moment, ordered by pool and symbols."""
+    """The pairs of a pool (None: of all pools) at a moment, ordered by pool and symbols.
+
+    `listed` True: of listed pools alone, False: of the others, None: of both.
+    """
     async with point_in_time.steady(connection):
         snapshot = await point_in_time.snapshot(connection, at, None if pool is None else [pool])
-    return Pools(*snapshot.moment.parts, every(snapshot))
+    found = [one for one in every(snapshot) if listed is None or one.is_listed == listed]
+    return Pools(*snapshot.moment.parts, found)
 
 
 def every(snapshot: point_in_time.Snapshot) -> list[Pool]:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from indexer.projections import rows
 from indexer.query import kinds, point_in_time, positions
 
 Connection = point_in_time.Connection
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """What positions are worth together.
+
+    `unpriced` counts the positions that are in no sum because no price was known.
+    """
+
+    collateral_usd: kinds.Usd
+    earn_usd: kinds.Usd
+    debt_usd: kinds.Usd
+    net_usd: kinds.Usd
+    unpriced: kinds.Block
 
 
 class Portfolio(point_in_time.Moment, frozen=True):
@@ -13,7 +28,8 @@ class Portfolio(point_in_time.Moment, frozen=True):
 
     `collateral_usd` is what stands in positions of the contracts, `earn_usd` what vTokens are
     worth, `net_usd` both less `debt_usd`. `unpriced` counts the positions that are in no sum
-    because no price was known. `lowest_health` is None without debt.
+    because no price was known. `lowest_health` is None without debt. All of them count positions
+    in listed pools; `unlisted` are the sums of the others, whose prices their curators choose.
     """
 
     user_id: kinds.Felt
@@ -23,6 +39,7 @@ class Portfolio(point_in_time.Moment, frozen=True):
     net_usd: kinds.Usd
     unpriced: kinds.Block
     lowest_health: kinds.Ratio | None
+    unlisted: Sums
     positions: list[positions.Position]
 
 
@@ -34,20 +51,33 @@ async def of(connection: Connection, user: int, at: point_in_time.When = None) -
 
 def summed(moment: point_in_time.Moment, user_id: str, held: list[positions.Position]) -> Portfolio:
     """The portfolio that a user's active positions make, the lowest health first."""
+    listed = [one for one in held if one.is_listed]
+    sums = _sums(listed)
+    return Portfolio(
+        *moment.parts,
+        user_id=user_id,
+        collateral_usd=sums.collateral_usd,
+        earn_usd=sums.earn_usd,
+        debt_usd=sums.debt_usd,
+        net_usd=sums.net_usd,
+        unpriced=sums.unpriced,
+        lowest_health=next((one.health_factor for one in listed), None),
+        unlisted=_sums([one for one in held if not one.is_listed]),
+        positions=held,
+    )
+
+
+def _sums(held: list[positions.Position]) -> Sums:
     priced = [one for one in held if _is_priced(one)]
     earned = [one.collateral_value_usd for one in priced if one.kind == "earn"]
     pledged = [one.collateral_value_usd for one in priced if one.kind != "earn"]
     owed = [one.debt_value_usd for one in priced]
-    return Portfolio(
-        *moment.parts,
-        user_id=user_id,
+    return Sums(
         collateral_usd=point_in_time.total(pledged),
         earn_usd=point_in_time.total(earned),
         debt_usd=point_in_time.total(owed),
         net_usd=point_in_time.total([*pledged, *earned, *(f"-{value}" for value in owed)]),
         unpriced=len(held) - len(priced),
-        lowest_health=next((one.health_factor for one in held), None),
-        positions=held,
     )
 
 

@@ -52,6 +52,7 @@ class Held(msgspec.Struct, frozen=True):
     pool_id: kinds.Felt
     pool_address: kinds.Felt
     protocol: str
+    is_listed: bool
     user_id: kinds.Felt
     kind: str
     collateral_address: kinds.Felt

@@ -33,6 +33,7 @@ class Position(msgspec.Struct, frozen=True):
     pool_address: kinds.Felt
     protocol: str
     pool_name: str | None
+    is_listed: bool
     user_id: kinds.Felt
     kind: str
     status: str
@@ -56,6 +57,7 @@ class Position(msgspec.Struct, frozen=True):
     liquidation_price: kinds.Usd | None
     shutdown_mode: str | None
     allowed_actions: list[str]
+    has_invalid_price: bool
     migrated_block: kinds.Block | None
     last_updated: datetime.datetime
     last_event_block: kinds.Block
@@ -83,7 +85,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """Which positions: what is None does not matter.
 
     `pool` is a pool id (V2: the pool's address), `status` is that of the moment. Health from
-    `min_health` on and below `max_health`; without debt there is none.
+    `min_health` on and below `max_health`; without debt there is none. `listed`: of listed pools
+    (True), of the others (False).
     """
 
     pool: int | None = None
@@ -91,6 +94,7 @@ class Wanted(msgspec.Struct, frozen=True):
     status: str | None = None
     min_health: decimal.Decimal | None = None
     max_health: decimal.Decimal | None = None
+    listed: bool | None = None
 
     def has_health(self, position: Position) -> bool:
         """Whether the position's health is in the range."""
@@ -153,6 +157,7 @@ async def held_at(
         None if wanted.pool is None else rows.padded(wanted.pool),
         None if wanted.user is None else rows.padded(wanted.user),
         wanted.status,
+        wanted.listed,
     )
     snapshot = point_in_time.Snapshot(moment)
     pools = {int(row["pool_id"], 16) for row in found}

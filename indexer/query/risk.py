@@ -37,6 +37,34 @@ BUCKETS = 20
 Position = position_pages.Position
 
 
+class Unlisted(msgspec.Struct, frozen=True):
+    """Positions with debt in pools that are not listed: they are in no other number.
+
+    Their prices are those that the pools' curators choose.
+    """
+
+    positions: kinds.Block
+    debt_usd: kinds.Usd
+    collateral_usd: kinds.Usd
+
+
+class Indebted(NamedTuple):
+    """Positions with debt: those that are counted, and the rest."""
+
+    counted: list[Position]
+    rest: list[Position]
+
+    @property
+    def unlisted(self) -> Unlisted:
+        """The rest in numbers."""
+        values = [_values(one) for one in self.rest if one.health_factor is not None]
+        return Unlisted(
+            len(self.rest),
+            _ratio(sum(debt for _, debt in values)),
+            _ratio(sum(collateral for collateral, _ in values)),
+        )
+
+
 class CurvePoint(msgspec.Struct, frozen=True):
     """What a fall of prices by `shock` (0.05: by 5 %) endangers.
 
@@ -57,6 +85,7 @@ class Curve(msgspec.Struct, frozen=True):
 
     positions: kinds.Block
     unpriced: kinds.Block
+    unlisted: Unlisted
     points: list[CurvePoint]
 
 
@@ -64,6 +93,7 @@ class Cell(msgspec.Struct, frozen=True):
     """Positions of a pair whose LTV lies from `from_share` of its limit to below `to_share`."""
 
     pool_id: kinds.Felt
+    is_listed: bool
     collateral_address: kinds.Felt
     debt_address: kinds.Felt | None
     collateral_asset: str | None
@@ -90,6 +120,7 @@ class Concentration(msgspec.Struct, frozen=True):
     users: kinds.Block
     total_usd: kinds.Usd
     hhi: kinds.Ratio
+    unlisted: Unlisted
     top: list[Holder]
 
 
@@ -97,6 +128,7 @@ class Realised(msgspec.Struct, frozen=True):
     """Bad debt that liquidations left behind; the USD value is at the prices of the time."""
 
     pool_id: kinds.Felt
+    is_listed: bool
     debt_address: kinds.Felt
     debt_asset: str | None
     liquidations: kinds.Block
@@ -110,6 +142,7 @@ class Unrealised(msgspec.Struct, frozen=True):
 
     position_id: kinds.Id
     pool_id: kinds.Felt
+    is_listed: bool
     user_id: kinds.Felt
     debt_usd: kinds.Usd
     collateral_usd: kinds.Usd
@@ -117,10 +150,12 @@ class Unrealised(msgspec.Struct, frozen=True):
 
 
 class BadDebt(msgspec.Struct, frozen=True):
-    """Realised and unrealised bad debt, and the sums in USD."""
+    """Realised and unrealised bad debt, and the sums in USD: of listed pools, and of the others."""
 
     realised_usd: kinds.Usd
     unrealised_usd: kinds.Usd
+    unlisted_realised_usd: kinds.Usd
+    unlisted_unrealised_usd: kinds.Usd
     realised: list[Realised]
     unrealised: list[Unrealised]
 
@@ -129,29 +164,35 @@ async def indebted(
     connection: listing.Connection,
     state: states.State,
     conditions: Sequence[filters.Condition] = (),
-) -> list[Position]:
-    """The positions with debt that pass the conditions."""
+) -> Indebted:
+    """The positions with debt that pass the conditions: those of listed pools are counted.
+
+    Where the conditions name a pool, its positions are counted whether it is listed or not.
+    """
     owes = filters.Condition("nominal_debt", ">=", (1,))
-    found = await position_pages.candidates(connection, state, (*conditions, owes))
-    return position_pages.valued(state, found)
+    candidates = await position_pages.candidates(connection, state, (*conditions, owes))
+    found = position_pages.valued(state, candidates)
+    if any(one.field == "pool_id" for one in conditions):
+        return Indebted(found, [])
+    return Indebted(
+        [one for one in found if one.is_listed], [one for one in found if not one.is_listed]
+    )
 
 
 # --- falling prices ---------------------------------------------------------------------------
 
 
-def curve(
-    state: states.State, found: Iterable[Position], falling: Collection[str] | None = None
-) -> Curve:
+def curve(state: states.State, found: Indebted, falling: Collection[str] | None = None) -> Curve:
     """What falls of 0 to 100 % endanger.
 
     `falling` are the addresses of the assets that fall together; None: every collateral falls
     against its debt. What falls on both sides of a position leaves its health as it is.
     """
-    held = list(found)
+    held = found.counted
     priced = [one for one in held if one.health_factor is not None]
     limits = _limits(state)
     points = [_shocked(priced, limits, UNIT * step // STEPS, falling) for step in range(STEPS + 1)]
-    return Curve(len(held), len(held) - len(priced), points)
+    return Curve(len(held), len(held) - len(priced), found.unlisted, points)
 
 
 def _shocked(
@@ -208,11 +249,11 @@ def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
 # --- where the debt stands --------------------------------------------------------------------
 
 
-def heatmap(found: Iterable[Position]) -> list[Cell]:
+def heatmap(found: Indebted) -> list[Cell]:
     """Debt by pair and by how much of the limit is used (1 / health factor), largest last."""
     cells: dict[tuple[Position, int], list[Position]] = {}
     first: dict[tuple[str, str, str | None], Position] = {}
-    for one in found:
+    for one in (*found.counted, *found.rest):
         if one.health_factor is None:
             continue
         health = _scaled(one.health_factor)
@@ -237,6 +278,7 @@ def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
     is_last = bucket == BUCKETS
     return Cell(
         pair.pool_id,
+        pair.is_listed,
         pair.collateral_address,
         pair.debt_address,
         pair.collateral_asset,
@@ -249,10 +291,10 @@ def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
     )
 
 
-def concentration(found: Iterable[Position], of: str, top: int) -> Concentration:
+def concentration(found: Indebted, of: str, top: int) -> Concentration:
     """The users who owe most (`of` debt) or stand behind most debt (`of` collateral)."""
     by_user: dict[str, int] = defaultdict(int)
-    for one in found:
+    for one in found.counted:
         if one.health_factor is not None:
             collateral, debt = _values(one)
             by_user[one.user_id] += debt if of == "debt" else collateral
@@ -264,6 +306,7 @@ def concentration(found: Iterable[Position], of: str, top: int) -> Concentration
         len(by_user),
         _ratio(total),
         _ratio(squares * UNIT // (total * total) if total else 0),
+        found.unlisted,
         [
             Holder(user, _ratio(value), _ratio(value * UNIT // total if total else 0))
             for user, value in largest[:top]
@@ -274,26 +317,31 @@ def concentration(found: Iterable[Position], of: str, top: int) -> Concentration
 # --- bad debt ---------------------------------------------------------------------------------
 
 
-async def bad_debt(
-    connection: listing.Connection, state: states.State, found: Iterable[Position]
-) -> BadDebt:
+async def bad_debt(connection: listing.Connection, state: states.State, found: Indebted) -> BadDebt:
     """What is lost already, and what a liquidation at today's prices would lose."""
     realised = [
         _realised(row)
         for row in await connection.fetch(_SQL["bad_debt"], state.moment.block_number)
     ]
-    unrealised = _unrealised(state, found)
+    unrealised = _unrealised(state, [*found.counted, *found.rest])
     return BadDebt(
-        point_in_time.total(one.bad_debt_usd for one in realised),
-        point_in_time.total(one.bad_debt_usd for one in unrealised),
+        _lost(realised, is_listed=True),
+        _lost(unrealised, is_listed=True),
+        _lost(realised, is_listed=False),
+        _lost(unrealised, is_listed=False),
         realised,
         unrealised,
     )
 
 
+def _lost(found: Iterable[Realised | Unrealised], *, is_listed: bool) -> str:
+    return point_in_time.total(one.bad_debt_usd for one in found if one.is_listed == is_listed)
+
+
 def _realised(row: asyncpg.Record) -> Realised:
     return Realised(
         row["pool_id"],
+        row["is_listed"],
         row["debt_address"],
         row["debt_asset"],
         row["liquidations"],
@@ -313,7 +361,7 @@ def _unrealised(state: states.State, found: Iterable[Position]) -> list[Unrealis
         if missing > 0:
             lost.append(
                 Unrealised(
-                    *(one.id, one.pool_id, one.user_id),
+                    *(one.id, one.pool_id, one.is_listed, one.user_id),
                     *(_ratio(debt), _ratio(collateral), _ratio(missing)),
                 )
             )

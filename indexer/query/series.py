@@ -88,11 +88,12 @@ class UserPoint(Point, frozen=True):
 
 
 class ProtocolPoint(Point, frozen=True):
-    """The sums over all pools at a point."""
+    """The sums over the listed pools at a point, and over the others."""
 
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
     unpriced: list[str]
+    unlisted: totals.Sums
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -263,10 +264,12 @@ async def of_protocol(
 ) -> list[ProtocolPoint]:
     """The whole protocol's history in sums."""
     moments = await points(connection, moment, None, span)
-    return [
-        ProtocolPoint(*_place(state), *totals.sums(totals.newest(state.assets)))
-        async for state in states_of(connection, moments, None)
-    ]
+    found = []
+    async for state in states_of(connection, moments, None):
+        counted = totals.newest(state.assets)
+        sums = totals.listed(counted)
+        found.append(ProtocolPoint(*_place(state), *sums, totals.unlisted(counted)))
+    return found
 
 
 def _place(state: states.State) -> tuple[datetime.datetime, int, str]:

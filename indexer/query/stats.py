@@ -12,10 +12,9 @@ from indexer.store import sqlfile
 _SQL = sqlfile.load(__package__, "analysis")
 
 
-class Generation(msgspec.Struct, frozen=True):
-    """One generation's numbers. `users` and positions are people's, active ones."""
+class Numbers(msgspec.Struct, frozen=True):
+    """Numbers of some pools. `users` and positions are people's, active ones."""
 
-    protocol: str
     pools: kinds.Block
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
@@ -25,21 +24,33 @@ class Generation(msgspec.Struct, frozen=True):
     positions_with_debt: kinds.Block
 
 
+class Generation(Numbers, frozen=True, kw_only=True):
+    """One generation's numbers: of its listed pools, and of the others (`unlisted`)."""
+
+    protocol: str
+    unlisted: Numbers
+
+
 class Effects(msgspec.Struct, frozen=True):
-    """How often people did one thing."""
+    """How often people did one thing in listed pools, and in others (`unlisted_effects`)."""
 
     type: str
     effects: kinds.Block
     users: kinds.Block
+    unlisted_effects: kinds.Block
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """The whole protocol. `tvl_usd` is what is supplied less what is lent out."""
+    """The whole protocol. `tvl_usd` is what is supplied less what is lent out.
+
+    Listed pools are counted, the rest stands apart in `unlisted`.
+    """
 
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
     tvl_usd: kinds.Usd
     unpriced: list[str]
+    unlisted: totals.Sums
     generations: list[Generation]
     effects: list[Effects]
 
@@ -48,27 +59,41 @@ async def at(connection: point_in_time.Connection, state: states.State) -> Stats
     """The numbers at a moment."""
     number = state.moment.block_number
     counted = totals.newest(state.assets)
-    supply, borrow, unpriced = totals.sums(counted)
-    counts = {row["protocol"]: row for row in await connection.fetch(_SQL["counts"], number)}
+    supply, borrow, unpriced = totals.listed(counted)
+    counts = {
+        (row["protocol"], row["is_listed"]): row
+        for row in await connection.fetch(_SQL["counts"], number)
+    }
     effects = await connection.fetch(_SQL["effects"], number)
-    protocols = sorted({one.protocol for one in counted} | set(counts))
+    protocols = sorted({one.protocol for one in counted} | {protocol for protocol, _ in counts})
     return Stats(
         supply,
         borrow,
         point_in_time.total([supply, f"-{borrow}"]),
         unpriced,
-        [_generation(one, counted, counts.get(one)) for one in protocols],
+        totals.unlisted(counted),
+        [_generation(one, counted, counts) for one in protocols],
         [Effects(**dict(row)) for row in effects],
     )
 
 
-def _generation(
-    protocol: str, counted: list[query_assets.Asset], counts: asyncpg.Record | None
-) -> Generation:
+Counts = dict[tuple[str, bool], asyncpg.Record]
+
+
+def _generation(protocol: str, counted: list[query_assets.Asset], counts: Counts) -> Generation:
     members = [one for one in counted if one.protocol == protocol]
-    found = {} if counts is None else dict(counts)
+    of_listed = _numbers([one for one in members if one.is_listed], counts.get((protocol, True)))
+    others = [one for one in members if not one.is_listed]
     return Generation(
-        protocol,
+        **msgspec.structs.asdict(of_listed),
+        protocol=protocol,
+        unlisted=_numbers(others, counts.get((protocol, False))),
+    )
+
+
+def _numbers(members: list[query_assets.Asset], counts: asyncpg.Record | None) -> Numbers:
+    found = {} if counts is None else dict(counts)
+    return Numbers(
         len({one.pool_id for one in members}),
         *totals.sums(members),
         found.get("users", 0),

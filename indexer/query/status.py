@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.query import completeness
+from indexer.query import completeness, health
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "status")
@@ -30,23 +30,29 @@ class Limits(msgspec.Struct, frozen=True):
 
     `silence`: no good answer from the node for so long. `stale`: behind the head, and the
     committed block older than this. `halt`: the committed block older than this, head or not,
-    since a node that stands still tells no newer head; 0: never.
+    since a node that stands still tells no newer head; 0: never. `prices`: a price of a listed pool
+    so much older than the committed block; 0: never.
     """
 
     silence: float = 120.0
     stale: float = 300.0
     halt: float = 0.0
+    prices: float = 0.0
 
 
 DEFAULTS = Limits()
 
 
 class Freshness(msgspec.Struct, frozen=True):
-    """How the tables are, why, and the committed block (None before the first commit)."""
+    """How the tables are, why, and the committed block (None before the first commit).
+
+    `reasons` are all that makes them unhealthy, `reason` is the first of them.
+    """
 
     state: State
     reason: str
     committed_block: int | None
+    reasons: tuple[health.Reason, ...] = ()
 
     @property
     def is_fresh(self) -> bool:
@@ -122,6 +128,15 @@ class Quarantined(msgspec.Struct, frozen=True):
     reason: str
 
 
+class UnknownClass(msgspec.Struct, frozen=True):
+    """A contract whose class this release does not know."""
+
+    address: str
+    kind: str
+    class_hash: str
+    pools: int
+
+
 class Prices(msgspec.Struct, frozen=True):
     """Prices of assets that are supplied or owed. `sampled_block` None: never sampled."""
 
@@ -138,6 +153,7 @@ class Status(msgspec.Struct, frozen=True):
     is_fresh: bool
     state: State
     reason: str
+    reasons: tuple[health.Reason, ...]
     suspect_since: datetime.datetime | None
     chain_id: str
     committed_block: int
@@ -160,6 +176,7 @@ class Status(msgspec.Struct, frozen=True):
     differing: list[Differing]
     invariant_breaks: list[Break]
     quarantined: list[Quarantined]
+    unknown_classes: list[UnknownClass]
     prices: Prices
 
 
@@ -170,8 +187,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         raise errors.NothingCommittedError("the database is empty: run `vesu-indexer run` first")
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
-    failed = await connection.fetchrow(_SQL["failed_check"])
-    found = _freshness(row, standing, failed, limits)
+    found = await _freshness(connection, row, limits)
     counts = await connection.fetchrow(_SQL["counts"])
     assert counts is not None  # aggregates have one row
     undecoded = await connection.fetch(_SQL["undecoded"])
@@ -186,6 +202,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         is_fresh=found.is_fresh,
         state=found.state,
         reason=found.reason,
+        reasons=found.reasons,
         suspect_since=row["suspect_since"],
         chain_id=row["chain_id"],
         committed_block=row["committed_block"],
@@ -208,73 +225,69 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         differing=[Differing(*one.values()) for one in differing],
         invariant_breaks=[Break(*one.values()) for one in breaks],
         quarantined=[Quarantined(*one.values()) for one in quarantined],
+        unknown_classes=await unknown_classes(connection),
         prices=Prices(*prices.values()),
     )
 
 
 async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshness:
-    """Whether the tables are fresh: what /health asks."""
+    """Whether the tables are fresh and every proof holds: what /health asks."""
     row = await connection.fetchrow(_SQL["status"])
     if row is None or row["committed_hash"] is None:
-        return Freshness("stale", NOTHING_YET, None)
+        return unhealthy("nothing_committed", NOTHING_YET)
+    return await _freshness(connection, row, limits)
+
+
+async def unknown_classes(connection: Connection) -> list[UnknownClass]:
+    """The contracts whose class this release does not know."""
+    found = await connection.fetch(_SQL["unknown_classes"])
+    return [UnknownClass(*one.values()) for one in found]
+
+
+def unhealthy(name: health.Name, reason: str) -> Freshness:
+    """Tables of which nothing else is known."""
+    return Freshness("stale", reason, None, (health.reason(name, reason),))
+
+
+async def _freshness(connection: Connection, row: asyncpg.Record, limits: Limits) -> Freshness:
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
-    failed = await connection.fetchrow(_SQL["failed_check"])
-    return _freshness(row, standing, failed, limits)
-
-
-def _freshness(
-    row: asyncpg.Record, standing: asyncpg.Record, failed: asyncpg.Record | None, limits: Limits
-) -> Freshness:
-    block = row["committed_block"]
+    found = _stale_reasons(row, limits)
+    found += await health.failed_proofs(connection, standing, limits.prices)
+    state: State = "stale" if found else "fresh"
     if row["suspect_reason"] is not None:
-        return Freshness("suspect", row["suspect_reason"], block)
-    reason = _stale_reason(row, limits) or differing_reason(standing) or _failed_reason(failed)
-    return Freshness("fresh" if reason is None else "stale", reason or FOLLOWS, block)
+        found.insert(0, health.reason("suspect_chain", row["suspect_reason"]))
+        state = "suspect"
+    text = found[0].reason if found else FOLLOWS
+    return Freshness(state, text, row["committed_block"], tuple(found))
 
 
-def _failed_reason(failed: asyncpg.Record | None) -> str | None:
-    """Why a check could not be done; None where all were."""
-    if failed is None:
-        return None
-    return (
-        f"the check {failed['name']} could not be done {failed['failures']} times in a row: "
-        f"{failed['reason']}"
-    )
-
-
-def _stale_reason(row: asyncpg.Record, limits: Limits) -> str | None:
-    """Why the tables are stale by a row of indexer_status; None where they are fresh.
+def _stale_reasons(row: asyncpg.Record, limits: Limits) -> list[health.Reason]:
+    """Why the tables are stale by a row of indexer_status; none where they are fresh.
 
     The committed block is held against what the node last said, when it said it, and the clock:
     a stalled indexer stops hearing the node, a stalled node stops moving; both show. Where the
     block's time lies ahead of the clock, the time since its commit counts.
     """
     if row["committed_hash"] is None:
-        return NOTHING_YET
+        return [health.reason("nothing_committed", NOTHING_YET)]
+    found = []
     if row["gap_block"] is not None:
-        return f"the log differs from the chain in block {row['gap_block']}: under repair"
+        text = f"the log differs from the chain in block {row['gap_block']}: under repair"
+        found.append(health.reason("log_gap", text))
     silence = _seconds(row["head_age_seconds"])
     age = max(_seconds(row["age_seconds"]) or 0.0, _seconds(row["idle_seconds"]) or 0.0)
     if silence is None:
-        return "the node was never heard"
-    if silence > limits.silence:
-        return f"no good answer from the node for {silence:.0f} s"
+        found.append(health.reason("node", "the node was never heard"))
+    elif silence > limits.silence:
+        found.append(health.reason("node", f"no good answer from the node for {silence:.0f} s"))
     if row["lag_blocks"] and age > limits.stale:
-        return f"{row['lag_blocks']} blocks behind the head, committed block {age:.0f} s old"
-    if limits.halt and age > limits.halt:
-        return f"the head itself is {age:.0f} s old: the chain or the node stands still"
-    return None
-
-
-def differing_reason(row: asyncpg.Record) -> str | None:
-    """Why the tables are not to be trusted by the last checks; None where all was equal."""
-    if not row["differences"]:
-        return None
-    return (
-        f"{row['differences']} values in {row['rows']} rows differ from the contracts' own, first "
-        f"seen at block {row['block_number']}: `vesu-indexer reconcile` lists them"
-    )
+        text = f"{row['lag_blocks']} blocks behind the head, committed block {age:.0f} s old"
+        found.append(health.reason("behind", text))
+    elif limits.halt and age > limits.halt:
+        text = f"the head itself is {age:.0f} s old: the chain or the node stands still"
+        found.append(health.reason("standstill", text))
+    return found
 
 
 def _seconds(value: object) -> float | None:

@@ -75,6 +75,15 @@ WHERE quarantine_reason IS NOT NULL
 ORDER BY last_event_block, address
 LIMIT 20;
 
+-- name: unknown_classes
+-- Contracts whose class nobody knows, and how many pairs say so.
+SELECT c.address, c.kind, c.class_hash,
+    (SELECT count(DISTINCT p.pool_id) FROM vesu_pools p WHERE p.unknown_class = c.class_hash) AS pools
+FROM contract_classes c
+WHERE c.class_name IS NULL
+ORDER BY c.kind, c.address
+LIMIT 20;
+
 -- name: prices
 -- Prices of assets that are supplied or owed: how many are missing or not trusted, how old.
 SELECT count(*) AS assets,
@@ -88,14 +97,6 @@ FROM vesu_assets a
 CROSS JOIN cursor c
 LEFT JOIN blocks b ON b.number = a.price_block
 WHERE a.total_collateral_shares > 0 OR a.total_nominal_debt > 0;
-
--- name: failed_check
--- A check that could not be done, for a reason that does not pass or three times in a row.
-SELECT name, reason, failures
-FROM check_failures
-WHERE NOT may_pass OR failures >= 3
-ORDER BY first_failed_at
-LIMIT 1;
 
 -- name: blocks_by_events_alone
 -- Blocks whose header and receipts are still to be read in the background.

@@ -40,12 +40,12 @@ async def counts(connection: Connection) -> dict[str, int]:
 
 
 async def pools(connection: Connection, limit: int = 20) -> list[dict[str, Any]]:
-    """Pairs with something lent or supplied, the largest debt first."""
+    """Pairs, those of listed pools and with something lent or supplied first."""
     return await _rows(connection, "pools", limit)
 
 
 async def at_risk(connection: Connection, limit: int = 10) -> list[dict[str, Any]]:
-    """Active positions with debt, the lowest health factor first."""
+    """Active positions with debt in listed pools, the lowest health factor first."""
     return await _rows(connection, "at_risk", limit)
 
 

@@ -1,25 +1,29 @@
 -- name: pools
--- Pairs, the largest debt first.
+-- Pairs, those of listed pools first.
 SELECT name, protocol, collateral_asset, debt_asset, max_ltv, pair_collateral, pair_debt,
-    total_supply, total_borrow, utilization, supply_apy, borrow_apy, is_active, pool_address
+    total_supply, total_borrow, utilization, supply_apy, borrow_apy, is_active, is_listed,
+    pool_address
 FROM vesu_pools
-ORDER BY pair_nominal_debt > 0 DESC, name, collateral_asset, debt_asset
+ORDER BY is_listed DESC, pair_nominal_debt > 0 DESC, name, collateral_asset, debt_asset
 LIMIT $1;
 
 -- name: at_risk
--- Active positions with debt, the lowest health factor first.
+-- Active positions with debt in listed pools, the lowest health factor first.
 SELECT user_id, pool_address, collateral_asset, debt_asset, collateral_amount, debt_amount,
     collateral_value_usd, debt_value_usd, ltv, health_factor, liquidation_price, valued_at
 FROM vesu_positions
-WHERE status = 'active' AND health_factor IS NOT NULL
+WHERE status = 'active' AND health_factor IS NOT NULL AND is_listed
 ORDER BY health_factor, id
 LIMIT $1;
 
 -- name: counts
 -- How many rows each of these tables has in all.
 SELECT (SELECT count(*) FROM vesu_pools) AS pools,
-    (SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor IS NOT NULL)
-        AS at_risk,
+    (SELECT count(*) FROM vesu_positions
+     WHERE status = 'active' AND health_factor IS NOT NULL AND is_listed) AS at_risk,
+    (SELECT count(*) FROM vesu_positions
+     WHERE status = 'active' AND health_factor IS NOT NULL AND NOT is_listed)
+        AS at_risk_unlisted,
     (SELECT count(*) FROM vesu_transactions) AS transactions,
     (SELECT count(*) FROM vesu_liquidations) AS liquidations;
 

@@ -11,6 +11,14 @@ from indexer.query import assets, kinds, point_in_time
 Connection = point_in_time.Connection
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """Sums over assets. `unpriced` names those that hold something but have no price."""
+
+    supply_usd: kinds.Usd
+    borrow_usd: kinds.Usd
+    unpriced: list[str]
+
+
 class PoolTotals(msgspec.Struct, frozen=True):
     """A pool's assets and the sums of their USD values.
 
@@ -21,6 +29,7 @@ class PoolTotals(msgspec.Struct, frozen=True):
     pool_address: kinds.Felt
     protocol: str
     name: str | None
+    is_listed: bool
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
     unpriced: list[str]
@@ -28,11 +37,12 @@ class PoolTotals(msgspec.Struct, frozen=True):
 
 
 class Totals(point_in_time.Moment, frozen=True):
-    """All pools' totals and their sums in USD."""
+    """All pools' totals; the sums in USD of the listed pools, and of the others (`unlisted`)."""
 
     supply_usd: kinds.Usd
     borrow_usd: kinds.Usd
     unpriced: list[str]
+    unlisted: Sums
     pools: list[PoolTotals]
 
 
@@ -46,7 +56,7 @@ async def find(
         _pool(list(members))
         for _, members in itertools.groupby(counted, lambda one: (one.pool_id, one.protocol))
     ]
-    return Totals(*found.parts, *sums(counted), pools)
+    return Totals(*found.parts, *listed(counted), unlisted(counted), pools)
 
 
 def newest(found: list[assets.Asset]) -> list[assets.Asset]:
@@ -62,12 +72,24 @@ def _pool(members: list[assets.Asset]) -> PoolTotals:
         first.pool_address,
         first.protocol,
         first.pool_name,
+        first.is_listed,
         *sums(members),
         members,
     )
 
 
+def listed(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
+    """The sums of listed pools."""
+    return sums([one for one in members if one.is_listed])
+
+
+def unlisted(members: list[assets.Asset]) -> Sums:
+    """The sums of the other pools, whose prices their curators choose."""
+    return Sums(*sums([one for one in members if not one.is_listed]))
+
+
 def sums(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
+    """What assets are worth together, lent together, and which have no price."""
     unpriced = sorted(
         {
             one.symbol or one.asset_address

@@ -240,7 +240,18 @@ async def test_probes_are_answered_before_the_api_is_up(
     assert code == 0, log
 
 
-STARTING = {"status": "stale", "reason": "the indexer is starting", "committed_block": None}
+STARTING = {
+    "status": "stale",
+    "reason": "the indexer is starting",
+    "reasons": [
+        {
+            "name": "starting",
+            "reason": "the indexer is starting",
+            "remedy": "wait; `vesu-indexer doctor` says what a start may be waiting for",
+        }
+    ],
+    "committed_block": None,
+}
 
 
 def cpu_seconds(pid: int) -> float:

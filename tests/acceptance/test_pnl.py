@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from indexer import errors
-from indexer.query import markets, pnl, positions
+from indexer.query import markets, pnl, positions, user_pnl
 from indexer.store import database
 from tests.acceptance import past, tables_v1, truth
 
@@ -139,7 +139,7 @@ async def test_a_user_is_all_of_their_positions(
     every = await wanted_positions(indexed, is_earn=False)
     every += await wanted_positions(indexed, is_earn=True)
     user = max(one.user for one in every)
-    found = await pnl.of_user(indexed, user, beginning(recorded))
+    found = await user_pnl.of_user(indexed, user, beginning(recorded))
     mine = [one for one in every if one.user == user]
     alone = [await pnl.of_position(indexed, one, beginning(recorded)) for one in mine]
     assert sorted(found.positions, key=str) == sorted(alone, key=str)

@@ -296,3 +296,46 @@ async def test_progress_goes_to_stderr_with_an_eta(sound: dict[str, str]) -> Non
     environ = sound | {"VESU_LOG_LEVEL": "info"}
     _, _, err = await stage.command(environ, "replay", "--from-block", "0")
     assert '"eta_seconds"' in err
+
+
+async def test_a_replay_of_one_pool_changes_no_other(
+    recorded: truth.Recorded, indexed_url: str, indexed_copy: str
+) -> None:
+    """Rows of two pools are spoiled: those of the named one are made again, the rest stays."""
+    environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_copy)
+    mended, left, *_ = sorted(
+        row["pool_id"]
+        for row in await postgres.fetch(
+            indexed_copy, "SELECT DISTINCT pool_id FROM vesu_positions WHERE nominal_debt > 0"
+        )
+    )
+    await postgres.execute(
+        indexed_copy,
+        "UPDATE vesu_positions SET nominal_debt = nominal_debt + 1 WHERE nominal_debt > 0",
+        "UPDATE vesu_position_history SET collateral_shares = collateral_shares + 1",
+        "DELETE FROM vesu_liquidations",
+        "DELETE FROM vesu_transactions WHERE type = 'borrow'",
+        "UPDATE contracts SET quarantine_reason = 'a fault' WHERE kind = 'pool_v2'",
+        "UPDATE vesu_pools SET quarantine_reason = 'a fault'",
+    )
+    spoiled = await of_pools(indexed_copy)
+    sound = await of_pools(indexed_url)
+    await stage.command(environ, "replay", "--pool", mended)
+    found = await of_pools(indexed_copy)
+    assert found[mended] == sound[mended] != spoiled[mended]
+    assert found[left] == spoiled[left] != sound[left]
+    assert {pool: rows for pool, rows in found.items() if pool != mended} == {
+        pool: rows for pool, rows in spoiled.items() if pool != mended
+    }
+    await stage.command(environ, "replay", "--from-block", "0")
+    assert await of_pools(indexed_copy) == sound
+
+
+async def of_pools(url: str) -> dict[str, list[str]]:
+    """The rows of every table with rows of pools, by pool."""
+    found: dict[str, list[str]] = {}
+    for table in tables.PROJECTIONS:
+        for row in await postgres.fetch(url, f"SELECT * FROM {table.name}"):
+            pool = row["pool_id"] or row.get("pool_address") or row.get("address")
+            found.setdefault(pool, []).append(f"{table.name} {dict(row)}")
+    return {pool: sorted(rows) for pool, rows in found.items()}

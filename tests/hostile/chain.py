@@ -174,11 +174,13 @@ def engine() -> engines.Engine:
     return engines.Engine([(FACTORY, discovery.Known(kinds.Kind.POOL_FACTORY_V2))])
 
 
-async def index(url: str, blocks: Sequence[Block], cut: int = 1, node: Node | None = None) -> None:
-    """Commit the chain in batches of `cut` blocks, each writer started anew."""
+async def index(
+    url: str, blocks: Sequence[Block], cut: int = 1, node: Node | None = None, first: int = 1
+) -> None:
+    """Commit the chain from block `first` on in batches of `cut` blocks, each with a new writer."""
     async with database.session(url) as connection:
         writer = writers.Writer(node or Node(), connection, engine())  # type: ignore[arg-type]
-        for start in range(0, len(blocks), cut):
+        for start in range(first - 1, len(blocks), cut):
             await writer.open(CHAIN, 1)
             batch = blocks[start : start + cut]
             known: frozenset[int] = frozenset()

@@ -86,6 +86,7 @@ def test_the_shipped_file_states_every_key_with_its_default() -> None:
         "database.schema",
         "abi.folder",
         "health.halt_seconds",
+        "health.price_seconds",
     }
     for key in missing:
         name = key.partition(".")[2] or key
@@ -164,10 +165,12 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_HEALTH_SILENCE_SECONDS": ("60", 60.0),
         "VESU_HEALTH_STALE_SECONDS": ("90", 90.0),
         "VESU_HEALTH_HALT_SECONDS": ("0", 0.0),
+        "VESU_HEALTH_PRICE_SECONDS": ("60", 60.0),
         "VESU_PRICES_SAMPLE_SECONDS": ("30", 30),
         "VESU_VALUATION_MAX_AGE_SECONDS": ("600", 600),
         "VESU_RECONCILE_EVERY_SECONDS": ("0", 0),
         "VESU_RECONCILE_SAMPLE": ("9", 9),
+        "VESU_TRUST_POOLS": ("0x1, 0xA 0x01", (felt252.padded(1), felt252.padded(10))),
         "VESU_WATCH_DROP_AFTER_SECONDS": ("60", 60.0),
         "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),

@@ -46,10 +46,14 @@ def test_rows_have_the_columns_of_their_descriptions() -> None:
     valuer = valuations.Valuer(world, valuations.Block(1, 2))
     made = {
         tables.CONTRACTS: contracts.current(1, contract),
-        tables.POOLS: pools.current("v2", state.PairKey(POOL, 3, 4), world, {}),
-        tables.ASSETS: assets.current("v2", asset, accrual.AssetState(), tokens.Token()),
+        tables.POOLS: pools.current(
+            "v2", state.PairKey(POOL, 3, 4), world, {}, is_listed=True, unknown_class=None
+        ),
+        tables.ASSETS: assets.current(
+            "v2", asset, accrual.AssetState(), tokens.Token(), is_listed=True
+        ),
         tables.POSITIONS: positions.current(
-            "v2", key, state.PositionState(kind="borrow"), world, {}, valuer
+            "v2", key, state.PositionState(kind="borrow"), world, {}, valuer, is_listed=True
         ),
     }
     for table, row in made.items():

@@ -22,8 +22,15 @@ import structlog
 
 from indexer import errors
 from indexer.log import cursor, facts
+from indexer.projections import (
+    contract_classes,
+    listed_pools,
+    revaluation,
+    statements,
+    stored_valuations,
+    tables,
+)
 from indexer.projections import engine as engines
-from indexer.projections import revaluation, statements, stored_valuations, tables
 from indexer.projections.shadow import seed
 from indexer.store import locks, sqlfile
 
@@ -160,6 +167,7 @@ class Shadow:
     async def catch_up(self, report: ReportProgress, to_block: int | None = None) -> Span:
         """Fold the log up to `to_block` or the committed block; one transaction a batch."""
         await self._follow_reorgs()
+        await self._follow_list()
         stands = await cursor.read(self.connection)
         row = await self.connection.fetchrow(_SQL["progress"])
         assert stands is not None and row is not None, "open() made sure of both"
@@ -171,6 +179,12 @@ class Shadow:
             self.events += len(batch.events)
             report(Progress(first, batch.to_block, last, events))
         return Span(row["from_block"], last, last == stands.block_number)
+
+    async def _follow_list(self) -> None:
+        """The rows say of their pools what the live list and the kept classes say now."""
+        await self._engine.read_list(self.connection)
+        await listed_pools.settle(self.connection, is_live=False)
+        await contract_classes.settle(self.connection)
 
     async def _follow_reorgs(self) -> None:
         row = await self.connection.fetchrow(_SQL["progress"])

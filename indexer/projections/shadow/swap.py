@@ -104,8 +104,11 @@ async def swap(
     report: build.ReportProgress,
     to_block: int | None = None,
     allowed: int | None = None,
+    pool_id: str | None = None,
 ) -> Swapped:
     """Put the shadow live in one transaction. The daemon waits meanwhile; readers do not.
+
+    `pool_id`: rows of that pool alone change; every other row and the decoded log stay.
 
     With `to_block` nothing above it changes, if that rests on the same state; where it does not,
     the shadow is built to the committed block. DifferencesError: more rows differ in state than
@@ -122,7 +125,7 @@ async def swap(
         async with built.connection.transaction():
             await cursor.hold(built.connection)
             if await is_level(built, span):
-                changed = await _put_live(built, span, allowed)
+                changed = await _put_live(built, span, allowed, pool_id)
                 return Swapped(span.from_block, span.to_block, changed)
     raise errors.WriterConflictError(
         "the daemon commits faster than the shadow catches up: not swapped, try again"
@@ -142,8 +145,12 @@ async def _is_marked(built: build.Shadow, span: build.Span) -> bool:
     return True
 
 
-async def _put_live(built: build.Shadow, span: build.Span, allowed: int | None) -> int:
+async def _put_live(
+    built: build.Shadow, span: build.Span, allowed: int | None, pool_id: str | None
+) -> int:
     await _mark_recent(built, span)
+    if pool_id is not None:
+        await _keep_pool(built, pool_id)
     found = await differing(built)
     if allowed is not None and found > allowed:
         raise errors.DifferencesError(
@@ -155,6 +162,15 @@ async def _put_live(built: build.Shadow, span: build.Span, allowed: int | None) 
     await _tell(built, [table for table, rows in changed.items() if rows])
     await built.drop()
     return sum(changed.values())
+
+
+async def _keep_pool(built: build.Shadow, pool_id: str) -> None:
+    """Leave marked what belongs to a pool alone."""
+    for table in tables.PROJECTIONS:
+        is_of_contracts = table in (tables.CONTRACTS, tables.CONTRACTS.past)
+        name = "keep_contracts" if is_of_contracts else "keep_pool"
+        await built.connection.execute(statements.fill(_SQL[name], table, built.live), pool_id)
+    await built.connection.execute(_SHADOW_SQL["drop_derived"], -1)
 
 
 async def _tell(built: build.Shadow, tables: list[str]) -> None:

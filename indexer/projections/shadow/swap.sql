@@ -149,6 +149,22 @@ WHERE (e.block_number, e.transaction_index, e.event_index)
     AND d.block_number <= $1
     AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args);
 
+-- name: keep_pool
+-- Of the marked rows, leave those of a pool.
+DELETE FROM vesu_shadow.differing_{name} WHERE pool_id <> $1;
+
+-- name: keep_contracts
+-- Of the marked rows, leave the pool's own, its vTokens' and (V1) its row in the singleton.
+DELETE FROM vesu_shadow.differing_{name} p
+WHERE NOT EXISTS (
+    SELECT FROM (
+        SELECT {key}, pool_id, pool_address FROM {live}.{name}
+        UNION ALL
+        SELECT {key}, pool_id, pool_address FROM vesu_shadow.{name}
+    ) AS t
+    WHERE ({t_key}) = ({p_key}) AND $1 IN (t.address, t.pool_id, t.pool_address)
+);
+
 -- name: replaced
 -- Tell the writer that the projections were replaced under it.
 UPDATE cursor SET generation = generation + 1, fold_version = $1;

@@ -1,0 +1,52 @@
+-- name: broken_sums
+-- Sums that do not agree: how many, and the one that is broken longest.
+SELECT count(*) AS count, (array_agg(invariant || ' of ' || what ORDER BY first_block, what))[1] AS first,
+    min(first_block) AS since_block
+FROM invariant_breaks
+WHERE mended_block IS NULL;
+
+-- name: quarantined
+-- Listed pools that are frozen: how many, and the one that is frozen longest.
+SELECT count(*) AS count,
+    (array_agg(coalesce(name || ' ', '') || pool_id ORDER BY since_block, pool_id))[1] AS first,
+    (array_agg(reason ORDER BY since_block, pool_id))[1] AS reason
+FROM (
+    SELECT coalesce(c.pool_id, c.address) AS pool_id, c.name, c.last_event_block AS since_block,
+        c.quarantine_reason AS reason
+    FROM contracts c
+    WHERE c.quarantine_reason IS NOT NULL
+) AS frozen
+WHERE NOT EXISTS (SELECT FROM listed_pools)
+    OR EXISTS (SELECT FROM listed_pools l WHERE l.pool_id = frozen.pool_id);
+
+-- name: failed_checks
+-- Checks that could not be done, for a reason that does not pass or three times in a row.
+SELECT name, reason, failures
+FROM check_failures
+WHERE NOT may_pass OR failures >= 3
+ORDER BY first_failed_at;
+
+-- name: stale_prices
+-- Assets of listed pools that are supplied or owed and whose price passes for valid, but was told
+-- more than $1 seconds before the committed block: how many, and the one with the oldest price.
+SELECT count(*) AS count, max(age) AS oldest,
+    (array_agg(coalesce(symbol, asset_address) || ' of pool ' || pool_id
+        ORDER BY age DESC, pool_id, asset_address))[1] AS first
+FROM (
+    SELECT a.pool_id, a.symbol, a.asset_address,
+        extract(epoch FROM c.block_timestamp - b.timestamp)::bigint AS age
+    FROM vesu_assets a
+    CROSS JOIN cursor c
+    CROSS JOIN LATERAL (
+        SELECT timestamp FROM blocks WHERE number <= a.price_block ORDER BY number DESC LIMIT 1
+    ) b
+    WHERE a.is_listed AND a.price_is_valid
+        AND (a.total_collateral_shares > 0 OR a.total_nominal_debt > 0)
+        -- What V1.1 took over is priced there.
+        AND NOT EXISTS (
+            SELECT FROM contracts m
+            WHERE m.kind = 'pool_v1_0' AND m.pool_id = a.pool_id
+                AND m.pool_address = a.pool_address AND m.successor IS NOT NULL
+        )
+) AS priced
+WHERE age > $1::double precision;
