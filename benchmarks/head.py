@@ -110,7 +110,9 @@ async def index(url: str, folder: Path) -> types.BlockHeader:
         async with database.session(url) as connection:
             reading = ranges.ReaderSettings(verify="off")
             followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
-            following = ingestor.Ingestor(node, connection, engine_of(job), followed)
+            following = ingestor.Ingestor(
+                node, connection, engine_of(job), followed, worker.contracts(job)
+            )
             await following.open(job["chain_id"], 0)
             await following.run(job["until_block"])
         header = await node.header(job["until_block"])

@@ -23,6 +23,7 @@ import asyncpg
 import structlog
 
 from benchmarks import clock
+from benchmarks import worker as workers
 from indexer.chain import client, ranges
 from indexer.daemon import ingestor
 from indexer.projections import engine as engines
@@ -123,7 +124,7 @@ async def measure(job: dict[str, Any]) -> dict[str, Any]:
             engine = engines.Engine([(int(job["factory"], 16), factory)])
             reading = ranges.ReaderSettings(verify="off")
             followed = ingestor.IngestorSettings(poll_seconds=0.0, reading=reading)
-            worker = ingestor.Ingestor(node, connection, engine, followed)
+            worker = ingestor.Ingestor(node, connection, engine, followed, workers.contracts(job))
             backend = connection.get_server_pid()
             measuring = Measuring(worker, go_to, _watched(worker, node), backend)
             await worker.open(job["chain_id"], 0)

@@ -20,7 +20,7 @@ from benchmarks import clock
 from indexer.audit import invariants
 from indexer.chain import client, ranges
 from indexer.daemon import ingestor
-from indexer.log import facts
+from indexer.log import facts, watch_list
 from indexer.projections import engine as engines
 from indexer.projections import replay
 from indexer.projections.shadow import build, swap
@@ -38,6 +38,11 @@ def _engine(job: dict[str, Any], watch: clock.Clock) -> engines.Engine:
     return engine
 
 
+def contracts(job: dict[str, Any]) -> list[watch_list.Contract]:
+    """The contracts that a job's ingestor starts from: the factory alone."""
+    return [watch_list.Contract(int(job["factory"], 16), kinds.Kind.POOL_FACTORY_V2.value, 0)]
+
+
 async def ingest(job: dict[str, Any]) -> dict[str, Any]:
     """Index everything that the node serves into an empty, migrated database."""
     watch = clock.Clock()
@@ -53,7 +58,9 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
     reading = ranges.ReaderSettings(verify=job["verify"])
     async with database.session(job["database"]) as connection:
         followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
-        worker = ingestor.Ingestor(node, connection, _engine(job, watch), followed, report)
+        worker = ingestor.Ingestor(
+            node, connection, _engine(job, watch), followed, contracts(job), report
+        )
         watch.watch(worker, "_commit", "commit")
         watch.watch(invariants, "watch", "sums")
         began, cpu = time.perf_counter(), time.process_time()
