@@ -58,7 +58,7 @@ CROSS JOIN LATERAL (
 -- name: positions_of
 -- The newest version up to a block of the positions with these pool ids ($2) and ids ($3).
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
-    c.debt_address, c.v_token, c.created_at, h.collateral_shares, h.nominal_debt,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
     h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
 FROM unnest($2::text[], $3::uuid[]) AS wanted (pool_id, id)
 JOIN vesu_positions c ON c.pool_id = wanted.pool_id AND c.id = wanted.id
