@@ -87,6 +87,7 @@ def test_the_shipped_file_states_every_key_with_its_default() -> None:
         "abi.folder",
         "health.halt_seconds",
         "health.price_seconds",
+        "watch.database_url",
     }
     for key in missing:
         name = key.partition(".")[2] or key
@@ -172,6 +173,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_RECONCILE_SAMPLE": ("9", 9),
         "VESU_TRUST_POOLS": ("0x1, 0xA 0x01", (felt252.padded(1), felt252.padded(10))),
         "VESU_WATCH_DROP_AFTER_SECONDS": ("60", 60.0),
+        "VESU_WATCH_DATABASE_URL": ("postgres://w@host/db", "postgresql://w@host/db"),
         "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),
