@@ -118,6 +118,16 @@ class Ledger:
         self.journal.consulted.add(call)
         return self._answers[call]
 
+    def may_ask(self, pool: state.PoolKey) -> bool:
+        """Whether a V1 singleton's views of a pool run no stranger's code, which may never end.
+
+        They call the pool's extension: one of ours, or Vesu's own that carries it over to V1.1.
+        """
+        held = self.world.pools.get(pool)
+        if held is None:
+            return False
+        return held.successor is not None or self.registry.get(held.extension or 0) is not None
+
     def pool(self, origin: Origin, key: state.PoolKey, **changes: Any) -> None:
         """Change settings of a pool in a V1 singleton; the first change creates its row."""
         before = current = self.world.pools.get(key)
@@ -155,8 +165,15 @@ class Ledger:
     def asset(self, origin: Origin, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state. ProjectionError where the contract could not store it."""
         storage.require_storable(origin, changed)
+        before = self.world.assets.get(key)
+        if before is not None and before.scale and changed.scale != before.scale:
+            # A scale is the token's for good; all amounts told so far are written with it.
+            raise errors.ProjectionError(
+                f"event {tuple(origin.at)} tells a scale of {changed.scale}, where it was "
+                f"{before.scale}"
+            )
         changed = replace(changed, block_number=origin.at.block_number, updated_at=origin.timestamp)
-        self._replace(self.world.assets, key, self.world.assets.get(key), changed)
+        self._replace(self.world.assets, key, before, changed)
         self.journal.assets.append((origin.at, key, changed))
 
     def asset_state(self, key: state.AssetKey) -> accrual.AssetState:

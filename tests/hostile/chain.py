@@ -32,7 +32,8 @@ Sent = tuple[int, str, Sequence[int], Sequence[int]]
 
 Block = Sequence[Sent]
 
-PREFIXES = {"SetInterestRateConfig": "InterestRateModelEvents"}
+PREFIXES = {"SetInterestRateConfig": "InterestRateModelEvents/SetInterestRateConfig"}
+"""Events of a component; what V1's extensions emit names its component itself."""
 
 OF_A_POOL = {
     "vesu_pools": "pool_id",
@@ -126,6 +127,10 @@ def with_event(block: int, *sent: Sent, blocks: Sequence[Block] = HONEST) -> lis
     return [[*one, *(sent if number == block else ())] for number, one in enumerate(blocks, 1)]
 
 
+Roots = Sequence[tuple[int, discovery.Known]]
+"""The contracts that are ours from the start."""
+
+
 class Node:
     """Answers every view with the same felts; nobody else is asked."""
 
@@ -146,7 +151,7 @@ def _header(number: int) -> types.BlockHeader:
 def _block(number: int, block: Block) -> types.BlockWithReceipts:
     receipts = []
     for index, (emitter, name, keys, data) in enumerate(block):
-        selectors = [PREFIXES[name], name] if name in PREFIXES else [name]
+        selectors = PREFIXES.get(name, name).split("/")
         event = types.ReceiptEvent(
             hex(emitter),
             [*(hex(selector.of(one)) for one in selectors), *map(hex, keys)],
@@ -169,17 +174,29 @@ def _range(first: int, blocks: Sequence[Block], known: frozenset[int]) -> types.
     return types.Range(first, last.number, made[0].header.parent_hash, last, events, made)
 
 
-def engine() -> engines.Engine:
-    """An engine that knows the factory."""
-    return engines.Engine([(FACTORY, discovery.Known(kinds.Kind.POOL_FACTORY_V2))])
+OF_V2: Roots = [(FACTORY, discovery.Known(kinds.Kind.POOL_FACTORY_V2))]
+
+
+def engine(roots: Roots = OF_V2) -> engines.Engine:
+    """An engine that knows the factory, or V1's singleton and extension."""
+    return engines.Engine(list(roots))
 
 
 async def index(
-    url: str, blocks: Sequence[Block], cut: int = 1, node: Node | None = None, first: int = 1
+    url: str,
+    blocks: Sequence[Block],
+    cut: int = 1,
+    node: Node | None = None,
+    first: int = 1,
+    roots: Roots = OF_V2,
 ) -> None:
     """Commit the chain from block `first` on in batches of `cut` blocks, each with a new writer."""
     async with database.session(url) as connection:
-        writer = writers.Writer(node or Node(), connection, engine())  # type: ignore[arg-type]
+        writer = writers.Writer(
+            node or Node(),  # type: ignore[arg-type]
+            connection,
+            engine(roots),
+        )
         for start in range(first - 1, len(blocks), cut):
             await writer.open(CHAIN, 1)
             batch = blocks[start : start + cut]
@@ -191,10 +208,10 @@ async def index(
             await writer.commit(part, is_at_head=True)
 
 
-async def replayed(url: str) -> None:
+async def replayed(url: str, roots: Roots = OF_V2) -> None:
     """Fold the log again in a shadow, and put it live."""
     async with database.session(url) as connection:
-        await replay.replay(build.Shadow(connection, engine()), 1, None)
+        await replay.replay(build.Shadow(connection, engine(roots)), 1, None)
 
 
 async def rows(url: str, pool: int | None = None, *, valued: bool = True) -> dict[str, list[Any]]:
@@ -207,7 +224,7 @@ async def rows(url: str, pool: int | None = None, *, valued: bool = True) -> dic
             found[table] = sorted(
                 str({name: value for name, value in one.items() if name not in skipped})
                 for one in records
-                if pool is None or one[column] == f"0x{pool:064x}"
+                if pool is None or f"0x{pool:064x}" in (one[column], one["pool_id"])
             )
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.vesu import events, handlers, kinds, ledger, maths, refusals, state
+from indexer.vesu import discovery, events, handlers, kinds, ledger, maths, refusals, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import shutdown
 
@@ -129,7 +129,11 @@ def _create_v_token(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v1.CreateVToken
 ) -> None:
     pool = _pool(book, origin, event.pool_id)
-    if pool is not None:
+    if pool is None:
+        return
+    kind = kinds.V_TOKENS[kinds.EXTENSIONS[origin.known.kind]]
+    wanted = discovery.Known(kind, pool, event.collateral_asset)
+    if book.takes_name(origin, event.v_token, wanted):
         ledger.name_v_token(book, origin, event.v_token)
         book.set_v_token(origin, pool, event.collateral_asset, event.v_token)
 

@@ -161,6 +161,8 @@ def resynchronised(
 
     Only what is the same for all of a block is taken: totals may change again within it.
     """
+    if not book.may_ask(key.pool):
+        return accrued
     felts = book.ask(origin, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
     reported = accrual.config_of(felts or ())
     if reported is None:

@@ -129,6 +129,8 @@ def _initial(
     book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, asset: accrual.AssetState
 ) -> accrual.AssetState:
     """The configuration of a new asset, which no event tells: nothing is in it yet."""
+    if not book.may_ask(key.pool):
+        return asset
     felts = book.ask(origin, origin.emitter, "asset_config_unsafe", key.pool.id, key.asset)
     config = accrual.config_of(felts or ())
     if config is None:
@@ -181,8 +183,10 @@ def _retrieve_reserve(
 ) -> None:
     """Takes an amount that the event does not tell: the market is read anew."""
     key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
-    felts = book.ask(origin, origin.emitter, "asset_config_unsafe", event.pool_id, event.asset)
-    config = accrual.config_of(felts or ())
+    config = None
+    if book.may_ask(key.pool):
+        felts = book.ask(origin, origin.emitter, "asset_config_unsafe", event.pool_id, event.asset)
+        config = accrual.config_of(felts or ())
     if config is not None:
         book.asset(origin, key, accrual.with_config(book.asset_state(key), config))
     else:

@@ -207,6 +207,8 @@ def _gained(
     known: Mapping[state.PositionKey, state.TransferAmounts],
 ) -> state.TransferAmounts:
     """What a position has at the block's end beyond what is accounted for."""
+    if not book.may_ask(key.pool):
+        return state.TransferAmounts(0, 0, "moves an amount that a stranger's extension hides")
     felts = book.ask(
         origin,
         origin.emitter,
