@@ -36,9 +36,10 @@ class Meta(msgspec.Struct, frozen=True):
 
     `valued_at` is what interest is accrued to: the block's time, or the time asked for. `fork`
     counts the rollbacks that the database went through. `prices_as_of` is the time of the oldest
-    price that the answer rests on; null: on none. `age_seconds` is how old the block is: now, or
-    at the moment that was asked for. `is_suspect`: it is not decided whether the chain still
-    holds the committed block.
+    price that the answer rests on; null: on none. `is_price_stale`: it is older at `valued_at` than
+    the `max_price_age` of the question; null: none was given, or no price is there. `age_seconds`
+    is how old the block is: now, or at the moment that was asked for. `is_suspect`: it is not
+    decided whether the chain still holds the committed block.
     """
 
     block_number: kinds.Block
@@ -48,6 +49,7 @@ class Meta(msgspec.Struct, frozen=True):
     fork: kinds.Block
     finality: stands.Finality
     prices_as_of: datetime.datetime | None
+    is_price_stale: bool | None
     age_seconds: kinds.Block
     is_suspect: bool
 
@@ -133,6 +135,7 @@ class Service:
             if one.name in said:
                 one.parse(said[one.name])
         asked = queries.asked(said) if route.is_of_moment else stands.Asked()
+        _max_age(route, said)
         if route.is_of_moment and "min_block" in said:
             await self._head.wait(kinds.block(said["min_block"], "min_block"))
         async with (
@@ -153,7 +156,8 @@ class Service:
         address = request.scope["path"]
         question = cursors.question(address, said)
         standing = await stands.read(connection)
-        moment, after = await self._moment(connection, standing, asked, said, question)
+        moment, after, sampling = await self._moment(connection, standing, asked, said, question)
+        standing = msgspec.structs.replace(standing, sampling=sampling)
         tag = _tag(address, said, standing, moment) if route.has_tag else None
         headers = {
             "x-vesu-block": str(moment.block_number),
@@ -172,7 +176,7 @@ class Service:
         )
         envelope = Envelope(
             found.data,
-            await _meta(connection, standing, moment, asked, found.price_block),
+            _meta(standing, moment, asked, found.priced_at, _max_age(route, said)),
             None if found.next is None else self._next(question, standing, moment, found.next),
         )
         return litestar.Response(
@@ -186,10 +190,10 @@ class Service:
         asked: stands.Asked,
         said: Mapping[str, str],
         question: str,
-    ) -> tuple[point_in_time.Moment, tuple[str, ...] | None]:
-        """The moment, and where to go on; a cursor brings both."""
+    ) -> tuple[point_in_time.Moment, tuple[str, ...] | None, int]:
+        """The moment, where to go on, and the newest samples known; a cursor brings all three."""
         if "cursor" not in said:
-            return await stands.moment(connection, standing, asked), None
+            return await stands.moment(connection, standing, asked), None, standing.sampling
         cursor = self._signer.read(said["cursor"], question)
         await stands.check_unchanged(
             connection, standing, cursor.block_number, cursor.block_hash, cursor.fork_counter
@@ -197,7 +201,7 @@ class Service:
         at = await point_in_time.moment(connection, cursor.block_number)
         if cursor.valued_at is not None:
             at = msgspec.structs.replace(at, valued_at=cursor.valued_at)
-        return at, cursor.after
+        return at, cursor.after, cursor.sampling
 
     def _next(
         self,
@@ -213,18 +217,26 @@ class Service:
                 moment.block_number,
                 moment.block_hash,
                 standing.fork_counter,
+                standing.sampling,
                 None if is_block_time else moment.valued_at,
                 after,
             )
         )
 
 
-async def _meta(
-    connection: routes.Connection,
+def _max_age(route: routes.Route, said: Mapping[str, str]) -> int | None:
+    if not route.is_of_moment or queries.MAX_PRICE_AGE.name not in said:
+        return None
+    age: int = queries.MAX_PRICE_AGE.parse(said[queries.MAX_PRICE_AGE.name])
+    return age
+
+
+def _meta(
     standing: stands.Stands,
     moment: point_in_time.Moment,
     asked: stands.Asked,
-    price_block: int | None,
+    priced_at: datetime.datetime | None,
+    max_price_age: int | None,
 ) -> Meta:
     if asked.is_pinned:
         age = (moment.valued_at - moment.block_time).total_seconds()
@@ -237,7 +249,8 @@ async def _meta(
         moment.valued_at,
         standing.fork_counter,
         standing.finality(moment.block_number),
-        None if price_block is None else await stands.time_of(connection, price_block),
+        priced_at,
+        point_in_time.is_stale(moment, priced_at, max_price_age),
         max(0, int(age)),
         standing.is_suspect,
     )
@@ -253,7 +266,7 @@ def _tag(
     parts = (
         *(VERSION, address, sorted(said.items()), moment.block_hash, moment.valued_at),
         *(standing.fork_counter, standing.generation, standing.finality(moment.block_number)),
-        standing.is_suspect,
+        *(standing.sampling, standing.is_suspect),
     )
     return f'W/"{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]}"'
 

@@ -58,7 +58,7 @@ async def _llama_pools(question: routes.Question) -> routes.Answer:
     found = [_llama(one, limits) for one in state.assets if one.is_listed]
     return routes.Answer(
         [one for one in found if one is not None],
-        price_block=holdings.price_block(state, None),
+        priced_at=holdings.priced_at(state, None),
     )
 
 
@@ -129,7 +129,7 @@ async def _llama_fees(question: routes.Question) -> routes.Answer:
             for text in (found.interest_usd, found.fees_usd, found.supply_side_usd)
         ),
     )
-    return routes.Answer(said, price_block=holdings.price_block(now, None))
+    return routes.Answer(said, priced_at=holdings.priced_at(now, None))
 
 
 ROUTES = (

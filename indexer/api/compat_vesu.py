@@ -107,7 +107,7 @@ class VesuEffect(msgspec.Struct, frozen=True, rename="camel"):
 
 async def _vesu_pools(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    return routes.Answer(_vesu(state), price_block=holdings.price_block(state, None))
+    return routes.Answer(_vesu(state), priced_at=holdings.priced_at(state, None))
 
 
 def _vesu(state: states.State) -> list[VesuPool]:
@@ -167,7 +167,7 @@ async def _vesu_markets(question: routes.Question) -> routes.Answer:
         )
         for one in state.assets
     ]
-    return routes.Answer(found, price_block=holdings.price_block(state, None))
+    return routes.Answer(found, priced_at=holdings.priced_at(state, None))
 
 
 def _vesu_pair(one: pools.Pool) -> VesuPair:
@@ -204,8 +204,8 @@ async def _vesu_positions(question: routes.Question) -> routes.Answer:
     found = await question.shared.positions.page(
         question.connection, state, question.stands, wanted
     )
-    oldest = holdings.price_block(state, {one.pool_id for one in found.rows})
-    return routes.Answer([_vesu_position(one, state) for one in found.rows], price_block=oldest)
+    oldest = holdings.priced_at(state, {one.pool_id for one in found.rows})
+    return routes.Answer([_vesu_position(one, state) for one in found.rows], priced_at=oldest)
 
 
 ACTIVE = filters.Condition("status", "=", ("active",))

@@ -24,13 +24,15 @@ MAX_LENGTH = 1_500
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where to go on. `question` is the digest of route, filters and order.
 
-    `valued_at` is the time asked for where a time was; None: the block's own.
+    `sampling` is the newest storing of sampled prices that the pages know; `valued_at` is the time
+    asked for where a time was, None: the block's own.
     """
 
     question: str
     block_number: int
     block_hash: str
     fork_counter: int
+    sampling: int
     valued_at: datetime.datetime | None
     after: tuple[str, ...]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import msgspec
 
 from indexer import errors
@@ -14,14 +16,14 @@ POSITION = queries.Parameter(
 USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 
 
-def price_block(state: states.State, pool_ids: set[str] | None) -> int | None:
-    """The block of the oldest price in pools; None: in all listed ones."""
-    blocks = (
-        one.price_block
+def priced_at(state: states.State, pool_ids: set[str] | None) -> datetime.datetime | None:
+    """The time of the oldest price in pools; None: in all listed ones."""
+    times = (
+        one.price_timestamp
         for one in state.assets
         if (one.is_listed if pool_ids is None else one.pool_id in pool_ids)
     )
-    return min((one for one in blocks if one is not None), default=None)
+    return min((one for one in times if one is not None), default=None)
 
 
 async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Answer:
@@ -29,7 +31,7 @@ async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Ans
     found = await question.shared.positions.page(
         question.connection, state, question.stands, wanted
     )
-    oldest = price_block(state, {one.pool_id for one in found.rows})
+    oldest = priced_at(state, {one.pool_id for one in found.rows})
     return routes.Answer(found.rows, found.next, oldest)
 
 
@@ -39,8 +41,8 @@ async def _positions(question: routes.Question) -> routes.Answer:
 
 async def _position(question: routes.Question) -> routes.Answer:
     found = await position(question)
-    oldest = price_block(await question.state(), {found.pool_id})
-    return routes.Answer(found, price_block=oldest)
+    oldest = priced_at(await question.state(), {found.pool_id})
+    return routes.Answer(found, priced_at=oldest)
 
 
 async def position(question: routes.Question) -> position_pages.Position:
@@ -73,7 +75,7 @@ class Health(msgspec.Struct, frozen=True):
 async def _health(question: routes.Question) -> routes.Answer:
     found = await position(question)
     health = found.health
-    oldest = price_block(await question.state(), {found.pool_id})
+    oldest = priced_at(await question.state(), {found.pool_id})
     said = Health(
         found.id,
         found.status,
@@ -83,7 +85,7 @@ async def _health(question: routes.Question) -> routes.Answer:
         found.price_drop,
         None if health is None else health < 1,
     )
-    return routes.Answer(said, price_block=oldest)
+    return routes.Answer(said, priced_at=oldest)
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:
@@ -99,7 +101,7 @@ async def _portfolio(question: routes.Question) -> routes.Answer:
     state, user = await question.state(), question.path["user"]
     held = await position_pages.of_user(question.connection, state, user)
     found = portfolio.summed(question.moment, user, list(held))
-    return routes.Answer(found, price_block=price_block(state, {one.pool_id for one in held}))
+    return routes.Answer(found, priced_at=priced_at(state, {one.pool_id for one in held}))
 
 
 ROUTES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 
 from indexer import errors
@@ -23,9 +24,9 @@ ASSET_ORDERS = (
 BY_POOL = filters.Order("pool_id")
 
 
-def oldest_price(found: Iterable[assets.Asset]) -> int | None:
-    """The block of the oldest price among assets."""
-    return min((one.price_block for one in found if one.price_block is not None), default=None)
+def oldest_price(found: Iterable[assets.Asset]) -> datetime.datetime | None:
+    """The time of the oldest price among assets."""
+    return min((one.price_timestamp for one in found if one.price_timestamp), default=None)
 
 
 async def _pools(question: routes.Question) -> routes.Answer:
@@ -36,7 +37,7 @@ async def _pools(question: routes.Question) -> routes.Answer:
 
 async def _pool(question: routes.Question) -> routes.Answer:
     found = await pool(question)
-    return routes.Answer(found, price_block=oldest_price(found.assets))
+    return routes.Answer(found, priced_at=oldest_price(found.assets))
 
 
 async def pool(question: routes.Question) -> pool_details.Details:
@@ -57,7 +58,7 @@ async def _assets(question: routes.Question) -> routes.Answer:
 
 
 async def _asset(question: routes.Question) -> routes.Answer:
-    return routes.Answer(found := await asset(question), price_block=oldest_price([found]))
+    return routes.Answer(found := await asset(question), priced_at=oldest_price([found]))
 
 
 async def asset(question: routes.Question) -> assets.Asset:

@@ -44,6 +44,7 @@ MOMENT = (
     queries.Parameter(
         "min_block", "block", "Wait up to 10 s until this block is committed, else 425.", "90"
     ),
+    queries.MAX_PRICE_AGE,
 )
 MEANINGS = {
     "": "equal to",

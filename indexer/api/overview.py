@@ -53,7 +53,7 @@ async def _proof(question: routes.Question) -> routes.Answer:
 async def _stats(question: routes.Question) -> routes.Answer:
     state = await question.state()
     found = await stats.at(question.connection, state)
-    return routes.Answer(found, price_block=holdings.price_block(state, None))
+    return routes.Answer(found, priced_at=holdings.priced_at(state, None))
 
 
 async def _stats_history(question: routes.Question) -> routes.Answer:
@@ -67,7 +67,7 @@ async def _fees(question: routes.Question) -> routes.Answer:
         since = question.moment.valued_at - datetime.timedelta(days=1)
     then = await state_at(question, since)
     found = await fees.between(question.connection, then, now)
-    return routes.Answer(found, price_block=holdings.price_block(now, None))
+    return routes.Answer(found, priced_at=holdings.priced_at(now, None))
 
 
 async def state_at(question: routes.Question, time: datetime.datetime) -> states.State | None:
@@ -107,28 +107,28 @@ async def _curve(question: routes.Question) -> routes.Answer:
     if "falling" in question.said:
         parts = question.said["falling"].split(",")
         falling = {kinds.felt(one, "falling") for one in parts}
-    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
-    return routes.Answer(risk.curve(state, found, falling), price_block=oldest)
+    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
+    return routes.Answer(risk.curve(state, found, falling), priced_at=oldest)
 
 
 async def _heatmap(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
-    return routes.Answer(risk.heatmap(found), price_block=oldest)
+    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
+    return routes.Answer(risk.heatmap(found), priced_at=oldest)
 
 
 async def _concentration(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
+    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
     held = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
-    return routes.Answer(held, price_block=oldest)
+    return routes.Answer(held, priced_at=oldest)
 
 
 async def _bad_debt(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.price_block(state, {one.pool_id for one in found.counted})
+    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
     lost = await risk.bad_debt(question.connection, state, found)
-    return routes.Answer(lost, price_block=oldest)
+    return routes.Answer(lost, priced_at=oldest)
 
 
 async def _caps(question: routes.Question) -> routes.Answer:

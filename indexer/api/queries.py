@@ -14,7 +14,7 @@ from indexer import errors
 from indexer.query import filters, kinds, stands
 
 MAX_PARAMETERS = 50
-MOMENT = ("at_block", "at_hash", "at_time", "min_block")
+MOMENT = ("at_block", "at_hash", "at_time", "min_block", "max_price_age")
 PAGE = ("order", "limit", "cursor")
 
 
@@ -41,6 +41,14 @@ class Parameter(msgspec.Struct, frozen=True):
                 parameter=self.name,
             )
         return value
+
+
+MAX_PRICE_AGE = Parameter(
+    "max_price_age",
+    "block",
+    "Seconds: meta.is_price_stale says whether the oldest price that the answer rests on is older.",
+    "3600",
+)
 
 
 def split(query: str) -> dict[str, str]:

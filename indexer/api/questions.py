@@ -93,22 +93,22 @@ def conditions(question: routes.Question) -> markets.Conditions:
     return markets.Conditions(question.get("ahead_seconds", 0), changes)
 
 
-def _price_block(prices: list[markets.Price]) -> int | None:
-    return min((one.block_number for one in prices if one.block_number is not None), default=None)
+def _priced_at(prices: list[markets.Price]) -> datetime.datetime | None:
+    return min((one.timestamp for one in prices if one.timestamp is not None), default=None)
 
 
 async def _max_borrow(question: routes.Question) -> routes.Answer:
     found = await quotes.max_borrow(
         question.connection, wanted(question), question.when, conditions(question)
     )
-    return routes.Answer(found, price_block=_price_block(found.prices))
+    return routes.Answer(found, priced_at=_priced_at(found.prices))
 
 
 async def _max_withdraw(question: routes.Question) -> routes.Answer:
     found = await quotes.max_withdraw(
         question.connection, wanted(question), question.when, conditions(question)
     )
-    return routes.Answer(found, price_block=_price_block(found.prices))
+    return routes.Answer(found, priced_at=_priced_at(found.prices))
 
 
 async def _total_repay(question: routes.Question) -> routes.Answer:
@@ -141,7 +141,7 @@ async def _simulated(question: routes.Question, position: markets.Wanted) -> rou
         found = await simulate.simulate(
             question.connection, position, actions, question.when, conditions(question)
         )
-    return routes.Answer(found, price_block=_price_block(found.prices))
+    return routes.Answer(found, priced_at=_priced_at(found.prices))
 
 
 @contextlib.contextmanager
@@ -209,7 +209,7 @@ async def _opportunities(question: routes.Question) -> routes.Answer:
         question.get("count", 100),
     )
     prices = [price for one in found.opportunities for price in one.prices]
-    return routes.Answer(found, price_block=_price_block(prices))
+    return routes.Answer(found, priced_at=_priced_at(prices))
 
 
 def _quote(name: str, summary: str, handler: Any, data: Any, *more: queries.Parameter) -> Any:

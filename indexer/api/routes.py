@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -25,12 +26,12 @@ class Shared(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What a question found. `next`: the key of the last row where more follow.
 
-    `price_block`: the block of the oldest price that the answer rests on; None: on no price.
+    `priced_at`: the time of the oldest price that the answer rests on; None: on no price.
     """
 
     data: Any
     next: tuple[str, ...] | None = None
-    price_block: int | None = None
+    priced_at: datetime.datetime | None = None
 
 
 class Question(msgspec.Struct, frozen=True):

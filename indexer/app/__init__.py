@@ -19,6 +19,7 @@ from indexer.config import values
 from indexer.daemon import (
     api_process,
     class_watcher,
+    price_sampler,
     process,
     prover,
     reconciler,
@@ -223,7 +224,6 @@ def ingestor_settings(settings: config.Settings) -> ingestors.IngestorSettings:
         caution=reorg_detector.Caution(
             settings.node.confirm_rollback_depth, settings.node.confirm_looks
         ),
-        sample_seconds=settings.prices.sample_seconds,
         probe_seconds=settings.node.probe_seconds,
         return_seconds=settings.node.return_seconds,
     )
@@ -243,6 +243,7 @@ def daemon_parts(
         _prover(settings, url),
         _beside(url, lambda node, connection: _new_watcher(settings, node, connection)),
         _beside(url, class_watcher.ClassWatcher),
+        _sampler(settings, url),
     ]
     if settings.reconcile.every_seconds:
         helpers.append(_reconciler(settings, url))
@@ -254,7 +255,7 @@ def daemon_parts(
         contracts=watched_contracts(settings),
         listed=listed.pools(settings),
         helpers=tuple(helpers),
-        finish=lambda node: _finish_watches(settings, url, node),
+        finish=lambda node: _finish(settings, url, node),
         serving=None if probes is None else lambda: _serving(settings, url, probes),
     )
 
@@ -293,9 +294,38 @@ def _beside(
     return follow
 
 
-async def _finish_watches(settings: config.Settings, url: str, node: client.StarknetNode) -> None:
+def _sampler(settings: config.Settings, url: str) -> process.Helper:
+    """Samples prices beside the ingestor, on a connection of its own."""
+
+    async def sample(node: client.StarknetNode, stopping: asyncio.Event) -> None:
+        async with database.session(url) as connection:
+            await price_sampling(settings, node, connection).run(stopping)
+
+    return sample
+
+
+def price_sampling(
+    settings: config.Settings, node: client.StarknetNode, connection: asyncpg.Connection
+) -> price_sampler.Sampler:
+    """The sampler as the settings describe it."""
+    return price_sampler.Sampler(
+        node,
+        connection,
+        extensions(settings),
+        price_sampler.SamplerSettings(
+            settings.prices.sample_seconds,
+            settings.prices.backfill_seconds,
+            settings.node.poll_interval_seconds,
+            settings.node.max_requests_per_second / 10,
+        ),
+    )
+
+
+async def _finish(settings: config.Settings, url: str, node: client.StarknetNode) -> None:
+    """At the last block: what is watched is decided, and the newest prices are sampled."""
     async with database.session(url) as connection:
         await _new_watcher(settings, node, connection).finish()
+        await price_sampling(settings, node, connection).finish()
 
 
 def _new_watcher(

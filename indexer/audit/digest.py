@@ -28,8 +28,15 @@ DIGESTED = (
     tables.LIQUIDATIONS,
     *tables.HISTORIES,
     tables.MISMATCHES,
+    tables.EVENT_PRICES,
 )
 """The tables of a digest, in the order in which it lists them."""
+
+SAMPLES = msgspec.structs.replace(
+    tables.EVENT_PRICES,
+    name="vesu_sampled_prices",
+    state=tuple(column for column in tables.EVENT_PRICES.state if column != "sampling"),
+)
 
 
 class TableDigest(msgspec.Struct, frozen=True):
@@ -47,6 +54,14 @@ class Digest(msgspec.Struct, frozen=True):
     tables: dict[str, TableDigest]
 
 
+class Samples(msgspec.Struct, frozen=True):
+    """What was sampled of prices up to a block. Samples lie beside the log and are in no other
+    digest."""
+
+    block_number: int
+    vesu_sampled_prices: TableDigest
+
+
 class Valuations(msgspec.Struct, frozen=True):
     """What all positions are worth at the committed block, each row at its `valued_at_block`."""
 
@@ -61,10 +76,7 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
     second from the current rows.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        stands = await cursor.read(connection)
-        if stands is None or stands.block_hash is None:
-            raise errors.NothingCommittedError("the database is empty: run the indexer first")
-        committed = stands.block_number
+        committed = (await _stands(connection)).block_number
         if block is not None and block > committed:
             raise errors.NotFoundError(f"block {block} is above the committed block {committed}")
         found = {
@@ -76,13 +88,22 @@ async def at_block(connection: Connection, block: int | None = None) -> Digest:
     return Digest(committed if block is None else block, _over(found), found)
 
 
+async def of_samples(connection: Connection, block: int | None = None) -> Samples:
+    """The digest of the prices sampled up to a block, or up to the committed one."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        committed = (await _stands(connection)).block_number
+        at = committed if block is None else block
+        if at > committed:
+            raise errors.NotFoundError(f"block {at} is above the committed block {committed}")
+        return Samples(at, await _table(connection, SAMPLES, at, at))
+
+
 async def of_valuations(connection: Connection) -> Valuations:
     """The digest of what positions are worth as their rows stand, each at its own block."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        stands = await cursor.read(connection)
-        if stands is None or stands.block_hash is None:
-            raise errors.NothingCommittedError("the database is empty: run the indexer first")
-        columns = (*tables.POSITIONS.key, *tables.POSITIONS.valuation)
+        stands = await _stands(connection)
+        columns = [*tables.POSITIONS.key, *tables.POSITIONS.valuation]
+        columns.remove("sampling")  # each machine counts its own
         row = await connection.fetchrow(
             _SQL["state_now"].format(
                 table=tables.POSITIONS.name, written=", ".join(map(_written, columns))
@@ -90,6 +111,13 @@ async def of_valuations(connection: Connection) -> Valuations:
         )
     assert row is not None  # aggregates have one row
     return Valuations(stands.block_number, added_up(row))
+
+
+async def _stands(connection: Connection) -> cursor.Cursor:
+    stands = await cursor.read(connection)
+    if stands is None or stands.block_hash is None:
+        raise errors.NothingCommittedError("the database is empty: run the indexer first")
+    return stands
 
 
 async def _table(

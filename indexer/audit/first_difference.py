@@ -16,11 +16,6 @@ from indexer.log import cursor
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-SAMPLED = frozenset({"observations", "vesu_assets", "vesu_asset_history"})
-"""Tables that sampled prices reach. At which blocks a machine samples depends on when its batches
-end, so these may differ between two machines that are both right; no other table may."""
-
-
 class FirstDifference(msgspec.Struct, frozen=True):
     """The comparison up to `compared_to`, the lower of the two committed blocks.
 
@@ -33,11 +28,6 @@ class FirstDifference(msgspec.Struct, frozen=True):
     first_block: int | None
     tables: list[str]
     current: list[str]
-
-    @property
-    def unexplained(self) -> list[str]:
-        """Tables that differ and that no sampled price reaches: one of the two is wrong."""
-        return sorted({*self.tables, *self.current} - SAMPLED)
 
     @property
     def is_equal(self) -> bool:

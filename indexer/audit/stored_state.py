@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.projections import prices, rows, storage, stored_valuations, tables, world
+from indexer.projections import rows, samples, storage, stored_valuations, tables, world
 from indexer.store import sqlfile
 from indexer.vesu import state
 
@@ -117,14 +117,10 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
     """Read both sides, inside the caller's snapshot."""
     chosen = await _chosen(connection, scope)
     sides = [await _history(connection, block.number, scope, chosen)]
-    sampled = (block.number, prices.SAMPLED)
-    sides[0].sampled = {
-        key
-        for key in sides[0].world.assets
-        if (version := sides[0].places[key].version) and version[:2] == sampled
-    }
+    ids = await samples.at_block(connection, block.number)
+    sides[0].sampled = {key for key in sides[0].world.assets if sides[0].places[key].row_id in ids}
     if block.number == committed:
-        sides.append(await _current(connection, chosen))
+        sides.append(await _current(connection, block.number, chosen))
         sides[1].sampled = sides[0].sampled
     valued = stored_valuations.Checked()
     if block.number == committed:
@@ -153,11 +149,15 @@ async def _history(
     loaded.add(
         tables.POSITIONS, await storage.versions(connection, tables.POSITIONS, chosen, number)
     )
+    known = await samples.newest(connection, loaded.asset_ids, number)
+    loaded.world = samples.over(loaded.world, known)
     return _side(HISTORY, loaded)
 
 
-async def _current(connection: Connection, chosen: list[storage.Key]) -> Side:
+async def _current(connection: Connection, number: int, chosen: list[storage.Key]) -> Side:
     loaded = await world.current(connection)
+    known = await samples.newest(connection, loaded.asset_ids, number)
+    loaded.world = samples.over(loaded.world, known)
     loaded.add(tables.POSITIONS, await storage.load_rows(connection, tables.POSITIONS, chosen))
     return _side(CURRENT, loaded)
 

@@ -112,9 +112,13 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Prices(msgspec.Struct, frozen=True):
-    """How often oracle prices are read at the head, in seconds of the chain's time; 0: never."""
+    """The grid, in seconds of the chain's time, on which oracle prices are sampled; 0: never.
+
+    `backfill_seconds` is the grid back to the beginning, once the tables follow the head.
+    """
 
     sample_seconds: Natural = 60
+    backfill_seconds: Natural = 0
 
 
 class Valuation(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.chain import client, failures, ranges, types
-from indexer.daemon import finality, history, price_sampler, reorg_detector
+from indexer.daemon import finality, history, reorg_detector
 from indexer.daemon import writer as writers
 from indexer.log import cursor, gaps, watch_list
 from indexer.projections import engine as engines
@@ -45,12 +45,11 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class IngestorSettings(msgspec.Struct, frozen=True):
-    """How the chain is followed; times in seconds, `sample_seconds` 0 samples no prices."""
+    """How the chain is followed; times in seconds."""
 
     poll_seconds: float
     reading: ranges.ReaderSettings = ranges.ReaderSettings()
     caution: reorg_detector.Caution = reorg_detector.Caution()
-    sample_seconds: int = 0
     probe_seconds: float = 60.0
     return_seconds: float = 300.0
 
@@ -98,7 +97,6 @@ class Ingestor:
         compared = await watch_list.compare(self._connection, self._contracts)
         self._is_history_read = not (compared.added or compared.unread)
         metrics.set_committed(self.position.block_number, self.position.timestamp)
-        metrics.set_price_sample(await price_sampler.last_time(self._connection))
 
     @property
     def position(self) -> cursor.Cursor:
@@ -196,9 +194,15 @@ class Ingestor:
             return True
         last = head.number if until_block is None else min(head.number, until_block)
         if last <= self.position.block_number:
+            await self.revalue()
             return False
         await self._catch_up(last, head)
         return True
+
+    async def revalue(self) -> None:
+        """Take up prices that were sampled since the last commit."""
+        if rows := await self._writer.revalue():
+            log.debug("revalued", block=self.position.block_number, rows=rows)
 
     async def _look(self) -> types.BlockHeader:
         """Ask for the head and the final block, and store what the node reported."""
@@ -274,11 +278,6 @@ class Ingestor:
     async def _commit(self, part: types.Range, head: types.BlockHeader) -> None:
         began = time.monotonic()
         is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
-        if is_at_head and await price_sampler.is_due(
-            self._connection, part.tip, self._settings.sample_seconds
-        ):
-            await self._writer.sample_prices(part.tip)
-            metrics.set_price_sample(part.tip.timestamp)
         done = await self._writer.commit(
             part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
         )

@@ -1,27 +1,252 @@
-"""Decides when the oracle prices of all markets are sampled."""
+"""Samples oracle prices in the background, on a grid of chain time; no commit waits for it.
+
+Works through a connection of its own, once the tables follow the head. The newest point of the grid
+comes first; points that were missed are filled later, and a coarser grid back to the beginning if
+asked. What a pool's views do not answer is lacking for that pool alone.
+"""
 
 from __future__ import annotations
 
-import asyncpg
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
 
-from indexer.chain import types
-from indexer.log import observations
+import asyncpg
+import msgspec
+import structlog
+
+from indexer import errors, metrics
+from indexer.cairo import view_call
+from indexer.chain import client, rpc, types
+from indexer.daemon import view_calls
+from indexer.log import blocks_by_time, cursor, price_samples
+from indexer.projections import prices, world
 from indexer.vesu import views
 
+log = structlog.get_logger(__name__)
 
-async def last_time(connection: asyncpg.Connection) -> int | None:
-    """The time of the block at which prices were sampled last, in seconds since 1970."""
-    return await observations.last_time(connection, views.PRICE.name)
+NEAR_HEAD_BLOCKS = 10
+"""Further behind the head, catching up needs the node more."""
+
+POOLS_AT_ONCE = 50
+ANSWER_SECONDS = 5.0
+"""How long the views of so many pools are waited for."""
+
+POINT_SECONDS = 30.0
+"""How long one look asks for one point; what is lacking then is asked for at the next look."""
+
+TRIES = 3
+"""How often a point is asked for that a pool does not answer."""
 
 
-async def is_due(
-    connection: asyncpg.Connection, tip: types.BlockHeader, sample_seconds: int
-) -> bool:
-    """Whether `sample_seconds` of chain time passed since the last sample; 0 never samples.
+class SamplerSettings(msgspec.Struct, frozen=True):
+    """The grid in seconds of chain time, and the coarser one back to the beginning; 0: none.
 
-    The chain's own time decides, so that a restart neither samples twice nor skips.
+    `calls_per_second` bounds what filling older points asks the node.
     """
-    if not sample_seconds:
-        return False
-    last = await last_time(connection)
-    return last is None or tip.timestamp - last >= sample_seconds
+
+    sample_seconds: int
+    backfill_seconds: int = 0
+    poll_seconds: float = 1.0
+    calls_per_second: float = 5.0
+
+
+class Sampler:
+    """Samples what the pools of the tables say their assets are worth."""
+
+    def __init__(
+        self,
+        node: client.StarknetNode,
+        connection: asyncpg.Connection,
+        extensions: views.Extensions,
+        settings: SamplerSettings,
+    ) -> None:
+        self._node = node
+        self._connection = connection
+        self._extensions = extensions
+        self._settings = settings
+        self._gaps: list[price_samples.Gap] | None = None
+        self._gaps_of_fork = -1
+        self._done: tuple[int, int] | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Look again and again until `stopping` is set."""
+        rpc.is_background.set(True)
+        if not self._settings.sample_seconds:
+            await stopping.wait()
+            return
+        metrics.set_price_sample(await price_samples.newest_time(self._connection))
+        while not stopping.is_set():
+            pause = self._settings.poll_seconds
+            try:
+                pause = max(pause, await self.look())
+            except (errors.LogMovedError, errors.NodeError) as error:
+                # A node error that does not pass ends the indexing itself.
+                log.info("sampling_put_off", reason=str(error))
+            try:
+                await asyncio.wait_for(stopping.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def look(self) -> float:
+        """Sample the newest point, or else an older one; how long the node is left alone then."""
+        at = await cursor.read(self._connection)
+        head = await cursor.head(self._connection)
+        if at is None or head is None or head - at.block_number > NEAR_HEAD_BLOCKS:
+            return 0.0
+        await self._settle_doubted(at)
+        if await self.sample_newest():
+            return 0.0
+        return await self._fill(at) / self._settings.calls_per_second
+
+    async def sample_newest(self) -> bool:
+        """Sample the last point of the grid up to the committed block; False: it is sampled."""
+        at, step = await cursor.read(self._connection), self._settings.sample_seconds
+        if not step or at is None or at.block_hash is None or at.timestamp is None:
+            return False
+        grid_time = at.timestamp // step * step
+        if self._done == (at.fork_counter, grid_time):
+            return False
+        point = await self._point(at, step, grid_time)
+        asked, answered = await self._sample(at, point)
+        if answered:
+            metrics.set_price_sample(await price_samples.newest_time(self._connection))
+        if not asked or answered == asked:
+            self._done = (at.fork_counter, grid_time)
+        return asked > 0
+
+    async def finish(self) -> None:
+        """Sample the newest point once, as far as the node answers."""
+        try:
+            await self.sample_newest()
+        except (errors.LogMovedError, errors.NodeError) as error:
+            log.info("sampling_put_off", reason=str(error))
+
+    async def _fill(self, at: cursor.Cursor) -> int:
+        """Sample the newest point that was missed; returns how many views were asked."""
+        if self._gaps is None or self._gaps_of_fork != at.fork_counter:
+            self._gaps = await self._missed(at)
+            self._gaps_of_fork = at.fork_counter
+        if not self._gaps:
+            return 0
+        gap = self._gaps.pop(0)
+        point = await self._point(at, gap.step_seconds, gap.until)
+        asked, answered = await self._sample(at, point)
+        if asked and not answered:
+            log.info("prices_left_out", until=gap.until, after=gap.after, block=point.block_number)
+            return asked
+        until = point.previous_time // gap.step_seconds * gap.step_seconds
+        if until > gap.after and (asked or point.block_number > at.start_block):
+            self._gaps.insert(0, msgspec.structs.replace(gap, until=until))
+        return asked
+
+    async def _missed(self, at: cursor.Cursor) -> list[price_samples.Gap]:
+        """What is lacking between the points of the grid, and below them on the coarser one."""
+        step, coarse = self._settings.sample_seconds, self._settings.backfill_seconds
+        found = await price_samples.gaps(self._connection, step)
+        first = await price_samples.oldest(self._connection, step)
+        start = await blocks_by_time.first_time_with_assets(self._connection)
+        if not coarse or first is None or start is None:
+            return found
+        if coarse != step:
+            found += await price_samples.gaps(self._connection, coarse)
+            reached = await price_samples.oldest(self._connection, coarse)
+            first = first if reached is None else min(first, reached)
+        until = (first - 1) // coarse * coarse
+        after = start // coarse * coarse - 1
+        return [*found, price_samples.Gap(coarse, after, until)] if until > after else found
+
+    # --- one point ------------------------------------------------------------------------
+
+    async def _point(
+        self, at: cursor.Cursor, step_seconds: int, grid_time: int
+    ) -> price_samples.Point:
+        """The first block at or after a multiple, which the committed block has reached."""
+        low, high = await blocks_by_time.around(self._connection, grid_time)
+        low = at.start_block - 1 if low is None else low
+        while high - low > 1:
+            middle = (low + high) // 2
+            if (await self._header(middle)).timestamp >= grid_time:
+                high = middle
+            else:
+                low = middle
+        header = await self._header(high)
+        stored = await blocks_by_time.stored_hash(self._connection, high)
+        if stored is not None and stored != header.hash:
+            raise errors.LogMovedError()
+        before = 0 if high == 0 else (await self._header(high - 1)).timestamp
+        last = header.timestamp // step_seconds * step_seconds
+        # Two blocks of one time: the first of them stands for the point.
+        return price_samples.Point(
+            step_seconds, last, min(before, last - 1), high, header.hash, header.timestamp
+        )
+
+    async def _header(self, number: int) -> types.BlockHeader:
+        header = await self._node.header(number)
+        if header is None:
+            raise errors.InconsistentAnswerError(
+                f"{self._node.source.name} does not know block {number}", kind="lagging"
+            )
+        return header
+
+    async def _sample(self, at: cursor.Cursor, point: price_samples.Point) -> tuple[int, int]:
+        """Ask for what a point lacks and store it; how much was asked, and answered."""
+        loaded = await world.at_block(self._connection, point.block_number)
+        ids = loaded.asset_ids
+        wanted = prices.wanted(loaded.world, self._extensions, point.block_number)
+        there, tries = await price_samples.answered(self._connection, point)
+        lacking = [one for one in wanted if ids[one.key] not in there]
+        if tries >= TRIES or not wanted:
+            return 0, 0
+        answers = await self._ask(lacking, point)
+        rows = [
+            prices.sampled(
+                loaded.rows[one.key]["protocol"], one, point.block_hash, point.timestamp, answers
+            )
+            for one in lacking
+            if one.price in answers
+        ]
+        await price_samples.store(self._connection, at, point, rows, len(lacking), len(rows))
+        return len(wanted), len(there) + len(rows)
+
+    async def _ask(
+        self, wanted: Sequence[prices.Wanted], point: price_samples.Point
+    ) -> dict[view_call.ViewCall, tuple[int, ...] | None]:
+        """The answers that the node gives in time, some pools at a time."""
+        found: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
+        deadline = time.monotonic() + POINT_SECONDS
+        for part in _parts(wanted):
+            if time.monotonic() > deadline:
+                log.warning("sampling_put_off", reason=f"not done within {POINT_SECONDS:g} s")
+                break
+            asked = [view for one in part for view in one.views]
+            hashes = {point.block_number: point.block_hash}
+            seen = await view_calls.ask_within(self._node, asked, hashes, ANSWER_SECONDS)
+            found |= {one.call: one.result for one in seen}
+        return found
+
+    async def _settle_doubted(self, at: cursor.Cursor) -> None:
+        """After a repair: keep what was sampled of blocks that are on the chain still."""
+        for number, block_hash in await price_samples.doubted(self._connection, at.block_number):
+            header = await self._header(number)
+            await price_samples.settle(
+                self._connection,
+                at,
+                number,
+                block_hash,
+                is_on_chain=int(header.hash, 16) == int(block_hash, 16),
+            )
+
+
+def _parts(wanted: Sequence[prices.Wanted]) -> Iterator[list[prices.Wanted]]:
+    """The assets of some pools at a time."""
+    part: list[prices.Wanted] = []
+    pools: set[object] = set()
+    for one in wanted:
+        if one.key.pool not in pools and len(pools) == POOLS_AT_ONCE:
+            yield part
+            part, pools = [], set()
+        part.append(one)
+        pools.add(one.key.pool)
+    if part:
+        yield part

@@ -3,7 +3,7 @@
 process ─ lasts from start to end: node, HTTP side, systemd
    session ─ the writer's lock and one connection; begun anew where the database is lost
       ingestor ─ follows the chain and commits
-      prover, reconciler, watcher ─ run beside it on connections of their own
+      prover, reconciler, watcher, price sampler ─ run beside it on connections of their own
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class Daemon:
                 await indexing.run(self._until_block)
             if self._has_arrived(indexing) and self._parts.finish is not None:
                 await self._parts.finish(node)
+                await indexing.revalue()
         finally:
             self._ingestor = None
             self._position = indexing.position

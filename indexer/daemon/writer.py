@@ -19,11 +19,8 @@ from indexer.chain import client, types
 from indexer.daemon import history, rollback, view_calls
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified, watch_list
 from indexer.projections import engine as engines
-from indexer.projections import replay, rows, tables
+from indexer.projections import replay, rows, tables, valuations
 from indexer.vesu import block_time
-
-SAMPLE_SECONDS = 2.0
-"""How long a commit at the head waits at most for the prices sampled with it."""
 
 
 class Committed(NamedTuple):
@@ -90,16 +87,6 @@ class Writer:
         """Add the contracts that events name, and those that a view must name for them."""
         await self._observe(self._engine.discover(emitted), _hashes(emitted))
 
-    async def sample_prices(self, tip: types.BlockHeader) -> None:
-        """Ask for the oracle prices of all markets after `tip`; the next commit stores them.
-
-        What the node does not answer in time is left to the next sample: one pool whose price
-        view fails holds up no other pool and no commit.
-        """
-        due = self._engine.sampled(tip.number)
-        hashes = {tip.number: tip.hash}
-        self._note(await view_calls.ask_within(self._node, due, hashes, SAMPLE_SECONDS))
-
     async def commit(
         self, part: types.Range, *, is_at_head: bool, close_gaps: bool = False
     ) -> Committed:
@@ -129,6 +116,18 @@ class Writer:
         self.cursor = moved
         self._observed = [one for one in self._observed if one.call.block_number > part.to_block]
         return Committed(summary, sums)
+
+    async def revalue(self) -> int:
+        """Bring rows up to prices sampled since the last commit; how many rows were written."""
+        stands = self.cursor
+        if stands.block_hash is None or not await self._engine.has_to_revalue(self.connection):
+            return 0
+        block = valuations.Block(stands.block_number, stands.timestamp or 0)
+        async with self._transaction():
+            await cursor.keep(self.connection, stands)
+            written = await self._engine.revalue(self.connection, block)
+            await cursor.notify(self.connection, stands, ("vesu_assets", "vesu_positions"))
+        return written
 
     async def _check_sums(self, block: int, summary: engines.Summary) -> invariants.Watched:
         keys = [(rows.padded(key.pool.id), rows.padded(key.asset)) for key in summary.assets]

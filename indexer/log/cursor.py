@@ -8,6 +8,7 @@ write nothing more, wherever the cursor has come to stand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import asyncpg
 import msgspec
@@ -95,6 +96,19 @@ async def retreat(
     return await _swap(connection, expected, number, hash_, timestamp, expected.fork_counter + 1)
 
 
+async def keep(connection: Connection, expected: Cursor) -> None:
+    """Have the cursor stand still until the transaction ends, if it is where `expected` says."""
+    found = await connection.fetchrow(
+        _SQL["keep"],
+        expected.block_number,
+        None if expected.block_hash is None else facts.padded(expected.block_hash),
+        expected.generation,
+        expected.writer_token,
+    )
+    if found is None:
+        await _refuse(connection, expected)
+
+
 async def _swap(
     connection: Connection,
     expected: Cursor,
@@ -115,15 +129,19 @@ async def _swap(
         expected.writer_token,
     )
     if moved is None:
-        now = await read(connection)
-        is_replaced = now is not None and now.generation != expected.generation
-        if is_replaced and now is not None and now.writer_token == expected.writer_token:
-            raise errors.ProjectionsReplacedError()
-        raise errors.WriterConflictError(
-            f"the cursor is no longer at block {expected.block_number}: another indexer writes "
-            "to this database; this one stops"
-        )
+        await _refuse(connection, expected)
     return _cursor(moved)
+
+
+async def _refuse(connection: Connection, expected: Cursor) -> NoReturn:
+    now = await read(connection)
+    is_replaced = now is not None and now.generation != expected.generation
+    if is_replaced and now is not None and now.writer_token == expected.writer_token:
+        raise errors.ProjectionsReplacedError()
+    raise errors.WriterConflictError(
+        f"the cursor is no longer at block {expected.block_number}: another indexer writes "
+        "to this database; this one stops"
+    )
 
 
 async def note_head(

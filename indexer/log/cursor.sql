@@ -31,6 +31,14 @@ WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2 AND generation = 
 RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork_counter,
     fold_version, generation, writer_token;
 
+-- name: keep
+-- Lock the cursor if it still stands where the writer thinks, and no later writer has opened it.
+SELECT block_number
+FROM cursor
+WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2 AND generation = $3
+    AND writer_token = $4
+FOR NO KEY UPDATE;
+
 -- name: note_head
 -- Remember the head that the node told, if no later writer has opened the cursor; what was final
 -- once stays it, whatever a node says later.

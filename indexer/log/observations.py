@@ -76,12 +76,6 @@ def _key(call: view_call.ViewCall) -> tuple[int, str, str, list[str]]:
     )
 
 
-async def last_time(connection: Connection, view: str) -> int | None:
-    """Time of the newest block at whose state a view was asked; None: never, or forgotten."""
-    moment = await connection.fetchval(_SQL["last_time"], view)
-    return None if moment is None else int(moment.timestamp())
-
-
 def _observation(row: asyncpg.Record) -> Observation:
     return Observation(
         view_call.ViewCall(

@@ -29,9 +29,3 @@ ORDER BY block_number DESC, contract, view, calldata;
 UPDATE observations
 SET confirmed_at = clock_timestamp()
 WHERE block_number = $1 AND contract = $2 AND view = $3 AND calldata = $4;
-
--- name: last_time
--- Time of the newest block at whose state a view was asked.
-SELECT b.timestamp
-FROM blocks b
-WHERE b.number = (SELECT max(block_number) FROM observations WHERE view = $1);

@@ -10,7 +10,7 @@ from typing import Literal
 import asyncpg
 
 from indexer.chain import types
-from indexer.log import cursor, facts, gaps, verified, watches
+from indexer.log import cursor, facts, gaps, price_samples, verified, watches
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "reorgs")
@@ -64,6 +64,7 @@ async def orphan(
     )
     await verified.drop_above(connection, number)
     await watches.take_back(connection, number)
+    await price_samples.roll_back(connection, number, is_same_chain=cause == "repair")
     await gaps.roll_back(connection, reorg_id, number)
     if cause == "chain":  # A repair reads the same chain again: what is final stays it.
         await cursor.lower_finalised(connection, old, number)

@@ -1,12 +1,13 @@
-"""The vesu_assets table: the contract's AssetConfig, rate model and last told price."""
+"""The vesu_assets table: the contract's AssetConfig, rate model and newest price."""
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import asyncpg
 
-from indexer.projections import rows, tokens
+from indexer.projections import rows, tables, tokens
 from indexer.vesu import accrual, events, maths, state, valuation
 
 _CONFIG = (
@@ -48,6 +49,7 @@ def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> di
     row["price"] = None if asset.price is None else str(asset.price)
     row["price_is_valid"] = asset.price_is_valid
     row["price_block"] = asset.price_block
+    row["price_timestamp"] = _time(asset.price_timestamp)
     row["variant"] = asset.variant.value
     row["v_token"] = rows.padded_or_none(asset.v_token)
     row["changed_at"] = rows.iso(asset.updated_at)
@@ -59,21 +61,30 @@ def current(
     key: state.AssetKey,
     asset: accrual.AssetState,
     token: tokens.Token,
+    priced: accrual.AssetState | None = None,
     *,
     is_listed: bool,
 ) -> dict[str, Any]:
-    """A row of vesu_assets."""
+    """A row of vesu_assets; `priced` is the asset with the newest price known (None: its own)."""
     known = rows.decimals_of(asset.scale) if asset.scale else token.decimals
-    return columns(protocol, key, asset) | {
-        "symbol": token.symbol,
-        "name": token.name,
-        "decimals": known,
-        "utilization": rows.scaled(asset.utilization),
-        "supply_apy": rows.scaled(valuation.supply_apy(asset)),
-        "borrow_apy": rows.scaled(valuation.borrow_apy(asset)),
-        "block_number": asset.block_number,
-        "is_listed": is_listed,
-    }
+    row = columns(protocol, key, asset)
+    told = {f"event_{name}": row[name] for name in tables.PRICE}
+    newest = columns(protocol, key, priced or asset)
+    return (
+        row
+        | told
+        | {name: newest[name] for name in tables.PRICE}
+        | {
+            "symbol": token.symbol,
+            "name": token.name,
+            "decimals": known,
+            "utilization": rows.scaled(asset.utilization),
+            "supply_apy": rows.scaled(valuation.supply_apy(asset)),
+            "borrow_apy": rows.scaled(valuation.borrow_apy(asset)),
+            "block_number": asset.block_number,
+            "is_listed": is_listed,
+        }
+    )
 
 
 def history(
@@ -94,11 +105,20 @@ def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:
         price=None if row["price"] is None else int(row["price"]),
         price_is_valid=row["price_is_valid"],
         price_block=row["price_block"],
+        price_timestamp=_seconds(row["price_timestamp"]),
         variant=maths.Variant(row["variant"]),
         v_token=None if row["v_token"] is None else int(row["v_token"], 16),
         block_number=row["block_number"],
         updated_at=int(row["changed_at"].timestamp()),
     )
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else rows.iso(seconds)
+
+
+def _seconds(moment: datetime.datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
 
 
 def _numbers(row: asyncpg.Record) -> Any:

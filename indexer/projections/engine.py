@@ -22,7 +22,6 @@ from indexer.projections import (
     listed_pools,
     memory,
     positions,
-    prices,
     revaluation,
     rollback,
     rows,
@@ -98,9 +97,6 @@ class Engine:
         """Changes with the contracts it begins from, and with the ABIs after this release."""
         self._memory = memory.Memory(known)
         self._revaluation = revaluation.Revaluation(max_age_seconds)
-        self._extensions = {
-            address: one.kind for address, one in known.items() if one.kind in kinds.EXTENSIONS
-        }
         self._decoder = decoding.Decoder(more)
         self._answers: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
         self._wanted: set[view_call.ViewCall] = set()
@@ -124,10 +120,6 @@ class Engine:
         """Take up the contracts that these events name; returns the views that name others."""
         naming = self._decoder.discover(emitted, self._memory.registry, self._memory.world)
         return [view for view in naming if view not in self._answers]
-
-    def sampled(self, number: int) -> list[view_call.ViewCall]:
-        """The prices to sample at the state after a block."""
-        return prices.to_sample(self._memory.world, self._extensions, number)
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
         """Take up answers of views that were asked for, now or when the log was written."""
@@ -190,9 +182,11 @@ class Engine:
         block = revaluation.block_of(batch.timestamps, batch.to_block)
         has_valued = False
         if block is not None:
-            valuer = valuations.Valuer(self._memory.world, block)
             await self._memory.read_classes(connection)
+            others = await self._memory.take_up_samples(connection, block.number)
+            valuer = self._memory.valuer(block)
             await writing.write(connection, self._memory, batch, prepared.journal, valuer)
+            await writing.write_prices(connection, self._memory, others)
             has_valued = bool(await self._revaluation.run(connection, self._memory, block, scope))
         self._memory.world.positions.clear()
         self._answers = {
@@ -202,6 +196,16 @@ class Engine:
         }
         quarantined = self._memory.quarantined_pools()
         return _summary(prepared, has_valued, quarantined, self._revaluation.active)
+
+    async def has_to_revalue(self, connection: memory.Connection) -> bool:
+        """Whether samples were stored since rows were valued."""
+        return await self._memory.samples.are_others(connection)
+
+    async def revalue(self, connection: memory.Connection, block: valuations.Block) -> int:
+        """Bring rows up to the newest samples at the committed block; how many were written."""
+        others = await self._memory.take_up_samples(connection, block.number)
+        await writing.write_prices(connection, self._memory, others)
+        return await self._revaluation.run(connection, self._memory, block, "head")
 
     async def _load_positions(
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
@@ -241,7 +245,7 @@ class Engine:
         world before the batch (self._memory.world), answers known so far
                │ copy
                ▼
-        ┌─► fold events and sampled prices in chain order ──► journal ──┐
+        ┌─► fold events in chain order ──► journal ─────────────────────┐
         │                                                               │
         │   transfers that told no amount were settled by a later       │
         │◄─ event, and no view is wanted: fold again with `moved` ◄─────┤
@@ -260,8 +264,7 @@ class Engine:
         while True:
             world = self._memory.world.copy()
             folding = fold.Fold(world, self._memory.registry, self._answers, moved)
-            samples = prices.Samples(self._answers, batch, world, self._extensions)
-            self._apply(batch, decoded, folding, samples)
+            self._apply(batch, decoded, folding)
             consulted |= folding.journal.consulted
             if folding.journal.wanted or not folding.settled:
                 break
@@ -278,22 +281,15 @@ class Engine:
         return Prepared(batch, decoded, needs, world, folding.journal, needless)
 
     def _apply(
-        self,
-        batch: facts.Batch,
-        decoded: Iterable[decoding.Decoded],
-        folding: fold.Fold,
-        samples: prices.Samples,
+        self, batch: facts.Batch, decoded: Iterable[decoding.Decoded], folding: fold.Fold
     ) -> None:
-        """Fold events and sampled prices, each price after the events of its block."""
         for one in decoded:
             raw = one.raw
-            samples.fold_before(raw.block_number, folding)
             if one.event is not None:
                 at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
                 time = batch.timestamps[raw.block_number]
                 folding.apply(at, time, one.emitter, one.event)
         folding.finish()
-        samples.fold_before(None, folding)
 
     async def rollback(self, connection: memory.Connection, block: valuations.Block) -> int:
         """Make all tables what they were at a block; returns the number of rows restored.
@@ -301,6 +297,7 @@ class Engine:
         What was valued above it is valued at it.
         """
         restored = await rollback.rollback(connection, self._memory, block)
+        await self._memory.take_up_samples(connection, block.number)
         await self._revaluation.below(connection, self._memory, block)
         return restored
 

@@ -18,12 +18,13 @@ from indexer.projections import (
     pools,
     positions,
     rows,
+    samples,
     tokens,
     transactions,
     valuations,
 )
 from indexer.projections import world as worlds
-from indexer.vesu import discovery, kinds, state
+from indexer.vesu import accrual, discovery, kinds, state
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -38,6 +39,7 @@ class Memory:
         self.tokens: dict[int, tokens.Token] = {}
         self.listed = listed_pools.EVERY
         self.unknown_classes: contract_classes.Unknown = {}
+        self.samples = samples.Known()
 
     async def load(self, connection: Connection) -> None:
         """Read everything anew; forget everything read before."""
@@ -46,6 +48,7 @@ class Memory:
         self.listed = await listed_pools.read(connection)
         await self.read_classes(connection)
         self.registry = self._known_contracts()
+        self.samples.forget()
 
     async def read_classes(self, connection: Connection) -> None:
         """Take up the classes that a node named meanwhile."""
@@ -56,6 +59,18 @@ class Memory:
         for address, contract in self.world.contracts.items():
             registry.add(address, discovery.Known(contract.kind, contract.pool, contract.asset))
         return registry
+
+    async def take_up_samples(
+        self, connection: Connection, block: int
+    ) -> frozenset[state.AssetKey]:
+        """Know the samples up to a block; the assets of which something else is known now."""
+        ids = {key: rows.asset_id(self.protocol(key.pool), key) for key in self.world.assets}
+        return await self.samples.take_up(connection, ids, block)
+
+    def valuer(self, block: valuations.Block) -> valuations.Valuer:
+        """Values positions at a block, whose samples are known, with the newest prices."""
+        priced = samples.over(self.world, self.samples.rows)
+        return valuations.Valuer(priced, block, self.samples.sampling)
 
     def protocol(self, pool: state.PoolKey) -> str:
         """The protocol's generation that a pool is of, as the tables name it."""
@@ -83,12 +98,11 @@ class Memory:
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets."""
         token = self.tokens.get(key.asset, tokens.Token())
+        asset = self.world.assets[key]
+        sample = self.samples.rows.get(key)
+        priced = None if sample is None else accrual.with_sample(asset, sample)
         return assets.current(
-            self.protocol(key.pool),
-            key,
-            self.world.assets[key],
-            token,
-            is_listed=self._is_listed(key.pool),
+            self.protocol(key.pool), key, asset, token, priced, is_listed=self._is_listed(key.pool)
         )
 
     def position_row(

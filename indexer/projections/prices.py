@@ -1,112 +1,129 @@
-"""Samples: prices and V1's rate models, read at the state after a block, folded after its events.
+"""Prices: what events told, as rows of vesu_event_prices, and what is sampled beside the log.
 
-The log keeps each answer as an observation of its view. A price that was read at block
-N is folded after the last event of block N and before the first of N + 1, wherever the batches
-are cut, so that a replay gives the same rows as the run that asked. V1 changes rate models
-without an event: a sample bounds the time for which interest is computed with the old one.
+A sample is a pool's `price` view, and V1's rate model, which changes without an event: asked at
+the hash of a block, it holds for the state at that block's end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 from indexer.cairo import view_call
 from indexer.log import facts
-from indexer.vesu import accrual, events, fold, state, views
+from indexer.projections import rows
+from indexer.vesu import accrual, state, views
 
-VIEWS = frozenset({views.PRICE.name, views.RATE_MODEL.name})
-"""What is sampled."""
-
-SAMPLED = 2**31 - 1
-"""The transaction index of a sampled price's history rows: after all events of its block."""
+EVENT, SAMPLE = "event", "sample"
+"""The sources of prices."""
 
 
-def to_sample(
-    world: state.World, extensions: views.Extensions, block: int
-) -> list[view_call.ViewCall]:
-    """The price of every asset that is supplied or owed, and in V1 its rate model, asked at a
-    block's state.
+class Wanted(NamedTuple):
+    """An asset to sample: what to ask for its price, and for its rate model (None: V2)."""
+
+    key: state.AssetKey
+    price: view_call.ViewCall
+    model: view_call.ViewCall | None
+
+    @property
+    def views(self) -> tuple[view_call.ViewCall, ...]:
+        """All that is asked."""
+        return (self.price,) if self.model is None else (self.price, self.model)
+
+
+def wanted(world: state.World, extensions: views.Extensions, block: int) -> list[Wanted]:
+    """What to ask at a block: of every asset that is supplied or owed.
 
     A V1.0 pool that V1.1 took over is left out: its positions are worth what V1.1 says.
     """
-    calls = {
-        call
-        for key, asset in world.assets.items()
-        if asset.total_collateral_shares or asset.total_nominal_debt
-        if world.market(key.pool) == key.pool
-        for call in _calls(block, views.contracts_of(world, key.pool, extensions), key.asset)
+    found = []
+    for key, asset in world.assets.items():
+        if not (asset.total_collateral_shares or asset.total_nominal_debt):
+            continue
+        home = views.contracts_of(world, key.pool, extensions)
+        if world.market(key.pool) != key.pool or home.settings is None:
+            continue
+        (price,) = views.price_of(block, home, key.asset)
+        # V2's events carry the rate models.
+        model = None if home.pool_id is None else views.model_of(block, home, key.asset)[0]
+        found.append(Wanted(key, price, model))
+    return sorted(found)
+
+
+def sampled(
+    protocol: str,
+    one: Wanted,
+    block_hash: str,
+    timestamp: int,
+    answers: Mapping[view_call.ViewCall, Sequence[int] | None],
+) -> dict[str, Any]:
+    """A row of vesu_sampled_prices: what the views answered; None: the contract refused."""
+    price = _price(answers[one.price])
+    model = None if one.model is None else accrual.model_of(answers.get(one.model) or ())
+    return _row(protocol, one.key, one.price.block_number, block_hash, timestamp) | {
+        "price": None if price is None else str(price[0]),
+        "is_valid": price is not None and price[1],
+        "source": SAMPLE,
+        "rate_model": None if model is None else [str(value) for value in _values(model)],
     }
-    return sorted(calls)
 
 
-def _calls(
-    block: int, contracts: views.PoolContracts, asset: int
-) -> tuple[view_call.ViewCall, ...]:
-    """The views that are sampled for an asset. V2's events carry the rate models."""
-    price = views.price_of(block, contracts, asset)
-    if contracts.pool_id is None:
-        return price
-    return *price, *views.model_of(block, contracts, asset)
+def told(
+    protocols: Mapping[state.AssetKey, str], batch: facts.Batch, journal: state.Journal
+) -> list[dict[str, Any]]:
+    """Rows of vesu_event_prices: the last price of each asset that a block's events told."""
+    hashes = {raw.block_number: raw.block_hash for raw in batch.events}
+    last = {
+        (key, at.block_number): (at, asset)
+        for at, key, asset in journal.assets
+        if asset.price_block == at.block_number
+    }
+    return [
+        _row(protocols[key], key, number, hashes[number], batch.timestamps[number])
+        | {
+            "price": str(asset.price),
+            "is_valid": bool(asset.price_is_valid),
+            "source": EVENT,
+            "sampling": None,
+            "rate_model": None,
+            "transaction_index": at.transaction_index,
+            "event_index": at.event_index,
+        }
+        for (key, number), (at, asset) in last.items()
+    ]
 
 
-class Samples:
-    """The samples of a batch, folded into `world` when their block is over."""
-
-    def __init__(
-        self,
-        answers: state.Answers,
-        batch: facts.Batch,
-        world: state.World,
-        extensions: views.Extensions,
-    ) -> None:
-        self._waiting = sorted(
-            call
-            for call in answers
-            if call.view in VIEWS and batch.from_block <= call.block_number <= batch.to_block
-        )
-        self._answers = answers
-        self._times = batch.timestamps
-        self._world = world
-        self._extensions = extensions
-        self._next = 0
-
-    def fold_before(self, block: int | None, folding: fold.Fold) -> None:
-        """Fold the samples of blocks below `block` (None: all that are left)."""
-        while self._next < len(self._waiting):
-            call = self._waiting[self._next]
-            if block is not None and call.block_number >= block:
-                return
-            self._next += 1
-            at = state.EventKey(call.block_number, SAMPLED, 0)
-            for key in self._keys(call):
-                self._apply(folding, at, key, call)
-
-    def _apply(
-        self, folding: fold.Fold, at: state.EventKey, key: state.AssetKey, call: view_call.ViewCall
-    ) -> None:
-        felts, time = self._answers[call], self._times[call.block_number]
-        if call.view == views.PRICE.name:
-            folding.tell_price(at, time, key, _price(felts))
-        elif (model := accrual.model_of(felts or ())) is not None:
-            folding.tell_model(at, time, key, model)
-
-    def _keys(self, call: view_call.ViewCall) -> list[state.AssetKey]:
-        return [
-            key
-            for key in self._world.assets
-            if key.asset == call.calldata[-1] and call in self._calls(call.block_number, key)
-        ]
-
-    def _calls(self, block: int, key: state.AssetKey) -> tuple[view_call.ViewCall, ...]:
-        contracts = views.contracts_of(self._world, key.pool, self._extensions)
-        return _calls(block, contracts, key.asset)
+def model_of(values: Sequence[Any] | None) -> accrual.RateModel | None:
+    """The rate model of a row."""
+    return None if values is None else accrual.RateModel(*map(int, values))
 
 
-def _price(felts: tuple[int, ...] | None) -> events.AssetPrice | None:
-    """The price; None where the contract refused, or answered something else."""
+def _row(
+    protocol: str, key: state.AssetKey, number: int, block_hash: str, timestamp: int
+) -> dict[str, Any]:
+    return {
+        "pool_id": rows.padded(key.pool.id),
+        "asset_id": rows.asset_id(protocol, key),
+        "pool_address": rows.padded(key.pool.address),
+        "protocol": protocol,
+        "asset_address": rows.padded(key.asset),
+        "block_number": number,
+        "block_hash": rows.padded(int(block_hash, 16)),
+        "timestamp": rows.iso(timestamp),
+    }
+
+
+def _values(model: accrual.RateModel) -> tuple[int, ...]:
+    return tuple(getattr(model, name) for name in model.__struct_fields__)
+
+
+def _price(felts: Sequence[int] | None) -> tuple[int, bool] | None:
+    """The price and its validity; None where the contract refused, or answered something else."""
     if felts is None:
         return None
     try:
         values = views.read(views.PRICE.name, felts)
     except ValueError:
-        # Another class answers by this name: no price, which the fold marks as invalid.
+        # Another class answers by this name: no price, which counts as invalid.
         return None
-    return events.AssetPrice(values["price"], bool(values["price_is_valid"]))
+    return values["price"], bool(values["price_is_valid"])

@@ -65,21 +65,23 @@ class Revaluation:
         """Bring stored rows up to `block`; returns how many were written."""
         if scope == "touched":
             return 0
-        valuer = valuations.Valuer(memory_.world, block)
+        sampling = memory_.samples.sampling
+        valuer = memory_.valuer(block)
         if scope == "all":
-            return await self._write(connection, valuer, "active", block.number)
+            return await self._write(connection, valuer, "active", block.number, sampling)
         pairs, bounds = _edges(memory_, valuer)
         near = await self._write(
-            connection, valuer, "near_liquidation", block.number, pairs, bounds
+            connection, valuer, "near_liquidation", block.number, sampling, pairs, bounds
         )
         size = await self._slice(connection, block)
-        return near + await self._write(connection, valuer, "oldest", block.number, size)
+        rest = await self._write(connection, valuer, "oldest", block.number, sampling, size)
+        return near + rest
 
     async def below(
         self, connection: memory.Connection, memory_: memory.Memory, block: valuations.Block
     ) -> int:
         """Value the rows at `block` that were valued above it; returns how many there were."""
-        valuer = valuations.Valuer(memory_.world, block)
+        valuer = memory_.valuer(block)
         return await self._write(connection, valuer, "above", block.number)
 
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:

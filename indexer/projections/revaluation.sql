@@ -1,24 +1,26 @@
 -- name: active
--- All active rows that were valued below block $1.
-SELECT t.ctid, {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block < $1;
-
--- name: oldest
--- The $2 active rows that were valued longest ago, below block $1.
+-- All active rows that were valued below block $1 or do not know sampling $2.
 SELECT t.ctid, {aliased}
 FROM {name} t
-WHERE t.status = 'active' AND t.valued_at_block < $1
+WHERE t.status = 'active' AND (t.valued_at_block < $1 OR t.sampling < $2);
+
+-- name: oldest
+-- The $3 active rows that were valued longest ago, below block $1 or without sampling $2.
+SELECT t.ctid, {aliased}
+FROM {name} t
+WHERE t.status = 'active' AND (t.valued_at_block < $1 OR t.sampling < $2)
 ORDER BY t.valued_at_block
-LIMIT $2;
+LIMIT $3;
 
 -- name: above
 -- All active rows that were valued above block $1.
 SELECT t.ctid, {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at_block > $1;
 
 -- name: near_liquidation
--- Active rows of pairs ($2) whose shares to debt lie below the pair's bound ($3), valued below
--- block $1. The expression is that of idx_vesu_positions_shares_to_debt.
+-- Active rows of pairs ($3) whose shares to debt lie below the pair's bound ($4), valued below
+-- block $1 or without sampling $2. The expression is that of idx_vesu_positions_shares_to_debt.
 SELECT near.*
-FROM unnest($2::uuid[], $3::numeric[]) AS wanted (pool_pair_id, bound)
+FROM unnest($3::uuid[], $4::numeric[]) AS wanted (pool_pair_id, bound)
 CROSS JOIN LATERAL (
     SELECT t.ctid, {aliased}
     FROM {name} t
@@ -26,7 +28,7 @@ CROSS JOIN LATERAL (
         AND t.status = 'active' AND t.nominal_debt > 0
         AND CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
             ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END < wanted.bound
-        AND t.valued_at_block < $1
+        AND (t.valued_at_block < $1 OR t.sampling < $2)
     OFFSET 0
 ) AS near;
 

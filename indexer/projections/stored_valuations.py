@@ -1,6 +1,7 @@
 """Stored valuations checked: each row is valued anew at its own block, from the histories.
 
-What a row says of its worth is a function of the state at `valued_at_block`; a value that is
+What a row says of its worth is a function of the state at `valued_at_block` and of the prices
+sampled up to its `sampling`; a value that is
 another one was changed by hand, or computed wrong.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from indexer.projections import positions, statements, storage, tables, valuations, world
+from indexer.projections import positions, samples, statements, storage, tables, valuations, world
 from indexer.store import sqlfile
 from indexer.vesu import state
 
@@ -60,28 +61,31 @@ async def check(
     checked = Checked()
     query = statements.fill(_SQL["rows"], tables.POSITIONS, live)
     ids = (None, None) if keys is None else ([key[0] for key in keys], [key[1] for key in keys])
-    valued: tuple[int, valuations.Valuer] | None = None
+    valued: tuple[tuple[int, int], valuations.Valuer] | None = None
     found = await connection.cursor(query, *ids)
     while part := await found.fetch(ROWS_AT_ONCE):
-        for block, group in itertools.groupby(part, lambda row: row["valued_at_block"]):
+        for at, group in itertools.groupby(
+            part, lambda row: (row["valued_at_block"], row["sampling"])
+        ):
             rows = list(group)
             checked.rows += len(rows)
-            checked.blocks += valued is None or valued[0] != block
-            valued = (block, await _valuer(connection, block, rows))
+            checked.blocks += valued is None or valued[0] != at
+            valued = (at, await _valuer(connection, *at, rows))
             for row in rows:
                 _compare(checked, row, valued[1], keep_right=keys is not None)
     return checked
 
 
 async def _valuer(
-    connection: storage.Connection, block: int, rows: Sequence[asyncpg.Record]
+    connection: storage.Connection, block: int, sampling: int, rows: Sequence[asyncpg.Record]
 ) -> valuations.Valuer:
     time = await connection.fetchval(_SQL["block_time"], block)
     at = valuations.Block(block, 0 if time is None else int(time.timestamp()))
     if all(row["status"] != "active" for row in rows):
-        return valuations.Valuer(state.World(), at)
+        return valuations.Valuer(state.World(), at, sampling)
     loaded = await world.at_block(connection, block, {row["pool_id"] for row in rows})
-    return valuations.Valuer(loaded.world, at)
+    known = await samples.newest(connection, loaded.asset_ids, block, sampling)
+    return valuations.Valuer(samples.over(loaded.world, known), at, sampling)
 
 
 def _compare(

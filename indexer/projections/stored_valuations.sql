@@ -5,7 +5,7 @@ SELECT {aliased}, {t_valuation}
 FROM {live}.{name} t
 WHERE $1::text[] IS NULL
     OR (t.pool_id, t.id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))
-ORDER BY t.valued_at_block;
+ORDER BY t.valued_at_block, t.sampling;
 
 -- name: block_time
 -- The time of a stored block.

@@ -15,10 +15,15 @@ FOLD_VERSION = 5
 EVENT = ("block_number", "transaction_index", "event_index")
 """The columns that name an event of the chain."""
 
-TIMES = frozenset({"created_at", "changed_at", "last_updated", "timestamp", "valued_at"})
+TIMES = frozenset(
+    {
+        *("created_at", "changed_at", "last_updated", "timestamp", "valued_at"),
+        *("price_timestamp", "event_price_timestamp"),
+    }
+)
 """Columns of type timestamptz: a digest holds them as whole seconds since 1970."""
 
-KEY_TYPES = {"id": "uuid", "pool_id": "text", "address": "text", "kind": "text"}
+KEY_TYPES = {"id": "uuid", "pool_id": "text", "address": "text", "kind": "text", "asset_id": "uuid"}
 """The types of the columns that make up the keys of current tables."""
 
 
@@ -137,6 +142,9 @@ POOLS = Table(
     names=(("block_number", "changed_block"),),
 )
 
+PRICE = ("price", "price_is_valid", "price_block", "price_timestamp")
+"""Of an asset: in the history what events told, in the current row the newest that is known."""
+
 ASSETS = Table(
     name="vesu_assets",
     key=("pool_id", "id"),
@@ -148,12 +156,14 @@ ASSETS = Table(
         price_is_valid price_block v_token min_target_utilization max_target_utilization
         target_utilization min_full_utilization_rate max_full_utilization_rate
         zero_utilization_rate rate_half_life target_rate_percent variant unowned_shares
-        changed_at
+        changed_at price_timestamp
         """
     ),
     display=_names("symbol name decimals utilization supply_apy borrow_apy is_listed"),
+    valuation=PRICE,
     history="vesu_asset_history",
     history_indexes=("idx_vesu_asset_history_block",),
+    names=tuple((column, f"event_{column}") for column in PRICE),
 )
 
 POSITIONS = Table(
@@ -171,7 +181,7 @@ POSITIONS = Table(
         """
         collateral_raw debt_raw collateral_amount debt_amount collateral_value_usd
         debt_value_usd ltv health_factor liquidation_price unvalued_reason has_invalid_price
-        valued_at valued_at_block
+        valued_at valued_at_block price_block price_timestamp sampling
         """
     ),
     parents=("vesu_pools",),
@@ -232,6 +242,17 @@ LIQUIDATIONS = Table(
     ),
 )
 
+EVENT_PRICES = Table(
+    name="vesu_event_prices",
+    key=("pool_id", "asset_id", "block_number", "source"),
+    state=_names(
+        """
+        pool_id asset_id pool_address protocol asset_address block_number block_hash timestamp
+        price is_valid source sampling rate_model transaction_index event_index
+        """
+    ),
+)
+
 MISMATCHES = Table(
     name="accrual_mismatches",
     key=("pool_id", "id"),
@@ -248,8 +269,8 @@ CURRENT = (CONTRACTS, POOLS, ASSETS, POSITIONS)
 
 HISTORIES = tuple(history_of(table) for table in CURRENT)
 
-EFFECTS = (TRANSACTIONS, LIQUIDATIONS, MISMATCHES)
-"""Tables whose rows are what one event did."""
+EFFECTS = (TRANSACTIONS, LIQUIDATIONS, MISMATCHES, EVENT_PRICES)
+"""Tables whose rows are what one event did, or told."""
 
 PROJECTIONS = (*CURRENT, *HISTORIES, *EFFECTS)
 """All that the fold writes, parents before children."""
@@ -297,6 +318,13 @@ LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 OTHER_INDEXES: dict[str, tuple[str, ...]] = {
     "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
+    "vesu_prices": ("idx_vesu_prices_block",),
+    "vesu_sampled_prices": ("idx_vesu_sampled_prices_known",),
+    "price_samplings": (
+        "idx_price_samplings_grid",
+        "idx_price_samplings_block",
+        "idx_price_samplings_unchecked",
+    ),
     "wallets": ("idx_wallets_user_id",),
     "watches": (
         "idx_watches_ask_at",

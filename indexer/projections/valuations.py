@@ -65,11 +65,15 @@ def value_at(
 
 
 class Valuer:
-    """Values positions in a world at a block; the interest of each market is accrued once."""
+    """Values positions in a world at a block; the interest of each market is accrued once.
 
-    def __init__(self, world: state.World, block: Block) -> None:
+    `sampling` is the newest sampling whose prices the world knows.
+    """
+
+    def __init__(self, world: state.World, block: Block, sampling: int = 0) -> None:
         self._world = world
         self._block = block
+        self._sampling = sampling
         self._markets: dict[tuple[state.PoolKey, int, int, int], Markets] = {}
 
     def worth(self, key: state.PositionKey, position: state.PositionState) -> valuation.Valuation:
@@ -103,6 +107,8 @@ class Valuer:
             "has_invalid_price": _rests_on_invalid_price(position, collateral, debt),
             "valued_at": rows.iso(at.timestamp),
             "valued_at_block": at.number,
+            **_price_age(position, collateral, debt),
+            "sampling": self._sampling,
         }
 
     def edge(self, pair: state.PairKey, health: int = EDGE_HEALTH) -> int | None:
@@ -149,3 +155,22 @@ def _rests_on_invalid_price(
         (holds and collateral.price_is_valid is False)
         or (position.nominal_debt and debt is not None and debt.price_is_valid is False)
     )
+
+
+def _price_age(
+    position: state.PositionState, collateral: accrual.AssetState, debt: accrual.AssetState | None
+) -> dict[str, Any]:
+    """Block and time of the older of the prices that the values rest on; None: on no price."""
+    used = [collateral] if position.collateral_shares or position.vtoken_balance else []
+    if debt is not None and position.nominal_debt:
+        used.append(debt)
+    known = [
+        (asset.price_block, asset.price_timestamp)
+        for asset in used
+        if asset.price_block is not None and asset.price_timestamp is not None
+    ]
+    block, timestamp = min(known, default=(None, None))
+    return {
+        "price_block": block,
+        "price_timestamp": None if timestamp is None else rows.iso(timestamp),
+    }

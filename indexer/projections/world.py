@@ -30,6 +30,11 @@ class Loaded(msgspec.Struct):
         """The keys, as the table has them, of the rows taken up from it."""
         return {tuple(self.rows[key][column] for column in table.key) for key in self.part(table)}
 
+    @property
+    def asset_ids(self) -> dict[state.AssetKey, str]:
+        """The ids of the assets taken up."""
+        return {key: str(self.rows[key]["id"]) for key in self.world.assets}
+
     def part(self, table: tables.Table) -> dict[Any, Any]:
         """The state of the rows taken up from a table."""
         if table is tables.CONTRACTS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from indexer.log import facts
 from indexer.projections import (
     assets,
@@ -10,6 +12,7 @@ from indexer.projections import (
     mismatches,
     pools,
     positions,
+    prices,
     storage,
     tables,
     transactions,
@@ -35,6 +38,16 @@ async def write(
     await _write_positions(connection, memory_, journal, valuer)
     await _write_effects(connection, memory_, _origins(batch), journal)
     await _write_mismatches(connection, memory_, batch, journal)
+    protocols = {key: memory_.protocol(key.pool) for _, key, _ in journal.assets}
+    told = prices.told(protocols, batch, journal)
+    await storage.append(connection, tables.EVENT_PRICES, told)
+
+
+async def write_prices(
+    connection: memory.Connection, memory_: memory.Memory, keys: Iterable[state.AssetKey]
+) -> None:
+    """Write the rows of assets anew of which samples say something else."""
+    await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in keys])
 
 
 async def restore(
@@ -54,11 +67,12 @@ async def restore(
     await memory_.load(connection)
     memory_.world.assets |= old.assets
     memory_.world.pairs |= old.pairs
-    valuer = valuations.Valuer(memory_.world, block)
+    await memory_.take_up_samples(connection, block.number)
+    valuer = memory_.valuer(block)
     await storage.upsert(
         connection, tables.POOLS, [memory_.pool_row(key) for key in memory_.world.pairs]
     )
-    await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in old.assets])
+    await write_prices(connection, memory_, memory_.world.assets)
     await storage.upsert(
         connection,
         tables.POSITIONS,

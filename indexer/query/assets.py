@@ -18,7 +18,7 @@ class Asset(msgspec.Struct, frozen=True):
     """An asset of a pool at a moment: the columns of vesu_assets, accrued, and its totals.
 
     `total_supply` is reserve and debt together, `total_borrow` the debt, both rounded down;
-    their USD values at the last told price, rounded down too.
+    their USD values at the newest price known, rounded down too, which is of `price_block`.
     """
 
     id: kinds.Id
@@ -44,6 +44,8 @@ class Asset(msgspec.Struct, frozen=True):
     price: kinds.Raw | None
     price_is_valid: bool | None
     price_block: kinds.Block | None
+    price_timestamp: datetime.datetime | None
+    price_age_seconds: kinds.Block | None
     v_token: kinds.Felt | None
     total_collateral_shares: kinds.Raw
     total_nominal_debt: kinds.Raw

@@ -33,13 +33,11 @@ FROM reorgs
 WHERE $1::bigint IS NOT NULL;
 
 -- name: prices
--- What oracles said, up to a block: each price once, at the block that it was told for.
-SELECT DISTINCT ON (pool_id, id, price_block)
-    id AS asset_id, pool_id, pool_address, protocol, asset_address, price_block AS block_number,
-    price, price_is_valid AS is_valid
-FROM vesu_asset_history
-WHERE price_block IS NOT NULL AND block_number <= $1
-ORDER BY pool_id, id, price_block, block_number DESC, transaction_index DESC, event_index DESC;
+-- What oracles said, up to a block: told by events and sampled.
+SELECT asset_id, pool_id, pool_address, protocol, asset_address, block_number, block_hash,
+    timestamp, price, is_valid, source
+FROM vesu_prices
+WHERE block_number <= $1;
 
 -- name: positions
 -- The newest version up to a block of every position.

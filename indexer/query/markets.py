@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -13,12 +13,10 @@ from indexer import errors
 from indexer.cairo import felt252
 from indexer.projections import rows
 from indexer.query import point_in_time, positions
-from indexer.store import sqlfile
 from indexer.vesu import accrual, market, maths, refusals, simulation, state
 from indexer.vesu.v1 import shutdown
 
 Connection = point_in_time.Connection
-_SQL = sqlfile.load(__package__, "markets")
 
 MAX_AHEAD = 10 * 365 * 86_400
 """How far ahead in seconds interest is computed: ten years."""
@@ -78,9 +76,9 @@ AS_RECORDED = Conditions()
 
 
 class Price(msgspec.Struct, frozen=True):
-    """The last price that the chain told of an asset, and the one that the answer rests on.
+    """The newest price known of an asset, told or sampled, and the one that the answer rests on.
 
-    `age_seconds` at the moment of the answer; None where its block is not stored.
+    `block_number` and `timestamp` are of its block; `age_seconds` at the moment of the answer.
     """
 
     asset_address: str
@@ -88,6 +86,7 @@ class Price(msgspec.Struct, frozen=True):
     told: str | None
     is_valid: bool | None
     block_number: int | None
+    timestamp: datetime.datetime | None
     age_seconds: int | None
     used: str | None
 
@@ -145,7 +144,7 @@ async def find(
         key, position = _position(wanted, now.world, held)
         before = market_of(now, key, position)
         begun = market_of(later, key, position)
-        prices = await _prices(connection, now, key, conditions.price_changes)
+        prices = _prices(now, key, conditions.price_changes)
     return Found(
         now.moment,
         key,
@@ -256,26 +255,23 @@ def _scaled(change: decimal.Decimal) -> int:
     return int(change.scaleb(18, point_in_time.EXACT))
 
 
-async def _prices(
-    connection: Connection,
+def _prices(
     snapshot: point_in_time.Snapshot,
     key: state.PositionKey,
     changes: PriceChanges,
 ) -> tuple[Price, ...]:
     pool = snapshot.world.market(key.pool)
     keys = [state.AssetKey(pool, asset) for asset in (key.collateral, key.debt) if asset]
-    blocks = [snapshot.world.assets[one].price_block for one in keys]
-    ages = await price_ages(connection, snapshot.moment, blocks)
-    return tuple(price_of(snapshot, one, ages, changes) for one in keys)
+    return tuple(price_of(snapshot, one, snapshot.moment, changes) for one in keys)
 
 
 def price_of(
     snapshot: point_in_time.Snapshot,
     key: state.AssetKey,
-    ages: Mapping[int, int],
+    moment: point_in_time.Moment,
     changes: PriceChanges,
 ) -> Price:
-    """What the chain last told of an asset's price, its age, and what a change makes of it."""
+    """The newest price known of an asset, its age at a moment, and what a change makes of it."""
     asset = snapshot.world.assets[key]
     used = asset.price
     if used is not None and key.asset in changes:
@@ -286,17 +282,7 @@ def price_of(
         rows.scaled(asset.price),
         asset.price_is_valid,
         asset.price_block,
-        ages.get(asset.price_block) if asset.price_block is not None else None,
+        point_in_time.time_of(asset.price_timestamp),
+        point_in_time.price_age(moment, asset.price_timestamp),
         rows.scaled(used),
     )
-
-
-async def price_ages(
-    connection: Connection, moment: point_in_time.Moment, blocks: Iterable[int | None]
-) -> dict[int, int]:
-    """Seconds from blocks to the moment, by block; without those that are not stored."""
-    numbers = sorted({number for number in blocks if number is not None})
-    found = await connection.fetch(_SQL["block_times"], numbers)
-    return {
-        row["number"]: int((moment.valued_at - row["timestamp"]).total_seconds()) for row in found
-    }

@@ -155,8 +155,6 @@ async def find(
         snapshot = point_in_time.Snapshot(later)
         await snapshot.load(connection, None if pool is None else {pool})
         held = await _borrowers(connection, snapshot, pool, _bound(conditions))
-        blocks = [asset.price_block for asset in snapshot.world.assets.values()]
-        ages = await markets.price_ages(connection, moment, blocks)
     listed, refused, unlisted = [], 0, 0
     for found in _under_water(snapshot, held, conditions):
         one = liquidation.opportunity(found.market, _most(found.market, terms))
@@ -172,7 +170,7 @@ async def find(
         else:
             listed.append((net, found, one, best))
     listed.sort(key=lambda entry: (-entry[0], entry[1].key))
-    prices = _Prices(snapshot, ages, conditions)
+    prices = _Prices(snapshot, moment, conditions)
     return Opportunities(
         *moment.parts,
         [_written(prices, entry, terms.costs) for entry in listed[:limit]],
@@ -253,7 +251,7 @@ def _scaled(value: decimal.Decimal) -> int:
 
 class _Prices(NamedTuple):
     snapshot: point_in_time.Snapshot
-    ages: dict[int, int]
+    moment: point_in_time.Moment
     conditions: markets.Conditions
 
     def of(self, key: state.PositionKey) -> list[markets.Price]:
@@ -262,7 +260,7 @@ class _Prices(NamedTuple):
             markets.price_of(
                 self.snapshot,
                 state.AssetKey(key.pool, asset),
-                self.ages,
+                self.moment,
                 self.conditions.price_changes,
             )
             for asset in (key.collateral, key.debt)

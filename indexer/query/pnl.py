@@ -17,7 +17,7 @@ from indexer import errors
 from indexer.cairo import felt252
 from indexer.projections import assets as asset_rows
 from indexer.projections import positions as position_rows
-from indexer.projections import rows
+from indexer.projections import rows, samples
 from indexer.query import markets, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import accrual, lots, market, state
@@ -190,8 +190,12 @@ async def _points(
         held.setdefault(row["at_block"], []).append(position_rows.parse(row)[1])
     found: dict[int, dict[int, accrual.AssetState]] = {}
     stored = await connection.fetch(_SQL["assets_at"], pool, addresses, distinct)
+    asset_ids = {asset_rows.parse(row)[0]: str(row["id"]) for row in stored}
+    sampled = {block: await samples.newest(connection, asset_ids, block) for block in distinct}
     for row in sorted(stored, key=lambda one: str(one["protocol"])):
         key, asset = asset_rows.parse(row)
+        sample = sampled[row["at_block"]].get(key)
+        asset = asset if sample is None else accrual.with_sample(asset, sample)
         found.setdefault(row["at_block"], {})[key.asset] = asset  # V1.1's where it took over
     return [
         _point(wanted, held.get(block, []), found.get(block, {}), int(time.timestamp()))

@@ -28,6 +28,7 @@ from indexer.projections import (
     pools,
     positions,
     rows,
+    samples,
     tokens,
     valuations,
 )
@@ -118,6 +119,25 @@ async def _block(connection: Connection, number: int | None) -> asyncpg.Record:
     return row
 
 
+def time_of(seconds: int | None) -> datetime.datetime | None:
+    """A time of the state, in seconds since 1970, as answers have it."""
+    return None if seconds is None else datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+def price_age(moment: Moment, seconds: int | None) -> int | None:
+    """How old a price of a time is at a moment, in seconds; None without one."""
+    return None if seconds is None else moment.now - seconds
+
+
+def is_stale(
+    moment: Moment, priced_at: datetime.datetime | None, max_price_age: int | None
+) -> bool | None:
+    """Whether a price is older at a moment than a question allows; None: no price, or any age."""
+    if priced_at is None or max_price_age is None:
+        return None
+    return (moment.valued_at - priced_at).total_seconds() > max_price_age
+
+
 class Snapshot:
     """Contracts, assets and pairs at a moment, every asset accrued to it; makes the rows.
 
@@ -132,11 +152,22 @@ class Snapshot:
         self._listed = listed_pools.EVERY
         self._unknown: contract_classes.Unknown = {}
 
-    async def load(self, connection: Connection, pool_ids: Collection[int] | None) -> None:
-        """Read the assets and pairs of these pools (None: of all), and all contracts."""
+    async def load(
+        self,
+        connection: Connection,
+        pool_ids: Collection[int] | None,
+        sampling: int = samples.EVERY,
+    ) -> None:
+        """Read the assets and pairs of these pools (None: of all), and all contracts.
+
+        Prices are the newest up to the block, told or sampled, of samplings up to a number.
+        """
         ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
         loaded = await worlds.at_block(connection, self.moment.block_number, ids)
-        self.world = loaded.world
+        sampled = await samples.newest(
+            connection, loaded.asset_ids, self.moment.block_number, sampling
+        )
+        self.world = samples.over(loaded.world, sampled)
         self._listed = await listed_pools.read(connection)
         self._unknown = await contract_classes.read_unknown(connection)
         for key, asset in self.world.assets.items():
@@ -175,9 +206,10 @@ class Snapshot:
         """A row of vesu_assets, as it stood at the moment, with what the market holds."""
         asset = self.world.assets[key]
         token = self._tokens.get(key.asset, tokens.Token())
+        age = {"price_age_seconds": price_age(self.moment, asset.price_timestamp)}
         is_listed = self.is_listed(key.pool)
         row = assets.current(self._protocols[key.pool], key, asset, token, is_listed=is_listed)
-        return row | assets.market(asset)
+        return row | assets.market(asset) | age
 
     def pair_row(self, key: state.PairKey) -> dict[str, Any]:
         """A row of vesu_pools, as it stood at the moment, with V1's shutdown mode then."""
@@ -215,7 +247,11 @@ class Snapshot:
             protocol, key, position, self.world, self._tokens, valuer, is_listed=is_listed
         )
         now = self.moment.now
+        priced_at = row["price_timestamp"]
+        seconds = None if priced_at is None else datetime.datetime.fromisoformat(priced_at)
+        age = price_age(self.moment, None if seconds is None else int(seconds.timestamp()))
         return row | {
+            "price_age_seconds": age,
             "pool_name": self.pool_name(key.pool),
             "shutdown_mode": permissions.shutdown_mode(self.world, key, now),
             "allowed_actions": permissions.allowed_actions(self.world, key, position, now),

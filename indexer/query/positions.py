@@ -23,6 +23,9 @@ Held = list[tuple[str, state.PositionKey, state.PositionState]]
 class Position(msgspec.Struct, frozen=True):
     """A position as it was at a moment: the columns of vesu_positions, worth what it was then.
 
+    `price_block`, `price_timestamp` and `price_age_seconds` are of the older of the prices that
+    its values rest on; None: they rest on none.
+
     How numbers are written: see `point_in_time`. `allowed_actions`: what its pool takes of
     supply, withdraw, borrow, repay and liquidate as it stands, whatever the position's own limits
     say; `shutdown_mode` is V1's, which may be the reason; null where there is no such thing.
@@ -58,6 +61,9 @@ class Position(msgspec.Struct, frozen=True):
     shutdown_mode: str | None
     allowed_actions: list[str]
     has_invalid_price: bool
+    price_block: kinds.Block | None
+    price_timestamp: datetime.datetime | None
+    price_age_seconds: kinds.Block | None
     migrated_block: kinds.Block | None
     last_updated: datetime.datetime
     last_event_block: kinds.Block

@@ -123,7 +123,11 @@ class Reorg(msgspec.Struct, frozen=True):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """A price as the pool's oracle told it: USD × 10^18, the block of the telling, its validity."""
+    """A price as the pool's oracle said it: USD × 10^18, and whether it calls the price valid.
+
+    `source` is event (the last that an event of the block told) or sample (the pool's view, asked
+    at the block's end); `price` is None where a sample was refused.
+    """
 
     asset_id: kinds.Id
     pool_id: kinds.Felt
@@ -131,8 +135,11 @@ class Price(msgspec.Struct, frozen=True):
     protocol: str
     asset_address: kinds.Felt
     block_number: kinds.Block
-    price: kinds.Raw
-    is_valid: bool | None
+    block_hash: kinds.Felt
+    timestamp: datetime.datetime
+    price: kinds.Raw | None
+    is_valid: bool
+    source: Literal["event", "sample"]
 
 
 TRANSACTIONS = listing.Listing(
@@ -147,4 +154,4 @@ LIQUIDATIONS = listing.Listing(
 EVENTS = listing.Listing("events", Event, EVENT_KEY)
 BLOCKS = listing.Listing("blocks", Block, ("number",), ("timestamp",))
 REORGS = listing.Listing("reorgs", Reorg, ("id",))
-PRICES = listing.Listing("prices", Price, ("block_number", "pool_id", "asset_id"))
+PRICES = listing.Listing("prices", Price, ("block_number", "pool_id", "asset_id", "source"))

@@ -23,7 +23,8 @@ further on the contract's own arithmetic ends."""
 
 
 class Stands(msgspec.Struct, frozen=True):
-    """Where the database stands. `generation` counts shadow replays that were put live."""
+    """Where the database stands. `generation` counts shadow replays that were put live; `sampling`
+    is the newest storing of sampled prices."""
 
     chain_id: str
     start_block: int
@@ -35,6 +36,7 @@ class Stands(msgspec.Struct, frozen=True):
     finalised_block: int | None
     is_suspect: bool
     age_seconds: float
+    sampling: int = 0
 
     def finality(self, block_number: int) -> Finality:
         """Whether a committed block is known to be accepted on L1."""
@@ -140,9 +142,3 @@ async def check_unchanged(
             block_number=block_number,
             block_hash=instead,
         )
-
-
-async def time_of(connection: Connection, block_number: int) -> datetime.datetime | None:
-    """The time of the last stored block up to a height."""
-    time: datetime.datetime | None = await connection.fetchval(_SQL["time_of"], block_number)
-    return time

@@ -2,7 +2,8 @@
 -- Where the database stands; one row, none before the first run.
 SELECT c.chain_id, c.start_block, c.block_number, c.block_hash, c.block_timestamp, c.fork_counter,
     c.generation, h.finalised_block, h.suspect_reason IS NOT NULL AS is_suspect,
-    extract(epoch FROM clock_timestamp() - c.block_timestamp)::double precision AS age_seconds
+    extract(epoch FROM clock_timestamp() - c.block_timestamp)::double precision AS age_seconds,
+    COALESCE((SELECT max(number) FROM price_samplings), 0) AS sampling
 FROM cursor c
 LEFT JOIN chain_head h ON true;
 

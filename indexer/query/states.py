@@ -81,12 +81,12 @@ class States:
                 found = self._kept.get(key)
                 if found is None:
                     snapshot = point_in_time.Snapshot(moment)
-                    await snapshot.load(connection, None)
+                    await snapshot.load(connection, None, standing.sampling)
                     found = State(snapshot)
                     self._kept.put(key, found)
         return found
 
 
 def identity(moment: point_in_time.Moment, standing: stands.Stands) -> tuple[Hashable, ...]:
-    """What the rows at a moment depend on: the moment, rollbacks, and replays put live."""
-    return (*moment.parts, standing.fork_counter, standing.generation)
+    """What the rows at a moment depend on: the moment, rollbacks, replays put live, and samples."""
+    return (*moment.parts, standing.fork_counter, standing.generation, standing.sampling)

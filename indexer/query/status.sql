@@ -90,12 +90,11 @@ SELECT count(*) AS assets,
     count(*) FILTER (WHERE a.price IS NULL) AS missing,
     count(*) FILTER (WHERE NOT a.price_is_valid) AS invalid,
     count(*) FILTER (
-        WHERE c.block_timestamp - b.timestamp > make_interval(secs => $1::double precision)
+        WHERE c.block_timestamp - a.price_timestamp > make_interval(secs => $1::double precision)
     ) AS stale,
-    (SELECT max(block_number) FROM observations WHERE view = 'price') AS sampled_block
+    (SELECT max(block_number) FROM vesu_sampled_prices) AS sampled_block
 FROM vesu_assets a
 CROSS JOIN cursor c
-LEFT JOIN blocks b ON b.number = a.price_block
 WHERE a.total_collateral_shares > 0 OR a.total_nominal_debt > 0;
 
 -- name: blocks_by_events_alone

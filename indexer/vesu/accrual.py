@@ -24,7 +24,7 @@ NO_MODEL = RateModel(0, 0, 0, 0, 0, 0, 0, 0)
 class AssetState(msgspec.Struct, frozen=True, gc=False):
     """One asset of one pool. Units: see `maths`; times in seconds since 1970.
 
-    `price_block` is the block whose event told the price, None before the first;
+    `price_block` and `price_timestamp` are block and time of the price, None before the first;
     `block_number` and `updated_at` are block and time of the event that last changed any of
     this; `v_token` is the current one; `variant` is the maths that the contract runs. V1 keeps
     no fee shares here: what an accrual mints belongs to nobody only until it is written.
@@ -48,6 +48,7 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     price: int | None = None
     price_is_valid: bool | None = None
     price_block: int | None = None
+    price_timestamp: int | None = None
     model: RateModel = NO_MODEL
     v_token: int | None = None
     unowned_shares: int = 0
@@ -138,18 +139,64 @@ def with_context(
     config: events_v2.AssetConfig | events_v1.AssetConfig,
     price: events.AssetPrice,
     block: int,
+    timestamp: int,
 ) -> AssetState:
     """The state as an UpdateContext of a block gives it: configuration and price."""
     return with_config(
-        state, config, price=price.value, price_is_valid=price.is_valid, price_block=block
+        state,
+        config,
+        price=price.value,
+        price_is_valid=price.is_valid,
+        price_block=block,
+        price_timestamp=timestamp,
     )
 
 
-def with_price(state: AssetState, price: events.AssetPrice, block: int) -> AssetState:
-    """The state with the price that was told in a block."""
+def with_price(
+    state: AssetState, price: events.AssetPrice, block: int, timestamp: int
+) -> AssetState:
+    """The state with the price that was told in a block, at that block's time."""
     return msgspec.structs.replace(
-        state, price=price.value, price_is_valid=price.is_valid, price_block=block
+        state,
+        price=price.value,
+        price_is_valid=price.is_valid,
+        price_block=block,
+        price_timestamp=timestamp,
     )
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """What views said of an asset at the end of `block_number`.
+
+    `price` with its block and time is the newest that was sampled up to then, None where every
+    sample was refused; `is_valid` is what the oracle says at the block. `model` is V1's rate
+    model, which changes without an event; None: not sampled.
+    """
+
+    block_number: int
+    is_valid: bool
+    price: int | None = None
+    price_block: int | None = None
+    price_timestamp: int | None = None
+    model: RateModel | None = None
+
+
+def with_sample(state: AssetState, sample: Sample) -> AssetState:
+    """The state with what a sample knows that no event since then told."""
+    if sample.model is not None and sample.block_number >= state.block_number:
+        state = msgspec.structs.replace(state, model=sample.model)
+    told = -1 if state.price_block is None else state.price_block
+    if sample.block_number < told:
+        return state
+    if sample.price_block is not None and sample.price_block >= told:
+        state = msgspec.structs.replace(
+            state,
+            price=sample.price,
+            price_block=sample.price_block,
+            price_timestamp=sample.price_timestamp,
+        )
+    is_valid = None if state.price is None else sample.is_valid
+    return msgspec.structs.replace(state, price_is_valid=is_valid)
 
 
 def current_rate(state: AssetState, now: int) -> tuple[int, int]:

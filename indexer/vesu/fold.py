@@ -11,7 +11,6 @@ from typing import Any
 
 from indexer import errors
 from indexer.vesu import (
-    accrual,
     discovery,
     events,
     handlers,
@@ -150,48 +149,6 @@ class Fold:
     def finish(self) -> None:
         """Settle what the last transaction left open; the batch is folded."""
         self._begin(state.EventKey(-1, -1, -1))
-
-    def tell_price(
-        self,
-        at: state.EventKey,
-        timestamp: int,
-        key: state.AssetKey,
-        price: events.AssetPrice | None,
-    ) -> None:
-        """Take up a price that was read from the oracle's view at block time `timestamp`.
-
-        None: the oracle told none. The last one then stays and counts as invalid.
-        """
-        self.finish()
-        if self._ledger.is_quarantined(key.pool):
-            return
-        asset = self._ledger.asset_state(key)
-        if price is not None:
-            told = accrual.with_price(asset, price, at.block_number)
-        elif asset.price is not None:
-            told = ledger.replace(asset, price_is_valid=False)
-        else:
-            return
-        self._tell(at, timestamp, key, told)
-
-    def tell_model(
-        self, at: state.EventKey, timestamp: int, key: state.AssetKey, model: accrual.RateModel
-    ) -> None:
-        """Take up a V1 rate model that was read from the extension's view."""
-        self.finish()
-        if self._ledger.is_quarantined(key.pool):
-            return
-        asset = self._ledger.asset_state(key)
-        if asset.model != model:
-            self._tell(at, timestamp, key, ledger.replace(asset, model=model))
-
-    def _tell(
-        self, at: state.EventKey, timestamp: int, key: state.AssetKey, told: accrual.AssetState
-    ) -> None:
-        known = self._ledger.registry.get(key.pool.address)
-        if known is not None:
-            origin = ledger.Origin(at, timestamp, key.pool.address, known)
-            self._ledger.asset(origin, key, told)
 
 
 def touched_positions(

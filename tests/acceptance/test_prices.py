@@ -1,4 +1,4 @@
-"""Prices sampled at the head: part of the log, folded after their block, the same in a replay."""
+"""Prices sampled in the background: beside the log, on a grid of chain time, kept by replays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from indexer import errors
-from indexer.cairo import selector
+from indexer.cairo import felt252, selector
 from indexer.query import assets, positions
 from indexer.recording import chain, options, playhead, server
 from tests import postgres
@@ -34,16 +35,29 @@ async def sampled(recorded: truth.Recorded) -> AsyncIterator[str]:
         process = await stage.start(environ, "run", "--until-block", last, "--no-serve")
         for block in STOPS:
             head.go_to(block)
-            await committed(url, recorded.hashes[block])
+            await sampled_at(url, recorded.hashes[block])
         fork = truth.Recorded(loaded.forks[0].folder)
         head.go_to(loaded.forks[0].last, branch=1)
-        await committed(url, fork.hashes[loaded.forks[0].last])
-        for block in (*AFTER, recorded.last_block):
+        await sampled_at(url, fork.hashes[loaded.forks[0].last])
+        for block in AFTER:
             head.go_to(block)
-            await committed(url, recorded.hashes[block])
+            await sampled_at(url, recorded.hashes[block])
+        head.go_to(recorded.last_block)
         out, err = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, (out, err)
         yield url
+
+
+async def sampled_at(url: str, hash_: str) -> None:
+    """Wait until a block is committed and its prices are sampled."""
+    await committed(url, hash_)
+    async with asyncio.timeout(60):
+        while not await postgres.fetch(
+            url,
+            "SELECT FROM price_samplings WHERE block_hash = $1",
+            felt252.padded(int(hash_, 16)),
+        ):
+            await asyncio.sleep(0.05)
 
 
 async def committed(url: str, hash_: str) -> None:
@@ -66,27 +80,54 @@ def told(recorded: truth.Recorded) -> dict[tuple[int, int, int], tuple[int, bool
     }
 
 
-async def test_every_sample_is_an_observation_with_the_pools_own_answer(
-    sampled: str, recorded: truth.Recorded
-) -> None:
-    rows = await postgres.fetch(sampled, "SELECT * FROM observations WHERE view = 'price'")
+async def test_every_sample_is_the_pools_own_answer(sampled: str, recorded: truth.Recorded) -> None:
+    rows = await postgres.fetch(sampled, "SELECT * FROM vesu_prices WHERE source = 'sample'")
     expected = told(recorded)
-    compared = 0
+    compared = refused = 0
     for row in rows:
-        key = (row["block_number"], int(row["contract"], 16), int(row["calldata"][0], 16))
+        key = (row["block_number"], int(row["pool_address"], 16), int(row["asset_address"], 16))
         assert int(row["block_hash"], 16) == int(recorded.hashes[row["block_number"]], 16)
-        if row["result"] is None:
-            assert row["error"] == "refused"
+        if row["price"] is None:
+            assert row["is_valid"] is False
             assert key not in expected
+            refused += 1
             continue
-        felts = [int(felt, 16) for felt in row["result"]]
-        assert (truth.u256s(felts[:2])[0], bool(felts[2])) == expected[key]
+        assert (int(row["price"]), row["is_valid"]) == expected[key]
         compared += 1
-    print(f"compared {compared} sampled prices, {len(rows) - compared} were refused")
+    print(f"compared {compared} sampled prices, {refused} were refused")
     assert compared > 50
-    assert compared < len(rows)
-    # Before block 40 there was nothing to ask for.
-    assert {*STOPS[1:], *AFTER, recorded.last_block} <= {row["block_number"] for row in rows}
+    assert refused
+    assert {*STOPS, *AFTER, recorded.last_block} <= {row["block_number"] for row in rows}
+
+
+async def test_event_prices_are_what_contexts_told(sampled: str) -> None:
+    """One row an asset and block: the last UpdateContext's, by its own block's hash and time."""
+    rows = await postgres.fetch(
+        sampled,
+        "SELECT p.*, b.hash, b.timestamp AS block_time FROM vesu_prices p "
+        "LEFT JOIN blocks b ON b.number = p.block_number WHERE p.source = 'event'",
+    )
+    contexts: dict[tuple[int, str, str], tuple[str, bool]] = {}
+    for event in await postgres.fetch(
+        sampled,
+        "SELECT block_number, from_address, args FROM events WHERE name = 'UpdateContext' "
+        "ORDER BY block_number, transaction_index, event_index",
+    ):
+        args = msgspec.json.decode(event["args"])
+        for side in ("collateral_asset", "debt_asset"):
+            key = (event["block_number"], event["from_address"], args[side])
+            price = args[f"{side}_price"]
+            contexts[key] = (str(price["value"]), bool(price["is_valid"]))
+    assert {
+        (row["block_number"], row["pool_address"], row["asset_address"]): (
+            str(int(row["price"])),
+            row["is_valid"],
+        )
+        for row in rows
+    } == contexts
+    for row in rows:
+        assert (row["block_hash"], row["timestamp"]) == (row["hash"], row["block_time"])
+    assert len(rows) > 50
 
 
 async def test_the_past_knows_what_was_sampled_then(sampled: str, recorded: truth.Recorded) -> None:
@@ -175,27 +216,33 @@ async def test_reconcile_compares_sampled_prices(sampled: str, recorded: truth.R
             assert found["views"]["price"]["compared"] > 10
 
 
-async def test_samples_of_an_abandoned_branch_are_set_aside(
+async def test_samples_of_an_abandoned_branch_are_gone(
     sampled: str, recorded: truth.Recorded
 ) -> None:
-    rows = await postgres.fetch(
-        sampled, "SELECT block_hash, block_number FROM orphaned_observations WHERE view = 'price'"
-    )
-    assert rows
+    """Those below the common ancestor stay: STOPS lie below it, the fork's own were sampled."""
+    ancestor = await postgres.fetch(sampled, "SELECT ancestor_number FROM reorgs")
     main = {int(hash_, 16) for hash_ in recorded.hashes.values()}
-    assert not {int(row["block_hash"], 16) for row in rows} & main
+    for table in ("price_samplings", "vesu_sampled_prices"):
+        rows = await postgres.fetch(sampled, f"SELECT block_number, block_hash FROM {table}")
+        assert {int(row["block_hash"], 16) for row in rows} <= main
+        below = {row["block_number"] for row in rows}
+        assert {block for block in STOPS if block <= ancestor[0][0]} <= below
 
 
 async def test_replay_and_shadow_give_the_same(sampled: str, recorded: truth.Recorded) -> None:
-    """From the start, from a sampled block, from the block after it: all columns, no node."""
+    """From the start, from a sampled block, from the block after it: all columns, all samples,
+    no node."""
     environ = stage.environment(recorded, "http://127.0.0.1:1", sampled)
     before, digest = await rows_of(sampled), await stage.json_of(environ, "digest")
+    samples = await stage.json_of(environ, "digest", "--samples")
+    assert samples["vesu_sampled_prices"]["rows"] > 50
     at_60 = await stage.json_of(environ, "digest", "--at-block", "60")
     for from_block in ("0", "60", "61", "85", "125"):
         await stage.command(environ, "replay", "--from-block", from_block)
         assert differing(before, await rows_of(sampled)) == [], from_block
         assert await stage.json_of(environ, "digest") == digest, from_block
     assert await stage.json_of(environ, "digest", "--at-block", "60") == at_60
+    assert await stage.json_of(environ, "digest", "--samples") == samples
     found = await stage.json_of(environ, "replay", "--from-block", "0", "--shadow")
     assert found["difference"]["is_equal"], found
 
@@ -203,7 +250,7 @@ async def test_replay_and_shadow_give_the_same(sampled: str, recorded: truth.Rec
 async def test_without_sampling_nothing_is_asked(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
-    assert not await postgres.fetch(indexed_url, "SELECT 1 FROM observations WHERE view = 'price'")
+    assert not await postgres.fetch(indexed_url, "SELECT 1 FROM vesu_sampled_prices")
 
 
 def differing(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[Any]:
@@ -247,15 +294,11 @@ async def test_a_price_that_fails_holds_up_no_other_and_no_commit(
         server.RecordingServer(loaded, options=options.ServerOptions(fault=fault)) as node,
     ):
         environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="1")
-        # What is sampled is what was known before the range.
-        for until in (100, recorded.last_block):
-            _, _, err = await stage.command(
-                environ, "run", "--until-block", str(until), "--no-serve"
-            )
-        assert "prices_not_sampled" in err
-        rows = await postgres.fetch(
-            url, "SELECT DISTINCT contract FROM observations WHERE view = 'price'"
+        _, _, err = await stage.command(
+            environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
         )
-        sampled_pools = {int(row["contract"], 16) for row in rows}
+        assert "prices_not_sampled" in err
+        rows = await postgres.fetch(url, "SELECT DISTINCT pool_address FROM vesu_sampled_prices")
+        sampled_pools = {int(row["pool_address"], 16) for row in rows}
         assert int(pool, 16) not in sampled_pools
         assert len(sampled_pools) >= 2

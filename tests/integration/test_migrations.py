@@ -62,6 +62,10 @@ PROMISED = {
     "collateral_price debt_price block_number timestamp created_at",
     "vesu_position_history": f"{KEYED} id pool_id {POSITION}",
     "vesu_asset_history": f"{KEYED} id pool_id asset_address {ASSET}",
+    **dict.fromkeys(
+        ("vesu_prices", "vesu_event_prices", "vesu_sampled_prices"),
+        "pool_id asset_address block_number block_hash timestamp price is_valid source",
+    ),
     "vesu_pool_history": f"{KEYED} id pool_id collateral_address debt_address "
     "pair_collateral_shares pair_nominal_debt",
     "indexer_status": "committed_block committed_hash committed_at age_seconds head_block "
@@ -197,7 +201,7 @@ async def test_every_promised_table_and_column_is_there(made_url: str) -> None:
     statement = """
         SELECT attrelid::regclass::text, attname
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND attnum > 0
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'p') AND attnum > 0
     """
     for table, column in rows(made_url, statement):
         found.setdefault(table, set()).add(column)
@@ -216,7 +220,7 @@ async def test_every_table_and_column_has_a_comment(made_url: str) -> None:
         JOIN (SELECT attrelid, attnum, attname FROM pg_attribute WHERE NOT attisdropped
               UNION ALL SELECT oid, 0, 'itself' FROM pg_class) a ON a.attrelid = c.oid
         WHERE c.relnamespace IN ('public'::regnamespace, 'vesu_guide'::regnamespace)
-            AND c.relkind IN ('r', 'v', 'm') AND a.attnum >= 0 AND c.relname !~ 'yoyo'
+            AND c.relkind IN ('r', 'v', 'm', 'p') AND a.attnum >= 0 AND c.relname !~ 'yoyo'
             AND coalesce(length(col_description(c.oid, a.attnum)),
                          length(obj_description(c.oid, 'pg_class')) * (a.attnum = 0)::int, 0) < 6
     """

@@ -20,7 +20,7 @@ STATE_OF_FOLD = {
     2: "c4a61a887f486cc5",
     3: "c4f2e25aacc6434d",
     4: "1623aec055604ef7",
-    5: "1fd9e86e355a1443",
+    5: "4477ba9c8ea7c155",
 }
 """A hash of the state columns of all tables, by the fold version that first had them."""
 

@@ -36,7 +36,9 @@ def _update_context(
         key = state.AssetKey(pool, asset)
         held = book.asset_state(key)
         told = selfproof.check_context(book, origin, key, held, accrual.with_config(held, config))
-        book.asset(origin, key, accrual.with_price(told, price, origin.at.block_number))
+        book.asset(
+            origin, key, accrual.with_price(told, price, origin.at.block_number, origin.timestamp)
+        )
     after = book.asset_state(state.AssetKey(pool, event.collateral_asset))
     book.transient.contexts.append(transaction.ToldContext(pair, before, after))
 

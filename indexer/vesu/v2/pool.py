@@ -29,7 +29,8 @@ def _update_context(
         key = state.AssetKey(origin.pool, asset)
         before = book.asset_state(key)
         _require_predicted(book, origin, before, config)
-        book.asset(origin, key, accrual.with_context(before, config, price, origin.at.block_number))
+        told = accrual.with_context(before, config, price, origin.at.block_number, origin.timestamp)
+        book.asset(origin, key, told)
 
 
 def _require_predicted(

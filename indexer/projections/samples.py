@@ -1,0 +1,116 @@
+"""Samples as the projections use them: the newest of each asset up to a block, laid over a world.
+
+The fold knows the prices that events told and nothing else; what is worth something at a block is
+valued with the newest price known, told or sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import asyncpg
+import msgspec
+
+from indexer.projections import prices, rows, storage
+from indexer.store import sqlfile
+from indexer.vesu import accrual, state
+
+_SQL = sqlfile.load(__package__, "samples")
+
+Rows = Mapping[state.AssetKey, accrual.Sample]
+Ids = Mapping[state.AssetKey, str]
+"""The ids of assets: vesu_assets.id."""
+
+EVERY = 2**62
+"""Above the number of any sampling."""
+
+
+async def newest(
+    connection: storage.Connection, ids: Ids, block: int, sampling: int = EVERY
+) -> dict[state.AssetKey, accrual.Sample]:
+    """The newest sample up to a block of each of these assets, of the samplings up to a number."""
+    keys = list(ids)
+    if not keys:
+        return {}
+    found = await connection.fetch(
+        _SQL["newest"],
+        block,
+        sampling,
+        [rows.padded(key.pool.id) for key in keys],
+        [ids[key] for key in keys],
+    )
+    return {keys[row["place"] - 1]: _sample(row) for row in found}
+
+
+def _sample(row: asyncpg.Record) -> accrual.Sample:
+    has_price = row["price"] is not None
+    return accrual.Sample(
+        row["block_number"],
+        row["is_valid"],
+        int(row["price"]) if has_price else None,
+        row["price_block"],
+        int(row["price_timestamp"].timestamp()) if has_price else None,
+        prices.model_of(row["rate_model"]),
+    )
+
+
+def over(world: state.World, found: Rows) -> state.World:
+    """The world with what samples know; `world` itself stays as it is."""
+    if not found:
+        return world
+    known = {
+        key: accrual.with_sample(world.assets[key], sample)
+        for key, sample in found.items()
+        if key in world.assets
+    }
+    return msgspec.structs.replace(world, assets={**world.assets, **known})
+
+
+async def at_block(connection: storage.Connection, block: int) -> set[str]:
+    """The ids of the assets that were sampled at this very block."""
+    return {str(row["asset_id"]) for row in await connection.fetch(_SQL["at_block"], block)}
+
+
+class Known:
+    """The samples that are known at the block in hand; read anew where others may be."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+        self.sampling = 0
+        """The newest sampling whose samples are among these."""
+        self._block = -1
+        self._assets = -1
+
+    def forget(self) -> None:
+        """Read all of them anew before the next use."""
+        self.rows = {}
+        self._block = self._assets = -1
+
+    async def take_up(
+        self, connection: storage.Connection, ids: Ids, block: int
+    ) -> frozenset[state.AssetKey]:
+        """Bring them up to a block; the assets of which something else is known now."""
+        row = await connection.fetchrow(_SQL["since"], self._block, block)
+        assert row is not None  # aggregates have one row
+        is_known = (
+            self._block >= 0
+            and self._block <= block
+            and row["newest"] == self.sampling
+            and not row["has_between"]
+            and self._assets == len(ids)
+        )
+        self._block, self._assets = block, len(ids)
+        if is_known:
+            return frozenset()
+        before = self.rows
+        self.sampling = row["newest"]
+        self.rows = await newest(connection, ids, block, self.sampling)
+        return frozenset(
+            key for key in {*before, *self.rows} if before.get(key) != self.rows.get(key)
+        )
+
+    async def are_others(self, connection: storage.Connection) -> bool:
+        """Whether a sampling was stored since they were read."""
+        row = await connection.fetchrow(_SQL["since"], self._block, self._block)
+        assert row is not None  # aggregates have one row
+        return bool(row["newest"] != self.sampling)
