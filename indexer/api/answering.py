@@ -225,9 +225,9 @@ class Service:
 
 
 def _max_age(route: routes.Route, said: Mapping[str, str]) -> int | None:
-    if not route.is_of_moment or queries.MAX_PRICE_AGE.name not in said:
+    if not route.is_of_moment or routes.MAX_PRICE_AGE not in said:
         return None
-    age: int = queries.MAX_PRICE_AGE.parse(said[queries.MAX_PRICE_AGE.name])
+    age: int = queries.MAX_PRICE_AGE.parse(said[routes.MAX_PRICE_AGE])
     return age
 
 

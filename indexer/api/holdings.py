@@ -32,7 +32,7 @@ async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Ans
         question.connection, state, question.stands, wanted
     )
     oldest = priced_at(state, {one.pool_id for one in found.rows})
-    return routes.Answer(found.rows, found.next, oldest)
+    return routes.Answer([question.aged(one) for one in found.rows], found.next, oldest)
 
 
 async def _positions(question: routes.Question) -> routes.Answer:
@@ -42,7 +42,7 @@ async def _positions(question: routes.Question) -> routes.Answer:
 async def _position(question: routes.Question) -> routes.Answer:
     found = await position(question)
     oldest = priced_at(await question.state(), {found.pool_id})
-    return routes.Answer(found, priced_at=oldest)
+    return routes.Answer(question.aged(found), priced_at=oldest)
 
 
 async def position(question: routes.Question) -> position_pages.Position:

@@ -54,11 +54,13 @@ async def pool(question: routes.Question) -> pool_details.Details:
 async def _assets(question: routes.Question) -> routes.Answer:
     state = await question.state()
     found = sorting.page(state.assets, kinds.fields(assets.Asset), question.wanted, BY_POOL)
-    return routes.Answer(found.rows, found.next, oldest_price(found.rows))
+    rows = [question.aged(one) for one in found.rows]
+    return routes.Answer(rows, found.next, oldest_price(rows))
 
 
 async def _asset(question: routes.Question) -> routes.Answer:
-    return routes.Answer(found := await asset(question), priced_at=oldest_price([found]))
+    found = question.aged(await asset(question))
+    return routes.Answer(found, priced_at=oldest_price([found]))
 
 
 async def asset(question: routes.Question) -> assets.Asset:

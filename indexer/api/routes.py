@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
 from indexer.api import queries
-from indexer.query import filters, kinds, point_in_time, position_pages, stands, states, status
+from indexer.query import (
+    assets,
+    filters,
+    kinds,
+    point_in_time,
+    position_pages,
+    stands,
+    states,
+    status,
+)
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+Aged = TypeVar("Aged", assets.Asset, position_pages.Position)
+MAX_PRICE_AGE = queries.MAX_PRICE_AGE.name
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -65,6 +78,14 @@ class Question(msgspec.Struct, frozen=True):
         if name not in self.said:
             return default
         return self.route.parameter(name).parse(self.said[name])
+
+    def aged(self, row: Aged) -> Aged:
+        """A row with what it says of its price where the question bounds its age."""
+        if MAX_PRICE_AGE not in self.said:
+            return row
+        most = queries.MAX_PRICE_AGE.parse(self.said[MAX_PRICE_AGE])
+        stale = point_in_time.is_stale(self.moment, row.price_timestamp, most)
+        return msgspec.structs.replace(row, is_price_stale=stale)
 
     async def state(self) -> states.State:
         """The whole state at the moment."""

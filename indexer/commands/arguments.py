@@ -111,6 +111,13 @@ def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_point_in_time
 
 
+max_price_age = click.option(
+    "--max-price-age",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    help="Rows on older prices say so: is_price_stale.",
+)
+
 wide = click.option("--wide", is_flag=True, help="Whole addresses (as when piped).")
 
 limit = click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ COLUMNS = (
     columns.percent("supply APY", "supply_apy"),
     columns.percent("borrow APY", "borrow_apy"),
     columns.PRICE,
+    columns.PRICE_AGE,
 )
 
 
@@ -26,16 +28,24 @@ COLUMNS = (
 @arguments.options
 @click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @arguments.point_in_time
+@arguments.max_price_age
 def command(
-    config_file: Path | None, as_json: bool, pool: int | str | None, at: point_in_time.When
+    config_file: Path | None,
+    as_json: bool,
+    pool: int | str | None,
+    max_price_age: int | None,
+    at: point_in_time.When,
 ) -> None:
-    """Show assets with interest accrued to a block or time: totals, rates, last told price.
+    """Show assets with interest accrued to a block or time: totals, rates, newest price.
 
     `--json` has the whole asset configuration and rate model beside them.
     """
-    found = reader.ask_of_pool(config_file, pool, assets.find, at)
+    found = reader.ask_of_pool(
+        config_file, pool, functools.partial(assets.find, max_price_age=max_price_age), at
+    )
     if as_json:
         output.print_json(found)
         return
     output.print_moment(found)
     output.print_table(COLUMNS, found.assets)
+    output.print_stale(found.assets, max_price_age)

@@ -141,4 +141,10 @@ PRICE = Column(
     lambda row: rounded(None if row["price_usd"] is None else decimal.Decimal(row["price_usd"])),
     is_number=True,
 )
+PRICE_AGE = Column(
+    "price age",
+    lambda row: "-" if row["price_age_seconds"] is None else f"{row['price_age_seconds']:,} s",
+    is_number=True,
+    is_wide=True,
+)
 HEALTH = Column("health", lambda row: health(row["health_factor"]), is_number=True)

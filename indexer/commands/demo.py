@@ -18,7 +18,7 @@ from indexer.api import server as http
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output, overview
 from indexer.config import sections
-from indexer.daemon import ingestor
+from indexer.daemon import ingestor, price_sampler
 from indexer.query import status, tables
 from indexer.recording import chain, playhead, server
 from indexer.store import database, embedded, locks, migrate
@@ -28,6 +28,9 @@ LIVE_BLOCKS = 56
 
 STEP_SECONDS = 0.2
 """How long each step stays the head at least, and until it is indexed."""
+
+SAMPLE_SECONDS = 1
+"""Every block is sampled: blocks of the recording lie further apart."""
 
 PORT = 8080
 
@@ -104,14 +107,14 @@ class _Demo:
             )
             settings = self._demo_settings(node.url)
             connection = await stack.enter_async_context(database.session(self._url))
-            worker = await self._worker(stack, settings, connection)
+            worker, sampler = await self._parts(stack, settings, connection)
             if self._once:
-                await worker.run(self._recorded.main.last)
+                await self._index(worker, sampler)
                 await self._finish(connection)
                 return
             playing = asyncio.create_task(_play(head, worker))
             stack.callback(playing.cancel)
-            await self._watch(stack, settings, worker)
+            await self._watch(stack, settings, worker, sampler)
 
     def _playhead(self) -> playhead.Playhead:
         if self._once:
@@ -132,19 +135,33 @@ class _Demo:
                 contracts=(sections.ContractEntry("pool_factory_v2", factory["address"], 0),),
             ),
             node=sections.Node(urls=(node_url,), poll_interval_seconds=0.1),
+            prices=sections.Prices(sample_seconds=SAMPLE_SECONDS),
         )
 
-    async def _worker(
+    async def _parts(
         self,
         stack: contextlib.AsyncExitStack,
         settings: config.Settings,
         connection: asyncpg.Connection,
-    ) -> ingestor.Ingestor:
+    ) -> tuple[ingestor.Ingestor, price_sampler.Sampler]:
         node: client.StarknetNode = await app.node(settings)
         stack.push_async_callback(node.close)
         worker = app.ingestor(settings, node, connection, self._note)
         await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
-        return worker
+        beside = await stack.enter_async_context(database.session(self._url))
+        return worker, app.price_sampling(settings, node, beside)
+
+    async def _index(self, worker: ingestor.Ingestor, sampler: price_sampler.Sampler) -> None:
+        """Index the whole recording; prices are sampled meanwhile and at its last block."""
+        over = asyncio.Event()
+        sampling = asyncio.create_task(sampler.run(over))
+        try:
+            await worker.run(self._recorded.main.last)
+        finally:
+            over.set()
+            await sampling
+        await sampler.finish()
+        await worker.revalue()
 
     def _note(self, progress: ingestor.Progress) -> None:
         self._last = progress
@@ -154,13 +171,14 @@ class _Demo:
         stack: contextlib.AsyncExitStack,
         settings: config.Settings,
         worker: ingestor.Ingestor,
+        sampler: price_sampler.Sampler,
     ) -> None:
         """Show the tables as they fill until the recording is over, then until stopped."""
         event_loop.stop_on_signals(worker.stopping)
         pool = await stack.enter_async_context(app.pool(settings, self._url))
         port = await self._serve(stack, pool, settings.api.host)
         looking = await stack.enter_async_context(database.session(self._url))
-        task = asyncio.create_task(worker.run(self._recorded.main.last))
+        task = asyncio.create_task(self._index(worker, sampler))
         try:
             await self._show_until_done(looking, task)
         finally:

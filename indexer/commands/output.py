@@ -16,7 +16,7 @@ import rich.text
 
 from indexer import values
 from indexer.commands import columns
-from indexer.query import point_in_time
+from indexer.query import assets, point_in_time, positions
 
 WIDEST = 100_000
 """How many columns a line may have where it is not wrapped."""
@@ -83,6 +83,15 @@ def _narrowest(column: columns.Column, cells: Sequence[rich.text.Text], *, is_wh
         return max([*heading, *(cell.cell_len for cell in cells)])
     words = (word for cell in cells for word in cell.plain.split())
     return max([*heading, *(rich.cells.cell_len(word) for word in words)])
+
+
+def print_stale(
+    rows: Sequence[assets.Asset | positions.Position], max_price_age: int | None
+) -> None:
+    """How many rows rest on prices that are older than the question allowed."""
+    stale = sum(bool(row.is_price_stale) for row in rows)
+    if stale:
+        click.echo(f"{stale} of {len(rows)} rest on prices older than {max_price_age:,} s")
 
 
 def _text(column: columns.Column, row: columns.Row, *, is_wide: bool) -> rich.text.Text:

@@ -23,6 +23,7 @@ from indexer.query import names, point_in_time, positions
 @click.argument("debt", type=arguments.felt_or_name)
 @click.argument("user", type=arguments.felt)
 @arguments.point_in_time
+@arguments.max_price_age
 @click.option("--v-token", type=arguments.felt, help="A vToken holding instead; give 0x0 as DEBT.")
 def command(
     config_file: Path | None,
@@ -32,6 +33,7 @@ def command(
     debt: int | str,
     user: int,
     at: point_in_time.When,
+    max_price_age: int | None,
     v_token: int | None,
 ) -> None:
     """Show one position with interest accrued to a block or time, and the block's hash.
@@ -45,7 +47,8 @@ def command(
         pool_id = pool if isinstance(pool, int) else await names.pool(connection, pool)
         pledged = await names.asset(connection, collateral, pool_id)
         owed = await names.asset(connection, debt, pool_id)
-        return await positions.one(connection, pool_id, pledged, owed, user, v_token or 0, at)
+        key = (pool_id, pledged, owed, user, v_token or 0)
+        return await positions.one(connection, *key, at, max_price_age)
 
     found = reader.ask(config_file, question)
     document = None if found is None else _flat(found)

@@ -37,6 +37,7 @@ COLUMNS = (
         "allowed", lambda row: " ".join(row["allowed_actions"]) or "nothing", is_wide=True
     ),
     LISTED,
+    columns.PRICE_AGE,
     columns.address("pool id", "pool_id", is_wide=True),
     columns.address("collateral address", "collateral_address", is_wide=True),
     columns.address("debt address", "debt_address", is_wide=True),
@@ -69,6 +70,7 @@ class _Chosen(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
     sort: str
     limit: int | None
+    max_price_age: int | None
 
 
 @click.command(epilog="Example: vesu-indexer positions --kind borrow --max-health 1.05 --limit 20")
@@ -91,6 +93,7 @@ class _Chosen(msgspec.Struct, frozen=True):
 @click.option("--limit", type=click.IntRange(1), help="At most so many (default: all).")
 @arguments.listed
 @arguments.point_in_time
+@arguments.max_price_age
 @arguments.wide
 def command(
     config_file: Path | None,
@@ -107,6 +110,7 @@ def command(
     limit: int | None,
     listed: bool | None,
     wide: bool,
+    max_price_age: int | None,
     at: point_in_time.When,
 ) -> None:
     """Show positions with interest accrued to a block or time, the lowest health first.
@@ -115,7 +119,7 @@ def command(
     """
     if min_health is not None and max_health is not None and max_health <= min_health:
         raise click.UsageError(f"--max-health {max_health} is not above --min-health {min_health}")
-    chosen = _Chosen(pool, collateral, debt, kinds, sort, limit)
+    chosen = _Chosen(pool, collateral, debt, kinds, sort, limit, max_price_age)
     wanted = positions.Wanted(None, user, status, min_health, max_health, listed)
     found = reader.ask(config_file, lambda connection: _find(connection, chosen, wanted, at))
     if as_json:
@@ -123,6 +127,7 @@ def command(
         return
     output.print_moment(found)
     output.print_table(COLUMNS, found.positions, wide=wide)
+    output.print_stale(found.positions, max_price_age)
 
 
 async def _find(
@@ -136,7 +141,8 @@ async def _find(
         None if asset is None else await names.assets(connection, asset, pool)
         for asset in (chosen.collateral, chosen.debt)
     ]
-    found = await positions.find(connection, msgspec.structs.replace(wanted, pool=pool), at)
+    wanted = msgspec.structs.replace(wanted, pool=pool)
+    found = await positions.find(connection, wanted, at, chosen.max_price_age)
     rows = [
         one
         for one in found.positions

@@ -217,7 +217,7 @@ class Sampler:
         deadline = time.monotonic() + POINT_SECONDS
         for part in _parts(wanted):
             if time.monotonic() > deadline:
-                log.warning("sampling_put_off", reason=f"not done within {POINT_SECONDS:g} s")
+                log.info("sampling_put_off", reason=f"not done within {POINT_SECONDS:g} s")
                 break
             asked = [view for one in part for view in one.views]
             hashes = {point.block_number: point.block_hash}

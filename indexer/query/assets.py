@@ -19,6 +19,7 @@ class Asset(msgspec.Struct, frozen=True):
 
     `total_supply` is reserve and debt together, `total_borrow` the debt, both rounded down;
     their USD values at the newest price known, rounded down too, which is of `price_block`.
+    `is_price_stale`: that is older than the question allowed; None: it allowed any age.
     """
 
     id: kinds.Id
@@ -46,6 +47,7 @@ class Asset(msgspec.Struct, frozen=True):
     price_block: kinds.Block | None
     price_timestamp: datetime.datetime | None
     price_age_seconds: kinds.Block | None
+    is_price_stale: bool | None
     v_token: kinds.Felt | None
     total_collateral_shares: kinds.Raw
     total_nominal_debt: kinds.Raw
@@ -80,11 +82,16 @@ class Assets(point_in_time.Moment, frozen=True):
 
 
 async def find(
-    connection: Connection, pool: int | None = None, at: point_in_time.When = None
+    connection: Connection,
+    pool: int | None = None,
+    at: point_in_time.When = None,
+    max_price_age: int | None = None,
 ) -> Assets:
     """The assets of a pool (None: of all pools) at a moment, ordered by pool and symbol."""
     async with point_in_time.steady(connection):
-        snapshot = await point_in_time.snapshot(connection, at, None if pool is None else [pool])
+        snapshot = await point_in_time.snapshot(
+            connection, at, None if pool is None else [pool], max_price_age
+        )
     return Assets(*snapshot.moment.parts, every(snapshot))
 
 

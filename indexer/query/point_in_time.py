@@ -144,8 +144,9 @@ class Snapshot:
     `world` may be edited, as a what-if does that asks for other prices.
     """
 
-    def __init__(self, moment: Moment) -> None:
+    def __init__(self, moment: Moment, max_price_age: int | None = None) -> None:
         self.moment = moment
+        self.max_price_age = max_price_age
         self.world = state.World()
         self._tokens: dict[int, tokens.Token] = {}
         self._protocols: dict[state.PoolKey, str] = {}
@@ -206,7 +207,7 @@ class Snapshot:
         """A row of vesu_assets, as it stood at the moment, with what the market holds."""
         asset = self.world.assets[key]
         token = self._tokens.get(key.asset, tokens.Token())
-        age = {"price_age_seconds": price_age(self.moment, asset.price_timestamp)}
+        age = self._price_age(time_of(asset.price_timestamp))
         is_listed = self.is_listed(key.pool)
         row = assets.current(self._protocols[key.pool], key, asset, token, is_listed=is_listed)
         return row | assets.market(asset) | age
@@ -246,23 +247,34 @@ class Snapshot:
         row = positions.current(
             protocol, key, position, self.world, self._tokens, valuer, is_listed=is_listed
         )
-        now = self.moment.now
-        priced_at = row["price_timestamp"]
-        seconds = None if priced_at is None else datetime.datetime.fromisoformat(priced_at)
-        age = price_age(self.moment, None if seconds is None else int(seconds.timestamp()))
+        now, text = self.moment.now, row["price_timestamp"]
+        priced_at = None if text is None else datetime.datetime.fromisoformat(text)
         return row | {
-            "price_age_seconds": age,
+            **self._price_age(priced_at),
             "pool_name": self.pool_name(key.pool),
             "shutdown_mode": permissions.shutdown_mode(self.world, key, now),
             "allowed_actions": permissions.allowed_actions(self.world, key, position, now),
         }
 
+    def _price_age(self, priced_at: datetime.datetime | None) -> dict[str, int | bool | None]:
+        seconds = None if priced_at is None else int(priced_at.timestamp())
+        return {
+            "price_age_seconds": price_age(self.moment, seconds),
+            "is_price_stale": is_stale(self.moment, priced_at, self.max_price_age),
+        }
+
 
 async def snapshot(
-    connection: Connection, at: When = None, pool_ids: Collection[int] | None = None
+    connection: Connection,
+    at: When = None,
+    pool_ids: Collection[int] | None = None,
+    max_price_age: int | None = None,
 ) -> Snapshot:
-    """The state of these pools (None: of all) at a moment."""
-    found = Snapshot(await moment(connection, at))
+    """The state of these pools (None: of all) at a moment.
+
+    Rows on prices older than `max_price_age` seconds say so; None: prices may have any age.
+    """
+    found = Snapshot(await moment(connection, at), max_price_age)
     await found.load(connection, pool_ids)
     return found
 

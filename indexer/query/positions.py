@@ -24,7 +24,8 @@ class Position(msgspec.Struct, frozen=True):
     """A position as it was at a moment: the columns of vesu_positions, worth what it was then.
 
     `price_block`, `price_timestamp` and `price_age_seconds` are of the older of the prices that
-    its values rest on; None: they rest on none.
+    its values rest on; None: they rest on none. `is_price_stale`: that is older than the question
+    allowed; None: it allowed any age.
 
     How numbers are written: see `point_in_time`. `allowed_actions`: what its pool takes of
     supply, withdraw, borrow, repay and liquidate as it stands, whatever the position's own limits
@@ -64,6 +65,7 @@ class Position(msgspec.Struct, frozen=True):
     price_block: kinds.Block | None
     price_timestamp: datetime.datetime | None
     price_age_seconds: kinds.Block | None
+    is_price_stale: bool | None
     migrated_block: kinds.Block | None
     last_updated: datetime.datetime
     last_event_block: kinds.Block
@@ -118,11 +120,17 @@ EVERY = Wanted()
 
 
 async def find(
-    connection: Connection, wanted: Wanted = EVERY, at: point_in_time.When = None
+    connection: Connection,
+    wanted: Wanted = EVERY,
+    at: point_in_time.When = None,
+    max_price_age: int | None = None,
 ) -> Positions:
-    """The wanted positions at a moment, the lowest health first, those without one last."""
+    """The wanted positions at a moment, the lowest health first, those without one last.
+
+    Rows on prices older than `max_price_age` seconds say so.
+    """
     async with point_in_time.steady(connection):
-        snapshot, held = await held_at(connection, wanted, at)
+        snapshot, held = await held_at(connection, wanted, at, max_price_age)
     found = [one for one in valued(snapshot, held) if wanted.has_health(one)]
     return Positions(*snapshot.moment.parts, sorted(found, key=_by_health))
 
@@ -135,6 +143,7 @@ async def one(
     user: int,
     v_token: int = 0,
     at: point_in_time.When = None,
+    max_price_age: int | None = None,
 ) -> PositionAt | None:
     """One position at a moment; a vToken holding where `v_token` is given, with `debt` 0.
 
@@ -142,7 +151,7 @@ async def one(
     holds it at the moment.
     """
     async with point_in_time.steady(connection):
-        snapshot, held = await held_at(connection, Wanted(pool=pool, user=user), at)
+        snapshot, held = await held_at(connection, Wanted(pool=pool, user=user), at, max_price_age)
     named = [
         (protocol, key, position)
         for protocol, key, position in held
@@ -153,7 +162,10 @@ async def one(
 
 
 async def held_at(
-    connection: Connection, wanted: Wanted, at: point_in_time.When
+    connection: Connection,
+    wanted: Wanted,
+    at: point_in_time.When,
+    max_price_age: int | None = None,
 ) -> tuple[point_in_time.Snapshot, Held]:
     """Exact positions at a moment, whatever their health, and the state they stand in."""
     moment = await point_in_time.moment(connection, at)
@@ -165,7 +177,7 @@ async def held_at(
         wanted.status,
         wanted.listed,
     )
-    snapshot = point_in_time.Snapshot(moment)
+    snapshot = point_in_time.Snapshot(moment, max_price_age)
     pools = {int(row["pool_id"], 16) for row in found}
     await snapshot.load(connection, pools)
     return snapshot, [(row["protocol"], *position_rows.parse(row)) for row in found]

@@ -168,6 +168,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_HEALTH_HALT_SECONDS": ("0", 0.0),
         "VESU_HEALTH_PRICE_SECONDS": ("60", 60.0),
         "VESU_PRICES_SAMPLE_SECONDS": ("30", 30),
+        "VESU_PRICES_BACKFILL_SECONDS": ("3600", 3600),
         "VESU_VALUATION_MAX_AGE_SECONDS": ("600", 600),
         "VESU_RECONCILE_EVERY_SECONDS": ("0", 0),
         "VESU_RECONCILE_SAMPLE": ("9", 9),
