@@ -161,8 +161,10 @@ def _price_age(
     position: state.PositionState, collateral: accrual.AssetState, debt: accrual.AssetState | None
 ) -> dict[str, Any]:
     """Block and time of the older of the prices that the values rest on; None: on no price."""
-    used = [collateral] if position.collateral_shares or position.vtoken_balance else []
-    if debt is not None and position.nominal_debt:
+    used = []
+    if position.status == "active" and (position.collateral_shares or position.vtoken_balance):
+        used.append(collateral)
+    if position.status == "active" and debt is not None and position.nominal_debt:
         used.append(debt)
     known = [
         (asset.price_block, asset.price_timestamp)
