@@ -13,7 +13,7 @@ import structlog
 
 from indexer import config, errors, metrics, urls
 from indexer.api import startup
-from indexer.app import abi_folder, listed
+from indexer.app import abi_folder, listed, sampling
 from indexer.chain import client, ranges
 from indexer.config import values
 from indexer.daemon import (
@@ -243,7 +243,7 @@ def daemon_parts(
         _prover(settings, url),
         _beside(url, lambda node, connection: _new_watcher(settings, node, connection)),
         _beside(url, class_watcher.ClassWatcher),
-        _sampler(settings, url),
+        sampling.helper(settings, extensions(settings), url),
     ]
     if settings.reconcile.every_seconds:
         helpers.append(_reconciler(settings, url))
@@ -294,31 +294,11 @@ def _beside(
     return follow
 
 
-def _sampler(settings: config.Settings, url: str) -> process.Helper:
-    """Samples prices beside the ingestor, on a connection of its own."""
-
-    async def sample(node: client.StarknetNode, stopping: asyncio.Event) -> None:
-        async with database.session(url) as connection:
-            await price_sampling(settings, node, connection).run(stopping)
-
-    return sample
-
-
 def price_sampling(
     settings: config.Settings, node: client.StarknetNode, connection: asyncpg.Connection
 ) -> price_sampler.Sampler:
     """The sampler as the settings describe it."""
-    return price_sampler.Sampler(
-        node,
-        connection,
-        extensions(settings),
-        price_sampler.SamplerSettings(
-            settings.prices.sample_seconds,
-            settings.prices.backfill_seconds,
-            settings.node.poll_interval_seconds,
-            settings.node.max_requests_per_second / 10,
-        ),
-    )
+    return sampling.sampler(settings, extensions(settings), node, connection)
 
 
 async def _finish(settings: config.Settings, url: str, node: client.StarknetNode) -> None:
