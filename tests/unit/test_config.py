@@ -174,7 +174,10 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_RECONCILE_SAMPLE": ("9", 9),
         "VESU_TRUST_POOLS": ("0x1, 0xA 0x01", (felt252.padded(1), felt252.padded(10))),
         "VESU_WATCH_DROP_AFTER_SECONDS": ("60", 60.0),
-        "VESU_WATCH_DATABASE_URL": ("postgres://w@host/db", "postgresql://w@host/db"),
+        "VESU_WATCH_DATABASE_URL": (
+            "postgres://w@host/db",
+            "postgresql://w@host/db?sslmode=require&options=-csearch_path%3Dvesu",
+        ),
         "VESU_ABI_FOLDER": ("/abis", "/abis"),
         "VESU_API_HOST": ("::1", "::1"),
         "VESU_API_PORT": ("0", 0),
