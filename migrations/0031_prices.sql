@@ -16,14 +16,20 @@ CREATE TABLE vesu_prices (
     sampling bigint,
     rate_model numeric(78, 0)[],
     transaction_index integer,
-    event_index integer,
-    PRIMARY KEY (pool_id, asset_id, block_number, source)
+    event_index integer
 ) PARTITION BY LIST (source);
-CREATE TABLE vesu_event_prices PARTITION OF vesu_prices FOR VALUES IN ('event');
-CREATE TABLE vesu_sampled_prices PARTITION OF vesu_prices FOR VALUES IN ('sample');
+-- Keys and indexes are the parts' own: a restore over a filled database cannot drop one that a
+-- part has of the whole.
+CREATE TABLE vesu_event_prices PARTITION OF vesu_prices
+    (PRIMARY KEY (pool_id, asset_id, block_number, source)) FOR VALUES IN ('event');
+CREATE TABLE vesu_sampled_prices PARTITION OF vesu_prices
+    (PRIMARY KEY (pool_id, asset_id, block_number, source)) FOR VALUES IN ('sample');
 
 -- The newest of all assets, page by page, and what a rollback takes out.
-CREATE INDEX idx_vesu_prices_block ON vesu_prices (block_number, pool_id, asset_id, source);
+CREATE INDEX idx_vesu_event_prices_block
+    ON vesu_event_prices (block_number, pool_id, asset_id, source);
+CREATE INDEX idx_vesu_sampled_prices_block
+    ON vesu_sampled_prices (block_number, pool_id, asset_id, source);
 -- The newest price that was told, past however many refusals.
 CREATE INDEX idx_vesu_sampled_prices_known ON vesu_sampled_prices (pool_id, asset_id, block_number)
     WHERE price IS NOT NULL;

@@ -13,7 +13,7 @@ import structlog
 
 from indexer import config, errors, metrics, urls
 from indexer.api import startup
-from indexer.app import abi_folder, listed, sampling
+from indexer.app import abi_folder, listed, sampling, singletons
 from indexer.chain import client, ranges
 from indexer.config import values
 from indexer.daemon import (
@@ -130,23 +130,11 @@ def contracts(settings: config.Settings) -> list[deployments.Contract]:
             deployments.Contract(kinds.Kind(entry.kind), int(entry.address, 16), entry.from_block)
             for entry in settings.network.contracts
         ]
-        _check_singletons(entries)
+        singletons.check(entries)
         return entries
     return list(
         deployments.mainnet() if settings.network.name == "mainnet" else deployments.sepolia()
     )
-
-
-def _check_singletons(entries: list[deployments.Contract]) -> None:
-    """Extensions name pools of a singleton: it must be there, and be one."""
-    found = [entry.kind for entry in entries]
-    for kind in found:
-        singleton = kinds.EXTENSIONS.get(kind, kind)
-        if singleton in kinds.SINGLETONS and found.count(singleton) != 1:
-            raise errors.ConfigError(
-                f"network.contracts: {kind.value} needs exactly one {singleton.value}, whose "
-                f"pools it decides on; {found.count(singleton)} are given"
-            )
 
 
 def watched_contracts(settings: config.Settings) -> tuple[watch_list.Contract, ...]:

@@ -92,6 +92,11 @@ def text(heading: str, name: str, *, is_wide: bool = False) -> Column:
     return Column(heading, lambda row: str(row[name] or "-"), is_wide=is_wide)
 
 
+def yes_no(heading: str, name: str, *, is_wide: bool = False) -> Column:
+    """A column of what holds or does not."""
+    return Column(heading, lambda row: "yes" if row[name] else "no", is_wide=is_wide)
+
+
 def address(heading: str, name: str, *, is_wide: bool = False) -> Column:
     """A column of addresses or hashes: their ends, or whole where there is room."""
     return Column(

@@ -139,7 +139,7 @@ def _print_retention(expired: retention.Expired) -> None:
     what = (
         f"{expired.reorgs:,} reorganisations older than {expired.days:,} days, with "
         f"{expired.orphaned_events:,} events, {expired.orphaned_observations:,} observations and "
-        f"{expired.completeness_gaps:,} repaired gaps"
+        f"{expired.completeness_gaps + expired.observation_gaps:,} repaired gaps"
     )
     click.echo(f"Deleted {what}." if expired.deleted else f"Would delete {what}; do it: --apply")
 

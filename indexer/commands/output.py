@@ -32,8 +32,7 @@ def print_json(document: Any) -> None:
 
 def print_moment(found: point_in_time.Moment) -> None:
     """The block that the answer is true for, and the time that interest is accrued to."""
-    shown = columns.ends(found.block_hash) if sys.stdout.isatty() else found.block_hash
-    words = [f"block {found.block_number}", shown, f"{found.block_time:%F %T} UTC"]
+    words = [f"block {found.block_number}", found.block_hash, f"{found.block_time:%F %T} UTC"]
     if found.valued_at != found.block_time:
         words.append(f"interest to {found.valued_at:%F %T} UTC")
     click.echo(" · ".join(words))
@@ -105,7 +104,7 @@ def _lines(table: rich.table.Table, *, is_wide: bool) -> Iterator[str]:
     width = WIDEST
     if not is_wide:
         narrowest = sum((column.min_width or 0) + GAP for column in table.columns)
-        width = max(rich.console.Console().width, narrowest)
+        width = max(rich.console.Console(file=io.StringIO()).width, narrowest)
     console = rich.console.Console(file=io.StringIO(), width=width, color_system=None)
     console.print(table, crop=False, overflow="ignore")
     output = console.file

@@ -22,8 +22,8 @@ COLUMNS = (
     columns.percent("supply APY", "supply_apy"),
     columns.percent("borrow APY", "borrow_apy"),
     columns.text("shutdown", "shutdown_mode"),
-    columns.Column("listed", lambda row: "yes" if row["is_listed"] else "no"),
-    columns.Column("active", lambda row: "yes" if row["is_active"] else "no"),
+    columns.yes_no("listed", "is_listed", is_wide=True),
+    columns.yes_no("active", "is_active"),
 )
 
 

@@ -25,7 +25,7 @@ HELD = (
     columns.percent("LTV", "ltv"),
     columns.HEALTH,
 )
-LISTED = columns.Column("listed", lambda row: "yes" if row["is_listed"] else "no")
+LISTED = columns.yes_no("listed", "is_listed", is_wide=True)
 COLUMNS = (
     columns.text("pool", "pool_name"),
     columns.text("version", "protocol", is_wide=True),

@@ -23,7 +23,7 @@ POOLS = (
     columns.text("version", "protocol", is_wide=True),
     columns.money("supplied USD", "supply_usd"),
     columns.money("borrowed USD", "borrow_usd"),
-    columns.Column("listed", lambda row: "yes" if row["is_listed"] else "no"),
+    columns.yes_no("listed", "is_listed", is_wide=True),
 )
 
 

@@ -56,7 +56,7 @@ class ClassWatcher:
                 continue  # named a moment ago, and this node does not hold that block yet
             name = await contract_classes.note(self._connection, contract, found)
             if name is None:
-                log.error(
+                log.warning(
                     "unknown_class",
                     contract=contract.address,
                     kind=contract.kind,

@@ -21,10 +21,14 @@ class Expired(msgspec.Struct, frozen=True):
     orphaned_events: int
     orphaned_observations: int
     completeness_gaps: int
+    observation_gaps: int
 
 
-TABLES = ("orphaned_events", "orphaned_observations", "completeness_gaps")
+TABLES = ("orphaned_events", "orphaned_observations", "completeness_gaps", "observation_gaps")
 """The tables whose rows belong to a reorganisation."""
+
+DROPS = ("drop_events", "drop_observations", "drop_gaps", "drop_observation_gaps", "drop_reorg")
+"""The statements that delete one reorganisation."""
 
 
 async def look(connection: asyncpg.Connection, days: int) -> Expired:
@@ -43,7 +47,7 @@ async def apply(
     found = await _expired(connection, days)
     for done, row in enumerate(found, start=1):
         async with connection.transaction():
-            for statement in ("drop_events", "drop_observations", "drop_gaps", "drop_reorg"):
+            for statement in DROPS:
                 await connection.execute(_SQL[statement], row["id"])
         report(done, len(found))
     return _summed(found, days, deleted=True)

@@ -251,6 +251,7 @@ EVENT_PRICES = Table(
         price is_valid source sampling rate_model transaction_index event_index
         """
     ),
+    indexes=("idx_vesu_event_prices_block",),
 )
 
 MISMATCHES = Table(
@@ -318,8 +319,7 @@ LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 OTHER_INDEXES: dict[str, tuple[str, ...]] = {
     "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
-    "vesu_prices": ("idx_vesu_prices_block",),
-    "vesu_sampled_prices": ("idx_vesu_sampled_prices_known",),
+    "vesu_sampled_prices": ("idx_vesu_sampled_prices_block", "idx_vesu_sampled_prices_known"),
     "price_samplings": (
         "idx_price_samplings_grid",
         "idx_price_samplings_block",

@@ -79,7 +79,7 @@ class Valuer:
     def worth(self, key: state.PositionKey, position: state.PositionState) -> valuation.Valuation:
         """What holdings are worth; unvalued, with the reason, where the contract reverts."""
         try:
-            return valuation.value(position, *self._accrued(key))
+            return valuation.value(position, *self._accrued(key), self._block.timestamp)
         except maths.RevertedError as error:
             return valuation.unvalued(error)
 

@@ -251,17 +251,15 @@ def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
 
 def heatmap(found: Indebted) -> list[Cell]:
     """Debt by pair and by how much of the limit is used (1 / health factor), largest last."""
-    cells: dict[tuple[Position, int], list[Position]] = {}
-    first: dict[tuple[str, str, str | None], Position] = {}
+    cells: dict[tuple[tuple[str, str, str | None], int], list[Position]] = {}
     for one in (*found.counted, *found.rest):
         if one.health_factor is None:
             continue
         health = _scaled(one.health_factor)
         used = UNIT * UNIT // health if health else BUCKETS * UNIT
         bucket = min(BUCKETS, used * BUCKETS // UNIT)
-        pair = first.setdefault(_pair(one), one)
-        cells.setdefault((pair, bucket), []).append(one)
-    made = [_cell(pair, bucket, members) for (pair, bucket), members in cells.items()]
+        cells.setdefault((_pair(one), bucket), []).append(one)
+    made = [_cell(members[0], bucket, members) for (_, bucket), members in cells.items()]
     return sorted(
         made,
         key=lambda cell: (

@@ -224,13 +224,16 @@ def rates_at(state: AssetState, now: int) -> tuple[int, int]:
     return maths.rate_accumulator(state.last_rate_accumulator, rate, elapsed), full
 
 
-def lacks_rates(state: AssetState) -> bool:
+def lacks_rates(state: AssetState, now: int | None = None) -> bool:
     """Whether nobody can tell what a V1 market's debt has grown to since its last event.
 
-    So it is where the pool's extension, which tells rates and prices, is none that is known.
+    So it is where the pool's extension, which tells rates and prices, is none that is known. At
+    the time `now` of that event itself no interest is missing, as in the block of a migration.
+    Without `now`: at any other time.
     """
     is_v1 = state.variant not in (maths.Variant.V2, maths.Variant.FROZEN)
-    return is_v1 and state.model == NO_MODEL and state.total_nominal_debt > 0
+    has_debt = state.total_nominal_debt > 0
+    return is_v1 and state.model == NO_MODEL and has_debt and state.last_updated != now
 
 
 def accrue(state: AssetState, now: int) -> AssetState:

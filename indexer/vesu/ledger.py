@@ -6,13 +6,13 @@ Handlers of events read and write through it, so that no change escapes the jour
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
 from indexer import errors
 from indexer.cairo import text, view_call
-from indexer.vesu import accrual, discovery, kinds, state, storage, transaction, valuation
+from indexer.vesu import accrual, discovery, kinds, state, storage, transaction
 
 replace = msgspec.structs.replace
 
@@ -354,41 +354,6 @@ def change_pair(
         pair,
         total_collateral_shares=held.total_collateral_shares + shares,
         total_nominal_debt=held.total_nominal_debt + nominal,
-    )
-
-
-class Liquidated(Protocol):
-    """What a liquidation's event tells in every generation."""
-
-    @property
-    def liquidator(self) -> int: ...
-    @property
-    def debt_delta(self) -> int: ...
-    @property
-    def bad_debt(self) -> int: ...
-
-
-def note_liquidation(
-    book: Ledger, origin: Origin, key: state.PositionKey, event: Liquidated, seized: int
-) -> None:
-    """Note a liquidation of `key` that took `seized` raw units of collateral, and its two legs."""
-    book.transaction(origin, 0, key, "liquidation", key.collateral, -seized)
-    book.transaction(origin, 1, key, "liquidation", key.debt, event.debt_delta)
-    repaid = -event.debt_delta - event.bad_debt
-    collateral = book.asset_state(state.AssetKey(key.pool, key.collateral))
-    debt = book.asset_state(state.AssetKey(key.pool, key.debt))
-    book.journal.liquidations.append(
-        state.LiquidationEffect(
-            origin.at,
-            key,
-            event.liquidator,
-            seized,
-            repaid,
-            event.bad_debt,
-            seized - valuation.exchanged(repaid, debt, collateral),
-            collateral.price or 0,
-            debt.price or 0,
-        )
     )
 
 

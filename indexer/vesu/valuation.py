@@ -50,15 +50,19 @@ def value(
     collateral: accrual.AssetState,
     debt: accrual.AssetState | None,
     max_ltv: int,
+    now: int | None = None,
 ) -> Valuation:
-    """Value a position with asset states that are already accrued to the wanted time.
+    """Value a position with asset states that are already accrued to the wanted time, `now`.
 
     `debt` is None for a vToken holding, whose balance stands for collateral shares one to one.
+    With `now`, what is in a market whose rates nobody can tell is worth something at the time of
+    the market's last event alone.
     What a position held before it migrated counts where it went, not here.
     """
     if position.migrated_block is not None:
         return Valuation(0, 0, 0, 0)
-    if accrual.lacks_rates(collateral) or (debt is not None and accrual.lacks_rates(debt)):
+    sides = (collateral, debt)
+    if now is not None and any(side and accrual.lacks_rates(side, now) for side in sides):
         return Valuation(None, None, unvalued_reason=UNKNOWN_EXTENSION)
     shares = position.collateral_shares + position.vtoken_balance
     try:

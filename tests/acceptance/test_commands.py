@@ -194,6 +194,7 @@ async def test_doctor(environ: dict[str, str], empty_database_url: str) -> None:
         "indexes",
         "fold",
         "shadow",
+        "classes",
         "tables",
         "node",
         "clock",

@@ -38,7 +38,7 @@ def environ(recorded: truth.Recorded, indexed_url: str) -> dict[str, str]:
         (("indexer_status", "--from-block", "1"), "no column of a block"),
         (("vesu_positions", "--at-block", "126"), "above the committed block 125"),
         (("events", "--at-block", "9", "--to-block", "9"), "--at-block excludes"),
-        (("events", "--pool", "kirk"), "is not a Starknet address"),
+        (("events", "--pool", "kirk"), "no pool 'kirk' is known"),
     ],
 )
 async def test_refusals(

@@ -6,7 +6,15 @@ as shares. The vToken's own transfers, two contexts in a row, or a view fill the
 
 from __future__ import annotations
 
-from indexer.vesu import accrual, handlers, kinds, ledger, state, transaction
+from indexer.vesu import (
+    accrual,
+    handlers,
+    kinds,
+    ledger,
+    liquidation_effects,
+    state,
+    transaction,
+)
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import selfproof, shutdown
 
@@ -216,7 +224,7 @@ def _liquidate_position(
         seized = first.before.reserve - first.after.reserve
         _take_as_shares(book, origin, key._replace(user=event.liquidator), first, second)
     move(book, origin, key, -shares, event.nominal_debt_delta, emptied="liquidated")
-    ledger.note_liquidation(book, origin, key, event, seized)
+    liquidation_effects.note(book, origin, key, event, seized)
     shutdown.touched(book, origin, state.PairKey(pool, key.collateral, key.debt))
     book.transient.action_done()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from indexer import errors
-from indexer.vesu import accrual, handlers, ledger, state
+from indexer.vesu import accrual, handlers, ledger, liquidation_effects, state
 from indexer.vesu.v2 import events as events_v2
 
 HANDLERS: handlers.Handlers = {}
@@ -180,7 +180,7 @@ def _liquidate_position(
     book: ledger.Ledger, origin: ledger.Origin, event: events_v2.LiquidatePosition
 ) -> None:
     key = _move(book, origin, event, emptied="liquidated")
-    ledger.note_liquidation(book, origin, key, event, seized=-event.collateral_delta)
+    liquidation_effects.note(book, origin, key, event, seized=-event.collateral_delta)
 
 
 # --- settings ----------------------------------------------------------------------------
