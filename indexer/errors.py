@@ -13,6 +13,7 @@
     │   ├── EmbeddedServerError
     │   ├── DatabaseUnavailableError  lost or out of reach; a running daemon waits for it
     │   │   ├── DatabaseRefusalError  it cannot for now: deadlock, time-out, full disk
+    │   │   │   └── TooManyWatchesError  no more transactions may be watched for now
     │   │   └── DatabaseReadOnlyError  it takes no writes: a standby
     │   ├── DatabaseRightsError
     │   ├── BackupError             an archive, or the program for it, cannot be used

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -180,14 +180,19 @@ class Engine:
         _report_quarantined(prepared.journal)
         batch = prepared.batch
         block = revaluation.block_of(batch.timestamps, batch.to_block)
-        has_valued = False
+        written: dict[str, bool] = {}
         if block is not None:
             await self._memory.read_classes(connection)
             others = await self._memory.take_up_samples(connection, block.number)
             valuer = self._memory.valuer(block)
-            await writing.write(connection, self._memory, batch, prepared.journal, valuer)
+            priced = await writing.write(connection, self._memory, batch, prepared.journal, valuer)
             await writing.write_prices(connection, self._memory, others)
-            has_valued = bool(await self._revaluation.run(connection, self._memory, block, scope))
+            valued = await self._revaluation.run(connection, self._memory, block, scope)
+            written = {
+                "vesu_event_prices": bool(priced),
+                "vesu_assets": bool(others),
+                "vesu_positions": bool(valued),
+            }
         self._memory.world.positions.clear()
         self._answers = {
             question: felts
@@ -195,7 +200,7 @@ class Engine:
             if question.block_number > batch.to_block
         }
         quarantined = self._memory.quarantined_pools()
-        return _summary(prepared, has_valued, quarantined, self._revaluation.active)
+        return _summary(prepared, written, quarantined, self._revaluation.active)
 
     async def has_to_revalue(self, connection: memory.Connection) -> bool:
         """Whether samples were stored since rows were valued."""
@@ -351,8 +356,9 @@ def _report_refused(journal: state.Journal) -> None:
 
 
 def _summary(
-    prepared: Prepared, has_valued: bool, quarantined_pools: int, positions_: int
+    prepared: Prepared, written: Mapping[str, bool], quarantined_pools: int, positions_: int
 ) -> Summary:
+    """What a batch did; `written`: tables that were written for another reason than its events."""
     journal = prepared.journal
     touched = (
         (
@@ -360,14 +366,15 @@ def _summary(
             journal.pairs or journal.assets or journal.contracts or journal.pools,
         ),
         ("vesu_assets", journal.assets),
-        ("vesu_positions", journal.positions or has_valued),
+        ("vesu_positions", journal.positions),
         ("vesu_transactions", journal.transactions),
         ("vesu_liquidations", journal.liquidations),
+        ("vesu_event_prices", ()),
     )
     return Summary(
         len(prepared.decoded),
         _undecoded(prepared.decoded),
-        tuple(table for table, changes in touched if changes),
+        tuple(table for table, changes in touched if changes or written.get(table)),
         journal.checks,
         len(journal.mismatches),
         frozenset(key for _, key, _ in journal.assets),

@@ -29,8 +29,11 @@ async def write(
     batch: facts.Batch,
     journal: state.Journal,
     valuer: valuations.Valuer,
-) -> None:
-    """Write all that a fold of `batch` changed; `memory_` is the memory after that fold."""
+) -> int:
+    """Write all that a fold of `batch` changed; `memory_` is the memory after that fold.
+
+    Returns how many prices the batch's events told.
+    """
     # Parents before children: positions refer to pools, transactions to positions.
     await _write_contracts(connection, memory_, journal)
     await _write_pools(connection, memory_, journal)
@@ -41,6 +44,7 @@ async def write(
     protocols = {key: memory_.protocol(key.pool) for _, key, _ in journal.assets}
     told = prices.told(protocols, batch, journal)
     await storage.append(connection, tables.EVENT_PRICES, told)
+    return len(told)
 
 
 async def write_prices(

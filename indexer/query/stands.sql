@@ -36,7 +36,3 @@ SELECT hash FROM blocks WHERE number <= $1 ORDER BY number DESC LIMIT 1;
 -- Of the rollbacks beyond the first $1: how many are known, and the lowest common ancestor.
 SELECT count(*) AS known, min(ancestor_number) AS ancestor
 FROM (SELECT ancestor_number FROM reorgs ORDER BY id DESC LIMIT $1) AS since;
-
--- name: time_of
--- The time of the last stored block up to a height.
-SELECT timestamp FROM blocks WHERE number <= $1 ORDER BY number DESC LIMIT 1;

@@ -341,7 +341,7 @@ async def test_retention_waits_for_a_shadow(
     given = ("--retention", "--apply", "--retain-orphans-days", "30")
     line = await refusal.refused(environ, "maintenance", *given, code=3)
     assert "replay --discard" in line
-    assert await remaining(connection) == [set(orphans.values())] * 4
+    assert await remaining(connection) == [set(orphans.values())] * 5
 
 
 async def test_apply_alone_is_a_mistake(environ: dict[str, str]) -> None:

@@ -24,7 +24,7 @@ async def test_a_prover_that_falls_asleep_does_not_hold_the_writer_for_ever(
         asleep = await asyncpg.connect(url)
         stands = await log_verification.stands(asleep)
         await asleep.execute("BEGIN")
-        await log_verification._hold(asleep, stands)
+        await log_verification.hold(asleep, stands)
         began = time.monotonic()
         async with (
             serving(Playhead.at(recording(), LAST)) as node,

@@ -19,7 +19,7 @@ async def contents(connection: asyncpg.Connection) -> dict[str, str | None]:
     """A hash of each table."""
     return {
         table: await connection.fetchval(
-            f"SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM {table} t"
+            f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"
         )
         for table in tables.NOTIFIED
     }

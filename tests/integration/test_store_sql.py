@@ -36,6 +36,12 @@ FOR_SOME = {
     "count_current": tables.CURRENT,
     "last_versions_differ": HISTORIES,
     "first_of_keys": HISTORIES,
+    "keep_contracts": (tables.CONTRACTS, tables.CONTRACTS.past),
+    "keep_pool": tuple(
+        table
+        for table in tables.PROJECTIONS
+        if table not in (tables.CONTRACTS, tables.CONTRACTS.past)
+    ),
     "mark_events": EVENTS,
     "put_derived": EVENTS,
     "mark_revalued": (tables.POSITIONS,),
