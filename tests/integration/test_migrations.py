@@ -263,7 +263,9 @@ async def test_keys_can_be_distributed_by_pool(made_url: str) -> None:
         GROUP BY t.relname, i.indexrelid
     """
     keys = rows(made_url, statement)
-    assert {table for table, _ in keys} == {name for name in PROMISED if name.startswith("vesu_")}
+    promised = {name for name in PROMISED if name.startswith("vesu_")}
+    # A partitioned table has its parts' keys.
+    assert {table for table, _ in keys} == promised - {"vesu_prices"}
     assert all(has_pool for _, has_pool in keys)
     triggers = """
         SELECT tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
