@@ -88,7 +88,7 @@ def _totals(
     held: int | None = None
     owed: int | None = None
     reason = None
-    if accrual.lacks_rates(collateral, now) or accrual.lacks_rates(debt, now):
+    if accrual.lacks_rates(collateral) or accrual.lacks_rates(debt):
         reason = valuation.UNKNOWN_EXTENSION
     else:
         try:
