@@ -180,7 +180,13 @@ class Detector:
 
     async def _of_another_branch(self, look: _Look) -> Verdict:
         source, stands, head, _ = look
-        ancestor = await self._ancestor(source, min(stands.block_number, head.number))
+        highest = min(stands.block_number, head.number)
+        ancestor = await self._ancestor(source, highest)
+        if ancestor in await reorgs.ladder(self._connection, highest, 1):
+            # Another block stood there a moment ago: the chain came back while it was searched.
+            self._require_committed(ancestor, look)
+            self._clear()
+            return None
         if ancestor is not None and not self._is_deep(ancestor, look):
             return Abandoned(ancestor, head)
         asked = await self._ask_others(stands, ancestor)
@@ -209,6 +215,15 @@ class Detector:
             )
         log.warning("rollback_unconfirmed", ancestor=ancestor[0], looks=self._looks - 1)
         return verdict
+
+    def _require_committed(self, block: tuple[int, str] | None, look: _Look) -> None:
+        """InconsistentAnswerError unless it is the committed block that the chain came back to."""
+        if block is None or block[0] != look.stands.block_number:
+            raise errors.InconsistentAnswerError(
+                f"the chain of {look.source.name} came back to ours below block "
+                f"{look.stands.block_number} while the common ancestor was searched",
+                kind="fork",
+            )
 
     def _is_deep(self, ancestor: tuple[int, str], look: _Look) -> bool:
         depth = look.stands.block_number - ancestor[0]
