@@ -183,6 +183,10 @@ async def test_status_says_what_is_still_to_be_read(recorded: truth.Recorded) ->
         filled(recorded, node) as (environ, connection),
     ):
         waiting = await connection.fetchval("SELECT count(*) FROM blocks WHERE parent_hash IS NULL")
+        assert waiting > 0
+        still = f"receipts   {waiting:,} blocks still to read"
         _, out, _ = await stage.command(environ, "status")
-        assert f"receipts   {waiting:,} blocks still to read: about " in out
-        assert "at 60 a minute" in out
+        assert f"{still}; ingest.verify_blocks_per_minute = 0 reads none\n" in out
+        del environ["VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE"]
+        _, out, _ = await stage.command(environ, "status")
+        assert f"{still}: about {waiting / 60 / 60:.1f} hours at 60 a minute\n" in out

@@ -14,6 +14,16 @@ from tests import postgres
 from tests.acceptance import stage, truth
 
 
+async def waiting_line(running: asyncio.subprocess.Process) -> str:
+    """The first line that says that the daemon waits for its node; said while it does."""
+    assert running.stderr is not None
+    async with asyncio.timeout(30):
+        while line := (await running.stderr.readline()).decode():
+            if "node_trouble" in line and "wait" in line:
+                return line
+    raise AssertionError("the daemon ended without saying that it waits for its node")
+
+
 @pytest.mark.parametrize("status", [503, None], ids=["answers 503", "does not listen"])
 async def test_a_node_that_comes_up_after_the_daemon(
     recorded: truth.Recorded,
@@ -40,13 +50,13 @@ async def test_a_node_that_comes_up_after_the_daemon(
         await node.start()
     running = await stage.start(environ, "run", "--no-serve", "--until-block", "5")
     try:
-        await asyncio.sleep(4)
+        line = await waiting_line(running)
+        assert f"127.0.0.1:{port}" in line
         assert running.returncode is None
         if not status:
             await node.start()
         out, err = await asyncio.wait_for(running.communicate(), 60)
         assert running.returncode == 0, (out, err)
-        assert b"node_trouble" in err
         block = await postgres.fetch(migrated_database_url, "SELECT block_number FROM cursor")
         assert block[0]["block_number"] == 5
     finally:
