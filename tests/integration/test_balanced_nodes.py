@@ -57,6 +57,19 @@ def in_turn() -> Choose:
     return lambda _: next(turns) % 2
 
 
+def in_turn_and_behind() -> Choose:
+    """In turn, but the first question for a block above BEHIND goes to the second node."""
+    choose, has_lagged = in_turn(), [False]
+
+    def of(calls: list[dict[str, Any]]) -> int:
+        if not has_lagged[0] and any((_asked_number(call) or 0) > BEHIND for call in calls):
+            has_lagged[0] = True
+            return 1
+        return choose(calls)
+
+    return of
+
+
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     async with postgres.fresh_database(migrated=True) as made:
@@ -71,11 +84,11 @@ async def undisturbed() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("verify", ["off", "events"])
 async def test_backends_at_different_heads(url: str, undisturbed: str, verify: str) -> None:
-    """They answer in turn; one is 20 blocks behind until the end."""
+    """They answer in turn; one is 20 blocks behind and is asked for what it lacks."""
     async with (
         serving(Playhead.at(recording(), LAST)) as ahead,
         serving(Playhead.at(recording(), BEHIND)) as behind,
-        balanced([ahead.url, behind.url], in_turn()) as node,
+        balanced([ahead.url, behind.url], in_turn_and_behind()) as node,
         following(url, node, VESU_INGEST_VERIFY=verify) as running,
     ):
         await running.committed(LAST)
