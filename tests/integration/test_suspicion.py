@@ -153,56 +153,6 @@ async def test_a_chain_that_changes_while_the_ancestor_is_searched(url: str, tru
     await equal(url, truth)
 
 
-def comes_back(head: Playhead, after: int) -> tuple[list[int], Any]:
-    """The head returns to the fork's last block at the first header after this block's; the
-    numbers that were asked for, and the fault that does it."""
-    asked: list[int] = []
-
-    def come_back(method: str, params: Any) -> None:
-        block = params["block_id"] if method == "starknet_getBlockWithTxHashes" else None
-        if isinstance(block, dict) and "block_number" in block:
-            if asked and asked[-1] == after and head.tip is not None and head.tip.branch == 0:
-                head.go_to(TIP, branch=1)
-            asked.append(block["block_number"])
-
-    return asked, come_back
-
-
-async def test_a_chain_that_comes_back_while_the_ancestor_is_searched(url: str) -> None:
-    """Our block is another one's at first, then ours: nothing, not even no block, is taken back."""
-    head = on_main()
-    asked, fault = comes_back(head, TIP)
-
-    async def has_looked_again() -> bool:
-        return len(asked) > 30
-
-    async with serving(head, fault=fault) as node, following(url, node.url) as running:
-        await running.until(has_looked_again)
-        assert running.said("reorganised") is None
-        assert await running.ask("SELECT count(*) FROM reorgs") == 0
-        assert await forks(running) == 0
-        await is_settled(running)
-
-
-async def test_a_low_head_that_comes_back_while_the_ancestor_is_searched(url: str) -> None:
-    """The same below our block: what is above the head may be ours again, too."""
-    head = on_main(COMMON + 3)
-    asked, fault = comes_back(head, COMMON + 3)
-
-    async with serving(head, fault=fault) as node, following(url, node.url) as running:
-        line = await running.says("node_trouble", kind="fork", outcome="wait")
-        assert "while the common ancestor was searched" in line["reason"]
-        so_far = len(asked)
-
-        async def has_looked_again() -> bool:
-            return len(asked) > so_far + 5
-
-        await running.until(has_looked_again)
-        assert running.said("reorganised") is None
-        assert await running.ask("SELECT count(*) FROM reorgs") == 0
-        assert await forks(running) == 0
-
-
 async def test_a_chain_that_moves_on_after_it_told_its_head(url: str, truth: str) -> None:
     """Told below the fork, then on another branch above: no block of both branches is lost."""
     head = on_main(COMMON - 2)
