@@ -132,7 +132,7 @@ class DatabaseRefusalError(DatabaseUnavailableError):
 
 
 class TooManyWatchesError(DatabaseRefusalError):
-    """So many transactions are watched and not decided that no more may be."""
+    """The limit of watched transactions that are not decided yet is reached."""
 
 
 class DatabaseReadOnlyError(DatabaseUnavailableError):

@@ -51,7 +51,7 @@ class Sighting(msgspec.Struct, frozen=True):
 async def start(connection: Connection, transaction_hash: int) -> None:
     """Watch a transaction; one that is watched stays as it is, a dropped one begins again.
 
-    TooManyWatchesError: so many are watched that no more may be.
+    TooManyWatchesError: the limit of watched transactions is reached.
     """
     await _start(connection, "start", transaction_hash)
 
