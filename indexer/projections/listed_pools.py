@@ -11,6 +11,7 @@ from collections.abc import Collection
 import asyncpg
 import msgspec
 
+from indexer.projections import statements, tables
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "listed_pools")
@@ -74,8 +75,9 @@ async def settle(connection: Connection, *, is_live: bool) -> list[str]:
     misplaced = [row["pool_id"] for row in await connection.fetch(_SQL["misplaced"])]
     for pool_id in misplaced:
         async with connection.transaction():
-            for statement in ("list_positions", "list_pools", "list_assets"):
-                await connection.execute(_SQL[statement], pool_id)
+            # The assets last: `misplaced` looks at them.
+            for table in (tables.POSITIONS, tables.POOLS, tables.ASSETS):
+                await connection.execute(statements.fill(_SQL["list_rows"], table), pool_id)
             if is_live:
                 await connection.execute(_SQL["replaced"])
     return misplaced

@@ -25,29 +25,9 @@ WHERE a.is_listed IS DISTINCT FROM (
 )
 ORDER BY a.pool_id;
 
--- name: list_positions
--- Say in a pool's positions whether it is listed.
-UPDATE vesu_positions p
-SET is_listed = NOT p.is_listed
-WHERE p.pool_id = $1
-    AND p.is_listed IS DISTINCT FROM (
-        NOT EXISTS (SELECT FROM listed_pools)
-        OR EXISTS (SELECT FROM listed_pools l WHERE l.pool_id = p.pool_id)
-    );
-
--- name: list_pools
--- Say in a pool's pairs whether it is listed.
-UPDATE vesu_pools p
-SET is_listed = NOT p.is_listed
-WHERE p.pool_id = $1
-    AND p.is_listed IS DISTINCT FROM (
-        NOT EXISTS (SELECT FROM listed_pools)
-        OR EXISTS (SELECT FROM listed_pools l WHERE l.pool_id = p.pool_id)
-    );
-
--- name: list_assets
--- Say in a pool's assets whether it is listed.
-UPDATE vesu_assets p
+-- name: list_rows
+-- Say in a pool's rows of a table whether the pool is listed.
+UPDATE {name} p
 SET is_listed = NOT p.is_listed
 WHERE p.pool_id = $1
     AND p.is_listed IS DISTINCT FROM (

@@ -42,6 +42,7 @@ FOR_SOME = {
         for table in tables.PROJECTIONS
         if table not in (tables.CONTRACTS, tables.CONTRACTS.past)
     ),
+    "list_rows": (tables.POSITIONS, tables.POOLS, tables.ASSETS),
     "mark_events": EVENTS,
     "put_derived": EVENTS,
     "mark_revalued": (tables.POSITIONS,),
