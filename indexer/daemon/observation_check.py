@@ -33,6 +33,8 @@ class Checked(msgspec.Struct):
     asked: int = 0
     differing: list[view_call.ViewCall] = []
     unanswered: int = 0
+    unanswered_block: int = -1
+    """The newest block with a view that the node could not answer; -1: there is none."""
 
 
 async def check(
@@ -43,14 +45,18 @@ async def check(
     last: int,
     *,
     with_confirmed: bool,
+    most: int | None = None,
 ) -> Checked:
     """Ask the observations of a range again, and note which were confirmed.
 
-    Those that differ are for the caller to store (`log_verification.note_gaps`). LogMovedError
-    where the log was rolled back since `at` was read.
+    At most `most` of them are asked, the newest first (None: all). Those that differ are for the
+    caller to store (`log_verification.note_gaps`). LogMovedError where the log was rolled back
+    since `at` was read.
     """
     checked, failures = Checked(), 0
-    seen = await observations.to_confirm(connection, first, last, with_confirmed=with_confirmed)
+    seen = await observations.to_confirm(
+        connection, first, last, with_confirmed=with_confirmed, most=most
+    )
     waiting = [seen[start : start + VIEWS_AT_ONCE] for start in range(0, len(seen), VIEWS_AT_ONCE)]
     while waiting:
         part = waiting.pop(0)
@@ -58,21 +64,40 @@ async def check(
             checked.unanswered += len(part)
             continue
         try:
-            again = await view_calls.ask(
-                node,
-                [one.call for one in part],
-                {one.call.block_number: one.block_hash for one in part},
-            )
+            again = await _asked_again(node, part)
         except errors.NodeError as error:
             if len(part) > 1:
                 waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
                 continue
             failures += 1
             checked.unanswered += 1
+            checked.unanswered_block = max(checked.unanswered_block, part[0].call.block_number)
             _warn(part[0].call, str(error))
             continue
         await _settle(connection, at, checked, part, again)
     return checked
+
+
+async def _asked_again(
+    node: client.StarknetNode, stored: Sequence[observations.Observation]
+) -> list[observations.Observation | None]:
+    """The answers now; None where one that differs is not given a second time.
+
+    A repair takes the tables back, so one wrong answer of a node must not cause it.
+    """
+    hashes = {one.call.block_number: one.block_hash for one in stored}
+    again = await view_calls.ask(node, [one.call for one in stored], hashes)
+    found: list[observations.Observation | None] = list(again)
+    doubted = [place for place, one in enumerate(stored) if one != again[place]]
+    if not doubted:
+        return found
+    answers = await node.calls_elsewhere([stored[place].call for place in doubted], hashes)
+    for place, answer in zip(doubted, answers, strict=True):
+        one = stored[place]
+        if view_calls.observation(one.call, one.block_hash, answer) != again[place]:
+            found[place] = None
+            _warn(one.call, "another answer was not given a second time")
+    return found
 
 
 async def _settle(
@@ -80,7 +105,7 @@ async def _settle(
     at: cursor.Cursor,
     checked: Checked,
     part: Sequence[observations.Observation],
-    again: Sequence[observations.Observation],
+    again: Sequence[observations.Observation | None],
 ) -> None:
     confirmed = [one for one, other in zip(part, again, strict=True) if one == other]
     async with connection.transaction():
@@ -88,7 +113,7 @@ async def _settle(
         await observations.confirm(connection, confirmed)
     checked.asked += len(part)
     for one, other in zip(part, again, strict=True):
-        if one != other:
+        if other is not None and one != other:
             checked.differing.append(one.call)
             log.error(
                 "observation_differs",

@@ -2,8 +2,9 @@
 
 Works through a connection of its own, once the tables follow the head. First come the blocks with
 stored events whose receipts the fast fill left out (`sampled` ranges say how far that reached),
-then every other unproved block. What is missing is stored as a gap; the ingestor, the one writer,
-repairs it.
+then every other unproved block. Each look also asks some of the views again that the log keeps the
+answers of. What is missing, and what is answered otherwise, is stored as a gap; the ingestor, the
+one writer, repairs it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Collection, Iterator, Sequence
 
 import asyncpg
@@ -20,6 +22,7 @@ import structlog
 from indexer import errors, metrics
 from indexer.audit import log_verification
 from indexer.chain import block_proof, client, rpc, types
+from indexer.daemon import observation_check
 from indexer.log import cursor, facts, gaps, verified
 from indexer.query import completeness
 
@@ -32,6 +35,9 @@ NEAR_HEAD_BLOCKS = 10
 """Further behind the head, catching up needs the node more."""
 
 
+UNANSWERED_SECONDS = 3_600.0
+"""How long views are left alone that the node has no state for: an archive node may follow it."""
+
 LARGEST_SPAN = 10_000
 """How many blocks without events one look may pass over: their sample is part of its budget."""
 
@@ -39,6 +45,7 @@ LARGEST_SPAN = 10_000
 class ProverSettings(msgspec.Struct, frozen=True):
     """How much is proved: 0 blocks a minute only counts what is proved.
 
+    As many stored observations as blocks are asked again in a minute.
     Of the blocks without stored events a seeded share (`sample_rate`, 0 to 1) is proved together
     with those that have some.
     """
@@ -53,6 +60,26 @@ class _Work(msgspec.Struct, frozen=True):
 
     batches: Iterator[Sequence[int]]
     sampled: types.Verified | None = None
+
+
+class _Answerable:
+    """From which block on the node answers views: most nodes keep the newest states only."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._until = 0.0
+
+    def first_block(self) -> int:
+        """The first block whose views are worth asking."""
+        if time.monotonic() >= self._until:
+            self._first = 0
+        return self._first
+
+    def note(self, unanswered_block: int) -> None:
+        """Leave out views up to a block that the node did not answer, for a while."""
+        if unanswered_block >= 0:
+            self._first = unanswered_block + 1
+            self._until = time.monotonic() + UNANSWERED_SECONDS
 
 
 class Prover:
@@ -71,6 +98,7 @@ class Prover:
         self._settings = settings
         budget = settings.blocks_per_minute
         self._most = math.ceil(budget * LOOK_SECONDS / 60)
+        self._answerable = _Answerable()
         self._pause = 60 * self._most / budget if self._most else LOOK_SECONDS
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -109,8 +137,24 @@ class Prover:
             if work.sampled is not None and not found:
                 await log_verification.note_range(self._connection, at, work.sampled)
             await log_verification.note_gaps(self._connection, at, found)
+            if not found:
+                await self._ask_again(at)
         note(await completeness.read(self._connection))
         return found
+
+    async def _ask_again(self, at: cursor.Cursor) -> None:
+        """Ask the newest observations that nobody confirmed yet once more; note what differs."""
+        checked = await observation_check.check(
+            self._node,
+            self._connection,
+            at,
+            self._answerable.first_block(),
+            at.block_number,
+            with_confirmed=False,
+            most=self._most,
+        )
+        self._answerable.note(checked.unanswered_block)
+        await log_verification.note_gaps(self._connection, at, (), checked.differing)
 
     async def _is_time(self, at: cursor.Cursor) -> bool:
         """Whether the tables follow the head, and no gap waits for its repair."""

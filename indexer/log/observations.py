@@ -55,10 +55,18 @@ async def read(connection: Connection, views: Sequence[str]) -> list[Observation
 
 
 async def to_confirm(
-    connection: Connection, from_block: int, to_block: int, *, with_confirmed: bool
+    connection: Connection,
+    from_block: int,
+    to_block: int,
+    *,
+    with_confirmed: bool,
+    most: int | None = None,
 ) -> list[Observation]:
-    """The observations of a range that nobody asked again yet, or all of them; newest first."""
-    rows = await connection.fetch(_SQL["to_confirm"], from_block, to_block, with_confirmed)
+    """The observations of a range that nobody asked again yet, or all of them; newest first.
+
+    At most `most` of them; None: every one.
+    """
+    rows = await connection.fetch(_SQL["to_confirm"], from_block, to_block, with_confirmed, most)
     return [_observation(row) for row in rows]
 
 

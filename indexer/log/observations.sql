@@ -18,11 +18,12 @@ WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, contract, view;
 
 -- name: to_confirm
--- The newest answers of a range that were not asked again yet, or all of them.
+-- The newest answers of a range that were not asked again yet, or all of them; at most $4.
 SELECT block_number, block_hash, contract, view, calldata, result, error
 FROM observations
 WHERE block_number BETWEEN $1 AND $2 AND (confirmed_at IS NULL OR $3::boolean)
-ORDER BY block_number DESC, contract, view, calldata;
+ORDER BY block_number DESC, contract, view, calldata
+LIMIT $4::bigint;
 
 -- name: confirm
 -- Note that a view was asked again and gave the same answer.

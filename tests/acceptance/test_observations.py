@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from indexer.cairo import selector
 from indexer.recording import chain, options, server
 from tests import postgres
 from tests.acceptance import stage, truth, truth_v1
+from tests.chaos import daemon
 from tests.integration import faults
 
 
@@ -29,6 +32,22 @@ class Refusing:
             return None
         self.left -= 1
         return self._fault
+
+
+class Lying:
+    """A node that answers a view with another symbol, each time that `lies` says so."""
+
+    def __init__(self, *lies: bool) -> None:
+        self._selector = selector.of("symbol")
+        self._fault = options.Fault(edit=lambda _: ["0x0", "0x4c4945", "0x3"])
+        self._lies = list(lies)
+
+    def __call__(self, method: str, params: Any) -> options.Fault | None:
+        if method != "starknet_call" or not self._lies:
+            return None
+        if int(params["request"]["entry_point_selector"], 16) != self._selector:
+            return None
+        return self._fault if self._lies.pop(0) else None
 
 
 @pytest.fixture
@@ -128,3 +147,43 @@ async def test_a_node_that_keeps_no_old_state_is_no_failure(
         found = await stage.json_of(environ, "verify")
     stored = await postgres.value(indexed_copy, "SELECT count(*) FROM observations")
     assert found["observations"] == {"asked": 0, "differing": [], "unanswered": stored}
+
+
+CONFIRMED = "SELECT count(*) > 0 AND bool_and(confirmed_at IS NOT NULL) FROM observations"
+
+
+async def test_the_daemon_asks_again_and_repairs_what_a_node_lied_about_once(
+    fresh: str, recorded: truth.Recorded, undisturbed: Any, indexed_url: str, tmp_path: Path
+) -> None:
+    """No command is typed: the background asks each view again at its block's hash."""
+    serving = options.ServerOptions(fault=Lying(True))
+    async with server.RecordingServer(chain.load(recorded.folder), options=serving) as node:
+        environ = stage.environment(
+            recorded, node.url, fresh, VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="6000"
+        )
+        async with daemon.started(environ, tmp_path / "log") as running:
+            said = await running.tells("observation_differs")
+            assert said["view"] == "symbol"
+            async with asyncio.timeout(60):
+                while not await postgres.value(fresh, CONFIRMED):
+                    await asyncio.sleep(0.05)
+            await running.commits(fresh, recorded.last_block)
+            await running.stop()
+    assert await postgres.value(fresh, "SELECT count(*) FROM reorgs WHERE cause = 'repair'") == 1
+    assert "LIE" not in await symbols(fresh)
+    assert await symbols(fresh) == await symbols(indexed_url)
+    assert await stage.json_of(environ, "digest") == undisturbed
+
+
+async def test_a_lie_about_a_right_answer_takes_nothing_back(
+    indexed_copy: str, recorded: truth.Recorded
+) -> None:
+    """What differs must be answered twice before the tables go back."""
+    serving = options.ServerOptions(fault=Lying(True))
+    async with server.RecordingServer(chain.load(recorded.folder), options=serving) as node:
+        environ = stage.environment(recorded, node.url, indexed_copy)
+        found = await stage.json_of(environ, "verify")
+        assert found["observations"]["differing"] == []
+        # The one that was answered otherwise once is not confirmed yet, and alone asked again.
+        again = await stage.json_of(environ, "verify")
+    assert again["observations"] == {"asked": 1, "differing": [], "unanswered": 0}
