@@ -38,9 +38,6 @@ def environment(
         "VESU_NODE_POLL_INTERVAL_SECONDS": "0.05",
         "VESU_NODE_MAX_REQUESTS_PER_SECOND": "10000",
         "VESU_LOG_LEVEL": "warning",
-        # Where prices are sampled depends on when batches end, and so would the digests.
-        "VESU_PRICES_SAMPLE_SECONDS": "0",
-        "VESU_RECONCILE_EVERY_SECONDS": "0",
         **more,
     }
 

@@ -60,8 +60,6 @@ def environment(folder: Path, node_url: str, database_url: str) -> dict[str, str
         "VESU_NODE_URLS": node_url,
         "VESU_NODE_MAX_REQUESTS_PER_SECOND": "10000",
         "VESU_LOG_LEVEL": "error",
-        "VESU_PRICES_SAMPLE_SECONDS": "0",
-        "VESU_RECONCILE_EVERY_SECONDS": "0",
     }
 
 
