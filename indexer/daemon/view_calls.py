@@ -15,6 +15,9 @@ from indexer.log import observations
 MOST_FELTS = 10_000
 """More felts than any view that the fold asks for has."""
 
+DESCRIPTIONS = frozenset({"symbol", "name", "decimals"})
+"""Views by which any token, a stranger's too, says what it is called and how it is shown."""
+
 log = structlog.get_logger(__name__)
 
 REFUSED = "refused"
@@ -42,6 +45,62 @@ async def ask(
         observation(call, hashes[call.block_number], answer)
         for call, answer in zip(calls, answers, strict=True)
     ]
+
+
+async def ask_for_commit(
+    node: client.StarknetNode, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
+) -> list[observations.Observation]:
+    """As `ask`, but no token holds up a commit.
+
+    Anyone can have a token listed in a pool of theirs. One that the node cannot run to its end, at
+    two looks, while it answers everything else at the same block, is taken for one that refuses:
+    it has no name. `verify` and the prover ask again, and repair what was answered by then.
+    """
+    described = [call for call in calls if call.view in DESCRIPTIONS]
+    try:
+        return await ask(node, calls, hashes)
+    except errors.RetryableNodeError as error:
+        if not described or not _may_be_the_tokens(error):
+            raise
+    others = [call for call in calls if call.view not in DESCRIPTIONS]
+    found = {one.call: one for one in await ask(node, others, hashes)}
+    again = await asyncio.gather(
+        *(ask(node, [call], hashes) for call in described), return_exceptions=True
+    )
+    for call, answer in zip(described, again, strict=True):
+        if isinstance(answer, errors.NodeError) and _may_be_the_tokens(answer):
+            found[call] = await _given_up(node, call, hashes, answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            (found[call],) = answer
+    return [found[call] for call in calls]
+
+
+async def _given_up(
+    node: client.StarknetNode,
+    call: view_call.ViewCall,
+    hashes: Mapping[int, str],
+    reason: errors.NodeError,
+) -> observations.Observation:
+    """A refusal in place of an answer; a NodeError where the node is down or lags."""
+    header, block_hash = await node.header(call.block_number), hashes[call.block_number]
+    if header is None or int(header.hash, 16) != int(block_hash, 16):
+        raise errors.InconsistentAnswerError(
+            f"the node does not have block {call.block_number} at which a token was asked",
+            kind="lagging",
+        )
+    log.warning(
+        "token_not_described", view=call.view, contract=hex(call.contract), reason=str(reason)
+    )
+    return observations.Observation(call, block_hash, None, REFUSED)
+
+
+def _may_be_the_tokens(error: errors.NodeError) -> bool:
+    """Whether a contract that the node cannot run may be the reason, not the node alone."""
+    if isinstance(error, errors.RefusedRequestError):
+        return not error.is_definite
+    return error.kind in ("internal", "timeout")
 
 
 def _warn_of_hiccup(call: view_call.ViewCall, reason: str) -> None:

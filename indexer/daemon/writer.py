@@ -191,7 +191,7 @@ class Writer:
     async def _observe(
         self, needs: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
     ) -> None:
-        self._note(await view_calls.ask(self._node, needs, hashes))
+        self._note(await view_calls.ask_for_commit(self._node, needs, hashes))
 
     def _note(self, seen: Sequence[observations.Observation]) -> None:
         self._engine.observe(seen)

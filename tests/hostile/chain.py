@@ -89,9 +89,9 @@ def context(pool: int, block: int, price: int = 10**18, **changes: int) -> Sent:
     return (pool, "UpdateContext", [ETH, USDC], data)
 
 
-def modify(pool: int, user: int, shares: int, nominal: int = 0) -> Sent:
+def modify(pool: int, user: int, shares: int, nominal: int = 0, asset: int = ETH) -> Sent:
     """A position's change."""
-    return (pool, "ModifyPosition", [ETH, USDC, user], i257(shares, shares, nominal, nominal))
+    return (pool, "ModifyPosition", [asset, USDC, user], i257(shares, shares, nominal, nominal))
 
 
 def text(raw: bytes) -> list[int]:
@@ -99,16 +99,18 @@ def text(raw: bytes) -> list[int]:
     return [0, int.from_bytes(raw), len(raw)]
 
 
-def created(pool: int, v_token: int) -> list[Sent]:
+def created(
+    pool: int, v_token: int, block: int = 1, asset: int = ETH, factory: int = FACTORY
+) -> list[Sent]:
     """A pool with two assets and a vToken, as the factory makes it in one transaction."""
     return [
-        (pool, "OwnershipTransferred", [0, FACTORY], []),
-        (FACTORY, "CreatePool", [pool, 0x506F6F6C, 1, 2, 3], []),
-        (pool, "SetAssetConfig", [ETH], config(1)),
-        (pool, "SetAssetConfig", [USDC], config(1)),
-        (FACTORY, "AddAsset", [pool, ETH], []),
-        (FACTORY, "CreateVToken", [pool, ETH, v_token, *text(b"vETH"), *text(b"vETH")], []),
-        (pool, "SetPairConfig", [ETH, USDC], [8 * 10**17, 9 * 10**17, 0]),
+        (pool, "OwnershipTransferred", [0, factory], []),
+        (factory, "CreatePool", [pool, 0x506F6F6C, 1, 2, 3], []),
+        (pool, "SetAssetConfig", [asset], config(block)),
+        (pool, "SetAssetConfig", [USDC], config(block)),
+        (factory, "AddAsset", [pool, asset], []),
+        (factory, "CreateVToken", [pool, asset, v_token, *text(b"vETH"), *text(b"vETH")], []),
+        (pool, "SetPairConfig", [asset, USDC], [8 * 10**17, 9 * 10**17, 0]),
     ]
 
 
@@ -146,6 +148,10 @@ class Node:
     ) -> list[list[int]]:
         """A second endpoint answers as the first."""
         return await self.calls(calls, hashes)
+
+    async def header(self, number: int) -> types.BlockHeader | None:
+        """The block is there, whatever its contracts answer."""
+        return _header(number)
 
 
 def _header(number: int) -> types.BlockHeader:
