@@ -123,17 +123,17 @@ class Service:
         """
         said = queries.split(request.scope["query_string"].decode("latin-1"))
         queries.check_known(said, route.known)
-        path = {one.name: one.parse(parts[one.name]) for one in route.parts}
+        path = {parameter.name: parameter.parse(parts[parameter.name]) for parameter in route.parts}
         # A wrong parameter is refused before anything is waited for or read.
-        required = [one.name for one in route.parameters if one.is_required]
+        required = [parameter.name for parameter in route.parameters if parameter.is_required]
         for name in required:
             if name not in said:
                 raise errors.QuestionError(f"{name} is missing", parameter=name)
         if route.is_list:
             queries.wanted(said, route.filters, route.orders, None)
-        for one in route.parameters:
-            if one.name in said:
-                one.parse(said[one.name])
+        for parameter in route.parameters:
+            if parameter.name in said:
+                parameter.parse(said[parameter.name])
         asked = queries.asked(said) if route.is_of_moment else stands.Asked()
         _max_age(route, said)
         if route.is_of_moment and "min_block" in said:

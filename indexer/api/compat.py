@@ -55,9 +55,9 @@ class LlamaFees(msgspec.Struct, frozen=True, rename="camel"):
 async def _llama_pools(question: routes.Question) -> routes.Answer:
     state = await question.state()
     limits = _limits(state.pools)
-    found = [_llama(one, limits) for one in state.assets if one.is_listed]
+    found = [_llama(asset, limits) for asset in state.assets if asset.is_listed]
     return routes.Answer(
-        [one for one in found if one is not None],
+        [llama_pool for llama_pool in found if llama_pool is not None],
         priced_at=holdings.priced_at(state, None),
     )
 
@@ -65,35 +65,38 @@ async def _llama_pools(question: routes.Question) -> routes.Answer:
 def _limits(found: list[pools.Pool]) -> dict[tuple[str, str], decimal.Decimal]:
     """By pool and collateral, the largest maximum LTV."""
     limits: dict[tuple[str, str], decimal.Decimal] = {}
-    for one in found:
-        key = (one.pool_id, one.collateral_address)
-        limits[key] = max(limits.get(key, decimal.Decimal(0)), decimal.Decimal(one.max_ltv))
+    for pool in found:
+        key = (pool.pool_id, pool.collateral_address)
+        limits[key] = max(limits.get(key, decimal.Decimal(0)), decimal.Decimal(pool.max_ltv))
     return limits
 
 
-def _llama(one: assets.Asset, limits: dict[tuple[str, str], decimal.Decimal]) -> LlamaPool | None:
-    if one.total_supply_usd is None or one.total_borrow_usd is None:
+def _llama(asset: assets.Asset, limits: dict[tuple[str, str], decimal.Decimal]) -> LlamaPool | None:
+    if asset.total_supply_usd is None or asset.total_borrow_usd is None:
         return None
-    if one.supply_apy is None or one.borrow_apy is None:
+    if asset.supply_apy is None or asset.borrow_apy is None:
         return None  # the contract itself cannot work them out
-    supply, borrow = decimal.Decimal(one.total_supply_usd), decimal.Decimal(one.total_borrow_usd)
+    supply, borrow = (
+        decimal.Decimal(asset.total_supply_usd),
+        decimal.Decimal(asset.total_borrow_usd),
+    )
     if supply >= MOST:
         return None
     free = point_in_time.EXACT.subtract(supply, borrow)
     return LlamaPool(
-        f"{one.pool_id}-{one.asset_address}-starknet",
+        f"{asset.pool_id}-{asset.asset_address}-starknet",
         "Starknet",
-        "vesu" if one.protocol.startswith("v1") else "vesu-v2",
-        one.symbol or one.asset_address,
+        "vesu" if asset.protocol.startswith("v1") else "vesu-v2",
+        asset.symbol or asset.asset_address,
         number(free, CENT),
-        _percent(one.supply_apy),
-        _percent(one.borrow_apy),
+        _percent(asset.supply_apy),
+        _percent(asset.borrow_apy),
         number(supply, CENT),
         number(borrow, CENT),
         number(free, CENT),
-        number(limits.get((one.pool_id, one.asset_address), decimal.Decimal(0)), MICRO),
-        [one.asset_address],
-        one.pool_name,
+        number(limits.get((asset.pool_id, asset.asset_address), decimal.Decimal(0)), MICRO),
+        [asset.asset_address],
+        asset.pool_name,
     )
 
 

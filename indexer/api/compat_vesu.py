@@ -112,42 +112,42 @@ async def _vesu_pools(question: routes.Question) -> routes.Answer:
 
 def _vesu(state: states.State) -> list[VesuPool]:
     found: dict[tuple[str, str], VesuPool] = {}
-    for one in state.assets:
-        key = (one.pool_id, one.protocol)
+    for asset in state.assets:
+        key = (asset.pool_id, asset.protocol)
         if key not in found:
             found[key] = VesuPool(
-                *(one.pool_id, one.pool_name, one.protocol, one.pool_address), [], []
+                *(asset.pool_id, asset.pool_name, asset.protocol, asset.pool_address), [], []
             )
-        found[key].assets.append(_vesu_asset(one, rates.borrow_apr(state, one)))
+        found[key].assets.append(_vesu_asset(asset, rates.borrow_apr(state, asset)))
     for pair in state.pools:
         if (pair.pool_id, pair.protocol) in found:
             found[pair.pool_id, pair.protocol].pairs.append(_vesu_pair(pair))
     return list(found.values())
 
 
-def _vesu_asset(one: assets.Asset, borrow_apr: int) -> VesuAsset:
-    units = one.decimals or 0
+def _vesu_asset(asset: assets.Asset, borrow_apr: int) -> VesuAsset:
+    units = asset.decimals or 0
     return VesuAsset(
-        one.asset_address,
-        one.name,
-        one.symbol,
-        one.decimals,
-        {"address": one.v_token},
-        None if one.price is None else Number(one.price, 18),
+        asset.asset_address,
+        asset.name,
+        asset.symbol,
+        asset.decimals,
+        {"address": asset.v_token},
+        None if asset.price is None else Number(asset.price, 18),
         {
-            "reserve": Number(one.reserve, units),
-            "totalCollateralShares": Number(one.total_collateral_shares, 18),
-            "totalNominalDebt": Number(one.total_nominal_debt, 18),
-            "maxUtilization": Number(one.max_utilization, 18),
-            "debtFloor": Number(one.floor, 18),
-            "feeRate": Number(one.fee_rate, 18),
-            "lastRateAccumulator": Number(one.last_rate_accumulator, 18),
+            "reserve": Number(asset.reserve, units),
+            "totalCollateralShares": Number(asset.total_collateral_shares, 18),
+            "totalNominalDebt": Number(asset.total_nominal_debt, 18),
+            "maxUtilization": Number(asset.max_utilization, 18),
+            "debtFloor": Number(asset.floor, 18),
+            "feeRate": Number(asset.fee_rate, 18),
+            "lastRateAccumulator": Number(asset.last_rate_accumulator, 18),
         },
         {
-            "totalSupplied": Number(one.total_supply_raw, units),
-            "totalDebt": Number(one.total_borrow_raw, units),
-            "currentUtilization": _eighteen(one.utilization),
-            "supplyApy": _eighteen_or_none(one.supply_apy),
+            "totalSupplied": Number(asset.total_supply_raw, units),
+            "totalDebt": Number(asset.total_borrow_raw, units),
+            "currentUtilization": _eighteen(asset.utilization),
+            "supplyApy": _eighteen_or_none(asset.supply_apy),
             "borrowApr": Number(str(borrow_apr), 18),
         },
     )
@@ -157,28 +157,28 @@ async def _vesu_markets(question: routes.Question) -> routes.Answer:
     state = await question.state()
     found = [
         VesuMarket(
-            **msgspec.structs.asdict(_vesu_asset(one, rates.borrow_apr(state, one))),
+            **msgspec.structs.asdict(_vesu_asset(asset, rates.borrow_apr(state, asset))),
             pool={
-                "id": one.pool_id,
-                "name": one.pool_name,
-                "protocolVersion": one.protocol,
-                "address": one.pool_address,
+                "id": asset.pool_id,
+                "name": asset.pool_name,
+                "protocolVersion": asset.protocol,
+                "address": asset.pool_address,
             },
         )
-        for one in state.assets
+        for asset in state.assets
     ]
     return routes.Answer(found, priced_at=holdings.priced_at(state, None))
 
 
-def _vesu_pair(one: pools.Pool) -> VesuPair:
+def _vesu_pair(pool: pools.Pool) -> VesuPair:
     return VesuPair(
-        one.collateral_address,
-        one.debt_address,
-        Number(one.max_ltv_raw, 18),
-        Number(one.liquidation_factor_raw, 18),
-        Number(one.debt_cap_raw, 0),
-        Number(one.pair_collateral_shares, 18),
-        Number(one.pair_nominal_debt, 18),
+        pool.collateral_address,
+        pool.debt_address,
+        Number(pool.max_ltv_raw, 18),
+        Number(pool.liquidation_factor_raw, 18),
+        Number(pool.debt_cap_raw, 0),
+        Number(pool.pair_collateral_shares, 18),
+        Number(pool.pair_nominal_debt, 18),
     )
 
 
@@ -204,48 +204,55 @@ async def _vesu_positions(question: routes.Question) -> routes.Answer:
     found = await question.shared.positions.page(
         question.connection, state, question.stands, wanted
     )
-    oldest = holdings.priced_at(state, {one.pool_id for one in found.rows})
-    return routes.Answer([_vesu_position(one, state) for one in found.rows], priced_at=oldest)
+    oldest = holdings.priced_at(state, {position.pool_id for position in found.rows})
+    return routes.Answer(
+        [_vesu_position(position, state) for position in found.rows], priced_at=oldest
+    )
 
 
 ACTIVE = filters.Condition("status", "=", ("active",))
 
 
-def _vesu_position(one: position_pages.Position, state: states.State) -> VesuPosition:
+def _vesu_position(position: position_pages.Position, state: states.State) -> VesuPosition:
     known = {(asset.pool_id, asset.asset_address): asset for asset in state.assets}
     limits = {
         (pair.pool_id, pair.protocol, pair.collateral_address, pair.debt_address): pair.max_ltv_raw
         for pair in state.pools
     }
-    pair = (one.pool_id, one.protocol, one.collateral_address, one.debt_address or "")
+    pair = (
+        position.pool_id,
+        position.protocol,
+        position.collateral_address,
+        position.debt_address or "",
+    )
 
     def side(name: str) -> dict[str, Any]:
-        address = getattr(one, f"{name}_address")
-        usd = getattr(one, f"{name}_value_usd")
-        asset = known.get((one.pool_id, address))
+        address = getattr(position, f"{name}_address")
+        usd = getattr(position, f"{name}_value_usd")
+        asset = known.get((position.pool_id, address))
         return {
             "address": address,
             "name": None if asset is None else asset.name,
-            "symbol": getattr(one, f"{name}_asset"),
-            "value": getattr(one, f"{name}_raw"),
+            "symbol": getattr(position, f"{name}_asset"),
+            "value": getattr(position, f"{name}_raw"),
             "decimals": 0 if asset is None else asset.decimals or 0,
             "usdPrice": None if usd is None else _eighteen(usd),
         }
 
     return VesuPosition(
-        one.id,
-        one.kind,
-        one.user_id,
-        {"id": one.pool_id, "name": one.pool_name},
+        position.id,
+        position.kind,
+        position.user_id,
+        {"id": position.pool_id, "name": position.pool_name},
         side("collateral"),
-        None if one.debt_address is None else side("debt"),
+        None if position.debt_address is None else side("debt"),
         {
             "max": Number(limits[pair], 18) if pair in limits else None,
-            "current": _eighteen_or_none(one.ltv),
+            "current": _eighteen_or_none(position.ltv),
         },
-        _eighteen_or_none(one.health_factor),
-        Number(one.collateral_shares, 18),
-        None if one.debt_address is None else Number(one.nominal_debt, 18),
+        _eighteen_or_none(position.health_factor),
+        Number(position.collateral_shares, 18),
+        None if position.debt_address is None else Number(position.nominal_debt, 18),
     )
 
 
@@ -257,22 +264,24 @@ async def _vesu_history(question: routes.Question) -> routes.Answer:
     found = await listing.page(
         question.connection, records.TRANSACTIONS, question.moment.block_number, asked
     )
-    names = {one.pool_id: one.pool_name for one in state.assets}
-    return routes.Answer([_vesu_effect(one, names) for one in found.rows], found.next)
+    names = {asset.pool_id: asset.pool_name for asset in state.assets}
+    return routes.Answer(
+        [_vesu_effect(transaction, names) for transaction in found.rows], found.next
+    )
 
 
-def _vesu_effect(one: records.Transaction, names: Mapping[str, str | None]) -> VesuEffect:
+def _vesu_effect(transaction: records.Transaction, names: Mapping[str, str | None]) -> VesuEffect:
     # Of a vToken's transfer the asset is the vToken; an amount has as many places as its token.
-    decimals = len(one.amount.partition(".")[2])
+    decimals = len(transaction.amount.partition(".")[2])
     return VesuEffect(
-        one.transaction_hash,
-        one.timestamp,
-        one.block_number,
-        one.type,
-        one.position_id,
-        {"id": one.pool_id, "name": names.get(one.pool_id)},
-        {"address": one.asset_address, "symbol": one.asset},
-        Number(one.amount_raw.lstrip("-"), decimals),
+        transaction.transaction_hash,
+        transaction.timestamp,
+        transaction.block_number,
+        transaction.type,
+        transaction.position_id,
+        {"id": transaction.pool_id, "name": names.get(transaction.pool_id)},
+        {"address": transaction.asset_address, "symbol": transaction.asset},
+        Number(transaction.amount_raw.lstrip("-"), decimals),
     )
 
 

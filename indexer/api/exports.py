@@ -51,8 +51,12 @@ class Exporter:
     async def answer(self, request: litestar.Request[Any, Any, Any]) -> response.Stream:
         """The file; QuestionError for what cannot be exported, DatabaseRefusalError when busy."""
         said = queries.split(request.scope["query_string"].decode("latin-1"))
-        queries.check_known(said, [one.name for one in PARAMETERS])
-        given = {one.name: one.parse(said[one.name]) for one in PARAMETERS if one.name in said}
+        queries.check_known(said, [parameter.name for parameter in PARAMETERS])
+        given = {
+            parameter.name: parameter.parse(said[parameter.name])
+            for parameter in PARAMETERS
+            if parameter.name in said
+        }
         table = request.path_params["table"]
         if table not in TABLES:
             raise errors.NotFoundError(

@@ -50,7 +50,7 @@ class Keys:
     def is_valid(self, key: str | None) -> bool:
         """Whether a key is one of them; every one of them is looked at."""
         digest = hashlib.sha256((key or "").encode()).digest()
-        return sum(hmac.compare_digest(digest, one) for one in self._digests) > 0
+        return sum(hmac.compare_digest(digest, expected) for expected in self._digests) > 0
 
     def is_sent(self, scope: types.Scope) -> bool:
         """Whether a request brings a valid key."""
@@ -125,7 +125,7 @@ def _too_large(scope: types.Scope) -> problems.Problem | None:
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    return next((value for one, value in headers if one == name), None)
+    return next((value for header, value in headers if header == name), None)
 
 
 def _key(scope: types.Scope) -> str | None:

@@ -57,7 +57,7 @@ async def _rates(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
     found = await yields.find(question.connection, int(pool.pool_id, 16), question.when)
     wanted = question.get("asset")
-    members = [one for one in found.yields if wanted in (None, one.asset_address)]
+    members = [yields for yields in found.yields if wanted in (None, yields.asset_address)]
     if not members:
         raise errors.NotFoundError(f"the pool has no asset {wanted}", parameter="asset")
     return routes.Answer(members)

@@ -19,11 +19,11 @@ USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 def priced_at(state: states.State, pool_ids: set[str] | None) -> datetime.datetime | None:
     """The time of the oldest price in pools; None: in all listed ones."""
     times = (
-        one.price_timestamp
-        for one in state.assets
-        if (one.is_listed if pool_ids is None else one.pool_id in pool_ids)
+        asset.price_timestamp
+        for asset in state.assets
+        if (asset.is_listed if pool_ids is None else asset.pool_id in pool_ids)
     )
-    return min((one for one in times if one is not None), default=None)
+    return min((time for time in times if time is not None), default=None)
 
 
 async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Answer:
@@ -31,8 +31,8 @@ async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Ans
     found = await question.shared.positions.page(
         question.connection, state, question.stands, wanted
     )
-    oldest = priced_at(state, {one.pool_id for one in found.rows})
-    return routes.Answer([question.aged(one) for one in found.rows], found.next, oldest)
+    oldest = priced_at(state, {position.pool_id for position in found.rows})
+    return routes.Answer([question.aged(position) for position in found.rows], found.next, oldest)
 
 
 async def _positions(question: routes.Question) -> routes.Answer:
@@ -101,7 +101,7 @@ async def _portfolio(question: routes.Question) -> routes.Answer:
     state, user = await question.state(), question.path["user"]
     held = await position_pages.of_user(question.connection, state, user)
     found = portfolio.summed(question.moment, user, list(held))
-    return routes.Answer(found, priced_at=priced_at(state, {one.pool_id for one in held}))
+    return routes.Answer(found, priced_at=priced_at(state, {position.pool_id for position in held}))
 
 
 ROUTES = (

@@ -26,7 +26,7 @@ BY_POOL = filters.Order("pool_id")
 
 def oldest_price(found: Iterable[assets.Asset]) -> datetime.datetime | None:
     """The time of the oldest price among assets."""
-    return min((one.price_timestamp for one in found if one.price_timestamp), default=None)
+    return min((asset.price_timestamp for asset in found if asset.price_timestamp), default=None)
 
 
 async def _pools(question: routes.Question) -> routes.Answer:
@@ -54,7 +54,7 @@ async def pool(question: routes.Question) -> pool_details.Details:
 async def _assets(question: routes.Question) -> routes.Answer:
     state = await question.state()
     found = sorting.page(state.assets, kinds.fields(assets.Asset), question.wanted, BY_POOL)
-    rows = [question.aged(one) for one in found.rows]
+    rows = [question.aged(asset) for asset in found.rows]
     return routes.Answer(rows, found.next, oldest_price(rows))
 
 
@@ -66,9 +66,9 @@ async def _asset(question: routes.Question) -> routes.Answer:
 async def asset(question: routes.Question) -> assets.Asset:
     """The asset that the path names; NotFoundError where there is none at the moment."""
     state = await question.state()
-    for one in state.assets:
-        if one.id == question.path["id"]:
-            return one
+    for asset in state.assets:
+        if asset.id == question.path["id"]:
+            return asset
     raise errors.NotFoundError(
         f"there is no asset {question.path['id']} at block {question.moment.block_number}; "
         "/v1/assets lists them with their ids",

@@ -58,12 +58,12 @@ WRITING_STATUSES = (400, 401, 409, 413, 414, 429, 431, 500, 503)
 
 def document(described: Sequence[routes.Route]) -> dict[str, Any]:
     """The document."""
-    types = [*{id(one.data): one.data for one in described}.values()]
+    types = [*{id(route.data): route.data for route in described}.values()]
     schemas, components = msgspec.json.schema_components(
         [*types, answering.Meta, problems.Problem, watching.Body],
         ref_template="#/components/schemas/{name}",
     )
-    by_type = {id(one): schema for one, schema in zip(types, schemas, strict=False)}
+    by_type = {id(type_): schema for type_, schema in zip(types, schemas, strict=False)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -73,14 +73,17 @@ def document(described: Sequence[routes.Route]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            **{one.path: {"get": _operation(one, by_type[id(one.data)])} for one in described},
+            **{
+                route.path: {"get": _operation(route, by_type[id(route.data)])}
+                for route in described
+            },
             "/v1/export/{table}": {"get": _export()},
             watching.PATH: {"post": _watch(by_type[id(watching.SIGHTING.data)])},
         },
         "components": {
             "schemas": components,
             "responses": {
-                str(one): _refusal(one) for one in sorted({*STATUSES, *WRITING_STATUSES})
+                str(status): _refusal(status) for status in sorted({*STATUSES, *WRITING_STATUSES})
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
@@ -104,7 +107,7 @@ def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
                 "headers": {"ETag": {"schema": {"type": "string"}}, **PLACE},
                 "content": {"application/json": {"schema": _answered(data)}},
             },
-            **{str(one): {"$ref": f"#/components/responses/{one}"} for one in STATUSES},
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES},
         },
     }
 
@@ -149,7 +152,10 @@ def _watch(data: dict[str, Any]) -> dict[str, Any]:
                 "headers": PLACE,
                 "content": {"application/json": {"schema": _answered(data)}},
             },
-            **{str(one): {"$ref": f"#/components/responses/{one}"} for one in WRITING_STATUSES},
+            **{
+                str(status): {"$ref": f"#/components/responses/{status}"}
+                for status in WRITING_STATUSES
+            },
         },
     }
 
@@ -163,10 +169,13 @@ def _export() -> dict[str, Any]:
         "operationId": "export_table",
         "summary": "A table, or a part of it, as a file",
         "tags": ["export"],
-        "parameters": [*parameters, *(_parameter(one, "query") for one in exports.PARAMETERS)],
+        "parameters": [
+            *parameters,
+            *(_parameter(parameter, "query") for parameter in exports.PARAMETERS),
+        ],
         "responses": {
             "200": {"description": "The rows in a fixed order.", "content": content},
-            **{str(one): {"$ref": f"#/components/responses/{one}"} for one in STATUSES},
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES},
         },
     }
 
@@ -176,10 +185,10 @@ def _operation_id(path: str) -> str:
 
 
 def _parameters(route: routes.Route) -> Iterable[dict[str, Any]]:
-    for one in route.parts:
-        yield _parameter(one, "path")
-    for one in route.parameters:
-        yield _parameter(one, "query")
+    for parameter in route.parts:
+        yield _parameter(parameter, "path")
+    for parameter in route.parameters:
+        yield _parameter(parameter, "query")
     for field in route.filters.values():
         for suffix in filters.operators(field):
             yield _filter(field, suffix)
@@ -192,25 +201,25 @@ def _parameters(route: routes.Route) -> Iterable[dict[str, Any]]:
             "cursor", "`next` of the page before, with all else as it was.", {"type": "string"}
         )
     if route.is_of_moment:
-        for one in MOMENT:
-            yield _parameter(one, "query")
+        for parameter in MOMENT:
+            yield _parameter(parameter, "query")
 
 
-def _parameter(one: queries.Parameter, place: str) -> dict[str, Any]:
-    schema = dict(SCHEMAS[one.kind])
-    if one.values:
-        schema = {"enum": list(one.values)}
-    if one.minimum is not None:
-        schema["minimum"] = one.minimum
-    if one.maximum is not None:
-        schema["maximum"] = one.maximum
+def _parameter(parameter: queries.Parameter, place: str) -> dict[str, Any]:
+    schema = dict(SCHEMAS[parameter.kind])
+    if parameter.values:
+        schema = {"enum": list(parameter.values)}
+    if parameter.minimum is not None:
+        schema["minimum"] = parameter.minimum
+    if parameter.maximum is not None:
+        schema["maximum"] = parameter.maximum
     return {
-        "name": one.name,
+        "name": parameter.name,
         "in": place,
-        "required": place == "path" or one.is_required,
-        "description": one.description,
+        "required": place == "path" or parameter.is_required,
+        "description": parameter.description,
         "schema": schema,
-        "example": int(one.example) if one.kind == "block" else one.example,
+        "example": int(parameter.example) if parameter.kind == "block" else parameter.example,
     }
 
 

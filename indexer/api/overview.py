@@ -93,9 +93,9 @@ async def _leaderboard(question: routes.Question) -> routes.Answer:
 
 async def _indebted(question: routes.Question) -> tuple[states.State, risk.Indebted]:
     asked = [
-        filters.Condition(one.name, "=", (question.get(one.name),))
-        for one in PAIR
-        if one.name in question.said
+        filters.Condition(parameter.name, "=", (question.get(parameter.name),))
+        for parameter in PAIR
+        if parameter.name in question.said
     ]
     state = await question.state()
     return state, await risk.indebted(question.connection, state, asked)
@@ -106,27 +106,27 @@ async def _curve(question: routes.Question) -> routes.Answer:
     falling = None
     if "falling" in question.said:
         parts = question.said["falling"].split(",")
-        falling = {kinds.felt(one, "falling") for one in parts}
-    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
+        falling = {kinds.felt(part, "falling") for part in parts}
+    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
     return routes.Answer(risk.curve(state, found, falling), priced_at=oldest)
 
 
 async def _heatmap(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
+    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
     return routes.Answer(risk.heatmap(found), priced_at=oldest)
 
 
 async def _concentration(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
+    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
     held = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
     return routes.Answer(held, priced_at=oldest)
 
 
 async def _bad_debt(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.priced_at(state, {one.pool_id for one in found.counted})
+    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
     lost = await risk.bad_debt(question.connection, state, found)
     return routes.Answer(lost, priced_at=oldest)
 

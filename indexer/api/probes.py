@@ -71,7 +71,7 @@ async def health(state: datastructures.State) -> litestar.Response[dict[str, Any
         {
             "status": found.state,
             "reason": found.reason,
-            "reasons": [msgspec.to_builtins(one) for one in found.reasons],
+            "reasons": [msgspec.to_builtins(reason) for reason in found.reasons],
             "committed_block": found.committed_block,
         },
         status_code=200 if found.is_fresh else 503,
@@ -94,4 +94,6 @@ async def prometheus(state: datastructures.State) -> bytes:
     """All metrics in Prometheus' text format, and each reason that there is to be unhealthy."""
     exposition: bytes = await state.metrics()
     found = await _freshness(state)
-    return exposition + metrics.unhealthy(health_reasons.NAMES, {one.name for one in found.reasons})
+    return exposition + metrics.unhealthy(
+        health_reasons.NAMES, {reason.name for reason in found.reasons}
+    )

@@ -103,7 +103,7 @@ def wanted(
     """The page that the parameters describe."""
     conditions = (filters.parse(fields, name, text) for name, text in said.items())
     return filters.Wanted(
-        tuple(one for one in conditions if one is not None),
+        tuple(condition for condition in conditions if condition is not None),
         filters.parse_order(orders, said["order"]) if "order" in said else None,
         limit(said),
         after,

@@ -94,7 +94,7 @@ def conditions(question: routes.Question) -> markets.Conditions:
 
 
 def _priced_at(prices: list[markets.Price]) -> datetime.datetime | None:
-    return min((one.timestamp for one in prices if one.timestamp is not None), default=None)
+    return min((price.timestamp for price in prices if price.timestamp is not None), default=None)
 
 
 async def _max_borrow(question: routes.Question) -> routes.Answer:
@@ -158,17 +158,17 @@ def _naming(parameter: str) -> Iterator[None]:
 
 
 async def _simulate_one(question: routes.Question) -> routes.Answer:
-    one = await holdings.position(question)
-    return await _simulated(question, _named(one))
+    position = await holdings.position(question)
+    return await _simulated(question, _named(position))
 
 
-def _named(one: position_pages.Position) -> markets.Wanted:
+def _named(position: position_pages.Position) -> markets.Wanted:
     return markets.Wanted(
-        int(one.pool_id, 16),
-        int(one.collateral_address, 16),
-        int(one.debt_address or "0x0", 16),
-        int(one.user_id, 16),
-        int(one.v_token or "0x0", 16),
+        int(position.pool_id, 16),
+        int(position.collateral_address, 16),
+        int(position.debt_address or "0x0", 16),
+        int(position.user_id, 16),
+        int(position.v_token or "0x0", 16),
     )
 
 
@@ -179,9 +179,11 @@ def _since(question: routes.Question) -> datetime.datetime:
 
 
 async def _pnl(question: routes.Question) -> routes.Answer:
-    one = await holdings.position(question)
+    position = await holdings.position(question)
     return routes.Answer(
-        await pnl.of_position(question.connection, _named(one), _since(question), question.when)
+        await pnl.of_position(
+            question.connection, _named(position), _since(question), question.when
+        )
     )
 
 
@@ -208,7 +210,7 @@ async def _opportunities(question: routes.Question) -> routes.Answer:
         None if pool is None else int(pool, 16),
         question.get("count", 100),
     )
-    prices = [price for one in found.opportunities for price in one.prices]
+    prices = [price for opportunity in found.opportunities for price in opportunity.prices]
     return routes.Answer(found, priced_at=_priced_at(prices))
 
 

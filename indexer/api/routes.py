@@ -127,7 +127,7 @@ class Route(msgspec.Struct, frozen=True):
     def known(self) -> list[str]:
         """Every parameter that the route knows."""
         return [
-            *(one.name for one in self.parameters),
+            *(parameter.name for parameter in self.parameters),
             *queries.filter_names(self.filters),
             *(queries.PAGE if self.is_list else ()),
             *(queries.MOMENT if self.is_of_moment else ()),
@@ -135,4 +135,4 @@ class Route(msgspec.Struct, frozen=True):
 
     def parameter(self, name: str) -> queries.Parameter:
         """The description of a parameter of the query."""
-        return next(one for one in self.parameters if one.name == name)
+        return next(parameter for parameter in self.parameters if parameter.name == name)

@@ -10,7 +10,7 @@ from indexer.vesu import known_pools
 def pools(settings: config.Settings) -> tuple[listed_pools.ListedPool, ...]:
     """The pools that count: mainnet's known ones and the configured; none: every pool."""
     found = {
-        one: listed_pools.ListedPool(one, None, "configuration") for one in settings.trust.pools
+        pool: listed_pools.ListedPool(pool, None, "configuration") for pool in settings.trust.pools
     }
     if settings.network.name == "mainnet":
         for known in known_pools.mainnet().pools:

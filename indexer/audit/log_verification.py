@@ -187,7 +187,7 @@ async def _settle(
     note_ranges: bool,
 ) -> VerifiedBatch:
     """Compare proved blocks with the log and store the outcome, while the log cannot move."""
-    numbers = [one.block.header.number for one in found]
+    numbers = [proof.block.header.number for proof in found]
     async with connection.transaction():
         await hold(connection, at)
         since = await _watched(connection, book)
@@ -195,14 +195,16 @@ async def _settle(
         times = await facts.block_times(connection, numbers[0], numbers[-1])
         proofs: dict[int, types.Proof] = {}
         wrong: dict[int, list[gaps.Gap]] = {}
-        for one in found:
-            number = one.block.header.number
-            if parted := differences(one.block, stored.get(number, []), since, times.get(number)):
+        for proved in found:
+            number = proved.block.header.number
+            if parted := differences(
+                proved.block, stored.get(number, []), since, times.get(number)
+            ):
                 wrong[number] = parted
             else:
-                proofs[number] = one.proof
+                proofs[number] = proved.proof
         await _note(connection, proofs, wrong, stored, note_ranges)
-        blocks = [one.block for one in found if one.block.header.number in proofs]
+        blocks = [proof.block for proof in found if proof.block.header.number in proofs]
         await fees.fill(connection, await facts.complete(connection, blocks, stored))
     _report(wrong)
     events = sum(map(len, stored.values()))

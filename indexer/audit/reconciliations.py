@@ -46,24 +46,24 @@ async def store(
             found.seconds,
         )
         await connection.executemany(
-            _SQL["store_difference"], [_row(check, one) for one in found.differences]
+            _SQL["store_difference"], [_row(check, difference) for difference in found.differences]
         )
         await _settle(connection, check, equal)
     return check
 
 
-def _row(check: int, one: reconcile.Difference) -> tuple[object, ...]:
+def _row(check: int, difference: reconcile.Difference) -> tuple[object, ...]:
     return (
         check,
-        one.table,
-        one.row_id,
-        one.column,
-        *(one.version or (None, None, None)),
-        one.view,
-        one.contract,
-        list(one.calldata),
-        one.ours,
-        one.theirs,
+        difference.table,
+        difference.row_id,
+        difference.column,
+        *(difference.version or (None, None, None)),
+        difference.view,
+        difference.contract,
+        list(difference.calldata),
+        difference.ours,
+        difference.theirs,
     )
 
 
@@ -74,19 +74,19 @@ async def _settle(
     if not standing:
         return
     rows = {row["row_id"] for row in standing}
-    settled = [one for one in equal if one.place.row_id in rows]
-    versions = [one.place.version or (None, None, None) for one in settled]
+    settled = [checked for checked in equal if checked.place.row_id in rows]
+    versions = [checked.place.version or (None, None, None) for checked in settled]
     await connection.execute(
         _SQL["resolve_equal"],
         check,
-        [one.place.table for one in settled],
-        [one.place.row_id for one in settled],
-        [one.column for one in settled],
+        [checked.place.table for checked in settled],
+        [checked.place.row_id for checked in settled],
+        [checked.column for checked in settled],
         [version[0] for version in versions],
         [version[1] for version in versions],
         [version[2] for version in versions],
-        [one.view for one in settled],
-        [one.contract for one in settled],
+        [checked.view for checked in settled],
+        [checked.contract for checked in settled],
     )
     await connection.execute(_SQL["resolve_repeated"], check)
     await connection.execute(_SQL["resolve_gone"], check)

@@ -50,8 +50,13 @@ Result = msgspec.Raw | errors.RpcError
 def encoded(requests: Sequence[Request], first_id: int) -> bytes:
     """The body of a call, or of a batch of them, with ids from `first_id` on."""
     calls = [
-        {"jsonrpc": "2.0", "id": first_id + index, "method": one.method, "params": one.params}
-        for index, one in enumerate(requests)
+        {
+            "jsonrpc": "2.0",
+            "id": first_id + index,
+            "method": request.method,
+            "params": request.params,
+        }
+        for index, request in enumerate(requests)
     ]
     return msgspec.json.encode(calls if len(calls) > 1 else calls[0])
 
@@ -70,8 +75,8 @@ class Reader:
             return [self._result(response, requests[0], first_id)]
         by_id = self._by_id(body, requests, first_id)
         return [
-            self._result(by_id[first_id + index], one, first_id + index)
-            for index, one in enumerate(requests)
+            self._result(by_id[first_id + index], request, first_id + index)
+            for index, request in enumerate(requests)
         ]
 
     def error_in(self, body: bytes, requests: Sequence[Request]) -> errors.NodeError | None:
@@ -81,7 +86,7 @@ class Reader:
             responses = _decode_many(body) if is_batch else [_decode_one(body)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        found = next((one.error for one in responses if one.error is not None), None)
+        found = next((response.error for response in responses if response.error is not None), None)
         return None if found is None else self._meaning(found, _is_divisible(requests))
 
     def _parsed(self, body: bytes, decode: Any) -> Any:
@@ -150,7 +155,7 @@ def _answer(request: Request, error: errors.NodeError) -> errors.RpcError:
 
 
 def _is_divisible(requests: Sequence[Request]) -> bool:
-    return any(one.is_divisible for one in requests)
+    return any(request.is_divisible for request in requests)
 
 
 def _number(value: int | float | str | None) -> int | None:

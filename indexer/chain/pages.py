@@ -75,7 +75,7 @@ async def read(
             for start in range(0, len(texts), size)
         ]
         try:
-            parts = await rpc.gather(_all_pages(endpoint, profile, one) for one in asked)
+            parts = await rpc.gather(_all_pages(endpoint, profile, request) for request in asked)
         except _Unanswered as unanswered:
             await _reduce(endpoint, unanswered.asked, unanswered.error)
         else:

@@ -146,7 +146,7 @@ class Endpoint:
         The call that is most likely at fault is sent alone first. Its failure is the endpoint's;
         its success shows that the batch was refused.
         """
-        alone = next((one for one in requests if one.is_divisible), requests[0])
+        alone = next((request for request in requests if request.is_divisible), requests[0])
         await self._retried([alone], 1 if refusal.kind == "timeout" else self._settings.attempts)
         self.limits.batch.refused(len(requests))
         size = self.limits.batch.size
@@ -182,10 +182,10 @@ class Endpoint:
         raise AssertionError("the loop returns or raises")
 
     def _note_success(self, requests: Sequence[Request]) -> None:
-        for one in requests:
-            self._worked.add(one.method)
+        for request in requests:
+            self._worked.add(request.method)
             if self._refused:
-                self._refused.pop(one.method, None)
+                self._refused.pop(request.method, None)
 
     def _lasting(
         self,
@@ -202,8 +202,10 @@ class Endpoint:
         if not isinstance(error, errors.RefusedRequestError) or requests[-1].is_divisible:
             return error
         now = time.monotonic()
-        since = min(self._refused.setdefault(one.method, started) for one in requests)
-        is_new = error.is_definite and not any(one.method in self._worked for one in requests)
+        since = min(self._refused.setdefault(request.method, started) for request in requests)
+        is_new = error.is_definite and not any(
+            request.method in self._worked for request in requests
+        )
         if not is_new and now - since < self._settings.refused_seconds:
             return error
         text = f"{error}; refused {attempts} times now, and for {now - since:.0f} s in all"

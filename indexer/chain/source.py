@@ -106,7 +106,7 @@ class Source:
         answers = await self._endpoint.call_many(
             [_header_request({"block_number": number}) for number in numbers]
         )
-        return [self._header_of(*one) for one in zip(numbers, answers, strict=True)]
+        return [self._header_of(*pair) for pair in zip(numbers, answers, strict=True)]
 
     def _header_of(self, number: int, answer: msgspec.Raw | errors.RpcError) -> types.BlockHeader:
         if isinstance(answer, errors.RpcError):

@@ -70,9 +70,9 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
 def main() -> None:
     """Serve on an inherited socket until the daemon says or is gone."""
     descriptors = map(int, sys.argv[1:3])
-    listening, pair = (socket.socket(fileno=one) for one in descriptors)
-    for one in (listening, pair):
-        one.setblocking(False)  # noqa: FBT003 - its only argument
+    listening, pair = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+    for listener in (listening, pair):
+        listener.setblocking(False)  # noqa: FBT003 - its only argument
     event_loop.run(_work(listening, pair), event_loop.fast())
     # As at the end of every command (see `cli.main`): the daemon waits for this end.
     gc.freeze()

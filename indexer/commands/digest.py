@@ -100,8 +100,8 @@ def _print(found: digest.Digest, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
         return
-    for table, one in found.tables.items():
-        click.echo(f"{one.hash}  {table} ({one.rows:,} rows)")
+    for table, table_digest in found.tables.items():
+        click.echo(f"{table_digest.hash}  {table} ({table_digest.rows:,} rows)")
     click.echo(f"{found.all}  all tables at block {found.block_number:,}")
 
 
@@ -109,17 +109,18 @@ def _print_valuations(found: digest.Valuations, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
         return
-    one = found.vesu_positions
-    click.echo(f"{one.hash}  valuations of vesu_positions ({one.rows:,} rows)")
+    hashed = found.vesu_positions
+    click.echo(f"{hashed.hash}  valuations of vesu_positions ({hashed.rows:,} rows)")
 
 
 def _print_samples(found: digest.Samples, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
         return
-    one = found.vesu_sampled_prices
+    hashed = found.vesu_sampled_prices
     click.echo(
-        f"{one.hash}  samples of prices ({one.rows:,} rows) up to block {found.block_number:,}"
+        f"{hashed.hash}  samples of prices ({hashed.rows:,} rows) "
+        f"up to block {found.block_number:,}"
     )
 
 

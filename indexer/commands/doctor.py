@@ -220,7 +220,9 @@ async def _shadow(connection: asyncpg.Connection) -> Finding:
 def _freshness(found: status.Freshness) -> Finding:
     if found.committed_block is None:
         return Finding("tables", "empty: run `vesu-indexer run`")
-    said = "; ".join(f"{one.reason} ({one.remedy})" for one in found.reasons) or found.reason
+    said = (
+        "; ".join(f"{reason.reason} ({reason.remedy})" for reason in found.reasons) or found.reason
+    )
     return Finding("tables", f"block {found.committed_block:,}: {said}", found.is_fresh)
 
 
@@ -229,12 +231,15 @@ async def _classes(connection: asyncpg.Connection) -> Finding:
     strange = await status.unknown_classes(connection)
     if not strange:
         return Finding("classes", "every class that a node named is known")
-    said = ", ".join(f"{one.kind} {one.address}: {one.class_hash}" for one in strange)
+    said = ", ".join(
+        f"{unknown_class.kind} {unknown_class.address}: {unknown_class.class_hash}"
+        for unknown_class in strange
+    )
     return Finding(
         "classes",
         f"not known to this release, so that their events may mean something else: {said}; is "
         "there a newer release?",
-        is_good=all(one.kind == kinds.Kind.POOL_V2 for one in strange),
+        is_good=all(unknown_class.kind == kinds.Kind.POOL_V2 for unknown_class in strange),
     )
 
 
@@ -277,7 +282,7 @@ def _clock(head: types.BlockHeader) -> Finding:
 async def _contracts(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
     """Whether there is a contract at every configured address."""
     configured = app.watched_contracts(settings)
-    reached = [one for one in configured if one.from_block <= block]
+    reached = [contract for contract in configured if contract.from_block <= block]
     for contract in reached:
         try:
             found = await node.class_hash(contract.address)

@@ -41,7 +41,7 @@ def command(config_file: Path | None, as_json: bool, user: int, at: point_in_tim
     ):
         unit = "" if name == "lowest health" else " USD"
         click.echo(f"{name:<14} {value:>18}{unit}")
-    if any(not one.is_listed for one in found.positions):
+    if any(not position.is_listed for position in found.positions):
         click.echo(
             f"in unlisted pools, in no sum above: net {columns.usd(found.unlisted.net_usd)} USD "
             "at prices that their curators choose"

@@ -144,11 +144,11 @@ async def _find(
     wanted = msgspec.structs.replace(wanted, pool=pool)
     found = await positions.find(connection, wanted, at, chosen.max_price_age)
     rows = [
-        one
-        for one in found.positions
-        if (not chosen.kinds or one.kind in chosen.kinds)
-        and _is_in(one.collateral_address, sides[0])
-        and _is_in(one.debt_address, sides[1])
+        position
+        for position in found.positions
+        if (not chosen.kinds or position.kind in chosen.kinds)
+        and _is_in(position.collateral_address, sides[0])
+        and _is_in(position.debt_address, sides[1])
     ]
     order = SORTS[chosen.sort]
     rows = rows if order is None else sorted(rows, key=order)

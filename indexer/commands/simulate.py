@@ -140,5 +140,5 @@ def _print(found: simulate.Simulated) -> None:
         click.echo(f"{number}. {step.action} {step.asked}: {said}")
     click.echo(f"{'':<20}{'before':>30}{'after':>30}")
     for heading, name, write in SHOWN:
-        before, after = (write(getattr(one, name)) for one in (found.before, found.after))
+        before, after = (write(getattr(standing, name)) for standing in (found.before, found.after))
         click.echo(f"{heading:<20}{before:>30}{after:>30}")

@@ -71,10 +71,12 @@ def _print(found: status.Status, proved_per_minute: int) -> None:
             f"{gap.transaction_hash}"
         )
     _print_checks(found)
-    unknown = sum(one.events for one in found.undecoded)
+    unknown = sum(event.events for event in found.undecoded)
     click.echo(f"{'undecoded':<10} {unknown:,} events")
-    for one in found.undecoded:
-        click.echo(f"{'':<10} {one.events:,} x {one.selector} of {one.contract} {one.address}")
+    for event in found.undecoded:
+        click.echo(
+            f"{'':<10} {event.events:,} x {event.selector} of {event.contract} {event.address}"
+        )
 
 
 def _receipts(blocks: int, per_minute: int) -> str:
@@ -97,10 +99,10 @@ def _print_checks(found: status.Status) -> None:
             f"{check.compared:,} values, {check.differences:,} different, "
             f"{found.standing_differences:,} still standing"
         )
-    for one in found.differing:
+    for value in found.differing:
         click.echo(
-            f"{'':<10} {one.table} {one.row_id}: {one.column} is {one.ours}, "
-            f"{one.view}() says {one.theirs}"
+            f"{'':<10} {value.table} {value.row_id}: {value.column} is {value.ours}, "
+            f"{value.view}() says {value.theirs}"
         )
     click.echo(f"{'sums':<10} {len(found.invariant_breaks):,} broken")
     for broken in found.invariant_breaks:

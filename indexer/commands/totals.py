@@ -40,14 +40,16 @@ def command(
         output.print_json(found)
         return
     output.print_moment(found)
-    output.print_table(ASSETS, [asset for one in found.pools for asset in one.assets])
+    output.print_table(
+        ASSETS, [asset for pool_totals in found.pools for asset in pool_totals.assets]
+    )
     click.echo()
     output.print_table(POOLS, found.pools)
     click.echo(
         f"in all: supplied {columns.usd(found.supply_usd)} USD, "
         f"borrowed {columns.usd(found.borrow_usd)} USD"
     )
-    if any(not one.is_listed for one in found.pools):
+    if any(not pool_totals.is_listed for pool_totals in found.pools):
         click.echo(
             f"in unlisted pools, in no sum above: supplied "
             f"{columns.usd(found.unlisted.supply_usd)} USD, borrowed "

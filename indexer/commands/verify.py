@@ -88,8 +88,8 @@ class Found(msgspec.Struct):
     def observations(self) -> Observations:
         """What asking views again showed, for the report."""
         differing = [
-            Differing(one.block_number, felt252.padded(one.contract), one.view)
-            for one in self.views.differing
+            Differing(view_call.block_number, felt252.padded(view_call.contract), view_call.view)
+            for view_call in self.views.differing
         ]
         return Observations(self.views.asked, differing, self.views.unanswered)
 
@@ -226,7 +226,7 @@ async def _unproved(connection: asyncpg.Connection, first: int, last: int) -> li
     broken = [
         span
         for span in await log_verification.broken_seals(connection, first, last)
-        if not any(one.first_block <= span.first_block <= one.last_block for one in lacking)
+        if not any(other.first_block <= span.first_block <= other.last_block for other in lacking)
     ]
     return sorted([*lacking, *broken], key=lambda span: span.first_block)
 
@@ -294,9 +294,10 @@ def _print(found: Report) -> None:
             f"GAP  {gap.difference} in block {gap.block_number:,}: transaction "
             f"{gap.transaction_hash}, event {gap.event_index}, of {gap.from_address}"
         )
-    for one in found.observations.differing:
+    for answer in found.observations.differing:
         click.echo(
-            f"GAP  another answer at block {one.block_number:,}: {one.view} of {one.contract}"
+            f"GAP  another answer at block {answer.block_number:,}: "
+            f"{answer.view} of {answer.contract}"
         )
     asked = found.observations
     if asked.asked or asked.unanswered:

@@ -117,7 +117,9 @@ def _database_note(
     if used is not None and parts:
         return f"{used.source}; {', '.join(parts)} are set too, and not used"
     sources = [used.source] if used else [variables[name].source for name in parts]
-    is_from_file = env_file is not None and any(one.startswith(f"{env_file}: ") for one in sources)
+    is_from_file = env_file is not None and any(
+        source.startswith(f"{env_file}: ") for source in sources
+    )
     return str(env_file) if is_from_file else None
 
 
@@ -219,7 +221,7 @@ def _from_variables(variables: Mapping[str, environment.Variable]) -> dict[str, 
 
 def _from_guide_variables(variables: Mapping[str, environment.Variable]) -> dict[str, Given]:
     """One database URL from DB_NAME, DB_USER, DB_PASSWORD, DB_HOST and DB_PORT, if any is set."""
-    environ = {name: one.text for name, one in variables.items()}
+    environ = {name: variable.text for name, variable in variables.items()}
     present = [name for name in CONNECTION_VARIABLES if environ.get(name)]
     if not present:
         return {}

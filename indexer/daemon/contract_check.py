@@ -28,7 +28,7 @@ async def require(
     its address. A node that cannot tell is asked again at the next start.
     """
     known = await watch_list.classed(connection)
-    asked = [one for one in configured if one.address not in known]
+    asked = [contract for contract in configured if contract.address not in known]
     try:
         await _require_classes(node, connection, asked)
     except errors.NodeError as error:

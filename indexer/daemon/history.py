@@ -62,7 +62,9 @@ async def missing(
     start = stands.start_block
     if start and await _may_have_begun(node, asked, start - 1):
         start = 0
-    unread = await _first_unread(node, connection, {one.address for one in asked}, start, stands)
+    unread = await _first_unread(
+        node, connection, {contract.address for contract in asked}, start, stands
+    )
     # Contracts of an earlier version's database are none that were added, unless they show it.
     added = compared.added if compared.is_remembered or unread is not None else ()
     blocks = [] if unread is None else [unread]
@@ -87,7 +89,9 @@ async def _may_have_begun(
 ) -> bool:
     """Whether a contract stood at its address at a block; True also where no node can tell."""
     try:
-        return any([await node.class_hash(one.address, block) is not None for one in asked])
+        return any(
+            [await node.class_hash(contract.address, block) is not None for contract in asked]
+        )
     except errors.NodeError as error:
         log.info("deployment_unknown", block=block, reason=str(error))
         return True
@@ -135,11 +139,11 @@ async def _blocks_that_ask(
     A singleton's events are folded by what its pools' extension is, and a position of a contract
     that is ours is the protocol's own.
     """
-    singletons = {kinds.EXTENSIONS.get(kinds.Kind(one.kind)) for one in added}
+    singletons = {kinds.EXTENSIONS.get(kinds.Kind(contract.kind)) for contract in added}
     found = [
-        await watch_list.first_event(connection, one.address)
-        for one in configured
-        if one.kind in singletons
+        await watch_list.first_event(connection, contract.address)
+        for contract in configured
+        if contract.kind in singletons
     ]
-    found += [await storage.first_position(connection, one.address) for one in added]
+    found += [await storage.first_position(connection, contract.address) for contract in added]
     return [block for block in found if block is not None]

@@ -195,16 +195,20 @@ class Sampler:
         ids = loaded.asset_ids
         wanted = prices.wanted(loaded.world, self._extensions, point.block_number)
         there, tries = await price_samples.answered(self._connection, point)
-        lacking = [one for one in wanted if ids[one.key] not in there]
+        lacking = [price for price in wanted if ids[price.key] not in there]
         if tries >= TRIES or not wanted:
             return 0, 0
         answers = await self._ask(lacking, point)
         rows = [
             prices.sampled(
-                loaded.rows[one.key]["protocol"], one, point.block_hash, point.timestamp, answers
+                loaded.rows[price.key]["protocol"],
+                price,
+                point.block_hash,
+                point.timestamp,
+                answers,
             )
-            for one in lacking
-            if one.price in answers
+            for price in lacking
+            if price.price in answers
         ]
         await price_samples.store(self._connection, at, point, rows, len(lacking), len(rows))
         return len(wanted), len(there) + len(rows)
@@ -219,10 +223,10 @@ class Sampler:
             if time.monotonic() > deadline:
                 log.info("sampling_put_off", reason=f"not done within {POINT_SECONDS:g} s")
                 break
-            asked = [view for one in part for view in one.views]
+            asked = [view for price in part for view in price.views]
             hashes = {point.block_number: point.block_hash}
             seen = await view_calls.ask_within(self._node, asked, hashes, ANSWER_SECONDS)
-            found |= {one.call: one.result for one in seen}
+            found |= {observation.call: observation.result for observation in seen}
         return found
 
     async def _settle_doubted(self, at: cursor.Cursor) -> None:
@@ -242,11 +246,11 @@ def _parts(wanted: Sequence[prices.Wanted]) -> Iterator[list[prices.Wanted]]:
     """The assets of some pools at a time."""
     part: list[prices.Wanted] = []
     pools: set[object] = set()
-    for one in wanted:
-        if one.key.pool not in pools and len(pools) == POOLS_AT_ONCE:
+    for price in wanted:
+        if price.key.pool not in pools and len(pools) == POOLS_AT_ONCE:
             yield part
             part, pools = [], set()
-        part.append(one)
-        pools.add(one.key.pool)
+        part.append(price)
+        pools.add(price.key.pool)
     if part:
         yield part

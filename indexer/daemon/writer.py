@@ -114,7 +114,11 @@ class Writer:
             sums = await self._check_sums(part.to_block, summary)
             await cursor.notify(self.connection, moved, summary.tables)
         self.cursor = moved
-        self._observed = [one for one in self._observed if one.call.block_number > part.to_block]
+        self._observed = [
+            observation
+            for observation in self._observed
+            if observation.call.block_number > part.to_block
+        ]
         return Committed(summary, sums)
 
     async def revalue(self) -> int:
@@ -202,9 +206,10 @@ class Writer:
     ) -> list[observations.Observation]:
         """The answers that belong to this range; later ones wait for theirs."""
         return [
-            one
-            for one in self._observed
-            if one.call.block_number <= part.to_block and one.call not in prepared.needless
+            observation
+            for observation in self._observed
+            if observation.call.block_number <= part.to_block
+            and observation.call not in prepared.needless
         ]
 
 

@@ -59,12 +59,12 @@ async def add_observations(connection: Connection, found: Iterable[view_call.Vie
         _SQL["add_observation_gap"],
         [
             (
-                one.block_number,
-                facts.padded(hex(one.contract)),
-                one.view,
-                list(map(hex, one.calldata)),
+                view_call.block_number,
+                facts.padded(hex(view_call.contract)),
+                view_call.view,
+                list(map(hex, view_call.calldata)),
             )
-            for one in found
+            for view_call in found
         ],
     )
 

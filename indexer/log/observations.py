@@ -72,7 +72,7 @@ async def to_confirm(
 
 async def confirm(connection: Connection, seen: Iterable[Observation]) -> None:
     """Note that these views were asked again and gave the same answers."""
-    await connection.executemany(_SQL["confirm"], [_key(one.call) for one in seen])
+    await connection.executemany(_SQL["confirm"], [_key(observation.call) for observation in seen])
 
 
 def _key(call: view_call.ViewCall) -> tuple[int, str, str, list[str]]:

@@ -91,7 +91,7 @@ async def answered(connection: Connection, point: Point) -> tuple[set[str], int]
         _SQL["answered"], point.block_number, facts.padded(point.block_hash)
     )
     assert row is not None  # aggregates have one row
-    return {str(one) for one in row["ids"]}, row["tries"]
+    return {str(sample_id) for sample_id in row["ids"]}, row["tries"]
 
 
 async def is_sampled(connection: Connection, step_seconds: int, grid_time: int) -> bool:

@@ -49,8 +49,10 @@ async def add(
     connection: Connection, found: Iterable[types.Verified], at: datetime.datetime
 ) -> None:
     """Note ranges as verified, inside the caller's transaction, which holds the cursor."""
-    for one in found:
-        await _overlay(connection, Row(one.first_block, one.last_block, one.method, at))
+    for verified in found:
+        await _overlay(
+            connection, Row(verified.first_block, verified.last_block, verified.method, at)
+        )
 
 
 async def take_out(connection: Connection, block: int) -> None:
@@ -141,5 +143,5 @@ def _joined(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _is_alike(one: Row, other: Row) -> bool:
-    return (one.method, one.watch_list) == (other.method, other.watch_list)
+def _is_alike(row: Row, other: Row) -> bool:
+    return (row.method, row.watch_list) == (other.method, other.watch_list)

@@ -67,7 +67,7 @@ async def compare(connection: Connection, configured: Iterable[Contract]) -> Com
     """Compare the configured contracts with those that the database remembers."""
     rows = await connection.fetch(_SQL["read"])
     stored = {(int(row["address"], 16), row["kind"]): row for row in rows}
-    given = {(one.address, one.kind): one for one in configured}
+    given = {(contract.address, contract.kind): contract for contract in configured}
     return Compared(
         tuple(given[key] for key in sorted(given.keys() - stored)),
         tuple(Contract(*key, stored[key]["from_block"]) for key in sorted(stored - given.keys())),
@@ -125,8 +125,14 @@ async def _put(
     await connection.executemany(
         _SQL["put"],
         [
-            (felt252.padded(one.address), one.kind, one.from_block, start_block, is_history_read)
-            for one in configured
+            (
+                felt252.padded(contract.address),
+                contract.kind,
+                contract.from_block,
+                start_block,
+                is_history_read,
+            )
+            for contract in configured
         ],
     )
 

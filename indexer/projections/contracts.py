@@ -52,7 +52,9 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
 def _shutdown(contract: state.ContractState) -> dict[str, str | None]:
     """A V1 pool's; NULL for all others."""
     is_pool = contract.kind in POOL_KINDS
-    violations = (f"{one:#x}/{other:#x}={since}" for one, other, since in contract.violations)
+    violations = (
+        f"{collateral:#x}/{debt:#x}={since}" for collateral, debt, since in contract.violations
+    )
     return {
         "recovery_period": str(contract.recovery_period) if is_pool else None,
         "subscription_period": str(contract.subscription_period) if is_pool else None,
@@ -121,9 +123,11 @@ def _votes(value: str | None) -> Votes:
 
 
 def _violations(value: str | None) -> tuple[state.Violation, ...]:
-    found = (one.split("=") for one in (value or "").split())
+    found = (text.split("=") for text in (value or "").split())
     sides = ((*pair.split("/"), since) for pair, since in found)
-    return tuple((int(one, 16), int(other, 16), int(since)) for one, other, since in sides)
+    return tuple(
+        (int(collateral, 16), int(debt, 16), int(since)) for collateral, debt, since in sides
+    )
 
 
 def _felt(value: str | None) -> int | None:

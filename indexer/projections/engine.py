@@ -60,7 +60,7 @@ class Prepared(msgspec.Struct):
     @property
     def derived(self) -> list[facts.Derived]:
         """What decoding says of each event, in the batch's order."""
-        return [one.derived for one in self.decoded]
+        return [decoded.derived for decoded in self.decoded]
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class Engine:
         abi_digest: str = "",
     ) -> None:
         known = dict(book)
-        roots = sorted((address, one.kind.value) for address, one in known.items())
+        roots = sorted((address, contract.kind.value) for address, contract in known.items())
         self.knowledge = hashlib.sha256(repr((roots, abi_digest)).encode()).hexdigest()
         """Changes with the contracts it begins from, and with the ABIs after this release."""
         self._memory = memory.Memory(known)
@@ -125,9 +125,9 @@ class Engine:
         """Take up answers of views that were asked for, now or when the log was written."""
         seen = list(seen)
         self._memory.tokens = tokens.read(seen, self._memory.tokens)
-        for one in seen:
-            self._answers[one.call] = one.result
-            self._learn_v_token(one.call)
+        for observation in seen:
+            self._answers[observation.call] = observation.result
+            self._learn_v_token(observation.call)
 
     def _learn_v_token(self, call: view_call.ViewCall) -> None:
         felts = self._answers[call]
@@ -218,10 +218,10 @@ class Engine:
         memory_ = self._memory
         keys = {
             key
-            for one in decoded
-            if one.event is not None and (known := memory_.registry.get(one.emitter))
+            for event in decoded
+            if event.event is not None and (known := memory_.registry.get(event.emitter))
             for key in fold.touched_positions(
-                ledger.Emitter(one.emitter, known, memory_.registry), one.event
+                ledger.Emitter(event.emitter, known, memory_.registry), event.event
             )
         }
         memory_.world.positions, memory_.world.loaded = {}, frozenset(keys)
@@ -240,7 +240,9 @@ class Engine:
         named = self._memory.registry.named_since(from_block)
         found = []
         if named:
-            found = await connection.fetch(_SQL["holders"], [rows.padded(one) for one in named])
+            found = await connection.fetch(
+                _SQL["holders"], [rows.padded(holder) for holder in named]
+            )
         self._memory.world.holders = frozenset(int(row["user_id"], 16) for row in found)
 
     def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
@@ -278,7 +280,7 @@ class Engine:
             for address in folding.journal.refused_names:
                 self._memory.registry.refuse(address)
             batch = _members_only(batch, self._memory.registry)
-            decoded = [one for one in decoded if self._memory.registry.get(one.emitter)]
+            decoded = [event for event in decoded if self._memory.registry.get(event.emitter)]
         needs = decoding.token_views(decoded, self._memory.tokens)
         needs += folding.journal.wanted
         self._wanted.update(folding.journal.wanted)
@@ -288,12 +290,12 @@ class Engine:
     def _apply(
         self, batch: facts.Batch, decoded: Iterable[decoding.Decoded], folding: fold.Fold
     ) -> None:
-        for one in decoded:
-            raw = one.raw
-            if one.event is not None:
+        for decoded_event in decoded:
+            raw = decoded_event.raw
+            if decoded_event.event is not None:
                 at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
                 time = batch.timestamps[raw.block_number]
-                folding.apply(at, time, one.emitter, one.event)
+                folding.apply(at, time, decoded_event.emitter, decoded_event.event)
         folding.finish()
 
     async def rollback(self, connection: memory.Connection, block: valuations.Block) -> int:
@@ -386,8 +388,12 @@ def _summary(
 def _undecoded(decoded: Iterable[decoding.Decoded]) -> dict[tuple[str, str, str], int]:
     return dict(
         collections.Counter(
-            (one.derived.contract, one.raw.from_address, one.raw.keys[0] if one.raw.keys else "")
-            for one in decoded
-            if one.derived.name is None
+            (
+                event.derived.contract,
+                event.raw.from_address,
+                event.raw.keys[0] if event.raw.keys else "",
+            )
+            for event in decoded
+            if event.derived.name is None
         )
     )

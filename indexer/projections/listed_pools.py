@@ -60,9 +60,9 @@ async def apply(connection: Connection, wanted: Collection[ListedPool]) -> list[
     async with connection.transaction():
         await connection.execute(
             _SQL["remember"],
-            [one.pool_id for one in wanted],
-            [one.name for one in wanted],
-            [one.origin for one in wanted],
+            [listed_pool.pool_id for listed_pool in wanted],
+            [listed_pool.name for listed_pool in wanted],
+            [listed_pool.origin for listed_pool in wanted],
         )
     return await settle(connection, is_live=True)
 

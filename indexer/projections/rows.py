@@ -112,9 +112,14 @@ def _id(*parts: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def mismatch_id(protocol: str, one: state.Mismatch) -> str:
+def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:
     """The id of an accrual that the chain told otherwise."""
-    place = (*map(str, one.at), hex(one.asset.pool.id), hex(one.asset.asset), one.field)
+    place = (
+        *map(str, mismatch.at),
+        hex(mismatch.asset.pool.id),
+        hex(mismatch.asset.asset),
+        mismatch.field,
+    )
     return _id("mismatch", protocol, *place)
 
 

@@ -223,9 +223,11 @@ async def _write_mismatches(
         tables.MISMATCHES,
         [
             mismatches.row(
-                memory_.protocol(one.asset.pool), one, batch.timestamps[one.at.block_number]
+                memory_.protocol(mismatch.asset.pool),
+                mismatch,
+                batch.timestamps[mismatch.at.block_number],
             )
-            for one in journal.mismatches
+            for mismatch in journal.mismatches
         ],
     )
 

@@ -98,7 +98,9 @@ async def find(
 def every(snapshot: point_in_time.Snapshot) -> list[Asset]:
     """All assets of a snapshot."""
     found = [msgspec.convert(_row(snapshot, key), Asset) for key in snapshot.world.assets]
-    return sorted(found, key=lambda one: (one.pool_id, one.protocol, one.symbol or "", one.id))
+    return sorted(
+        found, key=lambda asset: (asset.pool_id, asset.protocol, asset.symbol or "", asset.id)
+    )
 
 
 def _row(snapshot: point_in_time.Snapshot, key: state.AssetKey) -> dict[str, Any]:

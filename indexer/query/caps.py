@@ -37,7 +37,7 @@ ORDERS = ("pool_id", "used", "headroom", "pair_debt")
 
 def every(state: states.State) -> list[Cap]:
     """All configured pairs with their caps."""
-    return [_cap(one) for one in state.pools if one.is_configured]
+    return [_cap(pool) for pool in state.pools if pool.is_configured]
 
 
 def _cap(pair: pools.Pool) -> Cap:

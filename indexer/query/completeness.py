@@ -72,13 +72,15 @@ class Completeness(msgspec.Struct, frozen=True):
     def sentence(self) -> str:
         """For people, from the lowest block up: 0..125 by commitment; holes: none."""
         said = [
-            f"{_named(one.first_block, one.last_block)} "
-            f"{'sampled' if one.method == 'sampled' else f'by {one.method}'}"
-            for one in reversed(self.ranges)
+            f"{_named(block_range.first_block, block_range.last_block)} "
+            f"{'sampled' if block_range.method == 'sampled' else f'by {block_range.method}'}"
+            for block_range in reversed(self.ranges)
         ]
         if self.more_ranges:
             said.insert(0, f"{self.more_ranges} ranges below")
-        holes = ", ".join(_named(one.first_block, one.last_block) for one in reversed(self.holes))
+        holes = ", ".join(
+            _named(hole.first_block, hole.last_block) for hole in reversed(self.holes)
+        )
         outdated = (
             [f"{self.outdated_blocks} blocks for another watch list alone"]
             if self.outdated_blocks

@@ -42,13 +42,13 @@ async def of(
 ) -> list[Change]:
     """The changes of a pool with what each endangered."""
     found = []
-    for one in changes:
+    for change in changes:
         endangered = None
-        if one.setting == "max_ltv_raw" and int(one.after) < int(one.before or 0):
-            moment = await point_in_time.moment(connection, one.block_number)
+        if change.setting == "max_ltv_raw" and int(change.after) < int(change.before or 0):
+            moment = await point_in_time.moment(connection, change.block_number)
             state = await kept.at(connection, moment, standing)
-            endangered = await _endangered(connection, state, pool_id, one)
-        found.append(Change(**msgspec.structs.asdict(one), endangered=endangered))
+            endangered = await _endangered(connection, state, pool_id, change)
+        found.append(Change(**msgspec.structs.asdict(change), endangered=endangered))
     return found
 
 
@@ -68,16 +68,17 @@ async def _endangered(
     held = await position_pages.below(connection, state, decimal.Decimal(1), pair)
     before, after = int(change.before), int(change.after)
     lost = [
-        one
-        for one in position_pages.valued(state, held)
-        if one.health is not None
-        and one.health < 1
+        position
+        for position in position_pages.valued(state, held)
+        if position.health is not None
+        and position.health < 1
         and (
-            after == 0 or point_in_time.EXACT.multiply(one.health, decimal.Decimal(before)) >= after
+            after == 0
+            or point_in_time.EXACT.multiply(position.health, decimal.Decimal(before)) >= after
         )
     ]
     return Endangered(
         len(lost),
-        point_in_time.total(one.debt_value_usd for one in lost),
-        point_in_time.total(one.collateral_value_usd for one in lost),
+        point_in_time.total(position.debt_value_usd for position in lost),
+        point_in_time.total(position.collateral_value_usd for position in lost),
     )

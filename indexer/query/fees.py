@@ -77,11 +77,11 @@ async def between(
     args = (since, now.moment.valued_at, now.moment.block_number)
     sums = {_key(row): row for row in await connection.fetch(_SQL["interest"], *args)}
     edges = {_key(row): row for row in await connection.fetch(_SQL["edges"], *args)}
-    before = {} if then is None else {(one.pool_id, one.id): one for one in then.assets}
+    before = {} if then is None else {(asset.pool_id, asset.id): asset for asset in then.assets}
     found = []
-    for one in now.assets:
-        key = (one.pool_id, one.id)
-        found.append(_fees(one, before.get(key), sums.get(key), edges.get(key)))
+    for asset in now.assets:
+        key = (asset.pool_id, asset.id)
+        found.append(_fees(asset, before.get(key), sums.get(key), edges.get(key)))
     return _summed(since, now.moment.valued_at, found)
 
 
@@ -129,8 +129,8 @@ def _usd(amount: int, asset: query_assets.Asset) -> str | None:
 
 
 def _summed(since: datetime.datetime, until: datetime.datetime, found: list[AssetFees]) -> Fees:
-    listed = _sums([one for one in found if one.is_listed])
-    unlisted = _sums([one for one in found if not one.is_listed])
+    listed = _sums([asset_fees for asset_fees in found if asset_fees.is_listed])
+    unlisted = _sums([asset_fees for asset_fees in found if not asset_fees.is_listed])
     return Fees(
         since,
         until,
@@ -144,13 +144,13 @@ def _summed(since: datetime.datetime, until: datetime.datetime, found: list[Asse
 
 
 def _sums(found: list[AssetFees]) -> Sums:
-    interest = point_in_time.total(one.interest_usd for one in found)
-    fees = point_in_time.total(one.fees_usd for one in found)
+    interest = point_in_time.total(asset_fees.interest_usd for asset_fees in found)
+    fees = point_in_time.total(asset_fees.fees_usd for asset_fees in found)
     unpriced = sorted(
         {
-            one.symbol or one.asset_address
-            for one in found
-            if one.interest_usd is None and int(one.interest_raw)
+            asset_fees.symbol or asset_fees.asset_address
+            for asset_fees in found
+            if asset_fees.interest_usd is None and int(asset_fees.interest_raw)
         }
     )
     rest = point_in_time.total([interest, f"-{fees}"])

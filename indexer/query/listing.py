@@ -68,7 +68,7 @@ async def page(
 ) -> filters.Page:
     """A page of a list, as it stood at a block."""
     found, more = await records(connection, listing, block_number, wanted)
-    return filters.Page([_row(listing, one) for one in found], more)
+    return filters.Page([_row(listing, row) for row in found], more)
 
 
 async def records(
@@ -96,7 +96,7 @@ def _composed(listing: Listing, block_number: int, wanted: filters.Wanted) -> tu
     fields, args = listing.fields, [block_number, *listing.arguments]
     order = listing.order(wanted)
     columns = _columns(listing, order)
-    terms = [_term(fields[one.field], one, args) for one in wanted.conditions]
+    terms = [_term(fields[condition.field], condition, args) for condition in wanted.conditions]
     if wanted.after is not None:
         terms.append(_beyond([fields[name] for name in columns], order, wanted.after, args))
     args.append(wanted.limit + 1)

@@ -178,7 +178,9 @@ def _position(
         and position.migrated_block is None
     ]
     if named:
-        return max(named, key=lambda one: (one[1].status == "active", one[1].last_event_block))
+        return max(
+            named, key=lambda market: (market[1].status == "active", market[1].last_event_block)
+        )
     pools = {world.market(key.pool) for key in world.assets if key.pool.id == wanted.pool}
     known = [pool for pool in pools if state.AssetKey(pool, wanted.collateral) in world.assets]
     if not known:
@@ -262,7 +264,7 @@ def _prices(
 ) -> tuple[Price, ...]:
     pool = snapshot.world.market(key.pool)
     keys = [state.AssetKey(pool, asset) for asset in (key.collateral, key.debt) if asset]
-    return tuple(price_of(snapshot, one, snapshot.moment, changes) for one in keys)
+    return tuple(price_of(snapshot, asset_key, snapshot.moment, changes) for asset_key in keys)
 
 
 def price_of(

@@ -50,7 +50,7 @@ async def candidates(
     if len(found) > most:
         return None
     found += await connection.fetch(_SQL["changed"], block, most)
-    keys = sorted({(one["pool_id"], one["id"]) for one in found})
+    keys = sorted({(row["pool_id"], row["id"]) for row in found})
     return Candidates([pool_id for pool_id, _ in keys], [id_ for _, id_ in keys])
 
 

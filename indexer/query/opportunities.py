@@ -157,10 +157,10 @@ async def find(
         held = await _borrowers(connection, snapshot, pool, _bound(conditions))
     listed, refused, unlisted = [], 0, 0
     for found in _under_water(snapshot, held, conditions):
-        one = liquidation.opportunity(found.market, _most(found.market, terms))
-        best = one.best(_most(found.market, terms)) if one else None
-        if one is None or best is None:
-            refused += one is None
+        opportunity = liquidation.opportunity(found.market, _most(found.market, terms))
+        best = opportunity.best(_most(found.market, terms)) if opportunity else None
+        if opportunity is None or best is None:
+            refused += opportunity is None
             continue
         net = terms.costs.net(best)
         if terms.min_profit_usd is not None and net < _scaled(terms.min_profit_usd):
@@ -168,7 +168,7 @@ async def find(
         if pool is None and not snapshot.is_listed(found.key.pool):
             unlisted += 1
         else:
-            listed.append((net, found, one, best))
+            listed.append((net, found, opportunity, best))
     listed.sort(key=lambda entry: (-entry[0], entry[1].key))
     prices = _Prices(snapshot, moment, conditions)
     return Opportunities(
@@ -272,7 +272,7 @@ def _written(
     entry: tuple[int, _Found, liquidation.Opportunity, liquidation.Liquidation],
     costs: liquidation.Costs,
 ) -> Opportunity:
-    net, (key, found), one, best = entry
+    net, (key, found), opportunity, best = entry
     collateral, debt = prices.of(key)
     ltv = found.debt_usd * maths.SCALE // found.collateral_usd if found.collateral_usd else None
     return Opportunity(
@@ -291,30 +291,30 @@ def _written(
         rows.scaled(found.collateral_usd * found.pair.max_ltv // found.debt_usd),
         rows.units(liquidation.bonus_rate(found), 18),
         str(liquidation.smallest_repay(found)),
-        _repayment(found, one.full, costs),
-        None if one.partial is None else _repayment(found, one.partial, costs),
-        "full" if best is one.full else "partial",
+        _repayment(found, opportunity.full, costs),
+        None if opportunity.partial is None else _repayment(found, opportunity.partial, costs),
+        "full" if best is opportunity.full else "partial",
         rows.units(net, 18),
         [collateral, debt],
-        _calls(key, found, best, costs, is_full=best is one.full),
+        _calls(key, found, best, costs, is_full=best is opportunity.full),
     )
 
 
 def _repayment(
-    found: market.Market, one: liquidation.Liquidation, costs: liquidation.Costs
+    found: market.Market, liquidation: liquidation.Liquidation, costs: liquidation.Costs
 ) -> Repayment:
     debt, collateral = (rows.decimals_of(side.scale) for side in (found.debt, found.collateral))
     return Repayment(
-        None if one.refusal is None else one.refusal.value,
-        str(one.paid),
-        rows.units(one.paid, debt),
-        str(one.seized),
-        rows.units(one.seized, collateral),
-        str(one.bad_debt),
-        rows.units(one.bad_debt, debt),
-        one.bad_debt > 0,
-        rows.units(one.gross, 18),
-        rows.units(0 if one.refusal else costs.net(one), 18),
+        None if liquidation.refusal is None else liquidation.refusal.value,
+        str(liquidation.paid),
+        rows.units(liquidation.paid, debt),
+        str(liquidation.seized),
+        rows.units(liquidation.seized, collateral),
+        str(liquidation.bad_debt),
+        rows.units(liquidation.bad_debt, debt),
+        liquidation.bad_debt > 0,
+        rows.units(liquidation.gross, 18),
+        rows.units(0 if liquidation.refusal else costs.net(liquidation), 18),
     )
 
 
@@ -338,10 +338,10 @@ def _calls(
     ]
 
 
-def _call(one: calls.Call) -> Call:
+def _call(call: calls.Call) -> Call:
     return Call(
-        felt252.padded(one.contract),
-        one.function,
-        hex(one.selector),
-        [hex(felt) for felt in one.calldata],
+        felt252.padded(call.contract),
+        call.function,
+        hex(call.selector),
+        [hex(felt) for felt in call.calldata],
     )

@@ -183,7 +183,7 @@ async def _points(
     blocks: Sequence[int],
 ) -> list[_Point]:
     pool, distinct = felt252.padded(wanted.pool), sorted(set(blocks))
-    addresses = [felt252.padded(one) for one in (wanted.collateral, wanted.debt)]
+    addresses = [felt252.padded(asset) for asset in (wanted.collateral, wanted.debt)]
     held: dict[int, list[state.PositionState]] = {}
     ids = [row["id"] for row in known]
     for row in await connection.fetch(_SQL["positions_at"], pool, ids, distinct):
@@ -192,7 +192,7 @@ async def _points(
     stored = await connection.fetch(_SQL["assets_at"], pool, addresses, distinct)
     asset_ids = {asset_rows.parse(row)[0]: str(row["id"]) for row in stored}
     sampled = {block: await samples.newest(connection, asset_ids, block) for block in distinct}
-    for row in sorted(stored, key=lambda one: str(one["protocol"])):
+    for row in sorted(stored, key=lambda point: str(point["protocol"])):
         key, asset = asset_rows.parse(row)
         sample = sampled[row["at_block"]].get(key)
         asset = asset if sample is None else accrual.with_sample(asset, sample)
@@ -211,13 +211,13 @@ def _point(
 ) -> _Point:
     collateral = accrual.accrue(found.get(wanted.collateral, accrual.AssetState()), now)
     debt = accrual.accrue(found.get(wanted.debt, market.NO_ASSET), now)
-    counted = [one for one in held if one.migrated_block is None]
+    counted = [state for state in held if state.migrated_block is None]
     return _Point(
         sum(
-            accrual.collateral_of(one.collateral_shares + one.vtoken_balance, collateral)
-            for one in counted
+            accrual.collateral_of(state.collateral_shares + state.vtoken_balance, collateral)
+            for state in counted
         ),
-        sum(accrual.debt_of(one.nominal_debt, debt) for one in counted),
+        sum(accrual.debt_of(state.nominal_debt, debt) for state in counted),
         (collateral, debt),
     )
 
@@ -283,12 +283,12 @@ def _written(
         _day(times[at], points[at : at + 2], _between(flows, blocks[at], blocks[at + 1]))
         for at in range(len(times) - 1)
     ]
-    collateral, debt = ([one for one in flows if one.is_debt is side] for side in (False, True))
+    collateral, debt = ([flow for flow in flows if flow.is_debt is side] for side in (False, True))
     decimals = [rows.decimals_of(asset.scale) for asset in last.assets]
     lost = sum(
         flow.usd if flow.is_debt else -flow.usd for flow in flows if flow.type == "liquidation"
     )
-    bought = [lots.Flow(one.amount, one.price) for one in _with_start(first, collateral)]
+    bought = [lots.Flow(flow.amount, flow.price) for flow in _with_start(first, collateral)]
     return Pnl(
         *moment.parts,
         felt252.padded(wanted.pool),

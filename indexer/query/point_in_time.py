@@ -163,7 +163,7 @@ class Snapshot:
 
         Prices are the newest up to the block, told or sampled, of samplings up to a number.
         """
-        ids = None if pool_ids is None else [rows.padded(one) for one in pool_ids]
+        ids = None if pool_ids is None else [rows.padded(pool_id) for pool_id in pool_ids]
         loaded = await worlds.at_block(connection, self.moment.block_number, ids)
         sampled = await samples.newest(
             connection, loaded.asset_ids, self.moment.block_number, sampling

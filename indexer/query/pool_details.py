@@ -30,8 +30,8 @@ class Details(msgspec.Struct, frozen=True):
 
 def of(state: states.State, pool_id: str) -> Details | None:
     """The pool with an id; None where the state knows none."""
-    members = [one for one in state.assets if one.pool_id == pool_id]
-    pairs = [one for one in state.pools if one.pool_id == pool_id]
+    members = [asset for asset in state.assets if asset.pool_id == pool_id]
+    pairs = [pool for pool in state.pools if pool.pool_id == pool_id]
     if not members:
         return None
     counted = totals.newest(members)
@@ -46,12 +46,12 @@ def of(state: states.State, pool_id: str) -> Details | None:
         supply,
         borrow,
         unpriced,
-        _furthest([one.shutdown_mode for one in pairs]),
+        _furthest([pool.shutdown_mode for pool in pairs]),
         members,
         pairs,
     )
 
 
 def _furthest(modes: list[str | None]) -> str | None:
-    known = [refusals.ShutdownMode[one.upper()] for one in modes if one is not None]
+    known = [refusals.ShutdownMode[mode.upper()] for mode in modes if mode is not None]
     return max(known).name.lower() if known else None

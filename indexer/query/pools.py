@@ -74,7 +74,7 @@ async def find(
     """
     async with point_in_time.steady(connection):
         snapshot = await point_in_time.snapshot(connection, at, None if pool is None else [pool])
-    found = [one for one in every(snapshot) if listed is None or one.is_listed == listed]
+    found = [pool for pool in every(snapshot) if listed is None or pool.is_listed == listed]
     return Pools(*snapshot.moment.parts, found)
 
 

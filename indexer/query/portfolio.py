@@ -51,7 +51,7 @@ async def of(connection: Connection, user: int, at: point_in_time.When = None) -
 
 def summed(moment: point_in_time.Moment, user_id: str, held: list[positions.Position]) -> Portfolio:
     """The portfolio that a user's active positions make, the lowest health first."""
-    listed = [one for one in held if one.is_listed]
+    listed = [position for position in held if position.is_listed]
     sums = _sums(listed)
     return Portfolio(
         *moment.parts,
@@ -61,17 +61,17 @@ def summed(moment: point_in_time.Moment, user_id: str, held: list[positions.Posi
         debt_usd=sums.debt_usd,
         net_usd=sums.net_usd,
         unpriced=sums.unpriced,
-        lowest_health=next((one.health_factor for one in listed), None),
-        unlisted=_sums([one for one in held if not one.is_listed]),
+        lowest_health=next((position.health_factor for position in listed), None),
+        unlisted=_sums([position for position in held if not position.is_listed]),
         positions=held,
     )
 
 
 def _sums(held: list[positions.Position]) -> Sums:
-    priced = [one for one in held if _is_priced(one)]
-    earned = [one.collateral_value_usd for one in priced if one.kind == "earn"]
-    pledged = [one.collateral_value_usd for one in priced if one.kind != "earn"]
-    owed = [one.debt_value_usd for one in priced]
+    priced = [position for position in held if _is_priced(position)]
+    earned = [position.collateral_value_usd for position in priced if position.kind == "earn"]
+    pledged = [position.collateral_value_usd for position in priced if position.kind != "earn"]
+    owed = [position.debt_value_usd for position in priced]
     return Sums(
         collateral_usd=point_in_time.total(pledged),
         earn_usd=point_in_time.total(earned),

@@ -153,7 +153,9 @@ class _Asked(msgspec.Struct, frozen=True):
     @property
     def ceilings(self) -> list[decimal.Decimal | None]:
         """The ceilings to try, the last of them None: every candidate."""
-        limits = [limit for one in self.of_worth if (limit := _most_health(one)) is not None]
+        limits = [
+            limit for condition in self.of_worth if (limit := _most_health(condition)) is not None
+        ]
         if limits:
             return [min(limits), None]
         is_by_health = self.order == filters.Order("health_factor")
@@ -165,21 +167,23 @@ class _Asked(msgspec.Struct, frozen=True):
 
     def is_whole(self, ceiling: decimal.Decimal | None) -> bool:
         """Whether a ranking below the ceiling has all that the filters let through."""
-        return ceiling is None or any(_most_health(one) is not None for one in self.of_worth)
+        return ceiling is None or any(
+            _most_health(condition) is not None for condition in self.of_worth
+        )
 
 
-def _most_health(one: filters.Condition) -> decimal.Decimal | None:
+def _most_health(condition: filters.Condition) -> decimal.Decimal | None:
     """The highest health that passes a filter; None: any may."""
-    if one.field != "health_factor" or one.operator == ">=":
+    if condition.field != "health_factor" or condition.operator == ">=":
         return None
-    return max(map(decimal.Decimal, one.values))
+    return max(map(decimal.Decimal, condition.values))
 
 
 def _reaches(places: Sequence[_Place], wanted: filters.Wanted) -> bool:
     """Whether ordered places hold the wanted page, and one more."""
     if wanted.after is None:
         return len(places) > wanted.limit
-    start = next((at for at, one in enumerate(places, 1) if one.id == wanted.after[0]), None)
+    start = next((at for at, place in enumerate(places, 1) if place.id == wanted.after[0]), None)
     return start is not None and len(places) > start + wanted.limit
 
 
@@ -195,13 +199,13 @@ def _parted(
 ) -> tuple[tuple[filters.Condition, ...], tuple[filters.Condition, ...]]:
     """The conditions that SQL can check, and those that need a position valued."""
     stored, of_worth = [], []
-    for one in conditions:
-        name = RENAMED.get(one.field, one.field)
+    for condition in conditions:
+        name = RENAMED.get(condition.field, condition.field)
         if name in HELD.fields:
-            stored.append(msgspec.structs.replace(one, field=name))
+            stored.append(msgspec.structs.replace(condition, field=name))
         else:
-            of_worth.append(one)
-            if one.field in OF_DEBT:
+            of_worth.append(condition)
+            if condition.field in OF_DEBT:
                 stored.append(filters.Condition("nominal_debt", ">=", (1,)))
     return tuple(stored), tuple(of_worth)
 
@@ -265,19 +269,22 @@ def _ranked(
     if asked.ceiling is not None:
         below = filters.Condition("health_factor", "<=", (asked.ceiling,))
         passing = sorting.chosen(passing, FIELDS, (below,))
-    return [_Place(one.id, one.pool_id) for one in sorting.ordered(passing, FIELDS, asked.order)]
+    return [
+        _Place(position.id, position.pool_id)
+        for position in sorting.ordered(passing, FIELDS, asked.order)
+    ]
 
 
 async def _of_places(
     connection: listing.Connection, state: states.State, places: Sequence[_Place]
 ) -> list[Position]:
-    ids = [one.id for one in places]
-    keys = near.Candidates([one.pool_id for one in places], ids)
+    ids = [place.id for place in places]
+    keys = near.Candidates([place.pool_id for place in places], ids)
     found = await _records_of(
         connection, state, keys, filters.Wanted((), BY_POOL, filters.MAX_LIMIT)
     )
-    by_id = {one.id: one for one in valued(state, found)}
-    return [by_id[one] for one in ids]
+    by_id = {position.id: position for position in valued(state, found)}
+    return [by_id[position_id] for position_id in ids]
 
 
 async def one(
@@ -304,8 +311,8 @@ async def of_user(
 def valued(state: states.State, held: Sequence[asyncpg.Record]) -> list[Position]:
     """What positions are worth at the moment."""
     found, valuer = [], state.snapshot.valuer()
-    for one in held:
-        row = state.snapshot.position_row(one["protocol"], *position_rows.parse(one), valuer)
+    for stored in held:
+        row = state.snapshot.position_row(stored["protocol"], *position_rows.parse(stored), valuer)
         more = {"price_drop": price_drop(row["health_factor"])}
         found.append(msgspec.convert(row | more, Position))
     return found

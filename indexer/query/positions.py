@@ -131,7 +131,7 @@ async def find(
     """
     async with point_in_time.steady(connection):
         snapshot, held = await held_at(connection, wanted, at, max_price_age)
-    found = [one for one in valued(snapshot, held) if wanted.has_health(one)]
+    found = [position for position in valued(snapshot, held) if wanted.has_health(position)]
     return Positions(*snapshot.moment.parts, sorted(found, key=_by_health))
 
 
@@ -185,7 +185,7 @@ async def held_at(
 
 def valued(snapshot: point_in_time.Snapshot, held: Held) -> list[Position]:
     """What positions are worth in the state and with the prices of a snapshot."""
-    return [msgspec.convert(snapshot.position_row(*one), Position) for one in held]
+    return [msgspec.convert(snapshot.position_row(*position), Position) for position in held]
 
 
 value_at = valuations.value_at

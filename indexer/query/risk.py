@@ -57,7 +57,7 @@ class Indebted(NamedTuple):
     @property
     def unlisted(self) -> Unlisted:
         """The rest in numbers."""
-        values = [_values(one) for one in self.rest if one.health_factor is not None]
+        values = [_values(position) for position in self.rest if position.health_factor is not None]
         return Unlisted(
             len(self.rest),
             _ratio(sum(debt for _, debt in values)),
@@ -172,10 +172,11 @@ async def indebted(
     owes = filters.Condition("nominal_debt", ">=", (1,))
     candidates = await position_pages.candidates(connection, state, (*conditions, owes))
     found = position_pages.valued(state, candidates)
-    if any(one.field == "pool_id" for one in conditions):
+    if any(condition.field == "pool_id" for condition in conditions):
         return Indebted(found, [])
     return Indebted(
-        [one for one in found if one.is_listed], [one for one in found if not one.is_listed]
+        [position for position in found if position.is_listed],
+        [position for position in found if not position.is_listed],
     )
 
 
@@ -189,7 +190,7 @@ def curve(state: states.State, found: Indebted, falling: Collection[str] | None 
     against its debt. What falls on both sides of a position leaves its health as it is.
     """
     held = found.counted
-    priced = [one for one in held if one.health_factor is not None]
+    priced = [position for position in held if position.health_factor is not None]
     limits = _limits(state)
     points = [_shocked(priced, limits, UNIT * step // STEPS, falling) for step in range(STEPS + 1)]
     return Curve(len(held), len(held) - len(priced), found.unlisted, points)
@@ -203,12 +204,12 @@ def _shocked(
 ) -> CurvePoint:
     count = owed = held = lost = 0
     left = UNIT - shock
-    for one in found:
-        collateral, debt = _values(one)
-        limit = limits.get(_pair(one), NO_LIMITS)
-        if falling is None or one.collateral_address in falling:
+    for position in found:
+        collateral, debt = _values(position)
+        limit = limits.get(_pair(position), NO_LIMITS)
+        if falling is None or position.collateral_address in falling:
             collateral = collateral * left // UNIT
-        if falling is not None and one.debt_address in falling:
+        if falling is not None and position.debt_address in falling:
             debt = -(-debt * left // UNIT)
         if collateral * limit.max_ltv >= debt * UNIT:
             continue
@@ -239,10 +240,10 @@ NO_LIMITS = _Limits(0, UNIT)
 def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
     """By pair; where V1.1 took a V1.0 pool over, those of V1.1. A factor of 0 means all."""
     found: dict[tuple[str, str, str | None], _Limits] = {}
-    for one in sorted(state.pools, key=lambda pool: pool.protocol):
-        factor = int(one.liquidation_factor_raw) or UNIT
-        key = (one.pool_id, one.collateral_address, one.debt_address)
-        found[key] = _Limits(int(one.max_ltv_raw), factor)
+    for pair in sorted(state.pools, key=lambda pool: pool.protocol):
+        factor = int(pair.liquidation_factor_raw) or UNIT
+        key = (pair.pool_id, pair.collateral_address, pair.debt_address)
+        found[key] = _Limits(int(pair.max_ltv_raw), factor)
     return found
 
 
@@ -252,13 +253,13 @@ def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
 def heatmap(found: Indebted) -> list[Cell]:
     """Debt by pair and by how much of the limit is used (1 / health factor), largest last."""
     cells: dict[tuple[tuple[str, str, str | None], int], list[Position]] = {}
-    for one in (*found.counted, *found.rest):
-        if one.health_factor is None:
+    for position in (*found.counted, *found.rest):
+        if position.health_factor is None:
             continue
-        health = _scaled(one.health_factor)
+        health = _scaled(position.health_factor)
         used = UNIT * UNIT // health if health else BUCKETS * UNIT
         bucket = min(BUCKETS, used * BUCKETS // UNIT)
-        cells.setdefault((_pair(one), bucket), []).append(one)
+        cells.setdefault((_pair(position), bucket), []).append(position)
     made = [_cell(members[0], bucket, members) for (_, bucket), members in cells.items()]
     return sorted(
         made,
@@ -272,7 +273,7 @@ def heatmap(found: Indebted) -> list[Cell]:
 
 
 def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
-    sums = [_values(one) for one in members]
+    sums = [_values(position) for position in members]
     is_last = bucket == BUCKETS
     return Cell(
         pair.pool_id,
@@ -292,10 +293,10 @@ def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
 def concentration(found: Indebted, of: str, top: int) -> Concentration:
     """The users who owe most (`of` debt) or stand behind most debt (`of` collateral)."""
     by_user: dict[str, int] = defaultdict(int)
-    for one in found.counted:
-        if one.health_factor is not None:
-            collateral, debt = _values(one)
-            by_user[one.user_id] += debt if of == "debt" else collateral
+    for position in found.counted:
+        if position.health_factor is not None:
+            collateral, debt = _values(position)
+            by_user[position.user_id] += debt if of == "debt" else collateral
     total = sum(by_user.values())
     largest = sorted(by_user.items(), key=lambda item: (-item[1], item[0]))
     squares = sum(value * value for value in by_user.values())
@@ -333,7 +334,9 @@ async def bad_debt(connection: listing.Connection, state: states.State, found: I
 
 
 def _lost(found: Iterable[Realised | Unrealised], *, is_listed: bool) -> str:
-    return point_in_time.total(one.bad_debt_usd for one in found if one.is_listed == is_listed)
+    return point_in_time.total(
+        bad_debt.bad_debt_usd for bad_debt in found if bad_debt.is_listed == is_listed
+    )
 
 
 def _realised(row: asyncpg.Record) -> Realised:
@@ -351,19 +354,19 @@ def _realised(row: asyncpg.Record) -> Realised:
 
 def _unrealised(state: states.State, found: Iterable[Position]) -> list[Unrealised]:
     limits, lost = _limits(state), []
-    for one in found:
-        if one.health_factor is None:
+    for position in found:
+        if position.health_factor is None:
             continue
-        collateral, debt = _values(one)
-        missing = debt - collateral * limits.get(_pair(one), NO_LIMITS).factor // UNIT
+        collateral, debt = _values(position)
+        missing = debt - collateral * limits.get(_pair(position), NO_LIMITS).factor // UNIT
         if missing > 0:
             lost.append(
                 Unrealised(
-                    *(one.id, one.pool_id, one.is_listed, one.user_id),
+                    *(position.id, position.pool_id, position.is_listed, position.user_id),
                     *(_ratio(debt), _ratio(collateral), _ratio(missing)),
                 )
             )
-    return sorted(lost, key=lambda one: (-decimal.Decimal(one.bad_debt_usd), one.position_id))
+    return sorted(lost, key=lambda lost: (-decimal.Decimal(lost.bad_debt_usd), lost.position_id))
 
 
 def _scaled(text: str | None) -> int:

@@ -181,8 +181,8 @@ async def states_of(
     connection: Connection, moments: list[point_in_time.Moment], pool_id: str | None
 ) -> AsyncIterator[states.State]:
     """The state of a pool (None: of all) at each moment, one after the other."""
-    for one in moments:
-        snapshot = point_in_time.Snapshot(one)
+    for moment in moments:
+        snapshot = point_in_time.Snapshot(moment)
         await snapshot.load(connection, None if pool_id is None else [int(pool_id, 16)])
         yield states.State(snapshot)
 
@@ -215,7 +215,11 @@ async def of_asset(
     moments = await points(connection, moment, source, span)
     found = []
     async for state in states_of(connection, moments, asset.pool_id):
-        found += [AssetPoint(*_place(state), one) for one in state.assets if one.id == asset.id]
+        found += [
+            AssetPoint(*_place(state), market_asset)
+            for market_asset in state.assets
+            if market_asset.id == asset.id
+        ]
     return found
 
 

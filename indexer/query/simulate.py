@@ -133,7 +133,7 @@ async def simulate(
     QuestionError for what cannot be asked; NotFoundError where pool or assets are unknown.
     """
     found = await markets.find(connection, wanted, at, conditions)
-    exact = [simulation.Action(one.kind, _exact(found, one)) for one in actions]
+    exact = [simulation.Action(action.kind, _exact(found, action)) for action in actions]
     ran = simulation.run(found.now, found.begun, exact, is_v_token=bool(wanted.v_token))
     begins = found.moment.valued_at + datetime.timedelta(seconds=conditions.ahead_seconds)
     return Simulated(
@@ -164,12 +164,12 @@ def _exact(found: markets.Found, action: Action) -> int | Size:
     return markets.raw(action.amount, scale)
 
 
-def standing(found: markets.Found, one: simulation.Standing) -> Standing:
+def standing(found: markets.Found, standing: simulation.Standing) -> Standing:
     """A standing as people read it."""
-    worth = one.worth
+    worth = standing.worth
     return Standing(
-        str(one.collateral_shares),
-        str(one.nominal_debt),
+        str(standing.collateral_shares),
+        str(standing.nominal_debt),
         rows.text_or_none(worth.collateral),
         rows.units_or_none(worth.collateral, found.collateral_decimals),
         rows.text_or_none(worth.debt),
@@ -179,11 +179,11 @@ def standing(found: markets.Found, one: simulation.Standing) -> Standing:
         rows.scaled(worth.ltv),
         rows.scaled(worth.health_factor),
         rows.scaled(worth.liquidation_price),
-        rows.scaled(one.supply_apy),
-        rows.scaled(one.borrow_apy),
-        rows.scaled(one.net_apy),
-        rows.units(one.collateral_utilization, 18),
-        rows.scaled(one.debt_utilization),
+        rows.scaled(standing.supply_apy),
+        rows.scaled(standing.borrow_apy),
+        rows.scaled(standing.net_apy),
+        rows.units(standing.collateral_utilization, 18),
+        rows.scaled(standing.debt_utilization),
     )
 
 

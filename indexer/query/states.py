@@ -38,7 +38,7 @@ class Kept(Generic[T]):
     def making(self, key: Hashable) -> asyncio.Lock:
         """Held by the one who makes the value, so that nobody makes it a second time."""
         if len(self._locks) > 4 * self._size:
-            self._locks = {one: lock for one, lock in self._locks.items() if lock.locked()}
+            self._locks = {key: lock for key, lock in self._locks.items() if lock.locked()}
         return self._locks.setdefault(key, asyncio.Lock())
 
 

@@ -65,14 +65,14 @@ async def at(connection: point_in_time.Connection, state: states.State) -> Stats
         for row in await connection.fetch(_SQL["counts"], number)
     }
     effects = await connection.fetch(_SQL["effects"], number)
-    protocols = sorted({one.protocol for one in counted} | {protocol for protocol, _ in counts})
+    protocols = sorted({asset.protocol for asset in counted} | {protocol for protocol, _ in counts})
     return Stats(
         supply,
         borrow,
         point_in_time.total([supply, f"-{borrow}"]),
         unpriced,
         totals.unlisted(counted),
-        [_generation(one, counted, counts) for one in protocols],
+        [_generation(protocol, counted, counts) for protocol in protocols],
         [Effects(**dict(row)) for row in effects],
     )
 
@@ -81,9 +81,11 @@ Counts = dict[tuple[str, bool], asyncpg.Record]
 
 
 def _generation(protocol: str, counted: list[query_assets.Asset], counts: Counts) -> Generation:
-    members = [one for one in counted if one.protocol == protocol]
-    of_listed = _numbers([one for one in members if one.is_listed], counts.get((protocol, True)))
-    others = [one for one in members if not one.is_listed]
+    members = [asset for asset in counted if asset.protocol == protocol]
+    of_listed = _numbers(
+        [asset for asset in members if asset.is_listed], counts.get((protocol, True))
+    )
+    others = [asset for asset in members if not asset.is_listed]
     return Generation(
         **msgspec.structs.asdict(of_listed),
         protocol=protocol,
@@ -94,7 +96,7 @@ def _generation(protocol: str, counted: list[query_assets.Asset], counts: Counts
 def _numbers(members: list[query_assets.Asset], counts: asyncpg.Record | None) -> Numbers:
     found = {} if counts is None else dict(counts)
     return Numbers(
-        len({one.pool_id for one in members}),
+        len({asset.pool_id for asset in members}),
         *totals.sums(members),
         found.get("users", 0),
         found.get("active_positions", 0),

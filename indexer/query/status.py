@@ -216,15 +216,15 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         fork_counter=row["fork_counter"],
         fold_version=row["fold_version"],
         rows=dict(counts.items()),
-        undecoded=[Undecoded(*one.values()) for one in undecoded],
-        reorgs=[Reorg(*one.values()) for one in reorgs],
+        undecoded=[Undecoded(*row.values()) for row in undecoded],
+        reorgs=[Reorg(*row.values()) for row in reorgs],
         completeness=await completeness.read(connection),
         blocks_by_events_alone=await connection.fetchval(_SQL["blocks_by_events_alone"]),
         reconciled=None if reconciled is None else Check(*reconciled.values()),
         standing_differences=standing["differences"],
-        differing=[Differing(*one.values()) for one in differing],
-        invariant_breaks=[Break(*one.values()) for one in breaks],
-        quarantined=[Quarantined(*one.values()) for one in quarantined],
+        differing=[Differing(*row.values()) for row in differing],
+        invariant_breaks=[Break(*row.values()) for row in breaks],
+        quarantined=[Quarantined(*row.values()) for row in quarantined],
         unknown_classes=await unknown_classes(connection),
         prices=Prices(*prices.values()),
     )
@@ -241,7 +241,7 @@ async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshn
 async def unknown_classes(connection: Connection) -> list[UnknownClass]:
     """The contracts whose class this release does not know."""
     found = await connection.fetch(_SQL["unknown_classes"])
-    return [UnknownClass(*one.values()) for one in found]
+    return [UnknownClass(*row.values()) for row in found]
 
 
 def unhealthy(name: health.Name, reason: str) -> Freshness:

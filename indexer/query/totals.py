@@ -54,15 +54,15 @@ async def find(
     counted = newest(found.assets)
     pools = [
         _pool(list(members))
-        for _, members in itertools.groupby(counted, lambda one: (one.pool_id, one.protocol))
+        for _, members in itertools.groupby(counted, lambda pool: (pool.pool_id, pool.protocol))
     ]
     return Totals(*found.parts, *listed(counted), unlisted(counted), pools)
 
 
 def newest(found: list[assets.Asset]) -> list[assets.Asset]:
     """An asset that V1.0 handed on to V1.1 stays behind in V1.0's books: it counts once."""
-    newest = {(one.pool_id, one.asset_address): one.id for one in found}
-    return [one for one in found if newest[one.pool_id, one.asset_address] == one.id]
+    newest = {(asset.pool_id, asset.asset_address): asset.id for asset in found}
+    return [asset for asset in found if newest[asset.pool_id, asset.asset_address] == asset.id]
 
 
 def _pool(members: list[assets.Asset]) -> PoolTotals:
@@ -80,25 +80,25 @@ def _pool(members: list[assets.Asset]) -> PoolTotals:
 
 def listed(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
     """The sums of listed pools."""
-    return sums([one for one in members if one.is_listed])
+    return sums([asset for asset in members if asset.is_listed])
 
 
 def unlisted(members: list[assets.Asset]) -> Sums:
     """The sums of the other pools, whose prices their curators choose."""
-    return Sums(*sums([one for one in members if not one.is_listed]))
+    return Sums(*sums([asset for asset in members if not asset.is_listed]))
 
 
 def sums(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
     """What assets are worth together, lent together, and which have no price."""
     unpriced = sorted(
         {
-            one.symbol or one.asset_address
-            for one in members
-            if one.total_supply_usd is None and int(one.total_supply_raw)
+            asset.symbol or asset.asset_address
+            for asset in members
+            if asset.total_supply_usd is None and int(asset.total_supply_raw)
         }
     )
     return (
-        point_in_time.total(one.total_supply_usd for one in members),
-        point_in_time.total(one.total_borrow_usd for one in members),
+        point_in_time.total(asset.total_supply_usd for asset in members),
+        point_in_time.total(asset.total_borrow_usd for asset in members),
         unpriced,
     )

@@ -44,33 +44,35 @@ async def of_user(
     """Interest and gains of every position that a user ever had, from a time to a moment."""
     async with point_in_time.steady(connection):
         held = await positions.find(connection, positions.Wanted(user=user), at)
-        wanted = {_wanted(one): None for one in held.positions if one.kind in PERSONAL}
-        found = [await pnl.of_position(connection, one, since, at) for one in wanted]
-    listed = _summed([one for one in found if one.is_listed])
+        pairs = {
+            _wanted(position): None for position in held.positions if position.kind in PERSONAL
+        }
+        found = [await pnl.of_position(connection, pair, since, at) for pair in pairs]
+    listed = _summed([pnl for pnl in found if pnl.is_listed])
     return UserPnl(
         *held.parts,
         felt252.padded(user),
         since,
         listed.pnl_usd,
         listed.liquidation_loss_usd,
-        _summed([one for one in found if not one.is_listed]),
+        _summed([pnl for pnl in found if not pnl.is_listed]),
         found,
     )
 
 
 def _summed(found: Sequence[pnl.Pnl]) -> Sums:
-    known = [one.pnl_usd for one in found]
+    known = [pnl.pnl_usd for pnl in found]
     return Sums(
         None if None in known else point_in_time.total(known),
-        point_in_time.total(one.liquidation_loss_usd for one in found),
+        point_in_time.total(pnl.liquidation_loss_usd for pnl in found),
     )
 
 
-def _wanted(one: positions.Position) -> markets.Wanted:
+def _wanted(position: positions.Position) -> markets.Wanted:
     return markets.Wanted(
-        int(one.pool_id, 16),
-        int(one.collateral_address, 16),
-        int(one.debt_address or "0x0", 16),
-        int(one.user_id, 16),
-        int(one.v_token or "0x0", 16),
+        int(position.pool_id, 16),
+        int(position.collateral_address, 16),
+        int(position.debt_address or "0x0", 16),
+        int(position.user_id, 16),
+        int(position.v_token or "0x0", 16),
     )

@@ -28,7 +28,7 @@ class KnownClass(msgspec.Struct, frozen=True):
 @functools.cache
 def _names() -> dict[int, str]:
     found = msgspec.json.decode(_FILE.read_bytes(), type=list[KnownClass])
-    return {int(one.class_hash, 16): one.name for one in found}
+    return {int(known_class.class_hash, 16): known_class.name for known_class in found}
 
 
 def name_of(class_hash: int) -> str | None:

@@ -27,7 +27,7 @@ def allowed_actions(
         useless = {"borrow", "repay", "liquidate"}
     elif not position.nominal_debt:
         useless = {"repay", "liquidate"}
-    return [one for one in taken if one not in useless]
+    return [action for action in taken if action not in useless]
 
 
 def shutdown_mode(world: state.World, key: state.PositionKey, now: int) -> str | None:
@@ -58,10 +58,12 @@ def _of_v1(
         return ()
     taken = shutdown.allowed(mode, position.nominal_debt)
     if _has_invalid_price(world, pair):
-        return tuple(one for one in taken if one != "liquidate")
+        return tuple(action for action in taken if action != "liquidate")
     return taken
 
 
 def _has_invalid_price(world: state.World, pair: state.PairKey) -> bool:
     sides = (world.assets.get(state.AssetKey(pair.pool, asset)) for asset in pair[1:])
-    return any(one is not None and one.price_is_valid is False for one in sides)
+    return any(
+        asset_state is not None and asset_state.price_is_valid is False for asset_state in sides
+    )

@@ -63,8 +63,8 @@ async def _mark_wrong_valuations(built: build.Shadow) -> None:
     wrong = checked.wrong
     await connection.execute(
         statements.fill(_SQL["mark_keys"], tables.POSITIONS, live),
-        [one.pool_id for one in wrong],
-        [one.id for one in wrong],
+        [differing_row.pool_id for differing_row in wrong],
+        [differing_row.id for differing_row in wrong],
     )
 
 

@@ -68,7 +68,9 @@ def base_mode(world: state.World, pair: state.PairKey, now: int) -> Mode:
 def pool_mode(world: state.World, pool: state.PoolKey, now: int) -> Mode | None:
     """The furthest mode of a pool's pairs; None where no pair has one."""
     found = [mode(world, pair, now) for pair in world.pairs if pair.pool == pool]
-    return max((one for one in found if one is not None), default=None)
+    return max(
+        (shutdown_mode for shutdown_mode in found if shutdown_mode is not None), default=None
+    )
 
 
 def allowed(mode_: Mode, nominal_debt: int) -> tuple[str, ...]:
@@ -83,8 +85,11 @@ def allowed(mode_: Mode, nominal_debt: int) -> tuple[str, ...]:
 
 
 def _is_running(world: state.World, pair: state.PairKey) -> bool:
-    sides = [world.assets.get(state.AssetKey(pair.pool, one)) for one in pair[1:] if one]
-    return all(one is not None and one.variant is not maths.Variant.FROZEN for one in sides)
+    sides = [world.assets.get(state.AssetKey(pair.pool, asset)) for asset in pair[1:] if asset]
+    return all(
+        asset_state is not None and asset_state.variant is not maths.Variant.FROZEN
+        for asset_state in sides
+    )
 
 
 def _is_later(world: state.World, pool: state.ContractState) -> bool:
@@ -104,7 +109,7 @@ def _mode(
 ) -> Mode:
     if _is_later(world, pool):
         return Mode.RECOVERY if is_violating else Mode.NONE
-    since = {one[:2]: one[2] for one in pool.violations}
+    since = {violation[:2]: violation[2] for violation in pool.violations}
     oldest = min(since.values(), default=0)
     inferred = _inferred(pool, oldest, now)
     if inferred not in _LOOKED_AFTER:
@@ -163,7 +168,7 @@ def touched(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey) -> 
         if is_violating:
             book.pool(origin, pair.pool, shutdown_mode=Mode.RECOVERY)
         return
-    since = {one[:2]: one[2] for one in pool.violations}
+    since = {violation[:2]: violation[2] for violation in pool.violations}
     oldest = min(since.values(), default=0)
     if _inferred(pool, oldest, origin.timestamp) not in _LOOKED_AFTER:
         return
@@ -174,7 +179,7 @@ def touched(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey) -> 
 def _keep(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey, since: int) -> None:
     """Since when a pair violates the rules; 0: no more."""
     pool = book.world.pools[pair.pool]
-    kept = {one[:2]: one[2] for one in pool.violations}
+    kept = {violation[:2]: violation[2] for violation in pool.violations}
     kept[pair[1:]] = since
     violations = sorted(((*sides, time) for sides, time in kept.items() if time), key=_by_time)
     changed = tuple(violations[:MOST_VIOLATIONS])
@@ -197,9 +202,11 @@ def watch(
     if held is None or held.created_block == origin.at.block_number:
         return
     configured = sorted(
-        key for key, one in book.world.pairs.items() if one.is_configured and key.pool == pool
+        key
+        for key, pair_state in book.world.pairs.items()
+        if pair_state.is_configured and key.pool == pool
     )
-    wanted = [one for one in configured if _tells_of(one, pairs)] if pairs else configured
+    wanted = [pair for pair in configured if _tells_of(pair, pairs)] if pairs else configured
     _, known = book.closing.get(pool, (origin, ()))
     named = tuple(dict.fromkeys((*known, *wanted)))[:MOST_ASKED]
     book.closing[pool] = (origin, named)
@@ -251,7 +258,9 @@ def _correct(
     violations, kept = held.violations, furthest
     if furthest is Mode.NONE:
         # A pair tells this only where no other one's time counts.
-        violations = tuple(one for one in violations if state.PairKey(pool, *one[:2]) in told)
+        violations = tuple(
+            violation for violation in violations if state.PairKey(pool, *violation[:2]) in told
+        )
     elif not _is_later(book.world, held):
         ours = {_mode(book.world, held, pair, now, is_violating=False) for pair in told}
         kept = Mode.NONE if max(ours) is furthest else furthest

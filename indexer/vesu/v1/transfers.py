@@ -192,11 +192,13 @@ def _tellable(
     left: list[ledger.PendingTransfer],
 ) -> tuple[ledger.PendingTransfer, state.PositionKey | None]:
     """A transfer with a position that no other one touches; any, where there is none."""
-    touches = collections.Counter(key for one in left for key in (one.giver, one.taker))
-    for one in left:
-        for key in (one.taker, one.giver):
+    touches = collections.Counter(
+        key for pending_transfer in left for key in (pending_transfer.giver, pending_transfer.taker)
+    )
+    for pending_transfer in left:
+        for key in (pending_transfer.taker, pending_transfer.giver):
             if touches[key] == 1:
-                return one, key
+                return pending_transfer, key
     return left[-1], None
 
 
