@@ -85,18 +85,18 @@ async def _asked_again(
 
     A repair takes the tables back, so one wrong answer of a node must not cause it.
     """
-    hashes = {one.call.block_number: one.block_hash for one in stored}
-    again = await view_calls.ask(node, [one.call for one in stored], hashes)
+    hashes = {observation.call.block_number: observation.block_hash for observation in stored}
+    again = await view_calls.ask(node, [observation.call for observation in stored], hashes)
     found: list[observations.Observation | None] = list(again)
-    doubted = [place for place, one in enumerate(stored) if one != again[place]]
+    doubted = [place for place, observation in enumerate(stored) if observation != again[place]]
     if not doubted:
         return found
     answers = await node.calls_elsewhere([stored[place].call for place in doubted], hashes)
     for place, answer in zip(doubted, answers, strict=True):
-        one = stored[place]
-        if view_calls.observation(one.call, one.block_hash, answer) != again[place]:
+        observation = stored[place]
+        if view_calls.observation(observation.call, observation.block_hash, answer) != again[place]:
             found[place] = None
-            _warn(one.call, "another answer was not given a second time")
+            _warn(observation.call, "another answer was not given a second time")
     return found
 
 
@@ -107,26 +107,28 @@ async def _settle(
     part: Sequence[observations.Observation],
     again: Sequence[observations.Observation | None],
 ) -> None:
-    confirmed = [one for one, other in zip(part, again, strict=True) if one == other]
+    confirmed = [
+        observation for observation, other in zip(part, again, strict=True) if observation == other
+    ]
     async with connection.transaction():
         await log_verification.hold(connection, at)
         await observations.confirm(connection, confirmed)
     checked.asked += len(part)
-    for one, other in zip(part, again, strict=True):
-        if other is not None and one != other:
-            checked.differing.append(one.call)
+    for observation, other in zip(part, again, strict=True):
+        if other is not None and observation != other:
+            checked.differing.append(observation.call)
             log.error(
                 "observation_differs",
-                block=one.call.block_number,
-                contract=hex(one.call.contract),
-                view=one.call.view,
-                stored=_said(one),
+                block=observation.call.block_number,
+                contract=hex(observation.call.contract),
+                view=observation.call.view,
+                stored=_said(observation),
                 answered=_said(other),
             )
 
 
-def _said(one: observations.Observation) -> str:
-    return "refused" if one.result is None else f"{len(one.result)} felts"
+def _said(observation: observations.Observation) -> str:
+    return "refused" if observation.result is None else f"{len(observation.result)} felts"
 
 
 def _warn(call: view_call.ViewCall, reason: str) -> None:

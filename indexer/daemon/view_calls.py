@@ -63,7 +63,7 @@ async def ask_for_commit(
         if not described or not _may_be_the_tokens(error):
             raise
     others = [call for call in calls if call.view not in DESCRIPTIONS]
-    found = {one.call: one for one in await ask(node, others, hashes)}
+    found = {answer.call: answer for answer in await ask(node, others, hashes)}
     again = await asyncio.gather(
         *(ask(node, [call], hashes) for call in described), return_exceptions=True
     )
