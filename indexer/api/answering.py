@@ -36,7 +36,8 @@ class Meta(msgspec.Struct, frozen=True):
 
     `valued_at` is what interest is accrued to: the block's time, or the time asked for. `fork`
     counts the rollbacks that the database went through. `prices_as_of` is the time of the oldest
-    price that the answer rests on; null: on none. `is_price_stale`: it is older at `valued_at` than
+    price that the answer rests on (gains: at their end); null: on none, or on those of many times,
+    as a history, whose points say it themselves. `is_price_stale`: it is older at `valued_at` than
     the `max_price_age` of the question; null: none was given, or no price is there. `age_seconds`
     is how old the block is: now, or at the moment that was asked for. `is_suspect`: it is not
     decided whether the chain still holds the committed block.
@@ -135,7 +136,7 @@ class Service:
             if parameter.name in said:
                 parameter.parse(said[parameter.name])
         asked = queries.asked(said) if route.is_of_moment else stands.Asked()
-        _max_age(route, said)
+        routes.max_price_age(route, said)
         if route.is_of_moment and "min_block" in said:
             await self._head.wait(kinds.block(said["min_block"], "min_block"))
         async with (
@@ -176,7 +177,7 @@ class Service:
         )
         envelope = Envelope(
             found.data,
-            _meta(standing, moment, asked, found.priced_at, _max_age(route, said)),
+            _meta(standing, moment, asked, found.priced_at, routes.max_price_age(route, said)),
             None if found.next is None else self._next(question, standing, moment, found.next),
         )
         return litestar.Response(
@@ -222,13 +223,6 @@ class Service:
                 after,
             )
         )
-
-
-def _max_age(route: routes.Route, said: Mapping[str, str]) -> int | None:
-    if not route.is_of_moment or routes.MAX_PRICE_AGE not in said:
-        return None
-    age: int = queries.MAX_PRICE_AGE.parse(said[routes.MAX_PRICE_AGE])
-    return age
 
 
 def _meta(

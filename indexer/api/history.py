@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from indexer import errors
 from indexer.api import holdings, markets, queries, routes
 from indexer.query import configuration, endangered, filters, kinds, rates, series, sorting, yields
@@ -38,19 +40,23 @@ async def _position(question: routes.Question) -> routes.Answer:
     )
     if found is None:
         raise errors.NotFoundError(f"there is no position {question.path['id']}", parameter="id")
-    return routes.Answer(found)
+    points = [
+        msgspec.structs.replace(point, position=question.aged(point.position)) for point in found
+    ]
+    return routes.Answer(points)
 
 
 async def _asset(question: routes.Question) -> routes.Answer:
     asset = await markets.asset(question)
     found = await series.of_asset(question.connection, question.moment, asset, span(question))
-    return routes.Answer(found)
+    points = [msgspec.structs.replace(point, asset=question.aged(point.asset)) for point in found]
+    return routes.Answer(points)
 
 
 async def _pool(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
     found = await series.of_pool(question.connection, question.moment, pool.pool_id, span(question))
-    return routes.Answer(found)
+    return routes.Answer([question.aged(point) for point in found])
 
 
 async def _rates(question: routes.Question) -> routes.Answer:
@@ -82,7 +88,7 @@ async def _user(question: routes.Question) -> routes.Answer:
     found = await series.of_user(
         question.connection, question.moment, question.path["user"], span(question)
     )
-    return routes.Answer(found)
+    return routes.Answer([question.aged(point) for point in found])
 
 
 CHANGE = {

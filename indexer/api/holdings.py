@@ -100,7 +100,8 @@ async def _of_user(question: routes.Question) -> routes.Answer:
 async def _portfolio(question: routes.Question) -> routes.Answer:
     state, user = await question.state(), question.path["user"]
     held = await position_pages.of_user(question.connection, state, user)
-    found = portfolio.summed(question.moment, user, list(held))
+    rows = [question.aged(position) for position in held]
+    found = portfolio.summed(question.moment, user, list(rows))
     return routes.Answer(found, priced_at=priced_at(state, {position.pool_id for position in held}))
 
 

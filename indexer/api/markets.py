@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
+import msgspec
+
 from indexer import errors
 from indexer.api import queries, routes
 from indexer.query import assets, filters, kinds, pool_details, pools, sorting
@@ -37,7 +39,9 @@ async def _pools(question: routes.Question) -> routes.Answer:
 
 async def _pool(question: routes.Question) -> routes.Answer:
     found = await pool(question)
-    return routes.Answer(found, priced_at=oldest_price(found.assets))
+    rows = [question.aged(one) for one in found.assets]
+    shown = msgspec.structs.replace(found, assets=rows)
+    return routes.Answer(shown, priced_at=oldest_price(rows))
 
 
 async def pool(question: routes.Question) -> pool_details.Details:

@@ -58,7 +58,7 @@ async def _stats(question: routes.Question) -> routes.Answer:
 
 async def _stats_history(question: routes.Question) -> routes.Answer:
     found = await series.of_protocol(question.connection, question.moment, history.span(question))
-    return routes.Answer(found)
+    return routes.Answer([question.aged(point) for point in found])
 
 
 async def _fees(question: routes.Question) -> routes.Answer:

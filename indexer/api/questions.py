@@ -99,14 +99,22 @@ def _priced_at(prices: list[markets.Price]) -> datetime.datetime | None:
 
 async def _max_borrow(question: routes.Question) -> routes.Answer:
     found = await quotes.max_borrow(
-        question.connection, wanted(question), question.when, conditions(question)
+        question.connection,
+        wanted(question),
+        question.when,
+        conditions(question),
+        question.max_price_age,
     )
     return routes.Answer(found, priced_at=_priced_at(found.prices))
 
 
 async def _max_withdraw(question: routes.Question) -> routes.Answer:
     found = await quotes.max_withdraw(
-        question.connection, wanted(question), question.when, conditions(question)
+        question.connection,
+        wanted(question),
+        question.when,
+        conditions(question),
+        question.max_price_age,
     )
     return routes.Answer(found, priced_at=_priced_at(found.prices))
 
@@ -139,7 +147,12 @@ async def _simulated(question: routes.Question, position: markets.Wanted) -> rou
     with _naming("actions"):
         actions = [simulate.parse(text) for text in texts]
         found = await simulate.simulate(
-            question.connection, position, actions, question.when, conditions(question)
+            question.connection,
+            position,
+            actions,
+            question.when,
+            conditions(question),
+            question.max_price_age,
         )
     return routes.Answer(found, priced_at=_priced_at(found.prices))
 
@@ -180,18 +193,19 @@ def _since(question: routes.Question) -> datetime.datetime:
 
 async def _pnl(question: routes.Question) -> routes.Answer:
     position = await holdings.position(question)
-    return routes.Answer(
-        await pnl.of_position(
-            question.connection, _named(position), _since(question), question.when
-        )
+    found = await pnl.of_position(
+        question.connection, _named(position), _since(question), question.when
     )
+    oldest = holdings.priced_at(await question.state(), {position.pool_id})
+    return routes.Answer(found, priced_at=oldest)
 
 
 async def _user_pnl(question: routes.Question) -> routes.Answer:
     user = int(question.path["user"], 16)
-    return routes.Answer(
-        await user_pnl.of_user(question.connection, user, _since(question), question.when)
-    )
+    found = await user_pnl.of_user(question.connection, user, _since(question), question.when)
+    pool_ids = {one.pool_id for one in found.positions}
+    oldest = holdings.priced_at(await question.state(), pool_ids)
+    return routes.Answer(found, priced_at=oldest)
 
 
 async def _opportunities(question: routes.Question) -> routes.Answer:
@@ -209,6 +223,7 @@ async def _opportunities(question: routes.Question) -> routes.Answer:
         conditions(question),
         None if pool is None else int(pool, 16),
         question.get("count", 100),
+        question.max_price_age,
     )
     prices = [price for opportunity in found.opportunities for price in opportunity.prices]
     return routes.Answer(found, priced_at=_priced_at(prices))

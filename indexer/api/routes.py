@@ -16,6 +16,7 @@ from indexer.query import (
     kinds,
     point_in_time,
     position_pages,
+    series,
     stands,
     states,
     status,
@@ -24,7 +25,14 @@ from indexer.query import (
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-Aged = TypeVar("Aged", assets.Asset, position_pages.Position)
+Aged = TypeVar(
+    "Aged",
+    assets.Asset,
+    position_pages.Position,
+    series.PoolPoint,
+    series.UserPoint,
+    series.ProtocolPoint,
+)
 MAX_PRICE_AGE = queries.MAX_PRICE_AGE.name
 
 
@@ -39,7 +47,8 @@ class Shared(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What a question found. `next`: the key of the last row where more follow.
 
-    `priced_at`: the time of the oldest price that the answer rests on; None: on no price.
+    `priced_at`: the time of the oldest price that the answer rests on; None: on no price, or on
+    those of many times, which its rows name.
     """
 
     data: Any
@@ -79,17 +88,29 @@ class Question(msgspec.Struct, frozen=True):
             return default
         return self.route.parameter(name).parse(self.said[name])
 
+    @property
+    def max_price_age(self) -> int | None:
+        """How old in seconds prices may be; None: any age."""
+        return max_price_age(self.route, self.said)
+
     def aged(self, row: Aged) -> Aged:
         """A row with what it says of its price where the question bounds its age."""
-        if MAX_PRICE_AGE not in self.said:
+        most, age = self.max_price_age, row.price_age_seconds
+        if most is None or age is None:
             return row
-        most = queries.MAX_PRICE_AGE.parse(self.said[MAX_PRICE_AGE])
-        stale = point_in_time.is_stale(self.moment, row.price_timestamp, most)
-        return msgspec.structs.replace(row, is_price_stale=stale)
+        return msgspec.structs.replace(row, is_price_stale=age > most)
 
     async def state(self) -> states.State:
         """The whole state at the moment."""
         return await self.shared.states.at(self.connection, self.moment, self.stands)
+
+
+def max_price_age(route: Route, said: Mapping[str, str]) -> int | None:
+    """How old in seconds a question about a moment lets prices be; None: any age."""
+    if not route.is_of_moment or MAX_PRICE_AGE not in said:
+        return None
+    age: int = queries.MAX_PRICE_AGE.parse(said[MAX_PRICE_AGE])
+    return age
 
 
 Handler = Callable[[Question], Awaitable[Answer]]

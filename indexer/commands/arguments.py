@@ -115,7 +115,7 @@ max_price_age = click.option(
     "--max-price-age",
     type=click.IntRange(0),
     metavar="SECONDS",
-    help="Rows on older prices say so: is_price_stale.",
+    help="What rests on prices older than this says so.",
 )
 
 wide = click.option("--wide", is_flag=True, help="Whole addresses (as when piped).")

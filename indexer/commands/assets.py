@@ -29,10 +29,12 @@ COLUMNS = (
 @click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @arguments.point_in_time
 @arguments.max_price_age
+@arguments.wide
 def command(
     config_file: Path | None,
     as_json: bool,
     pool: int | str | None,
+    wide: bool,
     max_price_age: int | None,
     at: point_in_time.When,
 ) -> None:
@@ -46,6 +48,6 @@ def command(
     if as_json:
         output.print_json(found)
         return
-    output.print_moment(found)
-    output.print_table(COLUMNS, found.assets)
-    output.print_stale(found.assets, max_price_age)
+    output.print_moment(found, wide=wide)
+    output.print_table(COLUMNS, found.assets, wide=wide)
+    output.print_stale([one.is_price_stale for one in found.assets], max_price_age)

@@ -53,9 +53,14 @@ def ratio(value: decimal.Decimal | None) -> str:
 def duration(seconds: float) -> str:
     """How long something took, in the unit that a reader would choose."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
+        if abs(seconds) >= 2 * size:
             return f"{seconds / size:,.0f} {unit}"
     return f"{seconds:,.0f} s"
+
+
+def age(seconds: int | None) -> str:
+    """How old something is; "-" where that is not known."""
+    return "-" if seconds is None else duration(seconds)
 
 
 def ends(value: str) -> str:
@@ -148,7 +153,7 @@ PRICE = Column(
 )
 PRICE_AGE = Column(
     "price age",
-    lambda row: "-" if row["price_age_seconds"] is None else f"{row['price_age_seconds']:,} s",
+    lambda row: age(row["price_age_seconds"]),
     is_number=True,
     is_wide=True,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ import rich.text
 
 from indexer import values
 from indexer.commands import columns
-from indexer.query import assets, point_in_time, positions
+from indexer.query import markets, point_in_time
 
 WIDEST = 100_000
 """How many columns a line may have where it is not wrapped."""
@@ -30,9 +31,14 @@ def print_json(document: Any) -> None:
     click.echo(values.json_text(document))
 
 
-def print_moment(found: point_in_time.Moment) -> None:
-    """The block that the answer is true for, and the time that interest is accrued to."""
-    words = [f"block {found.block_number}", found.block_hash, f"{found.block_time:%F %T} UTC"]
+def print_moment(found: point_in_time.Moment, *, wide: bool = False) -> None:
+    """The block that the answer is true for, and the time that interest is accrued to.
+
+    In a terminal the hash is shortened, unless with `wide`.
+    """
+    is_whole = wide or not sys.stdout.isatty()
+    block_hash = found.block_hash if is_whole else columns.ends(found.block_hash)
+    words = [f"block {found.block_number}", block_hash, f"{found.block_time:%F %T} UTC"]
     if found.valued_at != found.block_time:
         words.append(f"interest to {found.valued_at:%F %T} UTC")
     click.echo(" · ".join(words))
@@ -84,13 +90,56 @@ def _narrowest(column: columns.Column, cells: Sequence[rich.text.Text], *, is_wh
     return max([*heading, *(rich.cells.cell_len(word) for word in words)])
 
 
-def print_stale(
-    rows: Sequence[assets.Asset | positions.Position], max_price_age: int | None
-) -> None:
-    """How many rows rest on prices that are older than the question allowed."""
-    stale = sum(bool(row.is_price_stale) for row in rows)
-    if stale:
-        click.echo(f"{stale} of {len(rows)} rest on prices older than {max_price_age:,} s")
+def print_stale(flags: Sequence[bool | None], max_price_age: int | None) -> None:
+    """How many rows rest on prices that are older than the question allowed, one flag a row."""
+    stale = sum(map(bool, flags))
+    if max_price_age is not None and stale:
+        rest = "rests" if stale == 1 else "rest"
+        click.echo(
+            f"{stale} of {len(flags)} {rest} on prices older than {columns.duration(max_price_age)}"
+        )
+
+
+def print_prices(prices: Sequence[markets.Price], max_price_age: int | None) -> None:
+    """The prices that an answer rests on, their ages, and which are older than allowed."""
+    for price in prices:
+        name = price.asset or columns.ends(price.asset_address)
+        if price.told is None:
+            click.echo(f"price of {name}: not known")
+            continue
+        words = [f"price of {name}: {columns.exact(price.told)} USD"]
+        if price.age_seconds is not None:
+            words.append(f"{columns.duration(price.age_seconds)} old (block {price.block_number})")
+        if price.used != price.told:
+            words.append(f"reckoned with {columns.exact(price.used)} USD")
+        if price.is_valid is False:
+            words.append("called invalid by its oracle")
+        if price.is_stale and max_price_age is not None:
+            words.append(f"older than {columns.duration(max_price_age)}")
+        click.echo(", ".join(words))
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    for name, value in fields.items():
+        if name.endswith("_seconds"):
+            name, value = name.removesuffix("_seconds"), columns.age(value)
+        click.echo(f"{name:<22} {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value as people write it."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime.datetime():
+            return f"{value.astimezone(datetime.UTC):%F %T} UTC"
+        case list() | tuple():
+            return ", ".join(map(_shown, value)) or "none"
+        case _:
+            return str(value)
 
 
 def _text(column: columns.Column, row: columns.Row, *, is_wide: bool) -> rich.text.Text:

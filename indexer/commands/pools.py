@@ -32,10 +32,12 @@ COLUMNS = (
 @click.option("--pool", type=arguments.felt_or_name, help="Only this one: id, address or name.")
 @arguments.listed
 @arguments.point_in_time
+@arguments.wide
 def command(
     config_file: Path | None,
     as_json: bool,
     pool: int | str | None,
+    wide: bool,
     listed: bool | None,
     at: point_in_time.When,
 ) -> None:
@@ -47,5 +49,5 @@ def command(
     if as_json:
         output.print_json(found)
         return
-    output.print_moment(found)
-    output.print_table(COLUMNS, found.pools)
+    output.print_moment(found, wide=wide)
+    output.print_table(COLUMNS, found.pools, wide=wide)

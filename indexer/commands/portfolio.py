@@ -17,6 +17,7 @@ COLUMNS = (
     columns.money("collateral USD", "collateral_value_usd"),
     columns.money("debt USD", "debt_value_usd"),
     positions.LISTED,
+    columns.PRICE_AGE,
 )
 
 
@@ -24,14 +25,25 @@ COLUMNS = (
 @arguments.options
 @click.argument("user", type=arguments.felt)
 @arguments.point_in_time
-def command(config_file: Path | None, as_json: bool, user: int, at: point_in_time.When) -> None:
+@arguments.max_price_age
+@arguments.wide
+def command(
+    config_file: Path | None,
+    as_json: bool,
+    user: int,
+    wide: bool,
+    max_price_age: int | None,
+    at: point_in_time.When,
+) -> None:
     """Show a user's active positions and vToken holdings over all pools, and their sums."""
-    found = reader.ask(config_file, lambda connection: portfolio.of(connection, user, at))
+    found = reader.ask(
+        config_file, lambda connection: portfolio.of(connection, user, at, max_price_age)
+    )
     if as_json:
         output.print_json(found)
         return
-    output.print_moment(found)
-    output.print_table(COLUMNS, found.positions)
+    output.print_moment(found, wide=wide)
+    output.print_table(COLUMNS, found.positions, wide=wide)
     for name, value in (
         ("collateral", columns.usd(found.collateral_usd)),
         ("vTokens", columns.usd(found.earn_usd)),
@@ -47,4 +59,5 @@ def command(config_file: Path | None, as_json: bool, user: int, at: point_in_tim
             "at prices that their curators choose"
         )
     if found.unpriced:
-        click.echo(f"{found.unpriced} positions without a known price are in no sum")
+        click.echo(f"positions without a known price, in no sum: {found.unpriced}")
+    output.print_stale([one.is_price_stale for one in found.positions], max_price_age)

@@ -54,11 +54,11 @@ def command(
     document = None if found is None else _flat(found)
     if as_json:
         output.print_json(document)
-    elif document is None:
+    elif found is None or document is None:
         click.echo("no such position at that block", err=True)
     else:
-        for name, value in document.items():
-            click.echo(f"{name:<22} {'-' if value is None else value}")
+        output.print_fields(document)
+        output.print_stale([found.position.is_price_stale], max_price_age)
     sys.exit(1 if found is None else 0)
 
 

@@ -125,9 +125,9 @@ def command(
     if as_json:
         output.print_json(found)
         return
-    output.print_moment(found)
+    output.print_moment(found, wide=wide)
     output.print_table(COLUMNS, found.positions, wide=wide)
-    output.print_stale(found.positions, max_price_age)
+    output.print_stale([one.is_price_stale for one in found.positions], max_price_age)
 
 
 async def _find(

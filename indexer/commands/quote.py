@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 import msgspec
 
 from indexer.commands import arguments, columns, output, reader, simulate
-from indexer.query import markets, opportunities, point_in_time, quotes
+from indexer.query import markets, names, opportunities, point_in_time, quotes
 
 
 @click.group(
@@ -23,39 +24,90 @@ def command() -> None:
     """Quotes, as the contract's own arithmetic gives them."""
 
 
+LABELS = {
+    "amount_raw": "amount in raw units",
+    "shares_or_nominal_debt": "shares or nominal debt",
+    "is_all": "all there is",
+    "limit": "limited by",
+    "margin_seconds": "margin",
+    "with_margin_raw": "with margin, raw units",
+    "with_margin": "with margin",
+    "worth_raw": "worth in raw units",
+}
+"""What people read in place of a field's name, where that does not say it."""
+
+Quoted = quotes.Quote | quotes.Repayment | quotes.Supplied
+
+
 def _say(
     config_file: Path | None,
     as_json: bool,
-    question: Callable[[asyncpg.Connection], Awaitable[point_in_time.Moment]],
+    named: simulate.Named,
+    question: Callable[[asyncpg.Connection, markets.Wanted], Awaitable[Quoted]],
+    max_price_age: int | None = None,
 ) -> None:
-    found = reader.ask(config_file, question)
+    async def resolved(connection: asyncpg.Connection) -> Quoted:
+        return await question(connection, await named.resolved(connection))
+
+    found = reader.ask(config_file, resolved)
     if as_json:
         output.print_json(found)
         return
     output.print_moment(found)
+    if isinstance(found, quotes.Quote):
+        output.print_prices(found.prices, max_price_age)
+    output.print_fields(dict(_told(found)))
+
+
+def _told(found: Quoted) -> Iterator[tuple[str, Any]]:
+    """What a quote answers beyond moment and prices, each under the name that people read."""
+    yield "asset", f"{found.asset or '-'} {found.asset_address}"
     for name, value in msgspec.structs.asdict(found).items():
-        if name not in point_in_time.Moment.__struct_fields__ and name != "prices":
-            click.echo(f"{name:<24} {'-' if value is None else value}")
+        if name in point_in_time.Moment.__struct_fields__ or name.startswith("asset"):
+            continue
+        if name == "prices":
+            continue
+        if name.endswith("_seconds"):
+            value = columns.duration(value)
+        elif name in ("amount", "with_margin", "worth"):
+            value = f"{columns.exact(value)} {found.asset or ''}".rstrip()
+        yield LABELS.get(name, name), value
 
 
 @command.command(epilog="Example: vesu-indexer quote max-borrow 0x0451… 0x049d… 0x053c… 0x01aa…")
 @arguments.options
 @simulate.position
 @arguments.point_in_time
+@arguments.max_price_age
 @simulate.conditions
-def max_borrow(config_file: Path | None, as_json: bool, **given: Any) -> None:
+def max_borrow(
+    config_file: Path | None,
+    as_json: bool,
+    named: simulate.Named,
+    max_price_age: int | None,
+    **given: Any,
+) -> None:
     """The most that a position may borrow on top of what it owes."""
-    _say(config_file, as_json, lambda connection: quotes.max_borrow(connection, **given))
+    question = functools.partial(quotes.max_borrow, max_price_age=max_price_age, **given)
+    _say(config_file, as_json, named, question, max_price_age)
 
 
 @command.command(epilog="Example: vesu-indexer quote max-withdraw 0x0451… 0x049d… 0x053c… 0x01aa…")
 @arguments.options
 @simulate.position
 @arguments.point_in_time
+@arguments.max_price_age
 @simulate.conditions
-def max_withdraw(config_file: Path | None, as_json: bool, **given: Any) -> None:
+def max_withdraw(
+    config_file: Path | None,
+    as_json: bool,
+    named: simulate.Named,
+    max_price_age: int | None,
+    **given: Any,
+) -> None:
     """The most collateral that may leave a position or a vToken holding."""
-    _say(config_file, as_json, lambda connection: quotes.max_withdraw(connection, **given))
+    question = functools.partial(quotes.max_withdraw, max_price_age=max_price_age, **given)
+    _say(config_file, as_json, named, question, max_price_age)
 
 
 @command.command(
@@ -72,9 +124,11 @@ def max_withdraw(config_file: Path | None, as_json: bool, **given: Any) -> None:
     metavar="SECONDS",
     help="Interest for so long is added, for a transaction that comes later.",
 )
-def total_repay(config_file: Path | None, as_json: bool, **given: Any) -> None:
+def total_repay(
+    config_file: Path | None, as_json: bool, named: simulate.Named, **given: Any
+) -> None:
     """What clears a position's debt."""
-    _say(config_file, as_json, lambda connection: quotes.total_repay(connection, **given))
+    _say(config_file, as_json, named, functools.partial(quotes.total_repay, **given))
 
 
 @command.command(
@@ -84,18 +138,31 @@ def total_repay(config_file: Path | None, as_json: bool, **given: Any) -> None:
 @simulate.position
 @click.argument("amount", type=arguments.number)
 @arguments.point_in_time
-def supply_estimate(config_file: Path | None, as_json: bool, **given: Any) -> None:
+def supply_estimate(
+    config_file: Path | None, as_json: bool, named: simulate.Named, **given: Any
+) -> None:
     """The shares that a supply of AMOUNT (in token units) brings."""
-    _say(config_file, as_json, lambda connection: quotes.supply_estimate(connection, **given))
+    _say(config_file, as_json, named, functools.partial(quotes.supply_estimate, **given))
+
+
+def _oldest(prices: list[markets.Price]) -> int | None:
+    """The age of the older of the prices that a liquidation rests on."""
+    ages = [one.age_seconds for one in prices if one.age_seconds is not None]
+    return max(ages, default=None)
 
 
 COLUMNS = (
+    columns.text("pool", "pool_name"),
     columns.text("collateral", "collateral_asset"),
     columns.text("debt", "debt_asset"),
     columns.address("user", "user_id"),
     columns.HEALTH,
     columns.text("repay", "best"),
     columns.money("net profit USD", "net_profit_usd"),
+    columns.Column("price age", lambda row: columns.age(_oldest(row["prices"])), is_number=True),
+    columns.address("pool id", "pool_id", is_wide=True),
+    columns.address("collateral address", "collateral_address", is_wide=True),
+    columns.address("debt address", "debt_address", is_wide=True),
 )
 
 
@@ -104,7 +171,7 @@ COLUMNS = (
     "--price-change 0x049d…=-0.1"
 )
 @arguments.options
-@click.option("--pool", type=arguments.felt, help="One pool alone.")
+@click.option("--pool", type=arguments.felt_or_name, help="One pool alone: id, address or name.")
 @click.option("--gas", type=arguments.number, default="0", help="Cost of a transaction in USD.")
 @click.option(
     "--slippage", type=arguments.number, default="0", help="Lost in selling: 0.01 is one percent."
@@ -113,27 +180,41 @@ COLUMNS = (
 @click.option("--min-profit", type=arguments.number, help="Least net profit, in USD.")
 @click.option("--limit", type=click.IntRange(1, 500), default=100, help="How many at most.")
 @arguments.point_in_time
+@arguments.max_price_age
+@arguments.wide
 @simulate.conditions
 def liquidations(
     config_file: Path | None,
     as_json: bool,
-    pool: int | None,
+    pool: int | str | None,
     gas: decimal.Decimal,
     slippage: decimal.Decimal,
     capital: decimal.Decimal | None,
     min_profit: decimal.Decimal | None,
     limit: int,
+    wide: bool,
     at: point_in_time.When,
+    max_price_age: int | None,
     conditions: markets.Conditions,
 ) -> None:
     """Positions that may be liquidated, and what that brings, the most profitable first."""
     terms = opportunities.Terms(gas, slippage, capital, min_profit)
-    found = reader.ask(
-        config_file,
-        lambda connection: opportunities.find(connection, terms, at, conditions, pool, limit),
-    )
+
+    async def question(connection: asyncpg.Connection) -> opportunities.Opportunities:
+        pool_id = None if pool is None else await names.pool(connection, pool)
+        return await opportunities.find(
+            connection, terms, at, conditions, pool_id, limit, max_price_age
+        )
+
+    found = reader.ask(config_file, question)
     if as_json:
         output.print_json(found)
         return
-    output.print_moment(found)
-    output.print_table(COLUMNS, found.opportunities)
+    output.print_moment(found, wide=wide)
+    output.print_table(COLUMNS, found.opportunities, wide=wide)
+    if found.refused:
+        click.echo(f"below their limit, but their pools refuse liquidations now: {found.refused}")
+    if found.unlisted:
+        click.echo(f"in unlisted pools, shown where --pool names one: {found.unlisted}")
+    flags = [any(price.is_stale for price in one.prices) for one in found.opportunities]
+    output.print_stale(flags, max_price_age)

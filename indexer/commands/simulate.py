@@ -9,31 +9,55 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
+import msgspec
 
 from indexer.commands import arguments, columns, output, reader
-from indexer.query import markets, point_in_time, simulate
+from indexer.query import markets, names, point_in_time, simulate
 from indexer.vesu import refusals
 
 MODES = [mode.name.lower() for mode in refusals.ShutdownMode]
 
 
-def position(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments that name a position, handed on as `wanted`."""
+class Named(msgspec.Struct, frozen=True):
+    """A position as the command line names it: pool and assets by address or name."""
 
-    @click.argument("pool", type=arguments.felt)
-    @click.argument("collateral", type=arguments.felt)
-    @click.argument("debt", type=arguments.felt)
+    pool: int | str
+    collateral: int | str
+    debt: int | str
+    user: int
+    v_token: int
+
+    async def resolved(self, connection: asyncpg.Connection) -> markets.Wanted:
+        """The same by addresses; an error that names what is not known."""
+        # An address needs no look-up: what is not known there is told by the question itself.
+        pool = self.pool if isinstance(self.pool, int) else await names.pool(connection, self.pool)
+        collateral = await names.asset(connection, self.collateral, pool)
+        debt = await names.asset(connection, self.debt, pool)
+        return markets.Wanted(pool, collateral, debt, self.user, self.v_token)
+
+
+def position(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments that name a position, handed on as `named`."""
+
+    @click.argument("pool", type=arguments.felt_or_name)
+    @click.argument("collateral", type=arguments.felt_or_name)
+    @click.argument("debt", type=arguments.felt_or_name)
     @click.argument("user", type=arguments.felt)
     @click.option(
         "--v-token", type=arguments.felt, help="A vToken holding instead; give 0x0 as DEBT."
     )
     @functools.wraps(command)
     def with_position(
-        pool: int, collateral: int, debt: int, user: int, v_token: int | None, **given: Any
+        pool: int | str,
+        collateral: int | str,
+        debt: int | str,
+        user: int,
+        v_token: int | None,
+        **given: Any,
     ) -> Any:
-        wanted = markets.Wanted(pool, collateral, debt, user, v_token or 0)
-        return command(wanted=wanted, **given)
+        return command(named=Named(pool, collateral, debt, user, v_token or 0), **given)
 
     return with_position
 
@@ -93,30 +117,38 @@ def action(text: str) -> simulate.Action:
 @position
 @click.argument("actions", type=action, nargs=-1)
 @arguments.point_in_time
+@arguments.max_price_age
 @conditions
 def command(
     config_file: Path | None,
     as_json: bool,
-    wanted: markets.Wanted,
+    named: Named,
     actions: tuple[simulate.Action, ...],
     at: point_in_time.When,
+    max_price_age: int | None,
     conditions: markets.Conditions,
 ) -> None:
     """Simulate up to ten ACTIONS on a position, which need not exist, and say what is refused.
 
     ACTIONS are supply=, withdraw=, borrow= and repay= with an amount in token units, raw: and raw
-    units, or all or max. POOL is a pool id: in Vesu V2 the pool's address. Exit code 1: the
-    contract would refuse.
+    units, or all or max. POOL is a pool id (in Vesu V2 the pool's address) or a name, COLLATERAL
+    and DEBT are addresses or symbols. Exit code 1: the contract would refuse.
     """
-    found = reader.ask(
-        config_file,
-        lambda connection: simulate.simulate(connection, wanted, actions, at, conditions),
-    )
+
+    async def question(connection: asyncpg.Connection) -> simulate.Simulated:
+        wanted = await named.resolved(connection)
+        return await simulate.simulate(connection, wanted, actions, at, conditions, max_price_age)
+
+    found = reader.ask(config_file, question)
     if as_json:
         output.print_json(found)
     else:
-        _print(found)
+        _print(found, max_price_age)
     sys.exit(0 if found.is_allowed else 1)
+
+
+def _percent(value: str | None) -> str:
+    return columns.ratio(None if value is None else decimal.Decimal(value))
 
 
 SHOWN = (
@@ -124,21 +156,32 @@ SHOWN = (
     ("debt", "debt_amount", columns.exact),
     ("collateral USD", "collateral_value_usd", columns.usd),
     ("debt USD", "debt_value_usd", columns.usd),
-    ("LTV", "ltv", columns.exact),
+    ("LTV", "ltv", _percent),
     ("health", "health_factor", columns.health),
-    ("liquidation price", "liquidation_price", columns.exact),
-    ("net APY", "net_apy", columns.exact),
+    ("liquidation price USD", "liquidation_price", columns.exact),
+    ("net APY", "net_apy", _percent),
 )
 
 
-def _print(found: simulate.Simulated) -> None:
+def _print(found: simulate.Simulated, max_price_age: int | None) -> None:
     output.print_moment(found)
-    for price in found.prices:
-        click.echo(f"price of {price.asset or columns.ends(price.asset_address)}: {price.used}")
+    output.print_prices(found.prices, max_price_age)
+    symbols = {price.asset_address: price.asset for price in found.prices}
     for number, step in enumerate(found.steps, 1):
-        said = f"refused: {step.refusal}" if step.refusal else columns.exact(step.amount)
-        click.echo(f"{number}. {step.action} {step.asked}: {said}")
-    click.echo(f"{'':<20}{'before':>30}{'after':>30}")
+        asset = symbols.get(step.asset_address) or columns.ends(step.asset_address)
+        moved = f"{columns.exact(step.amount)} {asset}"
+        said = f"refused: {step.refusal}" if step.refusal else moved
+        click.echo(f"{number}. {step.action} {_asked(step, asset)}: {said}")
+    click.echo(f"{'':<22}{'before':>28}{'after':>28}")
     for heading, name, write in SHOWN:
         before, after = (write(getattr(standing, name)) for standing in (found.before, found.after))
-        click.echo(f"{heading:<20}{before:>30}{after:>30}")
+        click.echo(f"{heading:<22}{before:>28}{after:>28}")
+
+
+def _asked(step: simulate.Step, asset: str) -> str:
+    """What the action asked for: all, max, or an amount in token units."""
+    if not step.asked.isdecimal():
+        return step.asked
+    decimals = len(step.amount.partition(".")[2])
+    asked = decimal.Decimal(step.asked).scaleb(-decimals, point_in_time.EXACT)
+    return f"{columns.exact(asked)} {asset}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ ASSETS = (
     columns.amount("borrowed", "total_borrow"),
     columns.money("supplied USD", "total_supply_usd"),
     columns.money("borrowed USD", "total_borrow_usd"),
+    columns.PRICE_AGE,
 )
 POOLS = (
     columns.text("pool", "name"),
@@ -31,20 +33,27 @@ POOLS = (
 @arguments.options
 @click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @arguments.point_in_time
+@arguments.max_price_age
+@arguments.wide
 def command(
-    config_file: Path | None, as_json: bool, pool: int | str | None, at: point_in_time.When
+    config_file: Path | None,
+    as_json: bool,
+    pool: int | str | None,
+    wide: bool,
+    max_price_age: int | None,
+    at: point_in_time.When,
 ) -> None:
     """Show what was supplied and borrowed by asset and pool, and in all, in units and USD."""
-    found = reader.ask_of_pool(config_file, pool, totals.find, at)
+    find = functools.partial(totals.find, max_price_age=max_price_age)
+    found = reader.ask_of_pool(config_file, pool, find, at)
     if as_json:
         output.print_json(found)
         return
-    output.print_moment(found)
-    output.print_table(
-        ASSETS, [asset for pool_totals in found.pools for asset in pool_totals.assets]
-    )
+    members = [asset for pool_totals in found.pools for asset in pool_totals.assets]
+    output.print_moment(found, wide=wide)
+    output.print_table(ASSETS, members, wide=wide)
     click.echo()
-    output.print_table(POOLS, found.pools)
+    output.print_table(POOLS, found.pools, wide=wide)
     click.echo(
         f"in all: supplied {columns.usd(found.supply_usd)} USD, "
         f"borrowed {columns.usd(found.borrow_usd)} USD"
@@ -57,3 +66,4 @@ def command(
         )
     if found.unpriced:
         click.echo(f"without a known price, in no sum: {', '.join(found.unpriced)}")
+    output.print_stale([one.is_price_stale for one in members], max_price_age)

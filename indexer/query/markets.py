@@ -79,6 +79,8 @@ class Price(msgspec.Struct, frozen=True):
     """The newest price known of an asset, told or sampled, and the one that the answer rests on.
 
     `block_number` and `timestamp` are of its block; `age_seconds` at the moment of the answer.
+    `is_stale`: it is older then than the question allowed; None: any age was allowed, or no
+    price is known.
     """
 
     asset_address: str
@@ -88,6 +90,7 @@ class Price(msgspec.Struct, frozen=True):
     block_number: int | None
     timestamp: datetime.datetime | None
     age_seconds: int | None
+    is_stale: bool | None
     used: str | None
 
 
@@ -127,16 +130,23 @@ async def find(
     wanted: Wanted,
     at: point_in_time.When = None,
     conditions: Conditions = AS_RECORDED,
+    max_price_age: int | None = None,
 ) -> Found:
-    """The market of a position at a moment. NotFoundError where pool or assets are unknown."""
+    """The market of a position at a moment. NotFoundError where pool or assets are unknown.
+
+    Prices older than `max_price_age` seconds say so; None: they may have any age.
+    """
     wanted.check()
     conditions.check()
     async with point_in_time.steady(connection):
         now, held = await positions.held_at(
-            connection, positions.Wanted(pool=wanted.pool, user=wanted.user), at
+            connection,
+            positions.Wanted(pool=wanted.pool, user=wanted.user),
+            at,
+            max_price_age,
         )
         if not now.world.assets:
-            now = await point_in_time.snapshot(connection, at, {wanted.pool})
+            now = await point_in_time.snapshot(connection, at, {wanted.pool}, max_price_age)
         later = now
         if conditions.ahead_seconds:
             later = point_in_time.Snapshot(ahead(now.moment, conditions.ahead_seconds))
@@ -275,6 +285,7 @@ def price_of(
 ) -> Price:
     """The newest price known of an asset, its age at a moment, and what a change makes of it."""
     asset = snapshot.world.assets[key]
+    priced_at = point_in_time.time_of(asset.price_timestamp)
     used = asset.price
     if used is not None and key.asset in changes:
         used = simulation.shocked(used, _scaled(changes[key.asset]))
@@ -284,7 +295,8 @@ def price_of(
         rows.scaled(asset.price),
         asset.price_is_valid,
         asset.price_block,
-        point_in_time.time_of(asset.price_timestamp),
+        priced_at,
         point_in_time.price_age(moment, asset.price_timestamp),
+        point_in_time.is_stale(moment, priced_at, snapshot.max_price_age),
         rows.scaled(used),
     )

@@ -145,14 +145,18 @@ async def find(
     conditions: markets.Conditions = markets.AS_RECORDED,
     pool: int | None = None,
     limit: int = 100,
+    max_price_age: int | None = None,
 ) -> Opportunities:
-    """What may be liquidated at a moment, in time to come, or at other prices."""
+    """What may be liquidated at a moment, in time to come, or at other prices.
+
+    Prices older than `max_price_age` seconds say so; None: they may have any age.
+    """
     terms.check()
     conditions.check()
     async with point_in_time.steady(connection):
         moment = await point_in_time.moment(connection, at)
         later = markets.ahead(moment, conditions.ahead_seconds)
-        snapshot = point_in_time.Snapshot(later)
+        snapshot = point_in_time.Snapshot(later, max_price_age)
         await snapshot.load(connection, None if pool is None else {pool})
         held = await _borrowers(connection, snapshot, pool, _bound(conditions))
     listed, refused, unlisted = [], 0, 0

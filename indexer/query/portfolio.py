@@ -43,9 +43,18 @@ class Portfolio(point_in_time.Moment, frozen=True):
     positions: list[positions.Position]
 
 
-async def of(connection: Connection, user: int, at: point_in_time.When = None) -> Portfolio:
-    """A user's portfolio at a moment, the lowest health first; empty where there was nothing."""
-    found = await positions.find(connection, positions.Wanted(user=user, status="active"), at)
+async def of(
+    connection: Connection,
+    user: int,
+    at: point_in_time.When = None,
+    max_price_age: int | None = None,
+) -> Portfolio:
+    """A user's portfolio at a moment, the lowest health first; empty where there was nothing.
+
+    Positions on prices older than `max_price_age` seconds say so.
+    """
+    wanted = positions.Wanted(user=user, status="active")
+    found = await positions.find(connection, wanted, at, max_price_age)
     return summed(found, rows.padded(user), found.positions)
 
 

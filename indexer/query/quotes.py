@@ -14,13 +14,14 @@ Connection = markets.Connection
 
 
 class Quote(point_in_time.Moment, frozen=True):
-    """The most that the contract allows, in the units of `asset_address`.
+    """The most that the contract allows, in the units of `asset_address`, whose symbol is `asset`.
 
     `limit` is what the contract would refuse more with, None where the position has no more.
     `shares_or_nominal_debt`: what the amount takes of the position, or adds to it.
     """
 
     asset_address: str
+    asset: str | None
     amount_raw: str
     amount: str
     shares_or_nominal_debt: str
@@ -36,6 +37,7 @@ class Repayment(point_in_time.Moment, frozen=True):
     """
 
     asset_address: str
+    asset: str | None
     amount_raw: str
     amount: str
     margin_seconds: int
@@ -47,6 +49,7 @@ class Supplied(point_in_time.Moment, frozen=True):
     """The shares that a supply brings, and what they are worth at once."""
 
     asset_address: str
+    asset: str | None
     amount_raw: str
     amount: str
     shares: str
@@ -60,10 +63,11 @@ async def max_borrow(
     wanted: markets.Wanted,
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
+    max_price_age: int | None = None,
 ) -> Quote:
     """The most that a position may borrow on top of what it owes."""
     _needs_debt(wanted, "borrow")
-    found = await markets.find(connection, wanted, at, conditions)
+    found = await markets.find(connection, wanted, at, conditions, max_price_age)
     return _quote(found, quotes.max_borrow(found.begun), is_debt=True)
 
 
@@ -72,12 +76,13 @@ async def max_withdraw(
     wanted: markets.Wanted,
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
+    max_price_age: int | None = None,
 ) -> Quote:
     """The most collateral that may leave a position.
 
     Of a V2 vToken holding: what the vToken's own `max_withdraw` answers.
     """
-    found = await markets.find(connection, wanted, at, conditions)
+    found = await markets.find(connection, wanted, at, conditions, max_price_age)
     if wanted.v_token and found.begun.is_v2:
         largest = _v_token_withdraw(found)
     else:
@@ -109,6 +114,7 @@ async def total_repay(
     return Repayment(
         *found.moment.parts,
         felt252.padded(found.key.debt),
+        _symbol(found, found.key.debt),
         str(owed.now),
         rows.units(owed.now, found.debt_decimals),
         margin_seconds,
@@ -133,6 +139,7 @@ async def supply_estimate(
     return Supplied(
         *found.moment.parts,
         felt252.padded(found.key.collateral),
+        _symbol(found, found.key.collateral),
         str(amount),
         rows.units(amount, found.collateral_decimals),
         str(brought.shares),
@@ -152,9 +159,11 @@ def _needs_debt(wanted: markets.Wanted, action: str) -> None:
 def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Quote:
     decimals = found.debt_decimals if is_debt else found.collateral_decimals
     moved = largest.moved.nominal if is_debt else largest.moved.shares
+    asset = found.key.debt if is_debt else found.key.collateral
     return Quote(
         *found.moment.parts,
-        felt252.padded(found.key.debt if is_debt else found.key.collateral),
+        felt252.padded(asset),
+        _symbol(found, asset),
         str(largest.amount),
         rows.units(largest.amount, decimals),
         str(abs(moved)),
@@ -162,3 +171,8 @@ def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Q
         None if largest.limit is None else largest.limit.value,
         list(found.prices),
     )
+
+
+def _symbol(found: markets.Found, asset: int) -> str | None:
+    address = felt252.padded(asset)
+    return next((one.asset for one in found.prices if one.asset_address == address), None)

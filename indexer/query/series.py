@@ -7,7 +7,7 @@ of yesterday's series is the same as the answer to the question at that time.
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Literal
 
 import asyncpg
@@ -67,7 +67,17 @@ class AssetPoint(Point, frozen=True):
     asset: query_assets.Asset
 
 
-class PoolPoint(Point, frozen=True):
+class SumsPoint(Point, frozen=True):
+    """Sums at a point, and how old the oldest price was then that they rest on.
+
+    `is_price_stale`: that is older than the question allowed; None: it allowed any age.
+    """
+
+    price_age_seconds: kinds.Block | None
+    is_price_stale: bool | None
+
+
+class PoolPoint(SumsPoint, frozen=True):
     """A pool's sums at a point."""
 
     supply_usd: kinds.Usd
@@ -75,7 +85,7 @@ class PoolPoint(Point, frozen=True):
     unpriced: list[str]
 
 
-class UserPoint(Point, frozen=True):
+class UserPoint(SumsPoint, frozen=True):
     """The sums of a user's positions at a point: see `portfolio.Portfolio`."""
 
     collateral_usd: kinds.Usd
@@ -87,7 +97,7 @@ class UserPoint(Point, frozen=True):
     positions: kinds.Block
 
 
-class ProtocolPoint(Point, frozen=True):
+class ProtocolPoint(SumsPoint, frozen=True):
     """The sums over the listed pools at a point, and over the others."""
 
     supply_usd: kinds.Usd
@@ -234,7 +244,7 @@ async def of_pool(
         details = pool_details.of(state, pool_id)
         if details is not None:
             sums = (details.supply_usd, details.borrow_usd, details.unpriced)
-            found.append(PoolPoint(*_place(state), *sums))
+            found.append(PoolPoint(*_place(state), _age(details.assets), None, *sums))
     return found
 
 
@@ -248,9 +258,12 @@ async def of_user(
     async for state in states_of(connection, moments, None):
         held = await position_pages.of_user(connection, state, user_id)
         summed = portfolio.summed(state.moment, user_id, list(held))
+        pool_ids = {position.pool_id for position in held}
         found.append(
             UserPoint(
                 *_place(state),
+                _age(asset for asset in state.assets if asset.pool_id in pool_ids),
+                None,
                 collateral_usd=summed.collateral_usd,
                 earn_usd=summed.earn_usd,
                 debt_usd=summed.debt_usd,
@@ -272,10 +285,17 @@ async def of_protocol(
     async for state in states_of(connection, moments, None):
         counted = totals.newest(state.assets)
         sums = totals.listed(counted)
-        found.append(ProtocolPoint(*_place(state), *sums, totals.unlisted(counted)))
+        age = _age(asset for asset in counted if asset.is_listed)
+        found.append(ProtocolPoint(*_place(state), age, None, *sums, totals.unlisted(counted)))
     return found
 
 
 def _place(state: states.State) -> tuple[datetime.datetime, int, str]:
     moment = state.moment
     return moment.valued_at, moment.block_number, moment.block_hash
+
+
+def _age(found: Iterable[query_assets.Asset]) -> int | None:
+    """How old the oldest price of assets is; None without one."""
+    ages = (asset.price_age_seconds for asset in found)
+    return max((age for age in ages if age is not None), default=None)

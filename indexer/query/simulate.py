@@ -127,12 +127,13 @@ async def simulate(
     actions: Sequence[Action],
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
+    max_price_age: int | None = None,
 ) -> Simulated:
     """Simulate up to ten actions on a position, which need not exist, at any past block.
 
     QuestionError for what cannot be asked; NotFoundError where pool or assets are unknown.
     """
-    found = await markets.find(connection, wanted, at, conditions)
+    found = await markets.find(connection, wanted, at, conditions, max_price_age)
     exact = [simulation.Action(action.kind, _exact(found, action)) for action in actions]
     ran = simulation.run(found.now, found.begun, exact, is_v_token=bool(wanted.v_token))
     begins = found.moment.valued_at + datetime.timedelta(seconds=conditions.ahead_seconds)

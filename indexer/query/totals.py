@@ -47,10 +47,16 @@ class Totals(point_in_time.Moment, frozen=True):
 
 
 async def find(
-    connection: Connection, pool: int | None = None, at: point_in_time.When = None
+    connection: Connection,
+    pool: int | None = None,
+    at: point_in_time.When = None,
+    max_price_age: int | None = None,
 ) -> Totals:
-    """The totals of a pool (None: of all pools) at a moment, ordered by pool."""
-    found = await assets.find(connection, pool, at)
+    """The totals of a pool (None: of all pools) at a moment, ordered by pool.
+
+    Assets on prices older than `max_price_age` seconds say so.
+    """
+    found = await assets.find(connection, pool, at, max_price_age)
     counted = newest(found.assets)
     pools = [
         _pool(list(members))

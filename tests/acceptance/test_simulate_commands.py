@@ -83,7 +83,8 @@ async def test_quotes(
     brought = await stage.json_of(environ, "quote", "supply-estimate", *named(loan), "1.5")
     assert int(brought["shares"]) > 0
     _, told, _ = await stage.command(environ, "quote", "max-borrow", *named(loan))
-    assert "amount_raw" in told
+    assert "amount in raw units" in told
+    assert "price of" in told
 
 
 async def test_liquidations(environ: dict[str, str], loan: positions.Position) -> None:
