@@ -84,9 +84,9 @@ def _is_login(text: str) -> bool:
 
 def _without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    login, at, host = rest.rpartition("@")
+    login, sign, host = rest.rpartition("@")
     user, colon, _ = login.partition(":")
-    shown = f"{scheme}{separator}{user}{colon and ':***'}{at}{host}"
+    shown = f"{scheme}{separator}{user}{colon and ':***'}{sign}{host}"
     return _SECRET.sub(r"\1***", shown)
 
 

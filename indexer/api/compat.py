@@ -125,14 +125,14 @@ async def _llama_fees(question: routes.Question) -> routes.Answer:
     since = question.moment.valued_at - datetime.timedelta(days=1)
     then = await overview.state_at(question, since)
     found = await fees.between(question.connection, then, now)
-    said = LlamaFees(
+    llama_fees = LlamaFees(
         int(question.moment.valued_at.timestamp()),
         *(
             number(decimal.Decimal(text), CENT)
             for text in (found.interest_usd, found.fees_usd, found.supply_side_usd)
         ),
     )
-    return routes.Answer(said, priced_at=holdings.priced_at(now, None))
+    return routes.Answer(llama_fees, priced_at=holdings.priced_at(now, None))
 
 
 ROUTES = (

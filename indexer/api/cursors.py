@@ -78,7 +78,9 @@ class Signer:
         return hmac.digest(self._key, body, "sha256")[:SIGNATURE_BYTES]
 
 
-def question(path: str, said: dict[str, str]) -> str:
+def question(path: str, query_values: dict[str, str]) -> str:
     """The digest of what a page belongs to: everything said but the cursor and the limit."""
-    kept = sorted((name, text) for name, text in said.items() if name not in ("cursor", "limit"))
+    kept = sorted(
+        (name, text) for name, text in query_values.items() if name not in ("cursor", "limit")
+    )
     return hashlib.sha256(msgspec.json.encode([path, kept])).hexdigest()[:32]

@@ -50,12 +50,12 @@ class Exporter:
 
     async def answer(self, request: litestar.Request[Any, Any, Any]) -> response.Stream:
         """The file; QuestionError for what cannot be exported, DatabaseRefusalError when busy."""
-        said = queries.split(request.scope["query_string"].decode("latin-1"))
-        queries.check_known(said, [parameter.name for parameter in PARAMETERS])
+        query_values = queries.split(request.scope["query_string"].decode("latin-1"))
+        queries.check_known(query_values, [parameter.name for parameter in PARAMETERS])
         given = {
-            parameter.name: parameter.parse(said[parameter.name])
+            parameter.name: parameter.parse(query_values[parameter.name])
             for parameter in PARAMETERS
-            if parameter.name in said
+            if parameter.name in query_values
         }
         table = request.path_params["table"]
         if table not in TABLES:

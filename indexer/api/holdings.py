@@ -76,7 +76,7 @@ async def _health(question: routes.Question) -> routes.Answer:
     found = await position(question)
     health = found.health
     oldest = priced_at(await question.state(), {found.pool_id})
-    said = Health(
+    answer = Health(
         found.id,
         found.status,
         found.health_factor,
@@ -85,7 +85,7 @@ async def _health(question: routes.Question) -> routes.Answer:
         found.price_drop,
         None if health is None else health < 1,
     )
-    return routes.Answer(said, priced_at=oldest)
+    return routes.Answer(answer, priced_at=oldest)
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:

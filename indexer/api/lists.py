@@ -25,7 +25,7 @@ def page_of(listed: listing.Listing) -> routes.Handler:
 
 
 def _list(
-    name: str, listed: listing.Listing, summary: str, example: str, **more: Any
+    name: str, listed: listing.Listing, summary: str, example: str, **options: Any
 ) -> routes.Route:
     return routes.Route(
         f"/v1/{name}",
@@ -36,7 +36,7 @@ def _list(
         filters=listed.fields,
         orders=listed.allowed,
         example=example,
-        **more,
+        **options,
     )
 
 

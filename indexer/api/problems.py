@@ -58,11 +58,11 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.encode(self)
 
 
-def problem(status: int, detail: str, **more: Any) -> Problem:
+def problem(status: int, detail: str, **extensions: Any) -> Problem:
     """A problem of a status; its type and title follow from it."""
     title = http.HTTPStatus(status).phrase
     kind = title.lower().replace(" ", "-")
-    return Problem(f"urn:vesu-indexer:problem:{kind}", title, status, detail, **more)
+    return Problem(f"urn:vesu-indexer:problem:{kind}", title, status, detail, **extensions)
 
 
 def of(error: BaseException) -> Problem | None:

@@ -71,9 +71,9 @@ def split(query: str) -> dict[str, str]:
     return found
 
 
-def check_known(said: Mapping[str, str], known: Collection[str]) -> None:
+def check_known(query_values: Mapping[str, str], known: Collection[str]) -> None:
     """QuestionError for a parameter that the route does not know: it is never passed over."""
-    for name in said:
+    for name in query_values:
         if name not in known:
             near = difflib.get_close_matches(name[:80], known, 1, 0.0) if known else []
             hint = f"; the nearest known is {near[0]}" if near else "; none are known here"
@@ -82,37 +82,41 @@ def check_known(said: Mapping[str, str], known: Collection[str]) -> None:
             )
 
 
-def asked(said: Mapping[str, str]) -> stands.Asked:
+def asked(query_values: Mapping[str, str]) -> stands.Asked:
     """The moment that the parameters name."""
     at_time: datetime.datetime | None = None
-    if "at_time" in said:
-        at_time = kinds.time(said["at_time"], "at_time").replace(microsecond=0)
+    if "at_time" in query_values:
+        at_time = kinds.time(query_values["at_time"], "at_time").replace(microsecond=0)
     return stands.Asked(
-        kinds.block(said["at_block"], "at_block") if "at_block" in said else None,
-        kinds.felt(said["at_hash"], "at_hash") if "at_hash" in said else None,
+        kinds.block(query_values["at_block"], "at_block") if "at_block" in query_values else None,
+        kinds.felt(query_values["at_hash"], "at_hash") if "at_hash" in query_values else None,
         at_time,
     )
 
 
 def wanted(
-    said: Mapping[str, str],
+    query_values: Mapping[str, str],
     fields: Mapping[str, kinds.Field],
     orders: Sequence[str],
     after: tuple[str, ...] | None,
 ) -> filters.Wanted:
     """The page that the parameters describe."""
-    conditions = (filters.parse(fields, name, text) for name, text in said.items())
+    conditions = (filters.parse(fields, name, text) for name, text in query_values.items())
     return filters.Wanted(
         tuple(condition for condition in conditions if condition is not None),
-        filters.parse_order(orders, said["order"]) if "order" in said else None,
-        limit(said),
+        filters.parse_order(orders, query_values["order"]) if "order" in query_values else None,
+        limit(query_values),
         after,
     )
 
 
-def limit(said: Mapping[str, str]) -> int:
+def limit(query_values: Mapping[str, str]) -> int:
     """How many rows a page may have."""
-    found = kinds.block(said["limit"], "limit") if "limit" in said else filters.DEFAULT_LIMIT
+    found = (
+        kinds.block(query_values["limit"], "limit")
+        if "limit" in query_values
+        else filters.DEFAULT_LIMIT
+    )
     if not 1 <= found <= filters.MAX_LIMIT:
         raise errors.QuestionError(
             f"limit: {found} is not from 1 to {filters.MAX_LIMIT}", parameter="limit"

@@ -229,9 +229,14 @@ async def _opportunities(question: routes.Question) -> routes.Answer:
     return routes.Answer(found, priced_at=_priced_at(prices))
 
 
-def _quote(name: str, summary: str, handler: Any, data: Any, *more: queries.Parameter) -> Any:
+def _quote(name: str, summary: str, handler: Any, data: Any, *parameters: queries.Parameter) -> Any:
     return routes.Route(
-        f"/v1/quotes/{name}", summary, handler, data, "questions", parameters=(*POSITION, *more)
+        f"/v1/quotes/{name}",
+        summary,
+        handler,
+        data,
+        "questions",
+        parameters=(*POSITION, *parameters),
     )
 
 

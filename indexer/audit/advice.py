@@ -141,8 +141,8 @@ def _spare(row: asyncpg.Record, rows: list[asyncpg.Record], promised: set[str]) 
 
 
 def _transaction(row: asyncpg.Record) -> Advice:
-    who = ", ".join(part for part in (row["role"], row["application"], row["state"]) if part)
-    finding = f"open for {row['seconds']:,.0f} s ({who}): no vacuum removes what died since"
+    session = ", ".join(part for part in (row["role"], row["application"], row["state"]) if part)
+    finding = f"open for {row['seconds']:,.0f} s ({session}): no vacuum removes what died since"
     name = row["name"].replace("'", "''")
     remedy = (
         f"ROLLBACK PREPARED '{name}';"

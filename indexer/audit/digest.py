@@ -92,10 +92,12 @@ async def of_samples(connection: Connection, block: int | None = None) -> Sample
     """The digest of the prices sampled up to a block, or up to the committed one."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         committed = (await _stands(connection)).block_number
-        at = committed if block is None else block
-        if at > committed:
-            raise errors.NotFoundError(f"block {at} is above the committed block {committed}")
-        return Samples(at, await _table(connection, SAMPLES, at, at))
+        block_number = committed if block is None else block
+        if block_number > committed:
+            raise errors.NotFoundError(
+                f"block {block_number} is above the committed block {committed}"
+            )
+        return Samples(block_number, await _table(connection, SAMPLES, block_number, block_number))
 
 
 async def of_valuations(connection: Connection) -> Valuations:

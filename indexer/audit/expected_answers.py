@@ -151,9 +151,9 @@ def collateralization(
         return {}  # V1.0 still answers, but V1.1 holds it all now.
     world = state.World(pairs=side.world.pairs)
     for asset, price in prices.items():
-        at = state.AssetKey(key.pool, asset)
-        known = side.world.assets.get(at, accrual.AssetState())
-        world.assets[at] = msgspec.structs.replace(known, price=price)
+        asset_key = state.AssetKey(key.pool, asset)
+        known = side.world.assets.get(asset_key, accrual.AssetState())
+        world.assets[asset_key] = msgspec.structs.replace(known, price=price)
     found = valuations.value_at(key, position, world, block.timestamp)
     health = found.health_factor
     return {

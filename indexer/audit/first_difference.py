@@ -35,23 +35,23 @@ class FirstDifference(msgspec.Struct, frozen=True):
         return self.first_block is None and not self.current
 
 
-async def find(ours: Connection, theirs: Connection) -> FirstDifference:
+async def find(first: Connection, other: Connection) -> FirstDifference:
     """Compare two databases of the same chain."""
-    ends = [await _extent(connection) for connection in (ours, theirs)]
+    ends = [await _extent(connection) for connection in (first, other)]
     low = min(start for start, _ in ends)
     high = min(committed for _, committed in ends)
     current = []
     if ends[0][1] == ends[1][1]:
-        current = _differing(await digest.at_block(ours), await digest.at_block(theirs))
+        current = _differing(await digest.at_block(first), await digest.at_block(other))
     questions = 1
-    at_end = await _at(ours, theirs, high)
+    at_end = await _at(first, other, high)
     if not at_end:
         return FirstDifference(high, questions, None, [], current)
     differing, tables = high, at_end
     while low < differing:
         middle = (low + differing) // 2
         questions += 1
-        if found := await _at(ours, theirs, middle):
+        if found := await _at(first, other, middle):
             differing, tables = middle, found
         else:
             low = middle + 1
@@ -67,9 +67,9 @@ async def _extent(connection: Connection) -> tuple[int, int]:
     return stands.start_block, stands.block_number
 
 
-async def _at(ours: Connection, theirs: Connection, block: int) -> list[str]:
-    return _differing(await digest.at_block(ours, block), await digest.at_block(theirs, block))
+async def _at(connection: Connection, other: Connection, block: int) -> list[str]:
+    return _differing(await digest.at_block(connection, block), await digest.at_block(other, block))
 
 
-def _differing(ours: digest.Digest, theirs: digest.Digest) -> list[str]:
-    return [table for table, held in ours.tables.items() if held != theirs.tables[table]]
+def _differing(expected: digest.Digest, other: digest.Digest) -> list[str]:
+    return [table for table, held in expected.tables.items() if held != other.tables[table]]

@@ -67,8 +67,8 @@ async def stands(connection: asyncpg.Connection) -> cursor.Cursor:
 async def sweep(
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    book: Collection[int],
-    at: cursor.Cursor,
+    addresses: Collection[int],
+    committed: cursor.Cursor,
     batches: Iterator[Sequence[int]],
     *,
     note_ranges: bool = True,
@@ -86,12 +86,12 @@ async def sweep(
     try:
         while True:
             while len(ahead) < BATCHES_AHEAD and (numbers := next(batches, None)):
-                ahead.append(asyncio.create_task(_read(node, numbers, at)))
+                ahead.append(asyncio.create_task(_read(node, numbers, committed)))
             if not ahead:
                 return
             found = await ahead[0]
             ahead.popleft()
-            yield await _settle(connection, book, at, found, note_ranges)
+            yield await _settle(connection, addresses, committed, found, note_ranges)
     finally:
         for task in ahead:
             task.cancel()
@@ -117,7 +117,7 @@ def batches_of(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 async def _read(
-    node: client.StarknetNode, numbers: Sequence[int], at: cursor.Cursor
+    node: client.StarknetNode, numbers: Sequence[int], committed: cursor.Cursor
 ) -> list[Proved]:
     """Blocks with proved receipts; asked again, elsewhere if need be, where that fails.
 
@@ -127,10 +127,12 @@ async def _read(
     for attempt in range(1, ATTEMPTS + 1):
         asked = node.source
         try:
-            found = await _read_once(asked, numbers, at)
+            found = await _read_once(asked, numbers, committed)
         except errors.NodeError as error:
-            moved = attempt < ATTEMPTS and await node.fail_over(asked)
-            if attempt == ATTEMPTS or (isinstance(error, errors.FatalNodeError) and not moved):
+            failed_over = attempt < ATTEMPTS and await node.fail_over(asked)
+            if attempt == ATTEMPTS or (
+                isinstance(error, errors.FatalNodeError) and not failed_over
+            ):
                 raise
             outcome = "again" if node.source is asked else "other_endpoint"
             failures.record(asked.name, error, outcome, blocks=len(numbers))
@@ -140,19 +142,19 @@ async def _read(
             return found
         break
     raise errors.InconsistentAnswerError(
-        f"{asked.name} does not hold the committed block {at.block_number}: it lags, or the chain "
-        "was reorganised; once `vesu-indexer run` has followed it, try again"
+        f"{asked.name} does not hold the committed block {committed.block_number}: "
+        "it lags, or the chain was reorganised; once `vesu-indexer run` has followed it, try again"
     )
 
 
 async def _read_once(
-    asked: sources.Source, numbers: Sequence[int], at: cursor.Cursor
+    asked: sources.Source, numbers: Sequence[int], committed: cursor.Cursor
 ) -> list[Proved] | None:
     """None where the source does not hold the committed block, before or after."""
-    if not await _holds(asked, at):
+    if not await _holds(asked, committed):
         return None
     blocks = await _blocks(asked, numbers)
-    if not await _holds(asked, at):
+    if not await _holds(asked, committed):
         return None
     return [
         Proved(block, await asyncio.to_thread(block_proof.prove_receipts, block))
@@ -160,10 +162,10 @@ async def _read_once(
     ]
 
 
-async def _holds(asked: sources.Source, at: cursor.Cursor) -> bool:
-    if at.block_hash is None:
+async def _holds(asked: sources.Source, committed: cursor.Cursor) -> bool:
+    if committed.block_hash is None:
         return False
-    return await ancestry.has_block(asked, at.block_number, at.block_hash)
+    return await ancestry.has_block(asked, committed.block_number, committed.block_hash)
 
 
 async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.BlockWithReceipts]:
@@ -181,16 +183,16 @@ async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.B
 
 async def _settle(
     connection: asyncpg.Connection,
-    book: Collection[int],
-    at: cursor.Cursor,
+    addresses: Collection[int],
+    committed: cursor.Cursor,
     found: Sequence[Proved],
     note_ranges: bool,
 ) -> VerifiedBatch:
     """Compare proved blocks with the log and store the outcome, while the log cannot move."""
     numbers = [proof.block.header.number for proof in found]
     async with connection.transaction():
-        await hold(connection, at)
-        since = await _watched(connection, book)
+        await hold(connection, committed)
+        since = await _watched(connection, addresses)
         stored = facts.by_block(await facts.read_events(connection, numbers[0], numbers[-1]))
         times = await facts.block_times(connection, numbers[0], numbers[-1])
         proofs: dict[int, types.Proof] = {}
@@ -211,26 +213,26 @@ async def _settle(
     return VerifiedBatch(proofs, [gap for parted in wrong.values() for gap in parted], events)
 
 
-async def hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
+async def hold(connection: asyncpg.Connection, committed: cursor.Cursor) -> None:
     """Keep the log from moving until the transaction ends; refuse one that was taken back."""
     await locks.limit_idle(connection, in_this_transaction=True)
     forks = await connection.fetchval(_SQL["hold_cursor"])
-    if forks != at.fork_counter:
+    if forks != committed.fork_counter:
         raise errors.LogMovedError()
 
 
 async def note_range(
-    connection: asyncpg.Connection, at: cursor.Cursor, proved: types.Verified
+    connection: asyncpg.Connection, committed: cursor.Cursor, proved: types.Verified
 ) -> None:
     """Store a range as verified; LogMovedError where the log was rolled back since `at`."""
     async with connection.transaction():
-        await hold(connection, at)
+        await hold(connection, committed)
         await verified.add(connection, [proved], datetime.datetime.now(datetime.UTC))
 
 
 async def note_gaps(
     connection: asyncpg.Connection,
-    at: cursor.Cursor,
+    committed: cursor.Cursor,
     found: Sequence[gaps.Gap],
     views: Sequence[view_call.ViewCall] = (),
 ) -> None:
@@ -240,15 +242,15 @@ async def note_gaps(
     """
     if found or views:
         async with connection.transaction():
-            await hold(connection, at)
+            await hold(connection, committed)
             await gaps.add(connection, found)
             await gaps.add_observations(connection, views)
 
 
-async def _watched(connection: asyncpg.Connection, book: Collection[int]) -> dict[int, int]:
+async def _watched(connection: asyncpg.Connection, addresses: Collection[int]) -> dict[int, int]:
     """Our contracts, and the block from which on their events belong to the log."""
     rows = await connection.fetch(_SQL["watched"])
-    return {int(row["address"], 16): row["since"] for row in rows} | dict.fromkeys(book, 0)
+    return {int(row["address"], 16): row["since"] for row in rows} | dict.fromkeys(addresses, 0)
 
 
 def differences(
@@ -264,17 +266,17 @@ def differences(
     its header's, which its own events told, counts as changed in its first event.
     """
     number = block.header.number
-    ours = {hex(address) for address, first in since.items() if first <= number}
-    ours |= {event.from_address for event in stored}
-    chain = {_key(event): event for event in types.events_of(block, ours)}
+    watched = {hex(address) for address, first in since.items() if first <= number}
+    watched |= {event.from_address for event in stored}
+    chain = {_key(event): event for event in types.events_of(block, watched)}
     log_ = {_key(event): event for event in stored}
     found = []
     for key in sorted(chain.keys() | log_.keys()):
-        theirs, mine = chain.get(key), log_.get(key)
-        if theirs is None and mine is not None:
+        chain_event, mine = chain.get(key), log_.get(key)
+        if chain_event is None and mine is not None:
             found.append(_gap(mine, "extra"))
-        elif theirs is not None and theirs != mine:
-            found.append(_gap(theirs, "missing" if mine is None else "changed"))
+        elif chain_event is not None and chain_event != mine:
+            found.append(_gap(chain_event, "missing" if mine is None else "changed"))
     if stored and not found and stored_time not in (None, block.header.timestamp):
         found.append(_gap(stored[0], "changed"))
     return found

@@ -272,7 +272,11 @@ class Comparing:
             return expected_answers.worth(side, asked, low + (high << 128), self.stored.block)
         if "is_collateralized" in answered:
             markets = view_questions.markets_of(key, asked.market or key.pool)
-            prices = {at.asset: self._prices[at] for at in markets if at in self._prices}
+            prices = {
+                asset_key.asset: self._prices[asset_key]
+                for asset_key in markets
+                if asset_key in self._prices
+            }
             if len(prices) < len(set(markets)):
                 return {}  # Without a price there is nothing to say.
             return expected_answers.collateralization(side, asked, prices, self.stored.block)
@@ -351,7 +355,7 @@ class Comparing:
         column: str,
         call: view_call.ViewCall,
         ours_: str,
-        theirs: str,
+        answered: str,
     ) -> None:
         self._differences.append(
             Difference(
@@ -363,7 +367,7 @@ class Comparing:
                 rows.padded(call.contract),
                 tuple(map(hex, call.calldata)),
                 ours_,
-                theirs,
+                answered,
             )
         )
 

@@ -59,7 +59,7 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
     return None
 
 
-async def refold(connection: asyncpg.Connection, how: Refolding) -> Refolded:
+async def refold(connection: asyncpg.Connection, refolding: Refolding) -> Refolded:
     """Refold what `how` asks for; the shadow is gone afterwards.
 
     WriterConflictError: another replay builds a shadow, or the daemon is always ahead.
@@ -67,12 +67,12 @@ async def refold(connection: asyncpg.Connection, how: Refolding) -> Refolded:
     stands = await cursor.read(connection)
     if stands is None or stands.block_hash is None:
         raise errors.NothingCommittedError("there is nothing to refold: no block is committed yet")
-    parts = await _parts(connection, how, stands)
+    parts = await _parts(connection, refolding, stands)
     whole: list[tuple[int, int | None]] = [(stands.start_block, None)]
     found = []
     events = 0
     for first, last in parts or whole:
-        built = build.Shadow(connection, how.engine, how.batch_events)
+        built = build.Shadow(connection, refolding.engine, refolding.batch_events)
         async with built.temporary(first, last):
             found.append(await shadow_diff.level(built, last))
             events += built.events
@@ -86,14 +86,14 @@ async def refold(connection: asyncpg.Connection, how: Refolding) -> Refolded:
 
 
 async def _parts(
-    connection: asyncpg.Connection, how: Refolding, stands: cursor.Cursor
+    connection: asyncpg.Connection, refolding: Refolding, stands: cursor.Cursor
 ) -> list[tuple[int, int | None]]:
     """First and last block of each part, ascending; none: the whole log."""
     last = stands.block_number
     events = await facts.count_events(connection, stands.start_block, last)
-    if how.scope == "all" or events <= SAMPLES * SAMPLE_EVENTS:
+    if refolding.scope == "all" or events <= SAMPLES * SAMPLE_EVENTS:
         return []
-    dice = random.Random(how.seed)  # noqa: S311 - a sample to repeat, not a secret
+    dice = random.Random(refolding.seed)  # noqa: S311 - a sample to repeat, not a secret
     parts: list[tuple[int, int | None]] = []
     end = stands.start_block - 1
     for offset in sorted(dice.sample(range(events), SAMPLES)):

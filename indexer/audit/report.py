@@ -137,18 +137,18 @@ async def _fold(audit: Audit) -> list[Check | NotCovered]:
 
 async def _refold(audit: Audit) -> list[Check | NotCovered]:
     """The log, folded again, gives the rows that the tables hold."""
-    what, how = "refolded log equals the tables", audit.refolding
-    if how.scope == "off":
+    what, refolding = "refolded log equals the tables", audit.refolding
+    if refolding.scope == "off":
         return [NotCovered(what, "not asked for (--refold off)")]
     if reason := await refold.obstacle(audit.connection):
         return [NotCovered(what, reason)]
     try:
-        outcome = await refold.refold(audit.connection, how)
+        outcome = await refold.refold(audit.connection, refolding)
     except errors.WriterConflictError as error:
         return [NotCovered(what, str(error))]
     except (errors.ProjectionError, errors.MissingObservationError) as error:
         return [Check(what, False, 0, f"the log cannot be folded: {error}")]  # noqa: FBT003
-    check = Check(what, not outcome.differing, outcome.rows, _refolded(outcome, how.seed))
+    check = Check(what, not outcome.differing, outcome.rows, _refolded(outcome, refolding.seed))
     if outcome.is_whole:
         return [check]
     return [
@@ -163,15 +163,17 @@ async def _refold(audit: Audit) -> list[Check | NotCovered]:
 def _refolded(outcome: refold.Refolded, seed: int) -> str:
     blocks = ", ".join(f"{first} to {last}" for first, last in outcome.blocks)
     sampled = "" if outcome.is_whole else f", seed {seed}"
-    said = f"{outcome.events:,} events of blocks {blocks}{sampled}: "
+    sentence = f"{outcome.events:,} events of blocks {blocks}{sampled}: "
     if not outcome.differing:
-        return said + "equal"
+        return sentence + "equal"
     first = outcome.differing[0]
     tables = ", ".join(name for name, table in first.tables.items() if not table.is_equal)
-    at = ""
+    position = ""
     if (event := first.first_event) is not None:
-        at = f" from event {event.block_number}/{event.transaction_index}/{event.event_index} on"
-    return f"{said}{first.rows_differing:,} rows differ in {tables}{at}"
+        position = (
+            f" from event {event.block_number}/{event.transaction_index}/{event.event_index} on"
+        )
+    return f"{sentence}{first.rows_differing:,} rows differ in {tables}{position}"
 
 
 async def _sums(audit: Audit) -> list[Check | NotCovered]:
@@ -198,12 +200,12 @@ async def _valuations(audit: Audit) -> list[Check | NotCovered]:
     live = await connection.fetchval("SELECT quote_ident(current_schema())")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found = await stored_valuations.check(connection, live)
-    said = f"{found.wrong_rows} rows differ, valued anew at {found.blocks} blocks"
+    sentence = f"{found.wrong_rows} rows differ, valued anew at {found.blocks} blocks"
     if found.wrong:
         first = found.wrong[0]
         column, (stored, computed) = next(iter(first.columns.items()))
-        said += f"; {column} of {first.id}: {stored}, not {computed}"
-    return [Check("stored valuations", not found.wrong_rows, found.rows, said)]
+        sentence += f"; {column} of {first.id}: {stored}, not {computed}"
+    return [Check("stored valuations", not found.wrong_rows, found.rows, sentence)]
 
 
 async def _seals(audit: Audit) -> list[Check | NotCovered]:
@@ -252,11 +254,11 @@ async def _recorded(audit: Audit) -> list[Check | NotCovered]:
     if stands.reconciled is None:
         return found
     count, block = stands.standing_differences, stands.reconciled.block_number
-    said = f"{count} stand, last check at block {block}"
+    sentence = f"{count} stand, last check at block {block}"
     good = not count
     return [
         *found,
-        Check("recorded differences from contracts", good, stands.reconciled.compared, said),
+        Check("recorded differences from contracts", good, stands.reconciled.compared, sentence),
     ]
 
 
@@ -281,13 +283,13 @@ async def _views(audit: Audit) -> list[Check | NotCovered]:
         )
     except errors.NodeError as error:
         return [NotCovered(what, str(error)), between]
-    said = f"{found.rows:,} rows in {found.asked:,} views: {len(found.differences)} differ"
+    sentence = f"{found.rows:,} rows in {found.asked:,} views: {len(found.differences)} differ"
     if found.differences:
         first = found.differences[0]
-        said += (
+        sentence += (
             f"; {first.column} of {first.table} {first.row_id}: {first.ours}, not {first.theirs}"
         )
-    return [Check(what, found.is_equal, found.compared, said), between, *_unasked(found)]
+    return [Check(what, found.is_equal, found.compared, sentence), between, *_unasked(found)]
 
 
 def _unasked(found: reconcile.Reconciliation) -> list[NotCovered]:

@@ -17,14 +17,14 @@ def short_string(felt: int) -> str:
     return felt.to_bytes(32, "big").lstrip(b"\0").decode("utf-8", "replace")
 
 
-def byte_array(felts: Sequence[int], at: int = 0) -> str:
+def byte_array(felts: Sequence[int], offset: int = 0) -> str:
     """The text of the ByteArray at a position of `felts`.
 
     Shape: number of full words, the words, the pending word, its length. ValueError where the
     felts do not have that shape.
     """
-    end = at + felts_of(felts, at)
-    words, pending, length = felts[at + 1 : end - 2], felts[end - 2], felts[end - 1]
+    end = offset + felts_of(felts, offset)
+    words, pending, length = felts[offset + 1 : end - 2], felts[end - 2], felts[end - 1]
     if length >= WORD_BYTES or pending >> (8 * length):
         raise ValueError(f"a ByteArray's last word does not fit its length {length}")
     if any(word >> (8 * WORD_BYTES) for word in words):
@@ -33,11 +33,11 @@ def byte_array(felts: Sequence[int], at: int = 0) -> str:
     return (raw + pending.to_bytes(length, "big")).decode("utf-8", "replace")
 
 
-def felts_of(felts: Sequence[int], at: int = 0) -> int:
+def felts_of(felts: Sequence[int], offset: int = 0) -> int:
     """Felts that the ByteArray at a position takes. ValueError where it is cut short."""
-    if at >= len(felts) or at + felts[at] + 3 > len(felts):
+    if offset >= len(felts) or offset + felts[offset] + 3 > len(felts):
         raise ValueError("a ByteArray is cut short")
-    return felts[at] + 3
+    return felts[offset] + 3
 
 
 def string_of(felts: Sequence[int]) -> str:

@@ -58,10 +58,10 @@ class Type(NamedTuple):
     length: Callable[[Felts, int], int] | None = None
     source: Source | None = None
 
-    def length_at(self, felts: Felts, at: int) -> int:
+    def length_at(self, felts: Felts, offset: int) -> int:
         """Felts that the value at a position takes."""
         if self.length is not None:
-            return self.length(felts, at)
+            return self.length(felts, offset)
         assert self.felts is not None, "a type without a length has a fixed size"
         return self.felts
 
@@ -110,8 +110,8 @@ def _shown_by(name: str) -> Callable[[str], str]:
 
 def _number(bits: int) -> Type:
     limit = 1 << bits
-    source = Source(lambda at: f"below(felts[{at}], {limit})", _shown_by("str"))
-    return Type(lambda felts, at: below(felts[at], limit), str, 1, None, source)
+    source = Source(lambda offset: f"below(felts[{offset}], {limit})", _shown_by("str"))
+    return Type(lambda felts, offset: below(felts[offset], limit), str, 1, None, source)
 
 
 def too_large() -> NoReturn:
@@ -131,32 +131,32 @@ _FELT = Type(
     felt252.padded,
     1,
     None,
-    Source(lambda at: f"felts[{at}]", _shown_by("padded")),
+    Source(lambda offset: f"felts[{offset}]", _shown_by("padded")),
 )
 _BOOL = Type(
-    lambda felts, at: boolean(felts[at]),
+    lambda felts, offset: boolean(felts[offset]),
     _as_is,
     1,
     None,
-    Source(lambda at: f"boolean(felts[{at}])", _as_is),
+    Source(lambda offset: f"boolean(felts[{offset}])", _as_is),
 )
 _U256 = Type(
-    lambda felts, at: u256(felts[at], felts[at + 1]),
+    lambda felts, offset: u256(felts[offset], felts[offset + 1]),
     str,
     2,
     None,
     Source(
-        lambda at: f"felts[{at}] | felts[{at + 1}] << {LIMB_BITS}",
+        lambda offset: f"felts[{offset}] | felts[{offset + 1}] << {LIMB_BITS}",
         _shown_by("str"),
-        lambda at: (at, at + 1),
+        lambda offset: (offset, offset + 1),
     ),
 )
 _I257 = Type(
-    lambda felts, at: i257(felts[at], felts[at + 1], felts[at + 2]),
+    lambda felts, offset: i257(felts[offset], felts[offset + 1], felts[offset + 2]),
     str,
     3,
     None,
-    Source(lambda at: f"i257(felts[{at}], felts[{at + 1}], felts[{at + 2}])", _shown_by("str")),
+    Source(lambda i: f"i257(felts[{i}], felts[{i + 1}], felts[{i + 2}])", _shown_by("str")),
 )
 _BUILT_IN = {
     "core::felt252": _FELT,
@@ -227,7 +227,7 @@ def _struct(members: Sequence[Member], class_: type[msgspec.Struct] | None) -> T
     if class_ is None or make is None:
         names = [name for name, _ in members]
         return Type(
-            lambda felts, at: dict(zip(names, read_values(felts, at), strict=True)),
+            lambda felts, offset: dict(zip(names, read_values(felts, offset), strict=True)),
             lambda value: {name: type_.show(value[name]) for name, type_ in members},
             felts,
             length,
@@ -235,7 +235,7 @@ def _struct(members: Sequence[Member], class_: type[msgspec.Struct] | None) -> T
     attributes = {field.encode_name: field.name for field in msgspec.structs.fields(class_)}
     shows = [(name, attributes[name], type_.show) for name, type_ in members]
     return Type(
-        lambda felts, at: make(read_values(felts, at)),
+        lambda felts, offset: make(read_values(felts, offset)),
         lambda value: {name: show(getattr(value, field)) for name, field, show in shows},
         felts,
         length,
@@ -254,8 +254,8 @@ def _struct_source(
     made = f"make{len(_NAMES)}"
     _NAMES[made] = make
 
-    def read(at: int) -> str:
-        return f"{made}([{_reads(members, sources, at)}])"
+    def read(offset: int) -> str:
+        return f"{made}([{_reads(members, sources, offset)}])"
 
     def show(value: str) -> str:
         fields = [
@@ -274,19 +274,20 @@ def _sources(members: Sequence[Member]) -> list[Source] | None:
     return found if len(found) == len(members) else None
 
 
-def _reads(members: Sequence[Member], sources: Sequence[Source], at: int) -> str:
-    return ", ".join(map(lambda source, place: source.read(place), sources, _places(members, at)))
+def _reads(members: Sequence[Member], sources: Sequence[Source], offset: int) -> str:
+    offsets = _offsets(members, offset)
+    return ", ".join(map(lambda source, first: source.read(first), sources, offsets))
 
 
-def _limbs(members: Sequence[Member], sources: Sequence[Source], at: int) -> tuple[int, ...]:
-    placed = zip(sources, _places(members, at), strict=True)
-    return tuple(limb for source, place in placed for limb in source.limbs(place))
+def _limbs(members: Sequence[Member], sources: Sequence[Source], offset: int) -> tuple[int, ...]:
+    placed = zip(sources, _offsets(members, offset), strict=True)
+    return tuple(limb for source, start in placed for limb in source.limbs(start))
 
 
-def _places(members: Sequence[Member], at: int) -> list[int]:
+def _offsets(members: Sequence[Member], offset: int) -> list[int]:
     """Where each of the members, all of fixed size, begins."""
     sizes = (type_.felts or 0 for _, type_ in members)
-    return list(itertools.accumulate(sizes, initial=at))[:-1]
+    return list(itertools.accumulate(sizes, initial=offset))[:-1]
 
 
 def reader(members: Sequence[Member]) -> Callable[[Felts, int], list[Any]]:
@@ -298,17 +299,17 @@ def reader(members: Sequence[Member]) -> Callable[[Felts, int], list[Any]]:
     if sources is None:
         return functools.partial(_read_varying, members)
     values_ = f"[{_reads(members, sources, 0)}]"
-    limbs = " | ".join(f"felts[{place}]" for place in _limbs(members, sources, 0))
+    limbs = " | ".join(f"felts[{start}]" for start in _limbs(members, sources, 0))
     checked = f"{values_} if not ({limbs}) >> {LIMB_BITS} else too_large()" if limbs else values_
     compiled = _compiled(f"lambda felts: {checked}")
 
-    def read(felts: Felts, at: int) -> list[Any]:
+    def read(felts: Felts, offset: int) -> list[Any]:
         try:
-            values: list[Any] = compiled(felts[at:] if at else felts)
+            values: list[Any] = compiled(felts[offset:] if offset else felts)
             return values
         except ValueError:
             # Read again, slower, by what names the member.
-            return _read_varying(members, felts, at)
+            return _read_varying(members, felts, offset)
 
     return read
 
@@ -334,22 +335,22 @@ def _compiled(source: str) -> Callable[[Any], Any]:
     return made
 
 
-def _read_varying(members: Sequence[Member], felts: Felts, at: int) -> list[Any]:
+def _read_varying(members: Sequence[Member], felts: Felts, offset: int) -> list[Any]:
     values = []
     for name, type_ in members:
         try:
-            values.append(type_.read(felts, at))
-            at += type_.length_at(felts, at)
+            values.append(type_.read(felts, offset))
+            offset += type_.length_at(felts, offset)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return values
 
 
-def _length(members: Sequence[Member], felts: Felts, at: int) -> int:
-    first = at
+def _length(members: Sequence[Member], felts: Felts, offset: int) -> int:
+    first = offset
     for _, type_ in members:
-        at += type_.length_at(felts, at)
-    return at - first
+        offset += type_.length_at(felts, offset)
+    return offset - first
 
 
 def size(types: Iterable[Type]) -> int | None:
@@ -366,21 +367,21 @@ def length_of(members: Sequence[Member], felts: Felts) -> int:
 def _list(item: Type) -> Type:
     """A list says its length first."""
 
-    def starts(felts: Felts, at: int) -> tuple[list[int], int]:
-        length, place = felts[at], at + 1
+    def starts(felts: Felts, offset: int) -> tuple[list[int], int]:
+        length, start = felts[offset], offset + 1
         if length > len(felts):
             raise ValueError(f"a list says that it has {length} items")
-        places = []
+        begins = []
         for _ in range(length):
-            places.append(place)
-            place += item.length_at(felts, place)
-        return places, place
+            begins.append(start)
+            start += item.length_at(felts, start)
+        return begins, start
 
     return Type(
-        lambda felts, at: [item.read(felts, place) for place in starts(felts, at)[0]],
+        lambda felts, offset: [item.read(felts, start) for start in starts(felts, offset)[0]],
         lambda values: [item.show(value) for value in values],
         None,
-        lambda felts, at: starts(felts, at)[1] - at,
+        lambda felts, offset: starts(felts, offset)[1] - offset,
     )
 
 
@@ -389,11 +390,11 @@ def _unit_enum(entry: Entry) -> Type:
     if any(variant["type"] != "()" for variant in variants):
         raise ValueError(f"the enum {entry['name']} carries values")
 
-    def read(felts: Felts, at: int) -> int:
-        if felts[at] >= len(variants):
-            raise ValueError(f"{entry['name']} has no variant {felts[at]}")
-        return felts[at]
+    def read(felts: Felts, offset: int) -> int:
+        if felts[offset] >= len(variants):
+            raise ValueError(f"{entry['name']} has no variant {felts[offset]}")
+        return felts[offset]
 
     count = len(variants)
-    source = Source(lambda at: f"below(felts[{at}], {count})", _shown_by("str"))
+    source = Source(lambda offset: f"below(felts[{offset}], {count})", _shown_by("str"))
     return Type(read, str, 1, None, source)

@@ -27,7 +27,7 @@ def record(
     error: errors.NodeError,
     outcome: str,
     level: int = logging.WARNING,
-    **more: object,
+    **details: object,
 ) -> None:
     """Log and count one failure. `endpoint` is a name without keys; see `urls.redact`."""
     metrics.node_trouble.labels(endpoint, error.kind, outcome).inc()
@@ -38,7 +38,7 @@ def record(
         kind=error.kind,
         outcome=outcome,
         reason=str(error),
-        **more,
+        **details,
     )
 
 

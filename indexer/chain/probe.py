@@ -53,8 +53,8 @@ async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
 
 
 async def _identity(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
-    said = endpoint.hide(await _text(endpoint, "starknet_specVersion"))
-    version = texts.clean(said, LONGEST_VERSION)
+    spec_version = endpoint.hide(await _text(endpoint, "starknet_specVersion"))
+    version = texts.clean(spec_version, LONGEST_VERSION)
     found = _version(version)
     if not (0, 8, 0) <= found < (0, 11, 0):
         raise errors.UnsupportedSpecError(

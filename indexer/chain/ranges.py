@@ -149,8 +149,8 @@ class RangeReader:
         if not _asks_for_less(error, from_, to):
             if attempts >= self._settings.attempts:
                 raise error
-            moved = await self._node.fail_over(failed)
-            if isinstance(error, errors.FatalNodeError) and not moved:
+            failed_over = await self._node.fail_over(failed)
+            if isinstance(error, errors.FatalNodeError) and not failed_over:
                 raise error
             is_elsewhere = self._node.source is not failed
             outcome = "other_endpoint" if is_elsewhere else "again"

@@ -146,22 +146,22 @@ class Transport:
 def http_error(name: str, reply: Reply) -> errors.NodeError:
     """The error that a status other than 200 means, where the body has no JSON-RPC error."""
     status = reply.status
-    said = f"{name} answered HTTP {status}"
+    message = f"{name} answered HTTP {status}"
     if status in (408, 413):
-        return errors.RangeTooLargeError(said)
+        return errors.RangeTooLargeError(message)
     if status in (429, 503):
-        return errors.NodeBusyError(said, retry_after(reply.fields.get("retry-after")))
+        return errors.NodeBusyError(message, retry_after(reply.fields.get("retry-after")))
     if status >= 500:
-        return errors.NodeUnreachableError(said, kind="http_5xx")
+        return errors.NodeUnreachableError(message, kind="http_5xx")
     if status < 300:
-        said = f"{said} and not 200: what answers there is not a Starknet node"
+        message = f"{message} and not 200: what answers there is not a Starknet node"
     elif status < 400:
         to = reply.fields.get("location", "")
         where = f" to {urls.redact(to)}" if "://" in to else ""
-        said = f"{said}, a redirect{where}, which is not followed"
+        message = f"{message}, a redirect{where}, which is not followed"
     is_definite = status < 400 or status in DEFINITE
     return errors.RefusedRequestError(
-        f"{said}: check the URL and its key in node.urls", is_definite=is_definite
+        f"{message}: check the URL and its key in node.urls", is_definite=is_definite
     )
 
 

@@ -148,8 +148,8 @@ class _Demo:
         stack.push_async_callback(node.close)
         worker = app.ingestor(settings, node, connection, self._note)
         await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
-        beside = await stack.enter_async_context(database.session(self._url))
-        return worker, app.price_sampling(settings, node, beside)
+        session = await stack.enter_async_context(database.session(self._url))
+        return worker, app.price_sampling(settings, node, session)
 
     async def _index(self, worker: ingestor.Ingestor, sampler: price_sampler.Sampler) -> None:
         """Index the whole recording; prices are sampled meanwhile and at its last block."""

@@ -92,8 +92,8 @@ async def _samples(settings: config.Settings, at_block: int | None) -> digest.Sa
 
 
 async def _compare(settings: config.Settings, other: str) -> first_difference.FirstDifference:
-    async with app.reader(settings) as ours, database.session(other) as theirs:
-        return await first_difference.find(ours, theirs)
+    async with app.reader(settings) as connection, database.session(other) as other_connection:
+        return await first_difference.find(connection, other_connection)
 
 
 def _print(found: digest.Digest, as_json: bool) -> None:

@@ -182,8 +182,8 @@ async def _server(connection: asyncpg.Connection) -> Finding:
 async def _watch_list(connection: asyncpg.Connection, settings: config.Settings) -> Finding:
     """Whether the database was filled with the contracts that are configured."""
     compared = await watch_list.compare(connection, app.watched_contracts(settings))
-    if said := compared.sentence():
-        return Finding("watch list", said, is_good=False)
+    if sentence := compared.sentence():
+        return Finding("watch list", sentence, is_good=False)
     return Finding("watch list", "the configured contracts are those of the database")
 
 
@@ -220,10 +220,10 @@ async def _shadow(connection: asyncpg.Connection) -> Finding:
 def _freshness(found: status.Freshness) -> Finding:
     if found.committed_block is None:
         return Finding("tables", "empty: run `vesu-indexer run`")
-    said = (
+    detail = (
         "; ".join(f"{reason.reason} ({reason.remedy})" for reason in found.reasons) or found.reason
     )
-    return Finding("tables", f"block {found.committed_block:,}: {said}", found.is_fresh)
+    return Finding("tables", f"block {found.committed_block:,}: {detail}", found.is_fresh)
 
 
 async def _classes(connection: asyncpg.Connection) -> Finding:
@@ -231,13 +231,13 @@ async def _classes(connection: asyncpg.Connection) -> Finding:
     strange = await status.unknown_classes(connection)
     if not strange:
         return Finding("classes", "every class that a node named is known")
-    said = ", ".join(
+    detail = ", ".join(
         f"{unknown_class.kind} {unknown_class.address}: {unknown_class.class_hash}"
         for unknown_class in strange
     )
     return Finding(
         "classes",
-        f"not known to this release, so that their events may mean something else: {said}; is "
+        f"not known to this release, so that their events may mean something else: {detail}; is "
         "there a newer release?",
         is_good=all(unknown_class.kind == kinds.Kind.POOL_V2 for unknown_class in strange),
     )
@@ -248,7 +248,7 @@ async def _node(settings: config.Settings) -> list[Finding]:
     try:
         head = await node.head()
         finalised = await node.finalised()
-        said = await _events(settings, node, head.number)
+        finding = await _events(settings, node, head.number)
         sizes = await capacity.measure(node.source, head.number)
         standing = await _contracts(settings, node, head.number)
     finally:
@@ -262,7 +262,7 @@ async def _node(settings: config.Settings) -> list[Finding]:
         f"batches {'yes' if sizes.calls > 1 else 'no'}; {sizes.sentence()}"
         + (f"; through the proxy {proxy}" if (proxy := node.source.endpoint.proxy) else ""),
     )
-    return [speaks, _clock(head), standing, said]
+    return [speaks, _clock(head), standing, finding]
 
 
 def _clock(head: types.BlockHeader) -> Finding:
@@ -314,10 +314,10 @@ async def _events(settings: config.Settings, node: client.StarknetNode, block: i
             decoded = None
         strange += decoded is None
         named.setdefault(kind.value, []).append(decoded.name if decoded else "unknown")
-    said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in named.items())
+    detail = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in named.items())
     return Finding(
         "events",
-        f"block {block:,}: {said or 'none of the configured contracts'}"
+        f"block {block:,}: {detail or 'none of the configured contracts'}"
         + (f"; {strange} cannot be decoded: is this version new enough?" if strange else ""),
         is_good=not strange,
     )

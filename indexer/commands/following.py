@@ -56,9 +56,9 @@ async def _run(
     database_sessions = sessions.Sessions(place.url, stopping, place.revive, hurrying)
     line = progress.Blocks("indexing", app.start_block(settings))
 
-    def report(at: ingestor.Progress) -> None:
+    def report(progress: ingestor.Progress) -> None:
         database_sessions.moved()
-        line.update(at.block, at.head, at.total_events)
+        line.update(progress.block, progress.head, progress.total_events)
 
     parts = app.daemon_parts(settings, place.url, report, probes)
     daemon = process.Daemon(parts, database_sessions, service, stopping, until_block)

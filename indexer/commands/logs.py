@@ -56,10 +56,10 @@ def _take_in_libraries(renderer: Any, lowest: int) -> None:
 
 
 def _in_one_line(
-    _: object, __: str, said: structlog.typing.EventDict
+    _: object, __: str, event_dict: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """The error itself in place of its traceback."""
-    _, error, _ = said.pop("exc_info", None) or (None, None, None)
+    _, error, _ = event_dict.pop("exc_info", None) or (None, None, None)
     if error is not None:
-        said["reason"] = f"{type(error).__name__}: {error}"
-    return said
+        event_dict["reason"] = f"{type(error).__name__}: {error}"
+    return event_dict

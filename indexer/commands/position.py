@@ -64,5 +64,5 @@ def command(
 
 def _flat(found: positions.PositionAt) -> dict[str, Any]:
     """The moment and the position in one."""
-    told = msgspec.structs.asdict(found)
-    return told | msgspec.structs.asdict(told.pop("position"))
+    fields = msgspec.structs.asdict(found)
+    return fields | msgspec.structs.asdict(fields.pop("position"))

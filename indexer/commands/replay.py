@@ -179,10 +179,10 @@ def _reporter(what: str, quiet: bool) -> build.ReportProgress:
     """A progress line that begins where the replay does, at its first block or after a kill."""
     lines: dict[int, progress.Blocks] = {}
 
-    def report(at: build.Progress) -> None:
-        if at.from_block not in lines:
-            lines[at.from_block] = progress.Blocks(what, at.from_block, quiet=quiet)
-        lines[at.from_block].update(at.block, at.to_block, at.events)
+    def report(built: build.Progress) -> None:
+        if built.from_block not in lines:
+            lines[built.from_block] = progress.Blocks(what, built.from_block, quiet=quiet)
+        lines[built.from_block].update(built.block, built.to_block, built.events)
 
     return report
 
@@ -245,9 +245,9 @@ def _print_table(name: str, table: shadow_diff.TableDifference) -> None:
         click.echo(f"{'':<8} {count:,} rows differ in {column}")
     for example in table.examples:
         key = ", ".join(f"{column}={value}" for column, value in example.key.items())
-        live, ours = example.live, example.shadow
-        if live is None or ours is None:
+        live, shadow_row = example.live, example.shadow
+        if live is None or shadow_row is None:
             click.echo(f"{'':<8} e.g. {key}: {'missing' if live is None else 'too many'}")
             continue
-        sides = ", ".join(f"{column} {live[column]} -> {ours[column]}" for column in live)
+        sides = ", ".join(f"{column} {live[column]} -> {shadow_row[column]}" for column in live)
         click.echo(f"{'':<8} e.g. {key}: {sides}")

@@ -145,9 +145,9 @@ async def _verify(
 ) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.session(url))
-        at = await log_verification.stands(connection)
+        committed = await log_verification.stands(connection)
         await watch_list.require_same(connection, app.watched_contracts(settings))
-        first, last = _range(at, from_block, to_block)
+        first, last = _range(committed, from_block, to_block)
         node = await app.node(settings)
         stack.push_async_callback(node.close)
         is_asked = from_block is not None or to_block is not None
@@ -168,14 +168,16 @@ async def _verify(
         )
 
 
-def _range(at: cursor.Cursor, from_block: int | None, to_block: int | None) -> tuple[int, int]:
+def _range(
+    committed: cursor.Cursor, from_block: int | None, to_block: int | None
+) -> tuple[int, int]:
     """The asked blocks; ConfigError where the log does not hold them all."""
-    first = at.start_block if from_block is None else from_block
-    last = at.block_number if to_block is None else to_block
-    if not at.start_block <= first <= last <= at.block_number:
+    first = committed.start_block if from_block is None else from_block
+    last = committed.block_number if to_block is None else to_block
+    if not committed.start_block <= first <= last <= committed.block_number:
         raise errors.ConfigError(
-            f"--from-block {first} --to-block {last}: the log holds the blocks {at.start_block} to "
-            f"{at.block_number}; choose a range inside"
+            f"--from-block {first} --to-block {last}: the log holds the blocks "
+            f"{committed.start_block} to {committed.block_number}; choose a range inside"
         )
     return first, last
 
@@ -191,8 +193,8 @@ async def _prove(
     """Prove what was asked for, or what lacks a proof; again if the chain moves meanwhile."""
     for attempt in range(1, ATTEMPTS + 1):
         found = Found()
-        at = await log_verification.stands(connection)
-        first, last = asked.first_block, min(asked.last_block, at.block_number)
+        committed = await log_verification.stands(connection)
+        first, last = asked.first_block, min(asked.last_block, committed.block_number)
         if is_asked:
             spans = [verified.Span(first, last)] if first <= last else []
         else:
@@ -200,7 +202,11 @@ async def _prove(
         total = sum(span.last_block - span.first_block + 1 for span in spans)
         line = progress.Blocks("verifying", 1, quiet=quiet or not total)
         sweep = log_verification.sweep(
-            node, connection, app.known_addresses(settings), at, log_verification.batches(spans)
+            node,
+            connection,
+            app.known_addresses(settings),
+            committed,
+            log_verification.batches(spans),
         )
         try:
             async with contextlib.aclosing(sweep) as outcomes:
@@ -208,9 +214,11 @@ async def _prove(
                     found.add(outcome)
                     line.update(found.blocks, total, found.events)
             found.views = await observation_check.check(
-                node, connection, at, first, last, with_confirmed=is_asked
+                node, connection, committed, first, last, with_confirmed=is_asked
             )
-            await log_verification.note_gaps(connection, at, found.gaps, found.views.differing)
+            await log_verification.note_gaps(
+                connection, committed, found.gaps, found.views.differing
+            )
         except errors.LogMovedError:
             if attempt == ATTEMPTS:
                 raise
@@ -309,12 +317,12 @@ def _print(found: Report) -> None:
                 else "."
             )
         )
-    said = {
+    sentences = {
         "none_needed": "Complete.",
         "done": "Repaired: read again from the block before; what was there is in orphaned_events.",
         "left_to_daemon": "Not repaired here: a daemon writes this database. It repairs the gap at "
         "its next look; `vesu-indexer status` tells.",
         "not_asked": "Not repaired: leave out --no-repair.",
     }
-    click.echo(said[found.repair])
+    click.echo(sentences[found.repair])
     click.echo(f"Verified {found.completeness.sentence()}")

@@ -159,8 +159,8 @@ def _find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
         return path
     if named := environ.get("VESU_CONFIG"):
         return Path(named)
-    here = Path("config.toml")
-    return here if here.is_file() else None
+    default_file = Path("config.toml")
+    return default_file if default_file.is_file() else None
 
 
 def _from_file(file: Path) -> dict[str, Given]:

@@ -77,20 +77,20 @@ async def _keep(child: Child) -> None:
 
 async def _one(child: Child) -> int:
     """One child's life; its exit code."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)  # noqa: FBT003 - its only argument
-    descriptors = (child.listening.fileno(), theirs.fileno())
+    parent_end, child_end = socket.socketpair()
+    parent_end.setblocking(False)  # noqa: FBT003 - its only argument
+    descriptors = (child.listening.fileno(), child_end.fileno())
     try:
         # A session of its own: Ctrl-C reaches the daemon alone, which then stops the child.
         process = await asyncio.create_subprocess_exec(
             *child.program, *map(str, descriptors), pass_fds=descriptors, start_new_session=True
         )
     except BaseException:
-        ours.close()
+        parent_end.close()
         raise
     finally:
-        theirs.close()
-    answering = asyncio.create_task(_answer(ours, child))
+        child_end.close()
+    answering = asyncio.create_task(_answer(parent_end, child))
     try:
         return await process.wait()
     finally:
@@ -99,9 +99,9 @@ async def _one(child: Child) -> int:
         await asyncio.wait([answering])
 
 
-async def _answer(ours: socket.socket, child: Child) -> None:
+async def _answer(parent_end: socket.socket, child: Child) -> None:
     """Send the settings, then the metrics as often as they are asked for."""
-    reader, writer = await asyncio.open_connection(sock=ours)
+    reader, writer = await asyncio.open_connection(sock=parent_end)
     try:
         writer.write(framed(child.settings))
         while asked := await reader.read(1):

@@ -40,7 +40,7 @@ class Checked(msgspec.Struct):
 async def check(
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    at: cursor.Cursor,
+    committed: cursor.Cursor,
     first: int,
     last: int,
     *,
@@ -74,7 +74,7 @@ async def check(
             checked.unanswered_block = max(checked.unanswered_block, part[0].call.block_number)
             _warn(part[0].call, str(error))
             continue
-        await _settle(connection, at, checked, part, again)
+        await _settle(connection, committed, checked, part, again)
     return checked
 
 
@@ -102,7 +102,7 @@ async def _asked_again(
 
 async def _settle(
     connection: asyncpg.Connection,
-    at: cursor.Cursor,
+    committed: cursor.Cursor,
     checked: Checked,
     part: Sequence[observations.Observation],
     again: Sequence[observations.Observation | None],
@@ -111,7 +111,7 @@ async def _settle(
         observation for observation, other in zip(part, again, strict=True) if observation == other
     ]
     async with connection.transaction():
-        await log_verification.hold(connection, at)
+        await log_verification.hold(connection, committed)
         await observations.confirm(connection, confirmed)
     checked.asked += len(part)
     for observation, other in zip(part, again, strict=True):

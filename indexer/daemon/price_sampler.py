@@ -90,29 +90,34 @@ class Sampler:
 
     async def look(self) -> float:
         """Sample the newest point, or else an older one; how long the node is left alone then."""
-        at = await cursor.read(self._connection)
+        committed = await cursor.read(self._connection)
         head = await cursor.head(self._connection)
-        if at is None or head is None or head - at.block_number > NEAR_HEAD_BLOCKS:
+        if committed is None or head is None or head - committed.block_number > NEAR_HEAD_BLOCKS:
             return 0.0
-        await self._settle_doubted(at)
+        await self._settle_doubted(committed)
         if await self.sample_newest():
             return 0.0
-        return await self._fill(at) / self._settings.calls_per_second
+        return await self._fill(committed) / self._settings.calls_per_second
 
     async def sample_newest(self) -> bool:
         """Sample the last point of the grid up to the committed block; False: it is sampled."""
-        at, step = await cursor.read(self._connection), self._settings.sample_seconds
-        if not step or at is None or at.block_hash is None or at.timestamp is None:
+        committed, step = await cursor.read(self._connection), self._settings.sample_seconds
+        if (
+            not step
+            or committed is None
+            or committed.block_hash is None
+            or committed.timestamp is None
+        ):
             return False
-        grid_time = at.timestamp // step * step
-        if self._done == (at.fork_counter, grid_time):
+        grid_time = committed.timestamp // step * step
+        if self._done == (committed.fork_counter, grid_time):
             return False
-        point = await self._point(at, step, grid_time)
-        asked, answered = await self._sample(at, point)
+        point = await self._point(committed, step, grid_time)
+        asked, answered = await self._sample(committed, point)
         if answered:
             metrics.set_price_sample(await price_samples.newest_time(self._connection))
         if not asked or answered == asked:
-            self._done = (at.fork_counter, grid_time)
+            self._done = (committed.fork_counter, grid_time)
         return asked > 0
 
     async def finish(self) -> None:
@@ -122,25 +127,25 @@ class Sampler:
         except (errors.LogMovedError, errors.NodeError) as error:
             log.info("sampling_put_off", reason=str(error))
 
-    async def _fill(self, at: cursor.Cursor) -> int:
+    async def _fill(self, committed: cursor.Cursor) -> int:
         """Sample the newest point that was missed; returns how many views were asked."""
-        if self._gaps is None or self._gaps_of_fork != at.fork_counter:
-            self._gaps = await self._missed(at)
-            self._gaps_of_fork = at.fork_counter
+        if self._gaps is None or self._gaps_of_fork != committed.fork_counter:
+            self._gaps = await self._missed(committed)
+            self._gaps_of_fork = committed.fork_counter
         if not self._gaps:
             return 0
         gap = self._gaps.pop(0)
-        point = await self._point(at, gap.step_seconds, gap.until)
-        asked, answered = await self._sample(at, point)
+        point = await self._point(committed, gap.step_seconds, gap.until)
+        asked, answered = await self._sample(committed, point)
         if asked and not answered:
             log.info("prices_left_out", until=gap.until, after=gap.after, block=point.block_number)
             return asked
         until = point.previous_time // gap.step_seconds * gap.step_seconds
-        if until > gap.after and (asked or point.block_number > at.start_block):
+        if until > gap.after and (asked or point.block_number > committed.start_block):
             self._gaps.insert(0, msgspec.structs.replace(gap, until=until))
         return asked
 
-    async def _missed(self, at: cursor.Cursor) -> list[price_samples.Gap]:
+    async def _missed(self, committed: cursor.Cursor) -> list[price_samples.Gap]:
         """What is lacking between the points of the grid, and below them on the coarser one."""
         step, coarse = self._settings.sample_seconds, self._settings.backfill_seconds
         found = await price_samples.gaps(self._connection, step)
@@ -159,11 +164,11 @@ class Sampler:
     # --- one point ------------------------------------------------------------------------
 
     async def _point(
-        self, at: cursor.Cursor, step_seconds: int, grid_time: int
+        self, committed: cursor.Cursor, step_seconds: int, grid_time: int
     ) -> price_samples.Point:
         """The first block at or after a multiple, which the committed block has reached."""
         low, high = await blocks_by_time.around(self._connection, grid_time)
-        low = at.start_block - 1 if low is None else low
+        low = committed.start_block - 1 if low is None else low
         while high - low > 1:
             middle = (low + high) // 2
             if (await self._header(middle)).timestamp >= grid_time:
@@ -189,7 +194,9 @@ class Sampler:
             )
         return header
 
-    async def _sample(self, at: cursor.Cursor, point: price_samples.Point) -> tuple[int, int]:
+    async def _sample(
+        self, committed: cursor.Cursor, point: price_samples.Point
+    ) -> tuple[int, int]:
         """Ask for what a point lacks and store it; how much was asked, and answered."""
         loaded = await world.at_block(self._connection, point.block_number)
         ids = loaded.asset_ids
@@ -210,7 +217,7 @@ class Sampler:
             for price in lacking
             if price.price in answers
         ]
-        await price_samples.store(self._connection, at, point, rows, len(lacking), len(rows))
+        await price_samples.store(self._connection, committed, point, rows, len(lacking), len(rows))
         return len(wanted), len(there) + len(rows)
 
     async def _ask(
@@ -229,13 +236,15 @@ class Sampler:
             found |= {observation.call: observation.result for observation in seen}
         return found
 
-    async def _settle_doubted(self, at: cursor.Cursor) -> None:
+    async def _settle_doubted(self, committed: cursor.Cursor) -> None:
         """After a repair: keep what was sampled of blocks that are on the chain still."""
-        for number, block_hash in await price_samples.doubted(self._connection, at.block_number):
+        for number, block_hash in await price_samples.doubted(
+            self._connection, committed.block_number
+        ):
             header = await self._header(number)
             await price_samples.settle(
                 self._connection,
-                at,
+                committed,
                 number,
                 block_hash,
                 is_on_chain=int(header.hash, 16) == int(block_hash, 16),

@@ -120,14 +120,14 @@ class Prover:
     async def look(self) -> list[gaps.Gap]:
         """Prove the next blocks if the tables follow the head; returns what the log lacks."""
         found: list[gaps.Gap] = []
-        at = await cursor.read(self._connection)
-        if self._most and at is not None and await self._is_time(at):
-            work = await self._next(at)
+        committed = await cursor.read(self._connection)
+        if self._most and committed is not None and await self._is_time(committed):
+            work = await self._next(committed)
             sweep = log_verification.sweep(
                 self._node,
                 self._connection,
                 self._addresses,
-                at,
+                committed,
                 work.batches,
                 note_ranges=work.sampled is None,
             )
@@ -135,42 +135,52 @@ class Prover:
                 async for outcome in outcomes:
                     found += outcome.gaps
             if work.sampled is not None and not found:
-                await log_verification.note_range(self._connection, at, work.sampled)
-            await log_verification.note_gaps(self._connection, at, found)
+                await log_verification.note_range(self._connection, committed, work.sampled)
+            await log_verification.note_gaps(self._connection, committed, found)
             if not found:
-                await self._ask_again(at)
+                await self._ask_again(committed)
         note(await completeness.read(self._connection))
         return found
 
-    async def _ask_again(self, at: cursor.Cursor) -> None:
+    async def _ask_again(self, committed: cursor.Cursor) -> None:
         """Ask the newest observations that nobody confirmed yet once more; note what differs."""
         checked = await observation_check.check(
             self._node,
             self._connection,
-            at,
+            committed,
             self._answerable.first_block(),
-            at.block_number,
+            committed.block_number,
             with_confirmed=False,
             most=self._most,
         )
         self._answerable.note(checked.unanswered_block)
-        await log_verification.note_gaps(self._connection, at, (), checked.differing)
+        await log_verification.note_gaps(self._connection, committed, (), checked.differing)
 
-    async def _is_time(self, at: cursor.Cursor) -> bool:
+    async def _is_time(self, committed: cursor.Cursor) -> bool:
         """Whether the tables follow the head, and no gap waits for its repair."""
         head = await cursor.head(self._connection)
-        if at.block_hash is None or head is None or head - at.block_number > NEAR_HEAD_BLOCKS:
+        if (
+            committed.block_hash is None
+            or head is None
+            or head - committed.block_number > NEAR_HEAD_BLOCKS
+        ):
             return False
         return not (await gaps.still_open(self._connection)).blocks
 
-    async def _next(self, at: cursor.Cursor) -> _Work:
+    async def _next(self, committed: cursor.Cursor) -> _Work:
         """Blocks with events that nobody looked at, else the top of the newest unproved ones."""
         unread = await verified.lacking(
-            self._connection, at.start_block, at.block_number, list(verified.STRENGTH), most=1
+            self._connection,
+            committed.start_block,
+            committed.block_number,
+            list(verified.STRENGTH),
+            most=1,
         )
         if unread:
             return await self._with_events(unread[0])
-        spans = await verified.lacking(self._connection, at.start_block, at.block_number, most=1)
+        spans = await verified.lacking(
+            self._connection, committed.start_block, committed.block_number, most=1
+        )
         # From the top, so that what is proved is kept in few ranges.
         top = [
             verified.Span(max(span.first_block, span.last_block - self._most + 1), span.last_block)

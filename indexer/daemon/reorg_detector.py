@@ -117,8 +117,8 @@ class Detector:
         first = self._node.source
 
         async def decide(source: sources.Source) -> Verdict:
-            told = head if source is first else await source.head()
-            return await self._of(_Look(source, stands, told, final))
+            source_head = head if source is first else await source.head()
+            return await self._of(_Look(source, stands, source_head, final))
 
         return await self._node.ask_any(decide)
 

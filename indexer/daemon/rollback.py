@@ -41,13 +41,13 @@ async def roll_back(
     began = time.monotonic()
     number, hash_ = ancestor
     seconds_of_block = await facts.block_time(connection, number)
-    moved = await cursor.retreat(connection, old, number, hash_, seconds_of_block)
+    ancestor_cursor = await cursor.retreat(connection, old, number, hash_, seconds_of_block)
     reorg_id, orphaned = await reorgs.orphan(connection, old, ancestor, head, cause)
     restored = await engine.rollback(connection, valuations.Block(number, seconds_of_block or 0))
     await invariants.roll_back(connection, number)
     await reconciliations.settle_gone(connection)
-    await cursor.note_suspicion(connection, moved, None)
+    await cursor.note_suspicion(connection, ancestor_cursor, None)
     seconds = time.monotonic() - began
     await reorgs.close(connection, reorg_id, orphaned, restored, seconds)
-    await cursor.notify(connection, moved, tables.NOTIFIED)
-    return RolledBack(moved, old.block_number - number, orphaned, restored, seconds)
+    await cursor.notify(connection, ancestor_cursor, tables.NOTIFIED)
+    return RolledBack(ancestor_cursor, old.block_number - number, orphaned, restored, seconds)

@@ -34,13 +34,13 @@ async def ask(
     in a contract's words.
     """
     answers = await node.calls(calls, hashes)
-    refused = [at for at, answer in enumerate(answers) if isinstance(answer, errors.RpcError)]
+    refused = [index for index, answer in enumerate(answers) if isinstance(answer, errors.RpcError)]
     if refused:
-        again = await node.calls_elsewhere([calls[at] for at in refused], hashes)
-        for at, answer in zip(refused, again, strict=True):
+        again = await node.calls_elsewhere([calls[index] for index in refused], hashes)
+        for index, answer in zip(refused, again, strict=True):
             if not isinstance(answer, errors.RpcError):
-                _warn_of_hiccup(calls[at], str(answers[at]))
-            answers[at] = answer
+                _warn_of_hiccup(calls[index], str(answers[index]))
+            answers[index] = answer
     return [
         observation(call, hashes[call.block_number], answer)
         for call, answer in zip(calls, answers, strict=True)

@@ -100,7 +100,7 @@ class Writer:
             await self._observe(prepared.needs, _hashes(prepared.batch.events))
             prepared = self._engine.refold(prepared)
         async with self._transaction():
-            moved = await cursor.advance(self.connection, self.cursor, part.tip)
+            advanced = await cursor.advance(self.connection, self.cursor, part.tip)
             # What belongs to contracts that were not ours yet is no part of the log.
             part = msgspec.structs.replace(part, events=prepared.batch.events)
             await facts.append(self.connection, part, prepared.batch, prepared.derived)
@@ -112,8 +112,8 @@ class Writer:
                 self.connection, prepared, "head" if is_at_head else "touched"
             )
             sums = await self._check_sums(part.to_block, summary)
-            await cursor.notify(self.connection, moved, summary.tables)
-        self.cursor = moved
+            await cursor.notify(self.connection, advanced, summary.tables)
+        self.cursor = advanced
         self._observed = [
             observation
             for observation in self._observed

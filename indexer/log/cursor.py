@@ -117,7 +117,7 @@ async def _swap(
     timestamp: int | None,
     fork_counter: int,
 ) -> Cursor:
-    moved = await connection.fetchrow(
+    row = await connection.fetchrow(
         _SQL["swap"],
         expected.block_number,
         None if expected.block_hash is None else facts.padded(expected.block_hash),
@@ -128,9 +128,9 @@ async def _swap(
         expected.generation,
         expected.writer_token,
     )
-    if moved is None:
+    if row is None:
         await _refuse(connection, expected)
-    return _cursor(moved)
+    return _cursor(row)
 
 
 async def _refuse(connection: Connection, expected: Cursor) -> NoReturn:
@@ -198,12 +198,12 @@ async def hold(connection: Connection) -> None:
     await connection.fetchval(_SQL["hold"])
 
 
-async def notify(connection: Connection, moved: Cursor, tables: Sequence[str]) -> None:
+async def notify(connection: Connection, committed: Cursor, tables: Sequence[str]) -> None:
     """Tell listeners of `vesu_blocks` where the tables stand, once the transaction commits."""
     message = {
-        "block_number": moved.block_number,
-        "block_hash": facts.padded(moved.block_hash or "0x0"),
-        "fork_counter": moved.fork_counter,
+        "block_number": committed.block_number,
+        "block_hash": facts.padded(committed.block_hash or "0x0"),
+        "fork_counter": committed.fork_counter,
         "tables": tables,
     }
     await connection.execute(_SQL["notify"], msgspec.json.encode(message).decode())

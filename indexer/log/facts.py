@@ -91,18 +91,18 @@ def at(seconds: int) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
-def seal(ours: Sequence[types.EmittedEvent]) -> str:
+def seal(events: Sequence[types.EmittedEvent]) -> str:
     """What our events of one block were when they were committed: SHA-256, in hex.
 
     A row that is lost, added or changed later gives another one.
     """
-    return hashlib.sha256(msgspec.json.encode(ours)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(events)).hexdigest()
 
 
-def by_block(ours: Iterable[types.EmittedEvent]) -> dict[int, list[types.EmittedEvent]]:
+def by_block(events: Iterable[types.EmittedEvent]) -> dict[int, list[types.EmittedEvent]]:
     """Events in chain order, by the number of their block."""
     found: dict[int, list[types.EmittedEvent]] = {}
-    for event in ours:
+    for event in events:
         found.setdefault(event.block_number, []).append(event)
     return found
 
@@ -140,7 +140,7 @@ async def append(
 
 
 async def _append_blocks(connection: Connection, part: types.Range) -> None:
-    ours = by_block(part.events)
+    events = by_block(part.events)
     records: list[tuple[object, ...]] = [
         (
             header.number,
@@ -151,11 +151,11 @@ async def _append_blocks(connection: Connection, part: types.Range) -> None:
             header.event_count,
             header.event_commitment,
             True if header.number in part.proved else None,
-            seal(ours.get(header.number, [])),
+            seal(events.get(header.number, [])),
         )
         for header in _headers(part)
     ]
-    records += [_block_of_events(ours[number], time) for number, time in part.event_times.items()]
+    records += [_block_of_events(events[number], time) for number, time in part.event_times.items()]
     await connection.copy_records_to_table("blocks", columns=BLOCK_COLUMNS, records=records)
 
 
@@ -270,7 +270,7 @@ async def complete(
         [receipt.fee_unit for receipt in receipts.values()],
     )
     places = [(row["block_number"], row["transaction_index"]) for row in added]
-    return {at: Fee(receipts[at].actual_fee, receipts[at].fee_unit) for at in places}
+    return {place: Fee(receipts[place].actual_fee, receipts[place].fee_unit) for place in places}
 
 
 async def newest_blocks_with_events(

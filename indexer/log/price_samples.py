@@ -46,7 +46,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 async def store(
     connection: asyncpg.Connection,
-    at: cursor.Cursor,
+    committed: cursor.Cursor,
     point: Point,
     rows: Sequence[Mapping[str, Any]],
     asked: int,
@@ -58,7 +58,7 @@ async def store(
     rolled back since `at`, or another writer has opened the cursor.
     """
     async with connection.transaction():
-        await _hold(connection, at)
+        await _hold(connection, committed)
         number: int = await connection.fetchval(
             _SQL["open"],
             point.step_seconds,
@@ -74,13 +74,13 @@ async def store(
     return number
 
 
-async def _hold(connection: asyncpg.Connection, at: cursor.Cursor) -> None:
+async def _hold(connection: asyncpg.Connection, committed: cursor.Cursor) -> None:
     """Keep the cursor where it is for the moment that storing takes."""
     await locks.limit_idle(connection, in_this_transaction=True)
     row = await connection.fetchrow(_SQL["hold"])
     if row is None or (row["fork_counter"], row["writer_token"]) != (
-        at.fork_counter,
-        at.writer_token,
+        committed.fork_counter,
+        committed.writer_token,
     ):
         raise errors.LogMovedError()
 
@@ -140,7 +140,7 @@ async def doubted(connection: Connection, number: int) -> list[tuple[int, str]]:
 
 async def settle(
     connection: asyncpg.Connection,
-    at: cursor.Cursor,
+    committed: cursor.Cursor,
     number: int,
     block_hash: str,
     *,
@@ -148,7 +148,7 @@ async def settle(
 ) -> None:
     """Trust the samples of a doubted block again, or forget them; fenced like `store`."""
     async with connection.transaction():
-        await _hold(connection, at)
+        await _hold(connection, committed)
         if is_on_chain:
             await connection.execute(_SQL["trust"], number, block_hash)
         else:

@@ -68,11 +68,11 @@ async def orphan(
     await gaps.roll_back(connection, reorg_id, number)
     if cause == "chain":  # A repair reads the same chain again: what is final stays it.
         await cursor.lower_finalised(connection, old, number)
-    moved = await connection.execute(_SQL["orphan_events"], reorg_id, number)
+    status = await connection.execute(_SQL["orphan_events"], reorg_id, number)
     await connection.execute(_SQL["orphan_observations"], reorg_id, number)
     await connection.execute(_SQL["drop_receipts"], number)
     await connection.execute(_SQL["drop_blocks"], number)
-    return reorg_id, int(moved.split()[-1])
+    return reorg_id, int(status.split()[-1])
 
 
 async def close(

@@ -46,19 +46,19 @@ class Row(msgspec.Struct, frozen=True):
 
 
 async def add(
-    connection: Connection, found: Iterable[types.Verified], at: datetime.datetime
+    connection: Connection, found: Iterable[types.Verified], verified_at: datetime.datetime
 ) -> None:
     """Note ranges as verified, inside the caller's transaction, which holds the cursor."""
     for verified in found:
         await _overlay(
-            connection, Row(verified.first_block, verified.last_block, verified.method, at)
+            connection, Row(verified.first_block, verified.last_block, verified.method, verified_at)
         )
 
 
 async def take_out(connection: Connection, block: int) -> None:
     """Note that a block is not complete after all."""
-    at = datetime.datetime.now(datetime.UTC)
-    await _overlay(connection, Row(block, block, "sampled", at), is_removal=True)
+    now = datetime.datetime.now(datetime.UTC)
+    await _overlay(connection, Row(block, block, "sampled", now), is_removal=True)
 
 
 async def drop_above(connection: Connection, block: int) -> None:
@@ -119,10 +119,10 @@ def overlaid(near: Sequence[Row], new: Row, is_removal: bool = False) -> list[Ro
         is_new = new.first_block <= first <= new.last_block
         if is_new and is_removal:
             continue
-        said = [row for row in near if row.first_block <= first <= row.last_block]
-        said += [new] if is_new else []
-        if said:
-            best = max(said, key=lambda row: _strength(row, new.watch_list))
+        overlapping = [row for row in near if row.first_block <= first <= row.last_block]
+        overlapping += [new] if is_new else []
+        if overlapping:
+            best = max(overlapping, key=lambda row: _strength(row, new.watch_list))
             parts.append(msgspec.structs.replace(best, first_block=first, last_block=after - 1))
     return _joined(parts)
 
@@ -136,8 +136,10 @@ def _joined(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         last = found[-1] if found else None
         if last and last.last_block == row.first_block - 1 and _is_alike(last, row):
-            at = max(last.verified_at, row.verified_at)
-            found[-1] = msgspec.structs.replace(row, first_block=last.first_block, verified_at=at)
+            verified_at = max(last.verified_at, row.verified_at)
+            found[-1] = msgspec.structs.replace(
+                row, first_block=last.first_block, verified_at=verified_at
+            )
         else:
             found.append(row)
     return found

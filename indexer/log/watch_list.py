@@ -102,9 +102,9 @@ async def require_none_gone(
 
 async def require_same(connection: Connection, configured: Iterable[Contract]) -> None:
     """Refuse to work on a log that does not hold every configured contract; ConfigError."""
-    if said := (await compare(connection, configured)).sentence():
+    if difference := (await compare(connection, configured)).sentence():
         raise errors.ConfigError(
-            f"network.contracts is not what this database was filled with: {said}"
+            f"network.contracts is not what this database was filled with: {difference}"
         )
 
 

@@ -33,9 +33,9 @@ class Place(msgspec.Struct, frozen=True):
 async def place(connection: Connection) -> Place | None:
     """Where the tables stand now, of one snapshot; None before the first commit."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        at = await cursor.read(connection)
+        committed = await cursor.read(connection)
         reorg_id: int = await connection.fetchval(_SQL["newest_reorg"])
-    return None if at is None or at.block_hash is None else Place(at, reorg_id)
+    return None if committed is None or committed.block_hash is None else Place(committed, reorg_id)
 
 
 async def due(connection: Connection, most: int) -> list[str]:

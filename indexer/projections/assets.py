@@ -68,11 +68,11 @@ def current(
     """A row of vesu_assets; `priced` is the asset with the newest price known (None: its own)."""
     known = rows.decimals_of(asset.scale) if asset.scale else token.decimals
     row = columns(protocol, key, asset)
-    told = {f"event_{name}": row[name] for name in tables.PRICE}
+    price_columns = {f"event_{name}": row[name] for name in tables.PRICE}
     newest = columns(protocol, key, priced or asset)
     return (
         row
-        | told
+        | price_columns
         | {name: newest[name] for name in tables.PRICE}
         | {
             "symbol": token.symbol,
@@ -88,10 +88,10 @@ def current(
 
 
 def history(
-    protocol: str, at: state.EventKey, key: state.AssetKey, asset: accrual.AssetState
+    protocol: str, event_key: state.EventKey, key: state.AssetKey, asset: accrual.AssetState
 ) -> dict[str, Any]:
     """A row of vesu_asset_history."""
-    return columns(protocol, key, asset) | rows.event_place(at)
+    return columns(protocol, key, asset) | rows.event_place(event_key)
 
 
 def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:

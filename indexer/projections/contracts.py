@@ -68,9 +68,11 @@ def current(address: int, contract: state.ContractState) -> dict[str, Any]:
     return columns(address, contract) | {"last_event_block": contract.last_event_block}
 
 
-def history(at: state.EventKey, address: int, contract: state.ContractState) -> dict[str, Any]:
+def history(
+    event_key: state.EventKey, address: int, contract: state.ContractState
+) -> dict[str, Any]:
     """A row of contract_history."""
-    return columns(address, contract) | rows.event_place(at)
+    return columns(address, contract) | rows.event_place(event_key)
 
 
 def parse(row: asyncpg.Record) -> tuple[int, state.ContractState]:

@@ -47,8 +47,8 @@ class Decoder:
     `more` holds the ABIs that came after this release.
     """
 
-    def __init__(self, more: decoders.More | None = None) -> None:
-        self._more = more
+    def __init__(self, extra_layouts: decoders.More | None = None) -> None:
+        self._more = extra_layouts
         self._decoded: dict[Key, Decoded] = {}
 
     def forget(self) -> None:
@@ -73,8 +73,8 @@ class Decoder:
                 continue
             decoded = self._decoded_once(raw, registry)
             if decoded.event is not None:
-                at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
-                registry.learn(decoded.emitter, decoded.event, at)
+                event_key = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
+                registry.learn(decoded.emitter, decoded.event, event_key)
             match decoded.event:
                 case events_v1.SetExtension(pool_id=pool_id, extension=extension):
                     extensions[pool_id] = extension
@@ -99,7 +99,7 @@ class Decoder:
 
 
 def _decode(
-    raw: types.EmittedEvent, registry: discovery.Registry, more: decoders.More | None
+    raw: types.EmittedEvent, registry: discovery.Registry, extra_layouts: decoders.More | None
 ) -> Decoded:
     emitter = int(raw.from_address, 16)
     known = registry.get(emitter)
@@ -109,7 +109,7 @@ def _decode(
             "which no contract of ours has named"
         )
     try:
-        found = decoders.decode(known.kind, raw.keys, raw.data, more)
+        found = decoders.decode(known.kind, raw.keys, raw.data, extra_layouts)
     except errors.UndecodableEventError as error:
         log.warning(
             "undecodable_event",

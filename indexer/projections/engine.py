@@ -32,7 +32,7 @@ from indexer.projections import (
     writing,
 )
 from indexer.store import sqlfile
-from indexer.vesu import decoders, discovery, fold, kinds, ledger, state
+from indexer.vesu import decoders, discovery, fold, kinds, ledgers, state
 
 _SQL = sqlfile.load(__package__, "writing")
 
@@ -86,18 +86,18 @@ class Engine:
 
     def __init__(
         self,
-        book: Iterable[tuple[int, discovery.Known]],
-        more: decoders.More | None = None,
+        contracts: Iterable[tuple[int, discovery.Known]],
+        extra_layouts: decoders.More | None = None,
         max_age_seconds: int = MAX_AGE_SECONDS,
         abi_digest: str = "",
     ) -> None:
-        known = dict(book)
+        known = dict(contracts)
         roots = sorted((address, contract.kind.value) for address, contract in known.items())
         self.knowledge = hashlib.sha256(repr((roots, abi_digest)).encode()).hexdigest()
         """Changes with the contracts it begins from, and with the ABIs after this release."""
         self._memory = memory.Memory(known)
         self._revaluation = revaluation.Revaluation(max_age_seconds)
-        self._decoder = decoding.Decoder(more)
+        self._decoder = decoding.Decoder(extra_layouts)
         self._answers: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
         self._wanted: set[view_call.ViewCall] = set()
 
@@ -221,7 +221,7 @@ class Engine:
             for event in decoded
             if event.event is not None and (known := memory_.registry.get(event.emitter))
             for key in fold.touched_positions(
-                ledger.Emitter(event.emitter, known, memory_.registry), event.event
+                ledgers.Emitter(event.emitter, known, memory_.registry), event.event
             )
         }
         memory_.world.positions, memory_.world.loaded = {}, frozenset(keys)
@@ -266,16 +266,16 @@ class Engine:
         views that some round read; what was asked for and never read is `needless`, and stays out
         of the log.
         """
-        moved: dict[state.EventKey, state.TransferAmounts] = {}
+        transfer_amounts: dict[state.EventKey, state.TransferAmounts] = {}
         consulted: set[view_call.ViewCall] = set()
         while True:
             world = self._memory.world.copy()
-            folding = fold.Fold(world, self._memory.registry, self._answers, moved)
+            folding = fold.Fold(world, self._memory.registry, self._answers, transfer_amounts)
             self._apply(batch, decoded, folding)
             consulted |= folding.journal.consulted
             if folding.journal.wanted or not folding.settled:
                 break
-            moved |= folding.settled
+            transfer_amounts |= folding.settled
         if folding.journal.refused_names and not folding.journal.wanted:
             for address in folding.journal.refused_names:
                 self._memory.registry.refuse(address)
@@ -293,9 +293,9 @@ class Engine:
         for decoded_event in decoded:
             raw = decoded_event.raw
             if decoded_event.event is not None:
-                at = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
+                event_key = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
                 time = batch.timestamps[raw.block_number]
-                folding.apply(at, time, decoded_event.emitter, decoded_event.event)
+                folding.apply(event_key, time, decoded_event.emitter, decoded_event.event)
         folding.finish()
 
     async def rollback(self, connection: memory.Connection, block: valuations.Block) -> int:
@@ -334,25 +334,25 @@ def _missing(call: view_call.ViewCall) -> errors.MissingObservationError:
 
 
 def _report_quarantined(journal: state.Journal) -> None:
-    for at, pool, reason in journal.quarantined:
+    for event_key, pool, reason in journal.quarantined:
         log.error(
             "pool_quarantined",
             pool=rows.padded(pool.id),
             contract=rows.padded(pool.address),
-            block=at.block_number,
-            transaction_index=at.transaction_index,
-            event_index=at.event_index,
+            block=event_key.block_number,
+            transaction_index=event_key.transaction_index,
+            event_index=event_key.event_index,
             reason=reason,
         )
 
 
 def _report_refused(journal: state.Journal) -> None:
-    for at, reason in journal.refused:
+    for event_key, reason in journal.refused:
         log.warning(
             "refused_event",
-            block=at.block_number,
-            transaction_index=at.transaction_index,
-            event_index=at.event_index,
+            block=event_key.block_number,
+            transaction_index=event_key.transaction_index,
+            event_index=event_key.event_index,
             reason=reason,
         )
 

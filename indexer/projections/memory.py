@@ -32,8 +32,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 class Memory:
     """The world as of the last batch, the known contracts, and the tokens' names."""
 
-    def __init__(self, book: Mapping[int, discovery.Known]) -> None:
-        self._book = dict(book)
+    def __init__(self, contracts: Mapping[int, discovery.Known]) -> None:
+        self._book = dict(contracts)
         self.registry = discovery.Registry(self._book)
         self.world = state.World()
         self.tokens: dict[int, tokens.Token] = {}

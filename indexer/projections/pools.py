@@ -108,14 +108,14 @@ def _totals(
 
 def history(
     protocol: str,
-    at: state.EventKey,
+    event_key: state.EventKey,
     key: state.PairKey,
     pair: state.PairState,
     world: state.World,
 ) -> dict[str, Any]:
     """A row of vesu_pool_history."""
     debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
-    return columns(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(at)
+    return columns(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(event_key)
 
 
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:

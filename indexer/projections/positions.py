@@ -61,13 +61,13 @@ def current(
 
 
 def history(
-    protocol: str, at: state.EventKey, key: state.PositionKey, position: state.PositionState
+    protocol: str, event_key: state.EventKey, key: state.PositionKey, position: state.PositionState
 ) -> dict[str, Any]:
     """A row of vesu_position_history."""
     return (
         columns(protocol, key, position)
         | {"changed_at": rows.iso(position.last_updated)}
-        | rows.event_place(at)
+        | rows.event_place(event_key)
     )
 
 

@@ -74,9 +74,9 @@ def told(
     """Rows of vesu_event_prices: the last price of each asset that a block's events told."""
     hashes = {raw.block_number: raw.block_hash for raw in batch.events}
     last = {
-        (key, at.block_number): (at, asset)
-        for at, key, asset in journal.assets
-        if asset.price_block == at.block_number
+        (key, event_key.block_number): (event_key, asset)
+        for event_key, key, asset in journal.assets
+        if asset.price_block == event_key.block_number
     }
     return [
         _row(protocols[key], key, number, hashes[number], batch.timestamps[number])
@@ -86,10 +86,10 @@ def told(
             "source": EVENT,
             "sampling": None,
             "rate_model": None,
-            "transaction_index": at.transaction_index,
-            "event_index": at.event_index,
+            "transaction_index": event_key.transaction_index,
+            "event_index": event_key.event_index,
         }
-        for (key, number), (at, asset) in last.items()
+        for (key, number), (event_key, asset) in last.items()
     ]
 
 

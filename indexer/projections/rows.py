@@ -97,9 +97,9 @@ def asset_id(protocol: str, key: state.AssetKey) -> str:
     return _id("asset", protocol, hex(key.pool.id), hex(key.asset))
 
 
-def effect_id(what: str, at: state.EventKey, leg: int) -> str:
+def effect_id(what: str, event_key: state.EventKey, leg: int) -> str:
     """The id of a transaction or liquidation row, from its place in the chain."""
-    return _id(what, *map(str, at), str(leg))
+    return _id(what, *map(str, event_key), str(leg))
 
 
 def _id(*parts: str) -> str:
@@ -123,10 +123,10 @@ def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:
     return _id("mismatch", protocol, *place)
 
 
-def event_place(at: state.EventKey) -> dict[str, int]:
+def event_place(event_key: state.EventKey) -> dict[str, int]:
     """The columns that say which event made a history row."""
     return {
-        "block_number": at.block_number,
-        "transaction_index": at.transaction_index,
-        "event_index": at.event_index,
+        "block_number": event_key.block_number,
+        "transaction_index": event_key.transaction_index,
+        "event_index": event_key.event_index,
     }

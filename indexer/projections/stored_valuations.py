@@ -64,13 +64,13 @@ async def check(
     valued: tuple[tuple[int, int], valuations.Valuer] | None = None
     found = await connection.cursor(query, *ids)
     while part := await found.fetch(ROWS_AT_ONCE):
-        for at, group in itertools.groupby(
+        for valued_at, group in itertools.groupby(
             part, lambda row: (row["valued_at_block"], row["sampling"])
         ):
             rows = list(group)
             checked.rows += len(rows)
-            checked.blocks += valued is None or valued[0] != at
-            valued = (at, await _valuer(connection, *at, rows))
+            checked.blocks += valued is None or valued[0] != valued_at
+            valued = (valued_at, await _valuer(connection, *valued_at, rows))
             for row in rows:
                 _compare(checked, row, valued[1], keep_right=keys is not None)
     return checked
@@ -80,12 +80,12 @@ async def _valuer(
     connection: storage.Connection, block: int, sampling: int, rows: Sequence[asyncpg.Record]
 ) -> valuations.Valuer:
     time = await connection.fetchval(_SQL["block_time"], block)
-    at = valuations.Block(block, 0 if time is None else int(time.timestamp()))
+    valued_at = valuations.Block(block, 0 if time is None else int(time.timestamp()))
     if all(row["status"] != "active" for row in rows):
-        return valuations.Valuer(state.World(), at, sampling)
+        return valuations.Valuer(state.World(), valued_at, sampling)
     loaded = await world.at_block(connection, block, {row["pool_id"] for row in rows})
     known = await samples.newest(connection, loaded.asset_ids, block, sampling)
-    return valuations.Valuer(samples.over(loaded.world, known), at, sampling)
+    return valuations.Valuer(samples.over(loaded.world, known), valued_at, sampling)
 
 
 def _compare(

@@ -96,20 +96,20 @@ def named(
 def _place(
     what: str,
     protocol: str,
-    at: state.EventKey,
+    event_key: state.EventKey,
     leg: int,
     position: state.PositionKey,
     origin: Origin,
 ) -> dict[str, Any]:
     return {
-        "id": rows.effect_id(what, at, leg),
+        "id": rows.effect_id(what, event_key, leg),
         "pool_id": rows.padded(position.pool.id),
         "position_id": rows.position_id(protocol, position),
         "user_id": rows.padded(position.user),
         "transaction_hash": origin.hash,
-        "transaction_index": at.transaction_index,
-        "event_index": at.event_index,
-        "block_number": at.block_number,
+        "transaction_index": event_key.transaction_index,
+        "event_index": event_key.event_index,
+        "block_number": event_key.block_number,
         "timestamp": origin.timestamp,
         "created_at": origin.timestamp,
     }

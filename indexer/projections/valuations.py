@@ -86,10 +86,10 @@ class Valuer:
     def columns(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
         """The valuation columns of a row. An emptied position is valued at its last event."""
         if position.status == "active":
-            worth, at = self.worth(key, position), self._block
+            worth, block = self.worth(key, position), self._block
         else:
             worth = valuation.Valuation(0, 0, 0, 0)
-            at = Block(position.last_event_block, position.last_updated)
+            block = Block(position.last_event_block, position.last_updated)
         collateral, debt, _ = markets(key, self._world)
         collateral_decimals = rows.decimals_of(collateral.scale)
         debt_decimals = rows.decimals_of(debt.scale) if debt else 0
@@ -105,8 +105,8 @@ class Valuer:
             "liquidation_price": rows.scaled(worth.liquidation_price),
             "unvalued_reason": worth.unvalued_reason,
             "has_invalid_price": _rests_on_invalid_price(position, collateral, debt),
-            "valued_at": rows.iso(at.timestamp),
-            "valued_at_block": at.number,
+            "valued_at": rows.iso(block.timestamp),
+            "valued_at_block": block.number,
             **_price_age(position, collateral, debt),
             "sampling": self._sampling,
         }

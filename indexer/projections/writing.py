@@ -42,9 +42,9 @@ async def write(
     await _write_effects(connection, memory_, _origins(batch), journal)
     await _write_mismatches(connection, memory_, batch, journal)
     protocols = {key: memory_.protocol(key.pool) for _, key, _ in journal.assets}
-    told = prices.told(protocols, batch, journal)
-    await storage.append(connection, tables.EVENT_PRICES, told)
-    return len(told)
+    event_prices = prices.told(protocols, batch, journal)
+    await storage.append(connection, tables.EVENT_PRICES, event_prices)
+    return len(event_prices)
 
 
 async def write_prices(
@@ -97,13 +97,21 @@ async def _write_contracts(
             for key in {key for _, key, _ in journal.pools}
         ],
     )
-    versions = {(at, address): contract for at, address, contract in journal.contracts}
-    pools_then = {(at, key): pool for at, key, pool in journal.pools}
+    versions = {
+        (event_key, address): contract for event_key, address, contract in journal.contracts
+    }
+    pools_then = {(event_key, key): pool for event_key, key, pool in journal.pools}
     await storage.append(
         connection,
         tables.CONTRACTS.past,
-        [contracts.history(at, address, contract) for (at, address), contract in versions.items()]
-        + [contracts.history(at, key.id, pool) for (at, key), pool in pools_then.items()],
+        [
+            contracts.history(event_key, address, contract)
+            for (event_key, address), contract in versions.items()
+        ]
+        + [
+            contracts.history(event_key, key.id, pool)
+            for (event_key, key), pool in pools_then.items()
+        ],
     )
 
 
@@ -112,13 +120,13 @@ async def _write_pools(
 ) -> None:
     concerned = _pairs_concerned(memory_.world, journal)
     await storage.upsert(connection, tables.POOLS, [memory_.pool_row(key) for key in concerned])
-    versions = {(at, key): pair for at, key, pair in journal.pairs}
+    versions = {(event_key, key): pair for event_key, key, pair in journal.pairs}
     await storage.append(
         connection,
         tables.POOLS.past,
         [
-            pools.history(memory_.protocol(key.pool), at, key, pair, memory_.world)
-            for (at, key), pair in versions.items()
+            pools.history(memory_.protocol(key.pool), event_key, key, pair, memory_.world)
+            for (event_key, key), pair in versions.items()
         ],
     )
 
@@ -145,13 +153,13 @@ async def _write_assets(
 ) -> None:
     changed = {key for _, key, _ in journal.assets}
     await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in changed])
-    versions = {(at, key): asset for at, key, asset in journal.assets}
+    versions = {(event_key, key): asset for event_key, key, asset in journal.assets}
     await storage.append(
         connection,
         tables.ASSETS.past,
         [
-            assets.history(memory_.protocol(key.pool), at, key, asset)
-            for (at, key), asset in versions.items()
+            assets.history(memory_.protocol(key.pool), event_key, key, asset)
+            for (event_key, key), asset in versions.items()
         ],
     )
 
@@ -166,13 +174,13 @@ async def _write_positions(
     current = [memory_.position_row(key, memory_.world.positions[key], valuer) for key in changed]
     await storage.upsert(connection, tables.POSITIONS, current)
     await wallets.add(connection, (row["user_id"] for row in current if row["kind"] != "system"))
-    versions = {(at, key): position for at, key, position in journal.positions}
+    versions = {(event_key, key): position for event_key, key, position in journal.positions}
     await storage.append(
         connection,
         tables.POSITIONS.past,
         [
-            positions.history(memory_.protocol(key.pool), at, key, position)
-            for (at, key), position in versions.items()
+            positions.history(memory_.protocol(key.pool), event_key, key, position)
+            for (event_key, key), position in versions.items()
         ],
     )
 

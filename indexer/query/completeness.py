@@ -71,13 +71,13 @@ class Completeness(msgspec.Struct, frozen=True):
 
     def sentence(self) -> str:
         """For people, from the lowest block up: 0..125 by commitment; holes: none."""
-        said = [
+        sentences = [
             f"{_named(block_range.first_block, block_range.last_block)} "
             f"{'sampled' if block_range.method == 'sampled' else f'by {block_range.method}'}"
             for block_range in reversed(self.ranges)
         ]
         if self.more_ranges:
-            said.insert(0, f"{self.more_ranges} ranges below")
+            sentences.insert(0, f"{self.more_ranges} ranges below")
         holes = ", ".join(
             _named(hole.first_block, hole.last_block) for hole in reversed(self.holes)
         )
@@ -86,7 +86,7 @@ class Completeness(msgspec.Struct, frozen=True):
             if self.outdated_blocks
             else []
         )
-        return "; ".join([*(said or ["nothing"]), f"holes: {holes or 'none'}", *outdated])
+        return "; ".join([*(sentences or ["nothing"]), f"holes: {holes or 'none'}", *outdated])
 
 
 async def read(connection: Connection) -> Completeness:

@@ -67,8 +67,8 @@ async def page(
     connection: Connection, listing: Listing, block_number: int, wanted: filters.Wanted
 ) -> filters.Page:
     """A page of a list, as it stood at a block."""
-    found, more = await records(connection, listing, block_number, wanted)
-    return filters.Page([_row(listing, row) for row in found], more)
+    found, next_key = await records(connection, listing, block_number, wanted)
+    return filters.Page([_row(listing, row) for row in found], next_key)
 
 
 async def records(

@@ -107,8 +107,8 @@ def _only(what: str, shown: str, found: Mapping[str, str | None]) -> int:
         listed = ", ".join(
             f"{key} {name or ''}".strip() for key, name in sorted(found.items())[:SHOWN]
         )
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        suffix = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise errors.QuestionError(
-            f"{shown} means {len(found)} {what}s: name one of {listed}{more}", parameter=what
+            f"{shown} means {len(found)} {what}s: name one of {listed}{suffix}", parameter=what
         )
     return int(next(iter(found)), 16)

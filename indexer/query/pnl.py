@@ -280,8 +280,12 @@ def _written(
     first, last = points[0], points[-1]
     earned, paid = _interest(first, last, flows)
     days = [
-        _day(times[at], points[at : at + 2], _between(flows, blocks[at], blocks[at + 1]))
-        for at in range(len(times) - 1)
+        _day(
+            times[index],
+            points[index : index + 2],
+            _between(flows, blocks[index], blocks[index + 1]),
+        )
+        for index in range(len(times) - 1)
     ]
     collateral, debt = ([flow for flow in flows if flow.is_debt is side] for side in (False, True))
     decimals = [rows.decimals_of(asset.scale) for asset in last.assets]
@@ -329,10 +333,10 @@ def _pnl(first: _Point, last: _Point, flows: Sequence[_Flow]) -> int | None:
     """Liquidations are no withdrawals: what they take is lost."""
     if first.equity is None or last.equity is None:
         return None
-    moved = sum(
+    net_flow = sum(
         -flow.usd if flow.is_debt else flow.usd for flow in flows if flow.type != "liquidation"
     )
-    return last.equity - first.equity - moved
+    return last.equity - first.equity - net_flow
 
 
 def _with_start(first: _Point, flows: Sequence[_Flow]) -> list[_Flow]:

@@ -192,8 +192,8 @@ class Snapshot:
 
     def pool_name(self, pool: state.PoolKey) -> str | None:
         """What a pool is called; None where nobody told."""
-        told = self.world.pools.get(pool) or self.world.contracts.get(pool.address)
-        return told.name if told else None
+        contract = self.world.pools.get(pool) or self.world.contracts.get(pool.address)
+        return contract.name if contract else None
 
     def protocol(self, pool: state.PoolKey) -> str:
         """The generation of a pool that is loaded."""

@@ -107,8 +107,10 @@ class Pages:
         order = wanted.order or BY_POOL
         if not of_worth and order.field == "pool_id":
             held = msgspec.structs.replace(wanted, conditions=stored, order=order)
-            rows, more = await listing.records(connection, HELD, state.moment.block_number, held)
-            return filters.Page(valued(state, rows), more)
+            rows, next_key = await listing.records(
+                connection, HELD, state.moment.block_number, held
+            )
+            return filters.Page(valued(state, rows), next_key)
         asked = _Asked(stored, of_worth, order)
         identity = states.identity(state.moment, standing)
         for health in asked.ceilings:
@@ -183,7 +185,9 @@ def _reaches(places: Sequence[_Place], wanted: filters.Wanted) -> bool:
     """Whether ordered places hold the wanted page, and one more."""
     if wanted.after is None:
         return len(places) > wanted.limit
-    start = next((at for at, place in enumerate(places, 1) if place.id == wanted.after[0]), None)
+    start = next(
+        (rank for rank, place in enumerate(places, 1) if place.id == wanted.after[0]), None
+    )
     return start is not None and len(places) > start + wanted.limit
 
 
@@ -215,8 +219,8 @@ async def candidates(
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED."""
     wanted = filters.Wanted(stored, BY_POOL, MOST_RANKED)
-    found, more = await listing.records(connection, HELD, state.moment.block_number, wanted)
-    if more is not None:
+    found, next_key = await listing.records(connection, HELD, state.moment.block_number, wanted)
+    if next_key is not None:
         raise errors.QuestionError(
             f"more than {MOST_RANKED} positions would have to be valued: narrow the question by "
             "pool_id, user_id, kind=borrow, collateral_address or debt_address",
@@ -313,8 +317,8 @@ def valued(state: states.State, held: Sequence[asyncpg.Record]) -> list[Position
     found, valuer = [], state.snapshot.valuer()
     for stored in held:
         row = state.snapshot.position_row(stored["protocol"], *position_rows.parse(stored), valuer)
-        more = {"price_drop": price_drop(row["health_factor"])}
-        found.append(msgspec.convert(row | more, Position))
+        derived = {"price_drop": price_drop(row["health_factor"])}
+        found.append(msgspec.convert(row | derived, Position))
     return found
 
 

@@ -189,9 +189,11 @@ def standing(found: markets.Found, standing: simulation.Standing) -> Standing:
 
 
 def _step(found: markets.Found, step: simulation.Step) -> Step:
-    kind, moved = step.action.kind, step.moved
+    kind, deltas = step.action.kind, step.moved
     is_collateral = kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
-    units, own = (moved.collateral, moved.shares) if is_collateral else (moved.debt, moved.nominal)
+    units, own = (
+        (deltas.collateral, deltas.shares) if is_collateral else (deltas.debt, deltas.nominal)
+    )
     asset = found.key.collateral if is_collateral else found.key.debt
     decimals = found.collateral_decimals if is_collateral else found.debt_decimals
     return Step(

@@ -109,10 +109,10 @@ def get_state_update(context: Context, block_id: object) -> msgspec.Raw:
     return context.recording.branch(block.branch).state_updates[block.number]
 
 
-def _nearest(here: view.View, question: tuple[str, ...], number: int) -> chain.Call | None:
+def _nearest(view_: view.View, question: tuple[str, ...], number: int) -> chain.Call | None:
     """A constant's last answer at or below the block, else its first one above."""
     above: chain.Call | None = None
-    for branch, last in here.segments():
+    for branch, last in view_.segments():
         for row in reversed(branch.constants.get(question, [])):
             if row.block_number <= min(last, number):
                 return row

@@ -52,8 +52,8 @@ def major(folder: Path) -> int:
         raise errors.EmbeddedServerError(
             f"{folder} holds no {', '.join(PROGRAMS)}: name another folder"
         )
-    said = _output(folder / "postgres", "--version")
-    found = re.search(r"\(PostgreSQL\) (\d+)", said)
+    version_text = _output(folder / "postgres", "--version")
+    found = re.search(r"\(PostgreSQL\) (\d+)", version_text)
     if found is None:
         raise errors.EmbeddedServerError(
             f"{folder / 'postgres'} does not run on this machine or does not tell its version"
@@ -71,8 +71,8 @@ def _major_or_none(folder: Path) -> int | None:
 
 def _places() -> Iterator[Path]:
     config = shutil.which("pg_config")
-    if config and (said := _output(Path(config), "--bindir").strip()):
-        yield Path(said)
+    if config and (folder_text := _output(Path(config), "--bindir").strip()):
+        yield Path(folder_text)
     for pattern in INSTALL_PATTERNS:
         yield from sorted(Path("/").glob(pattern[1:]), key=_numbers, reverse=True)
     yield from wheel()

@@ -125,7 +125,7 @@ def one_host_each(url: str) -> list[str]:
     one port holds for all hosts. `prefer-standby` tries each host for a standby, then for any.
     """
     authority, path, query = _parts(url)
-    login, at, places = authority.rpartition("@")
+    login, separator, places = authority.rpartition("@")
     options = dict(item.partition("=")[::2] for item in query.split("&") if item)
     hosts = re.split(r",|%2[Cc]", options.get("host", "") or places)
     ports = re.split(r",|%2[Cc]", options.get("port", ""))
@@ -144,7 +144,7 @@ def one_host_each(url: str) -> list[str]:
             own = options | {name: text for name, text in each.items() if name in options}
             place = "" if "host" in options else host
             text = "&".join(f"{name}={value}" for name, value in own.items())
-            found.append(f"postgresql://{login}{at}{place}{path}?{text}")
+            found.append(f"postgresql://{login}{separator}{place}{path}?{text}")
     return found
 
 

@@ -164,7 +164,7 @@ async def _run(
     client: Client,
     url: str,
     arguments: Sequence[str],
-    said: Callable[[str], None],
+    report: Callable[[str], None],
     feed: Feed | None = None,
 ) -> None:
     place, environment = _connection(client, url)
@@ -180,7 +180,7 @@ async def _run(
         start_new_session=True,
     )
     try:
-        complaints, _ = await asyncio.gather(_listen(process, said), _feed(process, feed))
+        complaints, _ = await asyncio.gather(_listen(process, report), _feed(process, feed))
         code = await process.wait()
     finally:
         if process.returncode is None:
@@ -191,7 +191,7 @@ async def _run(
         raise errors.BackupError(f"{client.path.name} failed: {first}; nothing was changed")
 
 
-async def _listen(process: asyncio.subprocess.Process, said: Callable[[str], None]) -> list[str]:
+async def _listen(process: asyncio.subprocess.Process, report: Callable[[str], None]) -> list[str]:
     """Pass on what the program says on stderr, line by line; returns its errors."""
     assert process.stderr is not None, "asked for above"
     complaints = []
@@ -203,7 +203,7 @@ async def _listen(process: asyncio.subprocess.Process, said: Callable[[str], Non
             if found := re.search(r": (?:error|fatal): (.*)", text):
                 complaints.append(found[1])
             else:
-                said(text)
+                report(text)
     return complaints
 
 

@@ -223,9 +223,12 @@ class EmbeddedPostgres:
             try:
                 return runner.run("pg_ctl", *start)
             except errors.EmbeddedServerError as error:
-                said = self._log_since(said_before)
-                if "pre-existing shared memory block" not in said or time.monotonic() > deadline:
-                    reason = _last_complaint(said)
+                log_text = self._log_since(said_before)
+                if (
+                    "pre-existing shared memory block" not in log_text
+                    or time.monotonic() > deadline
+                ):
+                    reason = _last_complaint(log_text)
                     raise errors.EmbeddedServerError(f"{error}{reason}; see {self._log}") from None
             time.sleep(0.5)
 
@@ -284,8 +287,8 @@ class EmbeddedPostgres:
             time.sleep(0.2)
 
 
-def _last_complaint(said: str) -> str:
+def _last_complaint(log_text: str) -> str:
     """The server's own reason from its log, if it gave one."""
-    lines = [line for line in said.splitlines() if line.strip()]
+    lines = [line for line in log_text.splitlines() if line.strip()]
     grave = [line.partition("] ")[2] for line in lines if "FATAL:" in line or "PANIC:" in line]
     return ": " + " ".join(" ".join(grave[-1:] or lines[-3:]).split()) if lines else ""

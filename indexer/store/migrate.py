@@ -305,8 +305,8 @@ def _translated_errors(url: str) -> Iterator[None]:
         ) from error
     except psycopg.Error as error:
         if error.sqlstate is None:
-            said = _first(error).replace(database.libpq_url(url), where)
-            raise errors.ConfigError(f"database.url: {where} cannot be used: {said}") from error
+            message = _first(error).replace(database.libpq_url(url), where)
+            raise errors.ConfigError(f"database.url: {where} cannot be used: {message}") from error
         raise errors.SchemaError(f"migrating {where} failed: {_first(error)}") from error
 
 

@@ -41,9 +41,9 @@ class Runner:
                 f"{program} did not end within {PATIENCE:.0f} s in {place}"
             ) from None
         if done.returncode != 0:
-            said = " ".join(done.stderr.split())
+            message = " ".join(done.stderr.split())
             raise errors.EmbeddedServerError(
-                f"{program} failed in {place}: {said or 'it gave no reason'}"
+                f"{program} failed in {place}: {message or 'it gave no reason'}"
             )
 
     def is_up(self) -> bool:

@@ -52,14 +52,16 @@ async def alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
 
 async def table_sizes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """The indexer's tables with their sizes and row counts, the largest first."""
-    ours = migrate.relations(migrate.known())
-    return [row for row in await connection.fetch(_SQL["tables"]) if row["name"] in ours]
+    relations = migrate.relations(migrate.known())
+    return [row for row in await connection.fetch(_SQL["tables"]) if row["name"] in relations]
 
 
 async def index_rows(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """The indexer's indexes with their sizes, use and validity."""
-    ours = migrate.relations(migrate.known())
-    return [row for row in await connection.fetch(_SQL["indexes"]) if row["table_name"] in ours]
+    relations = migrate.relations(migrate.known())
+    return [
+        row for row in await connection.fetch(_SQL["indexes"]) if row["table_name"] in relations
+    ]
 
 
 async def tables(connection: asyncpg.Connection) -> list[str]:

@@ -84,8 +84,8 @@ def config_of(felts: Sequence[int]) -> events_v1.AssetConfig | None:
     if len(felts) < 20 or max(felts[:20]) >> types.LIMB_BITS or felts[12] > 1:
         return None
 
-    def u256(at: int) -> int:
-        return types.u256(felts[at], felts[at + 1])
+    def u256(offset: int) -> int:
+        return types.u256(felts[offset], felts[offset + 1])
 
     return events_v1.AssetConfig(
         total_collateral_shares=u256(0),
@@ -185,10 +185,10 @@ def with_sample(state: AssetState, sample: Sample) -> AssetState:
     """The state with what a sample knows that no event since then told."""
     if sample.model is not None and sample.block_number >= state.block_number:
         state = msgspec.structs.replace(state, model=sample.model)
-    told = -1 if state.price_block is None else state.price_block
-    if sample.block_number < told:
+    event_block = -1 if state.price_block is None else state.price_block
+    if sample.block_number < event_block:
         return state
-    if sample.price_block is not None and sample.price_block >= told:
+    if sample.price_block is not None and sample.price_block >= event_block:
         state = msgspec.structs.replace(
             state,
             price=sample.price,

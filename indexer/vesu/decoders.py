@@ -68,7 +68,7 @@ def table(kind: kinds.Kind) -> abi.Table:
 
 
 def decode(
-    kind: kinds.Kind, keys: Sequence[str], data: Sequence[str], more: More | None = None
+    kind: kinds.Kind, keys: Sequence[str], data: Sequence[str], extra_layouts: More | None = None
 ) -> Decoded | None:
     """The event; None for a selector that this kind does not know.
 
@@ -76,7 +76,7 @@ def decode(
     no meaning for the fold. UndecodableEventError where the selector is known and the payload
     does not fit it.
     """
-    later = (more or {}).get(kind)
+    later = (extra_layouts or {}).get(kind)
     if later is None:
         return _decode(table(kind), kind, keys, data)
     try:

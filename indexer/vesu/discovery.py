@@ -49,7 +49,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
         """Whether the contract's events of a block belong to the log: from its name's block on."""
         return self.named_at is None or block >= self.named_at.block_number
 
-    def is_ours(self, at: state.EventKey) -> bool:
+    def is_ours(self, event_key: state.EventKey) -> bool:
         """Whether the contract is ours at an event: from its name on.
 
         What a pool's or an oracle's constructor emits stands before it, in its transaction.
@@ -57,13 +57,13 @@ class Known(msgspec.Struct, frozen=True, gc=False):
         if self.named_at is None:
             return True
         if self.kind in _CONSTRUCTED:
-            return at[:2] >= self.named_at[:2]
-        return at >= self.named_at
+            return event_key[:2] >= self.named_at[:2]
+        return event_key >= self.named_at
 
     def is_same(self, other: Known) -> bool:
         """Whether both are known as the same."""
-        mine, theirs = (self.kind, self.pool, self.asset), (other.kind, other.pool, other.asset)
-        return mine == theirs
+        mine, other_key = (self.kind, self.pool, self.asset), (other.kind, other.pool, other.asset)
+        return mine == other_key
 
 
 class Registry:
@@ -118,14 +118,18 @@ class Registry:
         return None if singleton is None else state.PoolKey(singleton, pool_id)
 
     def learn(
-        self, emitter: int, event: events.Struct, at: state.EventKey | None = None
+        self, emitter: int, event: events.Struct, event_key: state.EventKey | None = None
     ) -> int | None:
         """Take up the contract that an event names; its address, None where none is new."""
         found = self._named_by(emitter, event)
         if found is None:
             return None
         address, known = found
-        return address if self.add(address, msgspec.structs.replace(known, named_at=at)) else None
+        return (
+            address
+            if self.add(address, msgspec.structs.replace(known, named_at=event_key))
+            else None
+        )
 
     def learn_v_token(
         self, v_token: int, pool: state.PoolKey, asset: int, block: int | None = None
@@ -134,8 +138,8 @@ class Registry:
         singleton = self.get(pool.address)
         if singleton is None:
             return False
-        at = None if block is None else state.EventKey(block, 0, 0)
-        return self.add(v_token, Known(kinds.V_TOKENS[singleton.kind], pool, asset, at))
+        event_key = None if block is None else state.EventKey(block, 0, 0)
+        return self.add(v_token, Known(kinds.V_TOKENS[singleton.kind], pool, asset, event_key))
 
     def _named_by(self, emitter: int, event: events.Struct) -> tuple[int, Known] | None:
         match event:

@@ -15,7 +15,7 @@ from indexer.vesu import (
     events,
     handlers,
     kinds,
-    ledger,
+    ledgers,
     state,
     transaction,
     vtoken,
@@ -44,7 +44,7 @@ class Fold:
     """Folds located events into `world`; `journal` collects what changed.
 
     One Fold serves one batch. `registry` must already know every contract of the batch;
-    `answers` and `moved`: see `ledger.Ledger`.
+    `answers` and `transfer_amounts`: see `ledgers.Ledger`.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Fold:
         world: state.World,
         registry: discovery.Registry,
         answers: state.Answers | None = None,
-        moved: Mapping[state.EventKey, state.TransferAmounts] | None = None,
+        transfer_amounts: Mapping[state.EventKey, state.TransferAmounts] | None = None,
     ) -> None:
-        self._ledger = ledger.Ledger(world, registry, answers, moved)
+        self._ledger = ledgers.Ledger(world, registry, answers, transfer_amounts)
 
     @property
     def journal(self) -> state.Journal:
@@ -66,23 +66,27 @@ class Fold:
         """What transfers moved that did not tell it: if any, the batch must be folded again."""
         return self._ledger.settled
 
-    def apply(self, at: state.EventKey, timestamp: int, emitter: int, event: events.Struct) -> None:
+    def apply(
+        self, event_key: state.EventKey, timestamp: int, emitter: int, event: events.Struct
+    ) -> None:
         """Fold one decoded event that `emitter` emitted at block time `timestamp`.
 
         An event without meaning for the state changes nothing. ProjectionError where the
         emitter is a stranger or the event contradicts the state.
         """
-        if at[:2] != self._ledger.transient.place:
-            self._begin(at)
+        if event_key[:2] != self._ledger.transient.place:
+            self._begin(event_key)
         known = self._ledger.registry.get(emitter)
         if known is None:
-            raise errors.ProjectionError(f"event {tuple(at)} is of no known contract {emitter:#x}")
+            raise errors.ProjectionError(
+                f"event {tuple(event_key)} is of no known contract {emitter:#x}"
+            )
         handler = _HANDLERS.get(known.kind, _NO_HANDLERS).get(type(event))
-        if handler is None or not known.is_ours(at):
+        if handler is None or not known.is_ours(event_key):
             return
         if emitter in self._ledger.journal.refused_names:
             return
-        origin = ledger.Origin(at, timestamp, emitter, known)
+        origin = ledgers.Origin(event_key, timestamp, emitter, known)
         self._guarded(
             origin,
             self._pool_of(origin, event),
@@ -93,7 +97,7 @@ class Fold:
             is_naming=discovery.is_naming(event),
         )
 
-    def _pool_of(self, origin: ledger.Origin, event: Any) -> state.PoolKey | None:
+    def _pool_of(self, origin: ledgers.Origin, event: Any) -> state.PoolKey | None:
         """The pool that an event is of; None where it is of none."""
         if origin.known.pool is not None:
             return origin.known.pool
@@ -107,7 +111,7 @@ class Fold:
 
     def _guarded(
         self,
-        origin: ledger.Origin,
+        origin: ledgers.Origin,
         key: state.PoolKey | None,
         work: Callable[..., None],
         *arguments: Any,
@@ -131,20 +135,20 @@ class Fold:
             else:
                 self._ledger.quarantine(origin, key, reason)
 
-    def _begin(self, at: state.EventKey) -> None:
+    def _begin(self, event_key: state.EventKey) -> None:
         """Another transaction begins: what the last one left open is settled first."""
-        book, block = self._ledger, self._ledger.transient.place[0]
-        for key, origin in positions.unexplained_pools(book).items():
-            self._guarded(origin, key, positions.ask_models, book, key, origin)
-        positions.note_minted(book)
-        if at.block_number != block:
-            for transfers_ in transfers.unsettled_by_pool(book):
+        ledger, block = self._ledger, self._ledger.transient.place[0]
+        for key, origin in positions.unexplained_pools(ledger).items():
+            self._guarded(origin, key, positions.ask_models, ledger, key, origin)
+        positions.note_minted(ledger)
+        if event_key.block_number != block:
+            for transfers_ in transfers.unsettled_by_pool(ledger):
                 first = transfers_[0]
-                self._guarded(first.origin, first.giver.pool, transfers.settle, book, transfers_)
-            for key, (origin, pairs) in book.closing.items():
-                self._guarded(origin, key, shutdown.ask, book, key, origin, pairs)
-            book.closing.clear()
-        book.transient = transaction.Transient(at[:2])
+                self._guarded(first.origin, first.giver.pool, transfers.settle, ledger, transfers_)
+            for key, (origin, pairs) in ledger.closing.items():
+                self._guarded(origin, key, shutdown.ask, ledger, key, origin, pairs)
+            ledger.closing.clear()
+        ledger.transient = transaction.Transient(event_key[:2])
 
     def finish(self) -> None:
         """Settle what the last transaction left open; the batch is folded."""
@@ -152,7 +156,7 @@ class Fold:
 
 
 def touched_positions(
-    emitter: ledger.Emitter, event: events.Struct
+    emitter: ledgers.Emitter, event: events.Struct
 ) -> tuple[state.PositionKey, ...]:
     """The positions whose state the fold reads for this event."""
     handler = _HANDLERS.get(emitter.known.kind, _NO_HANDLERS).get(type(event))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from indexer.vesu import events, ledger, state
+from indexer.vesu import events, ledgers, state
 
-Apply = Callable[[ledger.Ledger, ledger.Origin, Any], None]
-Touches = Callable[[ledger.Emitter, Any], tuple[state.PositionKey, ...]]
+Apply = Callable[[ledgers.Ledger, ledgers.Origin, Any], None]
+Touches = Callable[[ledgers.Emitter, Any], tuple[state.PositionKey, ...]]
 
 
-def _nothing(_: ledger.Emitter, __: Any) -> tuple[state.PositionKey, ...]:
+def _nothing(_: ledgers.Emitter, __: Any) -> tuple[state.PositionKey, ...]:
     return ()
 
 
@@ -41,8 +41,8 @@ def setting(handlers: Handlers, type_: type, column: str, field: str) -> None:
     """The event's `field` becomes the emitting contract's setting `column`."""
 
     @on(handlers, type_)
-    def _set(book: ledger.Ledger, origin: ledger.Origin, event: Any) -> None:
-        book.contract(origin, origin.emitter, **{column: getattr(event, field)})
+    def _set(ledger: ledgers.Ledger, origin: ledgers.Origin, event: Any) -> None:
+        ledger.contract(origin, origin.emitter, **{column: getattr(event, field)})
 
 
 def upgradable(handlers: Handlers) -> None:

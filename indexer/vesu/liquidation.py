@@ -85,16 +85,16 @@ def _liquidated(found: market.Market, asked: int, least_seized: int) -> Liquidat
     if refusal := _closed(found):
         return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
     taken = sizes(found, asked)
-    after, moved = market.apply(
+    after, deltas = market.apply(
         found, amounts.Amount(-taken.seized), amounts.Amount(-taken.removed), taken.bad_debt
     )
-    checks = _checks(found, after, moved, taken, asked, least_seized)
+    checks = _checks(found, after, deltas, taken, asked, least_seized)
     if refusal := next(checks, None):
         return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
-    paid = -moved.debt - taken.bad_debt
-    seized_usd = market.value_of_collateral(-moved.collateral, found.collateral)
+    paid = -deltas.debt - taken.bad_debt
+    seized_usd = market.value_of_collateral(-deltas.collateral, found.collateral)
     gross = seized_usd - market.value_of_debt(paid, found.debt)
-    return Liquidation(asked, paid, -moved.collateral, taken.bad_debt, gross, seized_usd, after)
+    return Liquidation(asked, paid, -deltas.collateral, taken.bad_debt, gross, seized_usd, after)
 
 
 def _closed(found: market.Market) -> Refusal | None:
@@ -113,7 +113,7 @@ def _closed(found: market.Market) -> Refusal | None:
 def _checks(
     before: market.Market,
     after: market.Market,
-    moved: amounts.Deltas,
+    deltas: amounts.Deltas,
     taken: Sizes,
     asked: int,
     least_seized: int,
@@ -126,9 +126,9 @@ def _checks(
         yield Refusal.REPAY_TOO_SMALL
     if before.is_v2:
         yield from market.arithmetic(after)
-        yield from market.invariants_v2(after, moved)
+        yield from market.invariants_v2(after, deltas)
     else:
-        yield from market.invariants_v1(after, moved)
+        yield from market.invariants_v1(after, deltas)
 
 
 class Costs(NamedTuple):

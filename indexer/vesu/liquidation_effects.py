@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from indexer.vesu import ledger, state, valuation
+from indexer.vesu import ledgers, state, valuation
 
 
 class Liquidated(Protocol):
@@ -19,19 +19,19 @@ class Liquidated(Protocol):
 
 
 def note(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.PositionKey,
     event: Liquidated,
     seized: int,
 ) -> None:
     """Note a liquidation of `key` that took `seized` raw units of collateral, and its two legs."""
-    book.transaction(origin, 0, key, "liquidation", key.collateral, -seized)
-    book.transaction(origin, 1, key, "liquidation", key.debt, event.debt_delta)
+    ledger.transaction(origin, 0, key, "liquidation", key.collateral, -seized)
+    ledger.transaction(origin, 1, key, "liquidation", key.debt, event.debt_delta)
     repaid = -event.debt_delta - event.bad_debt
-    collateral = book.asset_state(state.AssetKey(key.pool, key.collateral))
-    debt = book.asset_state(state.AssetKey(key.pool, key.debt))
-    book.journal.liquidations.append(
+    collateral = ledger.asset_state(state.AssetKey(key.pool, key.collateral))
+    debt = ledger.asset_state(state.AssetKey(key.pool, key.debt))
+    ledger.journal.liquidations.append(
         state.LiquidationEffect(
             origin.at,
             key,

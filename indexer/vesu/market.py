@@ -129,11 +129,11 @@ def modify(
 def _modified(market: Market, collateral: amounts.Amount, debt: amounts.Amount) -> Outcome:
     if refusal := closed(market):
         return Outcome(market, amounts.Deltas(), refusal)
-    after, moved = apply(market, collateral, debt)
-    checks = _checks_v2(after, moved) if market.is_v2 else _checks_v1(market, after, moved)
+    after, deltas = apply(market, collateral, debt)
+    checks = _checks_v2(after, deltas) if market.is_v2 else _checks_v1(market, after, deltas)
     if refusal := next(checks, None):
         return Outcome(market, amounts.Deltas(), refusal)
-    return Outcome(after, moved)
+    return Outcome(after, deltas)
 
 
 def closed(market: Market) -> Refusal | None:
@@ -207,15 +207,15 @@ def _with_debt(market: Market, owed: int, nominal: int, bad_debt: int) -> Market
 # --- the contracts' checks, each in its order ------------------------------------------------
 
 
-def _checks_v2(after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
+def _checks_v2(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
     yield from arithmetic(after)
-    yield from _limits(after, moved)
-    yield from invariants_v2(after, moved)
+    yield from _limits(after, deltas)
+    yield from invariants_v2(after, deltas)
 
 
-def invariants_v2(after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
+def invariants_v2(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
     """What V2 asks of every change, a liquidation included."""
-    yield from _zero_deltas(moved)
+    yield from _zero_deltas(deltas)
     yield from floors(after)
     yield from _debt_cap(after)
     if not after.has_valid_prices:
@@ -224,18 +224,18 @@ def invariants_v2(after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
         yield Refusal.UNSAFE_ACCUMULATOR
 
 
-def _checks_v1(before: Market, after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
-    yield from invariants_v1(after, moved)
-    yield from _limits(after, moved)
-    if moved.nominal > 0:
+def _checks_v1(before: Market, after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
+    yield from invariants_v1(after, deltas)
+    yield from _limits(after, deltas)
+    if deltas.nominal > 0:
         yield from _debt_cap(after)
-    yield from _shutdown(before.mode, after, moved)
+    yield from _shutdown(before.mode, after, deltas)
 
 
-def invariants_v1(after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
+def invariants_v1(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
     """What V1 asks of every change, a liquidation included."""
     yield from arithmetic(after)
-    yield from _zero_deltas(moved)
+    yield from _zero_deltas(deltas)
     yield from floors(after)
 
 
@@ -251,10 +251,10 @@ def arithmetic(after: Market) -> Iterator[Refusal]:
             yield Refusal.STORAGE_OVERFLOW
 
 
-def _zero_deltas(moved: amounts.Deltas) -> Iterator[Refusal]:
-    if (moved.collateral == 0) != (moved.shares == 0):
+def _zero_deltas(deltas: amounts.Deltas) -> Iterator[Refusal]:
+    if (deltas.collateral == 0) != (deltas.shares == 0):
         yield Refusal.ZERO_COLLATERAL
-    if (moved.debt == 0) != (moved.nominal == 0):
+    if (deltas.debt == 0) != (deltas.nominal == 0):
         yield Refusal.ZERO_DEBT
 
 
@@ -270,13 +270,13 @@ def floors(after: Market) -> Iterator[Refusal]:
         yield Refusal.DUSTY_DEBT
 
 
-def _limits(after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
+def _limits(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
     """Loan-to-value and utilisation, where collateral leaves or debt is added."""
-    if moved.collateral >= 0 and moved.debt <= 0:
+    if deltas.collateral >= 0 and deltas.debt <= 0:
         return
     if not after.is_collateralized:
         yield Refusal.NOT_COLLATERALIZED
-    lends = [after.collateral] * (moved.collateral < 0) + [after.debt] * (moved.debt > 0)
+    lends = [after.collateral] * (deltas.collateral < 0) + [after.debt] * (deltas.debt > 0)
     if any(side.utilization > side.max_utilization for side in lends):
         yield Refusal.UTILIZATION
 
@@ -311,15 +311,17 @@ def _is_pair_safe(market: Market) -> bool:
     )
 
 
-def _shutdown(mode_before: ShutdownMode, after: Market, moved: amounts.Deltas) -> Iterator[Refusal]:
+def _shutdown(
+    mode_before: ShutdownMode, after: Market, deltas: amounts.Deltas
+) -> Iterator[Refusal]:
     """V1's rules for what may still be done to a pool that is closing."""
     mode = shutdown_mode(msgspec.structs.replace(after, mode=mode_before))
-    if mode is ShutdownMode.RECOVERY and (moved.collateral < 0 or moved.debt > 0):
+    if mode is ShutdownMode.RECOVERY and (deltas.collateral < 0 or deltas.debt > 0):
         yield Refusal.IN_RECOVERY
-    if mode is ShutdownMode.SUBSCRIPTION and (moved.collateral != 0 or moved.debt > 0):
+    if mode is ShutdownMode.SUBSCRIPTION and (deltas.collateral != 0 or deltas.debt > 0):
         yield Refusal.IN_SUBSCRIPTION
     if mode is ShutdownMode.REDEMPTION:
-        if moved.collateral > 0 or moved.debt != 0:
+        if deltas.collateral > 0 or deltas.debt != 0:
             yield Refusal.IN_REDEMPTION
         if after.nominal_debt:
             yield Refusal.NON_ZERO_DEBT

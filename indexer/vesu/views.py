@@ -179,13 +179,13 @@ def read(name: str, felts: Sequence[int]) -> dict[str, int]:
     view = BY_NAME[name]
     if len(felts) != sum(_FELTS[type_] for _, type_ in view.result):
         raise ValueError(f"{view.name} answered {len(felts)} felts")
-    values, at = {}, 0
+    values, offset = {}, 0
     for column, type_ in view.result:
         if type_ == U256:
-            values[column] = types.u256(felts[at], felts[at + 1])
+            values[column] = types.u256(felts[offset], felts[offset + 1])
         else:
-            values[column] = int(types.boolean(felts[at])) if type_ == BOOL else felts[at]
-        at += _FELTS[type_]
+            values[column] = int(types.boolean(felts[offset])) if type_ == BOOL else felts[offset]
+        offset += _FELTS[type_]
     return values
 
 

@@ -18,7 +18,7 @@ import msgspec
 from indexer import cli
 from indexer.projections import tables
 from indexer.projections.shadow import build, seed, swap
-from indexer.vesu import ledger
+from indexer.vesu import ledgers
 
 
 async def command(
@@ -61,10 +61,10 @@ def _kill_after(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **
 
 def _shares_off_by_one(block: int) -> None:
     """The first position that changes in or after a block gets a share too many, each time."""
-    inner = ledger.Ledger.put_position
+    inner = ledgers.Ledger.put_position
     spoiled: set[Any] = set()
 
-    def wrong(self: ledger.Ledger, origin: ledger.Origin, key: Any, changed: Any) -> None:
+    def wrong(self: ledgers.Ledger, origin: ledgers.Origin, key: Any, changed: Any) -> None:
         if origin.at.block_number >= block and (not spoiled or key in spoiled):
             spoiled.add(key)
             changed = msgspec.structs.replace(
@@ -72,18 +72,18 @@ def _shares_off_by_one(block: int) -> None:
             )
         inner(self, origin, key, changed)
 
-    ledger.Ledger.put_position = wrong  # type: ignore[method-assign]
+    ledgers.Ledger.put_position = wrong  # type: ignore[method-assign]
 
 
 def _repaid_forgotten() -> None:
     """Repayments are not noted."""
-    inner = ledger.Ledger.transaction
+    inner = ledgers.Ledger.transaction
 
-    def wrong(self: ledger.Ledger, *given: Any) -> None:
+    def wrong(self: ledgers.Ledger, *given: Any) -> None:
         if "repay" not in given:
             inner(self, *given)
 
-    ledger.Ledger.transaction = wrong  # type: ignore[method-assign]
+    ledgers.Ledger.transaction = wrong  # type: ignore[method-assign]
 
 
 def spoil(fault: str) -> None:

@@ -10,7 +10,7 @@ import re
 import msgspec
 import pytest
 
-from indexer.vesu import accrual, discovery, events, fold, kinds, ledger, state
+from indexer.vesu import accrual, discovery, events, fold, kinds, ledgers, state
 from indexer.vesu.v2 import events as events_v2
 from tests.unit.history import (
     ALICE,
@@ -349,7 +349,7 @@ def test_touched_positions_are_those_that_the_fold_reads(history: History) -> No
     def touched(emitter: int, event: events.Struct) -> tuple[state.PositionKey, ...]:
         known = history.registry.get(emitter)
         assert known is not None
-        return fold.touched_positions(ledger.Emitter(emitter, known, history.registry), event)
+        return fold.touched_positions(ledgers.Emitter(emitter, known, history.registry), event)
 
     key = state.PositionKey(state.v2_pool(POOL), ETH, USDC, 0, ALICE)
     assert touched(POOL, modify(ALICE, 1)) == (key,)

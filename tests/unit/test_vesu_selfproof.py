@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from indexer.projections import contracts
-from indexer.vesu import accrual, discovery, kinds, ledger, maths, state
+from indexer.vesu import accrual, discovery, kinds, ledgers, maths, state
 from indexer.vesu.v1 import selfproof
 from indexer.vesu.v2 import events as events_v2
 from tests.unit.history import (
@@ -27,7 +27,7 @@ V = maths.Variant
 SINGLETON, EXTENSION = 0x51, 0xE7
 
 
-def voting() -> tuple[ledger.Ledger, ledger.Origin]:
+def voting() -> tuple[ledgers.Ledger, ledgers.Origin]:
     """An upgraded V1.1 singleton with a market in each of four pools."""
     known = discovery.Known(kinds.Kind.SINGLETON_V1_1)
     world = state.World(
@@ -36,14 +36,14 @@ def voting() -> tuple[ledger.Ledger, ledger.Origin]:
             for pool in range(1, 5)
         }
     )
-    book = ledger.Ledger(world, discovery.Registry({SINGLETON: known}))
-    origin = ledger.Origin(state.EventKey(5, 0, 0), NOW, SINGLETON, known)
+    book = ledgers.Ledger(world, discovery.Registry({SINGLETON: known}))
+    origin = ledgers.Origin(state.EventKey(5, 0, 0), NOW, SINGLETON, known)
     book.contract(origin, SINGLETON, class_hash=1)
     selfproof.upgraded(book, origin)
     return book, origin
 
 
-def ask(book: ledger.Ledger, origin: ledger.Origin, *votes: tuple[int, V]) -> list[V]:
+def ask(book: ledgers.Ledger, origin: ledgers.Origin, *votes: tuple[int, V]) -> list[V]:
     """The variant in use after each vote."""
     used = []
     for pool, variant in votes:

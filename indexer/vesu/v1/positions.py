@@ -10,7 +10,7 @@ from indexer.vesu import (
     accrual,
     handlers,
     kinds,
-    ledger,
+    ledgers,
     liquidation_effects,
     state,
     transaction,
@@ -29,7 +29,7 @@ INFLATION_FEE = 1_000
 
 @handlers.on(HANDLERS, events_v1.UpdateContext)
 def _update_context(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.UpdateContext
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.UpdateContext
 ) -> None:
     pool = state.PoolKey(origin.emitter, event.pool_id)
     sides = (
@@ -37,79 +37,87 @@ def _update_context(
         (event.debt_asset, event.debt_asset_config, event.debt_asset_price),
     )
     pair = state.PairKey(pool, event.collateral_asset, event.debt_asset)
-    before = book.asset_state(state.AssetKey(pool, event.collateral_asset))
+    before = ledger.asset_state(state.AssetKey(pool, event.collateral_asset))
     for asset, config, price in sides:
         if not asset:
             continue  # supply without a debt asset: its side is blank
         key = state.AssetKey(pool, asset)
-        held = book.asset_state(key)
-        told = selfproof.check_context(book, origin, key, held, accrual.with_config(held, config))
-        book.asset(
-            origin, key, accrual.with_price(told, price, origin.at.block_number, origin.timestamp)
+        held = ledger.asset_state(key)
+        updated = selfproof.check_context(
+            ledger, origin, key, held, accrual.with_config(held, config)
         )
-    after = book.asset_state(state.AssetKey(pool, event.collateral_asset))
-    book.transient.contexts.append(transaction.ToldContext(pair, before, after))
+        ledger.asset(
+            origin,
+            key,
+            accrual.with_price(updated, price, origin.at.block_number, origin.timestamp),
+        )
+    after = ledger.asset_state(state.AssetKey(pool, event.collateral_asset))
+    ledger.transient.contexts.append(transaction.ToldContext(pair, before, after))
 
 
 def _recipient(
-    emitter: ledger.Emitter, event: events_v1.AccrueFees
+    emitter: ledgers.Emitter, event: events_v1.AccrueFees
 ) -> tuple[state.PositionKey, ...]:
     pool = state.PoolKey(emitter.address, event.pool_id)
     return (state.PositionKey(pool, event.asset, 0, 0, event.recipient),)
 
 
 @handlers.on(HANDLERS, events_v1.AccrueFees, touches=_recipient)
-def _accrue_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.AccrueFees) -> None:
+def _accrue_fees(
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.AccrueFees
+) -> None:
     """The fee's shares go to the extension; the market counts them already, or does now."""
     pool = state.PoolKey(origin.emitter, event.pool_id)
     key = state.AssetKey(pool, event.asset)
-    held = book.asset_state(key)
+    held = ledger.asset_state(key)
     if held.last_updated < origin.timestamp:
         # No context told of this accrual: a claim, a donation, a parameter or a transfer.
         total = held.total_collateral_shares + event.fee_shares
-        written = accrued(book, origin, key)
-        book.asset(origin, key, ledger.replace(written, total_collateral_shares=total))
-        book.transient.unexplained[key] = origin
-    selfproof.check_fees(book, origin, key, event.fee_shares)
+        written = accrued(ledger, origin, key)
+        ledger.asset(origin, key, ledgers.replace(written, total_collateral_shares=total))
+        ledger.transient.unexplained[key] = origin
+    selfproof.check_fees(ledger, origin, key, event.fee_shares)
     holder = state.PositionKey(pool, event.asset, 0, 0, event.recipient)
-    ledger.change_position(book, origin, holder, event.fee_shares, 0)
-    book.transient.fees[key] = book.transient.fees.get(key, 0) + event.fee_shares
+    ledgers.change_position(ledger, origin, holder, event.fee_shares, 0)
+    ledger.transient.fees[key] = ledger.transient.fees.get(key, 0) + event.fee_shares
 
 
-def accrued(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey) -> accrual.AssetState:
+def accrued(
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey
+) -> accrual.AssetState:
     """A market's state accrued to now as the contract writes it: the fee's shares given away."""
-    held = book.asset_state(key)
-    book.transient.unexplained.pop(key, None)
+    held = ledger.asset_state(key)
+    ledger.transient.unexplained.pop(key, None)
     if held.last_updated >= origin.timestamp:
         return held
-    selfproof.predictions(book, origin, key, held)
-    return ledger.replace(accrual.accrue(held, origin.timestamp), fee_shares=0)
+    selfproof.predictions(ledger, origin, key, held)
+    return ledgers.replace(accrual.accrue(held, origin.timestamp), fee_shares=0)
 
 
-def unexplained_pools(book: ledger.Ledger) -> dict[state.PoolKey, ledger.Origin]:
+def unexplained_pools(ledger: ledgers.Ledger) -> dict[state.PoolKey, ledgers.Origin]:
     """Pools with an accrual that nothing in the finished transaction explains.
 
     It is a claim of fee shares, which a change of the rate model makes too.
     """
-    return {key.pool: origin for key, origin in book.transient.unexplained.items()}
+    return {key.pool: origin for key, origin in ledger.transient.unexplained.items()}
 
 
-def ask_models(book: ledger.Ledger, pool: state.PoolKey, origin: ledger.Origin) -> None:
+def ask_models(ledger: ledgers.Ledger, pool: state.PoolKey, origin: ledgers.Origin) -> None:
     """Ask the extension for the rate models of all the pool's markets."""
-    for key in [key for key in book.world.assets if key.pool == pool]:
-        model = selfproof.ask_model(book, origin, key)
-        held = book.asset_state(key)
+    for key in [key for key in ledger.world.assets if key.pool == pool]:
+        model = selfproof.ask_model(ledger, origin, key)
+        held = ledger.asset_state(key)
         if model is not None and model != held.model:
-            book.asset(origin, key, ledger.replace(held, model=model))
+            ledger.asset(origin, key, ledgers.replace(held, model=model))
 
 
-def note_minted(book: ledger.Ledger) -> None:
+def note_minted(ledger: ledgers.Ledger) -> None:
     """vTokens made or destroyed without a deposit or a withdrawal were a transfer.
 
     A position was wrapped or unwrapped, or migrated.
     """
-    for minted in book.transient.minted:
-        book.transaction_at(
+    for minted in ledger.transient.minted:
+        ledger.transaction_at(
             minted.at,
             0 if minted.amount < 0 else 1,
             minted.holder,
@@ -123,30 +131,32 @@ def note_minted(book: ledger.Ledger) -> None:
 
 
 def move(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.PositionKey,
     shares: int,
     nominal: int,
     emptied: str = "closed",
 ) -> None:
     """Add to a position and to its pair, of which V1 keeps none without a debt asset."""
-    ledger.change_position(book, origin, key, shares, nominal, emptied)
+    ledgers.change_position(ledger, origin, key, shares, nominal, emptied)
     if key.debt:
-        ledger.change_pair(book, origin, key, shares, nominal)
+        ledgers.change_pair(ledger, origin, key, shares, nominal)
 
 
-def disown(book: ledger.Ledger, origin: ledger.Origin, key: state.PositionKey, shares: int) -> None:
+def disown(
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.PositionKey, shares: int
+) -> None:
     """Note shares that the market of a position's collateral counts and nobody holds."""
     if shares:
         market = state.AssetKey(key.pool, key.collateral)
-        held = book.asset_state(market)
-        left = ledger.replace(held, unowned_shares=held.unowned_shares + shares)
-        book.asset(origin, market, left)
+        held = ledger.asset_state(market)
+        left = ledgers.replace(held, unowned_shares=held.unowned_shares + shares)
+        ledger.asset(origin, market, left)
 
 
 def _of_pair(
-    emitter: ledger.Emitter,
+    emitter: ledgers.Emitter,
     event: events_v1.ModifyPosition | events_v1.LiquidatePosition,
     *users: int,
 ) -> tuple[state.PositionKey, ...]:
@@ -157,88 +167,88 @@ def _of_pair(
 
 
 def _user_and_nobody(
-    emitter: ledger.Emitter, event: events_v1.ModifyPosition
+    emitter: ledgers.Emitter, event: events_v1.ModifyPosition
 ) -> tuple[state.PositionKey, ...]:
     return _of_pair(emitter, event, event.user, 0)
 
 
 def _user_and_liquidator(
-    emitter: ledger.Emitter, event: events_v1.LiquidatePosition
+    emitter: ledgers.Emitter, event: events_v1.LiquidatePosition
 ) -> tuple[state.PositionKey, ...]:
     return _of_pair(emitter, event, event.user, event.liquidator)
 
 
 @handlers.on(HANDLERS, events_v1.ModifyPosition, touches=_user_and_nobody)
 def _modify_position(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.ModifyPosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.ModifyPosition
 ) -> None:
     pool = state.PoolKey(origin.emitter, event.pool_id)
     key = state.PositionKey(pool, event.collateral_asset, event.debt_asset, 0, event.user)
-    move(book, origin, key, event.collateral_shares_delta, event.nominal_debt_delta)
-    _settle_first_and_last(book, origin, key, event.collateral_shares_delta)
-    shutdown.touched(book, origin, state.PairKey(pool, key.collateral, key.debt))
+    move(ledger, origin, key, event.collateral_shares_delta, event.nominal_debt_delta)
+    _settle_first_and_last(ledger, origin, key, event.collateral_shares_delta)
+    shutdown.touched(ledger, origin, state.PairKey(pool, key.collateral, key.debt))
     supplied, borrowed = event.collateral_delta, event.debt_delta
-    if book.world.positions[key].kind == "borrow":
+    if ledger.world.positions[key].kind == "borrow":
         type_ = "supply" if supplied > 0 else "withdraw"
-        book.transaction(origin, 0, key, type_, event.collateral_asset, supplied)
+        ledger.transaction(origin, 0, key, type_, event.collateral_asset, supplied)
         type_ = "borrow" if borrowed > 0 else "repay"
-        book.transaction(origin, 1, key, type_, event.debt_asset, borrowed)
-    book.transient.action_done()
+        ledger.transaction(origin, 1, key, type_, event.debt_asset, borrowed)
+    ledger.transient.action_done()
 
 
 def _settle_first_and_last(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.PositionKey, shares: int
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.PositionKey, shares: int
 ) -> None:
     """An asset's first deposit leaves 1000 shares to 0x0 in its pair, over what was there;
     its last withdrawal makes the contract count none any more.
     """
-    told = book.transient.contexts[-1] if book.transient.contexts else None
-    if told is None:
+    reported = ledger.transient.contexts[-1] if ledger.transient.contexts else None
+    if reported is None:
         return
-    if shares < 0 and not told.after.total_collateral_shares:
+    if shares < 0 and not reported.after.total_collateral_shares:
         # A thousand shares or fewer are forgotten; 0x0 keeps those of the inflation fee.
-        fees = book.transient.fees.get(state.AssetKey(key.pool, key.collateral), 0)
-        disown(book, origin, key, -(told.before.total_collateral_shares + fees + shares))
-    if told.before.total_collateral_shares or shares < 0:
+        fees = ledger.transient.fees.get(state.AssetKey(key.pool, key.collateral), 0)
+        disown(ledger, origin, key, -(reported.before.total_collateral_shares + fees + shares))
+    if reported.before.total_collateral_shares or shares < 0:
         return
-    if told.after.total_collateral_shares == shares + INFLATION_FEE:
+    if reported.after.total_collateral_shares == shares + INFLATION_FEE:
         nobody = key._replace(user=0)
-        held = book.position(nobody).collateral_shares
-        ledger.change_position(book, origin, nobody, INFLATION_FEE - held, 0)
-        disown(book, origin, nobody, held)
+        held = ledger.position(nobody).collateral_shares
+        ledgers.change_position(ledger, origin, nobody, INFLATION_FEE - held, 0)
+        disown(ledger, origin, nobody, held)
 
 
 @handlers.on(HANDLERS, events_v1.LiquidatePosition, touches=_user_and_liquidator)
 def _liquidate_position(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.LiquidatePosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.LiquidatePosition
 ) -> None:
     pool = state.PoolKey(origin.emitter, event.pool_id)
     key = state.PositionKey(pool, event.collateral_asset, event.debt_asset, 0, event.user)
     shares, seized = -event.collateral_shares_delta, -event.collateral_delta
-    contexts = [told for told in book.transient.contexts if told.pair == key[:3]]
+    contexts = [reported for reported in ledger.transient.contexts if reported.pair == key[:3]]
     is_in_shares = origin.known.kind is kinds.Kind.SINGLETON_V1_0 and len(contexts) > 1
     if is_in_shares:
         first, second = contexts[-2:]
-        fees = book.transient.fees.get(state.AssetKey(pool, key.collateral), 0)
+        fees = ledger.transient.fees.get(state.AssetKey(pool, key.collateral), 0)
         shares = first.before.total_collateral_shares + fees - first.after.total_collateral_shares
         seized = first.before.reserve - first.after.reserve
-        _take_as_shares(book, origin, key._replace(user=event.liquidator), first, second)
-    move(book, origin, key, -shares, event.nominal_debt_delta, emptied="liquidated")
-    liquidation_effects.note(book, origin, key, event, seized)
-    shutdown.touched(book, origin, state.PairKey(pool, key.collateral, key.debt))
-    book.transient.action_done()
+        _take_as_shares(ledger, origin, key._replace(user=event.liquidator), first, second)
+    move(ledger, origin, key, -shares, event.nominal_debt_delta, emptied="liquidated")
+    liquidation_effects.note(ledger, origin, key, event, seized)
+    shutdown.touched(ledger, origin, state.PairKey(pool, key.collateral, key.debt))
+    ledger.transient.action_done()
 
 
 def _take_as_shares(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.PositionKey,
     first: transaction.ToldContext,
     second: transaction.ToldContext,
 ) -> None:
     """V1.0: the liquidator keeps the collateral in a position of the same pair."""
     gained = second.after.total_collateral_shares - first.after.total_collateral_shares
-    move(book, origin, key, gained, 0)
-    if book.world.positions[key].kind == "borrow":
+    move(ledger, origin, key, gained, 0)
+    if ledger.world.positions[key].kind == "borrow":
         amount = second.after.reserve - first.after.reserve
-        book.transaction(origin, 2, key, "transfer", key.collateral, amount)
+        ledger.transaction(origin, 2, key, "transfer", key.collateral, amount)

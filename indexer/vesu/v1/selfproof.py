@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 
-from indexer.vesu import accrual, kinds, ledger, maths, state
+from indexer.vesu import accrual, kinds, ledgers, maths, state
 
 _V = maths.Variant
 
@@ -28,23 +28,23 @@ AFTER_UPGRADE = (_V.V1_1B, _V.V1_1C, _V.V1_0)
 """Variants to try after an upgrade of V1.1 to a class that is not known."""
 
 
-def variants(book: ledger.Ledger, singleton: int) -> tuple[maths.Variant, ...]:
+def variants(ledger: ledgers.Ledger, singleton: int) -> tuple[maths.Variant, ...]:
     """What the singleton's class may compute with, the likeliest first."""
-    contract = book.world.contracts.get(singleton)
+    contract = ledger.world.contracts.get(singleton)
     if contract is not None and contract.variants is not None:
         return contract.variants
-    known = book.registry.get(singleton)
+    known = ledger.registry.get(singleton)
     return AT_DEPLOYMENT[known.kind] if known else (_V.V1_0,)
 
 
-def upgraded(book: ledger.Ledger, origin: ledger.Origin) -> None:
+def upgraded(ledger: ledgers.Ledger, origin: ledgers.Origin) -> None:
     """A singleton runs another class: every variant may be the right one again."""
-    _choose(book, origin, origin.emitter, AFTER_UPGRADE, ())
+    _choose(ledger, origin, origin.emitter, AFTER_UPGRADE, ())
 
 
 def vote(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     pool: state.PoolKey,
     fitting: tuple[maths.Variant, ...],
 ) -> None:
@@ -54,8 +54,8 @@ def vote(
     itself. So one owner, whose rate model changed without an event, outvotes nobody, and a
     variant that lost can win again.
     """
-    possible = variants(book, pool.address)
-    contract = book.world.contracts.get(pool.address)
+    possible = variants(ledger, pool.address)
+    contract = ledger.world.contracts.get(pool.address)
     votes = dict(contract.variant_votes) if contract else {}
     before = votes.get(pool.id, possible)
     agreed = tuple(variant for variant in before if variant in fitting) or fitting
@@ -63,52 +63,54 @@ def vote(
         return
     votes[pool.id] = agreed
     scores = collections.Counter(variant for found in votes.values() for variant in found)
-    base = _base(book, pool.address, contract)
+    base = _base(ledger, pool.address, contract)
     ranked = tuple(sorted(base, key=lambda variant: (-scores[variant], base.index(variant))))
-    _choose(book, origin, pool.address, ranked, tuple(sorted(votes.items())))
+    _choose(ledger, origin, pool.address, ranked, tuple(sorted(votes.items())))
 
 
 def _base(
-    book: ledger.Ledger, singleton: int, contract: state.ContractState | None
+    ledger: ledgers.Ledger, singleton: int, contract: state.ContractState | None
 ) -> tuple[maths.Variant, ...]:
     if contract is not None and contract.class_hash is not None:
         return AFTER_UPGRADE
-    known = book.registry.get(singleton)
+    known = ledger.registry.get(singleton)
     return AT_DEPLOYMENT[known.kind] if known else (_V.V1_0,)
 
 
 def _choose(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     singleton: int,
     ranked: tuple[maths.Variant, ...],
     votes: tuple[tuple[int, tuple[maths.Variant, ...]], ...],
 ) -> None:
     """Compute all the singleton's markets with the first of these variants."""
-    book.contract(origin, singleton, variants=ranked, variant_votes=votes)
-    for key, asset in list(book.world.assets.items()):
-        is_its = key.pool.address == singleton and not book.is_quarantined(key.pool)
+    ledger.contract(origin, singleton, variants=ranked, variant_votes=votes)
+    for key, asset in list(ledger.world.assets.items()):
+        is_its = key.pool.address == singleton and not ledger.is_quarantined(key.pool)
         if is_its and asset.variant not in (ranked[0], _V.FROZEN):
-            book.asset(origin, key, ledger.replace(asset, variant=ranked[0]))
+            ledger.asset(origin, key, ledgers.replace(asset, variant=ranked[0]))
 
 
 def predictions(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, held: accrual.AssetState
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey, held: accrual.AssetState
 ) -> dict[maths.Variant, accrual.AssetState]:
     """A market accrued to now by each variant that can; notes the shares that each would mint."""
     found = {}
-    for variant in variants(book, key.pool.address):
+    for variant in variants(ledger, key.pool.address):
         with contextlib.suppress(maths.RevertedError):
-            found[variant] = accrual.accrue(ledger.replace(held, variant=variant), origin.timestamp)
-    book.transient.expected[key] = {
+            found[variant] = accrual.accrue(
+                ledgers.replace(held, variant=variant), origin.timestamp
+            )
+    ledger.transient.expected[key] = {
         variant: later.fee_shares - held.fee_shares for variant, later in found.items()
     }
     return found
 
 
 def check_context(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.AssetKey,
     before: accrual.AssetState,
     reported: accrual.AssetState,
@@ -120,71 +122,71 @@ def check_context(
     """
     if before.last_updated == 0 or before.model == accrual.NO_MODEL:
         return reported
-    predicted = predictions(book, origin, key, before)
-    book.journal.checks += 1
+    predicted = predictions(ledger, origin, key, before)
+    ledger.journal.checks += 1
     fitting = tuple(v for v, later in predicted.items() if _rates(later) == _rates(reported))
     if fitting:
-        vote(book, origin, key.pool, fitting)
-        return ledger.replace(reported, variant=variants(book, key.pool.address)[0])
-    model = ask_model(book, origin, key)
+        vote(ledger, origin, key.pool, fitting)
+        return ledgers.replace(reported, variant=variants(ledger, key.pool.address)[0])
+    model = ask_model(ledger, origin, key)
     changed = model is not None and model != before.model
     first = next(iter(predicted.values()), before)
-    _note(book, origin, key, first, reported, "rate model changed" if changed else "")
-    return ledger.replace(reported, model=model) if model is not None else reported
+    _note(ledger, origin, key, first, reported, "rate model changed" if changed else "")
+    return ledgers.replace(reported, model=model) if model is not None else reported
 
 
 def check_fees(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, reported: int
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey, reported: int
 ) -> None:
     """Compare the shares that an accrual minted with what AccrueFees tells."""
-    expected = book.transient.expected.pop(key, None)
+    expected = ledger.transient.expected.pop(key, None)
     if expected is None:
         return
-    book.journal.checks += 1
-    possible = variants(book, key.pool.address)
+    ledger.journal.checks += 1
+    possible = variants(ledger, key.pool.address)
     fitting = tuple(v for v in possible if expected.get(v) == reported)
     if not fitting:
         first = possible[0]
-        book.journal.mismatches.append(
+        ledger.journal.mismatches.append(
             state.Mismatch(
                 origin.at, key, first, "fee_shares", expected.get(first, 0), reported, ""
             )
         )
     else:
-        vote(book, origin, key.pool, fitting)
+        vote(ledger, origin, key.pool, fitting)
 
 
 def resynchronised(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, accrued: accrual.AssetState
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey, accrued: accrual.AssetState
 ) -> accrual.AssetState:
     """An accrued market with the contract's own rates, asked for where no event carries them.
 
     Only what is the same for all of a block is taken: totals may change again within it.
     """
-    if not book.may_ask(key.pool):
+    if not ledger.may_ask(key.pool):
         return accrued
-    felts = book.ask(origin, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
+    felts = ledger.ask(origin, key.pool.address, "asset_config_unsafe", key.pool.id, key.asset)
     reported = accrual.config_of(felts or ())
     if reported is None:
         return accrued
-    rates = ledger.replace(
+    rates = ledgers.replace(
         accrued,
         last_rate_accumulator=reported.last_rate_accumulator,
         last_full_utilization_rate=reported.last_full_utilization_rate,
     )
     if _rates(rates) != _rates(accrued):
-        _note(book, origin, key, accrued, rates, "read by view")
+        _note(ledger, origin, key, accrued, rates, "read by view")
     return rates
 
 
 def ask_model(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey
 ) -> accrual.RateModel | None:
     """The rate model that a V1 extension has for an asset; None where it gives none."""
-    pool = book.world.pools.get(key.pool)
-    if pool is None or pool.extension is None or book.registry.get(pool.extension) is None:
+    pool = ledger.world.pools.get(key.pool)
+    if pool is None or pool.extension is None or ledger.registry.get(pool.extension) is None:
         return None
-    felts = book.ask(origin, pool.extension, "interest_rate_config", key.pool.id, key.asset)
+    felts = ledger.ask(origin, pool.extension, "interest_rate_config", key.pool.id, key.asset)
     return accrual.model_of(felts or ())
 
 
@@ -193,16 +195,24 @@ def _rates(asset: accrual.AssetState) -> tuple[int, int]:
 
 
 def _note(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.AssetKey,
     predicted: accrual.AssetState,
     reported: accrual.AssetState,
     explanation: str,
 ) -> None:
     for field in ("last_rate_accumulator", "last_full_utilization_rate"):
-        ours, theirs = getattr(predicted, field), getattr(reported, field)
-        if ours != theirs:
-            book.journal.mismatches.append(
-                state.Mismatch(origin.at, key, predicted.variant, field, ours, theirs, explanation)
+        predicted_value, reported_value = getattr(predicted, field), getattr(reported, field)
+        if predicted_value != reported_value:
+            ledger.journal.mismatches.append(
+                state.Mismatch(
+                    origin.at,
+                    key,
+                    predicted.variant,
+                    field,
+                    predicted_value,
+                    reported_value,
+                    explanation,
+                )
             )

@@ -16,7 +16,7 @@ import contextlib
 
 import msgspec
 
-from indexer.vesu import accrual, kinds, ledger, market, maths, refusals, state
+from indexer.vesu import accrual, kinds, ledgers, market, maths, refusals, state
 
 Mode = refusals.ShutdownMode
 
@@ -151,40 +151,40 @@ def _side(world: state.World, pool: state.PoolKey, asset: int, now: int) -> accr
 # --- folding -------------------------------------------------------------------------------
 
 
-def touched(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey) -> None:
+def touched(ledger: ledgers.Ledger, origin: ledgers.Origin, pair: state.PairKey) -> None:
     """The contract looked at a pair after an action on it: a violation begins or ends."""
-    pool = book.world.pools.get(pair.pool)
-    if pool is None or not _is_running(book.world, pair):
+    pool = ledger.world.pools.get(pair.pool)
+    if pool is None or not _is_running(ledger.world, pair):
         return
     is_violating = False
     with contextlib.suppress(maths.RevertedError):
-        is_violating = _violates(book.world, pair, origin.timestamp)
+        is_violating = _violates(ledger.world, pair, origin.timestamp)
     is_closing = pool.shutdown_mode is not Mode.NONE
     if is_violating or is_closing or pool.violations:
-        watch(book, origin, pair.pool, pair)
+        watch(ledger, origin, pair.pool, pair)
     if is_closing:
         return
-    if _is_later(book.world, pool):
+    if _is_later(ledger.world, pool):
         if is_violating:
-            book.pool(origin, pair.pool, shutdown_mode=Mode.RECOVERY)
+            ledger.pool(origin, pair.pool, shutdown_mode=Mode.RECOVERY)
         return
     since = {violation[:2]: violation[2] for violation in pool.violations}
     oldest = min(since.values(), default=0)
     if _inferred(pool, oldest, origin.timestamp) not in _LOOKED_AFTER:
         return
     known = since.get(pair[1:], origin.timestamp)
-    _keep(book, origin, pair, known if is_violating else 0)
+    _keep(ledger, origin, pair, known if is_violating else 0)
 
 
-def _keep(book: ledger.Ledger, origin: ledger.Origin, pair: state.PairKey, since: int) -> None:
+def _keep(ledger: ledgers.Ledger, origin: ledgers.Origin, pair: state.PairKey, since: int) -> None:
     """Since when a pair violates the rules; 0: no more."""
-    pool = book.world.pools[pair.pool]
+    pool = ledger.world.pools[pair.pool]
     kept = {violation[:2]: violation[2] for violation in pool.violations}
     kept[pair[1:]] = since
     violations = sorted(((*sides, time) for sides, time in kept.items() if time), key=_by_time)
     changed = tuple(violations[:MOST_VIOLATIONS])
     if changed != pool.violations:
-        book.pool(origin, pair.pool, violations=changed)
+        ledger.pool(origin, pair.pool, violations=changed)
 
 
 def _by_time(violation: state.Violation) -> tuple[int, int, int]:
@@ -192,24 +192,24 @@ def _by_time(violation: state.Violation) -> tuple[int, int, int]:
 
 
 def watch(
-    book: ledger.Ledger, origin: ledger.Origin, pool: state.PoolKey, *pairs: state.PairKey
+    ledger: ledgers.Ledger, origin: ledgers.Origin, pool: state.PoolKey, *pairs: state.PairKey
 ) -> None:
     """Have the contract asked about these pairs (none named: all) at the end of the block.
 
     Nothing is asked of a pool that the block creates: it has no violation yet.
     """
-    held = book.world.pools.get(pool)
+    held = ledger.world.pools.get(pool)
     if held is None or held.created_block == origin.at.block_number:
         return
     configured = sorted(
         key
-        for key, pair_state in book.world.pairs.items()
+        for key, pair_state in ledger.world.pairs.items()
         if pair_state.is_configured and key.pool == pool
     )
     wanted = [pair for pair in configured if _tells_of(pair, pairs)] if pairs else configured
-    _, known = book.closing.get(pool, (origin, ()))
+    _, known = ledger.closing.get(pool, (origin, ()))
     named = tuple(dict.fromkeys((*known, *wanted)))[:MOST_ASKED]
-    book.closing[pool] = (origin, named)
+    ledger.closing[pool] = (origin, named)
 
 
 def _tells_of(pair: state.PairKey, touched_: tuple[state.PairKey, ...]) -> bool:
@@ -218,28 +218,28 @@ def _tells_of(pair: state.PairKey, touched_: tuple[state.PairKey, ...]) -> bool:
 
 
 def ask(
-    book: ledger.Ledger,
+    ledger: ledgers.Ledger,
     pool: state.PoolKey,
-    origin: ledger.Origin,
+    origin: ledgers.Origin,
     pairs: tuple[state.PairKey, ...],
 ) -> None:
     """Take up what the extension says of pairs at the end of the block."""
-    extension = book.world.pools[pool].extension
-    if extension is None or book.registry.get(extension) is None:
+    extension = ledger.world.pools[pool].extension
+    if extension is None or ledger.registry.get(extension) is None:
         return
-    asked = ((pair, book.ask(origin, extension, VIEW, pool.id, *pair[1:])) for pair in pairs)
-    told = {pair: felts for pair, felts in asked if felts and _is_status(felts)}
-    for pair, felts in told.items():
+    asked = ((pair, ledger.ask(origin, extension, VIEW, pool.id, *pair[1:])) for pair in pairs)
+    reported = {pair: felts for pair, felts in asked if felts and _is_status(felts)}
+    for pair, felts in reported.items():
         if len(felts) > _LATER and felts[0] <= Mode.RECOVERY:
-            _keep(book, origin, pair, felts[2])
+            _keep(ledger, origin, pair, felts[2])
     # A pair that violates the rules tells of itself; all others tell the pool's mode.
     modes = {
         pair: Mode(felts[0])
-        for pair, felts in told.items()
+        for pair, felts in reported.items()
         if not felts[1] or felts[0] > Mode.RECOVERY
     }
     if modes:
-        _correct(book, origin, pool, modes)
+        _correct(ledger, origin, pool, modes)
 
 
 def _is_status(felts: tuple[int, ...]) -> bool:
@@ -247,22 +247,22 @@ def _is_status(felts: tuple[int, ...]) -> bool:
 
 
 def _correct(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     pool: state.PoolKey,
-    told: dict[state.PairKey, Mode],
+    reported: dict[state.PairKey, Mode],
 ) -> None:
     """Keep the told mode where it is not what the kept times lead to."""
-    held, now = book.world.pools[pool], origin.timestamp
-    furthest = Mode(max(told.values()))
+    held, now = ledger.world.pools[pool], origin.timestamp
+    furthest = Mode(max(reported.values()))
     violations, kept = held.violations, furthest
     if furthest is Mode.NONE:
         # A pair tells this only where no other one's time counts.
         violations = tuple(
-            violation for violation in violations if state.PairKey(pool, *violation[:2]) in told
+            violation for violation in violations if state.PairKey(pool, *violation[:2]) in reported
         )
-    elif not _is_later(book.world, held):
-        ours = {_mode(book.world, held, pair, now, is_violating=False) for pair in told}
-        kept = Mode.NONE if max(ours) is furthest else furthest
+    elif not _is_later(ledger.world, held):
+        predicted = {_mode(ledger.world, held, pair, now, is_violating=False) for pair in reported}
+        kept = Mode.NONE if max(predicted) is furthest else furthest
     if (kept, violations) != (held.shutdown_mode, held.violations):
-        book.pool(origin, pool, shutdown_mode=kept, violations=violations)
+        ledger.pool(origin, pool, shutdown_mode=kept, violations=violations)

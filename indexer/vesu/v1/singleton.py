@@ -6,7 +6,7 @@ singleton_positions and singleton_transfers.
 
 from __future__ import annotations
 
-from indexer.vesu import accrual, events, handlers, kinds, ledger, maths, state
+from indexer.vesu import accrual, events, handlers, kinds, ledgers, maths, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import positions, selfproof, shutdown, transfers
 
@@ -17,7 +17,7 @@ _ASSET_PARAMETERS = {
 }
 
 
-def pool_of(origin: ledger.Origin, pool_id: int) -> state.PoolKey:
+def pool_of(origin: ledgers.Origin, pool_id: int) -> state.PoolKey:
     """The pool that a singleton's event names."""
     return state.PoolKey(origin.emitter, pool_id)
 
@@ -26,30 +26,32 @@ def pool_of(origin: ledger.Origin, pool_id: int) -> state.PoolKey:
 
 
 @handlers.on(HANDLERS, events_v1.CreatePool)
-def _create_pool(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.CreatePool) -> None:
+def _create_pool(
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.CreatePool
+) -> None:
     key = pool_of(origin, event.pool_id)
-    before = predecessor(book, origin, event.pool_id)
+    before = predecessor(ledger, origin, event.pool_id)
     if before is not None:
-        taken_over = book.world.pools[before]
-        book.pool(origin, before, successor=origin.emitter)
-        book.pool(origin, key, name=taken_over.name)
-        _take_over_pairs(book, origin, before, key)
+        taken_over = ledger.world.pools[before]
+        ledger.pool(origin, before, successor=origin.emitter)
+        ledger.pool(origin, key, name=taken_over.name)
+        _take_over_pairs(ledger, origin, before, key)
         return
-    extension = book.registry.get(event.extension)
+    extension = ledger.registry.get(event.extension)
     if extension is None:
         return
     if extension.kind is not kinds.Kind.EXTENSION_V1_0_GENESIS:  # which knows no names
-        name = book.ask(origin, event.extension, "pool_name", event.pool_id)
-        book.pool(origin, key, name=ledger.display_name(name))
+        name = ledger.ask(origin, event.extension, "pool_name", event.pool_id)
+        ledger.pool(origin, key, name=ledgers.display_name(name))
 
 
 def _take_over_pairs(
-    book: ledger.Ledger, origin: ledger.Origin, old: state.PoolKey, new: state.PoolKey
+    ledger: ledgers.Ledger, origin: ledgers.Origin, old: state.PoolKey, new: state.PoolKey
 ) -> None:
     """A pair's totals in V1.1 count the positions that are still in V1.0."""
-    for pair, held in list(book.world.pairs.items()):
+    for pair, held in list(ledger.world.pairs.items()):
         if pair.pool == old:
-            book.pair(
+            ledger.pair(
                 origin,
                 pair._replace(pool=new),
                 total_collateral_shares=held.total_collateral_shares,
@@ -57,33 +59,37 @@ def _take_over_pairs(
             )
 
 
-def predecessor(book: ledger.Ledger, origin: ledger.Origin, pool_id: int) -> state.PoolKey | None:
+def predecessor(
+    ledger: ledgers.Ledger, origin: ledgers.Origin, pool_id: int
+) -> state.PoolKey | None:
     """The V1.0 pool that a V1.1 pool takes over: the one with the same id, if there is one."""
     if origin.known.kind is not kinds.Kind.SINGLETON_V1_1:
         return None
-    singleton = book.registry.singleton(kinds.Kind.SINGLETON_V1_0)
+    singleton = ledger.registry.singleton(kinds.Kind.SINGLETON_V1_0)
     key = None if singleton is None else state.PoolKey(singleton, pool_id)
-    return key if key in book.world.pools else None
+    return key if key in ledger.world.pools else None
 
 
 @handlers.on(HANDLERS, events_v1.SetExtension)
 def _set_extension(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetExtension
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.SetExtension
 ) -> None:
     pool = pool_of(origin, event.pool_id)
-    book.pool(origin, pool, extension=event.extension)
+    ledger.pool(origin, pool, extension=event.extension)
     # An extension that is none of Vesu's own freezes the pool: that is how it leaves V1.0.
-    is_frozen = book.registry.get(event.extension) is None
-    variant = maths.Variant.FROZEN if is_frozen else selfproof.variants(book, origin.emitter)[0]
-    for key, asset in list(book.world.assets.items()):
+    is_frozen = ledger.registry.get(event.extension) is None
+    variant = maths.Variant.FROZEN if is_frozen else selfproof.variants(ledger, origin.emitter)[0]
+    for key, asset in list(ledger.world.assets.items()):
         if key.pool == pool and asset.variant is not variant:
-            book.asset(origin, key, ledger.replace(asset, variant=variant))
+            ledger.asset(origin, key, ledgers.replace(asset, variant=variant))
 
 
 @handlers.on(HANDLERS, events.ContractUpgraded)
-def _upgraded(book: ledger.Ledger, origin: ledger.Origin, event: events.ContractUpgraded) -> None:
-    book.contract(origin, origin.emitter, class_hash=event.new_implementation)
-    selfproof.upgraded(book, origin)
+def _upgraded(
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.ContractUpgraded
+) -> None:
+    ledger.contract(origin, origin.emitter, class_hash=event.new_implementation)
+    selfproof.upgraded(ledger, origin)
 
 
 handlers.setting(HANDLERS, events.OwnershipTransferred, "owner", "new_owner")
@@ -94,115 +100,117 @@ handlers.setting(HANDLERS, events.OwnershipTransferred, "owner", "new_owner")
 
 @handlers.on(HANDLERS, events_v1.SetAssetConfig)
 def _set_asset_config(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetAssetConfig
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.SetAssetConfig
 ) -> None:
     pool = pool_of(origin, event.pool_id)
     key = state.AssetKey(pool, event.asset)
-    asset = ledger.replace(
-        book.asset_state(key), variant=selfproof.variants(book, origin.emitter)[0]
+    asset = ledgers.replace(
+        ledger.asset_state(key), variant=selfproof.variants(ledger, origin.emitter)[0]
     )
-    before = predecessor(book, origin, event.pool_id)
+    before = predecessor(ledger, origin, event.pool_id)
     if before is not None:
-        old = book.asset_state(state.AssetKey(before, event.asset))
+        old = ledger.asset_state(state.AssetKey(before, event.asset))
         # Taken over as it was stored, un-accrued, with the clock set to now.
-        asset = ledger.replace(
+        asset = ledgers.replace(
             old,
             variant=asset.variant,
             model=asset.model,
             v_token=None,
             last_updated=origin.timestamp,
         )
-    elif not _deposits_at_creation(book, pool):
-        asset = _initial(book, origin, key, asset)
-        _name_v_token(book, origin, key)
-        asset = ledger.replace(asset, v_token=book.asset_state(key).v_token)
-    book.asset(origin, key, asset)
+    elif not _deposits_at_creation(ledger, pool):
+        asset = _initial(ledger, origin, key, asset)
+        _name_v_token(ledger, origin, key)
+        asset = ledgers.replace(asset, v_token=ledger.asset_state(key).v_token)
+    ledger.asset(origin, key, asset)
 
 
-def _deposits_at_creation(book: ledger.Ledger, pool: state.PoolKey) -> bool:
+def _deposits_at_creation(ledger: ledgers.Ledger, pool: state.PoolKey) -> bool:
     """Whether the pool's extension makes a first deposit, so that a context tells all soon."""
-    extension = book.registry.get(book.world.pools[pool].extension or 0)
+    extension = ledger.registry.get(ledger.world.pools[pool].extension or 0)
     return extension is not None and extension.kind is not kinds.Kind.EXTENSION_V1_0_GENESIS
 
 
 def _initial(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey, asset: accrual.AssetState
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey, asset: accrual.AssetState
 ) -> accrual.AssetState:
     """The configuration of a new asset, which no event tells: nothing is in it yet."""
-    if not book.may_ask(key.pool):
+    if not ledger.may_ask(key.pool):
         return asset
-    felts = book.ask(origin, origin.emitter, "asset_config_unsafe", key.pool.id, key.asset)
+    felts = ledger.ask(origin, origin.emitter, "asset_config_unsafe", key.pool.id, key.asset)
     config = accrual.config_of(felts or ())
     if config is None:
         return asset
-    told = accrual.with_config(asset, config)
-    return ledger.replace(told, total_collateral_shares=0, total_nominal_debt=0, reserve=0)
+    configured = accrual.with_config(asset, config)
+    return ledgers.replace(configured, total_collateral_shares=0, total_nominal_debt=0, reserve=0)
 
 
-def _name_v_token(book: ledger.Ledger, origin: ledger.Origin, key: state.AssetKey) -> None:
+def _name_v_token(ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey) -> None:
     """Genesis deploys vTokens without an event: its view names them."""
-    extension = book.world.pools[key.pool].extension
-    known = book.registry.get(extension or 0)
+    extension = ledger.world.pools[key.pool].extension
+    known = ledger.registry.get(extension or 0)
     if extension is None or known is None:
         return
-    felts = book.ask(origin, extension, "v_token_for_collateral_asset", key.pool.id, key.asset)
+    felts = ledger.ask(origin, extension, "v_token_for_collateral_asset", key.pool.id, key.asset)
     if felts and felts[0]:
-        ledger.name_v_token(book, origin, felts[0])
-        book.set_v_token(origin, key.pool, key.asset, felts[0])
+        ledgers.name_v_token(ledger, origin, felts[0])
+        ledger.set_v_token(origin, key.pool, key.asset, felts[0])
 
 
 @handlers.on(HANDLERS, events_v1.SetAssetParameter)
 def _set_asset_parameter(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetAssetParameter
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.SetAssetParameter
 ) -> None:
     key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
-    accrued = selfproof.resynchronised(book, origin, key, positions.accrued(book, origin, key))
+    accrued = selfproof.resynchronised(ledger, origin, key, positions.accrued(ledger, origin, key))
     name = _ASSET_PARAMETERS.get(event.parameter)
     if name is None:
-        book.refuse(origin, f"sets an asset parameter that is not known: {event.parameter:#x}")
+        ledger.refuse(origin, f"sets an asset parameter that is not known: {event.parameter:#x}")
         return
     # Stored as a power of ten: the contract reads 10^0 back as none.
     value = 0 if name == "floor" and event.value == 1 else event.value
-    book.asset(origin, key, ledger.replace(accrued, **{name: value}))
+    ledger.asset(origin, key, ledgers.replace(accrued, **{name: value}))
     if name == "max_utilization" and value == maths.SCALE:
-        shutdown.watch(book, origin, key.pool)  # a pool in redemption sets it by itself
+        shutdown.watch(ledger, origin, key.pool)  # a pool in redemption sets it by itself
     # Rate models are changed without an event, as often as not beside other parameters.
-    book.transient.unexplained[key] = origin
+    ledger.transient.unexplained[key] = origin
 
 
 @handlers.on(HANDLERS, events_v1.Donate)
-def _donate(book: ledger.Ledger, origin: ledger.Origin, event: events_v1.Donate) -> None:
+def _donate(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.Donate) -> None:
     key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
-    accrued = positions.accrued(book, origin, key)
-    book.asset(origin, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
+    accrued = positions.accrued(ledger, origin, key)
+    ledger.asset(origin, key, ledgers.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
 @handlers.on(HANDLERS, events_v1.RetrieveReserve)
 def _retrieve_reserve(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.RetrieveReserve
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.RetrieveReserve
 ) -> None:
     """Takes an amount that the event does not tell: the market is read anew."""
     key = state.AssetKey(pool_of(origin, event.pool_id), event.asset)
     config = None
-    if book.may_ask(key.pool):
-        felts = book.ask(origin, origin.emitter, "asset_config_unsafe", event.pool_id, event.asset)
+    if ledger.may_ask(key.pool):
+        felts = ledger.ask(
+            origin, origin.emitter, "asset_config_unsafe", event.pool_id, event.asset
+        )
         config = accrual.config_of(felts or ())
     if config is not None:
-        book.asset(origin, key, accrual.with_config(book.asset_state(key), config))
+        ledger.asset(origin, key, accrual.with_config(ledger.asset_state(key), config))
     else:
-        book.refuse(origin, "takes an unknown amount out of a reserve that no view tells")
+        ledger.refuse(origin, "takes an unknown amount out of a reserve that no view tells")
 
 
 @handlers.on(HANDLERS, events_v1.SetLTVConfig)
 def _set_ltv_config(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.SetLTVConfig
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.SetLTVConfig
 ) -> None:
     pair = state.PairKey(pool_of(origin, event.pool_id), event.collateral_asset, event.debt_asset)
     # Until the extension says otherwise, a liquidation factor counts as one.
-    known = book.world.pairs.get(pair)
+    known = ledger.world.pairs.get(pair)
     factor = 0 if known is None else known.liquidation_factor
-    limit = _default_shutdown_ltv(book, pair) if known is None else known.shutdown_ltv
-    book.pair(
+    limit = _default_shutdown_ltv(ledger, pair) if known is None else known.shutdown_ltv
+    ledger.pair(
         origin,
         pair,
         shutdown_ltv=limit,
@@ -212,9 +220,9 @@ def _set_ltv_config(
     )
 
 
-def _default_shutdown_ltv(book: ledger.Ledger, pair: state.PairKey) -> int | None:
+def _default_shutdown_ltv(ledger: ledgers.Ledger, pair: state.PairKey) -> int | None:
     """Genesis' extension takes a missing limit for 0, all others for none."""
-    pool = book.world.pools.get(pair.pool)
-    extension = book.registry.get((pool.extension if pool else None) or 0)
+    pool = ledger.world.pools.get(pair.pool)
+    extension = ledger.registry.get((pool.extension if pool else None) or 0)
     is_genesis = extension is not None and extension.kind is kinds.Kind.EXTENSION_V1_0_GENESIS
     return 0 if is_genesis else None

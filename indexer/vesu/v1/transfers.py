@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping
 
-from indexer.vesu import accrual, handlers, kinds, ledger, state
+from indexer.vesu import accrual, handlers, kinds, ledgers, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import positions, shutdown
 
@@ -18,7 +18,7 @@ HANDLERS: handlers.Handlers = {}
 
 
 def _giver_and_taker(
-    emitter: ledger.Emitter, event: events_v1.TransferPosition
+    emitter: ledgers.Emitter, event: events_v1.TransferPosition
 ) -> tuple[state.PositionKey, state.PositionKey]:
     pool = state.PoolKey(emitter.address, event.pool_id)
     giver = (event.from_collateral_asset, event.from_debt_asset, 0, event.from_user)
@@ -28,28 +28,28 @@ def _giver_and_taker(
 
 @handlers.on(HANDLERS, events_v1.TransferPosition, touches=_giver_and_taker)
 def _transfer_position(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.TransferPosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.TransferPosition
 ) -> None:
     pool = state.PoolKey(origin.emitter, event.pool_id)
-    giver, taker = _giver_and_taker(book.emitter(origin), event)
+    giver, taker = _giver_and_taker(ledger.emitter(origin), event)
     for asset in {giver.collateral, giver.debt, taker.collateral, taker.debt} - {0}:
         key = state.AssetKey(pool, asset)
-        accrued = positions.accrued(book, origin, key)
-        if accrued is not book.asset_state(key):
-            book.asset(origin, key, accrued)
-    _lose_fees(book, origin, giver, taker)
-    moved = _told(event) or _worked_out(book, origin, giver, taker)
+        accrued = positions.accrued(ledger, origin, key)
+        if accrued is not ledger.asset_state(key):
+            ledger.asset(origin, key, accrued)
+    _lose_fees(ledger, origin, giver, taker)
+    amounts = _told(event) or _worked_out(ledger, origin, giver, taker)
     if giver != taker:
-        _move(book, origin, giver, taker, moved)
+        _move(ledger, origin, giver, taker, amounts)
     for pair in dict.fromkeys(state.PairKey(*key[:3]) for key in (giver, taker)):
-        shutdown.touched(book, origin, pair)
-    _note(book, origin, giver, taker, event, moved)
-    book.transient.action_done()
+        shutdown.touched(ledger, origin, pair)
+    _note(ledger, origin, giver, taker, event, amounts)
+    ledger.transient.action_done()
 
 
 def _lose_fees(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
 ) -> None:
@@ -58,11 +58,11 @@ def _lose_fees(
     The shares stay in the market's total and belong to nobody (facts of every V1 class).
     """
     for key in {giver, taker}:
-        fees = book.transient.fees.get(state.AssetKey(key.pool, key.collateral), 0)
-        recipient = book.world.pools[key.pool].extension
+        fees = ledger.transient.fees.get(state.AssetKey(key.pool, key.collateral), 0)
+        recipient = ledger.world.pools[key.pool].extension
         if fees and not key.debt and key.user == recipient:
-            ledger.change_position(book, origin, key, -fees, 0)
-            positions.disown(book, origin, key, fees)
+            ledgers.change_position(ledger, origin, key, -fees, 0)
+            positions.disown(ledger, origin, key, fees)
 
 
 def _told(event: events_v1.TransferPosition) -> state.TransferAmounts | None:
@@ -72,96 +72,96 @@ def _told(event: events_v1.TransferPosition) -> state.TransferAmounts | None:
 
 
 def _worked_out(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
 ) -> state.TransferAmounts:
     """What V1.0 moved: shares where the collateral is the same, debt where the debt is."""
-    known = book.transfer_amounts.get(origin.at)
+    known = ledger.transfer_amounts.get(origin.at)
     if known is not None:
         if known.doubt:
-            book.refuse(origin, known.doubt)
+            ledger.refuse(origin, known.doubt)
         return known
-    extension = book.world.pools[giver.pool].extension
+    extension = ledger.world.pools[giver.pool].extension
     if any(not key.debt and key.user == extension for key in (giver, taker)):
-        return state.TransferAmounts(_wrapped(book, giver), 0)
+        return state.TransferAmounts(_wrapped(ledger, giver), 0)
     if giver != taker:
-        book.unsettled.append(ledger.PendingTransfer(origin, giver, taker))
+        ledger.unsettled.append(ledgers.PendingTransfer(origin, giver, taker))
     return state.TransferAmounts(0, 0)
 
 
-def _wrapped(book: ledger.Ledger, giver: state.PositionKey) -> int:
+def _wrapped(ledger: ledgers.Ledger, giver: state.PositionKey) -> int:
     """Shares that the vTokens made or destroyed in this transaction stand for."""
-    v_token = book.asset_state(state.AssetKey(giver.pool, giver.collateral)).v_token
-    for minted in reversed(book.transient.minted):
+    v_token = ledger.asset_state(state.AssetKey(giver.pool, giver.collateral)).v_token
+    for minted in reversed(ledger.transient.minted):
         if minted.holder.v_token == v_token:
             return abs(minted.amount)
     return 0
 
 
 def _move(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
-    moved: state.TransferAmounts,
+    amounts: state.TransferAmounts,
 ) -> None:
     for key, sign in ((giver, -1), (taker, 1)):
-        shares, nominal = sign * moved.shares, sign * moved.nominal_debt
-        positions.move(book, origin, key, shares, nominal)
+        shares, nominal = sign * amounts.shares, sign * amounts.nominal_debt
+        positions.move(ledger, origin, key, shares, nominal)
 
 
 def _note(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     giver: state.PositionKey,
     taker: state.PositionKey,
     event: events_v1.TransferPosition,
-    moved: state.TransferAmounts,
+    amounts: state.TransferAmounts,
 ) -> None:
     collateral, debt = event.collateral_delta, event.debt_delta
     if collateral is None:
-        collateral = -_collateral(book, origin, giver, moved.shares)
+        collateral = -_collateral(ledger, origin, giver, amounts.shares)
     if debt is None:
-        debt = -_debt(book, origin, giver, moved.nominal_debt)
+        debt = -_debt(ledger, origin, giver, amounts.nominal_debt)
     sides = ((0, giver, 1), (1, taker, -1))
     for leg, key, sign in sides:
-        if book.position(key).kind == "borrow":
-            book.transaction(origin, leg, key, "transfer", key.collateral, sign * collateral)
-            book.transaction(origin, leg + 2, key, "transfer", key.debt, sign * debt)
+        if ledger.position(key).kind == "borrow":
+            ledger.transaction(origin, leg, key, "transfer", key.collateral, sign * collateral)
+            ledger.transaction(origin, leg + 2, key, "transfer", key.debt, sign * debt)
 
 
 def _collateral(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.PositionKey, shares: int
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.PositionKey, shares: int
 ) -> int:
     """Raw units that shares are worth at the event, interest included."""
     if not shares:
         return 0
-    asset = book.asset_state(state.AssetKey(key.pool, key.collateral))
+    asset = ledger.asset_state(state.AssetKey(key.pool, key.collateral))
     return accrual.collateral_of(shares, accrual.accrue(asset, origin.timestamp))
 
 
 def _debt(
-    book: ledger.Ledger, origin: ledger.Origin, key: state.PositionKey, nominal_debt: int
+    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.PositionKey, nominal_debt: int
 ) -> int:
     """Raw units owed for a nominal debt at the event, interest included."""
     if not nominal_debt:
         return 0
-    asset = book.asset_state(state.AssetKey(key.pool, key.debt))
+    asset = ledger.asset_state(state.AssetKey(key.pool, key.debt))
     return accrual.debt_of(nominal_debt, accrual.accrue(asset, origin.timestamp))
 
 
-def unsettled_by_pool(book: ledger.Ledger) -> list[list[ledger.PendingTransfer]]:
+def unsettled_by_pool(ledger: ledgers.Ledger) -> list[list[ledgers.PendingTransfer]]:
     """V1.0's transfers of the finished block whose amounts are not known, by pool; and no more."""
-    by_pool: dict[state.PoolKey, list[ledger.PendingTransfer]] = {}
-    for transfer in book.unsettled:
+    by_pool: dict[state.PoolKey, list[ledgers.PendingTransfer]] = {}
+    for transfer in ledger.unsettled:
         by_pool.setdefault(transfer.giver.pool, []).append(transfer)
-    book.unsettled.clear()
+    ledger.unsettled.clear()
     return list(by_pool.values())
 
 
-def settle(book: ledger.Ledger, unsettled: list[ledger.PendingTransfer]) -> None:
+def settle(ledger: ledgers.Ledger, unsettled: list[ledgers.PendingTransfer]) -> None:
     """Find out what one pool's transfers of a block moved, by views at the block's end.
 
     A position that one transfer alone touches tells what that one moved; then it is known of
@@ -172,25 +172,25 @@ def settle(book: ledger.Ledger, unsettled: list[ledger.PendingTransfer]) -> None
     while left:
         transfer, key = _tellable(left)
         left.remove(transfer)
-        moved = state.TransferAmounts(0, 0, "moves in a circle: its amount is told by nothing")
+        amounts = state.TransferAmounts(0, 0, "moves in a circle: its amount is told by nothing")
         if key is not None:
-            gained = _gained(book, transfer.origin, key, known)
+            gained = _gained(ledger, transfer.origin, key, known)
             sign = 1 if key == transfer.taker else -1
-            moved = state.TransferAmounts(
+            amounts = state.TransferAmounts(
                 sign * gained.shares, sign * gained.nominal_debt, gained.doubt
             )
-        book.settled[transfer.origin.at] = moved
+        ledger.settled[transfer.origin.at] = amounts
         for side, sign in ((transfer.giver, -1), (transfer.taker, 1)):
             before = known.get(side, state.TransferAmounts(0, 0))
             known[side] = state.TransferAmounts(
-                before.shares + sign * moved.shares,
-                before.nominal_debt + sign * moved.nominal_debt,
+                before.shares + sign * amounts.shares,
+                before.nominal_debt + sign * amounts.nominal_debt,
             )
 
 
 def _tellable(
-    left: list[ledger.PendingTransfer],
-) -> tuple[ledger.PendingTransfer, state.PositionKey | None]:
+    left: list[ledgers.PendingTransfer],
+) -> tuple[ledgers.PendingTransfer, state.PositionKey | None]:
     """A transfer with a position that no other one touches; any, where there is none."""
     touches = collections.Counter(
         key for pending_transfer in left for key in (pending_transfer.giver, pending_transfer.taker)
@@ -203,15 +203,15 @@ def _tellable(
 
 
 def _gained(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.PositionKey,
     known: Mapping[state.PositionKey, state.TransferAmounts],
 ) -> state.TransferAmounts:
     """What a position has at the block's end beyond what is accounted for."""
-    if not book.may_ask(key.pool):
+    if not ledger.may_ask(key.pool):
         return state.TransferAmounts(0, 0, "moves an amount that a stranger's extension hides")
-    felts = book.ask(
+    felts = ledger.ask(
         origin,
         origin.emitter,
         "position_unsafe",
@@ -220,10 +220,10 @@ def _gained(
         key.debt,
         key.user,
     )
-    told = accrual.position_of(felts or ())
-    if told is None:
+    position = accrual.position_of(felts or ())
+    if position is None:
         return state.TransferAmounts(0, 0, "moves an amount that no view tells")
-    (shares, nominal), held = told, book.position(key)
+    (shares, nominal), held = position, ledger.position(key)
     accounted = known.get(key, state.TransferAmounts(0, 0))
     return state.TransferAmounts(
         shares - held.collateral_shares - accounted.shares,
@@ -235,7 +235,7 @@ def _gained(
 
 
 def _new_and_old(
-    emitter: ledger.Emitter, event: events_v1.MigratePosition
+    emitter: ledgers.Emitter, event: events_v1.MigratePosition
 ) -> tuple[state.PositionKey, ...]:
     pair = (event.collateral_asset, event.debt_asset, 0)
     new = state.PositionKey(state.PoolKey(emitter.address, event.pool_id), *pair, event.recipient)
@@ -247,36 +247,36 @@ def _new_and_old(
 
 @handlers.on(HANDLERS, events_v1.MigratePosition, touches=_new_and_old)
 def _migrate_position(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v1.MigratePosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.MigratePosition
 ) -> None:
     """V1.1 holds from now on what V1.0 held; told with zeros where V1.0 held nothing."""
-    key, *older = _new_and_old(book.emitter(origin), event)
+    key, *older = _new_and_old(ledger.emitter(origin), event)
     if event.collateral_shares or event.nominal_debt:
         shares, nominal = event.collateral_shares, event.nominal_debt
-        ledger.change_position(book, origin, key, shares, nominal)
-        _note_migration(book, origin, key, 1, shares, nominal)
+        ledgers.change_position(ledger, origin, key, shares, nominal)
+        _note_migration(ledger, origin, key, 1, shares, nominal)
     for old in older:
-        held = book.held(old)
+        held = ledger.held(old)
         if held is not None and held.migrated_block is None:
-            left = ledger.replace(held, status="closed", migrated_block=origin.at.block_number)
-            book.put_position(origin, old, left)
-            _note_migration(book, origin, old, -1, held.collateral_shares, held.nominal_debt)
+            left = ledgers.replace(held, status="closed", migrated_block=origin.at.block_number)
+            ledger.put_position(origin, old, left)
+            _note_migration(ledger, origin, old, -1, held.collateral_shares, held.nominal_debt)
 
 
 def _note_migration(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     key: state.PositionKey,
     sign: int,
     shares: int,
     nominal: int,
 ) -> None:
-    if book.world.positions[key].kind != "borrow":
+    if ledger.world.positions[key].kind != "borrow":
         return
-    market = key._replace(pool=book.world.market(key.pool))
+    market = key._replace(pool=ledger.world.market(key.pool))
     leg = 0 if sign < 0 else 1
     for offset, asset, amount in (
-        (0, key.collateral, _collateral(book, origin, market, shares)),
-        (2, key.debt, _debt(book, origin, market, nominal)),
+        (0, key.collateral, _collateral(ledger, origin, market, shares)),
+        (2, key.debt, _debt(ledger, origin, market, nominal)),
     ):
-        book.transaction(origin, leg + offset, key, "transfer", asset, sign * amount)
+        ledger.transaction(origin, leg + offset, key, "transfer", asset, sign * amount)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from indexer import errors
-from indexer.vesu import accrual, handlers, ledger, liquidation_effects, state
+from indexer.vesu import accrual, handlers, ledgers, liquidation_effects, state
 from indexer.vesu.v2 import events as events_v2
 
 HANDLERS: handlers.Handlers = {}
@@ -19,7 +19,7 @@ HANDLERS: handlers.Handlers = {}
 
 @handlers.on(HANDLERS, events_v2.UpdateContext)
 def _update_context(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.UpdateContext
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.UpdateContext
 ) -> None:
     sides = (
         (event.collateral_asset, event.collateral_asset_config, event.collateral_asset_price),
@@ -27,15 +27,17 @@ def _update_context(
     )
     for asset, config, price in sides:
         key = state.AssetKey(origin.pool, asset)
-        before = book.asset_state(key)
-        _require_predicted(book, origin, before, config)
-        told = accrual.with_context(before, config, price, origin.at.block_number, origin.timestamp)
-        book.asset(origin, key, told)
+        before = ledger.asset_state(key)
+        _require_predicted(ledger, origin, before, config)
+        updated = accrual.with_context(
+            before, config, price, origin.at.block_number, origin.timestamp
+        )
+        ledger.asset(origin, key, updated)
 
 
 def _require_predicted(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     before: accrual.AssetState,
     config: events_v2.AssetConfig,
 ) -> None:
@@ -45,58 +47,59 @@ def _require_predicted(
     """
     if before.last_updated == 0 or before.model == accrual.NO_MODEL:
         return
-    book.journal.checks += 1
+    ledger.journal.checks += 1
     expected = accrual.rates_at(before, origin.timestamp)
     found = (config.last_rate_accumulator, config.last_full_utilization_rate)
     if found == expected:
         return
     fields = ("last_rate_accumulator", "last_full_utilization_rate")
-    for field, ours, theirs in zip(fields, expected, found, strict=True):
-        if ours != theirs:
+    for field, expected_felt, found_felt in zip(fields, expected, found, strict=True):
+        if expected_felt != found_felt:
             raise errors.ProjectionError(
-                f"event {tuple(origin.at)} tells a {field} of {theirs}, where {ours} is due"
+                f"event {tuple(origin.at)} tells a {field} of {found_felt}, "
+                f"where {expected_felt} is due"
             )
 
 
 @handlers.on(HANDLERS, events_v2.SetAssetConfig)
 def _set_asset_config(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetAssetConfig
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.SetAssetConfig
 ) -> None:
     key = state.AssetKey(origin.pool, event.asset)
-    before = book.asset_state(key)
-    told = accrual.with_config(before, event.asset_config)
+    before = ledger.asset_state(key)
+    configured = accrual.with_config(before, event.asset_config)
     if not before.scale:
         # The first deposit of a new asset is nobody's.
-        told = ledger.replace(told, unowned_shares=told.total_collateral_shares)
-    book.asset(origin, key, told)
+        configured = ledgers.replace(configured, unowned_shares=configured.total_collateral_shares)
+    ledger.asset(origin, key, configured)
 
 
 @handlers.on(HANDLERS, events_v2.SetInterestRateConfig)
 def _set_interest_rate_config(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetInterestRateConfig
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.SetInterestRateConfig
 ) -> None:
     # The contract accrues with the old model before it stores the new one.
     key = state.AssetKey(origin.pool, event.asset)
-    accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
-    book.asset(origin, key, ledger.replace(accrued, model=event.interest_rate_config))
+    accrued = accrual.accrue(ledger.asset_state(key), origin.timestamp)
+    ledger.asset(origin, key, ledgers.replace(accrued, model=event.interest_rate_config))
 
 
 @handlers.on(HANDLERS, events_v2.Donate)
-def _donate(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Donate) -> None:
+def _donate(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.Donate) -> None:
     key = state.AssetKey(origin.pool, event.asset)
-    accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
-    book.asset(origin, key, ledger.replace(accrued, reserve=accrued.reserve + event.amount))
+    accrued = accrual.accrue(ledger.asset_state(key), origin.timestamp)
+    ledger.asset(origin, key, ledgers.replace(accrued, reserve=accrued.reserve + event.amount))
 
 
 @handlers.on(HANDLERS, events_v2.ClaimFees)
-def _claim_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ClaimFees) -> None:
+def _claim_fees(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.ClaimFees) -> None:
     # The paid amount is taken as told: its rounding changed between two classes of V2.
     key = state.AssetKey(origin.pool, event.asset)
-    accrued = accrual.accrue(book.asset_state(key), origin.timestamp)
-    book.asset(
+    accrued = accrual.accrue(ledger.asset_state(key), origin.timestamp)
+    ledger.asset(
         origin,
         key,
-        ledger.replace(
+        ledgers.replace(
             accrued,
             fee_shares=accrued.fee_shares - event.fee_shares,
             total_collateral_shares=accrued.total_collateral_shares - event.fee_shares,
@@ -107,10 +110,10 @@ def _claim_fees(book: ledger.Ledger, origin: ledger.Origin, event: events_v2.Cla
 
 @handlers.on(HANDLERS, events_v2.SetPairConfig)
 def _set_pair_config(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.SetPairConfig
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.SetPairConfig
 ) -> None:
     config = event.pair_config
-    book.pair(
+    ledger.pair(
         origin,
         state.PairKey(origin.pool, event.collateral_asset, event.debt_asset),
         max_ltv=config.max_ltv,
@@ -130,57 +133,57 @@ def _key(
 
 
 def _its_position(
-    emitter: ledger.Emitter, event: events_v2.ModifyPosition | events_v2.LiquidatePosition
+    emitter: ledgers.Emitter, event: events_v2.ModifyPosition | events_v2.LiquidatePosition
 ) -> tuple[state.PositionKey, ...]:
     return (_key(state.v2_pool(emitter.address), event),)
 
 
 def _move(
-    book: ledger.Ledger,
-    origin: ledger.Origin,
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
     event: events_v2.ModifyPosition | events_v2.LiquidatePosition,
     emptied: str,
 ) -> state.PositionKey:
     """Apply the deltas of shares and nominal debt to the position and to its pair."""
     key = _key(origin.pool, event)
     shares, nominal = event.collateral_shares_delta, event.nominal_debt_delta
-    ledger.change_position(book, origin, key, shares, nominal, emptied)
-    ledger.change_pair(book, origin, key, shares, nominal)
+    ledgers.change_position(ledger, origin, key, shares, nominal, emptied)
+    ledgers.change_pair(ledger, origin, key, shares, nominal)
     return key
 
 
 @handlers.on(HANDLERS, events_v2.ModifyPosition, touches=_its_position)
 def _modify_position(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ModifyPosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.ModifyPosition
 ) -> None:
-    key = _move(book, origin, event, emptied="closed")
-    if book.world.positions[key].kind == "system":
-        _learn_debt_asset(book, origin, event)
+    key = _move(ledger, origin, event, emptied="closed")
+    if ledger.world.positions[key].kind == "system":
+        _learn_debt_asset(ledger, origin, event)
         return
     supplied, borrowed = event.collateral_delta, event.debt_delta
-    book.transaction(
+    ledger.transaction(
         origin, 0, key, "supply" if supplied > 0 else "withdraw", event.collateral_asset, supplied
     )
-    book.transaction(
+    ledger.transaction(
         origin, 1, key, "borrow" if borrowed > 0 else "repay", event.debt_asset, borrowed
     )
 
 
 def _learn_debt_asset(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.ModifyPosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.ModifyPosition
 ) -> None:
     """A vToken's debt asset is told by no event but the positions that it takes."""
-    current = book.world.contracts.get(event.user)
+    current = ledger.world.contracts.get(event.user)
     if current is not None and current.debt_asset is None:
-        book.contract(origin, event.user, debt_asset=event.debt_asset)
+        ledger.contract(origin, event.user, debt_asset=event.debt_asset)
 
 
 @handlers.on(HANDLERS, events_v2.LiquidatePosition, touches=_its_position)
 def _liquidate_position(
-    book: ledger.Ledger, origin: ledger.Origin, event: events_v2.LiquidatePosition
+    ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.LiquidatePosition
 ) -> None:
-    key = _move(book, origin, event, emptied="liquidated")
-    liquidation_effects.note(book, origin, key, event, seized=-event.collateral_delta)
+    key = _move(ledger, origin, event, emptied="liquidated")
+    liquidation_effects.note(ledger, origin, key, event, seized=-event.collateral_delta)
 
 
 # --- settings ----------------------------------------------------------------------------
@@ -194,5 +197,5 @@ handlers.setting(HANDLERS, events_v2.SetCurator, "curator", "curator")
 
 
 @handlers.on(HANDLERS, events_v2.ContractPaused, events_v2.ContractUnpaused)
-def _pause(book: ledger.Ledger, origin: ledger.Origin, event: Any) -> None:
-    book.contract(origin, origin.emitter, is_paused=isinstance(event, events_v2.ContractPaused))
+def _pause(ledger: ledgers.Ledger, origin: ledgers.Origin, event: Any) -> None:
+    ledger.contract(origin, origin.emitter, is_paused=isinstance(event, events_v2.ContractPaused))

@@ -50,13 +50,13 @@ class Ledger:
         world: state.World,
         registry: discovery.Registry,
         answers: state.Answers | None = None,
-        moved: Mapping[state.EventKey, state.TransferAmounts] | None = None,
+        transfer_amounts: Mapping[state.EventKey, state.TransferAmounts] | None = None,
     ) -> None:
         self.world = world
         self.registry = registry
         self.journal = state.Journal()
         self.transient = transaction.Transient()
-        self.transfer_amounts = {} if moved is None else moved
+        self.transfer_amounts = {} if transfer_amounts is None else transfer_amounts
         self.unsettled: list[PendingTransfer] = []
         self.closing: dict[state.PoolKey, tuple[Origin, tuple[state.PairKey, ...]]] = {}
         self.settled: dict[state.EventKey, state.TransferAmounts] = {}
@@ -296,7 +296,7 @@ class Ledger:
 
     def transaction_at(
         self,
-        at: state.EventKey,
+        event_key: state.EventKey,
         leg: int,
         key: state.PositionKey,
         type_: str,
@@ -306,7 +306,7 @@ class Ledger:
         """The same, of an event of the past."""
         if amount:
             self.journal.transactions.append(
-                state.TransactionEffect(at, leg, key, type_, asset, amount)
+                state.TransactionEffect(event_key, leg, key, type_, asset, amount)
             )
 
 
@@ -315,7 +315,7 @@ def _is_v2(pool: state.PoolKey) -> bool:
 
 
 def change_position(
-    book: Ledger,
+    ledger: Ledger,
     origin: Origin,
     key: state.PositionKey,
     shares: int,
@@ -326,7 +326,7 @@ def change_position(
 
     ProjectionError where more is taken than is there.
     """
-    before = book.position(key)
+    before = ledger.position(key)
     left, owed = before.collateral_shares + shares, before.nominal_debt + nominal
     if left < 0 or owed < 0:
         raise errors.ProjectionError(
@@ -338,18 +338,18 @@ def change_position(
             f"event {tuple(origin.at)} gives a position of {key.user:#x} more than a pool can store"
         )
     status = "active" if left or owed else emptied
-    book.put_position(
+    ledger.put_position(
         origin, key, replace(before, collateral_shares=left, nominal_debt=owed, status=status)
     )
 
 
 def change_pair(
-    book: Ledger, origin: Origin, key: state.PositionKey, shares: int, nominal: int
+    ledger: Ledger, origin: Origin, key: state.PositionKey, shares: int, nominal: int
 ) -> None:
     """Add to the totals of a position's pair."""
     pair = state.PairKey(key.pool, key.collateral, key.debt)
-    held = book.world.pairs.get(pair) or state.PairState()
-    book.pair(
+    held = ledger.world.pairs.get(pair) or state.PairState()
+    ledger.pair(
         origin,
         pair,
         total_collateral_shares=held.total_collateral_shares + shares,
@@ -370,11 +370,11 @@ def display_name(felts: Sequence[int] | None) -> str | None:
     return (text.clean(text.string_of(list(felts))) or None) if felts else None
 
 
-def name_v_token(book: Ledger, origin: Origin, v_token: int) -> None:
+def name_v_token(ledger: Ledger, origin: Origin, v_token: int) -> None:
     """Take up a V1 vToken under its own name and symbol, which no event tells."""
-    book.contract(
+    ledger.contract(
         origin,
         v_token,
-        name=display_name(book.ask(origin, v_token, "name")),
-        symbol=display_name(book.ask(origin, v_token, "symbol")),
+        name=display_name(ledger.ask(origin, v_token, "name")),
+        symbol=display_name(ledger.ask(origin, v_token, "symbol")),
     )
