@@ -122,28 +122,28 @@ class Service:
 
         `parts`: the texts of the path's parameters.
         """
-        said = queries.split(request.scope["query_string"].decode("latin-1"))
-        queries.check_known(said, route.known)
+        query_values = queries.split(request.scope["query_string"].decode("latin-1"))
+        queries.check_known(query_values, route.known)
         path = {parameter.name: parameter.parse(parts[parameter.name]) for parameter in route.parts}
         # A wrong parameter is refused before anything is waited for or read.
         required = [parameter.name for parameter in route.parameters if parameter.is_required]
         for name in required:
-            if name not in said:
+            if name not in query_values:
                 raise errors.QuestionError(f"{name} is missing", parameter=name)
         if route.is_list:
-            queries.wanted(said, route.filters, route.orders, None)
+            queries.wanted(query_values, route.filters, route.orders, None)
         for parameter in route.parameters:
-            if parameter.name in said:
-                parameter.parse(said[parameter.name])
-        asked = queries.asked(said) if route.is_of_moment else stands.Asked()
-        routes.max_price_age(route, said)
-        if route.is_of_moment and "min_block" in said:
-            await self._head.wait(kinds.block(said["min_block"], "min_block"))
+            if parameter.name in query_values:
+                parameter.parse(query_values[parameter.name])
+        asked = queries.asked(query_values) if route.is_of_moment else stands.Asked()
+        routes.max_price_age(route, query_values)
+        if route.is_of_moment and "min_block" in query_values:
+            await self._head.wait(kinds.block(query_values["min_block"], "min_block"))
         async with (
             self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return await self._answer(request, route, connection, path, said, asked)
+            return await self._answer(request, route, connection, path, query_values, asked)
 
     async def _answer(
         self,
@@ -151,15 +151,17 @@ class Service:
         route: routes.Route,
         connection: routes.Connection,
         path: Mapping[str, Any],
-        said: dict[str, str],
+        query_values: dict[str, str],
         asked: stands.Asked,
     ) -> litestar.Response[bytes]:
         address = request.scope["path"]
-        question = cursors.question(address, said)
+        question = cursors.question(address, query_values)
         standing = await stands.read(connection)
-        moment, after, sampling = await self._moment(connection, standing, asked, said, question)
+        moment, after, sampling = await self._moment(
+            connection, standing, asked, query_values, question
+        )
         standing = msgspec.structs.replace(standing, sampling=sampling)
-        tag = _tag(address, said, standing, moment) if route.has_tag else None
+        tag = _tag(address, query_values, standing, moment) if route.has_tag else None
         headers = {
             "x-vesu-block": str(moment.block_number),
             "x-vesu-age": str(max(0, int(standing.age_seconds))),
@@ -171,13 +173,15 @@ class Service:
             return litestar.Response(b"", status_code=304, headers=headers, media_type=None)
         found = await route.handler(
             routes.Question(
-                *(route, connection, self._shared, standing, moment, path, said, after),
-                is_at_head=not asked.is_pinned and "cursor" not in said,
+                *(route, connection, self._shared, standing, moment, path, query_values, after),
+                is_at_head=not asked.is_pinned and "cursor" not in query_values,
             )
         )
         envelope = Envelope(
             found.data,
-            _meta(standing, moment, asked, found.priced_at, routes.max_price_age(route, said)),
+            _meta(
+                standing, moment, asked, found.priced_at, routes.max_price_age(route, query_values)
+            ),
             None if found.next is None else self._next(question, standing, moment, found.next),
         )
         return litestar.Response(
@@ -189,20 +193,20 @@ class Service:
         connection: routes.Connection,
         standing: stands.Stands,
         asked: stands.Asked,
-        said: Mapping[str, str],
+        query_values: Mapping[str, str],
         question: str,
     ) -> tuple[point_in_time.Moment, tuple[str, ...] | None, int]:
         """The moment, where to go on, and the newest samples known; a cursor brings all three."""
-        if "cursor" not in said:
+        if "cursor" not in query_values:
             return await stands.moment(connection, standing, asked), None, standing.sampling
-        cursor = self._signer.read(said["cursor"], question)
+        cursor = self._signer.read(query_values["cursor"], question)
         await stands.check_unchanged(
             connection, standing, cursor.block_number, cursor.block_hash, cursor.fork_counter
         )
-        at = await point_in_time.moment(connection, cursor.block_number)
+        moment = await point_in_time.moment(connection, cursor.block_number)
         if cursor.valued_at is not None:
-            at = msgspec.structs.replace(at, valued_at=cursor.valued_at)
-        return at, cursor.after, cursor.sampling
+            moment = msgspec.structs.replace(moment, valued_at=cursor.valued_at)
+        return moment, cursor.after, cursor.sampling
 
     def _next(
         self,
@@ -252,13 +256,13 @@ def _meta(
 
 def _tag(
     address: str,
-    said: Mapping[str, str],
+    query_values: Mapping[str, str],
     standing: stands.Stands,
     moment: point_in_time.Moment,
 ) -> str:
     """The answer's ETag: all that it depends on but the clock, which `age_seconds` shows."""
     parts = (
-        *(VERSION, address, sorted(said.items()), moment.block_hash, moment.valued_at),
+        *(VERSION, address, sorted(query_values.items()), moment.block_hash, moment.valued_at),
         *(standing.fork_counter, standing.generation, standing.finality(moment.block_number)),
         *(standing.sampling, standing.is_suspect),
     )

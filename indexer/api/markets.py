@@ -39,7 +39,7 @@ async def _pools(question: routes.Question) -> routes.Answer:
 
 async def _pool(question: routes.Question) -> routes.Answer:
     found = await pool(question)
-    rows = [question.aged(one) for one in found.assets]
+    rows = [question.aged(asset) for asset in found.assets]
     shown = msgspec.structs.replace(found, assets=rows)
     return routes.Answer(shown, priced_at=oldest_price(rows))
 

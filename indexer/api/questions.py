@@ -203,7 +203,7 @@ async def _pnl(question: routes.Question) -> routes.Answer:
 async def _user_pnl(question: routes.Question) -> routes.Answer:
     user = int(question.path["user"], 16)
     found = await user_pnl.of_user(question.connection, user, _since(question), question.when)
-    pool_ids = {one.pool_id for one in found.positions}
+    pool_ids = {position.pool_id for position in found.positions}
     oldest = holdings.priced_at(await question.state(), pool_ids)
     return routes.Answer(found, priced_at=oldest)
 

@@ -105,11 +105,11 @@ class Question(msgspec.Struct, frozen=True):
         return await self.shared.states.at(self.connection, self.moment, self.stands)
 
 
-def max_price_age(route: Route, said: Mapping[str, str]) -> int | None:
+def max_price_age(route: Route, query_values: Mapping[str, str]) -> int | None:
     """How old in seconds a question about a moment lets prices be; None: any age."""
-    if not route.is_of_moment or MAX_PRICE_AGE not in said:
+    if not route.is_of_moment or MAX_PRICE_AGE not in query_values:
         return None
-    age: int = queries.MAX_PRICE_AGE.parse(said[MAX_PRICE_AGE])
+    age: int = queries.MAX_PRICE_AGE.parse(query_values[MAX_PRICE_AGE])
     return age
 
 

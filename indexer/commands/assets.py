@@ -50,4 +50,4 @@ def command(
         return
     output.print_moment(found, wide=wide)
     output.print_table(COLUMNS, found.assets, wide=wide)
-    output.print_stale([one.is_price_stale for one in found.assets], max_price_age)
+    output.print_stale([asset.is_price_stale for asset in found.assets], max_price_age)

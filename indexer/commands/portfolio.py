@@ -60,4 +60,4 @@ def command(
         )
     if found.unpriced:
         click.echo(f"positions without a known price, in no sum: {found.unpriced}")
-    output.print_stale([one.is_price_stale for one in found.positions], max_price_age)
+    output.print_stale([position.is_price_stale for position in found.positions], max_price_age)

@@ -127,7 +127,7 @@ def command(
         return
     output.print_moment(found, wide=wide)
     output.print_table(COLUMNS, found.positions, wide=wide)
-    output.print_stale([one.is_price_stale for one in found.positions], max_price_age)
+    output.print_stale([position.is_price_stale for position in found.positions], max_price_age)
 
 
 async def _find(

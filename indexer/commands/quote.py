@@ -147,7 +147,7 @@ def supply_estimate(
 
 def _oldest(prices: list[markets.Price]) -> int | None:
     """The age of the older of the prices that a liquidation rests on."""
-    ages = [one.age_seconds for one in prices if one.age_seconds is not None]
+    ages = [price.age_seconds for price in prices if price.age_seconds is not None]
     return max(ages, default=None)
 
 
@@ -216,5 +216,7 @@ def liquidations(
         click.echo(f"below their limit, but their pools refuse liquidations now: {found.refused}")
     if found.unlisted:
         click.echo(f"in unlisted pools, shown where --pool names one: {found.unlisted}")
-    flags = [any(price.is_stale for price in one.prices) for one in found.opportunities]
+    flags = [
+        any(price.is_stale for price in opportunity.prices) for opportunity in found.opportunities
+    ]
     output.print_stale(flags, max_price_age)

@@ -169,9 +169,9 @@ def _print(found: simulate.Simulated, max_price_age: int | None) -> None:
     symbols = {price.asset_address: price.asset for price in found.prices}
     for number, step in enumerate(found.steps, 1):
         asset = symbols.get(step.asset_address) or columns.ends(step.asset_address)
-        moved = f"{columns.exact(step.amount)} {asset}"
-        said = f"refused: {step.refusal}" if step.refusal else moved
-        click.echo(f"{number}. {step.action} {_asked(step, asset)}: {said}")
+        amount_text = f"{columns.exact(step.amount)} {asset}"
+        result = f"refused: {step.refusal}" if step.refusal else amount_text
+        click.echo(f"{number}. {step.action} {_asked(step, asset)}: {result}")
     click.echo(f"{'':<22}{'before':>28}{'after':>28}")
     for heading, name, write in SHOWN:
         before, after = (write(getattr(standing, name)) for standing in (found.before, found.after))

@@ -66,4 +66,4 @@ def command(
         )
     if found.unpriced:
         click.echo(f"without a known price, in no sum: {', '.join(found.unpriced)}")
-    output.print_stale([one.is_price_stale for one in members], max_price_age)
+    output.print_stale([asset.is_price_stale for asset in members], max_price_age)

@@ -158,7 +158,7 @@ def _needs_debt(wanted: markets.Wanted, action: str) -> None:
 
 def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Quote:
     decimals = found.debt_decimals if is_debt else found.collateral_decimals
-    moved = largest.moved.nominal if is_debt else largest.moved.shares
+    amount_moved = largest.moved.nominal if is_debt else largest.moved.shares
     asset = found.key.debt if is_debt else found.key.collateral
     return Quote(
         *found.moment.parts,
@@ -166,7 +166,7 @@ def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Q
         _symbol(found, asset),
         str(largest.amount),
         rows.units(largest.amount, decimals),
-        str(abs(moved)),
+        str(abs(amount_moved)),
         largest.is_all,
         None if largest.limit is None else largest.limit.value,
         list(found.prices),
@@ -175,4 +175,4 @@ def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Q
 
 def _symbol(found: markets.Found, asset: int) -> str | None:
     address = felt252.padded(asset)
-    return next((one.asset for one in found.prices if one.asset_address == address), None)
+    return next((price.asset for price in found.prices if price.asset_address == address), None)
