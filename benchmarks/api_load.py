@@ -70,7 +70,7 @@ def _said(name: str, times: list[float]) -> str:
 async def _main(readers: int) -> None:
     recorded = truth.Recorded()
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 60)
+    head = playhead.Playhead.at_block(loaded, 60)
     heard: asyncio.Queue[str] = asyncio.Queue()
     async with (
         postgres.fresh_database() as url,

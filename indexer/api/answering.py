@@ -169,7 +169,7 @@ class Service:
         }
         if tag is not None:
             headers["etag"] = tag
-        if tag in _told(request):
+        if tag in _known_tags(request):
             return litestar.Response(b"", status_code=304, headers=headers, media_type=None)
         found = await route.handler(
             routes.Question(
@@ -269,7 +269,7 @@ def _tag(
     return f'W/"{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]}"'
 
 
-def _told(request: litestar.Request[Any, Any, Any]) -> set[str]:
+def _known_tags(request: litestar.Request[Any, Any, Any]) -> set[str]:
     """The tags that the asker holds already, each in its weak form."""
     tags = (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
     return {tag if tag.startswith("W/") else f"W/{tag}" for tag in tags if tag}

@@ -194,9 +194,9 @@ def _eighteen_or_none(ratio: str | None) -> Number | None:
 
 async def _vesu_positions(question: routes.Question) -> routes.Answer:
     conditions = [filters.Condition("user_id", "=", (question.get("walletAddress"),))]
-    if "type" in question.said:
+    if "type" in question.query_values:
         conditions.append(filters.Condition("kind", "=", (question.get("type"),)))
-    if "maxHealthFactor" in question.said:
+    if "maxHealthFactor" in question.query_values:
         most = question.get("maxHealthFactor")
         conditions.append(filters.Condition("health_factor", "<=", (most,)))
     state = await question.state()

@@ -48,7 +48,7 @@ async def _position(question: routes.Question) -> routes.Answer:
 async def position(question: routes.Question) -> position_pages.Position:
     """The position that the path names; NotFoundError where there is none at the moment."""
     state = await question.state()
-    found = await position_pages.one(question.connection, state, question.path["id"])
+    found = await position_pages.find_one(question.connection, state, question.path["id"])
     if found is None:
         raise errors.NotFoundError(
             f"there is no position {question.path['id']} at block {question.moment.block_number}",

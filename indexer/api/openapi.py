@@ -194,10 +194,14 @@ def _parameters(route: routes.Route) -> Iterable[dict[str, Any]]:
             yield _filter(field, suffix)
     if route.is_list:
         orders = [sign + name for name in route.orders for sign in ("", "-")]
-        yield _said("order", "By which field; with - the largest first.", {"enum": orders})
+        yield _query_parameter(
+            "order", "By which field; with - the largest first.", {"enum": orders}
+        )
         bounds = {"type": "integer", "minimum": 1, "maximum": filters.MAX_LIMIT}
-        yield _said("limit", "Rows of a page.", bounds | {"default": filters.DEFAULT_LIMIT})
-        yield _said(
+        yield _query_parameter(
+            "limit", "Rows of a page.", bounds | {"default": filters.DEFAULT_LIMIT}
+        )
+        yield _query_parameter(
             "cursor", "`next` of the page before, with all else as it was.", {"type": "string"}
         )
     if route.is_of_moment:
@@ -230,13 +234,15 @@ def _filter(field: kinds.Field, suffix: str) -> dict[str, Any]:
     example: Any = field.values[0] if field.values else EXAMPLES[field.kind]
     if field.kind == "block":
         example = int(example)
-    found = _said(f"{field.name}{suffix}", f"`{field.name}` is {MEANINGS[suffix]} this.", schema)
+    found = _query_parameter(
+        f"{field.name}{suffix}", f"`{field.name}` is {MEANINGS[suffix]} this.", schema
+    )
     if suffix == "_in":
         return found | {"style": "form", "explode": False, "example": [example]}
     return found | {"example": example}
 
 
-def _said(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _query_parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",

@@ -78,7 +78,7 @@ async def state_at(question: routes.Question, time: datetime.datetime) -> states
         moment = await point_in_time.moment(question.connection, time)
     except errors.NotFoundError:
         return None
-    return await question.shared.states.at(question.connection, moment, question.stands)
+    return await question.shared.states.of_moment(question.connection, moment, question.stands)
 
 
 async def _leaderboard(question: routes.Question) -> routes.Answer:
@@ -95,7 +95,7 @@ async def _indebted(question: routes.Question) -> tuple[states.State, risk.Indeb
     asked = [
         filters.Condition(parameter.name, "=", (question.get(parameter.name),))
         for parameter in PAIR
-        if parameter.name in question.said
+        if parameter.name in question.query_values
     ]
     state = await question.state()
     return state, await risk.indebted(question.connection, state, asked)
@@ -104,8 +104,8 @@ async def _indebted(question: routes.Question) -> tuple[states.State, risk.Indeb
 async def _curve(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
     falling = None
-    if "falling" in question.said:
-        parts = question.said["falling"].split(",")
+    if "falling" in question.query_values:
+        parts = question.query_values["falling"].split(",")
         falling = {kinds.felt(part, "falling") for part in parts}
     oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
     return routes.Answer(risk.curve(state, found, falling), priced_at=oldest)

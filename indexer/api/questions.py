@@ -81,7 +81,11 @@ def wanted(question: routes.Question) -> markets.Wanted:
 def conditions(question: routes.Question) -> markets.Conditions:
     """Time ahead and changes of prices."""
     changes: dict[int, decimal.Decimal] = {}
-    parts = question.said["price_changes"].split(",") if "price_changes" in question.said else []
+    parts = (
+        question.query_values["price_changes"].split(",")
+        if "price_changes" in question.query_values
+        else []
+    )
     if len(parts) > MAX_CHANGES:
         raise errors.QuestionError(
             f"price_changes: at most {MAX_CHANGES}", parameter="price_changes"
@@ -141,7 +145,7 @@ async def _simulate(question: routes.Question) -> routes.Answer:
 
 
 async def _simulated(question: routes.Question, position: markets.Wanted) -> routes.Answer:
-    texts = question.said["actions"].split(",")
+    texts = question.query_values["actions"].split(",")
     if len(texts) > MAX_ACTIONS:
         raise errors.QuestionError(f"actions: at most {MAX_ACTIONS}", parameter="actions")
     with _naming("actions"):

@@ -65,7 +65,7 @@ class Question(msgspec.Struct, frozen=True):
     stands: stands.Stands
     moment: point_in_time.Moment
     path: Mapping[str, Any]
-    said: Mapping[str, str]
+    query_values: Mapping[str, str]
     after: tuple[str, ...] | None
     is_at_head: bool
 
@@ -80,18 +80,18 @@ class Question(msgspec.Struct, frozen=True):
     @property
     def wanted(self) -> filters.Wanted:
         """The page that was asked for."""
-        return queries.wanted(self.said, self.route.filters, self.route.orders, self.after)
+        return queries.wanted(self.query_values, self.route.filters, self.route.orders, self.after)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a parameter of the route; `default` where it was not given."""
-        if name not in self.said:
+        if name not in self.query_values:
             return default
-        return self.route.parameter(name).parse(self.said[name])
+        return self.route.parameter(name).parse(self.query_values[name])
 
     @property
     def max_price_age(self) -> int | None:
         """How old in seconds prices may be; None: any age."""
-        return max_price_age(self.route, self.said)
+        return max_price_age(self.route, self.query_values)
 
     def aged(self, row: Aged) -> Aged:
         """A row with what it says of its price where the question bounds its age."""
@@ -102,7 +102,7 @@ class Question(msgspec.Struct, frozen=True):
 
     async def state(self) -> states.State:
         """The whole state at the moment."""
-        return await self.shared.states.at(self.connection, self.moment, self.stands)
+        return await self.shared.states.of_moment(self.connection, self.moment, self.stands)
 
 
 def max_price_age(route: Route, query_values: Mapping[str, str]) -> int | None:

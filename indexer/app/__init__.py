@@ -36,7 +36,7 @@ from indexer.vesu import deployments, discovery, kinds, views
 log = structlog.get_logger(__name__)
 
 
-class Place(msgspec.Struct, frozen=True):
+class DatabaseLocation(msgspec.Struct, frozen=True):
     """The database's URL; `revive` restarts an embedded server that died."""
 
     url: str
@@ -44,7 +44,9 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def database_place(settings: config.Settings, *, make: bool = False) -> Iterator[Place]:
+def database_location(
+    settings: config.Settings, *, make: bool = False
+) -> Iterator[DatabaseLocation]:
     """The configured database; with none configured, an embedded server's while inside.
 
     Says which database is meant where that is not obvious. ConfigError: none is configured, there
@@ -54,7 +56,7 @@ def database_place(settings: config.Settings, *, make: bool = False) -> Iterator
         if settings.database_note:
             url = urls.redact(settings.database.url)
             log.info("using_database", url=url, source=settings.database_note)
-        yield Place(settings.database.url)
+        yield DatabaseLocation(settings.database.url)
         return
     server = embedded.EmbeddedPostgres(settings.data_folder() / "postgres")
     if server.is_made:
@@ -68,16 +70,16 @@ def database_place(settings: config.Settings, *, make: bool = False) -> Iterator
         )
     url = values.with_schema(server.start(), settings.database.schema)
     try:
-        yield Place(url, server.revive)
+        yield DatabaseLocation(url, server.revive)
     finally:
         server.stop()
 
 
 @contextlib.contextmanager
 def database_url(settings: config.Settings, *, make: bool = False) -> Iterator[str]:
-    """The URL of the database, as `database_place` finds it."""
-    with database_place(settings, make=make) as place:
-        yield place.url
+    """The URL of the database, as `database_location` finds it."""
+    with database_location(settings, make=make) as location:
+        yield location.url
 
 
 @contextlib.asynccontextmanager
@@ -229,8 +231,8 @@ def daemon_parts(
     """
     helpers: list[process.Helper] = [
         _prover(settings, url),
-        _beside(url, lambda node, connection: _new_watcher(settings, node, connection)),
-        _beside(url, class_watcher.ClassWatcher),
+        _helper(url, lambda node, connection: _new_watcher(settings, node, connection)),
+        _helper(url, class_watcher.ClassWatcher),
         sampling.helper(settings, extensions(settings), url),
     ]
     if settings.reconcile.every_seconds:
@@ -267,7 +269,7 @@ def _prover(settings: config.Settings, url: str) -> process.Helper:
     return prove
 
 
-def _beside(
+def _helper(
     url: str,
     make: Callable[
         [client.StarknetNode, asyncpg.Connection], watcher.Watcher | class_watcher.ClassWatcher

@@ -13,7 +13,7 @@ from indexer.cairo import abi
 from indexer.vesu import decoders, kinds
 
 
-def read(settings: config.Settings) -> decoders.More:
+def read(settings: config.Settings) -> decoders.ExtraLayouts:
     """The events of the ABI files in the configured folder, by the kind that a file is named by.
 
     A file holds an ABI as a JSON list, or a class as starknet_getClass gives it.

@@ -82,7 +82,9 @@ def _position(
     }
     if position.migrated_block is not None:
         return holds  # V1.0 still tells amounts, but V1.1 holds them now.
-    worth_ = valuations.value_at(_at(asked), position, _markets(side.world), block.timestamp)
+    worth_ = valuations.value_at(
+        _asked_position(asked), position, _markets(side.world), block.timestamp
+    )
     if worth_.collateral is None or worth_.debt is None:
         return holds  # the contract's own view reverts
     return holds | {"collateral_raw": worth_.collateral, "debt_raw": worth_.debt}
@@ -93,7 +95,7 @@ def _markets(world: state.World) -> state.World:
     return state.World(assets=world.assets, pairs=world.pairs)
 
 
-def _at(asked: view_questions.ViewQuestion) -> state.PositionKey:
+def _asked_position(asked: view_questions.ViewQuestion) -> state.PositionKey:
     """The position in the pool that is asked."""
     key: state.PositionKey = asked.key
     return key if asked.market is None else key._replace(pool=asked.market)
@@ -146,7 +148,7 @@ def collateralization(
     position = side.world.positions.get(asked.key)
     if position is None:
         return None
-    key = _at(asked)
+    key = _asked_position(asked)
     if position.migrated_block is not None:
         return {}  # V1.0 still answers, but V1.1 holds it all now.
     world = state.World(pairs=side.world.pairs)

@@ -44,14 +44,14 @@ async def find(first: Connection, other: Connection) -> FirstDifference:
     if ends[0][1] == ends[1][1]:
         current = _differing(await digest.at_block(first), await digest.at_block(other))
     questions = 1
-    at_end = await _at(first, other, high)
+    at_end = await _tables_differing(first, other, high)
     if not at_end:
         return FirstDifference(high, questions, None, [], current)
     differing, tables = high, at_end
     while low < differing:
         middle = (low + differing) // 2
         questions += 1
-        if found := await _at(first, other, middle):
+        if found := await _tables_differing(first, other, middle):
             differing, tables = middle, found
         else:
             low = middle + 1
@@ -67,7 +67,7 @@ async def _extent(connection: Connection) -> tuple[int, int]:
     return stands.start_block, stands.block_number
 
 
-async def _at(connection: Connection, other: Connection, block: int) -> list[str]:
+async def _tables_differing(connection: Connection, other: Connection, block: int) -> list[str]:
     return _differing(await digest.at_block(connection, block), await digest.at_block(other, block))
 
 

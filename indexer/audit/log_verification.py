@@ -77,9 +77,9 @@ async def sweep(
 
     A batch holds every block with events between its first and its last. Gaps are for the caller
     to store at the end (`note_gaps`): the writer repairs stored gaps, and rolls back blocks that
-    are still to be proved. `book` holds the contracts that are watched from the start.
+    are still to be proved. `contracts` holds those that are watched from the start.
     `note_ranges` False leaves the verified ranges to the caller. Raises LogMovedError where the
-    log was rolled back since `at` was read, RetryableNodeError where the node gives no proof,
+    log was rolled back since `committed` was read, RetryableNodeError where the node gives no proof,
     and FatalNodeError where it refuses and there is no other.
     """
     ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
@@ -224,7 +224,7 @@ async def hold(connection: asyncpg.Connection, committed: cursor.Cursor) -> None
 async def note_range(
     connection: asyncpg.Connection, committed: cursor.Cursor, proved: types.Verified
 ) -> None:
-    """Store a range as verified; LogMovedError where the log was rolled back since `at`."""
+    """Store a range as verified; LogMovedError where the log was rolled back since `committed`."""
     async with connection.transaction():
         await hold(connection, committed)
         await verified.add(connection, [proved], datetime.datetime.now(datetime.UTC))
@@ -236,7 +236,7 @@ async def note_gaps(
     found: Sequence[gaps.Gap],
     views: Sequence[view_call.ViewCall] = (),
 ) -> None:
-    """Note what a sweep from `at` found, for the writer to repair; LogMovedError as there.
+    """Note what a sweep from `committed` found, for the writer to repair; LogMovedError as there.
 
     `views` are those that answer otherwise than the log keeps.
     """

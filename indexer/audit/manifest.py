@@ -92,7 +92,7 @@ async def prove(connection: asyncpg.Connection, manifest: Manifest) -> Proof:
     return Proof(not differing, len(now), rows, differing, found.all if found else None)
 
 
-def beside(archive: Path) -> Path:
+def path_of(archive: Path) -> Path:
     """Where the manifest of an archive stands."""
     return archive.with_name(f"{archive.name}.manifest.json")
 
@@ -107,7 +107,7 @@ def read(archive: Path) -> Manifest:
 
     BackupError: one of the two is missing, unreadable or changed, or a newer indexer made them.
     """
-    path = beside(archive)
+    path = path_of(archive)
     try:
         size = archive.stat().st_size
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)

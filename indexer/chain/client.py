@@ -79,12 +79,12 @@ class StarknetNode:
                 return True
             for step in range(1, len(self._endpoints)):
                 index = (self._current + step) % len(self._endpoints)
-                if await self._moved(index):
+                if await self._moves_to(index):
                     log.warning("failed_over", to=self._source.name, of=failed.name)
                     return True
         return False
 
-    async def _moved(self, index: int) -> bool:
+    async def _moves_to(self, index: int) -> bool:
         profile = await self._fit(self._endpoints[index], probe.probe)
         if profile is None:
             return False

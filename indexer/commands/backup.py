@@ -24,7 +24,7 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
     pg_dump's custom format, which any pg_restore reads.
     """
     settings = arguments.settings(config_file)
-    side = manifest.beside(file)
+    side = manifest.path_of(file)
     output_files.require_free(side, force=force)
     with output_files.partial_file(file, force=force) as part:
         made = event_loop.run(_dump(settings, part, as_json))

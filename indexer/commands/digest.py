@@ -71,7 +71,7 @@ def command(
         return
     if other:
         found = event_loop.run(_compare(settings, other))
-        _print_parting(found, as_json)
+        _print_first_difference(found, as_json)
         sys.exit(0 if found.is_equal else 1)
     _print(event_loop.run(_digest(settings, at_block)), as_json)
 
@@ -124,7 +124,7 @@ def _print_samples(found: digest.Samples, as_json: bool) -> None:
     )
 
 
-def _print_parting(found: first_difference.FirstDifference, as_json: bool) -> None:
+def _print_first_difference(found: first_difference.FirstDifference, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
         return

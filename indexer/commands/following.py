@@ -27,7 +27,7 @@ def run(
     """Index until stopped, or until a block is committed; `probes` as in `app.daemon_parts`."""
     service = systemd.Notifier.from_environment(os.environ)
     app.contracts(settings)
-    with app.database_place(settings, make=True) as place:
+    with app.database_location(settings, make=True) as place:
         log.info(
             "starting",
             version=importlib.metadata.version("vesu-indexer"),
@@ -46,7 +46,7 @@ def run(
 
 async def _run(
     settings: config.Settings,
-    place: app.Place,
+    place: app.DatabaseLocation,
     until_block: int | None,
     probes: startup.Responder | None,
     service: systemd.Notifier,
@@ -57,7 +57,7 @@ async def _run(
     line = progress.Blocks("indexing", app.start_block(settings))
 
     def report(progress: ingestor.Progress) -> None:
-        database_sessions.moved()
+        database_sessions.progressed()
         line.update(progress.block, progress.head, progress.total_events)
 
     parts = app.daemon_parts(settings, place.url, report, probes)

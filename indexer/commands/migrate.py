@@ -70,14 +70,14 @@ async def _index_remedies(url: str) -> list[str]:
 
 def _rollback(url: str, *, yes: bool) -> list[str]:
     """Roll back unless tables hold something and nobody agrees; never under a running indexer."""
-    if held := event_loop.run(_held(url)):
+    if held := event_loop.run(_destroyed(url)):
         arguments.require_consent(
             f"This drops all tables of the indexer in {urls.redact(url)}: {held}.", yes=yes
         )
     return event_loop.run(_rolled_back(url))
 
 
-async def _held(url: str) -> str | None:
+async def _destroyed(url: str) -> str | None:
     """What a rollback destroys, in words; None: nothing."""
     async with database.session(url) as connection:
         try:

@@ -27,16 +27,16 @@ class _Line:
         self._quiet = quiet
         self._on_terminal = sys.stderr.isatty()
         self._began = time.monotonic()
-        self._said = -math.inf
+        self._printed_at = -math.inf
         self._log = structlog.get_logger(what)
 
     def _is_due(self, *, at_once: bool) -> bool:
         """Whether to speak: nothing was said just now, or it is to be said `at_once`."""
         now = time.monotonic()
         pause = TERMINAL_SECONDS if self._on_terminal else LOG_SECONDS
-        if self._quiet or (now - self._said < pause and not at_once):
+        if self._quiet or (now - self._printed_at < pause and not at_once):
             return False
-        self._said = now
+        self._printed_at = now
         return True
 
     def _pace(self, done: int, total: int, counted: int) -> _Pace:
@@ -87,7 +87,7 @@ class Counted(_Line):
     def __init__(self, what: str, unit: str, *, quiet: bool = False) -> None:
         super().__init__(what, quiet=quiet)
         self._unit = unit
-        self._said = self._began
+        self._printed_at = self._began
         self._ended = False
 
     def update(self, done: int, total: int, note: str = "") -> None:

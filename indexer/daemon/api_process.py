@@ -69,13 +69,13 @@ async def running(child: Child) -> AsyncIterator[None]:
 
 async def _keep(child: Child) -> None:
     while True:
-        code = await _one(child)
+        code = await _run_child(child)
         child.stand_in("the API's process ended and is started again")
         log.warning("api_process_ended", exit_code=code, again_in_seconds=PAUSE_SECONDS)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _one(child: Child) -> int:
+async def _run_child(child: Child) -> int:
     """One child's life; its exit code."""
     parent_end, child_end = socket.socketpair()
     parent_end.setblocking(False)  # noqa: FBT003 - its only argument

@@ -51,7 +51,7 @@ async def check(
 
     At most `most` of them are asked, the newest first (None: all). Those that differ are for the
     caller to store (`log_verification.note_gaps`). LogMovedError where the log was rolled back
-    since `at` was read.
+    since `committed` was read.
     """
     checked, failures = Checked(), 0
     seen = await observations.to_confirm(
@@ -122,12 +122,12 @@ async def _settle(
                 block=observation.call.block_number,
                 contract=hex(observation.call.contract),
                 view=observation.call.view,
-                stored=_said(observation),
-                answered=_said(other),
+                stored=_described(observation),
+                answered=_described(other),
             )
 
 
-def _said(observation: observations.Observation) -> str:
+def _described(observation: observations.Observation) -> str:
     return "refused" if observation.result is None else f"{len(observation.result)} felts"
 
 

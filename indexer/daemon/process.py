@@ -98,7 +98,7 @@ class Daemon:
             await self._notify_systemd()
             async with self._stop_passed_on(indexing), contextlib.AsyncExitStack() as helpers:
                 for helper in self._parts.helpers:
-                    await helpers.enter_async_context(_beside(helper, node, indexing.stopping))
+                    await helpers.enter_async_context(_running(helper, node, indexing.stopping))
                 await indexing.run(self._until_block)
             if self._has_arrived(indexing) and self._parts.finish is not None:
                 await self._parts.finish(node)
@@ -155,7 +155,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def _beside(
+async def _running(
     helper: Helper, node: client.StarknetNode, stopping: asyncio.Event
 ) -> AsyncIterator[None]:
     """Run a helper while inside; where it ends, so does the session, with the helper's error.

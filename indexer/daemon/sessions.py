@@ -120,7 +120,7 @@ class Sessions:
         self._has_begun = self._is_indexing = True
         self._lost_at = None
 
-    def moved(self) -> None:
+    def progressed(self) -> None:
         """Called by the work when it progressed: after the next loss the pauses begin small."""
         self._has_progressed = True
 

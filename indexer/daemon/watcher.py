@@ -76,29 +76,31 @@ class Watcher:
         if not hashes:
             return
         # Before the node is asked: what it says later is held against this.
-        place = await watches.place(self._connection)
+        committed = await watches.committed(self._connection)
         asked = self._node.source
         states = await transactions.states(asked, hashes)
-        times = {} if place is None else await _held_blocks(asked, states, place)
+        times = {} if committed is None else await _held_blocks(asked, states, committed)
         unknown = [state.transaction_hash for state in states if state.status is None]
         await watches.note_unknown(self._connection, unknown, self._drop_after_seconds)
         decided = [state for state in states if state.block_hash in times]
         known = [state for state in states if state.status and state.block_hash not in times]
         await watches.note_known(self._connection, known)
         for state in decided:
-            assert place is not None and state.block_hash is not None, "its block is held"
-            await watches.settle(self._connection, state, times[state.block_hash], place.reorg_id)
+            assert committed is not None and state.block_hash is not None, "its block is held"
+            await watches.settle(
+                self._connection, state, times[state.block_hash], committed.reorg_id
+            )
 
 
 async def _held_blocks(
-    asked: source.Source, states: Sequence[types.TransactionState], place: watches.Place
+    asked: source.Source, states: Sequence[types.TransactionState], committed: watches.Committed
 ) -> dict[str, datetime.datetime]:
     """The times of those blocks of `states`, by hash, that the tables hold.
 
     They hold a block at or below the committed one if the node that has it is on their chain: if
     it has the committed block, too.
     """
-    stands = place.cursor
+    stands = committed.cursor
     wanted = {
         state.block_number: state.block_hash
         for state in states

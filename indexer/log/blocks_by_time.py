@@ -15,7 +15,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 async def around(connection: Connection, seconds: int) -> tuple[int | None, int]:
     """The last stored block before a time, None where there is none, and the first one at or
     after it, which the committed block is or follows."""
-    row = await connection.fetchrow(_SQL["around"], facts.at(seconds))
+    row = await connection.fetchrow(_SQL["around"], facts.as_datetime(seconds))
     assert row is not None and row["first"] is not None, "the committed block is stored"
     return row["last"], row["first"]
 

@@ -123,7 +123,7 @@ async def _swap(
         None if expected.block_hash is None else facts.padded(expected.block_hash),
         number,
         None if hash_ is None else facts.padded(hash_),
-        None if timestamp is None else facts.at(timestamp),
+        None if timestamp is None else facts.as_datetime(timestamp),
         fork_counter,
         expected.generation,
         expected.writer_token,
@@ -156,7 +156,7 @@ async def note_head(
         _SQL["note_head"],
         head.number,
         facts.padded(head.hash),
-        facts.at(head.timestamp),
+        facts.as_datetime(head.timestamp),
         finalised if finalised is not None and finalised <= head.number else None,
         expected.writer_token,
     )

@@ -86,7 +86,7 @@ def minimal(felt: str) -> str:
     return "0x" + (felt[2:].lstrip("0") or "0")
 
 
-def at(seconds: int) -> datetime.datetime:
+def as_datetime(seconds: int) -> datetime.datetime:
     """A block time as the database takes it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
@@ -146,7 +146,7 @@ async def _append_blocks(connection: Connection, part: types.Range) -> None:
             header.number,
             padded(header.hash),
             padded(header.parent_hash),
-            at(header.timestamp),
+            as_datetime(header.timestamp),
             header.status,
             header.event_count,
             header.event_commitment,
@@ -174,7 +174,7 @@ def _block_of_events(events: Sequence[types.EmittedEvent], seconds: int) -> tupl
         first.block_number,
         padded(first.block_hash),
         None,
-        at(seconds),
+        as_datetime(seconds),
         "ACCEPTED_ON_L2",
         None,
         None,

@@ -55,7 +55,7 @@ async def store(
     """Store what a point answered, in one transaction; returns the number of the sampling.
 
     `rows` have the columns of vesu_sampled_prices but `sampling`. LogMovedError where the log was
-    rolled back since `at`, or another writer has opened the cursor.
+    rolled back since `committed`, or another writer has opened the cursor.
     """
     async with connection.transaction():
         await _hold(connection, committed)

@@ -90,7 +90,7 @@ async def require_none_gone(
     if stands.block_hash is None:
         async with connection.transaction():
             await connection.execute(_SQL["clear"])
-            await _put(connection, stands.start_block, configured, is_history_read=False)
+            await _store(connection, stands.start_block, configured, is_history_read=False)
         return
     compared = await compare(connection, configured)
     if compared.gone:
@@ -112,10 +112,10 @@ async def remember(
     connection: Connection, start_block: int, configured: Sequence[Contract]
 ) -> None:
     """Note that the log holds, or is about to be filled with, every event of these contracts."""
-    await _put(connection, start_block, configured, is_history_read=True)
+    await _store(connection, start_block, configured, is_history_read=True)
 
 
-async def _put(
+async def _store(
     connection: Connection,
     start_block: int,
     configured: Sequence[Contract],

@@ -23,19 +23,21 @@ _SQL = sqlfile.load(__package__, "watches")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-class Place(msgspec.Struct, frozen=True):
+class Committed(msgspec.Struct, frozen=True):
     """Where the tables stand, and the newest rollback that this takes into account."""
 
     cursor: cursor.Cursor
     reorg_id: int
 
 
-async def place(connection: Connection) -> Place | None:
+async def committed(connection: Connection) -> Committed | None:
     """Where the tables stand now, of one snapshot; None before the first commit."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        committed = await cursor.read(connection)
+        standing = await cursor.read(connection)
         reorg_id: int = await connection.fetchval(_SQL["newest_reorg"])
-    return None if committed is None or committed.block_hash is None else Place(committed, reorg_id)
+    return (
+        None if standing is None or standing.block_hash is None else Committed(standing, reorg_id)
+    )
 
 
 async def due(connection: Connection, most: int) -> list[str]:
@@ -85,7 +87,7 @@ async def settle(
 ) -> None:
     """Note what became of a transaction, in a block that the tables hold.
 
-    `reorg_id` is that of the `Place` by which the block was found to be held.
+    `reorg_id` is that of the `Committed` by which the block was found to be held.
     """
     assert state.block_hash is not None, "only a transaction in a block is settled"
     await connection.execute(

@@ -23,11 +23,11 @@ Unknown = Mapping[int, str]
 
 
 class Due(NamedTuple):
-    """A contract whose class is to be asked; `told`: the class that its last upgrade told."""
+    """A contract whose class is to be asked; `upgraded_to`: the class that its last upgrade names."""
 
     address: str
     kind: str
-    told: str | None
+    upgraded_to: str | None
 
 
 async def due(connection: Connection, max_age_seconds: float) -> list[Due]:
@@ -45,7 +45,7 @@ async def note(connection: Connection, contract: Due, class_hash: int) -> str | 
             contract.kind,
             felt252.padded(class_hash),
             name,
-            contract.told,
+            contract.upgraded_to,
         )
         await connection.execute(_SQL["settle"])
     return name

@@ -44,10 +44,10 @@ class Decoded(msgspec.Struct, gc=False):
 class Decoder:
     """Decodes the events of a range or batch, and learns from them which contracts are ours.
 
-    `more` holds the ABIs that came after this release.
+    `extra_layouts` holds the ABIs that came after this release.
     """
 
-    def __init__(self, extra_layouts: decoders.More | None = None) -> None:
+    def __init__(self, extra_layouts: decoders.ExtraLayouts | None = None) -> None:
         self._more = extra_layouts
         self._decoded: dict[Key, Decoded] = {}
 
@@ -99,7 +99,9 @@ class Decoder:
 
 
 def _decode(
-    raw: types.EmittedEvent, registry: discovery.Registry, extra_layouts: decoders.More | None
+    raw: types.EmittedEvent,
+    registry: discovery.Registry,
+    extra_layouts: decoders.ExtraLayouts | None,
 ) -> Decoded:
     emitter = int(raw.from_address, 16)
     known = registry.get(emitter)

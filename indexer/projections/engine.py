@@ -87,7 +87,7 @@ class Engine:
     def __init__(
         self,
         contracts: Iterable[tuple[int, discovery.Known]],
-        extra_layouts: decoders.More | None = None,
+        extra_layouts: decoders.ExtraLayouts | None = None,
         max_age_seconds: int = MAX_AGE_SECONDS,
         abi_digest: str = "",
     ) -> None:
@@ -255,7 +255,7 @@ class Engine:
         ┌─► fold events in chain order ──► journal ─────────────────────┐
         │                                                               │
         │   transfers that told no amount were settled by a later       │
-        │◄─ event, and no view is wanted: fold again with `moved` ◄─────┤
+        │◄─ event, no view is wanted: fold again, `transfer_amounts` ◄───┤
         │                                                               ▼
         │                                     views wanted, or nothing new: Prepared
         │                                                               │

@@ -33,8 +33,8 @@ class Memory:
     """The world as of the last batch, the known contracts, and the tokens' names."""
 
     def __init__(self, contracts: Mapping[int, discovery.Known]) -> None:
-        self._book = dict(contracts)
-        self.registry = discovery.Registry(self._book)
+        self._configured = dict(contracts)
+        self.registry = discovery.Registry(self._configured)
         self.world = state.World()
         self.tokens: dict[int, tokens.Token] = {}
         self.listed = listed_pools.EVERY
@@ -55,7 +55,7 @@ class Memory:
         self.unknown_classes = await contract_classes.read_unknown(connection)
 
     def _known_contracts(self) -> discovery.Registry:
-        registry = discovery.Registry(self._book)
+        registry = discovery.Registry(self._configured)
         for address, contract in self.world.contracts.items():
             registry.add(address, discovery.Known(contract.kind, contract.pool, contract.asset))
         return registry

@@ -15,8 +15,8 @@ def row(protocol: str, mismatch: state.Mismatch, timestamp: int) -> dict[str, An
         "variant": mismatch.variant.value,
         "field": mismatch.field,
         "predicted": str(mismatch.predicted),
-        "told": str(mismatch.told),
+        "told": str(mismatch.reported),
         "explanation": mismatch.explanation or None,
-        **rows.event_place(mismatch.at),
+        **rows.event_place(mismatch.event_key),
         "timestamp": rows.iso(timestamp),
     }

@@ -68,7 +68,7 @@ def sampled(
     }
 
 
-def told(
+def event_rows(
     protocols: Mapping[state.AssetKey, str], batch: facts.Batch, journal: state.Journal
 ) -> list[dict[str, Any]]:
     """Rows of vesu_event_prices: the last price of each asset that a block's events told."""

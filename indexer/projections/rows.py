@@ -115,7 +115,7 @@ def _id(*parts: str) -> str:
 def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:
     """The id of an accrual that the chain told otherwise."""
     place = (
-        *map(str, mismatch.at),
+        *map(str, mismatch.event_key),
         hex(mismatch.asset.pool.id),
         hex(mismatch.asset.asset),
         mismatch.field,

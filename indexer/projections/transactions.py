@@ -19,7 +19,9 @@ def transaction(
 ) -> dict[str, Any]:
     """A row of vesu_transactions."""
     fee = origin.fee
-    return _place("transaction", protocol, effect.at, effect.leg, effect.position, origin) | {
+    return _place(
+        "transaction", protocol, effect.event_key, effect.leg, effect.position, origin
+    ) | {
         "leg": effect.leg,
         "type": effect.type,
         "asset": asset.symbol,
@@ -41,7 +43,7 @@ def liquidation(
     debt: Named,
 ) -> dict[str, Any]:
     """A row of vesu_liquidations."""
-    row = _place("liquidation", protocol, effect.at, 0, effect.position, origin)
+    row = _place("liquidation", protocol, effect.event_key, 0, effect.position, origin)
     row |= {
         "liquidator_address": rows.padded(effect.liquidator),
         "collateral_asset": collateral.symbol,

@@ -42,7 +42,7 @@ async def write(
     await _write_effects(connection, memory_, _origins(batch), journal)
     await _write_mismatches(connection, memory_, batch, journal)
     protocols = {key: memory_.protocol(key.pool) for _, key, _ in journal.assets}
-    event_prices = prices.told(protocols, batch, journal)
+    event_prices = prices.event_rows(protocols, batch, journal)
     await storage.append(connection, tables.EVENT_PRICES, event_prices)
     return len(event_prices)
 
@@ -198,7 +198,7 @@ async def _write_effects(
             transactions.transaction(
                 memory_.protocol(effect.position.pool),
                 effect,
-                origins[effect.at],
+                origins[effect.event_key],
                 memory_.named(effect.position.pool, effect.asset),
             )
             for effect in journal.transactions
@@ -211,7 +211,7 @@ async def _write_effects(
             transactions.liquidation(
                 memory_.protocol(effect.position.pool),
                 effect,
-                origins[effect.at],
+                origins[effect.event_key],
                 memory_.named(effect.position.pool, effect.position.collateral),
                 memory_.named(effect.position.pool, effect.position.debt),
             )
@@ -233,7 +233,7 @@ async def _write_mismatches(
             mismatches.row(
                 memory_.protocol(mismatch.asset.pool),
                 mismatch,
-                batch.timestamps[mismatch.at.block_number],
+                batch.timestamps[mismatch.event_key.block_number],
             )
             for mismatch in journal.mismatches
         ],

@@ -46,7 +46,7 @@ async def of(
         endangered = None
         if change.setting == "max_ltv_raw" and int(change.after) < int(change.before or 0):
             moment = await point_in_time.moment(connection, change.block_number)
-            state = await kept.at(connection, moment, standing)
+            state = await kept.of_moment(connection, moment, standing)
             endangered = await _endangered(connection, state, pool_id, change)
         found.append(Change(**msgspec.structs.asdict(change), endangered=endangered))
     return found

@@ -93,7 +93,7 @@ class Pages:
     """Answers pages of positions; keeps the orders that were made last."""
 
     def __init__(self) -> None:
-        self._rankings: states.Kept[list[_Place]] = states.Kept(RANKINGS)
+        self._rankings: states.Kept[list[_Candidate]] = states.Kept(RANKINGS)
 
     async def page(
         self,
@@ -114,11 +114,11 @@ class Pages:
         asked = _Asked(stored, of_worth, order)
         identity = states.identity(state.moment, standing)
         for health in asked.ceilings:
-            places = await self._ranking(connection, state, identity, asked.below(health))
-            if places is not None and (asked.is_whole(health) or _reaches(places, wanted)):
+            ranking = await self._ranking(connection, state, identity, asked.below(health))
+            if ranking is not None and (asked.is_whole(health) or _reaches(ranking, wanted)):
                 break
-        assert places is not None, "the last ceiling is none, which values every candidate"
-        found = sorting.cut(places, wanted)
+        assert ranking is not None, "the last ceiling is none, which values every candidate"
+        found = sorting.cut(ranking, wanted)
         return filters.Page(await _of_places(connection, state, found.rows), found.next)
 
     async def _ranking(
@@ -127,18 +127,18 @@ class Pages:
         state: states.State,
         identity: Hashable,
         asked: _Asked,
-    ) -> list[_Place] | None:
-        """The places in order; None: too many positions are below the ceiling, or changed."""
+    ) -> list[_Candidate] | None:
+        """The ranking; None: too many positions are below the ceiling, or changed."""
         key: Hashable = (identity, asked)
         async with self._rankings.making(key):
-            places = self._rankings.get(key)
-            if places is None:
+            ranking = self._rankings.get(key)
+            if ranking is None:
                 held = await _candidates_of(connection, state, asked)
                 if held is None:
                     return None
-                places = await asyncio.to_thread(_ranked, state, held, asked)
-                self._rankings.put(key, places)
-        return places
+                ranking = await asyncio.to_thread(_ranked, state, held, asked)
+                self._rankings.keep(key, ranking)
+        return ranking
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -181,17 +181,17 @@ def _most_health(condition: filters.Condition) -> decimal.Decimal | None:
     return max(map(decimal.Decimal, condition.values))
 
 
-def _reaches(places: Sequence[_Place], wanted: filters.Wanted) -> bool:
-    """Whether ordered places hold the wanted page, and one more."""
+def _reaches(ranking: Sequence[_Candidate], wanted: filters.Wanted) -> bool:
+    """Whether a ranking holds the wanted page, and one more."""
     if wanted.after is None:
-        return len(places) > wanted.limit
+        return len(ranking) > wanted.limit
     start = next(
-        (rank for rank, place in enumerate(places, 1) if place.id == wanted.after[0]), None
+        (rank for rank, candidate in enumerate(ranking, 1) if candidate.id == wanted.after[0]), None
     )
-    return start is not None and len(places) > start + wanted.limit
+    return start is not None and len(ranking) > start + wanted.limit
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _Candidate(msgspec.Struct, frozen=True):
     """Where to find a row of a ranking."""
 
     id: str
@@ -268,22 +268,22 @@ async def _records_of(
 
 def _ranked(
     state: states.State, candidates: Sequence[asyncpg.Record], asked: _Asked
-) -> list[_Place]:
+) -> list[_Candidate]:
     passing = sorting.chosen(valued(state, candidates), FIELDS, asked.of_worth)
     if asked.ceiling is not None:
         below = filters.Condition("health_factor", "<=", (asked.ceiling,))
         passing = sorting.chosen(passing, FIELDS, (below,))
     return [
-        _Place(position.id, position.pool_id)
+        _Candidate(position.id, position.pool_id)
         for position in sorting.ordered(passing, FIELDS, asked.order)
     ]
 
 
 async def _of_places(
-    connection: listing.Connection, state: states.State, places: Sequence[_Place]
+    connection: listing.Connection, state: states.State, ranking: Sequence[_Candidate]
 ) -> list[Position]:
-    ids = [place.id for place in places]
-    keys = near.Candidates([place.pool_id for place in places], ids)
+    ids = [candidate.id for candidate in ranking]
+    keys = near.Candidates([candidate.pool_id for candidate in ranking], ids)
     found = await _records_of(
         connection, state, keys, filters.Wanted((), BY_POOL, filters.MAX_LIMIT)
     )
@@ -291,7 +291,7 @@ async def _of_places(
     return [by_id[position_id] for position_id in ids]
 
 
-async def one(
+async def find_one(
     connection: listing.Connection, state: states.State, position_id: str
 ) -> Position | None:
     """The position with an id at the moment; None where there was none yet."""

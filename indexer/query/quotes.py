@@ -95,7 +95,7 @@ def _v_token_withdraw(found: markets.Found) -> quotes.Largest:
     asked = market.modify(found.begun, amounts.Amount(-amount))
     is_all = amount == found.begun.collateral_held
     limit = None if is_all else quotes.max_withdraw(found.begun).limit
-    return quotes.Largest(amount, asked.moved, limit, is_all)
+    return quotes.Largest(amount, asked.deltas, limit, is_all)
 
 
 async def total_repay(
@@ -158,7 +158,7 @@ def _needs_debt(wanted: markets.Wanted, action: str) -> None:
 
 def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Quote:
     decimals = found.debt_decimals if is_debt else found.collateral_decimals
-    amount_moved = largest.moved.nominal if is_debt else largest.moved.shares
+    amount_moved = largest.deltas.nominal if is_debt else largest.deltas.shares
     asset = found.key.debt if is_debt else found.key.collateral
     return Quote(
         *found.moment.parts,

@@ -208,7 +208,7 @@ async def of_position(
     moments = await points(connection, moment, source, span)
     found = []
     async for state in states_of(connection, moments, pool_id):
-        position = await position_pages.one(connection, state, position_id)
+        position = await position_pages.find_one(connection, state, position_id)
         if position is not None:
             found.append(PositionPoint(*_place(state), position))
     return found

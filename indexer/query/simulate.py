@@ -189,7 +189,7 @@ def standing(found: markets.Found, standing: simulation.Standing) -> Standing:
 
 
 def _step(found: markets.Found, step: simulation.Step) -> Step:
-    kind, deltas = step.action.kind, step.moved
+    kind, deltas = step.action.kind, step.deltas
     is_collateral = kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
     units, own = (
         (deltas.collateral, deltas.shares) if is_collateral else (deltas.debt, deltas.nominal)

@@ -28,7 +28,7 @@ class Kept(Generic[T]):
             self._values.move_to_end(key)
         return self._values.get(key)
 
-    def put(self, key: Hashable, value: T) -> None:
+    def keep(self, key: Hashable, value: T) -> None:
         """Keep a value; the one that was used longest ago goes."""
         self._values[key] = value
         self._values.move_to_end(key)
@@ -70,7 +70,7 @@ class States:
     def __init__(self, size: int = 8) -> None:
         self._kept: Kept[State] = Kept(size)
 
-    async def at(
+    async def of_moment(
         self, connection: Connection, moment: point_in_time.Moment, standing: stands.Stands
     ) -> State:
         """The state at a moment, read in the caller's transaction where it is not kept."""
@@ -83,7 +83,7 @@ class States:
                     snapshot = point_in_time.Snapshot(moment)
                     await snapshot.load(connection, None, standing.sampling)
                     found = State(snapshot)
-                    self._kept.put(key, found)
+                    self._kept.keep(key, found)
         return found
 
 

@@ -36,7 +36,7 @@ class Context:
         if isinstance(block_id, str):
             found = self._tagged(block_id)
         elif isinstance(block_id, dict) and set(block_id) == {"block_number"}:
-            found = self.view.at(convert(block_id["block_number"], int, "block_number"))
+            found = self.view.block_at(convert(block_id["block_number"], int, "block_number"))
         elif isinstance(block_id, dict) and set(block_id) == {"block_hash"}:
             found = self._hashed(felt(block_id["block_hash"], "block_hash"))
         else:

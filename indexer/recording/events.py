@@ -137,7 +137,7 @@ def _scan(
     for scanned, number in enumerate(numbers):
         if scanned == context.options.scan_limit:
             return page, f"{number}-0"
-        block = context.view.at(number)
+        block = context.view.block_at(number)
         found = matcher.events(block)[skip:] if block is not None else []
         room = size - len(page)
         page.extend(found[:room])

@@ -17,7 +17,7 @@ class Playhead:
 
     Without `story` the head follows the main chain. With it, the head follows each fork first
     when it reaches the fork's common block, then drops back to that block and continues.
-    Made by `everything`, `at` and `paced`.
+    Made by `everything`, `at_block` and `paced`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Playhead:
         return playhead
 
     @classmethod
-    def at(
+    def at_block(
         cls,
         recording: chain.Recording,
         number: int,

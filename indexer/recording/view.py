@@ -33,16 +33,16 @@ class View:
     @property
     def head(self) -> chain.Block | None:
         """The highest block, None on an empty node."""
-        return None if self.tip is None else self.at(self.tip.number)
+        return None if self.tip is None else self.block_at(self.tip.number)
 
     @property
     def finalised(self) -> chain.Block | None:
         """The highest block that is accepted on L1."""
         if self.tip is None or self.finality_lag is None:
             return None
-        return self.at(self.tip.number - self.finality_lag)
+        return self.block_at(self.tip.number - self.finality_lag)
 
-    def at(self, number: int) -> chain.Block | None:
+    def block_at(self, number: int) -> chain.Block | None:
         """The block at a height, None below the first and above the head."""
         for branch, last in self._segments:
             if number > last:
@@ -53,7 +53,7 @@ class View:
 
     def contains(self, block: chain.Block) -> bool:
         """Whether the block is on this chain."""
-        return self.at(block.number) is block
+        return self.block_at(block.number) is block
 
     def is_final(self, block: chain.Block) -> bool:
         """Whether the block is accepted on L1."""

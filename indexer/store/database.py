@@ -226,7 +226,7 @@ async def connect(url: str) -> connections.Connection:
         except BaseException:
             made.terminate()
             raise
-    connections.watch(made, lambda: _one(url))
+    connections.watch(made, lambda: _connect_once(url))
     return made
 
 
@@ -235,14 +235,14 @@ async def _one_patiently(url: str) -> connections.Connection:
     deadline = time.monotonic() + FULL_SECONDS
     while True:
         try:
-            return await _one(url)
+            return await _connect_once(url)
         except asyncpg.TooManyConnectionsError:
             if time.monotonic() > deadline:
                 raise
         await asyncio.sleep(0.2)
 
 
-async def _one(url: str) -> connections.Connection:
+async def _connect_once(url: str) -> connections.Connection:
     return await _first_that_fits(
         asyncpg_url(url),
         timeout=connections.CONNECT_SECONDS,

@@ -19,7 +19,7 @@ from indexer.vesu.v2 import events as events_v2
 
 Decoded = abi.Decoded
 
-More = Mapping[kinds.Kind, abi.Table]
+ExtraLayouts = Mapping[kinds.Kind, abi.Table]
 """Events of ABIs that came after this release, by kind."""
 
 MOST_REMEMBERED = 4_096
@@ -68,11 +68,14 @@ def table(kind: kinds.Kind) -> abi.Table:
 
 
 def decode(
-    kind: kinds.Kind, keys: Sequence[str], data: Sequence[str], extra_layouts: More | None = None
+    kind: kinds.Kind,
+    keys: Sequence[str],
+    data: Sequence[str],
+    extra_layouts: ExtraLayouts | None = None,
 ) -> Decoded | None:
     """The event; None for a selector that this kind does not know.
 
-    `more` is asked where the release has no answer: its events have a name and arguments, and
+    `extra_layouts` is asked where the release has no answer: its events have a name and arguments, and
     no meaning for the fold. UndecodableEventError where the selector is known and the payload
     does not fit it.
     """

@@ -40,7 +40,7 @@ class Ledger:
     """`world` as it stands, and the `journal` of what changed in it.
 
     `registry` must already know every contract of the batch. `answers` are the views that the
-    log holds; what is missing there is noted as wanted. `moved` is what transfers of V1.0
+    log holds; what is missing there is noted as wanted. `transfer_amounts` is what transfers of V1.0
     moved, as an earlier fold of the same batch found out (`settled`): it goes before. `closing`
     are V1 pools whose shutdown is asked after at the end of the block, with the last event.
     """
@@ -101,7 +101,7 @@ class Ledger:
             self.contract(origin, pool.address, quarantine_reason=reason)
         else:
             self.pool(origin, pool, quarantine_reason=reason)
-        self.journal.quarantined.append((origin.at, pool, reason))
+        self.journal.quarantined.append((origin.event_key, pool, reason))
 
     # --- state ---------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class Ledger:
     ) -> tuple[int, ...] | None:
         """What a view answers at the end of this block; None where it refuses, or is not yet
         answered (then the batch will be folded again)."""
-        call = view_call.ViewCall(origin.at.block_number, contract, view, calldata)
+        call = view_call.ViewCall(origin.event_key.block_number, contract, view, calldata)
         if call not in self._answers:
             if call not in self.journal.wanted:
                 self.journal.wanted.append(call)
@@ -137,12 +137,12 @@ class Ledger:
             current = state.ContractState(
                 kinds.POOLS[holder.kind],
                 key,
-                created_block=origin.at.block_number,
+                created_block=origin.event_key.block_number,
                 created_at=origin.timestamp,
             )
-        changed = replace(current, last_event_block=origin.at.block_number, **changes)
+        changed = replace(current, last_event_block=origin.event_key.block_number, **changes)
         self._replace(self.world.pools, key, before, changed)
-        self.journal.pools.append((origin.at, key, changed))
+        self.journal.pools.append((origin.event_key, key, changed))
 
     def contract(self, origin: Origin, address: int, **changes: Any) -> None:
         """Change settings of a contract; the first change creates its row."""
@@ -155,12 +155,12 @@ class Ledger:
                 known.kind,
                 known.pool,
                 known.asset,
-                created_block=origin.at.block_number,
+                created_block=origin.event_key.block_number,
                 created_at=origin.timestamp,
             )
-        changed = replace(current, last_event_block=origin.at.block_number, **changes)
+        changed = replace(current, last_event_block=origin.event_key.block_number, **changes)
         self._replace(self.world.contracts, address, before, changed)
-        self.journal.contracts.append((origin.at, address, changed))
+        self.journal.contracts.append((origin.event_key, address, changed))
 
     def asset(self, origin: Origin, key: state.AssetKey, changed: accrual.AssetState) -> None:
         """Replace an asset's state. ProjectionError where the contract could not store it."""
@@ -169,12 +169,14 @@ class Ledger:
         if before is not None and before.scale and changed.scale != before.scale:
             # A scale is the token's for good; all amounts told so far are written with it.
             raise errors.ProjectionError(
-                f"event {tuple(origin.at)} tells a scale of {changed.scale}, where it was "
+                f"event {tuple(origin.event_key)} tells a scale of {changed.scale}, where it was "
                 f"{before.scale}"
             )
-        changed = replace(changed, block_number=origin.at.block_number, updated_at=origin.timestamp)
+        changed = replace(
+            changed, block_number=origin.event_key.block_number, updated_at=origin.timestamp
+        )
         self._replace(self.world.assets, key, before, changed)
-        self.journal.assets.append((origin.at, key, changed))
+        self.journal.assets.append((origin.event_key, key, changed))
 
     def asset_state(self, key: state.AssetKey) -> accrual.AssetState:
         """An asset's state, blank before its first event."""
@@ -229,19 +231,19 @@ class Ledger:
 
     def refuse(self, origin: Origin, reason: str) -> None:
         """Note that the event in hand contradicts the state and is left out."""
-        self.journal.refused.append((origin.at, reason))
+        self.journal.refused.append((origin.event_key, reason))
 
     def pair(self, origin: Origin, key: state.PairKey, **changes: Any) -> None:
         """Change a pair's configuration or totals."""
         before = self.world.pairs.get(key)
         changed = replace(
             before or state.PairState(created_at=origin.timestamp),
-            block_number=origin.at.block_number,
+            block_number=origin.event_key.block_number,
             updated_at=origin.timestamp,
             **changes,
         )
         self._replace(self.world.pairs, key, before, changed)
-        self.journal.pairs.append((origin.at, key, changed))
+        self.journal.pairs.append((origin.event_key, key, changed))
 
     def held(self, key: state.PositionKey) -> state.PositionState | None:
         """A position's state; None before its first event.
@@ -283,16 +285,16 @@ class Ledger:
             changed,
             created_at=changed.created_at or origin.timestamp,
             last_updated=origin.timestamp,
-            last_event_block=origin.at.block_number,
+            last_event_block=origin.event_key.block_number,
         )
         self._replace(self.world.positions, key, self.world.positions.get(key), changed)
-        self.journal.positions.append((origin.at, key, changed))
+        self.journal.positions.append((origin.event_key, key, changed))
 
     def transaction(
         self, origin: Origin, leg: int, key: state.PositionKey, type_: str, asset: int, amount: int
     ) -> None:
         """Note one effect on a position; a zero amount is no effect."""
-        self.transaction_at(origin.at, leg, key, type_, asset, amount)
+        self.transaction_at(origin.event_key, leg, key, type_, asset, amount)
 
     def transaction_at(
         self,
@@ -330,12 +332,13 @@ def change_position(
     left, owed = before.collateral_shares + shares, before.nominal_debt + nominal
     if left < 0 or owed < 0:
         raise errors.ProjectionError(
-            f"event {tuple(origin.at)} takes more from a position of {key.user:#x} than it "
+            f"event {tuple(origin.event_key)} takes more from a position of {key.user:#x} than it "
             f"holds: {left} shares, {owed} nominal debt would remain; the log is incomplete"
         )
     if left >= storage.SHARES_LIMIT or owed >= storage.NOMINAL_LIMIT:
         raise errors.ProjectionError(
-            f"event {tuple(origin.at)} gives a position of {key.user:#x} more than a pool can store"
+            f"event {tuple(origin.event_key)} gives a position of {key.user:#x} more "
+            "than a pool can store"
         )
     status = "active" if left or owed else emptied
     ledger.put_position(

@@ -33,7 +33,7 @@ def note(
     debt = ledger.asset_state(state.AssetKey(key.pool, key.debt))
     ledger.journal.liquidations.append(
         state.LiquidationEffect(
-            origin.at,
+            origin.event_key,
             key,
             event.liquidator,
             seized,

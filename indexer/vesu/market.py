@@ -98,7 +98,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """
 
     market: Market
-    moved: amounts.Deltas
+    deltas: amounts.Deltas
     refusal: Refusal | None = None
 
 

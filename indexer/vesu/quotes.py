@@ -21,12 +21,12 @@ TOO_LITTLE = frozenset({Refusal.ZERO_COLLATERAL, Refusal.ZERO_DEBT, Refusal.DUST
 class Largest(msgspec.Struct, frozen=True):
     """The largest amount that the contract allows, 0 where it allows none.
 
-    `moved` is what it moves; `limit` why it is not more, None where the position has no more to
+    `deltas` is what it moves; `limit` why it is not more, None where the position has no more to
     give. `is_all` where the whole position may go.
     """
 
     amount: int
-    moved: amounts.Deltas
+    deltas: amounts.Deltas
     limit: Refusal | None
     is_all: bool = False
 
@@ -65,14 +65,14 @@ def max_borrow(state: market.Market) -> Largest:
     found = borrow(amount)
     if not amount or found.refusal:
         return Largest(0, amounts.Deltas(), found.refusal or borrow(1).refusal)
-    return Largest(amount, found.moved, borrow(amount + 1).refusal)
+    return Largest(amount, found.deltas, borrow(amount + 1).refusal)
 
 
 def max_withdraw(state: market.Market) -> Largest:
     """The most collateral that a position may withdraw."""
     whole = market.modify(state, amounts.Amount(-state.collateral_shares, is_native=True))
     if whole.refusal is None:
-        return Largest(-whole.moved.collateral, whole.moved, None, is_all=True)
+        return Largest(-whole.deltas.collateral, whole.deltas, None, is_all=True)
     if whole.refusal is Refusal.OVERFLOW:
         return Largest(0, amounts.Deltas(), whole.refusal)
 
@@ -83,7 +83,7 @@ def max_withdraw(state: market.Market) -> Largest:
     if not amount:
         return Largest(0, amounts.Deltas(), withdraw(1).refusal or whole.refusal)
     limit = withdraw(amount + 1).refusal or whole.refusal
-    return Largest(amount, withdraw(amount).moved, limit)
+    return Largest(amount, withdraw(amount).deltas, limit)
 
 
 def largest(high: int, fits: Callable[[int], bool]) -> int:
@@ -114,7 +114,7 @@ def supply(state: market.Market, amount: int) -> Supplied:
     found = market.modify(state, amounts.Amount(amount))
     before = state.collateral_held
     worth = 0 if found.refusal else found.market.collateral_held - before
-    return Supplied(amount, found.moved.shares, worth, found.refusal)
+    return Supplied(amount, found.deltas.shares, worth, found.refusal)
 
 
 def v_token_max_withdraw(balance: int, state: market.Market) -> int:

@@ -75,7 +75,7 @@ class Step(msgspec.Struct, frozen=True):
     """An action, what it moved and what it left; or why it is refused."""
 
     action: Action
-    moved: amounts.Deltas
+    deltas: amounts.Deltas
     standing: Standing
     refusal: Refusal | None = None
 
@@ -131,7 +131,7 @@ def run(
     for action in actions:
         outcome = _act(found, action, is_v_token)
         found = outcome.market
-        steps.append(Step(action, outcome.moved, standing(found), outcome.refusal))
+        steps.append(Step(action, outcome.deltas, standing(found), outcome.refusal))
         if outcome.refusal:
             break
     return Simulation(standing(before), standing(begun), steps, standing(found))

@@ -155,7 +155,7 @@ class PositionState(msgspec.Struct, frozen=True, gc=False):
 class TransactionEffect(NamedTuple):
     """One row of vesu_transactions before it is written. `amount` is signed, in raw units."""
 
-    at: EventKey
+    event_key: EventKey
     leg: int
     position: PositionKey
     type: str
@@ -170,7 +170,7 @@ class LiquidationEffect(NamedTuple):
     prices of the liquidation's own context; negative where it received less.
     """
 
-    at: EventKey
+    event_key: EventKey
     position: PositionKey
     liquidator: int
     collateral_seized: int
@@ -195,12 +195,12 @@ class Mismatch(NamedTuple):
     `field` names what differs; `explanation` what was found out about it.
     """
 
-    at: EventKey
+    event_key: EventKey
     asset: AssetKey
     variant: maths.Variant
     field: str
     predicted: int
-    told: int
+    reported: int
     explanation: str
 
 

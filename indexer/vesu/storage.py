@@ -28,5 +28,5 @@ def require_storable(origin: transaction.Origin, asset: accrual.AssetState) -> N
             asset.total_debt  # noqa: B018 RevertedError where the contract's arithmetic overflows
         return
     raise errors.ProjectionError(
-        f"event {tuple(origin.at)} tells a market's state that no pool can store"
+        f"event {tuple(origin.event_key)} tells a market's state that no pool can store"
     )

@@ -15,7 +15,7 @@ from indexer.vesu import accrual, discovery, maths, state
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where the event in hand stands and who emitted it."""
 
-    at: state.EventKey
+    event_key: state.EventKey
     timestamp: int
     emitter: int
     known: discovery.Known
@@ -27,7 +27,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
         return self.known.pool
 
 
-class ToldContext(msgspec.Struct, frozen=True, gc=False):
+class ReportedContext(msgspec.Struct, frozen=True, gc=False):
     """An UpdateContext: the pair, and its collateral's state before and after."""
 
     pair: state.PairKey
@@ -38,7 +38,7 @@ class ToldContext(msgspec.Struct, frozen=True, gc=False):
 class Minted(msgspec.Struct, frozen=True, gc=False):
     """vTokens made (`amount` > 0) or destroyed, not yet explained by a Deposit or Withdraw."""
 
-    at: state.EventKey
+    event_key: state.EventKey
     holder: state.PositionKey
     amount: int
 
@@ -52,7 +52,7 @@ class Transient(msgspec.Struct):
     """
 
     place: tuple[int, int] = (-1, -1)
-    contexts: list[ToldContext] = []
+    contexts: list[ReportedContext] = []
     fees: dict[state.AssetKey, int] = {}
     expected: dict[state.AssetKey, dict[maths.Variant, int]] = {}
     minted: list[Minted] = []

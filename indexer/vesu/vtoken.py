@@ -49,7 +49,7 @@ def _transfer(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Tran
         if between_holders and ledger.world.positions[key].kind == "earn":
             ledger.transaction(origin, leg, key, "transfer", origin.emitter, delta)
         elif not between_holders:
-            ledger.transient.minted.append(transaction.Minted(origin.at, key, delta))
+            ledger.transient.minted.append(transaction.Minted(origin.event_key, key, delta))
 
 
 def _is_possible(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Transfer) -> bool:
@@ -63,7 +63,9 @@ def _is_possible(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.T
     if wrong is None:
         return True
     if ledger.is_deployed_by_factory(origin.emitter):
-        raise errors.ProjectionError(f"event {tuple(origin.at)} {wrong}; the log is incomplete")
+        raise errors.ProjectionError(
+            f"event {tuple(origin.event_key)} {wrong}; the log is incomplete"
+        )
     ledger.refuse(origin, f"{wrong}; {origin.emitter:#x} is a vToken that no CreateVToken named")
     return False
 
@@ -96,16 +98,16 @@ def _change_balance(
 @handlers.on(HANDLERS, events.Deposit, touches=_owner)
 def _deposit(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Deposit) -> None:
     ledger.transient.explain(_earn_key(origin, event.owner), event.shares)
-    _moved(ledger, origin, event.owner, "supply", event.assets)
+    _note_transaction(ledger, origin, event.owner, "supply", event.assets)
 
 
 @handlers.on(HANDLERS, events.Withdraw, touches=_owner)
 def _withdraw(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Withdraw) -> None:
     ledger.transient.explain(_earn_key(origin, event.owner), -event.shares)
-    _moved(ledger, origin, event.owner, "withdraw", -event.assets)
+    _note_transaction(ledger, origin, event.owner, "withdraw", -event.assets)
 
 
-def _moved(
+def _note_transaction(
     ledger: ledgers.Ledger, origin: ledgers.Origin, owner: int, type_: str, assets: int
 ) -> None:
     key = _earn_key(origin, owner)

@@ -65,7 +65,7 @@ def _shares_off_by_one(block: int) -> None:
     spoiled: set[Any] = set()
 
     def wrong(self: ledgers.Ledger, origin: ledgers.Origin, key: Any, changed: Any) -> None:
-        if origin.at.block_number >= block and (not spoiled or key in spoiled):
+        if origin.event_key.block_number >= block and (not spoiled or key in spoiled):
             spoiled.add(key)
             changed = msgspec.structs.replace(
                 changed, collateral_shares=changed.collateral_shares + 1

@@ -88,7 +88,7 @@ async def test_walks_while_blocks_and_a_reorganisation_land(
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     common = fork.common
-    head = playhead.Playhead.at(loaded, common, story=True)
+    head = playhead.Playhead.at_block(loaded, common, story=True)
     url = empty_database_url
     async with (
         server.RecordingServer(loaded, head) as node,
@@ -176,7 +176,7 @@ async def _walk_many(recorded: truth.Recorded, url: str, many: int, limit: int) 
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     common = fork.common
-    head = playhead.Playhead.at(loaded, common, story=True)
+    head = playhead.Playhead.at_block(loaded, common, story=True)
     async with (
         server.RecordingServer(loaded, head) as node,
         following(recorded, node, url),

@@ -218,7 +218,7 @@ async def test_the_daemon_follows_what_is_posted(
 ) -> None:
     """Through the shipped command: pending before its block, confirmed or failed after it."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84)
+    head = playhead.Playhead.at_block(loaded, 84)
     wanted = {
         hash_: expected(one)
         for hash_, one in receipts(recorded.folder).items()

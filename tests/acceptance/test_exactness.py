@@ -333,7 +333,7 @@ async def test_the_abandoned_branch_while_it_was_the_chain(recorded: truth.Recor
     """The same on the branch of the reorganisation, before it was abandoned."""
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     head.go_to(fork.last, branch=1)
     async with postgres.fresh_database() as url:
         async with server.RecordingServer(loaded, head) as node:

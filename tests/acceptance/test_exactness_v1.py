@@ -235,7 +235,7 @@ async def test_the_abandoned_branch_while_it_was_the_chain() -> None:
     """The same on the branch of devnet-v11's reorganisation, before it was abandoned."""
     loaded = chain.load(truth_v1.DATA / "devnet-v11")
     fork = loaded.forks[0]
-    head = playhead.Playhead.at(loaded, fork.common, story=True)
+    head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     head.go_to(fork.last, branch=fork.index)
     branch = truth_v1.recorded("devnet-v11", fork.index)
     async with postgres.fresh_database() as url:

@@ -14,7 +14,7 @@ async def test_a_suspect_chain_is_not_healthy(
 ) -> None:
     """The head falls below the committed block and stays; then the chain goes on elsewhere."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(

@@ -101,7 +101,7 @@ def value(metrics: str, name: str) -> float:
 async def test_a_daemon_s_life(recorded: truth.Recorded, empty_database_url: str) -> None:
     """Fresh at the head, metrics through a reorganisation, silent node, its return, the end."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     node = server.RecordingServer(loaded, head, options.ServerOptions(port=free_port()))
     await node.start()
@@ -172,7 +172,7 @@ async def test_lagging_is_not_healthy(recorded: truth.Recorded, empty_database_u
     """The head is told and moves, but its events cannot be read."""
     broken = options.Fault(status=503)
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 50)
+    head = playhead.Playhead.at_block(loaded, 50)
 
     def fault(method: str, _: Any) -> options.Fault | None:
         return broken if method == "starknet_getEvents" and head.tip.number > 50 else None

@@ -103,7 +103,7 @@ async def test_reorganisation_leaves_the_final_branch(
     """The fork's blocks are indexed, then abandoned: the tables equal those of a run that
     never saw them, and the audit tables hold what was abandoned."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)
@@ -128,7 +128,7 @@ async def test_reorganisation_under_a_running_daemon(
 ) -> None:
     """The same while one process follows the head: no restart between the branches."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)
         process = await stage.start(

@@ -72,7 +72,7 @@ async def test_reorganisation_leaves_the_final_branch() -> None:
     """devnet-v11's abandoned blocks leave nothing behind."""
     recorded = truth_v1.recorded("devnet-v11")
     fork = recorded.chain.forks[0]
-    head = playhead.Playhead.at(recorded.chain, fork.common, story=True)
+    head = playhead.Playhead.at_block(recorded.chain, fork.common, story=True)
     last = str(recorded.last_block)
     async with postgres.fresh_database() as url, postgres.fresh_database() as other:
         async with server.RecordingServer(recorded.chain, head) as node:

@@ -39,7 +39,7 @@ async def test_a_break_is_recorded_and_shown_until_it_is_gone(
     fresh: str, recorded: truth.Recorded, column: str, asset: str, name: str
 ) -> None:
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 60)
+    head = playhead.Playhead.at_block(loaded, 60)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)
         await stage.command(environ, "run", "--until-block", "60", "--no-serve")

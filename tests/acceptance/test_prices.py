@@ -26,7 +26,7 @@ AFTER = (100, 110, 124)
 async def sampled(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database of one daemon that sampled at each of its stops, also on the abandoned fork."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, STOPS[0], story=True)
+    head = playhead.Playhead.at_block(loaded, STOPS[0], story=True)
     async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
         environ = stage.environment(
             recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="1", VESU_LOG_LEVEL="error"

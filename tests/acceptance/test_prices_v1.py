@@ -22,7 +22,7 @@ async def test_live_replay_and_shadow_are_the_same(name: str) -> None:
     folder = test_reconcile_v1.DATA / name
     loaded, stops = chain.load(folder), STOPS[name]
     hashes = truth.Recorded(folder).hashes
-    head = playhead.Playhead.at(loaded, stops[0])
+    head = playhead.Playhead.at_block(loaded, stops[0])
     async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
         environ = test_reconcile_v1.environment(folder, node.url, url)
         environ |= {"VESU_PRICES_SAMPLE_SECONDS": "1", "VESU_NODE_POLL_INTERVAL_SECONDS": "0.05"}

@@ -145,7 +145,7 @@ async def test_a_factory_configured_later_is_read_back_across_a_kill_and_a_reorg
         environ = stage.environment(recorded, node.url, other) | more
         await stage.command(environ, *until(recorded.last_block))
         wanted = await stage.json_of(environ, "digest")
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)
         head.go_to(fork.last, branch=1)

@@ -170,7 +170,7 @@ async def test_a_node_that_lacks_the_block_proves_nothing(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
     loaded = chain.load(recorded.folder)
-    async with server.RecordingServer(loaded, playhead.Playhead.at(loaded, 60)) as node:
+    async with server.RecordingServer(loaded, playhead.Playhead.at_block(loaded, 60)) as node:
         environ = stage.environment(recorded, node.url, indexed_url)
         line = await refusal.refused(environ, "reconcile", code=3)
     assert "does not know the block" in line

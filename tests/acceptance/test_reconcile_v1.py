@@ -166,7 +166,7 @@ async def test_a_difference_ends_with_the_rows_next_version() -> None:
     """What nothing told at block 31, the next event of the market puts right."""
     folder = DATA / "devnet-v10-genesis"
     loaded = chain.load(folder)
-    head = playhead.Playhead.at(loaded, 31)
+    head = playhead.Playhead.at_block(loaded, 31)
     async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
         environ = environment(folder, node.url, url)
         await stage.command(environ, "run", "--until-block", "31", "--no-serve")

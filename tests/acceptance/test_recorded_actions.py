@@ -44,7 +44,7 @@ def compare_allowed(stage: action_stage.Stage, call: recorded_calls.Call) -> Non
     found = stage.market(call, place)
     outcome = simulate(found, call)
     assert outcome.refusal is None, call.title
-    assert outcome.moved == told, call.title
+    assert outcome.deltas == told, call.title
     compare_quotes(found, told, call)
     stage.compare_assets(call.position, outcome.market, place)
     for leg in call.operations:

@@ -53,7 +53,7 @@ async def test_below_the_final_block_by_an_operator_s_word(
     url = empty_database_url
     loaded = chain.load(recorded.folder)
     fork, last = loaded.forks[0], str(recorded.last_block)
-    head = playhead.Playhead.at(loaded, fork.common, story=True, finality_lag=2)
+    head = playhead.Playhead.at_block(loaded, fork.common, story=True, finality_lag=2)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, url)
         head.go_to(fork.last, branch=1)

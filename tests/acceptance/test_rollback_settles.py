@@ -35,7 +35,7 @@ class Forked:
         self.url = url
         self.loaded = chain.load(recorded.folder)
         self.fork = self.loaded.forks[0]
-        self.head = playhead.Playhead.at(self.loaded, self.fork.common, story=True)
+        self.head = playhead.Playhead.at_block(self.loaded, self.fork.common, story=True)
         self.node = server.RecordingServer(self.loaded, self.head)
 
     async def run(self, block: int, branch: int = 0) -> None:

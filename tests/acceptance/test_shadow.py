@@ -164,7 +164,7 @@ async def test_a_bug_in_the_state_is_found_where_it_begins(
 async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.Recorded) -> None:
     """The upgrade path: the old daemon goes on meanwhile, then finds other tables and says so."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 100)
+    head = playhead.Playhead.at_block(loaded, 100)
     newer = f"fold:{tables.FOLD_VERSION + 1}"
     async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, url)
@@ -209,7 +209,7 @@ async def test_a_reorganisation_under_a_shadow(
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     async with postgres.fresh_database() as url:
-        head = playhead.Playhead.at(loaded, 84, story=True)
+        head = playhead.Playhead.at_block(loaded, 84, story=True)
         async with server.RecordingServer(loaded, head) as node:
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="5")
             await stage.command(environ, "run", "--until-block", "84", "--no-serve")
@@ -232,7 +232,7 @@ async def test_swap_while_the_daemon_follows_and_a_reader_reads(
     """The daemon takes up the new rows and goes on; a reader never sees two blocks mixed."""
     loaded = chain.load(recorded.folder)
     async with postgres.fresh_database() as url:
-        head = playhead.Playhead.at(loaded, 100)
+        head = playhead.Playhead.at_block(loaded, 100)
         async with server.RecordingServer(loaded, head) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "100", "--no-serve")

@@ -86,7 +86,7 @@ async def test_a_rollback_leaves_nothing_valued_above_it(
     """What the abandoned branch was worth is not what the ancestor's state is worth."""
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
-    head = playhead.Playhead.at(loaded, fork.common, story=True)
+    head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, empty_database_url)
         head.go_to(fork.last, branch=1)

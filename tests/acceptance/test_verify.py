@@ -213,7 +213,7 @@ async def test_a_node_of_another_branch_proves_nothing(
 ) -> None:
     """Its receipts are of other blocks: not a gap, and nothing is noted."""
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with node(recorded, head=head) as url:
         environ = stage.environment(recorded, url, fresh)
         fork = loaded.forks[0]
@@ -248,7 +248,7 @@ async def test_a_reorganisation_takes_back_what_was_verified(
     fresh: str, recorded: truth.Recorded
 ) -> None:
     loaded = chain.load(recorded.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with node(recorded, head=head) as url:
         environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY="all")
         fork = loaded.forks[0]

@@ -119,7 +119,7 @@ async def test_through_kills_and_the_recorded_reorganisation(
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     main, aside = receipts(recorded.folder), receipts(fork.folder)
-    head = playhead.Playhead.at(loaded, 84, story=True)
+    head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, empty_database_url)
         await stage.command(environ, "migrate")
@@ -166,7 +166,7 @@ async def test_one_never_seen_is_dropped_and_back_if_it_comes(
         for hash_, one in receipts(recorded.folder).items()
         if one["block"]["block_number"] == 22
     )
-    head = playhead.Playhead.at(loaded, 20)
+    head = playhead.Playhead.at_block(loaded, 20)
 
     async def status_of(hash_: str) -> str:
         found = await stage.json_of(environ, "watch", hash_, "--no-start")
@@ -204,7 +204,7 @@ async def test_the_guides_example_needs_no_code_of_the_applications(
     )
     failed = next(one for one in done if one["reverted"] and one["op"] == "borrow")
     first = min(borrowed["block_number"], failed["block_number"]) - 1
-    head = playhead.Playhead.at(loaded, first)
+    head = playhead.Playhead.at_block(loaded, first)
     asset = next(
         token["symbol"]
         for token in recorded.manifest["tokens"].values()

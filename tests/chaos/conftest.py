@@ -17,5 +17,5 @@ __all__ = ["indexed_once", "indexed_url", "recorded"]
 async def node(recorded: truth.Recorded) -> AsyncIterator[server.RecordingServer]:
     """devnet-a, its head at block 20."""
     loaded = chain.load(recorded.folder)
-    async with server.RecordingServer(loaded, playhead.Playhead.at(loaded, 20)) as served:
+    async with server.RecordingServer(loaded, playhead.Playhead.at_block(loaded, 20)) as served:
         yield served

@@ -173,7 +173,7 @@ async def _execute(url: str, statements: str) -> None:
 async def _index(
     recorded: truth.Recorded, loaded: chain.Recording, url: str, tip: tuple[int, int]
 ) -> None:
-    head = playhead.Playhead.at(loaded, schedule.FIRST)
+    head = playhead.Playhead.at_block(loaded, schedule.FIRST)
     head.go_to(tip[1], tip[0])
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, url)

@@ -97,7 +97,7 @@ class Surroundings:
     @contextlib.asynccontextmanager
     async def serving(self, plan: schedule.Schedule) -> AsyncIterator[None]:
         """The node's endpoints, their head at FIRST."""
-        self.head = playhead.Playhead.at(self.truth.loaded, schedule.FIRST)
+        self.head = playhead.Playhead.at_block(self.truth.loaded, schedule.FIRST)
         self.patience = ODD_PATIENCE if plan.is_odd else PATIENCE
         async with contextlib.AsyncExitStack() as stack:
             for endpoint in range(plan.endpoints):

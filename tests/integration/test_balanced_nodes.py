@@ -78,7 +78,7 @@ async def url() -> AsyncIterator[str]:
 
 @pytest.fixture(scope="module")
 async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at(recording(), LAST), LAST) as made:
+    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
         yield await daemon_stage.digest_at(made, LAST)
 
 
@@ -86,8 +86,8 @@ async def undisturbed() -> AsyncIterator[str]:
 async def test_backends_at_different_heads(url: str, undisturbed: str, verify: str) -> None:
     """They answer in turn; one is 20 blocks behind and is asked for what it lacks."""
     async with (
-        serving(Playhead.at(recording(), LAST)) as ahead,
-        serving(Playhead.at(recording(), BEHIND)) as behind,
+        serving(Playhead.at_block(recording(), LAST)) as ahead,
+        serving(Playhead.at_block(recording(), BEHIND)) as behind,
         balanced([ahead.url, behind.url], in_turn_and_behind()) as node,
         following(url, node, VESU_INGEST_VERIFY=verify) as running,
     ):
@@ -102,9 +102,9 @@ async def test_backends_at_different_heads(url: str, undisturbed: str, verify: s
 async def test_a_backend_that_lags_and_answers_for_events(url: str, undisturbed: str) -> None:
     """Blocks come from the one, events from the other, which says that there are none: without
     a proof of its own, the range is refused until that backend knows the range's last block."""
-    behind_head = Playhead.at(recording(), BEHIND)
+    behind_head = Playhead.at_block(recording(), BEHIND)
     async with (
-        serving(Playhead.at(recording(), LAST)) as ahead,
+        serving(Playhead.at_block(recording(), LAST)) as ahead,
         serving(behind_head) as behind,
         balanced(
             [ahead.url, behind.url],
@@ -123,8 +123,8 @@ async def test_a_backend_that_lags_and_answers_for_events(url: str, undisturbed:
 
 async def test_backends_on_different_forks(url: str) -> None:
     """They answer in turn from two branches, until one gives in: the tables are the other's."""
-    main = Playhead.at(recording(), FORK.last)
-    stubborn = Playhead.at(recording(), FORK.common, story=True)
+    main = Playhead.at_block(recording(), FORK.last)
+    stubborn = Playhead.at_block(recording(), FORK.common, story=True)
     async with (
         serving(main) as first,
         serving(stubborn) as second,
@@ -138,7 +138,7 @@ async def test_backends_on_different_forks(url: str) -> None:
         main.go_to(100)
         stubborn.go_to(100)
         await running.committed(100)
-    async with daemon_stage.filled(Playhead.at(recording(), 100), 100) as truth:
+    async with daemon_stage.filled(Playhead.at_block(recording(), 100), 100) as truth:
         assert await daemon_stage.digest_at(url, 100) == await daemon_stage.digest_at(truth, 100)
 
 
@@ -147,7 +147,10 @@ async def test_a_range_of_another_fork_than_its_first_header(url: str) -> None:
     block 86. The first one answers for blocks 86 and 87, the other for the rest up to 91: blocks
     of two branches that would fit, if the first header said what the range stands on."""
     committed = FORK.common + 2
-    main, forked = Playhead.at(recording(), committed), Playhead.at(recording(), 84, story=True)
+    main, forked = (
+        Playhead.at_block(recording(), committed),
+        Playhead.at_block(recording(), 84, story=True),
+    )
     both = [False]
 
     def choose(calls: list[dict[str, Any]]) -> int:
@@ -170,7 +173,7 @@ async def test_a_range_of_another_fork_than_its_first_header(url: str) -> None:
         main.go_to(100)
         await running.committed(100)
         assert await running.ask("SELECT fork_counter FROM cursor") == 0
-    async with daemon_stage.filled(Playhead.at(recording(), 100), 100) as truth:
+    async with daemon_stage.filled(Playhead.at_block(recording(), 100), 100) as truth:
         assert await daemon_stage.digest_at(url, 100) == await daemon_stage.digest_at(truth, 100)
 
 

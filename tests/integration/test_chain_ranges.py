@@ -213,7 +213,7 @@ FORK = next(fork for fork in RECORDING.forks if fork.last > fork.common)
 @pytest.mark.parametrize("path", ["/", "/rpc/v0_9"])
 async def test_a_reorganisation_while_a_range_is_read(moment: str, path: str) -> None:
     """The head leaves a fork between two answers: the range is read again, not mixed."""
-    head = Playhead.at(RECORDING, FORK.common)
+    head = Playhead.at_block(RECORDING, FORK.common)
     head.go_to(FORK.last, FORK.index)
     left = [3]
 
@@ -232,7 +232,7 @@ async def test_a_reorganisation_while_a_range_is_read(moment: str, path: str) ->
 
 
 async def test_a_head_that_stays_lower_is_not_delivered() -> None:
-    head = Playhead.at(RECORDING, 100)
+    head = Playhead.at_block(RECORDING, 100)
 
     def drop(method: str, _: Any) -> None:
         if method == "starknet_getEvents" and head.tip is not None and head.tip.number == 100:

@@ -41,7 +41,7 @@ class Endpoint:
         self._only = only
         self._fails = False
         self.failures = 0
-        self.head = Playhead.at(recording(), FIRST)
+        self.head = Playhead.at_block(recording(), FIRST)
 
     def fail(self) -> None:
         self._fails = True
@@ -68,7 +68,7 @@ async def test_one_that_is_down_when_it_is_probed_is_left_for_the_next(url: str)
     first = Endpoint(DOWN)
     async with (
         serving(first.head, fault=first) as bad,
-        serving(Playhead.at(recording(), LAST)) as good,
+        serving(Playhead.at_block(recording(), LAST)) as good,
         following(url, bad.url, good.url, VESU_NODE_PROBE_SECONDS="0.001") as running,
     ):
         await running.committed(FIRST)
@@ -109,7 +109,7 @@ async def test_one_that_tells_its_head_and_not_our_block_is_left_for_the_next(
     first = Endpoint(fault, "getBlockWithTxHashes number")
     async with (
         serving(first.head, fault=first) as bad,
-        serving(Playhead.at(recording(), LAST)) as good,
+        serving(Playhead.at_block(recording(), LAST)) as good,
         following(url, bad.url, good.url) as running,
     ):
         await running.committed(FIRST)
@@ -176,7 +176,7 @@ async def unproved(url: str) -> AsyncIterator[None]:
 async def unverified(url: str) -> str:
     """A database that holds the chain up to block 10, and no proof of it."""
     async with (
-        serving(Playhead.at(recording(), FIRST)) as node,
+        serving(Playhead.at_block(recording(), FIRST)) as node,
         following(url, node.url, until_block=FIRST, VESU_INGEST_VERIFY="off") as running,
     ):
         assert await running.ended() is None
@@ -188,7 +188,7 @@ async def test_one_that_refuses_the_prover_is_left_for_the_next(unverified: str)
     first.fail()
     async with (
         serving(first.head, fault=first) as bad,
-        serving(Playhead.at(recording(), FIRST)) as good,
+        serving(Playhead.at_block(recording(), FIRST)) as good,
         proving(unverified, bad.url, good.url),
     ):
         async for _ in unproved(unverified):
@@ -211,7 +211,7 @@ async def test_an_only_one_that_refuses_the_prover_is_asked_again_later(
 async def test_the_prover_s_answers_are_no_sign_of_life_of_the_writer(unverified: str) -> None:
     """While it proves, a writer that hangs must not be told as alive."""
     async with (
-        serving(Playhead.at(recording(), FIRST)) as only,
+        serving(Playhead.at_block(recording(), FIRST)) as only,
         proving(unverified, only.url) as node,
     ):
         before = node.answered_at

@@ -20,14 +20,14 @@ async def test_a_prover_that_falls_asleep_does_not_hold_the_writer_for_ever(
 ) -> None:
     """A verify that is stopped (Ctrl-Z), or whose host vanishes, in the midst of its note."""
     monkeypatch.setattr(locks, "IDLE_LIMIT", "1s")
-    async with daemon_stage.filled(Playhead.at(recording(), FIRST), FIRST) as url:
+    async with daemon_stage.filled(Playhead.at_block(recording(), FIRST), FIRST) as url:
         asleep = await asyncpg.connect(url)
         stands = await log_verification.stands(asleep)
         await asleep.execute("BEGIN")
         await log_verification.hold(asleep, stands)
         began = time.monotonic()
         async with (
-            serving(Playhead.at(recording(), LAST)) as node,
+            serving(Playhead.at_block(recording(), LAST)) as node,
             following(url, node.url, until_block=LAST) as running,
         ):
             assert await running.ended() is None

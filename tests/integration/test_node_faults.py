@@ -25,7 +25,7 @@ LAST = 60
 
 @pytest.fixture(scope="module")
 async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at(recording(), LAST), LAST) as made:
+    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
         yield await daemon_stage.digest_at(made, LAST)
 
 
@@ -65,7 +65,7 @@ async def test_trouble_of_the_way_is_asked_again(url: str, undisturbed: str, nam
     kind, fault = BROKEN[name]
     failing = Failing("getEvents", fault, times=2)
     async with (
-        serving(Playhead.at(recording(), LAST), fault=failing) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=failing) as node,
         following(url, node.url, until_block=LAST) as running,
     ):
         assert await running.ended() is None
@@ -77,7 +77,7 @@ async def test_trouble_of_the_way_is_asked_again(url: str, undisturbed: str, nam
 async def test_retry_after_is_kept_to(url: str, undisturbed: str) -> None:
     busy = Failing("getEvents", Fault(status=429, headers={"Retry-After": "1"}))
     async with (
-        serving(Playhead.at(recording(), LAST), fault=busy) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=busy) as node,
         following(url, node.url, until_block=LAST) as running,
     ):
         assert await running.ended() is None
@@ -94,7 +94,7 @@ async def test_a_half_open_connection_is_given_up_and_asked_again(
     """The question is taken and never answered."""
     silent = Failing("getEvents", Fault(delay=60))
     async with (
-        serving(Playhead.at(recording(), LAST), fault=silent) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=silent) as node,
         following(
             url, node.url, until_block=LAST, node={"request_timeout_seconds": 1.0}
         ) as running,
@@ -122,7 +122,7 @@ async def test_too_much_is_asked_in_smaller_ranges(url: str, undisturbed: str, n
         return TOO_LARGE[name] if size > 20 else None
 
     async with (
-        serving(Playhead.at(recording(), LAST), fault=fault) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=fault) as node,
         following(url, node.url, until_block=LAST) as running,
     ):
         assert await running.ended() is None
@@ -137,7 +137,7 @@ async def test_a_body_beyond_the_limit_is_asked_in_smaller_ranges(
 ) -> None:
     monkeypatch.setattr(transport, "LARGEST_BODY", 120_000)
     async with (
-        serving(Playhead.at(recording(), LAST)) as node,
+        serving(Playhead.at_block(recording(), LAST)) as node,
         following(url, node.url, until_block=LAST, VESU_INGEST_VERIFY="off") as running,
     ):
         assert await running.ended() is None
@@ -167,8 +167,8 @@ async def test_an_endpoint_in_lasting_trouble_is_left_for_the_next(
     kind, fault = LASTING[name]
     failing = Failing("getBlockWithTxHashes", fault, -1)
     async with (
-        serving(Playhead.at(recording(), LAST), fault=failing) as first_node,
-        serving(Playhead.at(recording(), LAST)) as second,
+        serving(Playhead.at_block(recording(), LAST), fault=failing) as first_node,
+        serving(Playhead.at_block(recording(), LAST)) as second,
         following(url, first_node.url, second.url, until_block=LAST) as running,
     ):
         assert await running.ended() is None
@@ -186,7 +186,7 @@ async def test_the_only_endpoint_in_lasting_trouble(url: str, name: str) -> None
     kind, fault = LASTING[name]
     failing = Failing("getBlockWithTxHashes", fault, -1)
     async with (
-        serving(Playhead.at(recording(), LAST), fault=failing) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=failing) as node,
         following(url, node.url) as running,
     ):
         outcome = "stop" if kind == "refused" else "wait"
@@ -206,7 +206,7 @@ async def test_a_node_that_comes_back_is_asked_as_before(url: str, undisturbed: 
     def fault(method: str, _: Any) -> Fault | None:
         return Fault(status=502) if down[0] and head.tip.number == LAST else None
 
-    head = Playhead.at(recording(), 10)
+    head = Playhead.at_block(recording(), 10)
     async with serving(head, fault=fault) as node, following(url, node.url) as running:
         await running.committed(10)
         head.go_to(LAST)
@@ -233,7 +233,7 @@ async def test_the_preferred_endpoint_is_used_again_once_it_is_well(
     url: str, undisturbed: str
 ) -> None:
     ailing = Ailing()
-    preferred, other = Playhead.at(recording(), 10), Playhead.at(recording(), 20)
+    preferred, other = Playhead.at_block(recording(), 10), Playhead.at_block(recording(), 20)
     async with (
         serving(preferred, fault=ailing) as first_node,
         serving(other) as second,
@@ -256,8 +256,8 @@ async def test_the_preferred_endpoint_is_used_again_once_it_is_well(
 async def test_a_preferred_endpoint_without_our_block_is_not_used_again(url: str) -> None:
     ailing = Ailing()
     async with (
-        serving(Playhead.at(recording(), 10), fault=ailing) as first_node,
-        serving(Playhead.at(recording(), 20)) as second,
+        serving(Playhead.at_block(recording(), 10), fault=ailing) as first_node,
+        serving(Playhead.at_block(recording(), 20)) as second,
         following(url, first_node.url, second.url, **RETURNING) as running,
     ):
         await running.committed(10)
@@ -278,9 +278,9 @@ async def test_a_preferred_endpoint_that_hangs_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(client, "BRIEF_SECONDS", 0.1)
     ailing = Ailing()
-    head = Playhead.at(recording(), 20)
+    head = Playhead.at_block(recording(), 20)
     async with (
-        serving(Playhead.at(recording(), 10), fault=ailing) as first_node,
+        serving(Playhead.at_block(recording(), 10), fault=ailing) as first_node,
         serving(head) as second,
         following(url, first_node.url, second.url, **RETURNING) as running,
     ):
@@ -301,8 +301,8 @@ async def test_an_endpoint_that_hangs_in_a_range_is_left_for_the_next(
     """The whole range comes from the second one; the first one's pages are not used."""
     silent = Failing("getEvents", Fault(delay=60), -1)
     async with (
-        serving(Playhead.at(recording(), LAST), fault=skipping(silent, 1)) as first_node,
-        serving(Playhead.at(recording(), LAST)) as second,
+        serving(Playhead.at_block(recording(), LAST), fault=skipping(silent, 1)) as first_node,
+        serving(Playhead.at_block(recording(), LAST)) as second,
         following(
             url,
             first_node.url,
@@ -339,7 +339,7 @@ async def test_whichever_question_fails_the_next_endpoint_is_asked(
     def fault(method: str, params: Any) -> Fault | None:
         return Fault(status=status) if since and QUESTIONS[question](method, params) else None
 
-    heads = [Playhead.at(recording(), 10) for _ in range(2)]
+    heads = [Playhead.at_block(recording(), 10) for _ in range(2)]
     async with (
         serving(heads[0], fault=fault) as first_node,
         serving(heads[1]) as second,
@@ -377,7 +377,7 @@ CHANGES = {
 async def test_a_change_under_way_ends_the_daemon(url: str, name: str) -> None:
     method, answer, kind, error = CHANGES[name]
     since: list[bool] = []
-    head = Playhead.at(recording(), 10)
+    head = Playhead.at_block(recording(), 10)
     async with (
         serving(head, fault=becoming(method, answer, since)) as node,
         following(url, node.url, VESU_NODE_PROBE_SECONDS="0.1") as running,
@@ -397,7 +397,7 @@ async def test_one_wrong_identity_is_asked_for_again(
     """Of another node behind the same URL, perhaps."""
     method, answer, kind, _ = CHANGES[name]
     failing = Failing(method, Fault(edit=lambda _: answer), 0)
-    head = Playhead.at(recording(), 10)
+    head = Playhead.at_block(recording(), 10)
     async with (
         serving(head, fault=failing) as node,
         following(url, node.url, VESU_NODE_PROBE_SECONDS="0.1") as running,
@@ -418,10 +418,10 @@ async def test_a_changed_endpoint_is_left_for_the_next(
 ) -> None:
     method, answer, kind, _ = CHANGES[name]
     since: list[bool] = []
-    head = Playhead.at(recording(), 10)
+    head = Playhead.at_block(recording(), 10)
     async with (
         serving(head, fault=becoming(method, answer, since)) as first_node,
-        serving(Playhead.at(recording(), LAST)) as second,
+        serving(Playhead.at_block(recording(), LAST)) as second,
         following(url, first_node.url, second.url, VESU_NODE_PROBE_SECONDS="0.1") as running,
     ):
         await running.committed(10)
@@ -435,7 +435,7 @@ async def test_a_changed_endpoint_is_left_for_the_next(
 async def test_another_known_version_under_way_is_taken_up(url: str, undisturbed: str) -> None:
     """An upgrade of the node: from then on it is asked as its version wants it."""
     since: list[bool] = []
-    head = Playhead.at(recording(), 10)
+    head = Playhead.at_block(recording(), 10)
     async with (
         serving(head, fault=becoming("specVersion", "0.10.0", since)) as node,
         following(url, node.url, VESU_NODE_PROBE_SECONDS="0.1") as running,

@@ -24,7 +24,7 @@ ALL = {"VESU_INGEST_VERIFY": "all"}
 
 @pytest.fixture(scope="module")
 async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at(recording(), LAST), LAST) as made:
+    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
         yield await daemon_stage.digest_at(made, LAST)
 
 
@@ -94,7 +94,7 @@ async def test_a_lie_about_events_is_read_again(url: str, undisturbed: str, name
     kind, edit = LIES[name]
     times = 2 if "repeats" in name else 1  # a token repeats when it comes a second time
     lying = Failing("getEvents", Fault(edit=edit), times)
-    head = Playhead.at(recording(), LAST)
+    head = Playhead.at_block(recording(), LAST)
     async with (
         serving(head, fault=skipping(lying, 1)) as node,
         following(url, node.url, until_block=LAST, **ALL) as running,
@@ -113,7 +113,7 @@ async def test_events_told_twice_count_once(url: str, undisturbed: str) -> None:
         "getEvents", Fault(edit=page(lambda told: {**told, "events": told["events"] * 2})), 100
     )
     async with (
-        serving(Playhead.at(recording(), LAST), fault=twice) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=twice) as node,
         following(url, node.url, until_block=LAST) as running,
     ):
         assert await running.ended() is None
@@ -137,7 +137,7 @@ async def test_a_token_that_means_something_else_elsewhere(
 
     lying = Failing("getEvents", Fault(edit=skip), 1)
     async with (
-        serving(Playhead.at(recording(), LAST), fault=skipping(lying, 4)) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=skipping(lying, 4)) as node,
         following(url, node.url, until_block=LAST) as running,
     ):
         assert await running.ended() is None
@@ -152,7 +152,7 @@ async def test_a_lie_that_lasts_is_never_committed(url: str, name: str) -> None:
     kind, edit = LIES[name]
     lying = Failing("getEvents", Fault(edit=edit), -1)
     async with (
-        serving(Playhead.at(recording(), LAST), fault=lying) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=lying) as node,
         following(url, node.url, **ALL) as running,
     ):
         await running.says("node_trouble", kind=kind, outcome="wait")
@@ -209,7 +209,7 @@ async def test_a_lie_about_a_block_is_read_again(url: str, undisturbed: str, nam
     method, kind, edit = BLOCK_LIES[name]
     lying = Failing(method, Fault(edit=edit))
     async with (
-        serving(Playhead.at(recording(), LAST), fault=lying) as node,
+        serving(Playhead.at_block(recording(), LAST), fault=lying) as node,
         following(url, node.url, until_block=LAST, **ALL) as running,
     ):
         assert await running.ended() is None

@@ -28,7 +28,7 @@ async def contents(connection: asyncpg.Connection) -> dict[str, str | None]:
 async def test_every_table_that_a_commit_touched_is_told() -> None:
     """Block by block at the head, where positions are valued anew though nobody moved them."""
     told: asyncio.Queue[Any] = asyncio.Queue()
-    head = Playhead.at(recording(), 0)
+    head = Playhead.at_block(recording(), 0)
     async with (
         postgres.fresh_database(migrated=True) as url,
         serving(head) as node,

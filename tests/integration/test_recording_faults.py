@@ -60,7 +60,7 @@ async def test_fault_edits_the_result_or_makes_it_an_error(stage: Stage) -> None
 
 
 async def test_fault_sees_the_params_and_may_move_the_head(stage: Stage) -> None:
-    head = playhead.Playhead.at(RECORDING, 100)
+    head = playhead.Playhead.at_block(RECORDING, 100)
 
     def advance(_method: str, params: Any) -> None:
         if params == [number(101)]:

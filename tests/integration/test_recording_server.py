@@ -238,7 +238,7 @@ async def test_l1_accepted_is_unknown_without_finality(stage: Stage) -> None:
 
 
 async def test_refusals(stage: Stage) -> None:
-    client = await stage(playhead.Playhead.at(RECORDING, 50))
+    client = await stage(playhead.Playhead.at_block(RECORDING, 50))
     assert await client.code("getBlockWithTxs", [number(51)]) == 24
     assert await client.code("getBlockWithTxs", [{"block_hash": MAIN[51].hash}]) == 24
     assert await client.code("getBlockWithTxs", [{"block_hash": "0xzz"}]) == -32602
@@ -257,7 +257,7 @@ async def test_refusals(stage: Stage) -> None:
 
 
 async def test_an_empty_node_has_no_blocks(stage: Stage) -> None:
-    client = await stage(playhead.Playhead.at(RECORDING, -1))
+    client = await stage(playhead.Playhead.at_block(RECORDING, -1))
     assert await client.code("blockNumber") == 32
     assert await client.code("blockHashAndNumber") == 32
     assert await client.code("getBlockWithTxHashes", [LATEST]) == 24
@@ -279,7 +279,7 @@ async def test_batches_answer_each_request(stage: Stage) -> None:
 
 
 async def test_reorg_story(stage: Stage) -> None:
-    head = playhead.Playhead.at(RECORDING, 84, story=True)
+    head = playhead.Playhead.at_block(RECORDING, 84, story=True)
     client = await stage(head)
     fork = RECORDING.forks[0].blocks
     head.release(7)
@@ -313,7 +313,7 @@ async def test_reorg_story(stage: Stage) -> None:
 
 
 async def test_abandoned_blocks_can_be_kept_by_hash(stage: Stage) -> None:
-    head = playhead.Playhead.at(RECORDING, 84)
+    head = playhead.Playhead.at_block(RECORDING, 84)
     client = await stage(head, keep_abandoned=True)
     fork = RECORDING.forks[0].blocks
     unseen = {"block_hash": fork[88].hash}

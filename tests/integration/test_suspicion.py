@@ -33,14 +33,14 @@ BRIEF = {"VESU_NODE_CONFIRM_LOOKS": "3"}
 
 def on_fork(**settings: Any) -> Playhead:
     """A head on the fork's last block."""
-    head = Playhead.at(recording(), COMMON, story=True, **settings)
+    head = Playhead.at_block(recording(), COMMON, story=True, **settings)
     head.go_to(TIP, branch=1)
     return head
 
 
 def on_main(block: int = BEYOND) -> Playhead:
     """A head on the main chain, which never saw the fork."""
-    return Playhead.at(recording(), block)
+    return Playhead.at_block(recording(), block)
 
 
 @pytest.fixture(scope="module")

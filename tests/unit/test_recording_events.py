@@ -125,7 +125,7 @@ def test_felts_are_taken_in_any_spelling() -> None:
 
 
 def test_token_goes_on_after_a_reorg_on_the_chain_as_it_is() -> None:
-    head = playhead.Playhead.at(RECORDING, 84)
+    head = playhead.Playhead.at_block(RECORDING, 84)
     head.go_to(91, branch=1)
     server = make_node(head)
     filter_ = {"from_block": {"block_number": 85}, "chunk_size": 5}
@@ -138,7 +138,7 @@ def test_token_goes_on_after_a_reorg_on_the_chain_as_it_is() -> None:
 
 
 def test_ranges_above_the_head_are_empty_or_clamped() -> None:
-    server = make_node(playhead.Playhead.at(RECORDING, 50))
+    server = make_node(playhead.Playhead.at_block(RECORDING, 50))
     above = {"from_block": {"block_number": 51}, "to_block": {"block_number": 90}}
     assert ask(server, {**above, "chunk_size": 9})["result"] == {"events": []}
     across = {"from_block": {"block_number": 50}, "to_block": {"block_number": 90}}

@@ -33,7 +33,7 @@ def test_everything_at_once() -> None:
 
 
 def test_release_moves_the_head_and_stops_at_the_end() -> None:
-    head = Playhead.at(RECORDING, 120)
+    head = Playhead.at_block(RECORDING, 120)
     assert head.tip == Tip(0, 120)
     assert head.release(3) == Tip(0, 123)
     with pytest.raises(errors.RecordingError, match="2 steps left"):
@@ -42,15 +42,15 @@ def test_release_moves_the_head_and_stops_at_the_end() -> None:
 
 
 def test_an_empty_node_shows_nothing_until_released() -> None:
-    head = Playhead.at(RECORDING, -1)
+    head = Playhead.at_block(RECORDING, -1)
     assert head.tip is None
     assert head.view().head is None
-    assert head.view().at(0) is None
+    assert head.view().block_at(0) is None
     assert head.release() == Tip(0, 0)
 
 
 def test_story_climbs_the_fork_then_drops_back() -> None:
-    head = Playhead.at(RECORDING, 83, story=True)
+    head = Playhead.at_block(RECORDING, 83, story=True)
     tips = [head.release() for _ in range(head.steps_left)]
     fork = [Tip(1, number) for number in range(85, 92)]
     assert tips[:10] == [Tip(0, 84), *fork, Tip(0, 84), Tip(0, 85)]
@@ -87,16 +87,16 @@ def test_pace_plays_the_story() -> None:
 
 
 def test_go_to_switches_between_branches() -> None:
-    head = Playhead.at(RECORDING, 90)
+    head = Playhead.at_block(RECORDING, 90)
     head.go_to(91, branch=1)
-    assert head.view().at(91) is RECORDING.forks[0].blocks[91]
+    assert head.view().block_at(91) is RECORDING.forks[0].blocks[91]
     head.go_to(92)
-    assert head.view().at(91) is RECORDING.main.blocks[91]
+    assert head.view().block_at(91) is RECORDING.main.blocks[91]
     assert head.release() == Tip(0, 93)
 
 
 def test_go_to_an_unknown_place_is_refused() -> None:
-    head = Playhead.at(RECORDING, 90)
+    head = Playhead.at_block(RECORDING, 90)
     with pytest.raises(errors.RecordingError, match="no fork 7"):
         head.go_to(91, branch=7)
     with pytest.raises(errors.RecordingError, match="no block 126"):
@@ -104,7 +104,7 @@ def test_go_to_an_unknown_place_is_refused() -> None:
 
 
 def test_was_shown_remembers_the_abandoned() -> None:
-    head = Playhead.at(RECORDING, 84)
+    head = Playhead.at_block(RECORDING, 84)
     abandoned = RECORDING.forks[0].blocks
     head.go_to(88, branch=1)
     head.go_to(100)
@@ -114,7 +114,7 @@ def test_was_shown_remembers_the_abandoned() -> None:
 
 
 def test_finality_follows_the_head() -> None:
-    head = Playhead.at(RECORDING, 5, finality_lag=10)
+    head = Playhead.at_block(RECORDING, 5, finality_lag=10)
     assert head.view().finalised is None
     head.release(10)
     here = head.view()
@@ -131,12 +131,12 @@ def test_finality_follows_the_head() -> None:
 )
 def test_every_view_is_one_linked_chain(tip: Tip) -> None:
     here = view.View(RECORDING, tip)
-    blocks = [here.at(number) for number in range(tip.number + 1)]
+    blocks = [here.block_at(number) for number in range(tip.number + 1)]
     assert all(block is not None and here.contains(block) for block in blocks)
     for below, block in itertools.pairwise(blocks):
         assert below is not None
         assert block is not None
         assert block.parent_hash == below.hash
-    assert here.at(tip.number + 1) is None
-    assert here.at(-1) is None
+    assert here.block_at(tip.number + 1) is None
+    assert here.block_at(-1) is None
     assert here.head is blocks[-1]

@@ -353,7 +353,7 @@ def test_the_variant_that_the_chain_computes_with_is_found(variant: maths.Varian
 def test_what_no_variant_predicts_is_kept_as_told_and_noted() -> None:
     made, folding = upgraded(maths.Variant.V1_1B, spoil=1)
     (noted,) = folding.journal.mismatches
-    assert (noted.field, noted.told - noted.predicted) == ("last_rate_accumulator", 1)
+    assert (noted.field, noted.reported - noted.predicted) == ("last_rate_accumulator", 1)
     held = made.world.assets[state.AssetKey(NEW_POOL, ETH)]
-    assert held.last_rate_accumulator == noted.told
+    assert held.last_rate_accumulator == noted.reported
     assert maths.Variant.V1_1B in (made.world.contracts[NEW].variants or ())

@@ -140,7 +140,7 @@ def test_the_quoted_withdrawal_is_allowed_and_one_unit_more_is_not(
         outcome = market.modify(found, amounts.Amount(-another))
         assert agrees(outcome.refusal, broken) or left == 0
         if outcome.refusal is None:
-            assert outcome.moved.collateral == -left
+            assert outcome.deltas.collateral == -left
 
 
 @examples
@@ -177,7 +177,7 @@ def test_what_repays_all_leaves_nothing(found: market.Market, offered: int, seco
     pool, outcome = again(found), market.modify(found, debt=amounts.Amount(-offered))
     taken, broken = pool.repay(offered), pool.broken(takes=False, borrows=False)
     if outcome.refusal is None:
-        assert (-outcome.moved.debt, outcome.market.nominal_debt) == (taken, pool.owed)
+        assert (-outcome.deltas.debt, outcome.market.nominal_debt) == (taken, pool.owed)
         assert not broken
 
 
@@ -284,5 +284,5 @@ def test_v1_withdraws_a_supply_without_a_debt_asset() -> None:
     )
     withdrawn = market.modify(alone, amounts.Amount(-alone.collateral_shares, is_native=True))
     assert withdrawn.refusal is None
-    assert withdrawn.moved.shares == -alone.collateral_shares
+    assert withdrawn.deltas.shares == -alone.collateral_shares
     assert quotes.max_withdraw(alone).is_all

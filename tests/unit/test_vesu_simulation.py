@@ -47,8 +47,8 @@ def test_a_chain_of_all_four_actions() -> None:
     ]
     found = simulation.run(begun(), begun(), actions)
     assert found.refusal is None
-    assert [step.moved.collateral for step in found.steps] == [10**8, 0, 0, -5 * 10**7]
-    assert [step.moved.debt for step in found.steps] == [0, 6 * 10**7, -2 * 10**7, 0]
+    assert [step.deltas.collateral for step in found.steps] == [10**8, 0, 0, -5 * 10**7]
+    assert [step.deltas.debt for step in found.steps] == [0, 6 * 10**7, -2 * 10**7, 0]
     worth = found.after.worth
     assert (worth.collateral, worth.debt) == (50 * 10**6, 40 * 10**6)
     assert (worth.ltv, worth.health_factor) == (SCALE * 8 // 10, SCALE)
@@ -66,7 +66,7 @@ def test_the_first_refused_action_ends_the_chain() -> None:
     found = simulation.run(begun(), begun(), actions)
     assert found.refusal is refusals.Refusal.NOT_COLLATERALIZED
     assert len(found.steps) == 2
-    assert found.steps[-1].moved == amounts.Deltas()
+    assert found.steps[-1].deltas == amounts.Deltas()
     assert found.after == found.steps[0].standing
 
 
@@ -82,7 +82,7 @@ def test_all_and_max() -> None:
     ]
     found = simulation.run(begun(), begun(), actions)
     assert found.refusal is None
-    moved = [(step.moved.collateral, step.moved.debt) for step in found.steps]
+    moved = [(step.deltas.collateral, step.deltas.debt) for step in found.steps]
     assert moved[1:5] == [(0, 80 * 10**6), (0, -80 * 10**6), (0, 40 * 10**6), (-50 * 10**6, 0)]
     assert (found.after.collateral_shares, found.after.nominal_debt) == (0, 0)
 

@@ -49,10 +49,10 @@ def _update_context(
         ledger.asset(
             origin,
             key,
-            accrual.with_price(updated, price, origin.at.block_number, origin.timestamp),
+            accrual.with_price(updated, price, origin.event_key.block_number, origin.timestamp),
         )
     after = ledger.asset_state(state.AssetKey(pool, event.collateral_asset))
-    ledger.transient.contexts.append(transaction.ToldContext(pair, before, after))
+    ledger.transient.contexts.append(transaction.ReportedContext(pair, before, after))
 
 
 def _recipient(
@@ -118,7 +118,7 @@ def note_minted(ledger: ledgers.Ledger) -> None:
     """
     for minted in ledger.transient.minted:
         ledger.transaction_at(
-            minted.at,
+            minted.event_key,
             0 if minted.amount < 0 else 1,
             minted.holder,
             "transfer",
@@ -243,8 +243,8 @@ def _take_as_shares(
     ledger: ledgers.Ledger,
     origin: ledgers.Origin,
     key: state.PositionKey,
-    first: transaction.ToldContext,
-    second: transaction.ToldContext,
+    first: transaction.ReportedContext,
+    second: transaction.ReportedContext,
 ) -> None:
     """V1.0: the liquidator keeps the collateral in a position of the same pair."""
     gained = second.after.total_collateral_shares - first.after.total_collateral_shares

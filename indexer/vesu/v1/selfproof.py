@@ -149,7 +149,7 @@ def check_fees(
         first = possible[0]
         ledger.journal.mismatches.append(
             state.Mismatch(
-                origin.at, key, first, "fee_shares", expected.get(first, 0), reported, ""
+                origin.event_key, key, first, "fee_shares", expected.get(first, 0), reported, ""
             )
         )
     else:
@@ -207,7 +207,7 @@ def _note(
         if predicted_value != reported_value:
             ledger.journal.mismatches.append(
                 state.Mismatch(
-                    origin.at,
+                    origin.event_key,
                     key,
                     predicted.variant,
                     field,

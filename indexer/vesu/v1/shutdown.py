@@ -199,7 +199,7 @@ def watch(
     Nothing is asked of a pool that the block creates: it has no violation yet.
     """
     held = ledger.world.pools.get(pool)
-    if held is None or held.created_block == origin.at.block_number:
+    if held is None or held.created_block == origin.event_key.block_number:
         return
     configured = sorted(
         key

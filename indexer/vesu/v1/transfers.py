@@ -38,7 +38,7 @@ def _transfer_position(
         if accrued is not ledger.asset_state(key):
             ledger.asset(origin, key, accrued)
     _lose_fees(ledger, origin, giver, taker)
-    amounts = _told(event) or _worked_out(ledger, origin, giver, taker)
+    amounts = _reported(event) or _worked_out(ledger, origin, giver, taker)
     if giver != taker:
         _move(ledger, origin, giver, taker, amounts)
     for pair in dict.fromkeys(state.PairKey(*key[:3]) for key in (giver, taker)):
@@ -65,7 +65,7 @@ def _lose_fees(
             positions.disown(ledger, origin, key, fees)
 
 
-def _told(event: events_v1.TransferPosition) -> state.TransferAmounts | None:
+def _reported(event: events_v1.TransferPosition) -> state.TransferAmounts | None:
     if event.collateral_shares_delta is None or event.nominal_debt_delta is None:
         return None
     return state.TransferAmounts(-event.collateral_shares_delta, -event.nominal_debt_delta)
@@ -78,7 +78,7 @@ def _worked_out(
     taker: state.PositionKey,
 ) -> state.TransferAmounts:
     """What V1.0 moved: shares where the collateral is the same, debt where the debt is."""
-    known = ledger.transfer_amounts.get(origin.at)
+    known = ledger.transfer_amounts.get(origin.event_key)
     if known is not None:
         if known.doubt:
             ledger.refuse(origin, known.doubt)
@@ -179,7 +179,7 @@ def settle(ledger: ledgers.Ledger, unsettled: list[ledgers.PendingTransfer]) -> 
             amounts = state.TransferAmounts(
                 sign * gained.shares, sign * gained.nominal_debt, gained.doubt
             )
-        ledger.settled[transfer.origin.at] = amounts
+        ledger.settled[transfer.origin.event_key] = amounts
         for side, sign in ((transfer.giver, -1), (transfer.taker, 1)):
             before = known.get(side, state.TransferAmounts(0, 0))
             known[side] = state.TransferAmounts(
@@ -258,7 +258,9 @@ def _migrate_position(
     for old in older:
         held = ledger.held(old)
         if held is not None and held.migrated_block is None:
-            left = ledgers.replace(held, status="closed", migrated_block=origin.at.block_number)
+            left = ledgers.replace(
+                held, status="closed", migrated_block=origin.event_key.block_number
+            )
             ledger.put_position(origin, old, left)
             _note_migration(ledger, origin, old, -1, held.collateral_shares, held.nominal_debt)
 

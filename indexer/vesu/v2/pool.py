@@ -30,7 +30,7 @@ def _update_context(
         before = ledger.asset_state(key)
         _require_predicted(ledger, origin, before, config)
         updated = accrual.with_context(
-            before, config, price, origin.at.block_number, origin.timestamp
+            before, config, price, origin.event_key.block_number, origin.timestamp
         )
         ledger.asset(origin, key, updated)
 
@@ -56,7 +56,7 @@ def _require_predicted(
     for field, expected_felt, found_felt in zip(fields, expected, found, strict=True):
         if expected_felt != found_felt:
             raise errors.ProjectionError(
-                f"event {tuple(origin.at)} tells a {field} of {found_felt}, "
+                f"event {tuple(origin.event_key)} tells a {field} of {found_felt}, "
                 f"where {expected_felt} is due"
             )
 
