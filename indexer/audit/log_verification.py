@@ -77,10 +77,10 @@ async def sweep(
 
     A batch holds every block with events between its first and its last. Gaps are for the caller
     to store at the end (`note_gaps`): the writer repairs stored gaps, and rolls back blocks that
-    are still to be proved. `contracts` holds those that are watched from the start.
+    are still to be proved. `addresses` are the contracts watched from the start.
     `note_ranges` False leaves the verified ranges to the caller. Raises LogMovedError where the
-    log was rolled back since `committed` was read, RetryableNodeError where the node gives no proof,
-    and FatalNodeError where it refuses and there is no other.
+    log was rolled back since `committed` was read, RetryableNodeError where the node gives no
+    proof, and FatalNodeError where it refuses and there is no other.
     """
     ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
     try:

@@ -101,20 +101,20 @@ async def check(
     began = time.monotonic()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored, committed = await stored_state.stored_block(connection, number)
-        block = stored or await _told_block(node, number, committed)
+        block = stored or await _block_of_node(node, number, committed)
         found = await stored_state.read(connection, block, scope, committed.number)
     comparing = Comparing(found, extensions)
     await _ask(node, comparing, view_questions.Questions(found, extensions).all(), report)
     return comparing.result(time.monotonic() - began), comparing.equal
 
 
-async def _told_block(
+async def _block_of_node(
     node: client.StarknetNode, number: int | None, committed: stored_state.Block
 ) -> stored_state.Block:
     """A block that is not stored, as the node has it, if it stands below our committed one."""
     assert number is not None, "the committed block is stored"
-    ours_ = await node.header(committed.number)
-    if ours_ is None or rows.padded(int(ours_.hash, 16)) != committed.hash:
+    committed_header = await node.header(committed.number)
+    if committed_header is None or rows.padded(int(stored.hash, 16)) != committed.hash:
         raise errors.InconsistentAnswerError(
             f"the node does not have our committed block {committed.number} {committed.hash}: "
             "it lags or follows another branch; nothing was compared"
@@ -354,7 +354,7 @@ class Comparing:
         place: stored_state.RowVersion,
         column: str,
         call: view_call.ViewCall,
-        ours_: str,
+        stored: str,
         answered: str,
     ) -> None:
         self._differences.append(
@@ -366,7 +366,7 @@ class Comparing:
                 call.view,
                 rows.padded(call.contract),
                 tuple(map(hex, call.calldata)),
-                ours_,
+                stored,
                 answered,
             )
         )

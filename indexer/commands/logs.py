@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-_TOLD = (
+_PROCESSORS = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
@@ -27,7 +27,7 @@ def set_up(level: str, format_: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            *_TOLD,
+            *_PROCESSORS,
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -48,7 +48,7 @@ def _take_in_libraries(renderer: Any, lowest: int) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_TOLD, _in_one_line],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_PROCESSORS, _in_one_line],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(lowest, logging.WARNING), force=True)

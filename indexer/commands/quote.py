@@ -56,10 +56,10 @@ def _say(
     output.print_moment(found)
     if isinstance(found, quotes.Quote):
         output.print_prices(found.prices, max_price_age)
-    output.print_fields(dict(_told(found)))
+    output.print_fields(dict(_fields(found)))
 
 
-def _told(found: Quoted) -> Iterator[tuple[str, Any]]:
+def _fields(found: Quoted) -> Iterator[tuple[str, Any]]:
     """What a quote answers beyond moment and prices, each under the name that people read."""
     yield "asset", f"{found.asset or '-'} {found.asset_address}"
     for name, value in msgspec.structs.asdict(found).items():

@@ -23,7 +23,7 @@ Unknown = Mapping[int, str]
 
 
 class Due(NamedTuple):
-    """A contract whose class is to be asked; `upgraded_to`: the class that its last upgrade names."""
+    """A contract whose class is to be asked; `upgraded_to`: the class its last upgrade names."""
 
     address: str
     kind: str

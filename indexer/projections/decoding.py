@@ -48,7 +48,7 @@ class Decoder:
     """
 
     def __init__(self, extra_layouts: decoders.ExtraLayouts | None = None) -> None:
-        self._more = extra_layouts
+        self._extra_layouts = extra_layouts
         self._decoded: dict[Key, Decoded] = {}
 
     def forget(self) -> None:
@@ -94,7 +94,7 @@ class Decoder:
         key = (raw.block_hash, raw.transaction_index, raw.event_index)
         found = self._decoded.get(key)
         if found is None:
-            found = self._decoded[key] = _decode(raw, registry, self._more)
+            found = self._decoded[key] = _decode(raw, registry, self._extra_layouts)
         return found
 
 

@@ -255,7 +255,7 @@ class Engine:
         ┌─► fold events in chain order ──► journal ─────────────────────┐
         │                                                               │
         │   transfers that told no amount were settled by a later       │
-        │◄─ event, no view is wanted: fold again, `transfer_amounts` ◄───┤
+        │◄─ event, no view is wanted: fold again, `transfer_amounts` ◄──┤
         │                                                               ▼
         │                                     views wanted, or nothing new: Prepared
         │                                                               │

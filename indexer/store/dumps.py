@@ -98,7 +98,7 @@ async def dump(
     """
     done, total, table = 0, sum(sizes.values()), ""
 
-    def said(line: str) -> None:
+    def read_line(line: str) -> None:
         nonlocal done, table
         if found := re.search(r"dumping contents of table \"\w+\.(\w+)\"", line):
             done += sizes.get(table, 0)
@@ -113,7 +113,7 @@ async def dump(
         f"--snapshot={snapshot}",
         f"--file={path}",
     ]
-    await _run(client, url, arguments, said)
+    await _run(client, url, arguments, read_line)
     report(total, total, "")
 
 
@@ -132,7 +132,7 @@ async def restore(
         arguments += ["--clean", "--if-exists"]
     doing = ""
 
-    def said(line: str) -> None:
+    def read_line(line: str) -> None:
         nonlocal doing
         doing = line.partition(": ")[2]
 
@@ -147,7 +147,7 @@ async def restore(
                 done += len(chunk)
                 report(done, total, doing)
 
-    await _run(client, url, arguments, said, feed)
+    await _run(client, url, arguments, read_line, feed)
 
 
 def _pattern(schema: str) -> str:

@@ -75,9 +75,9 @@ def decode(
 ) -> Decoded | None:
     """The event; None for a selector that this kind does not know.
 
-    `extra_layouts` is asked where the release has no answer: its events have a name and arguments, and
-    no meaning for the fold. UndecodableEventError where the selector is known and the payload
-    does not fit it.
+    `extra_layouts` is asked where the release has no answer: its events have a name and
+    arguments, and no meaning for the fold. UndecodableEventError where the selector is known and
+    the payload does not fit it.
     """
     later = (extra_layouts or {}).get(kind)
     if later is None:

@@ -40,9 +40,10 @@ class Ledger:
     """`world` as it stands, and the `journal` of what changed in it.
 
     `registry` must already know every contract of the batch. `answers` are the views that the
-    log holds; what is missing there is noted as wanted. `transfer_amounts` is what transfers of V1.0
-    moved, as an earlier fold of the same batch found out (`settled`): it goes before. `closing`
-    are V1 pools whose shutdown is asked after at the end of the block, with the last event.
+    log holds; what is missing there is noted as wanted. `transfer_amounts` is what transfers of
+    V1.0 moved, as an earlier fold of the same batch found out (`settled`): it goes before.
+    `closing` are V1 pools whose shutdown is asked after at the end of the block, with the last
+    event.
     """
 
     def __init__(
