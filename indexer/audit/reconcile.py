@@ -114,7 +114,7 @@ async def _block_of_node(
     """A block that is not stored, as the node has it, if it stands below our committed one."""
     assert number is not None, "the committed block is stored"
     committed_header = await node.header(committed.number)
-    if committed_header is None or rows.padded(int(stored.hash, 16)) != committed.hash:
+    if committed_header is None or rows.padded(int(committed_header.hash, 16)) != committed.hash:
         raise errors.InconsistentAnswerError(
             f"the node does not have our committed block {committed.number} {committed.hash}: "
             "it lags or follows another branch; nothing was compared"
