@@ -14,6 +14,7 @@ import traceback
 import click
 
 from indexer import errors
+from indexer.commands import showing
 
 COMMANDS = {
     "run": "Migrate if needed, catch up, follow the head.",
@@ -141,7 +142,7 @@ class _Termination:
 
 
 def _say(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {' '.join(showing.shown(message).split())}", err=True)
 
 
 def _hint(error: click.ClickException) -> str:

@@ -12,6 +12,11 @@ from urllib import parse
 SHORTEST_KEY = 8
 """How long a piece of a node's path must be to count as a key."""
 
+LONGEST_WORD = 24
+"""No word of a message is so long."""
+
+_PASSWORDS = ("password", "sslpassword", "passfile")
+
 _SECRET = re.compile(r"((?:^|[?&])[^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
@@ -62,6 +67,25 @@ def _basic(parts: parse.SplitResult) -> Iterable[str]:
         sent = text.encode(encoding, "ignore")
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             yield encode(sent).decode().rstrip("=")
+
+
+def is_key_like(secret: str) -> bool:
+    """Whether a secret is so long, or so mixed, that no word of ours can be it by chance."""
+    return len(secret) >= LONGEST_WORD or (
+        len(secret) >= SHORTEST_KEY and any(char.isdigit() for char in secret)
+    )
+
+
+def passwords_of(url: str) -> list[str]:
+    """The passwords in a database's URL, as written and unquoted; none where it cannot be read."""
+    try:
+        parts = parse.urlsplit(url)
+        query = parse.parse_qs(parts.query)
+        found = {parts.password, *(value for name in _PASSWORDS for value in query.get(name, ()))}
+    except ValueError:
+        return []
+    given = {word for word in found if word}
+    return sorted(given | {parse.unquote(word) for word in given})
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:

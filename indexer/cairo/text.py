@@ -66,10 +66,26 @@ def clean(text: str, limit: int = 64) -> str:
     return " ".join(unicodedata.normalize("NFC", kept).split())[:limit].rstrip()
 
 
+def printable(text: str) -> str:
+    """`text` without what steers a terminal or turns a line around: U+FFFD in its place.
+
+    Line ends and tabs stay; nothing is shortened.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in _STEERING else "\ufffd"
+        for char in text
+    )
+
+
 def storable(text: str) -> str:
     """`text` without NUL, which PostgreSQL's text and jsonb cannot hold; U+FFFD in its place."""
     return text.replace("\0", "\ufffd")
 
+
+_STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+"""Categories of what `printable` takes out."""
 
 _INVISIBLE = frozenset(
     map(

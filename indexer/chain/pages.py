@@ -158,7 +158,8 @@ async def _all_pages(
             return list(found.values())
         if token in seen:
             raise errors.InconsistentAnswerError(
-                f"{asked.node} repeats the continuation token {token[:40]!r}", kind="token"
+                f"{asked.node} repeats the continuation token {endpoint.hide(token)[:40]!r}",
+                kind="token",
             )
         seen.add(token)
         if asked.most is not None and len(found) > asked.most:

@@ -83,7 +83,7 @@ class Source:
             if error.code == rpc_errors.CONTRACT_NOT_FOUND:
                 return None
             raise
-        return int(text, 16)
+        return int(wire.felt(text), 16)
 
     async def _known_header(
         self, block_id: Any, is_optional: bool = False

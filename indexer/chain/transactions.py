@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from indexer import errors
+from indexer.cairo import text as texts
 from indexer.chain import rpc, rpc_errors, source, types, wire
 
 IN_A_BLOCK = frozenset({"ACCEPTED_ON_L2", "ACCEPTED_ON_L1"})
@@ -32,12 +33,14 @@ async def states(asked: source.Source, hashes: Sequence[str]) -> list[types.Tran
     receipts = dict(
         zip(accepted, await _ask(asked, "starknet_getTransactionReceipt", accepted), strict=True)
     )
-    return [
+    found = [
         _with_receipt(state, receipts[state.transaction_hash])
         if state.transaction_hash in receipts
         else state
         for state in statuses
     ]
+    hide = asked.endpoint.hide
+    return [msgspec.structs.replace(state, reason=_reason(state.reason, hide)) for state in found]
 
 
 async def _ask(asked: source.Source, method: str, hashes: Sequence[str]) -> list[Answer]:
@@ -62,9 +65,7 @@ def _status(hash_: str, answer: Answer) -> types.TransactionState:
     if known is None:
         return types.TransactionState(hash_)
     status: wire.TransactionStatus = wire.decoded(wire.status_decoder, known, "transaction status")
-    return types.TransactionState(
-        hash_, status.finality_status, reason=_reason(status.failure_reason)
-    )
+    return types.TransactionState(hash_, status.finality_status, reason=status.failure_reason)
 
 
 def _with_receipt(state: types.TransactionState, answer: Answer) -> types.TransactionState:
@@ -74,10 +75,10 @@ def _with_receipt(state: types.TransactionState, answer: Answer) -> types.Transa
     receipt: wire.SingleReceipt = wire.decoded(
         wire.single_receipt_decoder, known, "transaction receipt"
     )
-    if wire.felt(receipt.transaction_hash) != state.transaction_hash:
+    answered = wire.felt(receipt.transaction_hash)
+    if answered != state.transaction_hash:
         raise errors.InconsistentAnswerError(
-            f"the node returned the receipt of {receipt.transaction_hash[:80]} for "
-            f"{state.transaction_hash}",
+            f"the node returned the receipt of {answered} for {state.transaction_hash}",
             kind="mismatched",
         )
     if receipt.block_number is None or receipt.block_hash is None:
@@ -89,10 +90,13 @@ def _with_receipt(state: types.TransactionState, answer: Answer) -> types.Transa
         is_reverted=receipt.execution_status == "REVERTED",
         actual_fee=int(wire.felt(receipt.actual_fee.amount), 16),
         fee_unit=receipt.actual_fee.unit,
-        reason=_reason(receipt.revert_reason),
+        reason=receipt.revert_reason,
     )
 
 
-def _reason(text: str | None) -> str | None:
-    """A reason as the database can hold it: bounded, without NUL."""
-    return None if text is None else text[:LONGEST_REASON].replace("\0", "\ufffd")
+def _reason(text: str | None, hide: Callable[[str], str]) -> str | None:
+    """A reason that may be kept and shown: bounded, without secrets and control characters."""
+    if text is None:
+        return None
+    # Cut before it is searched, and only then so short that no secret is cut in two.
+    return texts.printable(hide(text[: 2 * LONGEST_REASON])[:LONGEST_REASON])

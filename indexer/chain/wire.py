@@ -19,6 +19,9 @@ _FELT = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
 _CANONICAL = re.compile(r"0x(?:0|[1-7][0-9a-f]{0,62}|[89a-f][0-9a-f]{0,61})")
 """A felt that is canonical; those of 63 digits from 8 on may not be below the prime."""
 
+_VALUE = re.compile(r"value '.*'(?= - at `|$)", re.DOTALL)
+"""What was answered, as msgspec repeats it where a few words are allowed."""
+
 MOST_REMEMBERED = 4_096
 
 # Bounds of what the chain can mean and the tables can hold: other values are refused.
@@ -141,13 +144,17 @@ text_decoder = msgspec.json.Decoder(str)
 
 
 def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> Any:
-    """A result decoded to its shape; InconsistentAnswerError where it has another."""
+    """A result decoded to its shape; InconsistentAnswerError where it has another.
+
+    The error repeats no word of the node's, which may hold a key of ours.
+    """
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = _VALUE.sub("value", str(error))
         raise errors.InconsistentAnswerError(
-            f"the node's {what} has no known shape: {texts.clean(str(error), 300)}", kind="shape"
-        ) from error
+            f"the node's {what} has no known shape: {texts.clean(reason, 300)}", kind="shape"
+        ) from None
 
 
 class _Canonical(dict[str, str]):
@@ -165,10 +172,15 @@ class _Canonical(dict[str, str]):
 
 
 def _canonical(text: str) -> str:
-    value = int(text, 16) if _FELT.fullmatch(text) else felt252.PRIME
+    if not _FELT.fullmatch(text):
+        # Not repeated: it may hold a key of ours.
+        raise errors.InconsistentAnswerError(
+            f"the node's answer holds no felt but {len(text):,} other characters", kind="felt"
+        )
+    value = int(text, 16)
     if value >= felt252.PRIME:
         raise errors.InconsistentAnswerError(
-            f"the node's answer holds no felt: {text[:80]!r}", kind="felt"
+            f"the node's answer holds no felt: {text} is above the largest", kind="felt"
         )
     return hex(value)
 

@@ -12,9 +12,9 @@ import os
 import socket
 import sys
 
-from indexer import app
+from indexer import app, config
 from indexer.api import server
-from indexer.commands import event_loop, logs, serve
+from indexer.commands import event_loop, logs, serve, showing
 from indexer.daemon import api_process
 
 
@@ -56,6 +56,7 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
     daemon = _Daemon(*await asyncio.open_connection(sock=pair))
     given = await daemon.settings()
     settings = given.settings
+    showing.keep_secret(config.secrets_of(settings))
     logs.set_up(settings.log.level, settings.log.format)
     listens = asyncio.create_task(daemon.listen())
     async with (

@@ -15,7 +15,7 @@ import click
 import structlog
 
 from indexer import config, errors, values
-from indexer.commands import logs
+from indexer.commands import logs, showing
 
 T = TypeVar("T")
 
@@ -72,6 +72,7 @@ def settings(config_file: Path | None, **flags: object) -> config.Settings:
     context = click.get_current_context(silent=True)
     env_file = None if context is None else context.meta.get(ENV_FILE)
     loaded = config.load(config_file, os.environ, given, env_file)
+    showing.keep_secret(config.secrets_of(loaded))
     logs.set_up(loaded.log.level, loaded.log.format)
     if ignored := config.variables_of_services(os.environ):
         log.debug("variables_of_kubernetes_services_ignored", names=ignored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import asyncpg
 import click
 import msgspec
 
+from indexer import values
+from indexer.cairo import text as texts
 from indexer.commands import arguments, output, reader
 from indexer.query import names, tables
 
@@ -78,5 +81,20 @@ def _print(row: dict[str, Any]) -> None:
     if row["args"] is None:
         click.echo(f"    keys {' '.join(row['keys'])}\n    data {' '.join(row['data'])}")
         return
-    for key, value in row["args"].items():
-        click.echo(f"    {key} = {value}")
+    for key, value in _flat(row["args"]):
+        click.echo(f"    {key} = {texts.printable(str(value))}")
+
+
+def _flat(args: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of an event, those of structs with a dot, words as people write them."""
+    for key, value in args.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key}.")
+        elif isinstance(value, bool):
+            yield f"{before}{key}", "yes" if value else "no"
+        elif value is None:
+            yield f"{before}{key}", "-"
+        elif isinstance(value, list):
+            yield f"{before}{key}", values.json_bytes(value).decode()
+        else:
+            yield f"{before}{key}", value

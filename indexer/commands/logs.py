@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from indexer.commands import showing
+
 _PROCESSORS = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,6 +31,7 @@ def set_up(level: str, format_: str) -> None:
             structlog.contextvars.merge_contextvars,
             *_PROCESSORS,
             structlog.processors.format_exc_info,
+            _fit_to_show,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
@@ -36,6 +39,20 @@ def set_up(level: str, format_: str) -> None:
         cache_logger_on_first_use=False,
     )
     _take_in_libraries(renderer, lowest)
+
+
+def _fit_to_show(
+    _: object, __: str, said: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {name: _shown(value) for name, value in said.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return showing.shown(value)
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    return value
 
 
 def _take_in_libraries(renderer: Any, lowest: int) -> None:
@@ -47,7 +64,11 @@ def _take_in_libraries(renderer: Any, lowest: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _fit_to_show,
+                renderer,
+            ],
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *_PROCESSORS, _in_one_line],
         )
     )

@@ -16,6 +16,7 @@ import rich.table
 import rich.text
 
 from indexer import values
+from indexer.cairo import text as texts
 from indexer.commands import columns
 from indexer.query import markets, point_in_time
 
@@ -139,7 +140,7 @@ def _shown(value: Any) -> str:
         case list() | tuple():
             return ", ".join(map(_shown, value)) or "none"
         case _:
-            return str(value)
+            return texts.printable(str(value))
 
 
 def _text(column: columns.Column, row: columns.Row, *, is_wide: bool) -> rich.text.Text:

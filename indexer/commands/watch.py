@@ -33,5 +33,4 @@ def command(config_file: Path | None, as_json: bool, hash: int, no_start: bool) 
     if as_json:
         output.print_json(found)
         return
-    for name, value in msgspec.structs.asdict(found).items():
-        click.echo(f"{name:<18} {'-' if value is None else value}")
+    output.print_fields(msgspec.structs.asdict(found))

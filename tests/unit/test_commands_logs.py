@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from indexer.commands import logs
+from indexer import cli, errors
+from indexer.commands import logs, showing
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +73,48 @@ def test_on_a_terminal_both_are_for_people(capsys: pytest.CaptureFixture[str]) -
     theirs, ours = capsys.readouterr().err.splitlines()
     assert "the pool lost a connection" in theirs
     assert "followed" in ours
+
+
+KEY = "d41d8cd98f00b204e9800998ecf8427e"
+ECHO = f"no\x1b[2J route \u202efor /rpc/{KEY.upper()}\x07"
+
+
+@pytest.fixture
+def secret() -> Iterator[None]:
+    showing.keep_secret([KEY, "main"])
+    yield
+    showing.keep_secret([])
+
+
+@pytest.mark.usefixtures("secret")
+def test_no_line_shows_a_secret_or_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever says it, and wherever in the line it stands; a word such as main is no secret."""
+    for form in ("json", "console"):
+        logs.set_up("info", form)
+        structlog.get_logger("ours").warning("trouble", reason=ECHO, names=[ECHO], chain="main")
+        logging.getLogger("theirs").error("lost %s", ECHO)
+        try:
+            raise OSError(ECHO)
+        except OSError:
+            structlog.get_logger("ours").exception("failed")
+            logging.getLogger("theirs").exception("failed")
+        said = capsys.readouterr().err
+        assert KEY not in said.lower()
+        assert said.count("***") == 5
+        assert "main" in said
+        assert not {"\x1b[2J", "\x07", "\u202e"} & set(re.findall(r"\x1b\[2J|\x07|\u202e", said))
+        assert "\\u001b" not in said
+
+
+@pytest.mark.usefixtures("secret")
+def test_no_error_of_a_command_shows_a_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise errors.FatalNodeError(ECHO)
+
+    monkeypatch.setattr(cli.group, "main", fail)
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr().err
+    assert said == "error: no\ufffd[2J route \ufffdfor /rpc/***\ufffd\n"
