@@ -69,6 +69,27 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """How many of something there are, in words: 1 block, 2,000 blocks; `many`: if not with s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def duration(seconds: float) -> str:
+    """How long something took, in the unit that a reader would choose."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:,.0f} s"
+
+
+def size(count: int) -> str:
+    """So many bytes in the unit that a reader would choose."""
+    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= bytes_:
+            return f"{count / bytes_:,.1f} {unit}"
+    return counted(count, "byte")
+
+
 # --- JSON -------------------------------------------------------------------------------------
 
 

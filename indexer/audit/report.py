@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 import msgspec
 
-from indexer import errors
+from indexer import errors, values
 from indexer.audit import (
     digest,
     indexes,
@@ -151,10 +151,11 @@ async def _refold(audit: Audit) -> list[Check | NotCovered]:
     check = Check(what, not outcome.differing, outcome.rows, _refolded(outcome, refolding.seed))
     if outcome.is_whole:
         return [check]
+    others = audit.stands.rows["events"] - outcome.events
     return [
         check,
         NotCovered(
-            f"refolding of the other {audit.stands.rows['events'] - outcome.events:,} events",
+            f"refolding of the other {values.counted(others, 'event')}",
             "a sample was refolded; --refold all takes them all",
         ),
     ]
@@ -163,7 +164,7 @@ async def _refold(audit: Audit) -> list[Check | NotCovered]:
 def _refolded(outcome: refold.Refolded, seed: int) -> str:
     blocks = ", ".join(f"{first} to {last}" for first, last in outcome.blocks)
     sampled = "" if outcome.is_whole else f", seed {seed}"
-    sentence = f"{outcome.events:,} events of blocks {blocks}{sampled}: "
+    sentence = f"{values.counted(outcome.events, 'event')} of blocks {blocks}{sampled}: "
     if not outcome.differing:
         return sentence + "equal"
     first = outcome.differing[0]
@@ -173,7 +174,8 @@ def _refolded(outcome: refold.Refolded, seed: int) -> str:
         position = (
             f" from event {event.block_number}/{event.transaction_index}/{event.event_index} on"
         )
-    return f"{sentence}{first.rows_differing:,} rows differ in {tables}{position}"
+    differ = values.counted(first.rows_differing, "row differs", "rows differ")
+    return f"{sentence}{differ} in {tables}{position}"
 
 
 async def _sums(audit: Audit) -> list[Check | NotCovered]:
@@ -200,7 +202,8 @@ async def _valuations(audit: Audit) -> list[Check | NotCovered]:
     live = await connection.fetchval("SELECT quote_ident(current_schema())")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found = await stored_valuations.check(connection, live)
-    sentence = f"{found.wrong_rows} rows differ, valued anew at {found.blocks} blocks"
+    differ = values.counted(found.wrong_rows, "row differs", "rows differ")
+    sentence = f"{differ}, valued anew at {values.counted(found.blocks, 'block')}"
     if found.wrong:
         first = found.wrong[0]
         column, (stored, computed) = next(iter(first.columns.items()))
@@ -223,7 +226,8 @@ async def _completeness(audit: Audit) -> list[Check | NotCovered]:
     """The log holds what the chain's own counts and commitments say."""
     known = audit.stands.completeness
     proved = sum(known.blocks.values()) - known.unproved_blocks
-    found = f"{known.gaps_open} open gaps, {known.gaps_repaired} repaired; {known.sentence()}"
+    gaps = values.counted(known.gaps_open, "open gap")
+    found = f"{gaps}, {known.gaps_repaired:,} repaired; {known.sentence()}"
     # Not proved is no contradiction; what was found missing is.
     check = Check("log complete against the chain", not known.gaps_open, proved, found)
     if not known.unproved_blocks:
@@ -231,7 +235,7 @@ async def _completeness(audit: Audit) -> list[Check | NotCovered]:
     return [
         check,
         NotCovered(
-            f"completeness of {known.unproved_blocks:,} blocks",
+            f"completeness of {values.counted(known.unproved_blocks, 'block')}",
             "not proved one by one while reading; `vesu-indexer verify` does, from a node",
         ),
     ]
@@ -283,7 +287,10 @@ async def _views(audit: Audit) -> list[Check | NotCovered]:
         )
     except errors.NodeError as error:
         return [NotCovered(what, str(error)), between]
-    sentence = f"{found.rows:,} rows in {found.asked:,} views: {len(found.differences)} differ"
+    different = values.counted(len(found.differences), "value differs", "values differ")
+    sentence = (
+        f"{values.counted(found.rows, 'row')} in {values.counted(found.asked, 'view')}: {different}"
+    )
     if found.differences:
         first = found.differences[0]
         sentence += (
@@ -296,9 +303,10 @@ def _unasked(found: reconcile.Reconciliation) -> list[NotCovered]:
     """What a check against the contracts left out."""
     left = []
     if found.refused:
-        left.append(NotCovered(f"{found.refused:,} views", "the contracts refused to answer"))
+        refused = values.counted(found.refused, "view")
+        left.append(NotCovered(refused, "the contracts refused to answer"))
     if found.sample is not None:
-        sampled = f"{found.sample} rows of each were asked for, seed {found.seed}"
+        sampled = f"{values.counted(found.sample, 'row')} of each were asked for, seed {found.seed}"
         left.append(NotCovered("the contracts' views of other rows", f"{sampled}; --views all"))
     return left
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 PRIME = 2**251 + 17 * 2**192 + 1
 """The field's prime: a felt is at least 0 and smaller than this."""
@@ -17,3 +18,9 @@ def padded(value: int) -> str:
 def pad(minimal: str) -> str:
     """The same for a felt that is text already, in the minimal hex that nodes answer with."""
     return "0x" + minimal[2:].rjust(64, "0")
+
+
+def named(value: int) -> str:
+    """A felt that holds a word, such as a chain id, as SN_MAIN (0x534e5f4d41494e); else in hex."""
+    name = value.to_bytes(32, "big").lstrip(b"\0").decode("ascii", "replace")
+    return f"{name} ({value:#x})" if re.fullmatch(r"\w+", name, re.ASCII) else hex(value)

@@ -9,6 +9,7 @@ import re
 import msgspec
 
 from indexer import errors
+from indexer.cairo import felt252
 from indexer.cairo import text as texts
 from indexer.chain import failures, rpc, wire
 
@@ -64,8 +65,8 @@ async def _identity(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile
     chain = wire.felt(await _text(endpoint, "starknet_chainId"))
     if chain_id is not None and int(chain, 16) != chain_id:
         raise errors.WrongChainError(
-            f"{endpoint.name} serves {_named(int(chain, 16))}, but network.chain_id is "
-            f"{_named(chain_id)}: change node.urls or the network{ASKED}"
+            f"{endpoint.name} serves {felt252.named(int(chain, 16))}, but network.chain_id is "
+            f"{felt252.named(chain_id)}: change node.urls or the network{ASKED}"
         )
     return NodeProfile(
         endpoint.name,
@@ -87,9 +88,3 @@ def _version(text: str) -> tuple[int, int, int]:
     """Major, minor and patch, 0 where it is left out; a pre-release counts as its release."""
     found = re.fullmatch(r"[vV]?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?([-+].*)?", text.strip())
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
-
-
-def _named(chain: int) -> str:
-    """A chain id as its short string and hex, such as SN_MAIN (0x534e5f4d41494e)."""
-    name = chain.to_bytes(32, "big").lstrip(b"\0").decode("ascii", "replace")
-    return f"{name} ({chain:#x})" if re.fullmatch(r"\w+", name, re.ASCII) else hex(chain)

@@ -106,14 +106,15 @@ def _print(found: report.Report) -> None:
         click.echo(f"-     not covered: {item.what}: {item.why}")
     click.echo(f"block {found.block_number:,} {found.block_hash}")
     click.echo(
-        f"digest {found.digest}, {found.compared:,} comparisons, {found.seconds:,.1f} seconds"
+        f"digest {found.digest}, {values.counted(found.compared, 'comparison')}, "
+        f"{found.seconds:,.1f} s"
     )
 
 
 def _print_markdown(found: report.Report) -> None:
     click.echo(f"# Audit at block {found.block_number}\n")
     click.echo(f"Block hash `{found.block_hash}`, digest `{found.digest}`.\n")
-    click.echo(f"{found.compared:,} comparisons in {found.seconds:,.1f} seconds.\n")
+    click.echo(f"{values.counted(found.compared, 'comparison')} in {found.seconds:,.1f} s.\n")
     click.echo("| check | holds | comparisons | found |\n|---|---|---|---|")
     for check in found.checks:
         holds = "yes" if check.is_good else "**no**"

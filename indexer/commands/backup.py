@@ -36,7 +36,7 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
         return
     click.echo(
         f"Backed up block {made.block_number:,} {made.block_hash}: "
-        f"{len(made.contents)} tables, {made.bytes:,} bytes in {file}"
+        f"{values.counted(len(made.contents), 'table')}, {values.size(made.bytes)} in {file}"
     )
     if made.digest is not None:
         click.echo(f"digest {made.digest.all}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from indexer import values
 from indexer.query import point_in_time
 
 Row = Mapping[str, Any]
@@ -50,17 +51,9 @@ def ratio(value: decimal.Decimal | None) -> str:
     return "-" if value is None else f"{value * 100:.2f} %"
 
 
-def duration(seconds: float) -> str:
-    """How long something took, in the unit that a reader would choose."""
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if abs(seconds) >= 2 * size:
-            return f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:,.0f} s"
-
-
 def age(seconds: int | None) -> str:
     """How old something is; "-" where that is not known."""
-    return "-" if seconds is None else duration(seconds)
+    return "-" if seconds is None else values.duration(seconds)
 
 
 def ends(value: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 import rich.console
 import rich.live
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.api import server as http
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output, overview
@@ -238,10 +238,14 @@ class _Demo:
         self, connection: asyncpg.Connection, rows: int
     ) -> rich.console.RenderableType:
         last = self._last
-        title = f"Block {last.block:,} of {last.head:,} · {last.total_events:,} events"
+        title = (
+            f"Block {last.block:,} of {last.head:,} · {values.counted(last.total_events, 'event')}"
+        )
         reorgs = (await status.read(connection)).reorgs
         if reorgs:
-            title += f" · a reorganisation of {reorgs[0].depth} blocks gone through"
+            title += (
+                f" · a reorganisation of {values.counted(reorgs[0].depth, 'block')} gone through"
+            )
         return await overview.render(connection, title, rows)
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config
+from indexer import app, config, values
 from indexer.audit import digest, first_difference
 from indexer.commands import arguments, event_loop, output
-from indexer.config import values
+from indexer.config import values as config_values
 from indexer.store import database
 
 
 def _database_url(text: str) -> str:
     try:
-        return values.database_url(text)
+        return config_values.database_url(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -101,7 +101,7 @@ def _print(found: digest.Digest, as_json: bool) -> None:
         output.print_json(found)
         return
     for table, table_digest in found.tables.items():
-        click.echo(f"{table_digest.hash}  {table} ({table_digest.rows:,} rows)")
+        click.echo(f"{table_digest.hash}  {table} ({values.counted(table_digest.rows, 'row')})")
     click.echo(f"{found.all}  all tables at block {found.block_number:,}")
 
 
@@ -110,7 +110,9 @@ def _print_valuations(found: digest.Valuations, as_json: bool) -> None:
         output.print_json(found)
         return
     hashed = found.vesu_positions
-    click.echo(f"{hashed.hash}  valuations of vesu_positions ({hashed.rows:,} rows)")
+    click.echo(
+        f"{hashed.hash}  valuations of vesu_positions ({values.counted(hashed.rows, 'row')})"
+    )
 
 
 def _print_samples(found: digest.Samples, as_json: bool) -> None:
@@ -119,7 +121,7 @@ def _print_samples(found: digest.Samples, as_json: bool) -> None:
         return
     hashed = found.vesu_sampled_prices
     click.echo(
-        f"{hashed.hash}  samples of prices ({hashed.rows:,} rows) "
+        f"{hashed.hash}  samples of prices ({values.counted(hashed.rows, 'row')}) "
         f"up to block {found.block_number:,}"
     )
 

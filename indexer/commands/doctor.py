@@ -12,11 +12,11 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.app import abi_folder
 from indexer.audit import indexes
 from indexer.chain import capacity, client, types
-from indexer.commands import arguments, columns, event_loop, output
+from indexer.commands import arguments, event_loop, output
 from indexer.daemon import contract_check
 from indexer.log import cursor, watch_list
 from indexer.projections import replay, tables
@@ -174,7 +174,7 @@ async def _server(connection: asyncpg.Connection) -> Finding:
     version = connection.get_server_version()
     return Finding(
         "server",
-        "; ".join(hurting) or f"PostgreSQL {version.major}.{version.minor}, settings fit",
+        "; ".join(hurting) or f"PostgreSQL {version.major}.{version.micro}, settings fit",
         is_good=not hurting,
     )
 
@@ -271,11 +271,11 @@ def _clock(head: types.BlockHeader) -> Finding:
     if ahead > CLOCK_SECONDS:
         return Finding(
             "clock",
-            f"the head's time is {columns.duration(ahead)} ahead of this machine's clock, so lag "
+            f"the head's time is {values.duration(ahead)} ahead of this machine's clock, so lag "
             "and age are wrong: set the clock (NTP)",
             is_good=False,
         )
-    age = columns.duration(max(-ahead, 0))
+    age = values.duration(max(-ahead, 0))
     return Finding("clock", f"the head block is {age} old by this machine's clock")
 
 

@@ -103,8 +103,8 @@ def command(
     else:
         snapshot = done.snapshot
         click.echo(
-            f"{done.rows:,} rows of {table} at block {snapshot.block_number:,} "
-            f"{snapshot.block_hash} in {out} ({done.bytes:,} bytes)",
+            f"{values.counted(done.rows, 'row')} of {table} at block {snapshot.block_number:,} "
+            f"{snapshot.block_hash} in {out} ({values.size(done.bytes)})",
             err=True,
         )
 
@@ -138,7 +138,8 @@ async def _export(
         written = await _write(connection, selected, format_, sink, metadata, line)
         if written != selected.rows:
             raise errors.OutputError(
-                f"{written} rows of {table} came out and {selected.rows} were counted: not kept"
+                f"{values.counted(written, 'row')} of {table} came out and {selected.rows:,} were "
+                "counted: not kept"
             )
         line.update(written, written)
     return metadata

@@ -9,7 +9,7 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.audit import advice
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.log import retention
@@ -123,7 +123,8 @@ def _print(outcome: Outcome) -> None:
     if outcome.retention is not None:
         _print_retention(outcome.retention)
     for step in outcome.done:
-        change = f"{step.bytes_before:,} to {step.bytes_after:,} bytes, {step.seconds:.1f} s"
+        sizes = f"{values.size(step.bytes_before)} to {values.size(step.bytes_after)}"
+        change = f"{sizes}, {step.seconds:.1f} s"
         click.echo(
             f"{'skipped' if step.complaint else 'done   '}  {step.statement}: "
             f"{step.complaint or change}"
@@ -137,18 +138,21 @@ def _print_retention(expired: retention.Expired) -> None:
         click.echo("Abandoned branches are kept for ever (maintenance.retain_orphans_days = 0).")
         return
     what = (
-        f"{expired.reorgs:,} reorganisations older than {expired.days:,} days, with "
-        f"{expired.orphaned_events:,} events, {expired.orphaned_observations:,} observations and "
-        f"{expired.completeness_gaps + expired.observation_gaps:,} repaired gaps"
+        f"{values.counted(expired.reorgs, 'reorganisation')} older than "
+        f"{values.counted(expired.days, 'day')}, with "
+        f"{values.counted(expired.orphaned_events, 'event')}, "
+        f"{values.counted(expired.orphaned_observations, 'observation')} and "
+        f"{values.counted(expired.completeness_gaps + expired.observation_gaps, 'repaired gap')}"
     )
     click.echo(f"Deleted {what}." if expired.deleted else f"Would delete {what}; do it: --apply")
 
 
 def _print_advice(report: advice.Report) -> None:
-    click.echo(f"{'table':<26} {'bytes':>15} {'of indexes':>15} {'rows':>12} {'dead':>10}")
+    click.echo(f"{'table':<26} {'size':>11} {'of indexes':>11} {'rows':>12} {'dead rows':>10}")
     for table in report.tables:
         click.echo(
-            f"{table.name:<26} {table.total_bytes:>15,} {table.index_bytes:>15,} "
+            f"{table.name:<26} {values.size(table.total_bytes):>11} "
+            f"{values.size(table.index_bytes):>11} "
             f"{table.live_rows:>12,} {table.dead_rows:>10,}"
         )
     for suggestion in report.advice:
@@ -156,6 +160,7 @@ def _print_advice(report: advice.Report) -> None:
         if suggestion.remedy:
             click.echo(f"  {suggestion.remedy}")
     if report.kept:
-        click.echo(f"Kept, though unused or covered here: {len(report.kept)} promised indexes.")
+        kept = values.counted(len(report.kept), "promised index", "promised indexes")
+        click.echo(f"Kept, though unused or covered here: {kept}.")
     if not report.advice:
         click.echo("Nothing to do.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import click
 
-from indexer import app, urls
+from indexer import app, urls, values
 from indexer.audit import indexes
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
@@ -87,7 +87,7 @@ async def _destroyed(url: str) -> str | None:
             return None  # Not all migrations are applied: no run has written anything.
     if stands is None or (stands.block_hash is None and not events):
         return None
-    return f"{events:,} events, and the state at block {stands.block_number:,}"
+    return f"{values.counted(events, 'event')}, and the state at block {stands.block_number:,}"
 
 
 async def _rolled_back(url: str) -> list[str]:

@@ -97,7 +97,7 @@ def print_stale(flags: Sequence[bool | None], max_price_age: int | None) -> None
     if max_price_age is not None and stale:
         rest = "rests" if stale == 1 else "rest"
         click.echo(
-            f"{stale} of {len(flags)} {rest} on prices older than {columns.duration(max_price_age)}"
+            f"{stale} of {len(flags)} {rest} on prices older than {values.duration(max_price_age)}"
         )
 
 
@@ -110,13 +110,13 @@ def print_prices(prices: Sequence[markets.Price], max_price_age: int | None) -> 
             continue
         words = [f"price of {name}: {columns.exact(price.told)} USD"]
         if price.age_seconds is not None:
-            words.append(f"{columns.duration(price.age_seconds)} old (block {price.block_number})")
+            words.append(f"{values.duration(price.age_seconds)} old (block {price.block_number})")
         if price.used != price.told:
             words.append(f"reckoned with {columns.exact(price.used)} USD")
         if price.is_valid is False:
             words.append("called invalid by its oracle")
         if price.is_stale and max_price_age is not None:
-            words.append(f"older than {columns.duration(max_price_age)}")
+            words.append(f"older than {values.duration(max_price_age)}")
         click.echo(", ".join(words))
 
 

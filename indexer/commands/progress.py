@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from typing import NamedTuple
@@ -10,13 +11,20 @@ from typing import NamedTuple
 import click
 import structlog
 
+from indexer import values
+
 TERMINAL_SECONDS, LOG_SECONDS = 0.2, 5.0
+
+SHORTEST_SECONDS = 0.5
+"""Of less work no rate is known: a moment's would be absurd."""
 
 
 class _Pace(NamedTuple):
+    """How far the work is; how fast, and how long the rest takes: None while that is a guess."""
+
     percent: float
-    per_second: float
-    eta: float
+    per_second: float | None
+    eta: float | None
 
 
 class _Line:
@@ -29,6 +37,7 @@ class _Line:
         self._began = time.monotonic()
         self._printed_at = -math.inf
         self._log = structlog.get_logger(what)
+        self._widest = 0
 
     def _is_due(self, *, at_once: bool) -> bool:
         """Whether to speak: nothing was said just now, or it is to be said `at_once`."""
@@ -41,19 +50,27 @@ class _Line:
 
     def _pace(self, done: int, total: int, counted: int) -> _Pace:
         """How far `done` of `total` is, and how fast what is counted came."""
-        elapsed = max(time.monotonic() - self._began, 1e-6)
+        elapsed = time.monotonic() - self._began
+        is_known = elapsed >= SHORTEST_SECONDS and done > 0
         return _Pace(
             100 * done / total if total else 100.0,
-            counted / elapsed,
-            elapsed * (total - done) / done if done > 0 else 0.0,
+            counted / elapsed if is_known else None,
+            elapsed * (total - done) / done if is_known else None,
         )
 
-    def _say(self, words: str, pace: _Pace, *, is_end: bool, **fields: object) -> None:
+    def _say(self, words: list[str], pace: _Pace, *, is_end: bool, **fields: object) -> None:
         if self._on_terminal:
-            click.echo(f"\r{self._what}: {words}", err=True, nl=is_end)
+            self._write(f"{self._what}: {' · '.join(words)}", is_end=is_end)
         else:
-            percent, eta = round(pace.percent, 1), round(pace.eta)
+            percent = round(pace.percent, 1)
+            eta = None if pace.eta is None else round(pace.eta)
             self._log.info("progress", **fields, percent=percent, eta_seconds=eta)
+
+    def _write(self, line: str, *, is_end: bool) -> None:
+        """Over the line before: cut where the terminal ends, as a wrapped line stays behind."""
+        line = line[: shutil.get_terminal_size().columns - 1]
+        self._widest = max(self._widest, len(line))
+        click.echo(f"\r{line:<{self._widest}}", err=True, nl=is_end)
 
 
 class Blocks(_Line):
@@ -69,15 +86,18 @@ class Blocks(_Line):
         if not self._is_due(at_once=is_end):
             return
         pace = self._pace(block - self._first + 1, max(last - self._first + 1, 1), events)
+        words = [f"block {block:,} of {last:,}", f"{pace.percent:5.1f} %"]
+        words.append(values.counted(events, "event"))
+        if pace.per_second is not None:
+            words.append(f"{pace.per_second:,.0f} events/s")
         self._say(
-            f"block {block:,} of {last:,} · {pace.percent:5.1f} % · {events:,} events · "
-            f"{pace.per_second:,.0f}/s · ETA {pace.eta:,.0f} s   ",
+            [*words, *_left(pace, is_end=is_end)],
             pace,
             is_end=is_end,
             block=block,
             of=last,
             events=events,
-            events_per_second=round(pace.per_second),
+            events_per_second=None if pace.per_second is None else round(pace.per_second),
         )
 
 
@@ -97,14 +117,30 @@ class Counted(_Line):
             return
         self._ended = is_end
         pace = self._pace(done, total, done)
+        words = [self._amounts(done, total), f"{pace.percent:5.1f} %"]
+        if pace.per_second is not None:
+            words.append(f"{self._amount(pace.per_second)}/s")
+        words += _left(pace, is_end=is_end)
         self._say(
-            f"{done:,} of {total:,} {self._unit} · {pace.percent:5.1f} % · "
-            f"{pace.per_second:,.0f}/s · ETA {pace.eta:,.0f} s {note:<30}",
+            [*words, note] if note and not is_end else words,
             pace,
             is_end=is_end,
             done=done,
             of=total,
             unit=self._unit,
-            per_second=round(pace.per_second),
+            per_second=None if pace.per_second is None else round(pace.per_second),
             note=note or None,
         )
+
+    def _amounts(self, done: int, total: int) -> str:
+        if self._unit == "bytes":
+            return f"{values.size(done)} of {values.size(total)}"
+        return f"{done:,} of {total:,} {self._unit}"
+
+    def _amount(self, count: float) -> str:
+        return values.size(round(count)) if self._unit == "bytes" else f"{count:,.0f}"
+
+
+def _left(pace: _Pace, *, is_end: bool) -> list[str]:
+    """How long the rest takes, where that is known and there is a rest."""
+    return [] if is_end or pace.eta is None else [f"{values.duration(pace.eta)} left"]

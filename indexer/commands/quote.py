@@ -12,6 +12,7 @@ import asyncpg
 import click
 import msgspec
 
+from indexer import values
 from indexer.commands import arguments, columns, output, reader, simulate
 from indexer.query import markets, names, opportunities, point_in_time, quotes
 
@@ -68,7 +69,7 @@ def _fields(found: Quoted) -> Iterator[tuple[str, Any]]:
         if name == "prices":
             continue
         if name.endswith("_seconds"):
-            value = columns.duration(value)
+            value = values.duration(value)
         elif name in ("amount", "with_margin", "worth"):
             value = f"{columns.exact(value)} {found.asset or ''}".rstrip()
         yield LABELS.get(name, name), value

@@ -108,5 +108,6 @@ def _print(found: reconcile.Reconciliation) -> None:
             f"{difference.column} is {difference.ours}, "
             f"{difference.view}() of {difference.contract} says {difference.theirs}"
         )
-    verdict = "equal" if found.is_equal else f"{len(found.differences):,} values differ"
-    click.echo(f"{found.compared:,} values of {found.rows:,} rows compared: {verdict}")
+    differ = values.counted(len(found.differences), "value differs", "values differ")
+    compared = f"{values.counted(found.compared, 'value')} of {values.counted(found.rows, 'row')}"
+    click.echo(f"{compared} compared: {'equal' if found.is_equal else differ}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.chain import types
 from indexer.commands import arguments, event_loop, output
 from indexer.daemon import rollback
@@ -89,7 +89,8 @@ def _print(plan: Plan) -> None:
     final = ", below a block that was accepted on L1" if plan.below_final else ""
     click.echo(
         f"{did} the tables back from block {plan.from_block:,} to block {plan.to_block:,}{final}: "
-        f"{plan.blocks:,} stored blocks and {plan.events:,} events move out of the log."
+        f"{values.counted(plan.blocks, 'stored block')} and "
+        f"{values.counted(plan.events, 'event')} move out of the log."
     )
     if not plan.done:
         click.echo("Nothing was changed: add --yes to do it.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.audit import invariants, reconciliations, shadow_diff
 from indexer.cairo import felt252
 from indexer.commands import arguments, event_loop, output, progress
@@ -215,8 +215,8 @@ def _print_done(done: replay.Done, as_json: bool) -> None:
         return
     resumed = "" if done.resumed_at is None else f", gone on after block {done.resumed_at:,}"
     click.echo(
-        f"Replayed {done.events:,} events of blocks {done.from_block:,} to {done.to_block:,}"
-        f"{resumed}; {done.rows_changed:,} rows changed."
+        f"Replayed {values.counted(done.events, 'event')} of blocks {done.from_block:,} to "
+        f"{done.to_block:,}{resumed}; {values.counted(done.rows_changed, 'row')} changed."
     )
 
 
@@ -232,17 +232,19 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
             f"{first.event_index}: {first.name} of {first.contract}, {first.transaction_hash}"
         )
     if outcome.swapped:
-        click.echo(f"Swapped: {outcome.rows_changed:,} rows changed.")
+        click.echo(f"Swapped: {values.counted(outcome.rows_changed, 'row')} changed.")
     if outcome.refused:
         click.echo(f"error: {outcome.refused}", err=True)
 
 
 def _print_table(name: str, table: shadow_diff.TableDifference) -> None:
-    click.echo(f"{'equal' if table.is_equal else 'DIFFERS':<8} {name:<24} {table.live_rows:,} rows")
+    verdict = "equal" if table.is_equal else "DIFFERS"
+    click.echo(f"{verdict:<8} {name:<24} {values.counted(table.live_rows, 'row')}")
     if table.missing or table.extra:
         click.echo(f"{'':<8} {table.missing:,} missing, {table.extra:,} too many")
     for column, count in table.columns.items():
-        click.echo(f"{'':<8} {count:,} rows differ in {column}")
+        differ = values.counted(count, "row differs", "rows differ")
+        click.echo(f"{'':<8} {differ} in {column}")
     for example in table.examples:
         key = ", ".join(f"{column}={value}" for column, value in example.key.items())
         live, shadow_row = example.live, example.shadow

@@ -9,7 +9,7 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, errors
+from indexer import app, errors, values
 from indexer.audit import manifest
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.projections.shadow import build
@@ -104,10 +104,12 @@ def _print(outcome: Outcome) -> None:
     proof = outcome.proof
     click.echo(f"Restored block {outcome.block_number:,} {outcome.block_hash}.")
     if proof.is_equal:
-        click.echo(f"Proved equal: {proof.tables} tables, {proof.rows:,} rows, by hash.")
+        tables, rows = values.counted(proof.tables, "table"), values.counted(proof.rows, "row")
+        click.echo(f"Proved equal: {tables}, {rows}, by hash.")
     else:
         click.echo(f"DIFFERS from what was backed up in: {', '.join(proof.differing)}")
     if proof.digest is not None:
         click.echo(f"digest {proof.digest}, {'as' if proof.is_equal else 'not as'} backed up")
     if outcome.pending_migrations:
-        click.echo(f"Made by an older version: {len(outcome.pending_migrations)} migrations to go")
+        pending = values.counted(len(outcome.pending_migrations), "migration")
+        click.echo(f"Made by an older version: {pending} to go")

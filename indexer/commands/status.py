@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config
-from indexer.commands import arguments, columns, event_loop, output
+from indexer import app, config, values
+from indexer.cairo import felt252
+from indexer.commands import arguments, event_loop, output
 from indexer.query import status
 
 
@@ -34,17 +35,20 @@ async def _read(settings: config.Settings) -> status.Status:
 
 
 def _print(found: status.Status, proved_per_minute: int) -> None:
-    age = "-" if found.age_seconds is None else f"{columns.duration(found.age_seconds)} old"
+    age = "-" if found.age_seconds is None else f"{values.duration(found.age_seconds)} old"
     silence = found.head_silence_seconds
     lines = [
         ("state", f"{found.state if found.is_fresh else found.state.upper()}: {found.reason}"),
         ("committed", f"block {found.committed_block:,} ({age})" if found.committed_hash else "-"),
         ("hash", found.committed_hash or "-"),
         ("head", "-" if found.head_block is None else f"block {found.head_block:,}"),
-        ("heard", "never" if silence is None else f"{columns.duration(silence)} ago"),
-        ("lag", "-" if found.lag_blocks is None else f"{found.lag_blocks:,} blocks"),
-        ("final", "-" if found.finalised_block is None else f"block {found.finalised_block:,}"),
-        ("chain", found.chain_id),
+        ("heard", "never" if silence is None else f"{values.duration(silence)} ago"),
+        (
+            "lag",
+            "-" if found.lag_blocks is None else f"{values.counted(found.lag_blocks, 'block')}",
+        ),
+        ("final", _final(found)),
+        ("chain", found.chain_id and felt252.named(int(found.chain_id, 16))),
         ("rows", ", ".join(f"{count:,} {name}" for name, count in found.rows.items())),
         ("verified", found.completeness.sentence()),
         ("receipts", _receipts(found.blocks_by_events_alone, proved_per_minute)),
@@ -58,7 +62,8 @@ def _print(found: status.Status, proved_per_minute: int) -> None:
     for reorg in found.reorgs:
         click.echo(
             f"{'':<10} block {reorg.old_number:,} back to {reorg.ancestor_number:,}: "
-            f"{reorg.events_orphaned:,} events, {reorg.seconds:.2f} s, {reorg.detected_at:%F %T}"
+            f"{values.counted(reorg.events_orphaned, 'event')}, {reorg.seconds:.2f} s, "
+            f"{reorg.detected_at:%F %T} UTC"
             f"{' (repair)' if reorg.cause == 'repair' else ''}"
         )
     click.echo(
@@ -72,21 +77,29 @@ def _print(found: status.Status, proved_per_minute: int) -> None:
         )
     _print_checks(found)
     unknown = sum(event.events for event in found.undecoded)
-    click.echo(f"{'undecoded':<10} {unknown:,} events")
+    click.echo(f"{'undecoded':<10} {values.counted(unknown, 'event')}")
     for event in found.undecoded:
         click.echo(
             f"{'':<10} {event.events:,} x {event.selector} of {event.contract} {event.address}"
         )
 
 
+def _final(found: status.Status) -> str:
+    """The newest block accepted on L1, where the node tells."""
+    if found.finalised_block is None:
+        return "the node knows no block accepted on L1"
+    return f"block {found.finalised_block:,} accepted on L1"
+
+
 def _receipts(blocks: int, per_minute: int) -> str:
     """How many blocks the background has still to read, and how long that takes at its budget."""
     if not blocks:
         return "all read"
+    left = values.counted(blocks, "block")
     if not per_minute:
-        return f"{blocks:,} blocks still to read; ingest.verify_blocks_per_minute = 0 reads none"
+        return f"{left} still to read; ingest.verify_blocks_per_minute = 0 reads none"
     hours = blocks / per_minute / 60
-    return f"{blocks:,} blocks still to read: about {hours:,.1f} hours at {per_minute:,} a minute"
+    return f"{left} still to read: about {hours:,.1f} hours at {per_minute:,} a minute"
 
 
 def _print_checks(found: status.Status) -> None:
@@ -96,7 +109,7 @@ def _print_checks(found: status.Status) -> None:
     else:
         click.echo(
             f"{'reconciled':<10} block {check.block_number:,} ({check.scope}), "
-            f"{check.compared:,} values, {check.differences:,} different, "
+            f"{values.counted(check.compared, 'value')}, {check.differences:,} different, "
             f"{found.standing_differences:,} still standing"
         )
     for value in found.differing:
@@ -110,7 +123,7 @@ def _print_checks(found: status.Status) -> None:
             f"{'':<10} {broken.invariant} of {broken.what}: {broken.found:f}, expected "
             f"{broken.expected:f}, since block {broken.first_block:,}"
         )
-    click.echo(f"{'quarantine':<10} {len(found.quarantined):,} pools")
+    click.echo(f"{'quarantine':<10} {values.counted(len(found.quarantined), 'pool')}")
     for frozen in found.quarantined:
         click.echo(
             f"{'':<10} {frozen.name or 'unnamed'} {frozen.pool_id} since block "
@@ -120,10 +133,10 @@ def _print_checks(found: status.Status) -> None:
     for strange in found.unknown_classes:
         click.echo(
             f"{'':<10} {strange.kind} {strange.address}: {strange.class_hash}, "
-            f"{strange.pools:,} pools"
+            f"{values.counted(strange.pools, 'pool')}"
         )
     sampled = "never" if prices.sampled_block is None else f"block {prices.sampled_block:,}"
     click.echo(
-        f"{'prices':<10} of {prices.assets:,} assets: {prices.missing:,} missing, "
+        f"{'prices':<10} of {values.counted(prices.assets, 'asset')}: {prices.missing:,} missing, "
         f"{prices.invalid:,} invalid, {prices.stale:,} stale; sampled: {sampled}"
     )

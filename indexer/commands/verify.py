@@ -14,7 +14,7 @@ import click
 import msgspec
 import structlog
 
-from indexer import app, config, errors
+from indexer import app, config, errors, values
 from indexer.audit import log_verification
 from indexer.cairo import felt252
 from indexer.chain import client
@@ -294,8 +294,9 @@ def _print(found: Report) -> None:
     if not found.checked_blocks:
         proved = "nothing was left to prove"
     click.echo(
-        f"Checked {found.checked_blocks:,} blocks of {found.from_block:,} to {found.to_block:,} "
-        f"with {found.checked_events:,} events of ours: {proved or 'none is proved'}."
+        f"Checked {values.counted(found.checked_blocks, 'block')} of {found.from_block:,} to "
+        f"{found.to_block:,} with {values.counted(found.checked_events, 'event')} "
+        f"of ours: {proved or 'none is proved'}."
     )
     for gap in found.gaps:
         click.echo(
@@ -310,7 +311,7 @@ def _print(found: Report) -> None:
     asked = found.observations
     if asked.asked or asked.unanswered:
         click.echo(
-            f"Asked {asked.asked:,} views again at their blocks"
+            f"Asked {values.counted(asked.asked, 'view')} again at their blocks"
             + (
                 f"; {asked.unanswered:,} could not be: the node keeps no state of those blocks."
                 if asked.unanswered

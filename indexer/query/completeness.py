@@ -7,6 +7,7 @@ import datetime
 import asyncpg
 import msgspec
 
+from indexer import values
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "completeness")
@@ -82,7 +83,7 @@ class Completeness(msgspec.Struct, frozen=True):
             _named(hole.first_block, hole.last_block) for hole in reversed(self.holes)
         )
         outdated = (
-            [f"{self.outdated_blocks} blocks for another watch list alone"]
+            [f"{values.counted(self.outdated_blocks, 'block')} for another watch list alone"]
             if self.outdated_blocks
             else []
         )

@@ -10,6 +10,7 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from indexer import values
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "health")
@@ -92,31 +93,34 @@ async def failed_proofs(
 def differences(row: asyncpg.Record) -> str:
     """What the last checks found of the tables, in a line."""
     return (
-        f"{row['differences']} values in {row['rows']} rows differ from the contracts' own, first "
-        f"seen at block {row['block_number']}: `vesu-indexer reconcile` lists them"
+        f"{values.counted(row['differences'], 'value')} in {values.counted(row['rows'], 'row')} "
+        "not equal to the contracts' own, first seen at block "
+        f"{row['block_number']:,}: `vesu-indexer reconcile` lists them"
     )
 
 
 def _broken(row: asyncpg.Record) -> str:
     return (
-        f"{row['count']} sums over the tables do not agree, since block {row['since_block']}: "
-        f"{row['first']}"
+        f"{values.counted(row['count'], 'sum')} over the tables broken, since block "
+        f"{row['since_block']:,}: {row['first']}"
     )
 
 
 def _frozen(row: asyncpg.Record) -> str:
-    return f"{row['count']} listed pools are frozen: {row['first']}: {row['reason']}"
+    frozen = values.counted(row["count"], "listed pool is frozen", "listed pools are frozen")
+    return f"{frozen}: {row['first']}: {row['reason']}"
 
 
 def _not_done(row: asyncpg.Record) -> str:
     return (
-        f"the check {row['name']} could not be done {row['failures']} times in a row: "
+        f"the check {row['name']} could not be done {values.counted(row['failures'], 'time')} in a "
+        "row: "
         f"{row['reason']}"
     )
 
 
 def _stale(row: asyncpg.Record) -> str:
     return (
-        f"{row['count']} prices of listed pools are stale: the oldest, {row['first']}, was "
-        f"{row['oldest']:,} s old at the committed block"
+        f"stale in listed pools: {values.counted(row['count'], 'price')}; the oldest, "
+        f"{row['first']}, was {values.duration(row['oldest'])} old at the committed block"
     )

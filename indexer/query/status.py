@@ -9,7 +9,7 @@ from typing import Literal
 import asyncpg
 import msgspec
 
-from indexer import errors
+from indexer import errors, values
 from indexer.query import completeness, health
 from indexer.store import sqlfile
 
@@ -280,12 +280,17 @@ def _stale_reasons(row: asyncpg.Record, limits: Limits) -> list[health.Reason]:
     if silence is None:
         found.append(health.reason("node", "the node was never heard"))
     elif silence > limits.silence:
-        found.append(health.reason("node", f"no good answer from the node for {silence:.0f} s"))
+        found.append(
+            health.reason("node", f"no good answer from the node for {values.duration(silence)}")
+        )
     if row["lag_blocks"] and age > limits.stale:
-        text = f"{row['lag_blocks']} blocks behind the head, committed block {age:.0f} s old"
+        text = (
+            f"{values.counted(row['lag_blocks'], 'block')} behind the head, committed block "
+            f"{values.duration(age)} old"
+        )
         found.append(health.reason("behind", text))
     elif limits.halt and age > limits.halt:
-        text = f"the head itself is {age:.0f} s old: the chain or the node stands still"
+        text = f"the head itself is {values.duration(age)} old: the chain or the node stands still"
         found.append(health.reason("standstill", text))
     return found
 

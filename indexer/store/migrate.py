@@ -116,7 +116,7 @@ def require(url: str) -> None:
         )
     if lacking:
         raise errors.SchemaError(
-            f"the database lacks {len(lacking)} migrations ({lacking[0]} is the first): run "
+            f"the database lacks migrations: {len(lacking)}, {lacking[0]} is the first; run "
             "`vesu-indexer migrate`"
         )
 

@@ -163,7 +163,7 @@ async def test_addresses_are_whole_when_piped_and_with_wide(environ: dict[str, s
         assert "…" not in line
     narrow = on_terminal(environ, 100, "positions", "--kind", "borrow", "--limit", "3")
     assert max(map(len, narrow.splitlines()[1:])) <= 100
-    assert len(ADDRESS.findall(narrow)) == 1  # the block's hash
+    assert not ADDRESS.findall(narrow)
     assert "…" in narrow
     wide = on_terminal(environ, 100, "positions", "--kind", "borrow", "--limit", "3", "--wide")
     assert [line.rstrip() for line in wide.splitlines()] == piped.splitlines()

@@ -56,8 +56,8 @@ async def test_a_wrong_row_is_named_and_swapped_out(
 
     start = ("replay", "--from-block", "0", "--shadow", "--swap")
     _, out, err = await stage.command(environ, *start, expect=1)
-    assert "1 rows differ in collateral_shares" in out
-    assert "not swapped: 1 rows differ, 0 were allowed" in err
+    assert "1 row differs in collateral_shares" in out
+    assert "not swapped: 1 row differs, 0 allowed" in err
     refused = await stage.json_of(environ, *start, "--keep", expect=1)
     assert (refused["swapped"], refused["rows_changed"]) == (False, 0)
     assert await stage.json_of(environ, "digest") != before

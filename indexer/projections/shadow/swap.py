@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from indexer import errors
+from indexer import errors, values
 from indexer.log import cursor
 from indexer.projections import statements, stored_valuations, tables
 from indexer.projections.shadow import build
@@ -154,7 +154,8 @@ async def _put_live(
     found = await differing(built)
     if allowed is not None and found > allowed:
         raise errors.DifferencesError(
-            f"not swapped: {found} rows differ, {allowed} were allowed; look at them, then say "
+            f"not swapped: {values.counted(found, 'row differs', 'rows differ')}, "
+            f"{allowed:,} allowed; look at them, then say "
             f"--allow-differences {found}"
         )
     changed = await _apply(built, span)
