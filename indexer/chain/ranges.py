@@ -227,6 +227,8 @@ class RangeReader:
         header of the window is read.
         """
         numbers = {event.block_number for event in part.events}
+        # The tip is known by its header, whatever its events tell: no block is two rows.
+        part.headers[part.to_block] = part.tip
         part.event_times = {
             number: seconds
             for number, seconds in self._event_times(part.events).items()
@@ -238,7 +240,6 @@ class RangeReader:
             await self._add_headers(part, numbers)
 
     async def _add_headers(self, part: windows.Window, numbers: set[int]) -> None:
-        part.headers[part.to_block] = part.tip
         missing = sorted(numbers - part.headers.keys())
         for start in range(0, len(missing), sources.BLOCKS_PER_BATCH):
             batch = missing[start : start + sources.BLOCKS_PER_BATCH]

@@ -12,6 +12,7 @@ import pytest
 
 from indexer import errors, urls
 from indexer.chain import block_proof, client, ranges, rpc, types
+from indexer.vesu import block_time
 from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, MAIN, READING, RECORDING, truth
 
@@ -81,6 +82,33 @@ def bare(parts: list[types.Range]) -> list[types.Range]:
         )
         for part in parts
     ]
+
+
+@pytest.mark.parametrize("window", [1, 7])
+async def test_a_block_is_told_once_by_its_header_or_by_its_events(window: int) -> None:
+    """Whatever block a window ends with: one with a header and a time of its own would be two."""
+
+    def times(events: Sequence[types.EmittedEvent]) -> dict[int, int]:
+        return {
+            event.block_number: seconds
+            for event in events
+            if (seconds := block_time.of_event(event.keys, event.data)) is not None
+        }
+
+    watch, near = Watch(), 10
+    settings = {"first_window": window, "largest_window": window, "near_blocks": near}
+    async with chain_stage.node() as node:
+        reader = ranges.RangeReader(node, msgspec.structs.replace(READING, **settings))
+        reading = reader.ranges(0, LAST, watch.known, watch.discover, event_times=times)
+        parts = [part async for part in reading]
+    far = [part for part in parts if part.to_block <= LAST - near]
+    assert any(part.events and part.events[-1].block_number == part.to_block for part in far)
+    assert any(part.event_times for part in far) == (window > 1)
+    for part in far:
+        told = [header.number for header in part.headers]
+        assert part.tip.number in told
+        assert not part.event_times.keys() & set(told)
+        assert {event.block_number for event in part.events} <= {*told, *part.event_times}
 
 
 # --- profiles -------------------------------------------------------------------------------
