@@ -1,8 +1,8 @@
-"""What a block costs at the head: `python -m benchmarks.head [--positions N] [--edge SHARE]`.
+"""What a block costs at the head: `python -m benchmarks.head [--positions N] [--others N]`.
 
-Indexes devnet-a, opens so many positions in one of its markets, and then commits one block after
-another with one event of that market in each, as the daemon does. Prints the commit's time and
-the write-ahead log of a block.
+Indexes devnet-a, adds so many positions of other pools, opens so many in one of its markets, and
+then commits one block after another with one event of that market in each, as the daemon does.
+Prints the commit's time and the write-ahead log of a block, and what reorganisations took.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import Any
 
 import asyncpg
 import click
+import msgspec
 import structlog
 
 from benchmarks import __main__ as measuring
 from benchmarks import actors as invented
-from benchmarks import chain, reorg, worker
+from benchmarks import chain, many_rows, reorg, worker
 from indexer.chain import client, ranges, types
 from indexer.daemon import ingestor
 from indexer.daemon import writer as writers
 from indexer.projections import engine as engines
-from indexer.projections import valuations
+from indexer.projections import rows, valuations
 from indexer.recording import chain as recordings
 from indexer.store import database
 from indexer.vesu import accrual, discovery, kinds, state
@@ -37,6 +38,14 @@ from indexer.vesu import accrual, discovery, kinds, state
 BLOCK_SECONDS = 2
 FILL_EVENTS = 5_000
 SHARES = 10**20
+
+WARMING_BLOCKS = 20
+
+DEPTHS = (1, 10, 100)
+"""How many blocks the reorganisations at the end take back, one after the other."""
+
+OTHERS_NEAR_EVERY = 10_000
+"""One of so many positions with debt in other pools has a health below 1.3."""
 
 
 @dataclasses.dataclass
@@ -54,7 +63,7 @@ class Head:
         number = self.header.number + 1
         self.header = types.BlockHeader(
             number,
-            hex(0xB10C << 32 | number),
+            _hash(number),
             self.header.hash,
             self.next_time,
             "ACCEPTED_ON_L2",
@@ -85,6 +94,20 @@ class Head:
         """What the pool emits in the next block where somebody gives what is borrowed."""
         return self.actors.donate(self.market, self.market.debt, amount, self.next_time)
 
+    async def take_back(self, depth: int) -> float:
+        """Milliseconds that it takes to go back by so many blocks; the last header is that one."""
+        number = self.header.number - depth
+        back = msgspec.structs.replace(
+            self.header,
+            number=number,
+            hash=_hash(number),
+            timestamp=self.header.timestamp - depth * BLOCK_SECONDS,
+        )
+        began = time.perf_counter()
+        await self.writer.roll_back((number, back.hash), self.header, "chain")
+        self.header = back
+        return (time.perf_counter() - began) * 1000
+
     @property
     def next_time(self) -> int:
         """The next block's time."""
@@ -99,6 +122,10 @@ class Head:
         bound = valuations.Valuer(world, block).edge(pair)
         assert bound is not None
         return bound
+
+
+def _hash(number: int) -> str:
+    return hex(0xB10C << 32 | number)
 
 
 async def index(url: str, folder: Path) -> types.BlockHeader:
@@ -119,6 +146,20 @@ async def index(url: str, folder: Path) -> types.BlockHeader:
         await node.close()
     assert header is not None
     return header
+
+
+async def others(
+    connection: asyncpg.Connection, header: types.BlockHeader, market: invented.Market, count: int
+) -> types.BlockHeader:
+    """Add so many positions of other pools, below a new last header, which is returned."""
+    size = many_rows.Size(count, count // 5, count // 10, 2_000, OTHERS_NEAR_EVERY)
+    moved = await many_rows.fill(connection, size, rows.padded(market.pool))
+    return msgspec.structs.replace(
+        header,
+        number=moved["block"],
+        hash=hex(int(moved["hash"], 16)),
+        timestamp=moved["timestamp"],
+    )
 
 
 def engine_of(job: dict[str, Any]) -> engines.Engine:
@@ -146,34 +187,45 @@ async def _fill(head: Head, positions: int, edge: float, dice: random.Random) ->
     return users
 
 
-async def measure(url: str, positions: int, edge: float, blocks: int, seed: int) -> dict[str, Any]:
+async def _spend(
+    head: Head, connection: asyncpg.Connection, users: list[int], blocks: int, dice: random.Random
+) -> list[tuple[float, float, int]]:
+    """Milliseconds, those of CPU, and bytes of write-ahead log of each of so many blocks."""
+    backend = connection.get_server_pid()
+    spent: list[tuple[float, float, int]] = []
+    for _ in range(blocks):
+        events = head.modify(dice.choice(users), 1, 0)
+        before = await _wal(connection)
+        began, cpu = time.perf_counter(), reorg._cpu_seconds(backend)
+        await head.commit(events, is_at_head=True)
+        seconds = time.perf_counter() - began
+        cpu = reorg._cpu_seconds(backend) - cpu
+        spent.append((seconds * 1000, cpu * 1000, await _wal(connection) - before))
+    return spent
+
+
+async def measure(
+    url: str, positions: int, other_positions: int, edge: float, blocks: int, seed: int
+) -> dict[str, Any]:
     """Milliseconds, CPU of this process and the server's, and write-ahead log of each block."""
     folder = recordings.bundled()
     header = await index(url, folder)
     dice = random.Random(seed)
     job = measuring._job(folder, header.number)
+    actors = invented.Actors(folder, seed)
+    market = next(market for market in actors.markets if market.prices and market.debt)
     async with database.session(url) as connection:
+        if other_positions:
+            header = await others(connection, header, market, other_positions)
         engine = engine_of(job)
         writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
         await writer.open(job["chain_id"], 0)
-        actors = invented.Actors(folder, seed)
-        market = next(one for one in actors.markets if one.prices and one.debt)
         head = Head(writer, engine, header, actors, market)
         users = await _fill(head, positions, edge, dice)
         await connection.execute("VACUUM ANALYZE vesu_positions")
         # The slices' first round: afterwards every block costs what one costs in the long run.
-        for _ in range(20):
-            await head.commit(head.modify(dice.choice(users), 1, 0), is_at_head=True)
-        backend = connection.get_server_pid()
-        spent: list[tuple[float, float, int]] = []
-        for _ in range(blocks):
-            events = head.modify(dice.choice(users), 1, 0)
-            before = await _wal(connection)
-            began, cpu = time.perf_counter(), reorg._cpu_seconds(backend)
-            await head.commit(events, is_at_head=True)
-            seconds = time.perf_counter() - began
-            cpu = reorg._cpu_seconds(backend) - cpu
-            spent.append((seconds * 1000, cpu * 1000, await _wal(connection) - before))
+        await _spend(head, connection, users, WARMING_BLOCKS, dice)
+        spent = await _spend(head, connection, users, blocks, dice)
         await worker.refuse_frozen(connection)
         near = await connection.fetchval(
             "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor < 1.3"
@@ -181,6 +233,7 @@ async def measure(url: str, positions: int, edge: float, blocks: int, seed: int)
         active = await connection.fetchval(
             "SELECT count(*) FROM vesu_positions WHERE status = 'active'"
         )
+        taken_back = {depth: round(await head.take_back(depth), 1) for depth in DEPTHS}
     return {
         "active": active,
         "below_1.3": near,
@@ -188,6 +241,7 @@ async def measure(url: str, positions: int, edge: float, blocks: int, seed: int)
         "commit_ms": spread([milliseconds for milliseconds, _, _ in spent]),
         "cpu_ms": spread([milliseconds for _, milliseconds, _ in spent]),
         "wal_bytes": spread([float(size) for _, _, size in spent]),
+        "reorganisation_ms": taken_back,
     }
 
 
@@ -211,18 +265,22 @@ async def _run(url: str, *options: Any) -> dict[str, Any]:
 
 @click.command()
 @click.option("--positions", default=50_000, show_default=True)
+@click.option("--others", "other_positions", default=0, help="Positions in other pools.")
 @click.option("--edge", default=0.01, show_default=True, help="Share with a health below 1.3.")
 @click.option("--blocks", default=200, show_default=True)
 @click.option("--seed", default=chain.SEED, show_default=True)
 @click.option("--database", "server", help="URL of a server; default: an embedded one.")
-def main(positions: int, edge: float, blocks: int, seed: int, server: str | None) -> None:
+def main(
+    positions: int, other_positions: int, edge: float, blocks: int, seed: int, server: str | None
+) -> None:
     """Print what a block costs at the head, as one JSON document."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with (
         tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
         measuring._server(server, home) as url,
     ):
-        click.echo(json.dumps(asyncio.run(_run(url, positions, edge, blocks, seed)), indent=2))
+        found = asyncio.run(_run(url, positions, other_positions, edge, blocks, seed))
+        click.echo(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

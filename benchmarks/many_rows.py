@@ -18,18 +18,25 @@ NAMED_AT_ONCE = 20_000
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How many rows are invented, and over how many blocks they are spread."""
+    """How many rows are invented, and over how many blocks they are spread.
+
+    One of `near_every` positions with debt has its template's health, which is below 1.3.
+    """
 
     positions: int
     transactions: int
     events: int
     blocks: int
+    near_every: int = 50
 
 
-async def fill(connection: asyncpg.Connection, size: Size) -> dict[str, Any]:
+async def fill(
+    connection: asyncpg.Connection, size: Size, but_of: str | None = None
+) -> dict[str, Any]:
     """Add the rows above the committed block; returns the new committed block and the seconds.
 
-    Invariants over all positions do not hold afterwards: markets' totals stay as recorded.
+    None is of the pool `but_of`. Invariants over all positions of the other pools do not hold
+    afterwards: markets' totals stay as recorded.
     """
     began = time.perf_counter()
     first = 1 + await connection.fetchval("SELECT block_number FROM cursor")
@@ -41,11 +48,13 @@ async def fill(connection: asyncpg.Connection, size: Size) -> dict[str, Any]:
     for index in dropped:
         await connection.execute(f"DROP INDEX {sqlfile.quoted(index['name'])}")
     await connection.execute(_SQL["templates"])
+    await connection.execute(_SQL["leave_out"], but_of)
+    await connection.execute(_SQL["number"])
     await _name(connection, size.positions)
     await connection.execute(_SQL["blocks"], first, last)
     moved = await connection.fetchrow(_SQL["move"])
     assert moved is not None, "the cursor has one row"
-    await connection.execute(_SQL["positions"], size.positions, first, last)
+    await connection.execute(_SQL["positions"], size.positions, first, last, size.near_every)
     await connection.execute("CREATE INDEX idx_vesu_positions_id ON vesu_positions (id)")
     await connection.execute(_SQL["versions"])
     await connection.execute(_SQL["transactions"], size.transactions, size.positions, first, last)

@@ -1,13 +1,24 @@
 -- name: templates
--- What the invented rows are copies of: a person's active position of each market, numbered.
+-- What the invented rows are copies of: a person's active position of each market.
 CREATE TEMPORARY TABLE template AS
-SELECT row_number() OVER (ORDER BY id) - 1 AS place, p.*
+SELECT 0::bigint AS place, p.*
 FROM (
     SELECT DISTINCT ON (pool_id, protocol, collateral_address, debt_address, v_token) *
     FROM vesu_positions
     WHERE kind <> 'system' AND status = 'active' AND (kind = 'earn' OR health_factor IS NOT NULL)
     ORDER BY pool_id, protocol, collateral_address, debt_address, v_token, health_factor, id
 ) p;
+
+-- name: leave_out
+-- Nothing is invented in the pool $1.
+DELETE FROM template WHERE pool_id = $1;
+
+-- name: number
+-- Number the templates from 0.
+UPDATE template t
+SET place = n.place
+FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM template) n
+WHERE n.id = t.id;
 
 -- name: named
 -- The template and the user of each invented position: what its id is made of.
@@ -36,7 +47,7 @@ RETURNING block_number, block_hash, extract(epoch FROM block_timestamp)::bigint 
 
 -- name: positions
 -- $1 copies of the templates, three of each user, last changed in blocks from $2 to $3: of those
--- with debt one in fifty has its template's health, the others more collateral, and so two to
+-- with debt one of $4 has its template's health, the others more collateral, and so two to
 -- eight times as much of it. They were valued in the last half hour.
 INSERT INTO vesu_positions (
     id, pool_id, pool_address, protocol, user_id, kind, collateral_address, debt_address, v_token,
@@ -57,7 +68,7 @@ SELECT i.id, t.pool_id, t.pool_address, t.protocol,
     c.block_timestamp - (c.block_number - at) * interval '2 seconds'
 FROM cursor c, generate_series(1, $1::bigint) AS g
 CROSS JOIN LATERAL (SELECT $2::bigint + g * ($3::bigint - $2::bigint) / $1::bigint AS at) AS place
-CROSS JOIN LATERAL (SELECT CASE WHEN g % 50 = 0 THEN 1 ELSE 2 + g % 7 END AS more) AS size
+CROSS JOIN LATERAL (SELECT CASE WHEN g % $4::bigint = 0 THEN 1 ELSE 2 + g % 7 END AS more) AS size
 JOIN invented i ON i.number = g
 JOIN template t ON t.place = g % (SELECT count(*) FROM template);
 

@@ -38,7 +38,7 @@ EXAMPLES = 5
 FEW_POSITIONS = 5_000
 """Up to so many active positions all sums of the touched assets are checked after each batch."""
 
-TIME_SHARE = 0.0005
+TIME_SHARE = 0.0002
 """The part of the time that checking an asset's sums may take where positions are many."""
 
 

@@ -127,7 +127,7 @@ class Valuation(msgspec.Struct, frozen=True):
     Positions that an event touched or whose health may be below 1.3 are valued at every block.
     """
 
-    max_age_seconds: Count = 3_600
+    max_age_seconds: Count = 86_400
 
 
 class Reconcile(msgspec.Struct, frozen=True):

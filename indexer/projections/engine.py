@@ -39,7 +39,7 @@ _SQL = sqlfile.load(__package__, "writing")
 log = structlog.get_logger(__name__)
 
 
-MAX_AGE_SECONDS = 3_600
+MAX_AGE_SECONDS = 86_400
 """How old a valuation at the head may be, where nothing else is configured."""
 
 

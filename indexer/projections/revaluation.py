@@ -29,10 +29,16 @@ ROWS_AT_ONCE = 5_000
 SMALL_TABLE = 250
 """Up to so many active positions are all valued at every block."""
 
-SMALLEST_SLICE = 20
+SMALLEST_SLICE = 25
+"""What a block can always afford: a row of a large table is written into some ten pages that were
+not written since the last checkpoint, and PostgreSQL logs each of them whole."""
+
 LARGEST_SLICE = 500
 """A commit at the head takes no longer for it: with more positions, or after a time away, the
 oldest are older than the configured age for some hundred blocks."""
+
+COUNT_SECONDS = 3_600
+"""How often positions are counted anew, in seconds of the chain's time."""
 
 SPARE = 1.25
 """Slices take so many times what the age needs: a block may be late, a position may be new."""
@@ -44,6 +50,7 @@ class Revaluation:
     def __init__(self, max_age_seconds: int) -> None:
         self._max_age = max_age_seconds
         self._active: int | None = None
+        self._counted_at = 0
         self._sliced_at: int | None = None
 
     @property
@@ -86,8 +93,9 @@ class Revaluation:
 
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
         """How many of the oldest rows are valued at this block."""
-        if self._active is None:
+        if self._active is None or block.timestamp - self._counted_at >= COUNT_SECONDS:
             self._active = int(await connection.fetchval(_SQL["count_active"]))
+            self._counted_at = block.timestamp
         if self._active <= SMALL_TABLE:
             return ROWS_AT_ONCE
         before = self._sliced_at

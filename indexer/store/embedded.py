@@ -214,7 +214,9 @@ class EmbeddedPostgres:
         options = (
             f"-c listen_addresses='' -c unix_socket_directories={self._socket_dir()} "
             f"-c port={PORT} -c unix_socket_permissions=0700 -c shared_buffers=128MB "
-            "-c max_connections=50 -c max_wal_size=1GB -c jit=off -c log_checkpoints=off"
+            "-c max_connections=50 -c max_wal_size=1GB -c jit=off -c log_checkpoints=off "
+            # A page's first change after a checkpoint is logged as the whole page.
+            "-c wal_compression=on -c checkpoint_timeout=15min"
         )
         start = ("start", "-w", "-t", f"{READY_SECONDS:.0f}", "-l", str(self._log), "-o", options)
         deadline = time.monotonic() + ORPHAN_SECONDS

@@ -171,14 +171,14 @@ INSERT INTO vesu_positions
 SELECT (jsonb_populate_record(NULL::vesu_positions, to_jsonb(p) || jsonb_build_object(
     'id', gen_random_uuid(), 'user_id', '0x' || lpad(to_hex(n), 64, '0')))).*
 FROM (SELECT * FROM vesu_positions WHERE kind = 'earn' AND status = 'active' LIMIT 1) AS p,
-    generate_series(1, 1000) AS n
+    generate_series(1, $1) AS n
 """
 
 
 async def test_a_slice_is_small_however_old_the_valuations_are(indexed_copy: str) -> None:
     """The oldest come first, and all of them within a few blocks."""
     connection = await database.connect(indexed_copy)
-    await connection.execute(CLONE)
+    await connection.execute(CLONE, 1_000)
     memory_ = memory.Memory({})
     await memory_.load(connection)
     head = await connection.fetchrow(
@@ -197,4 +197,32 @@ async def test_a_slice_is_small_however_old_the_valuations_are(indexed_copy: str
     )
     assert all(500 <= count < 700 for count in valued)
     assert oldest > head["block"]
+    await connection.close()
+
+
+async def _valued_at(
+    connection: asyncpg.Connection, slices: revaluation.Revaluation, block: valuations.Block
+) -> int:
+    memory_ = memory.Memory({})
+    await memory_.load(connection)
+    async with connection.transaction():
+        return await slices.run(connection, memory_, block, "head")
+
+
+async def test_positions_are_counted_anew_now_and_then(indexed_copy: str) -> None:
+    """A table that was small when the indexer started does not stay small for its slices."""
+    connection = await database.connect(indexed_copy)
+    head = await connection.fetchrow(
+        "SELECT max(valued_at_block) AS block, max(valued_at) AS time FROM vesu_positions"
+    )
+    number, seconds = head["block"], int(head["time"].timestamp())
+    slices = revaluation.Revaluation(86_400)
+    await _valued_at(connection, slices, valuations.Block(number + 1, seconds + 2))
+    assert slices.active < revaluation.SMALL_TABLE
+    await connection.execute(CLONE, 12_000)
+    await connection.execute("ANALYZE vesu_positions")
+    later = valuations.Block(number + 2, seconds + 2 + revaluation.COUNT_SECONDS)
+    valued = await _valued_at(connection, slices, later)
+    assert 12_000 <= slices.active < 12_200
+    assert valued < 1_000
     await connection.close()
