@@ -44,9 +44,12 @@ class Node:
         identity = request.get("id")
         self.counts[request["method"]] += 1
         try:
-            result = methods.answer(
-                self._context(profile), request["method"], request.get("params")
-            )
+            if fault.result is not None:
+                result = fault.result()
+            else:
+                result = methods.answer(
+                    self._context(profile), request["method"], request.get("params")
+                )
             if fault.edit is not None:
                 result = fault.edit(msgspec.json.decode(msgspec.json.encode(result)))
         except errors.RpcError as error:

@@ -14,7 +14,8 @@ class Fault:
     `delay`: seconds to wait first. `status`, `headers`, `body`: an HTTP answer in place of the
     real one. `close_after`: cut the connection after so many bytes of the body (0: before any
     answer). `drop`: leave this request out of a batch's answer. `edit`: makes the result that
-    is sent from the decoded real one; it may raise errors.RpcError to send that error.
+    is sent from the decoded real one; it may raise errors.RpcError to send that error. `result`:
+    makes the result where nothing is recorded, and may raise the same.
     """
 
     delay: float = 0.0
@@ -24,6 +25,7 @@ class Fault:
     close_after: int | None = None
     drop: bool = False
     edit: Callable[[Any], Any] | None = None
+    result: Callable[[], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

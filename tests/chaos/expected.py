@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from indexer.audit import digest
-from indexer.recording import chain, playhead, server
+from indexer.cairo import selector
+from indexer.recording import chain, options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
-from tests.chaos import schedule
+from tests.chaos import schedule, strangers
+from tests.hostile import chain as hostile
 
 HOLD = 0x4348_414F
 """The advisory lock behind which the test stops a server process."""
@@ -60,6 +64,8 @@ ORPHANED_OBSERVATIONS = (
     f"SELECT {OBSERVATION} FROM orphaned_observations WHERE reorg_id = $1 ORDER BY {OBSERVATION}"
 )
 
+PRICE = hex(selector.of("price"))
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -71,7 +77,10 @@ class Log(msgspec.Struct):
 
 
 class Expected(msgspec.Struct):
-    """The truth: the digest at LAST and each branch's log; and two databases to copy."""
+    """The truth: the digest at LAST and each branch's log; and two databases to copy.
+
+    `recorded` and `loaded` are devnet-a with strangers on it.
+    """
 
     recorded: truth.Recorded
     loaded: chain.Recording
@@ -92,6 +101,14 @@ class Expected(msgspec.Struct):
         assert block.number == number, (number, padded_hash)
         return block.branch
 
+    def price(self, block_hash: str, pool: str, asset: str) -> tuple[int | None, bool]:
+        """What the recorded pool answers for its asset's price, and whether that is valid."""
+        call = self.loaded.branch(0).calls[block_hash, pool, PRICE, asset]
+        if not call.result:
+            return None, False
+        low, high, is_valid = msgspec.json.decode(call.result)
+        return int(low, 16) + (int(high, 16) << 128), bool(int(is_valid, 16))
+
     def events(self, branch: int, above: int, last: int) -> Rows:
         """A branch's events of blocks above one and up to another."""
         return [row for row in self.logs[branch].events if above < row[0] <= last]
@@ -103,10 +120,21 @@ class Expected(msgspec.Struct):
 
 @contextlib.asynccontextmanager
 async def prepared() -> AsyncIterator[Expected]:
-    """Run three times undisturbed, and keep what that gave while inside."""
-    recorded = truth.Recorded()
-    loaded = chain.load(recorded.folder)
+    """Run four times undisturbed, and keep what that gave while inside.
+
+    AssertionError where the strangers change a row that is not of their pools.
+    """
     await _settings()
+    with tempfile.TemporaryDirectory(prefix="vesu-strangers-") as home:
+        strangers.join(truth.Recorded(), Path(home))
+        recorded = truth.Recorded(Path(home))
+        loaded = chain.load(recorded.folder)
+        async with _run(recorded, loaded) as made:
+            yield made
+
+
+@contextlib.asynccontextmanager
+async def _run(recorded: truth.Recorded, loaded: chain.Recording) -> AsyncIterator[Expected]:
     async with (
         postgres.fresh_database() as main,
         postgres.fresh_database() as fork,
@@ -114,6 +142,7 @@ async def prepared() -> AsyncIterator[Expected]:
         _template() as nothing,
     ):
         await _index(recorded, loaded, main, (0, schedule.LAST))
+        await _compare_with_nobody(main)
         await _index(recorded, loaded, fork, (1, schedule.FORK_LAST))
         await _index(recorded, loaded, postgres.with_name(main, at_first), (0, schedule.FIRST))
         await _execute(postgres.with_name(main, at_first), TRIGGERS)
@@ -128,6 +157,27 @@ async def prepared() -> AsyncIterator[Expected]:
         )
 
 
+async def _compare_with_nobody(url: str) -> None:
+    """All other pools are what they are on the chain without strangers."""
+    recorded = truth.Recorded()
+    async with postgres.fresh_database() as alone:
+        await _index(recorded, chain.load(recorded.folder), alone, (0, schedule.LAST))
+        rows = await _others(alone)
+    found = await _others(url)
+    for table, expected in rows.items():
+        assert found[table] == expected, f"strangers changed {table}"
+    assert rows["vesu_positions"], "there is nobody else"
+    assert {strangers.GREEDY} <= set(await hostile.reasons(url)) <= set(strangers.POOLS)
+
+
+async def _others(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return await strangers.others(connection)
+    finally:
+        await connection.close()
+
+
 async def _log(url: str) -> Log:
     connection = await asyncpg.connect(url)
     try:
@@ -135,6 +185,12 @@ async def _log(url: str) -> Log:
     finally:
         await connection.close()
     return Log([tuple(row.values()) for row in events], [tuple(row.values()) for row in seen])
+
+
+def trusted(recorded: truth.Recorded) -> dict[str, str]:
+    """The pools that the settings name, as a user would who expects strangers."""
+    pools = [pool["address"] for pool in recorded.manifest["pools"].values()]
+    return {"VESU_TRUST_POOLS": ",".join(pools)}
 
 
 def falsified(truth: Expected) -> Expected:
@@ -175,8 +231,9 @@ async def _index(
 ) -> None:
     head = playhead.Playhead.at_block(loaded, schedule.FIRST)
     head.go_to(tip[1], tip[0])
-    async with server.RecordingServer(loaded, head) as node:
-        environ = stage.environment(recorded, node.url, url)
+    settings = options.ServerOptions(fault=strangers.fault(recorded))
+    async with server.RecordingServer(loaded, head, settings) as node:
+        environ = stage.environment(recorded, node.url, url, **trusted(recorded))
         await stage.command(environ, "run", "--until-block", str(tip[1]), "--no-serve")
 
 

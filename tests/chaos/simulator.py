@@ -15,7 +15,8 @@ import msgspec
 
 from indexer.audit import digest
 from indexer.projections import stored_valuations
-from tests.chaos import expected, probes, schedule, surroundings, zygote
+from indexer.query import health
+from tests.chaos import expected, probes, schedule, strangers, surroundings, zygote
 
 World = surroundings.Surroundings
 
@@ -274,6 +275,9 @@ async def _check(world: World) -> int:
         differing = [name for name, one in truth.digest.tables.items() if found.tables[name] != one]
         assert found == truth.digest, f"digests differ: {differing}"
         await _check_valuations(connection)
+        await _check_samples(truth, connection)
+        found_wrong = await health.failed_proofs(connection, price_seconds=0)
+        assert not [one for one in found_wrong if one.name != "check_not_done"], found_wrong
         reorgs = await connection.fetch("SELECT * FROM reorgs ORDER BY id")
         told = [tuple(row[name] for name in PLACE) for row in reorgs]
         happened = _reorgs_of(world.commits)
@@ -292,6 +296,27 @@ async def _check_valuations(connection: asyncpg.Connection) -> None:
         found = await stored_valuations.check(connection, "public")
     assert found.rows, "nothing was valued"
     assert not found.wrong_rows, f"valuations differ: {found.wrong[:3]}"
+
+
+async def _check_samples(truth: expected.Expected, connection: asyncpg.Connection) -> None:
+    """Each sampled price is what the pool answers at the sampled block, which is on the chain."""
+    rows = await connection.fetch(
+        "SELECT pool_address, asset_address, block_number, block_hash, price, is_valid "
+        "FROM vesu_sampled_prices WHERE block_number > $1",
+        schedule.FIRST,
+    )
+    for row in rows:
+        branch, number = (
+            truth.branch_of(row["block_number"], row["block_hash"]),
+            row["block_number"],
+        )
+        assert branch == 0, f"a price of the abandoned block {number}"
+        pool, asset = (hex(int(row[name], 16)) for name in ("pool_address", "asset_address"))
+        if int(pool, 16) in strangers.POOLS:
+            continue
+        told = truth.price(truth.block_hash(0, number), pool, asset)
+        found = (None if row["price"] is None else int(row["price"]), row["is_valid"])
+        assert found == told, f"a price of {asset} in {pool} at block {number}: {found}, not {told}"
 
 
 PLACE = ("ancestor_number", "ancestor_hash", "old_number", "old_hash")

@@ -22,7 +22,7 @@ from indexer import errors
 from indexer.recording import options, playhead, server
 from tests import odd_gateway, postgres
 from tests.acceptance import stage
-from tests.chaos import expected, probes, proxy, schedule, zygote
+from tests.chaos import expected, probes, proxy, schedule, strangers, zygote
 
 LOOK = "starknet_getBlockWithTxHashes"
 PATIENCE = 60.0
@@ -91,6 +91,7 @@ class Surroundings:
         self._faults: list[str] = []
         self._looks = 0
         self.patience = PATIENCE
+        self._strangers = strangers.fault(truth.recorded)
         self._port: int | None = None
         self._probing: probes.Probing | None = None
 
@@ -177,7 +178,7 @@ class Surroundings:
             gateway.redraw(seed)
             gateway.passing = times
 
-    def _fault(self, endpoint: int, method: str, _params: Any) -> options.Fault | None:
+    def _fault(self, endpoint: int, method: str, params: Any) -> options.Fault | None:
         if self.is_shut and endpoint == 0:
             return options.Fault(status=403)
         self._looks += 1
@@ -185,7 +186,7 @@ class Surroundings:
             self.held.set()
             return options.Fault(delay=PATIENCE * 2)
         if not self._faults or method in ("starknet_specVersion", "starknet_chainId"):
-            return None
+            return self._strangers(method, params)
         return fault(self._faults.pop(0))
 
     async def asked(self, times: int) -> None:
@@ -209,6 +210,9 @@ class Surroundings:
                 VESU_NODE_POLL_INTERVAL_SECONDS="0.02",
                 VESU_NODE_RETURN_SECONDS="0.02",
                 VESU_LOG_LEVEL="info",
+                # A run takes seconds.
+                VESU_RECONCILE_EVERY_SECONDS="1",
+                **expected.trusted(self.truth.recorded),
             )
             self._starts += 1
             log = self._folder / f"{self._starts}.log"

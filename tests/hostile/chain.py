@@ -99,17 +99,15 @@ def text(raw: bytes) -> list[int]:
     return [0, int.from_bytes(raw), len(raw)]
 
 
-def created(
-    pool: int, v_token: int, block: int = 1, asset: int = ETH, factory: int = FACTORY
-) -> list[Sent]:
+def created(pool: int, v_token: int, block: int = 1, asset: int = ETH) -> list[Sent]:
     """A pool with two assets and a vToken, as the factory makes it in one transaction."""
     return [
-        (pool, "OwnershipTransferred", [0, factory], []),
-        (factory, "CreatePool", [pool, 0x506F6F6C, 1, 2, 3], []),
+        (pool, "OwnershipTransferred", [0, FACTORY], []),
+        (FACTORY, "CreatePool", [pool, 0x506F6F6C, 1, 2, 3], []),
         (pool, "SetAssetConfig", [asset], config(block)),
         (pool, "SetAssetConfig", [USDC], config(block)),
-        (factory, "AddAsset", [pool, asset], []),
-        (factory, "CreateVToken", [pool, asset, v_token, *text(b"vETH"), *text(b"vETH")], []),
+        (FACTORY, "AddAsset", [pool, asset], []),
+        (FACTORY, "CreateVToken", [pool, asset, v_token, *text(b"vETH"), *text(b"vETH")], []),
         (pool, "SetPairConfig", [asset, USDC], [8 * 10**17, 9 * 10**17, 0]),
     ]
 
