@@ -15,14 +15,11 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.audit import expected_answers, stored_state, view_questions
+from indexer.audit import expected_answers, stored_state, view_answers, view_questions
 from indexer.cairo import view_call
-from indexer.chain import client, rpc
-from indexer.projections import rows, tables
+from indexer.chain import client
+from indexer.projections import listed_pools, rows, tables
 from indexer.vesu import state, views
-
-CALLS_PER_BATCH = 50
-BATCHES_AT_ONCE = 8
 
 VALUATION = "valuation"
 """The name, in place of a view's, of what a row is worth by the histories at its own block."""
@@ -101,18 +98,20 @@ async def check(
     began = time.monotonic()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored, committed = await stored_state.stored_block(connection, number)
-        block = stored or await _block_of_node(node, number, committed)
+        wanted = committed.number if number is None else number
+        block = stored or await _block_of_node(node, wanted, committed)
         found = await stored_state.read(connection, block, scope, committed.number)
+        listed = await listed_pools.read(connection)
     comparing = Comparing(found, extensions)
-    await _ask(node, comparing, view_questions.Questions(found, extensions).all(), report)
+    asked = view_questions.Questions(found, extensions).all()
+    await _ask(node, comparing, asked, listed, report)
     return comparing.result(time.monotonic() - began), comparing.equal
 
 
 async def _block_of_node(
-    node: client.StarknetNode, number: int | None, committed: stored_state.Block
+    node: client.StarknetNode, number: int, committed: stored_state.Block
 ) -> stored_state.Block:
     """A block that is not stored, as the node has it, if it stands below our committed one."""
-    assert number is not None, "the committed block is stored"
     committed_header = await node.header(committed.number)
     if committed_header is None or rows.padded(int(committed_header.hash, 16)) != committed.hash:
         raise errors.InconsistentAnswerError(
@@ -129,6 +128,7 @@ async def _ask(
     node: client.StarknetNode,
     comparing: Comparing,
     first: Sequence[view_questions.ViewQuestion],
+    listed: listed_pools.Listed,
     report: ReportProgress,
 ) -> None:
     holdings = sum(question.call.view == views.BALANCE.name for question in first)
@@ -136,30 +136,15 @@ async def _ask(
     report(0, total)
     pending: Sequence[view_questions.ViewQuestion] = first
     while pending:
-        size = CALLS_PER_BATCH * BATCHES_AT_ONCE
-        for start in range(0, len(pending), size):
-            part = pending[start : start + size]
-            for asked, answer in zip(
-                part, await _answers(node, part, comparing.stored.block), strict=True
-            ):
-                comparing.take(asked, answer)
+        for start in range(0, len(pending), view_answers.AT_ONCE):
+            part = pending[start : start + view_answers.AT_ONCE]
+            answers = await view_answers.ask(node, part, comparing.stored.block, listed)
+            for asked, answer in zip(part, answers, strict=True):
+                if answer is not None:
+                    comparing.take(asked, answer)
             done += len(part)
             report(done, total)
         pending = view_questions.worths(comparing.stored.block.number, comparing.take_balances())
-
-
-async def _answers(
-    node: client.StarknetNode,
-    part: Sequence[view_questions.ViewQuestion],
-    block: stored_state.Block,
-) -> list[list[int] | errors.RpcError]:
-    hashes = {block.number: hex(int(block.hash, 16))}
-    calls = [question.call for question in part]
-    batches = [
-        calls[start : start + CALLS_PER_BATCH] for start in range(0, len(calls), CALLS_PER_BATCH)
-    ]
-    answered = await rpc.gather(node.calls(batch, hashes) for batch in batches)
-    return [answer for answers in answered for answer in answers]
 
 
 class Comparing:

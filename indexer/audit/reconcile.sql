@@ -1,6 +1,7 @@
 -- name: block
 -- A stored block by its number, and the committed one.
-SELECT b.number, b.hash, b.timestamp, c.block_number AS committed, c.block_hash AS committed_hash
+SELECT b.number, b.hash, b.timestamp, c.block_number AS committed, c.block_hash AS committed_hash,
+    c.block_timestamp AS committed_at
 FROM cursor c
 LEFT JOIN blocks b ON b.number = COALESCE($1::bigint, c.block_number)
 WHERE c.block_hash IS NOT NULL;

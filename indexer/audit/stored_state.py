@@ -103,9 +103,14 @@ async def stored_block(connection: Connection, number: int | None) -> tuple[Bloc
         raise errors.NotFoundError(
             f"block {number} is above the committed block {row['committed']}"
         )
-    committed = Block(row["committed"], row["committed_hash"], 0)
+    told = row["committed_at"]
+    committed = Block(
+        row["committed"], row["committed_hash"], 0 if told is None else _seconds(told)
+    )
     if row["hash"] is None:
-        return None, committed
+        # A rollback ends at the common ancestor, stored or not; the cursor knows it.
+        is_committed = number in (None, committed.number) and told is not None
+        return committed if is_committed else None, committed
     return Block(row["number"], row["hash"], _seconds(row["timestamp"])), committed
 
 

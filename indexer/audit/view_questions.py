@@ -129,7 +129,7 @@ class Questions:
         if scope.user is not None:
             return [key for key in keys if key in wanted]
         if scope.pool is not None:
-            keys = [key for key in keys if scope.pool in _pool_of(key)]
+            keys = [key for key in keys if scope.pool in pool_of(key)]
         if scope.sample is None:
             return keys
         drawn = set(sorted(keys, key=lambda key: _lot(scope.seed, key))[: scope.sample])
@@ -148,7 +148,7 @@ def markets_of(key: state.PositionKey, pool: state.PoolKey) -> list[state.AssetK
     return [state.AssetKey(pool, asset) for asset in (key.collateral, key.debt) if asset]
 
 
-def _pool_of(key: Any) -> tuple[int, ...]:
+def pool_of(key: Any) -> tuple[int, ...]:
     """Contract and id of the pool that a key is of."""
     if isinstance(key, int):
         return (key,)

@@ -78,3 +78,10 @@ def meaning(
     if not is_divisible and (code == LIMIT_EXCEEDED or _LIMIT.search(words)):
         return errors.NodeBusyError(text)
     return errors.RefusedRequestError(text, code, data, is_definite=code == METHOD_NOT_FOUND)
+
+
+def may_be_the_contracts(error: errors.NodeError) -> bool:
+    """Whether a view that the node cannot run may be the reason, and not the node alone."""
+    if isinstance(error, errors.RefusedRequestError):
+        return not error.is_definite
+    return error.kind in ("internal", "timeout")

@@ -9,7 +9,7 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.cairo import view_call
-from indexer.chain import client
+from indexer.chain import client, rpc_errors
 from indexer.log import observations
 
 MOST_FELTS = 10_000
@@ -60,7 +60,7 @@ async def ask_for_commit(
     try:
         return await ask(node, calls, hashes)
     except errors.RetryableNodeError as error:
-        if not described or not _may_be_the_tokens(error):
+        if not described or not rpc_errors.may_be_the_contracts(error):
             raise
     others = [call for call in calls if call.view not in DESCRIPTIONS]
     found = {answer.call: answer for answer in await ask(node, others, hashes)}
@@ -68,7 +68,7 @@ async def ask_for_commit(
         *(ask(node, [call], hashes) for call in described), return_exceptions=True
     )
     for call, answer in zip(described, again, strict=True):
-        if isinstance(answer, errors.NodeError) and _may_be_the_tokens(answer):
+        if isinstance(answer, errors.NodeError) and rpc_errors.may_be_the_contracts(answer):
             found[call] = await _given_up(node, call, hashes, answer)
         elif isinstance(answer, BaseException):
             raise answer
@@ -94,13 +94,6 @@ async def _given_up(
         "token_not_described", view=call.view, contract=hex(call.contract), reason=str(reason)
     )
     return observations.Observation(call, block_hash, None, REFUSED)
-
-
-def _may_be_the_tokens(error: errors.NodeError) -> bool:
-    """Whether a contract that the node cannot run may be the reason, not the node alone."""
-    if isinstance(error, errors.RefusedRequestError):
-        return not error.is_definite
-    return error.kind in ("internal", "timeout")
 
 
 def _warn_of_hiccup(call: view_call.ViewCall, reason: str) -> None:

@@ -68,12 +68,11 @@ def reason(name: Name, text: str) -> Reason:
     return Reason(name, text, REMEDIES[name])
 
 
-async def failed_proofs(
-    connection: Connection, standing: asyncpg.Record, price_seconds: float
-) -> list[Reason]:
-    """The proofs that fail now. `standing`: a row of standing differences; 0 seconds: any age."""
+async def failed_proofs(connection: Connection, price_seconds: float) -> list[Reason]:
+    """The proofs that fail now of listed pools; 0 seconds: a price of any age will do."""
     found = []
-    if standing["differences"]:
+    standing = await connection.fetchrow(_SQL["differences"])
+    if standing is not None and standing["differences"]:
         found.append(reason("differences", differences(standing)))
     sums = await connection.fetchrow(_SQL["broken_sums"])
     if sums is not None and sums["count"]:

@@ -250,10 +250,8 @@ def unhealthy(name: health.Name, reason: str) -> Freshness:
 
 
 async def _freshness(connection: Connection, row: asyncpg.Record, limits: Limits) -> Freshness:
-    standing = await connection.fetchrow(_SQL["standing_differences"])
-    assert standing is not None  # aggregates have one row
     found = _stale_reasons(row, limits)
-    found += await health.failed_proofs(connection, standing, limits.prices)
+    found += await health.failed_proofs(connection, limits.prices)
     state: State = "stale" if found else "fresh"
     if row["suspect_reason"] is not None:
         found.insert(0, health.reason("suspect_chain", row["suspect_reason"]))

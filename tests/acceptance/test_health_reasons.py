@@ -24,9 +24,17 @@ DIFFERENCE = """
 INSERT INTO reconciliation_differences (reconciliation_id, table_name, row_id, column_name, view,
     contract, calldata, ours, theirs)
 SELECT r.id, 'vesu_assets', a.id::text, 'reserve', 'asset_config', a.pool_address, '{}', '1', '2'
-FROM reconciliations r CROSS JOIN (SELECT * FROM vesu_assets ORDER BY id LIMIT 1) a
+FROM reconciliations r CROSS JOIN (
+    SELECT * FROM vesu_assets
+    WHERE pool_id = (SELECT min(address) FROM contracts WHERE kind = 'pool_v2')
+    ORDER BY id LIMIT 1
+) a
 """
-BROKEN = "INSERT INTO invariant_breaks VALUES ('nominal_debt', 'v2 0x1 0x2', 3, 1, 90, 90)"
+BROKEN = """
+INSERT INTO invariant_breaks
+SELECT 'nominal_debt', 'v2 ' || min(address) || ' 0x2', 3, 1, 90, 90
+FROM contracts WHERE kind = 'pool_v2'
+"""
 FROZEN = """
 UPDATE contracts SET quarantine_reason = 'it took more than there is'
 WHERE address = (SELECT min(address) FROM contracts WHERE kind = 'pool_v2')
@@ -85,17 +93,62 @@ async def test_no_reason_hides_another(sound: dict[str, str], indexed_copy: str)
     assert [one["name"] for one in found["reasons"]] == list(REASONS)
 
 
-@pytest.mark.parametrize("name", ["quarantined_pools", "stale_prices"])
+POSITION_DIFFERS = """
+INSERT INTO reconciliation_differences (reconciliation_id, table_name, row_id, column_name, view,
+    contract, calldata, ours, theirs)
+SELECT r.id, table_name, p.id::text, 'nominal_debt', 'position', p.pool_address, '{}', '1', '2'
+FROM reconciliations r
+CROSS JOIN unnest('{vesu_positions, vesu_position_history}'::text[]) AS table_name
+CROSS JOIN (
+    SELECT * FROM vesu_positions
+    WHERE pool_id = (SELECT min(address) FROM contracts WHERE kind = 'pool_v2')
+    ORDER BY id LIMIT 1
+) p
+"""
+PAIR_DIFFERS = """
+INSERT INTO reconciliation_differences (reconciliation_id, table_name, row_id, column_name, view,
+    contract, calldata, ours, theirs)
+SELECT r.id, 'vesu_pools', p.id::text, 'max_ltv', 'pair_config', p.pool_address, '{}', '1', '2'
+FROM reconciliations r CROSS JOIN (
+    SELECT * FROM vesu_pools
+    WHERE pool_id = (SELECT min(address) FROM contracts WHERE kind = 'pool_v2')
+    ORDER BY id LIMIT 1
+) p
+"""
+SETTING_DIFFERS = """
+INSERT INTO reconciliation_differences (reconciliation_id, table_name, row_id, column_name, view,
+    contract, calldata, ours, theirs)
+SELECT r.id, 'contracts', c.address || ' ' || c.kind, 'owner', 'owner', c.address, '{}', '1', '2'
+FROM reconciliations r CROSS JOIN contracts c
+WHERE c.address = (SELECT min(address) FROM contracts WHERE kind = 'pool_v2')
+"""
+
+
+@pytest.mark.parametrize(
+    "spoiling",
+    [
+        REASONS["differences"],
+        (CHECK, POSITION_DIFFERS, PAIR_DIFFERS, SETTING_DIFFERS),
+        REASONS["broken_sums"],
+        REASONS["quarantined_pools"],
+        REASONS["stale_prices"],
+    ],
+    ids=["an asset", "positions, pairs and settings", "sums", "frozen", "prices"],
+)
 async def test_a_pool_that_is_not_listed_makes_nothing_unhealthy(
-    name: health.Name, sound: dict[str, str], indexed_copy: str
+    spoiling: tuple[str, ...], sound: dict[str, str], indexed_copy: str
 ) -> None:
-    """A stranger's pool can be frozen, or without prices, and nobody is woken for it."""
+    """A stranger's pool can be of any class, and nobody is woken for it."""
+    await postgres.execute(indexed_copy, *spoiling)
+    assert (await stage.json_of(sound, "status", expect=1))["reasons"]
     await postgres.execute(
         indexed_copy,
-        *REASONS[name],
         "INSERT INTO listed_pools SELECT max(address), NULL, 'configuration' FROM contracts "
         "WHERE kind = 'pool_v2'",
-        "UPDATE vesu_assets SET is_listed = pool_id IN (SELECT pool_id FROM listed_pools)",
+        *(
+            f"UPDATE {table} SET is_listed = pool_id IN (SELECT pool_id FROM listed_pools)"
+            for table in ("vesu_pools", "vesu_assets", "vesu_positions")
+        ),
     )
     assert (await stage.json_of(sound, "status"))["reasons"] == []
 

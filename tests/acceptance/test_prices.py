@@ -247,10 +247,26 @@ async def test_replay_and_shadow_give_the_same(sampled: str, recorded: truth.Rec
     assert found["difference"]["is_equal"], found
 
 
-async def test_without_sampling_nothing_is_asked(
-    indexed_url: str, recorded: truth.Recorded
-) -> None:
-    assert not await postgres.fetch(indexed_url, "SELECT 1 FROM vesu_sampled_prices")
+async def test_without_sampling_nothing_is_asked(recorded: truth.Recorded) -> None:
+    asked: list[str] = []
+
+    def listen(method: str, params: Any) -> options.Fault | None:
+        if method == "starknet_call":
+            request = params["request"] if isinstance(params, dict) else params[0]
+            asked.append(request["entry_point_selector"])
+        return None
+
+    loaded = chain.load(recorded.folder)
+    settings = options.ServerOptions(fault=listen)
+    async with (
+        postgres.fresh_database() as url,
+        server.RecordingServer(loaded, options=settings) as node,
+    ):
+        environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="0")
+        await stage.command(environ, "run", "--until-block", "20", "--no-serve")
+        assert not await postgres.fetch(url, "SELECT 1 FROM vesu_sampled_prices")
+    assert hex(selector.of("symbol")) in asked
+    assert hex(selector.of("price")) not in asked
 
 
 def differing(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[Any]:

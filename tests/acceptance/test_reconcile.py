@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer import errors
+from indexer.cairo import felt252, selector
+from indexer.recording import chain, options, playhead, server
 from tests import postgres
 from tests.acceptance import changed_rows, refusal, stage, test_http, truth
 
@@ -174,6 +178,61 @@ async def test_a_node_that_lacks_the_block_proves_nothing(
         environ = stage.environment(recorded, node.url, indexed_url)
         line = await refusal.refused(environ, "reconcile", code=3)
     assert "does not know the block" in line
+
+
+async def test_a_pool_that_no_node_can_run_stops_the_check_where_it_is_listed(
+    indexed_copy: str, recorded: truth.Recorded
+) -> None:
+    """A stranger's oracle fails for good: all other pools are checked as before."""
+    pools = [one["address"] for one in recorded.manifest["pools"].values()]
+    theirs, *honest = pools
+    price = hex(selector.of("price"))
+
+    def fault(method: str, params: Any) -> options.Fault | None:
+        if method != "starknet_call":
+            return None
+        request = params["request"] if isinstance(params, dict) else params[0]
+        asked = (int(request["contract_address"], 16), request["entry_point_selector"])
+        return options.Fault(result=fail) if asked == (int(theirs, 16), price) else None
+
+    def fail() -> Any:
+        raise errors.RpcError("Internal error", -32603)
+
+    loaded = chain.load(recorded.folder)
+    settings = options.ServerOptions(fault=fault)
+    async with server.RecordingServer(loaded, options=settings) as node:
+        environ = stage.environment(recorded, node.url, indexed_copy)
+        assert "Internal error" in await refusal.refused(environ, "reconcile", code=3)
+        listed = ", ".join(
+            f"('{felt252.padded(int(pool, 16))}', NULL, 'configuration')" for pool in honest
+        )
+        await postgres.execute(indexed_copy, f"INSERT INTO listed_pools VALUES {listed}")
+        _, out, err = await stage.command(environ, "reconcile", "--json")
+        assert json.loads(out)["is_equal"]
+        assert "pool_not_reconciled" in err
+        await postgres.execute(
+            indexed_copy, "UPDATE vesu_positions SET nominal_debt = nominal_debt + 1"
+        )
+        found = await stage.json_of(environ, "reconcile", expect=1)
+    named = {int(one["contract"], 16) for one in found["differences"]}
+    assert {int(pool, 16) for pool in honest[:2]} <= named
+
+
+async def test_a_committed_block_that_is_not_stored_is_checked_as_well(
+    indexed_copy: str, recorded: truth.Recorded, served: str
+) -> None:
+    """A rollback ends at the common ancestor, which is stored only if an event was in it."""
+    await postgres.execute(
+        indexed_copy,
+        "SET session_replication_role = replica",
+        "DELETE FROM blocks WHERE number = (SELECT block_number FROM cursor)",
+    )
+    environ = stage.environment(recorded, served, indexed_copy)
+    found = await stage.json_of(environ, "reconcile", expect=1)
+    # Here rows are valued at the block that was taken out: nobody knows its time for them.
+    assert {one["view"] for one in found["differences"]} == {"valuation"}
+    assert (found["block_number"], found["committed_block"]) == (recorded.last_block,) * 2
+    assert found["compared"] > 3000
 
 
 async def test_usage(indexed_url: str, recorded: truth.Recorded, served: str) -> None:

@@ -337,5 +337,7 @@ async def of_pools(url: str) -> dict[str, list[str]]:
     for table in tables.PROJECTIONS:
         for row in await postgres.fetch(url, f"SELECT * FROM {table.name}"):
             pool = row["pool_id"] or row.get("pool_address") or row.get("address")
-            found.setdefault(pool, []).append(f"{table.name} {dict(row)}")
+            # Which sampling was the newest when a row was valued is counted by each valuing.
+            kept = {name: value for name, value in row.items() if name != "sampling"}
+            found.setdefault(pool, []).append(f"{table.name} {kept}")
     return {pool: sorted(rows) for pool, rows in found.items()}
