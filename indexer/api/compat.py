@@ -111,9 +111,9 @@ def number(value: decimal.Decimal, step: decimal.Decimal) -> msgspec.Raw:
     It has at most 15 digits, which a double keeps, and is at most 2^53: above that it says 2^53.
     """
     bounded = min(value, decimal.Decimal(MOST))
-    places = min(-step.adjusted(), DIGITS - 1 - bounded.adjusted()) if bounded else 0
+    digits = min(-step.adjusted(), DIGITS - 1 - bounded.adjusted()) if bounded else 0
     exact = bounded.quantize(
-        decimal.Decimal(1).scaleb(-max(places, 0)), decimal.ROUND_DOWN, point_in_time.EXACT
+        decimal.Decimal(1).scaleb(-max(digits, 0)), decimal.ROUND_DOWN, point_in_time.EXACT
     )
     text = format(exact, "f")
     short = text.rstrip("0").rstrip(".") if "." in text else text

@@ -99,10 +99,12 @@ async def _of_user(question: routes.Question) -> routes.Answer:
 
 async def _portfolio(question: routes.Question) -> routes.Answer:
     state, user = await question.state(), question.path["user"]
-    held = await position_pages.of_user(question.connection, state, user)
-    rows = [question.aged(position) for position in held]
+    positions = await position_pages.of_user(question.connection, state, user)
+    rows = [question.aged(position) for position in positions]
     found = portfolio.summed(question.moment, user, list(rows))
-    return routes.Answer(found, priced_at=priced_at(state, {position.pool_id for position in held}))
+    return routes.Answer(
+        found, priced_at=priced_at(state, {position.pool_id for position in positions})
+    )
 
 
 ROUTES = (

@@ -60,9 +60,9 @@ async def _transaction(question: routes.Question) -> routes.Answer:
 
 def _seen(known: watches.Sighting) -> str:
     """What is known of a transaction besides, for a refusal."""
-    place = "" if known.block_number is None else f" (block {known.block_number})"
+    block_text = "" if known.block_number is None else f" (block {known.block_number})"
     watched = f", its watch is {known.status}" if known.is_watched else ""
-    return f": it is {known.seen.replace('_', ' ')}{place}{watched}; see /v1/watch/{{hash}}"
+    return f": it is {known.seen.replace('_', ' ')}{block_text}{watched}; see /v1/watch/{{hash}}"
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:

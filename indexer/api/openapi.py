@@ -104,7 +104,7 @@ def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": route.summary,
-                "headers": {"ETag": {"schema": {"type": "string"}}, **PLACE},
+                "headers": {"ETag": {"schema": {"type": "string"}}, **MOMENT_HEADERS},
                 "content": {"application/json": {"schema": _answered(data)}},
             },
             **{str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES},
@@ -112,7 +112,7 @@ def _operation(route: routes.Route, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-PLACE = {name: {"schema": {"type": "string"}} for name in ("X-Vesu-Block", "X-Vesu-Age")}
+MOMENT_HEADERS = {name: {"schema": {"type": "string"}} for name in ("X-Vesu-Block", "X-Vesu-Age")}
 
 
 def _answered(data: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _watch(data: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": watching.SIGHTING.summary,
-                "headers": PLACE,
+                "headers": MOMENT_HEADERS,
                 "content": {"application/json": {"schema": _answered(data)}},
             },
             **{
@@ -209,7 +209,7 @@ def _parameters(route: routes.Route) -> Iterable[dict[str, Any]]:
             yield _parameter(parameter, "query")
 
 
-def _parameter(parameter: queries.Parameter, place: str) -> dict[str, Any]:
+def _parameter(parameter: queries.Parameter, location: str) -> dict[str, Any]:
     schema = dict(SCHEMAS[parameter.kind])
     if parameter.values:
         schema = {"enum": list(parameter.values)}
@@ -219,8 +219,8 @@ def _parameter(parameter: queries.Parameter, place: str) -> dict[str, Any]:
         schema["maximum"] = parameter.maximum
     return {
         "name": parameter.name,
-        "in": place,
-        "required": place == "path" or parameter.is_required,
+        "in": location,
+        "required": location == "path" or parameter.is_required,
         "description": parameter.description,
         "schema": schema,
         "example": int(parameter.example) if parameter.kind == "block" else parameter.example,

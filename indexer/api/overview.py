@@ -120,8 +120,8 @@ async def _heatmap(question: routes.Question) -> routes.Answer:
 async def _concentration(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
     oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
-    held = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
-    return routes.Answer(held, priced_at=oldest)
+    curve = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
+    return routes.Answer(curve, priced_at=oldest)
 
 
 async def _bad_debt(question: routes.Question) -> routes.Answer:

@@ -34,8 +34,8 @@ def digest(settings: config.Settings) -> str:
     """What the folder holds, as a hash; empty where there is none."""
     if settings.abi.folder is None:
         return ""
-    held = [(file.name, file.read_bytes()) for file in _files(Path(settings.abi.folder))]
-    return hashlib.sha256(msgspec.json.encode(held)).hexdigest()
+    contents = [(file.name, file.read_bytes()) for file in _files(Path(settings.abi.folder))]
+    return hashlib.sha256(msgspec.json.encode(contents)).hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:

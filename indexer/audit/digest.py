@@ -103,7 +103,7 @@ async def of_samples(connection: Connection, block: int | None = None) -> Sample
 async def of_valuations(connection: Connection) -> Valuations:
     """The digest of what positions are worth as their rows stand, each at its own block."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        stands = await _stands(connection)
+        committed = await _stands(connection)
         columns = [*tables.POSITIONS.key, *tables.POSITIONS.valuation]
         columns.remove("sampling")  # each machine counts its own
         row = await connection.fetchrow(
@@ -112,14 +112,14 @@ async def of_valuations(connection: Connection) -> Valuations:
             )
         )
     assert row is not None  # aggregates have one row
-    return Valuations(stands.block_number, added_up(row))
+    return Valuations(committed.block_number, added_up(row))
 
 
 async def _stands(connection: Connection) -> cursor.Cursor:
-    stands = await cursor.read(connection)
-    if stands is None or stands.block_hash is None:
+    committed = await cursor.read(connection)
+    if committed is None or committed.block_hash is None:
         raise errors.NothingCommittedError("the database is empty: run the indexer first")
-    return stands
+    return committed
 
 
 async def _table(

@@ -59,12 +59,12 @@ async def find(first: Connection, other: Connection) -> FirstDifference:
 
 
 async def _extent(connection: Connection) -> tuple[int, int]:
-    stands = await cursor.read(connection)
-    if stands is None or stands.block_hash is None:
+    committed = await cursor.read(connection)
+    if committed is None or committed.block_hash is None:
         raise errors.NothingCommittedError(
             "one of the two databases is empty: run the indexer first"
         )
-    return stands.start_block, stands.block_number
+    return committed.start_block, committed.block_number
 
 
 async def _tables_differing(connection: Connection, other: Connection, block: int) -> list[str]:
@@ -72,4 +72,8 @@ async def _tables_differing(connection: Connection, other: Connection, block: in
 
 
 def _differing(expected: digest.Digest, other: digest.Digest) -> list[str]:
-    return [table for table, held in expected.tables.items() if held != other.tables[table]]
+    return [
+        table
+        for table, table_digest in expected.tables.items()
+        if table_digest != other.tables[table]
+    ]

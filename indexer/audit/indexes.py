@@ -47,12 +47,14 @@ async def check(connection: Connection) -> IndexReport:
     }
     wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
     made_by = _statements()
-    there = [index for index in wanted if index in found]
+    existing = [index for index in wanted if index in found]
     missing = [index for index in wanted if index not in found]
     differing = [
-        index for index in there if shape(found[index]["definition"]) != shape(made_by[index[1]])
+        index for index in existing if shape(found[index]["definition"]) != shape(made_by[index[1]])
     ]
-    invalid = [index for index in there if not found[index]["is_valid"] and index not in differing]
+    invalid = [
+        index for index in existing if not found[index]["is_valid"] and index not in differing
+    ]
     return IndexReport(
         len(wanted),
         _names(missing),

@@ -53,7 +53,7 @@ class VerifiedBatch(msgspec.Struct, frozen=True):
     events: int
 
 
-async def stands(connection: asyncpg.Connection) -> cursor.Cursor:
+async def committed(connection: asyncpg.Connection) -> cursor.Cursor:
     """The committed block that everything is compared with.
 
     NothingCommittedError: there is none.
@@ -199,10 +199,10 @@ async def _settle(
         wrong: dict[int, list[gaps.Gap]] = {}
         for proved in found:
             number = proved.block.header.number
-            if parted := differences(
+            if gaps_found := differences(
                 proved.block, stored.get(number, []), since, times.get(number)
             ):
-                wrong[number] = parted
+                wrong[number] = gaps_found
             else:
                 proofs[number] = proved.proof
         await _note(connection, proofs, wrong, stored, note_ranges)
@@ -210,7 +210,9 @@ async def _settle(
         await fees.fill(connection, await facts.complete(connection, blocks, stored))
     _report(wrong)
     events = sum(map(len, stored.values()))
-    return VerifiedBatch(proofs, [gap for parted in wrong.values() for gap in parted], events)
+    return VerifiedBatch(
+        proofs, [gap for gaps_found in wrong.values() for gap in gaps_found], events
+    )
 
 
 async def hold(connection: asyncpg.Connection, committed: cursor.Cursor) -> None:
@@ -318,12 +320,12 @@ async def _note(
 
 
 def _report(wrong: dict[int, list[gaps.Gap]]) -> None:
-    for number, parted in wrong.items():
-        first = parted[0]
+    for number, gaps_found in wrong.items():
+        first = gaps_found[0]
         log.error(
             "log_incomplete",
             block=number,
-            events=len(parted),
+            events=len(gaps_found),
             difference=first.difference,
             transaction=first.transaction_hash,
             event_index=first.event_index,

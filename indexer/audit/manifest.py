@@ -58,8 +58,8 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
 
     NothingCommittedError: no block is committed, so that there is nothing to keep.
     """
-    stands = await cursor.committed(connection)
-    if stands is None:
+    committed = await cursor.committed(connection)
+    if committed is None:
         raise errors.NothingCommittedError("there is nothing to back up: no block is committed yet")
     is_current = migrations == migrate.known()
     return Manifest(
@@ -69,9 +69,9 @@ async def make(connection: asyncpg.Connection, migrations: list[str], dumped_by:
         dumped_by=dumped_by,
         schema=await catalog.schema(connection),
         migrations=migrations,
-        chain_id=stands.chain_id,
-        block_number=stands.block_number,
-        block_hash=stands.block_hash,
+        chain_id=committed.chain_id,
+        block_number=committed.block_number,
+        block_hash=committed.block_hash,
         digest=await digests.at_block(connection) if is_current else None,
         contents=await table_hashes.read(connection),
         relations=list(await catalog.relations(connection)),

@@ -77,7 +77,7 @@ class Reconciliation(msgspec.Struct, frozen=True):
 class Checked(msgspec.Struct, frozen=True):
     """A stored value: its row and column, and the view and contract it was held against."""
 
-    place: stored_state.RowVersion
+    row_version: stored_state.RowVersion
     column: str
     view: str
     contract: str
@@ -207,17 +207,17 @@ class Comparing:
 
     def _compare_keys(self) -> None:
         """Every row is on both sides, under the id of its key."""
-        misnamed = {place for side in self.stored.sides for place, _ in side.misnamed}
+        misnamed = {row_version for side in self.stored.sides for row_version, _ in side.misnamed}
         for side in self.stored.sides:
-            for place, expected in side.misnamed:
-                self._add(place, "id", _NO_CALL, place.row_id, expected)
+            for row_version, expected in side.misnamed:
+                self._add(row_version, "id", _NO_CALL, row_version.row_id, expected)
             for other in self.stored.sides:
-                for key in other.places.keys() - side.places.keys():
-                    place = stored_state.RowVersion(
-                        side.tables[_kind(key)], other.places[key].row_id
+                for key in other.versions.keys() - side.versions.keys():
+                    row_version = stored_state.RowVersion(
+                        side.tables[_kind(key)], other.versions[key].row_id
                     )
-                    if not any((place.table, place.row_id) == wrong[:2] for wrong in misnamed):
-                        self._add(place, "id", _NO_CALL, MISSING, place.row_id)
+                    if not any(row_version[:2] == wrong[:2] for wrong in misnamed):
+                        self._add(row_version, "id", _NO_CALL, MISSING, row_version.row_id)
 
     def _compare_valuations(self) -> None:
         """Every current row of the scope is worth what it says, at the block that it names."""
@@ -225,17 +225,17 @@ class Comparing:
         count = self._views[VALUATION] = Count()
         count.compared = found.rows * len(tables.POSITIONS.valuation)
         for valuation in found.wrong:
-            place = stored_state.RowVersion(tables.POSITIONS.name, valuation.id)
+            row_version = stored_state.RowVersion(tables.POSITIONS.name, valuation.id)
             call = view_call.ViewCall(
                 valuation.block_number, 0, VALUATION, (valuation.block_number,)
             )
             for column, (stored, computed) in valuation.columns.items():
                 count.differences += 1
-                self._add(place, column, call, str(stored), str(computed))
+                self._add(row_version, column, call, str(stored), str(computed))
         for row_id in found.right:
-            place = stored_state.RowVersion(tables.POSITIONS.name, row_id)
+            row_version = stored_state.RowVersion(tables.POSITIONS.name, row_id)
             for column in tables.POSITIONS.valuation:
-                self.equal.add(Checked(place, column, VALUATION, rows.padded(0)))
+                self.equal.add(Checked(row_version, column, VALUATION, rows.padded(0)))
 
     # --- one answer -----------------------------------------------------------------------
 
@@ -275,20 +275,20 @@ class Comparing:
         expected: expected_answers.Values,
     ) -> None:
         side, count = self.stored.sides[index], self._views[asked.call.view]
-        place = side.places.get(asked.key)
-        if expected is None or place is None:
+        row_version = side.versions.get(asked.key)
+        if expected is None or row_version is None:
             return  # A row that one side lacks is listed as missing.
-        self._rows.add(place)
+        self._rows.add(row_version)
         for column, value in answered.items():
             if column not in expected:
                 continue
             count.compared += 1
             if expected[column] == value:
-                self.equal.add(_checked(place, column, asked.call))
+                self.equal.add(_checked(row_version, column, asked.call))
             elif not self._follows(index, asked, column):
                 count.differences += 1
                 self._wrong.add((index, asked.key))
-                self._add(place, column, asked.call, str(expected[column]), str(value))
+                self._add(row_version, column, asked.call, str(expected[column]), str(value))
 
     def _follows(self, index: int, asked: view_questions.ViewQuestion, column: str) -> bool:
         """Whether a difference follows from one that is listed already."""
@@ -311,13 +311,13 @@ class Comparing:
         if asked.call.view in views.PRICED:
             return
         for index, side in enumerate(self.stored.sides):
-            place = side.places.get(asked.key)
-            if place is None or self._may_refuse(side, asked):
+            row_version = side.versions.get(asked.key)
+            if row_version is None or self._may_refuse(side, asked):
                 continue
             self._views[asked.call.view].differences += 1
             self._wrong.add((index, asked.key))
             column = views.BY_NAME[asked.call.view].result[0][0]
-            self._add(place, column, asked.call, "an answer", REFUSED)
+            self._add(row_version, column, asked.call, "an answer", REFUSED)
 
     def _may_refuse(self, side: stored_state.Side, asked: view_questions.ViewQuestion) -> bool:
         """A contract that was upgraded in place may answer otherwise than its kind does.
@@ -336,7 +336,7 @@ class Comparing:
 
     def _add(
         self,
-        place: stored_state.RowVersion,
+        row_version: stored_state.RowVersion,
         column: str,
         call: view_call.ViewCall,
         stored: str,
@@ -344,10 +344,10 @@ class Comparing:
     ) -> None:
         self._differences.append(
             Difference(
-                place.table,
-                place.row_id,
+                row_version.table,
+                row_version.row_id,
                 column,
-                place.version,
+                row_version.version,
                 call.view,
                 rows.padded(call.contract),
                 tuple(map(hex, call.calldata)),
@@ -363,8 +363,10 @@ _OWN = frozenset({"collateral_shares", "nominal_debt", "vtoken_balance_raw"})
 """The columns of a position that no market changes."""
 
 
-def _checked(place: stored_state.RowVersion, column: str, call: view_call.ViewCall) -> Checked:
-    return Checked(place, column, call.view, rows.padded(call.contract))
+def _checked(
+    row_version: stored_state.RowVersion, column: str, call: view_call.ViewCall
+) -> Checked:
+    return Checked(row_version, column, call.view, rows.padded(call.contract))
 
 
 def _kind(key: Any) -> str:

@@ -74,13 +74,13 @@ async def _settle(
     if not standing:
         return
     rows = {row["row_id"] for row in standing}
-    settled = [checked for checked in equal if checked.place.row_id in rows]
-    versions = [checked.place.version or (None, None, None) for checked in settled]
+    settled = [checked for checked in equal if checked.row_version.row_id in rows]
+    versions = [checked.row_version.version or (None, None, None) for checked in settled]
     await connection.execute(
         _SQL["resolve_equal"],
         check,
-        [checked.place.table for checked in settled],
-        [checked.place.row_id for checked in settled],
+        [checked.row_version.table for checked in settled],
+        [checked.row_version.row_id for checked in settled],
         [checked.column for checked in settled],
         [version[0] for version in versions],
         [version[1] for version in versions],

@@ -51,8 +51,8 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
         return "the database is read-only, as a standby is"
     if not await build.may_create(connection):
         return "the role may not create a schema"
-    stands = await cursor.read(connection)
-    if stands is not None and replay.outdated(stands):
+    committed = await cursor.read(connection)
+    if committed is not None and replay.outdated(committed):
         return "another version's fold made these tables"
     if await build.schema_exists(connection):
         return "a shadow of a replay is there: finish it, or `vesu-indexer replay --discard`"
@@ -64,11 +64,11 @@ async def refold(connection: asyncpg.Connection, refolding: Refolding) -> Refold
 
     WriterConflictError: another replay builds a shadow, or the daemon is always ahead.
     """
-    stands = await cursor.read(connection)
-    if stands is None or stands.block_hash is None:
+    committed = await cursor.read(connection)
+    if committed is None or committed.block_hash is None:
         raise errors.NothingCommittedError("there is nothing to refold: no block is committed yet")
-    parts = await _parts(connection, refolding, stands)
-    whole: list[tuple[int, int | None]] = [(stands.start_block, None)]
+    parts = await _parts(connection, refolding, committed)
+    whole: list[tuple[int, int | None]] = [(committed.start_block, None)]
     found = []
     events = 0
     for first, last in parts or whole:
@@ -86,18 +86,18 @@ async def refold(connection: asyncpg.Connection, refolding: Refolding) -> Refold
 
 
 async def _parts(
-    connection: asyncpg.Connection, refolding: Refolding, stands: cursor.Cursor
+    connection: asyncpg.Connection, refolding: Refolding, committed: cursor.Cursor
 ) -> list[tuple[int, int | None]]:
     """First and last block of each part, ascending; none: the whole log."""
-    last = stands.block_number
-    events = await facts.count_events(connection, stands.start_block, last)
+    last = committed.block_number
+    events = await facts.count_events(connection, committed.start_block, last)
     if refolding.scope == "all" or events <= SAMPLES * SAMPLE_EVENTS:
         return []
     dice = random.Random(refolding.seed)  # noqa: S311 - a sample to repeat, not a secret
     parts: list[tuple[int, int | None]] = []
-    end = stands.start_block - 1
+    end = committed.start_block - 1
     for offset in sorted(dice.sample(range(events), SAMPLES)):
-        first = await facts.batch_end(connection, stands.start_block, last, offset)
+        first = await facts.batch_end(connection, committed.start_block, last, offset)
         if first is not None and first > end:
             found = await facts.batch_end(connection, first, last, SAMPLE_EVENTS)
             end = last if found is None else found

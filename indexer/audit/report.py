@@ -92,15 +92,15 @@ async def make(
 ) -> Report:
     """Run every section."""
     began = time.monotonic()
-    stands = await status.read(connection)
-    if stands.committed_hash is None:
+    state = await status.read(connection)
+    if state.committed_hash is None:
         raise errors.NothingCommittedError("there is nothing to audit: no block is committed yet")
-    audit = Audit(connection, stands, await digest.at_block(connection), refolding, view_check)
+    audit = Audit(connection, state, await digest.at_block(connection), refolding, view_check)
     found = [finding for section in SECTIONS for finding in await section(audit)]
     checks = [finding for finding in found if isinstance(finding, Check)]
     return Report(
         audit.now.block_number,
-        stands.committed_hash,
+        state.committed_hash,
         audit.now.all,
         all(check.is_good for check in checks),
         sum(check.compared for check in checks),
@@ -129,8 +129,8 @@ async def _histories(audit: Audit) -> list[Check | NotCovered]:
 
 async def _fold(audit: Audit) -> list[Check | NotCovered]:
     """This version's fold made the tables."""
-    stands = await cursor.read(audit.connection)
-    reason = None if stands is None else replay.outdated(stands)
+    committed = await cursor.read(audit.connection)
+    reason = None if committed is None else replay.outdated(committed)
     found = reason or f"fold {audit.stands.fold_version}"
     return [Check("tables of this version's fold", reason is None, 1, found)]
 
@@ -250,19 +250,19 @@ async def _decoded(audit: Audit) -> list[Check | NotCovered]:
 
 async def _recorded(audit: Audit) -> list[Check | NotCovered]:
     """What earlier checks left: values that differ from the contracts', sums that broke."""
-    stands = audit.stands
-    broken = len(stands.invariant_breaks)
+    state = audit.stands
+    broken = len(state.invariant_breaks)
     found: list[Check | NotCovered] = [
         Check("recorded breaks of sums", not broken, broken, f"{broken} stand")
     ]
-    if stands.reconciled is None:
+    if state.reconciled is None:
         return found
-    count, block = stands.standing_differences, stands.reconciled.block_number
+    count, block = state.standing_differences, state.reconciled.block_number
     sentence = f"{count} stand, last check at block {block}"
     good = not count
     return [
         *found,
-        Check("recorded differences from contracts", good, stands.reconciled.compared, sentence),
+        Check("recorded differences from contracts", good, state.reconciled.compared, sentence),
     ]
 
 

@@ -120,8 +120,8 @@ async def compare(built: build.Shadow, span: build.Span) -> Difference | None:
         found = {
             table.name: await _table(built, span, table) for table in swap.compared_tables(span)
         }
-        places = [table.first for table in found.values() if table.first is not None]
-        first = await _event(built.connection, min(places, key=_order)) if places else None
+        firsts = [table.first for table in found.values() if table.first is not None]
+        first = await _event(built.connection, min(firsts, key=_order)) if firsts else None
     differing = sum(table.differing for table in found.values())
     return Difference(span.from_block, span.to_block, not differing, differing, first, found)
 
@@ -210,10 +210,10 @@ def _of(table: tables.Table, name: str) -> str:
     return f"{name}_of_events" if table is EVENTS else name
 
 
-def _order(place: EventPosition) -> tuple[int, int, int]:
-    return place.block_number, place.transaction_index, place.event_index
+def _order(event: EventPosition) -> tuple[int, int, int]:
+    return event.block_number, event.transaction_index, event.event_index
 
 
-async def _event(connection: asyncpg.Connection, place: EventPosition) -> Event:
-    row = await connection.fetchrow(_SQL["event"], *_order(place))
-    return Event(*_order(place), None, None, None) if row is None else Event(*row.values())
+async def _event(connection: asyncpg.Connection, event: EventPosition) -> Event:
+    row = await connection.fetchrow(_SQL["event"], *_order(event))
+    return Event(*_order(event), None, None, None) if row is None else Event(*row.values())

@@ -61,7 +61,7 @@ class Side:
     def __init__(self, tables: dict[str, str]) -> None:
         self.tables = tables
         self.world = state.World()
-        self.places: dict[Any, RowVersion] = {}
+        self.versions: dict[Any, RowVersion] = {}
         self.protocols: dict[Any, str] = {}
         self.misnamed: list[tuple[RowVersion, str]] = []
         """Rows whose id is not that of their key, with the id that it should be."""
@@ -123,7 +123,9 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
     chosen = await _chosen(connection, scope)
     sides = [await _history(connection, block.number, scope, chosen)]
     ids = await samples.at_block(connection, block.number)
-    sides[0].sampled = {key for key in sides[0].world.assets if sides[0].places[key].row_id in ids}
+    sides[0].sampled = {
+        key for key in sides[0].world.assets if sides[0].versions[key].row_id in ids
+    }
     if block.number == committed:
         sides.append(await _current(connection, block.number, chosen))
         sides[1].sampled = sides[0].sampled
@@ -181,16 +183,16 @@ def _side(names: dict[str, str], loaded: world.Loaded) -> Side:
     for key, row in loaded.rows.items():
         if type(key) not in _IDS:
             row_id = f"{row['address']} {row['kind']}"
-            side.places[key] = RowVersion(names["contracts"], row_id, _version(row))
+            side.versions[key] = RowVersion(names["contracts"], row_id, _version(row))
             continue
         kind, id_of = _IDS[type(key)]
-        place = RowVersion(names[kind], str(row["id"]), _version(row))
+        row_version = RowVersion(names[kind], str(row["id"]), _version(row))
         expected = id_of(row["protocol"], key)
-        if expected == place.row_id:
-            side.places[key] = place
+        if expected == row_version.row_id:
+            side.versions[key] = row_version
             side.protocols[key] = row["protocol"]
         else:
-            side.misnamed.append((place, expected))
+            side.misnamed.append((row_version, expected))
             del getattr(side.world, kind)[key]
     return side
 

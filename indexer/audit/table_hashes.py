@@ -27,13 +27,13 @@ async def read(connection: Connection) -> dict[str, digest.TableDigest]:
         await connection.execute(f"SET LOCAL {setting}")
     tables = await catalog.tables(connection)
     return {
-        name: await _table(connection, place)
-        for name, place in tables.items()
+        name: await _table(connection, table)
+        for name, table in tables.items()
         if name not in SKIPPED
     }
 
 
-async def _table(connection: Connection, place: str) -> digest.TableDigest:
+async def _table(connection: Connection, table: str) -> digest.TableDigest:
     parts = ", ".join(
         f"coalesce(sum(('x' || substr(hash, {15 * part - 14}, 15))::bit(60)::bigint), 0)::text "
         f"AS part_{part}"
@@ -42,7 +42,7 @@ async def _table(connection: Connection, place: str) -> digest.TableDigest:
     row = await connection.fetchrow(
         f"SELECT count(*) AS rows, {parts} FROM ("  # noqa: S608
         "SELECT encode(sha256(convert_to(whole_row::text, 'UTF8')), 'hex') AS hash "
-        f"FROM {place} AS whole_row) AS hashed"
+        f"FROM {table} AS whole_row) AS hashed"
     )
     assert row is not None  # aggregates have one row
     return digest.added_up(row)

@@ -146,7 +146,7 @@ class StarknetNode:
                 found.append(sources.Source(endpoint, profile))
         return found
 
-    async def return_to_preferred(self, stands: tuple[int, str], every_seconds: float) -> None:
+    async def return_to_preferred(self, committed: tuple[int, str], every_seconds: float) -> None:
         """Switch to the most preferred endpoint that is fit and has this block (number, hash).
 
         Does nothing while the first endpoint is in use, or within `every_seconds` of the last
@@ -157,7 +157,7 @@ class StarknetNode:
         self._better_asked_at = time.monotonic()
         left = self._source
         for index, endpoint in enumerate(self._endpoints[: self._current]):
-            profile = await self._fit_again(endpoint, stands)
+            profile = await self._fit_again(endpoint, committed)
             if profile is None:
                 continue
             async with self._moving:
@@ -167,16 +167,16 @@ class StarknetNode:
             return
 
     async def _fit_again(
-        self, endpoint: rpc.Endpoint, stands: tuple[int, str]
+        self, endpoint: rpc.Endpoint, committed: tuple[int, str]
     ) -> probe.NodeProfile | None:
         """The profile of an endpoint that failed before; None, and why in the log, if unfit."""
         try:
             # Indexing waits meanwhile, and a slow endpoint is not worth switching to.
             async with asyncio.timeout(BRIEF_SECONDS):
                 profile = await probe.probe(endpoint, self._chain_id)
-                if await ancestry.has_block(sources.Source(endpoint, profile), *stands):
+                if await ancestry.has_block(sources.Source(endpoint, profile), *committed):
                     return profile
-            reason = f"does not hold the committed block {stands[0]}"
+            reason = f"does not hold the committed block {committed[0]}"
         except (errors.NodeError, TimeoutError) as error:
             reason = str(error) or f"no answer within {BRIEF_SECONDS:g} s"
         log.info("endpoint_unfit", endpoint=endpoint.name, reason=reason)

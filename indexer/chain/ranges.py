@@ -197,7 +197,7 @@ class RangeReader:
         found = await part.source.events(
             part.from_block, part.to_block, addresses, most, part.tip.hash
         )
-        part.events = sorted([*part.events, *found], key=windows.place)
+        part.events = sorted([*part.events, *found], key=windows.event_key)
         if self._is_by_events_alone(part):
             await self._add_times(part)
             windows.check_hashes(part)

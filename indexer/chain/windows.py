@@ -70,6 +70,6 @@ def times_ascend(window: Window) -> bool:
     return all(before <= after for before, after in itertools.pairwise(ascending))
 
 
-def place(event: types.EmittedEvent) -> tuple[int, int, int]:
+def event_key(event: types.EmittedEvent) -> tuple[int, int, int]:
     """The key of an event: block, transaction and event index."""
     return event.block_number, event.transaction_index, event.event_index

@@ -68,8 +68,8 @@ async def _make(
     settings: config.Settings, scope: refold.Scope, views: str, seed: int | None
 ) -> report.Report:
     async with app.reader(settings) as connection:
-        stands = await cursor.read(connection)
-        chosen = seed if seed is not None else stands.block_number if stands else 0
+        committed = await cursor.read(connection)
+        chosen = seed if seed is not None else committed.block_number if committed else 0
         refolding = refold.Refolding(
             app.engine(settings), scope, chosen, settings.ingest.batch_events
         )

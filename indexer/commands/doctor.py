@@ -188,8 +188,8 @@ async def _watch_list(connection: asyncpg.Connection, settings: config.Settings)
 
 
 async def _fold(connection: asyncpg.Connection) -> Finding:
-    stands = await cursor.read(connection)
-    reason = None if stands is None else replay.outdated(stands)
+    committed = await cursor.read(connection)
+    reason = None if committed is None else replay.outdated(committed)
     return Finding("fold", reason or f"version {tables.FOLD_VERSION}", reason is None)
 
 

@@ -72,10 +72,10 @@ def command(
 
 
 def _print(row: dict[str, Any]) -> None:
-    place = f"{row['block_number']}/{row['transaction_index']}/{row['event_index']}"
+    event_key = f"{row['block_number']}/{row['transaction_index']}/{row['event_index']}"
     time = "" if row["timestamp"] is None else f"  {row['timestamp']:%F %T}"
     click.echo(
-        f"{place}{time}  {row['name'] or 'undecoded'}  {row['contract']} {row['from_address']}"
+        f"{event_key}{time}  {row['name'] or 'undecoded'}  {row['contract']} {row['from_address']}"
     )
     click.echo(f"    transaction {row['transaction_hash']}")
     if row["args"] is None:

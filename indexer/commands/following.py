@@ -27,15 +27,15 @@ def run(
     """Index until stopped, or until a block is committed; `probes` as in `app.daemon_parts`."""
     service = systemd.Notifier.from_environment(os.environ)
     app.contracts(settings)
-    with app.database_location(settings, make=True) as place:
+    with app.database_location(settings, make=True) as location:
         log.info(
             "starting",
             version=importlib.metadata.version("vesu-indexer"),
             network=settings.network.name,
-            database=urls.redact(place.url),
+            database=urls.redact(location.url),
             nodes=[urls.redact(url) for url in settings.node.urls],
         )
-        reached = event_loop.run(_run(settings, place, until_block, probes, service))
+        reached = event_loop.run(_run(settings, location, until_block, probes, service))
     if reached is not None:
         log.info("stopped", committed_block=reached.block_number)
         if as_json:
@@ -46,20 +46,20 @@ def run(
 
 async def _run(
     settings: config.Settings,
-    place: app.DatabaseLocation,
+    location: app.DatabaseLocation,
     until_block: int | None,
     probes: startup.Responder | None,
     service: systemd.Notifier,
 ) -> cursor.Cursor | None:
     stopping, hurrying = asyncio.Event(), asyncio.Event()
     event_loop.stop_on_signals(stopping, hurrying)
-    database_sessions = sessions.Sessions(place.url, stopping, place.revive, hurrying)
+    database_sessions = sessions.Sessions(location.url, stopping, location.revive, hurrying)
     line = progress.Blocks("indexing", app.start_block(settings))
 
     def report(progress: ingestor.Progress) -> None:
         database_sessions.progressed()
         line.update(progress.block, progress.head, progress.total_events)
 
-    parts = app.daemon_parts(settings, place.url, report, probes)
+    parts = app.daemon_parts(settings, location.url, report, probes)
     daemon = process.Daemon(parts, database_sessions, service, stopping, until_block)
     return await daemon.run()

@@ -13,7 +13,7 @@ COLUMNS = (
     columns.text("pool", "pool_name"),
     columns.text("version", "protocol"),
     columns.text("kind", "kind"),
-    *positions.HELD,
+    *positions.AMOUNTS,
     columns.money("collateral USD", "collateral_value_usd"),
     columns.money("debt USD", "debt_value_usd"),
     positions.LISTED,

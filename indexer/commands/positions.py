@@ -17,7 +17,7 @@ from indexer.query import names, point_in_time, positions
 STATUSES = ("active", "liquidated", "closed")
 KINDS = ("borrow", "earn", "system")
 
-HELD = (
+AMOUNTS = (
     columns.text("collateral asset", "collateral_asset"),
     columns.amount("collateral", "collateral_amount"),
     columns.text("debt asset", "debt_asset"),
@@ -32,7 +32,7 @@ COLUMNS = (
     columns.address("user", "user_id"),
     columns.text("kind", "kind"),
     columns.text("status", "status"),
-    *HELD,
+    *AMOUNTS,
     columns.Column(
         "allowed", lambda row: " ".join(row["allowed_actions"]) or "nothing", is_wide=True
     ),

@@ -51,12 +51,12 @@ def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -
 
 async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: bool) -> Plan:
     async with locks.WriterLock(url), database.session(url) as connection:
-        stands = await cursor.read(connection)
-        if stands is None or stands.block_hash is None:
+        committed = await cursor.read(connection)
+        if committed is None or committed.block_hash is None:
             raise errors.ConfigError("nothing is committed yet: there is nothing to take back")
-        if to_block >= stands.block_number:
+        if to_block >= committed.block_number:
             raise errors.ConfigError(
-                f"--to-block {to_block} is not below the committed block {stands.block_number}"
+                f"--to-block {to_block} is not below the committed block {committed.block_number}"
             )
         rungs = await reorgs.ladder(connection, to_block, 1)
         if not rungs:
@@ -73,9 +73,9 @@ async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: b
             # No node was asked, so the branch that follows is told by its first block alone.
             head = types.BlockHeader(*ancestor, "0x0", 0, "", "")
             async with connection.transaction():
-                await rollback.roll_back(connection, engine, stands, ancestor, head)
+                await rollback.roll_back(connection, engine, committed, ancestor, head)
         return Plan(
-            stands.block_number,
+            committed.block_number,
             ancestor[0],
             blocks,
             events,

@@ -152,9 +152,9 @@ async def _in_place(
 async def _settle(url: str) -> None:
     """What stood against the tables and is gone with the old rows stands no more."""
     async with database.session(url) as connection, connection.transaction():
-        stands = await cursor.read(connection)
-        assert stands is not None, "a replay needs a committed block"
-        await invariants.settle(connection, stands.block_number)
+        committed = await cursor.read(connection)
+        assert committed is not None, "a replay needs a committed block"
+        await invariants.settle(connection, committed.block_number)
         await reconciliations.settle_gone(connection)
 
 

@@ -81,18 +81,18 @@ async def _require_room(
             f"the backup is of schema {kept.schema}, but this role makes tables in {schema}: set "
             f"search_path to {kept.schema} (ALTER ROLE … SET search_path)"
         )
-    there = list(await catalog.relations(connection))
-    if there and not force:
+    existing = list(await catalog.relations(connection))
+    if existing and not force:
         raise errors.ConfigError(
-            f"the database is not empty (it holds {_some(there)}): name an empty one, or replace "
-            "what is there with --force"
+            f"the database is not empty (it holds {_some(existing)}): name an empty one, or "
+            "replace what is there with --force"
         )
-    if foreign := sorted(set(there) - set(kept.relations)):
+    if foreign := sorted(set(existing) - set(kept.relations)):
         raise errors.ConfigError(
             f"the schema holds what the backup does not ({_some(foreign)}), which a restore leaves "
             "alone: restore into an empty database"
         )
-    return not there
+    return not existing
 
 
 def _some(names: list[str]) -> str:

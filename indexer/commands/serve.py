@@ -27,8 +27,8 @@ def command(config_file: Path | None, as_json: bool, port: int | None) -> None:
     watch.database_url. SIGTERM and SIGINT end it after the answers in hand.
     """
     settings = arguments.settings(config_file, api__port=port)
-    with app.database_location(settings) as place:
-        event_loop.run(_serve(settings, place.url, as_json), event_loop.fast())
+    with app.database_location(settings) as location:
+        event_loop.run(_serve(settings, location.url, as_json), event_loop.fast())
 
 
 async def _serve(settings: config.Settings, url: str, as_json: bool) -> None:

@@ -145,7 +145,7 @@ async def _verify(
 ) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.session(url))
-        committed = await log_verification.stands(connection)
+        committed = await log_verification.committed(connection)
         await watch_list.require_same(connection, app.watched_contracts(settings))
         first, last = _range(committed, from_block, to_block)
         node = await app.node(settings)
@@ -193,7 +193,7 @@ async def _prove(
     """Prove what was asked for, or what lacks a proof; again if the chain moves meanwhile."""
     for attempt in range(1, ATTEMPTS + 1):
         found = Found()
-        committed = await log_verification.stands(connection)
+        committed = await log_verification.committed(connection)
         first, last = asked.first_block, min(asked.last_block, committed.block_number)
         if is_asked:
             spans = [verified.Span(first, last)] if first <= last else []
@@ -266,7 +266,7 @@ async def _read_again(
     settings: config.Settings, node: client.StarknetNode, connection: asyncpg.Connection
 ) -> None:
     """Roll back to before the lowest gap, and index up to where the tables stood."""
-    until = (await log_verification.stands(connection)).block_number
+    until = (await log_verification.committed(connection)).block_number
     worker = app.ingestor(settings, node, connection)
     chain_id, start_block = hex(app.chain_id(settings)), app.start_block(settings)
     await worker.open(chain_id, start_block)

@@ -177,10 +177,10 @@ def _from_file(file: Path) -> dict[str, Given]:
     if "data_dir" in given and isinstance(given["data_dir"].value, str):
         # A relative directory in the file is meant beside the file, wherever it is read from.
         try:
-            place = file.absolute().parent / values.expanded(given["data_dir"].value)
+            data_folder = file.absolute().parent / values.expanded(given["data_dir"].value)
         except ValueError as error:
             raise errors.ConfigError(f"{file}: data_dir: {error}") from error
-        given["data_dir"] = Given(str(place), str(file))
+        given["data_dir"] = Given(str(data_folder), str(file))
     return given
 
 

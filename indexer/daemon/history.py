@@ -48,7 +48,7 @@ class Missing(msgspec.Struct, frozen=True):
 async def missing(
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    stands: cursor.Cursor,
+    committed: cursor.Cursor,
     configured: Sequence[watch_list.Contract],
 ) -> Missing | None:
     """What the log lacks of the configured contracts; None: nothing, and that is remembered.
@@ -59,28 +59,28 @@ async def missing(
     asked = (*compared.added, *compared.unread)
     if not asked:
         return None
-    start = stands.start_block
+    start = committed.start_block
     if start and await _may_have_begun(node, asked, start - 1):
         start = 0
     unread = await _first_unread(
-        node, connection, {contract.address for contract in asked}, start, stands
+        node, connection, {contract.address for contract in asked}, start, committed
     )
     # Contracts of an earlier version's database are none that were added, unless they show it.
     added = compared.added if compared.is_remembered or unread is not None else ()
     blocks = [] if unread is None else [unread]
-    if stands.block_hash is not None:
+    if committed.block_hash is not None:
         blocks += await _blocks_that_ask(connection, added, configured)
     if blocks:
         log.warning(
             "history_missing",
             contracts=", ".join(map(str, asked)),
             from_block=min(blocks),
-            committed_block=stands.block_number,
+            committed_block=committed.block_number,
         )
     return Missing(
         tuple(configured),
         min(blocks, default=None),
-        min([stands.start_block, *blocks]),
+        min([committed.start_block, *blocks]),
     )
 
 
@@ -102,18 +102,18 @@ async def _first_unread(
     connection: asyncpg.Connection,
     addresses: Collection[int],
     start: int,
-    stands: cursor.Cursor,
+    committed: cursor.Cursor,
 ) -> int | None:
     """The block of the lowest first event of these contracts that the log does not hold."""
     waiting = set(addresses)
-    if start > stands.block_number:
+    if start > committed.block_number:
         return None
 
     async def discover(_: Sequence[types.EmittedEvent]) -> None:
         """No contract that they name is looked for: it is younger."""
 
     reading = ranges.RangeReader(node, READING).ranges(
-        start, stands.block_number, lambda: frozenset(waiting), discover
+        start, committed.block_number, lambda: frozenset(waiting), discover
     )
     async with contextlib.aclosing(reading) as parts:
         async for part in parts:

@@ -88,14 +88,14 @@ async def _asked_again(
     hashes = {observation.call.block_number: observation.block_hash for observation in stored}
     again = await view_calls.ask(node, [observation.call for observation in stored], hashes)
     found: list[observations.Observation | None] = list(again)
-    doubted = [place for place, observation in enumerate(stored) if observation != again[place]]
+    doubted = [index for index, observation in enumerate(stored) if observation != again[index]]
     if not doubted:
         return found
-    answers = await node.calls_elsewhere([stored[place].call for place in doubted], hashes)
-    for place, answer in zip(doubted, answers, strict=True):
-        observation = stored[place]
-        if view_calls.observation(observation.call, observation.block_hash, answer) != again[place]:
-            found[place] = None
+    answers = await node.calls_elsewhere([stored[index].call for index in doubted], hashes)
+    for index, answer in zip(doubted, answers, strict=True):
+        observation = stored[index]
+        if view_calls.observation(observation.call, observation.block_hash, answer) != again[index]:
+            found[index] = None
             _warn(observation.call, "another answer was not given a second time")
     return found
 

@@ -201,8 +201,8 @@ class Sampler:
         loaded = await world.at_block(self._connection, point.block_number)
         ids = loaded.asset_ids
         wanted = prices.wanted(loaded.world, self._extensions, point.block_number)
-        there, tries = await price_samples.answered(self._connection, point)
-        lacking = [price for price in wanted if ids[price.key] not in there]
+        answered, tries = await price_samples.answered(self._connection, point)
+        lacking = [price for price in wanted if ids[price.key] not in answered]
         if tries >= TRIES or not wanted:
             return 0, 0
         answers = await self._ask(lacking, point)
@@ -218,7 +218,7 @@ class Sampler:
             if price.price in answers
         ]
         await price_samples.store(self._connection, committed, point, rows, len(lacking), len(rows))
-        return len(wanted), len(there) + len(rows)
+        return len(wanted), len(answered) + len(rows)
 
     async def _ask(
         self, wanted: Sequence[prices.Wanted], point: price_samples.Point

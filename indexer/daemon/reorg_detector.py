@@ -70,7 +70,7 @@ class _Look(NamedTuple):
     """What a verdict compares: the committed block, and what `source` reports of its chain."""
 
     source: sources.Source
-    stands: cursor.Cursor
+    committed: cursor.Cursor
     head: types.BlockHeader
     final: int | None
 
@@ -104,7 +104,7 @@ class Detector:
         return self._looks > self._caution.looks
 
     async def verdict(
-        self, stands: cursor.Cursor, head: types.BlockHeader, final: int | None
+        self, committed: cursor.Cursor, head: types.BlockHeader, final: int | None
     ) -> Verdict:
         """Whether the committed block is on the node's chain.
 
@@ -112,26 +112,26 @@ class Detector:
         endpoint that cannot answer is replaced by the next. Raises WrongChainError where no
         stored block is on the node's chain.
         """
-        if stands.block_hash is None:
+        if committed.block_hash is None:
             return None
         first = self._node.source
 
         async def decide(source: sources.Source) -> Verdict:
             source_head = head if source is first else await source.head()
-            return await self._of(_Look(source, stands, source_head, final))
+            return await self._of(_Look(source, committed, source_head, final))
 
         return await self._node.ask_any(decide)
 
     async def _of(self, look: _Look) -> Verdict:
-        source, stands, head, _ = look
-        header = await _known(source, stands.block_number)
-        if header is None and head.number >= stands.block_number:
+        source, committed, head, _ = look
+        header = await _known(source, committed.block_number)
+        if header is None and head.number >= committed.block_number:
             raise errors.InconsistentAnswerError(
-                f"{source.name} told a head at or above block {stands.block_number} and does not "
-                "know that block",
+                f"{source.name} told a head at or above block {committed.block_number} and "
+                "does not know that block",
                 kind="lagging",
             )
-        if header is not None and header.hash == stands.block_hash:
+        if header is not None and header.hash == committed.block_hash:
             self._clear()
             return None
         if header is not None and header.number > head.number:
@@ -154,33 +154,33 @@ class Detector:
 
     async def _of_a_low_head(self, look: _Look) -> Verdict:
         """The node lags, or the chain was cut back to its head: another endpoint may know."""
-        source, stands, head, _ = look
+        source, committed, head, _ = look
         for witness in await self._node.alternatives():
-            if await _opinion(witness, (stands.block_number, "")) is None:
+            if await _opinion(witness, (committed.block_number, "")) is None:
                 continue
             lag = errors.InconsistentAnswerError(
                 f"{source.name} has its head at block {head.number}, {witness.name} knows block "
-                f"{stands.block_number}",
+                f"{committed.block_number}",
                 kind="lagging",
             )
             failures.record(source.name, lag, "other_endpoint")
             await self._node.switch_to(witness)
-            return await self.verdict(stands, await witness.head(), look.final)
+            return await self.verdict(committed, await witness.head(), look.final)
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         # A node that catches up moves; the same head look after look is a chain cut back.
-        if self._has_lasted((head.hash, stands.block_hash)) and rungs:
+        if self._has_lasted((head.hash, committed.block_hash)) and rungs:
             return self._unless_final(rungs[0], look)
         return Suspect(
             f"the head fell to block {head.number}, below the committed block "
-            f"{stands.block_number}, and no endpoint knows that block: the node lags, or the chain "
-            "was cut back"
+            f"{committed.block_number}, and no endpoint knows that block: the node lags, "
+            "or the chain was cut back"
         )
 
     # --- another branch -----------------------------------------------------------------
 
     async def _of_another_branch(self, look: _Look) -> Verdict:
-        source, stands, head, _ = look
-        highest = min(stands.block_number, head.number)
+        source, committed, head, _ = look
+        highest = min(committed.block_number, head.number)
         ancestor = await self._ancestor(source, highest)
         if ancestor in await reorgs.ladder(self._connection, highest, 1):
             # Another block stood there a moment ago: the chain came back while it was searched.
@@ -189,14 +189,14 @@ class Detector:
             return None
         if ancestor is not None and not self._is_deep(ancestor, look):
             return Abandoned(ancestor, head)
-        asked = await self._ask_others(stands, ancestor)
-        has_lasted = self._has_lasted((stands.block_hash, ancestor))
+        asked = await self._ask_others(committed, ancestor)
+        has_lasted = self._has_lasted((committed.block_hash, ancestor))
         holding = [witness for witness, holds in asked if holds]
         names = ", ".join(witness.name for witness in holding)
         if await self._is_moving(holding) or (holding and not has_lasted):
             return Suspect(
-                f"the endpoints disagree: {source.name} has another block {stands.block_number}, "
-                f"{names} has ours"
+                f"the endpoints disagree: {source.name} has another block "
+                f"{committed.block_number}, {names} has ours"
             )
         if holding:
             log.warning("endpoint_overruled", endpoint=names, reason="its head stands still")
@@ -210,23 +210,23 @@ class Detector:
             return verdict
         if not has_lasted:
             return Suspect(
-                f"{source.name} abandoned {stands.block_number - ancestor[0]} blocks down to block "
-                f"{ancestor[0]}, and no second endpoint confirms it yet"
+                f"{source.name} abandoned {committed.block_number - ancestor[0]} blocks down to "
+                f"block {ancestor[0]}, and no second endpoint confirms it yet"
             )
         log.warning("rollback_unconfirmed", ancestor=ancestor[0], looks=self._looks - 1)
         return verdict
 
     def _require_committed(self, block: tuple[int, str] | None, look: _Look) -> None:
         """InconsistentAnswerError unless it is the committed block that the chain came back to."""
-        if block is None or block[0] != look.stands.block_number:
+        if block is None or block[0] != look.committed.block_number:
             raise errors.InconsistentAnswerError(
                 f"the chain of {look.source.name} came back to ours below block "
-                f"{look.stands.block_number} while the common ancestor was searched",
+                f"{look.committed.block_number} while the common ancestor was searched",
                 kind="fork",
             )
 
     def _is_deep(self, ancestor: tuple[int, str], look: _Look) -> bool:
-        depth = look.stands.block_number - ancestor[0]
+        depth = look.committed.block_number - ancestor[0]
         return look.is_below_final(ancestor[0]) or depth > self._caution.rollback_depth
 
     def _unless_final(self, ancestor: tuple[int, str], look: _Look) -> Verdict:
@@ -250,10 +250,10 @@ class Detector:
         return None
 
     async def _ask_others(
-        self, stands: cursor.Cursor, ancestor: tuple[int, str] | None
+        self, committed: cursor.Cursor, ancestor: tuple[int, str] | None
     ) -> list[tuple[sources.Source, bool]]:
         """For each other endpoint that can tell, whether it still holds the stored branch."""
-        rungs = [(stands.block_number, stands.block_hash or "")]
+        rungs = [(committed.block_number, committed.block_hash or "")]
         lowest = await reorgs.next_rung(self._connection, -1 if ancestor is None else ancestor[0])
         rungs += [lowest] if lowest is not None else []
         opinions = [

@@ -100,17 +100,17 @@ async def _held_blocks(
     They hold a block at or below the committed one if the node that has it is on their chain: if
     it has the committed block, too.
     """
-    stands = committed.cursor
+    cursor_ = committed.cursor
     wanted = {
         state.block_number: state.block_hash
         for state in states
-        if state.block_number is not None and state.block_number <= stands.block_number
+        if state.block_number is not None and state.block_number <= cursor_.block_number
     }
-    if not wanted or stands.block_hash is None:
+    if not wanted or cursor_.block_hash is None:
         return {}
     headers = {number: await asked.header(number) for number in wanted}
     # Asked last: a reorganisation before it is seen by it, one after it by the rollback.
-    if not await ancestry.has_block(asked, stands.block_number, stands.block_hash):
+    if not await ancestry.has_block(asked, cursor_.block_number, cursor_.block_hash):
         return {}
     return {
         header.hash: datetime.datetime.fromtimestamp(header.timestamp, datetime.UTC)

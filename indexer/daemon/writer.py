@@ -123,14 +123,14 @@ class Writer:
 
     async def revalue(self) -> int:
         """Bring rows up to prices sampled since the last commit; how many rows were written."""
-        stands = self.cursor
-        if stands.block_hash is None or not await self._engine.has_to_revalue(self.connection):
+        committed = self.cursor
+        if committed.block_hash is None or not await self._engine.has_to_revalue(self.connection):
             return 0
-        block = valuations.Block(stands.block_number, stands.timestamp or 0)
+        block = valuations.Block(committed.block_number, committed.timestamp or 0)
         async with self._transaction():
-            await cursor.keep(self.connection, stands)
+            await cursor.keep(self.connection, committed)
             written = await self._engine.revalue(self.connection, block)
-            await cursor.notify(self.connection, stands, ("vesu_assets", "vesu_positions"))
+            await cursor.notify(self.connection, committed, ("vesu_assets", "vesu_positions"))
         return written
 
     async def _check_sums(self, block: int, summary: engines.Summary) -> invariants.Watched:
@@ -160,20 +160,20 @@ class Writer:
         False: it lacks nothing. In one transaction, so that a list that is remembered is one
         whose events are in the log or still to be read.
         """
-        stands, block = self.cursor, lacking.first_block
+        committed, block = self.cursor, lacking.first_block
         async with self._transaction():
             await cursor.hold(self.connection)
-            if lacking.start_block < stands.start_block:
-                await watch_list.lower_start(self.connection, stands, lacking.start_block)
-                stands = await cursor.opened(self.connection, stands)
-            if block is not None and stands.block_hash is not None:
-                ancestor = await gaps.place_before(self.connection, stands, block)
+            if lacking.start_block < committed.start_block:
+                await watch_list.lower_start(self.connection, committed, lacking.start_block)
+                committed = await cursor.opened(self.connection, committed)
+            if block is not None and committed.block_hash is not None:
+                ancestor = await gaps.place_before(self.connection, committed, block)
                 done = await rollback.roll_back(
-                    self.connection, self._engine, stands, ancestor, head, "repair"
+                    self.connection, self._engine, committed, ancestor, head, "repair"
                 )
-                stands = done.cursor
-            await watch_list.remember(self.connection, stands.start_block, lacking.contracts)
-        self.cursor = stands
+                committed = done.cursor
+            await watch_list.remember(self.connection, committed.start_block, lacking.contracts)
+        self.cursor = committed
         self._observed = []
         return block is not None
 

@@ -269,8 +269,8 @@ async def complete(
         [receipt.actual_fee for receipt in receipts.values()],
         [receipt.fee_unit for receipt in receipts.values()],
     )
-    places = [(row["block_number"], row["transaction_index"]) for row in added]
-    return {place: Fee(receipts[place].actual_fee, receipts[place].fee_unit) for place in places}
+    keys = [(row["block_number"], row["transaction_index"]) for row in added]
+    return {key: Fee(receipts[key].actual_fee, receipts[key].fee_unit) for key in keys}
 
 
 async def newest_blocks_with_events(

@@ -79,12 +79,12 @@ async def still_open(connection: Connection) -> Open:
 
 
 async def place_before(
-    connection: Connection, stands: cursor.Cursor, block: int
+    connection: Connection, committed: cursor.Cursor, block: int
 ) -> tuple[int, str | None]:
     """The highest stored block below a gap's; before the first block where there is none."""
     row = await connection.fetchrow(_SQL["stored_below"], block)
     if row is None:
-        return stands.start_block - 1, None
+        return committed.start_block - 1, None
     return row["number"], facts.minimal(row["hash"])
 
 

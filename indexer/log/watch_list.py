@@ -81,22 +81,22 @@ async def compare(connection: Connection, configured: Iterable[Contract]) -> Com
 
 
 async def require_none_gone(
-    connection: Connection, stands: cursor.Cursor, configured: Sequence[Contract]
+    connection: Connection, committed: cursor.Cursor, configured: Sequence[Contract]
 ) -> None:
     """Refuse to go on without a contract that the log was filled from.
 
     A database without a block remembers whatever is configured. Raises ConfigError.
     """
-    if stands.block_hash is None:
+    if committed.block_hash is None:
         async with connection.transaction():
             await connection.execute(_SQL["clear"])
-            await _store(connection, stands.start_block, configured, is_history_read=False)
+            await _store(connection, committed.start_block, configured, is_history_read=False)
         return
     compared = await compare(connection, configured)
     if compared.gone:
         raise errors.ConfigError(
             f"network.contracts is not what this database was filled with up to block "
-            f"{stands.block_number}: {compared.sentence()}"
+            f"{committed.block_number}: {compared.sentence()}"
         )
 
 
@@ -139,8 +139,8 @@ async def _store(
 
 async def holds(connection: Connection, event: types.EmittedEvent) -> bool:
     """Whether the log holds an event."""
-    place = event.block_number, event.transaction_index, event.event_index
-    return bool(await connection.fetchval(_SQL["holds_event"], *place))
+    event_key = event.block_number, event.transaction_index, event.event_index
+    return bool(await connection.fetchval(_SQL["holds_event"], *event_key))
 
 
 async def first_event(connection: Connection, address: int) -> int | None:
@@ -149,9 +149,9 @@ async def first_event(connection: Connection, address: int) -> int | None:
     return block
 
 
-async def lower_start(connection: Connection, stands: cursor.Cursor, block: int) -> None:
+async def lower_start(connection: Connection, committed: cursor.Cursor, block: int) -> None:
     """Let the log begin at a lower block, inside the caller's transaction."""
-    await connection.fetchval(_SQL["lower_start"], block, stands.writer_token)
+    await connection.fetchval(_SQL["lower_start"], block, committed.writer_token)
 
 
 async def classed(connection: Connection) -> set[int]:

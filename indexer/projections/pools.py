@@ -85,22 +85,22 @@ def _totals(
     pair: state.PairState, collateral: accrual.AssetState, debt: accrual.AssetState, now: int
 ) -> dict[str, Any]:
     """The pair's totals in people's units, accrued to `now`; NULL where nobody can tell."""
-    held: int | None = None
+    total: int | None = None
     owed: int | None = None
     reason = None
     if accrual.lacks_rates(collateral) or accrual.lacks_rates(debt):
         reason = valuation.UNKNOWN_EXTENSION
     else:
         try:
-            held = accrual.collateral_of(
+            total = accrual.collateral_of(
                 pair.total_collateral_shares, accrual.accrue(collateral, now)
             )
             owed = accrual.debt_of(pair.total_nominal_debt, accrual.accrue(debt, now))
         except maths.RevertedError as error:
-            held = owed = None
+            total = owed = None
             reason = str(error)
     return {
-        "pair_collateral": rows.units_or_none(held, rows.decimals_of(collateral.scale)),
+        "pair_collateral": rows.units_or_none(total, rows.decimals_of(collateral.scale)),
         "pair_debt": rows.units_or_none(owed, rows.decimals_of(debt.scale)),
         "unvalued_reason": reason,
     }

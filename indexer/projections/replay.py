@@ -25,13 +25,13 @@ class Done(msgspec.Struct, frozen=True):
     rows_changed: int
 
 
-def outdated(stands: cursor.Cursor) -> str | None:
+def outdated(committed: cursor.Cursor) -> str | None:
     """What is to be done where another fold made the tables; None where this one did."""
-    if stands.fold_version == tables.FOLD_VERSION or stands.block_hash is None:
+    if committed.fold_version == tables.FOLD_VERSION or committed.block_hash is None:
         return None
-    made = f"these tables were made by fold {stands.fold_version}, this version has fold "
-    again = f"`vesu-indexer replay --from-block {stands.start_block}`"
-    if stands.fold_version > tables.FOLD_VERSION:
+    made = f"these tables were made by fold {committed.fold_version}, this version has fold "
+    again = f"`vesu-indexer replay --from-block {committed.start_block}`"
+    if committed.fold_version > tables.FOLD_VERSION:
         return f"{made}{tables.FOLD_VERSION}: upgrade the indexer, or go back with {again}"
     return (
         f"{made}{tables.FOLD_VERSION}: run {again} first (readers keep the old tables until it "
@@ -46,13 +46,13 @@ async def require_enough(
     pool_id: str | None = None,
 ) -> None:
     """QuestionError: a part of the tables would be left to another fold than the rest."""
-    stands = await cursor.read(connection)
-    if stands is None or outdated(stands) is None:
+    committed = await cursor.read(connection)
+    if committed is None or outdated(committed) is None:
         return
-    if from_block > stands.start_block or to_block is not None or pool_id is not None:
+    if from_block > committed.start_block or to_block is not None or pool_id is not None:
         raise errors.QuestionError(
-            f"these tables were made by fold {stands.fold_version}, this version has fold "
-            f"{tables.FOLD_VERSION}: replay all of them, --from-block {stands.start_block} "
+            f"these tables were made by fold {committed.fold_version}, this version has fold "
+            f"{tables.FOLD_VERSION}: replay all of them, --from-block {committed.start_block} "
             "without --to-block and --pool"
         )
 

@@ -114,13 +114,13 @@ def _id(*parts: str) -> str:
 
 def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:
     """The id of an accrual that the chain told otherwise."""
-    place = (
+    parts = (
         *map(str, mismatch.event_key),
         hex(mismatch.asset.pool.id),
         hex(mismatch.asset.asset),
         mismatch.field,
     )
-    return _id("mismatch", protocol, *place)
+    return _id("mismatch", protocol, *parts)
 
 
 def event_place(event_key: state.EventKey) -> dict[str, int]:

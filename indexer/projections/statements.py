@@ -58,8 +58,8 @@ def _column_lists(table: tables.Table) -> dict[str, Iterable[str]]:
 def _key_arrays(table: tables.Table) -> str:
     """The parameters that name rows: one array a column of the key."""
     return ", ".join(
-        f"${place}::{tables.KEY_TYPES.get(column, 'text')}[]"
-        for place, column in enumerate(table.row_key, start=1)
+        f"${number}::{tables.KEY_TYPES.get(column, 'text')}[]"
+        for number, column in enumerate(table.row_key, start=1)
     )
 
 

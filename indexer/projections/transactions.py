@@ -19,7 +19,7 @@ def transaction(
 ) -> dict[str, Any]:
     """A row of vesu_transactions."""
     fee = origin.fee
-    return _place(
+    return _common(
         "transaction", protocol, effect.event_key, effect.leg, effect.position, origin
     ) | {
         "leg": effect.leg,
@@ -43,7 +43,7 @@ def liquidation(
     debt: Named,
 ) -> dict[str, Any]:
     """A row of vesu_liquidations."""
-    row = _place("liquidation", protocol, effect.event_key, 0, effect.position, origin)
+    row = _common("liquidation", protocol, effect.event_key, 0, effect.position, origin)
     row |= {
         "liquidator_address": rows.padded(effect.liquidator),
         "collateral_asset": collateral.symbol,
@@ -88,14 +88,14 @@ def named(
     world: state.World, tokens_: dict[int, tokens.Token], pool: state.PoolKey, asset: int
 ) -> Named:
     """How people read an asset of a pool, or one of its vTokens."""
-    held = world.assets.get(state.AssetKey(pool, asset))
-    if held is not None:
-        return Named(tokens_.get(asset, tokens.Token()).symbol, rows.decimals_of(held.scale))
+    asset_state = world.assets.get(state.AssetKey(pool, asset))
+    if asset_state is not None:
+        return Named(tokens_.get(asset, tokens.Token()).symbol, rows.decimals_of(asset_state.scale))
     contract = world.contracts.get(asset)
     return Named(contract.symbol if contract else None, VTOKEN_DECIMALS)
 
 
-def _place(
+def _common(
     what: str,
     protocol: str,
     event_key: state.EventKey,

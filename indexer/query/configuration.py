@@ -38,9 +38,9 @@ class Change(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str:
         """What names the change among all of its pool."""
-        place = (self.block_number, self.transaction_index, self.event_index)
+        event_key = (self.block_number, self.transaction_index, self.event_index)
         owner = (self.of, self.collateral_address or "", self.debt_address or "")
-        return "/".join(map(str, (*place, *owner, self.setting)))
+        return "/".join(map(str, (*event_key, *owner, self.setting)))
 
 
 async def of(
@@ -59,7 +59,7 @@ async def of(
         found += _changes(
             "pair", row, row["collateral_address"], row["debt_address"], before, after
         )
-    return sorted(found, key=lambda change: (*_place(change), change.of, change.id))
+    return sorted(found, key=lambda change: (*_event_key(change), change.of, change.id))
 
 
 def _settings(row: asyncpg.Record) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -75,15 +75,15 @@ def _changes(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
 ) -> Iterable[Change]:
-    place = (row["changed_at"], *(row[name] for name in PLACE))
+    key = (row["changed_at"], *(row[name] for name in EVENT_KEY))
     for setting, value in after.items():
         old = before.get(setting)
         if value != old:
-            yield Change(of_what, collateral, debt, setting, old, value, *place)
+            yield Change(of_what, collateral, debt, setting, old, value, *key)
 
 
-PLACE = ("block_number", "transaction_index", "event_index")
+EVENT_KEY = ("block_number", "transaction_index", "event_index")
 
 
-def _place(change: Change) -> tuple[int, int, int]:
+def _event_key(change: Change) -> tuple[int, int, int]:
     return change.block_number, change.transaction_index, change.event_index

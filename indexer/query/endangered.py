@@ -65,11 +65,11 @@ async def _endangered(
         filters.Condition("debt_address", "=", (change.debt_address,)),
         filters.Condition("nominal_debt", ">=", (1,)),
     )
-    held = await position_pages.below(connection, state, decimal.Decimal(1), pair)
+    below = await position_pages.below(connection, state, decimal.Decimal(1), pair)
     before, after = int(change.before), int(change.after)
     lost = [
         position
-        for position in position_pages.valued(state, held)
+        for position in position_pages.valued(state, below)
         if position.health is not None
         and position.health < 1
         and (

@@ -147,20 +147,20 @@ async def _snapshot(connection: Connection, filters: Filters) -> Snapshot:
     row = await connection.fetchrow(_SQL["stands"])
     if row is None:
         raise errors.NothingCommittedError("there is nothing to export: no block is committed yet")
-    stands = Snapshot(committed_block=row["block_number"], **dict(row))
+    snapshot = Snapshot(committed_block=row["block_number"], **dict(row))
     at_block = filters.at_block
     if at_block is None:
-        return stands
-    if at_block > stands.block_number:
+        return snapshot
+    if at_block > snapshot.block_number:
         raise errors.NotCommittedError(
-            f"block {at_block} is above the committed block {stands.block_number}",
+            f"block {at_block} is above the committed block {snapshot.block_number}",
             parameter="at_block",
         )
     block = await connection.fetchrow(_SQL["block"], at_block)
     if block is None:
         raise errors.NotFoundError(f"block {at_block} is below the first block of this database")
     return msgspec.structs.replace(
-        stands,
+        snapshot,
         block_number=block["number"],
         block_hash=block["hash"],
         block_timestamp=block["timestamp"],

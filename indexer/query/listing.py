@@ -131,12 +131,12 @@ def _beyond(
     columns: Sequence[kinds.Field], order: filters.Order, after: Sequence[str], args: list[Any]
 ) -> str:
     """Rows beyond the last one of the page before; one comparison, which an index can serve."""
-    places = []
+    conditions = []
     for field, text in zip(columns, after, strict=True):
         args.append(kinds.parse(field, text, "cursor"))
-        places.append(f"${len(args)}::{CASTS[field.kind]}")
+        conditions.append(f"${len(args)}::{CASTS[field.kind]}")
     names = ", ".join(f"source.{sqlfile.quoted(field.name)}" for field in columns)
-    return f"({names}) {'<' if order.is_descending else '>'} ({', '.join(places)})"
+    return f"({names}) {'<' if order.is_descending else '>'} ({', '.join(conditions)})"
 
 
 def _row(listing: Listing, found: asyncpg.Record) -> Any:

@@ -139,7 +139,7 @@ async def find(
     wanted.check()
     conditions.check()
     async with point_in_time.steady(connection):
-        now, held = await positions.held_at(
+        now, stored = await positions.held_at(
             connection,
             positions.Wanted(pool=wanted.pool, user=wanted.user),
             at,
@@ -151,7 +151,7 @@ async def find(
         if conditions.ahead_seconds:
             later = point_in_time.Snapshot(ahead(now.moment, conditions.ahead_seconds))
             await later.load(connection, {wanted.pool})
-        key, position = _position(wanted, now.world, held)
+        key, position = _position(wanted, now.world, stored)
         before = market_of(now, key, position)
         begun = market_of(later, key, position)
         prices = _prices(now, key, conditions.price_changes)
@@ -177,12 +177,12 @@ def ahead(moment: point_in_time.Moment, seconds: int) -> point_in_time.Moment:
 
 
 def _position(
-    wanted: Wanted, world: state.World, held: positions.Held
+    wanted: Wanted, world: state.World, stored: positions.Stored
 ) -> tuple[state.PositionKey, state.PositionState]:
     """The stored position, or an empty one in the pool that is in use."""
     named = [
         (key, position)
-        for _, key, position in held
+        for _, key, position in stored
         if (key.collateral, key.debt, key.v_token)
         == (wanted.collateral, 0 if wanted.v_token else wanted.debt, wanted.v_token)
         and position.migrated_block is None

@@ -133,7 +133,7 @@ class Opportunities(point_in_time.Moment, frozen=True):
     unlisted: int
 
 
-class _Held(NamedTuple):
+class _Borrower(NamedTuple):
     key: state.PositionKey
     position: state.PositionState
 
@@ -158,9 +158,9 @@ async def find(
         later = markets.ahead(moment, conditions.ahead_seconds)
         snapshot = point_in_time.Snapshot(later, max_price_age)
         await snapshot.load(connection, None if pool is None else {pool})
-        held = await _borrowers(connection, snapshot, pool, _bound(conditions))
+        borrowers = await _borrowers(connection, snapshot, pool, _bound(conditions))
     listed, refused, unlisted = [], 0, 0
-    for found in _under_water(snapshot, held, conditions):
+    for found in _under_water(snapshot, borrowers, conditions):
         opportunity = liquidation.opportunity(found.market, _most(found.market, terms))
         best = opportunity.best(_most(found.market, terms)) if opportunity else None
         if opportunity is None or best is None:
@@ -198,7 +198,7 @@ async def _borrowers(
     snapshot: point_in_time.Snapshot,
     pool: int | None,
     bound: decimal.Decimal | None,
-) -> list[_Held]:
+) -> list[_Borrower]:
     """The positions that owe something at the moment and may be of this health or a lower one."""
     block = snapshot.moment.block_number
     candidates = None
@@ -210,7 +210,7 @@ async def _borrowers(
         found = await connection.fetch(_SQL["borrowers"], block)
     else:
         found = await connection.fetch(_SQL["borrowers_of_pool"], block, felt252.padded(pool))
-    return [_Held(*position_rows.parse(row)) for row in found]
+    return [_Borrower(*position_rows.parse(row)) for row in found]
 
 
 class _Found(NamedTuple):
@@ -219,10 +219,10 @@ class _Found(NamedTuple):
 
 
 def _under_water(
-    snapshot: point_in_time.Snapshot, held: Sequence[_Held], conditions: markets.Conditions
+    snapshot: point_in_time.Snapshot, borrowers: Sequence[_Borrower], conditions: markets.Conditions
 ) -> Iterator[_Found]:
     """The positions beyond their limit, each under the key that its liquidation names."""
-    for key, position in held:
+    for key, position in borrowers:
         own = key._replace(pool=snapshot.world.market(key.pool))
         try:
             met = markets.market_of(snapshot, key, position)

@@ -184,10 +184,10 @@ async def _points(
 ) -> list[_Point]:
     pool, distinct = felt252.padded(wanted.pool), sorted(set(blocks))
     addresses = [felt252.padded(asset) for asset in (wanted.collateral, wanted.debt)]
-    held: dict[int, list[state.PositionState]] = {}
+    states: dict[int, list[state.PositionState]] = {}
     ids = [row["id"] for row in known]
     for row in await connection.fetch(_SQL["positions_at"], pool, ids, distinct):
-        held.setdefault(row["at_block"], []).append(position_rows.parse(row)[1])
+        states.setdefault(row["at_block"], []).append(position_rows.parse(row)[1])
     found: dict[int, dict[int, accrual.AssetState]] = {}
     stored = await connection.fetch(_SQL["assets_at"], pool, addresses, distinct)
     asset_ids = {asset_rows.parse(row)[0]: str(row["id"]) for row in stored}
@@ -198,20 +198,20 @@ async def _points(
         asset = asset if sample is None else accrual.with_sample(asset, sample)
         found.setdefault(row["at_block"], {})[key.asset] = asset  # V1.1's where it took over
     return [
-        _point(wanted, held.get(block, []), found.get(block, {}), int(time.timestamp()))
+        _point(wanted, states.get(block, []), found.get(block, {}), int(time.timestamp()))
         for time, block in zip(times, blocks, strict=True)
     ]
 
 
 def _point(
     wanted: markets.Wanted,
-    held: Sequence[state.PositionState],
+    states: Sequence[state.PositionState],
     found: dict[int, accrual.AssetState],
     now: int,
 ) -> _Point:
     collateral = accrual.accrue(found.get(wanted.collateral, accrual.AssetState()), now)
     debt = accrual.accrue(found.get(wanted.debt, market.NO_ASSET), now)
-    counted = [state for state in held if state.migrated_block is None]
+    counted = [state for state in states if state.migrated_block is None]
     return _Point(
         sum(
             accrual.collateral_of(state.collateral_shares + state.vtoken_balance, collateral)

@@ -58,9 +58,11 @@ async def of(
     return summed(found, rows.padded(user), found.positions)
 
 
-def summed(moment: point_in_time.Moment, user_id: str, held: list[positions.Position]) -> Portfolio:
+def summed(
+    moment: point_in_time.Moment, user_id: str, positions: list[positions.Position]
+) -> Portfolio:
     """The portfolio that a user's active positions make, the lowest health first."""
-    listed = [position for position in held if position.is_listed]
+    listed = [position for position in positions if position.is_listed]
     sums = _sums(listed)
     return Portfolio(
         *moment.parts,
@@ -71,13 +73,13 @@ def summed(moment: point_in_time.Moment, user_id: str, held: list[positions.Posi
         net_usd=sums.net_usd,
         unpriced=sums.unpriced,
         lowest_health=next((position.health_factor for position in listed), None),
-        unlisted=_sums([position for position in held if not position.is_listed]),
-        positions=held,
+        unlisted=_sums([position for position in positions if not position.is_listed]),
+        positions=positions,
     )
 
 
-def _sums(held: list[positions.Position]) -> Sums:
-    priced = [position for position in held if _is_priced(position)]
+def _sums(positions: list[positions.Position]) -> Sums:
+    priced = [position for position in positions if _is_priced(position)]
     earned = [position.collateral_value_usd for position in priced if position.kind == "earn"]
     pledged = [position.collateral_value_usd for position in priced if position.kind != "earn"]
     owed = [position.debt_value_usd for position in priced]
@@ -86,7 +88,7 @@ def _sums(held: list[positions.Position]) -> Sums:
         earn_usd=point_in_time.total(earned),
         debt_usd=point_in_time.total(owed),
         net_usd=point_in_time.total([*pledged, *earned, *(f"-{value}" for value in owed)]),
-        unpriced=len(held) - len(priced),
+        unpriced=len(positions) - len(priced),
     )
 
 

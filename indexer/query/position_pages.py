@@ -45,7 +45,7 @@ RENAMED = {"last_updated": "changed_at", "last_event_block": "block_number"}
 """Columns that the history has under another name."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class PositionVersion(msgspec.Struct, frozen=True):
     """A version of a position: the columns of vesu_position_history."""
 
     id: kinds.Id
@@ -85,7 +85,7 @@ ORDERS = (
     *("debt_value_usd", "collateral_value_usd", "debt_amount", "collateral_amount"),
     *("created_at", "last_updated"),
 )
-HELD = listing.Listing("positions", Held, ("pool_id", "id"), is_newest_first=False)
+VERSIONS = listing.Listing("positions", PositionVersion, ("pool_id", "id"), is_newest_first=False)
 BY_POOL = filters.Order("pool_id")
 
 
@@ -106,9 +106,9 @@ class Pages:
         stored, of_worth = _parted(wanted.conditions)
         order = wanted.order or BY_POOL
         if not of_worth and order.field == "pool_id":
-            held = msgspec.structs.replace(wanted, conditions=stored, order=order)
+            stored_only = msgspec.structs.replace(wanted, conditions=stored, order=order)
             rows, next_key = await listing.records(
-                connection, HELD, state.moment.block_number, held
+                connection, VERSIONS, state.moment.block_number, stored_only
             )
             return filters.Page(valued(state, rows), next_key)
         asked = _Asked(stored, of_worth, order)
@@ -119,7 +119,7 @@ class Pages:
                 break
         assert ranking is not None, "the last ceiling is none, which values every candidate"
         found = sorting.cut(ranking, wanted)
-        return filters.Page(await _of_places(connection, state, found.rows), found.next)
+        return filters.Page(await _of_ranking(connection, state, found.rows), found.next)
 
     async def _ranking(
         self,
@@ -133,10 +133,10 @@ class Pages:
         async with self._rankings.making(key):
             ranking = self._rankings.get(key)
             if ranking is None:
-                held = await _candidates_of(connection, state, asked)
-                if held is None:
+                candidates = await _candidates_of(connection, state, asked)
+                if candidates is None:
                     return None
-                ranking = await asyncio.to_thread(_ranked, state, held, asked)
+                ranking = await asyncio.to_thread(_ranked, state, candidates, asked)
                 self._rankings.keep(key, ranking)
         return ranking
 
@@ -205,7 +205,7 @@ def _parted(
     stored, of_worth = [], []
     for condition in conditions:
         name = RENAMED.get(condition.field, condition.field)
-        if name in HELD.fields:
+        if name in VERSIONS.fields:
             stored.append(msgspec.structs.replace(condition, field=name))
         else:
             of_worth.append(condition)
@@ -219,7 +219,7 @@ async def candidates(
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED."""
     wanted = filters.Wanted(stored, BY_POOL, MOST_RANKED)
-    found, next_key = await listing.records(connection, HELD, state.moment.block_number, wanted)
+    found, next_key = await listing.records(connection, VERSIONS, state.moment.block_number, wanted)
     if next_key is not None:
         raise errors.QuestionError(
             f"more than {MOST_RANKED} positions would have to be valued: narrow the question by "
@@ -261,7 +261,7 @@ async def _records_of(
     wanted: filters.Wanted,
 ) -> list[asyncpg.Record]:
     """The wanted ones of some positions, as they were at the moment."""
-    of = msgspec.structs.replace(HELD, statement="positions_of", arguments=tuple(found))
+    of = msgspec.structs.replace(VERSIONS, statement="positions_of", arguments=tuple(found))
     records, _ = await listing.records(connection, of, state.moment.block_number, wanted)
     return records
 
@@ -279,7 +279,7 @@ def _ranked(
     ]
 
 
-async def _of_places(
+async def _of_ranking(
     connection: listing.Connection, state: states.State, ranking: Sequence[_Candidate]
 ) -> list[Position]:
     ids = [candidate.id for candidate in ranking]
@@ -296,7 +296,7 @@ async def find_one(
 ) -> Position | None:
     """The position with an id at the moment; None where there was none yet."""
     wanted = filters.Wanted((filters.Condition("id", "=", (position_id,)),), BY_POOL, 1)
-    found, _ = await listing.records(connection, HELD, state.moment.block_number, wanted)
+    found, _ = await listing.records(connection, VERSIONS, state.moment.block_number, wanted)
     return valued(state, found)[0] if found else None
 
 
@@ -312,10 +312,10 @@ async def of_user(
     return sorting.ordered(valued(state, found), FIELDS, filters.Order("health_factor"))
 
 
-def valued(state: states.State, held: Sequence[asyncpg.Record]) -> list[Position]:
+def valued(state: states.State, stored_rows: Sequence[asyncpg.Record]) -> list[Position]:
     """What positions are worth at the moment."""
     found, valuer = [], state.snapshot.valuer()
-    for stored in held:
+    for stored in stored_rows:
         row = state.snapshot.position_row(stored["protocol"], *position_rows.parse(stored), valuer)
         derived = {"price_drop": price_drop(row["health_factor"])}
         found.append(msgspec.convert(row | derived, Position))

@@ -16,7 +16,7 @@ from indexer.vesu import state
 _SQL = sqlfile.load(__package__, "point_in_time")
 
 Connection = point_in_time.Connection
-Held = list[tuple[str, state.PositionKey, state.PositionState]]
+Stored = list[tuple[str, state.PositionKey, state.PositionState]]
 """Exact positions, each with its protocol's generation."""
 
 
@@ -130,8 +130,8 @@ async def find(
     Rows on prices older than `max_price_age` seconds say so.
     """
     async with point_in_time.steady(connection):
-        snapshot, held = await held_at(connection, wanted, at, max_price_age)
-    found = [position for position in valued(snapshot, held) if wanted.has_health(position)]
+        snapshot, stored = await held_at(connection, wanted, at, max_price_age)
+    found = [position for position in valued(snapshot, stored) if wanted.has_health(position)]
     return Positions(*snapshot.moment.parts, sorted(found, key=_by_health))
 
 
@@ -151,10 +151,12 @@ async def one(
     holds it at the moment.
     """
     async with point_in_time.steady(connection):
-        snapshot, held = await held_at(connection, Wanted(pool=pool, user=user), at, max_price_age)
+        snapshot, stored = await held_at(
+            connection, Wanted(pool=pool, user=user), at, max_price_age
+        )
     named = [
         (protocol, key, position)
-        for protocol, key, position in held
+        for protocol, key, position in stored
         if (key.collateral, key.debt, key.v_token) == (collateral, debt, v_token)
     ]
     named.sort(key=lambda found: (found[2].status == "active", found[0]))
@@ -166,7 +168,7 @@ async def held_at(
     wanted: Wanted,
     at: point_in_time.When,
     max_price_age: int | None = None,
-) -> tuple[point_in_time.Snapshot, Held]:
+) -> tuple[point_in_time.Snapshot, Stored]:
     """Exact positions at a moment, whatever their health, and the state they stand in."""
     moment = await point_in_time.moment(connection, at)
     found = await connection.fetch(
@@ -183,9 +185,9 @@ async def held_at(
     return snapshot, [(row["protocol"], *position_rows.parse(row)) for row in found]
 
 
-def valued(snapshot: point_in_time.Snapshot, held: Held) -> list[Position]:
+def valued(snapshot: point_in_time.Snapshot, stored: Stored) -> list[Position]:
     """What positions are worth in the state and with the prices of a snapshot."""
-    return [msgspec.convert(snapshot.position_row(*position), Position) for position in held]
+    return [msgspec.convert(snapshot.position_row(*position), Position) for position in stored]
 
 
 value_at = valuations.value_at

@@ -189,11 +189,11 @@ def curve(state: states.State, found: Indebted, falling: Collection[str] | None 
     `falling` are the addresses of the assets that fall together; None: every collateral falls
     against its debt. What falls on both sides of a position leaves its health as it is.
     """
-    held = found.counted
-    priced = [position for position in held if position.health_factor is not None]
+    positions = found.counted
+    priced = [position for position in positions if position.health_factor is not None]
     limits = _limits(state)
     points = [_shocked(priced, limits, UNIT * step // STEPS, falling) for step in range(STEPS + 1)]
-    return Curve(len(held), len(held) - len(priced), found.unlisted, points)
+    return Curve(len(positions), len(positions) - len(priced), found.unlisted, points)
 
 
 def _shocked(
@@ -202,7 +202,7 @@ def _shocked(
     shock: int,
     falling: Collection[str] | None,
 ) -> CurvePoint:
-    count = owed = held = lost = 0
+    count = owed = collateral_value = lost = 0
     left = UNIT - shock
     for position in found:
         collateral, debt = _values(position)
@@ -213,9 +213,9 @@ def _shocked(
             debt = -(-debt * left // UNIT)
         if collateral * limit.max_ltv >= debt * UNIT:
             continue
-        count, owed, held = count + 1, owed + debt, held + collateral
+        count, owed, collateral_value = count + 1, owed + debt, collateral_value + collateral
         lost += max(0, debt - collateral * limit.factor // UNIT)
-    return CurvePoint(_ratio(shock), count, _ratio(owed), _ratio(held), _ratio(lost))
+    return CurvePoint(_ratio(shock), count, _ratio(owed), _ratio(collateral_value), _ratio(lost))
 
 
 def _values(position: Position) -> tuple[int, int]:

@@ -210,7 +210,7 @@ async def of_position(
     async for state in states_of(connection, moments, pool_id):
         position = await position_pages.find_one(connection, state, position_id)
         if position is not None:
-            found.append(PositionPoint(*_place(state), position))
+            found.append(PositionPoint(*_moment_of(state), position))
     return found
 
 
@@ -226,7 +226,7 @@ async def of_asset(
     found = []
     async for state in states_of(connection, moments, asset.pool_id):
         found += [
-            AssetPoint(*_place(state), market_asset)
+            AssetPoint(*_moment_of(state), market_asset)
             for market_asset in state.assets
             if market_asset.id == asset.id
         ]
@@ -244,7 +244,7 @@ async def of_pool(
         details = pool_details.of(state, pool_id)
         if details is not None:
             sums = (details.supply_usd, details.borrow_usd, details.unpriced)
-            found.append(PoolPoint(*_place(state), _age(details.assets), None, *sums))
+            found.append(PoolPoint(*_moment_of(state), _age(details.assets), None, *sums))
     return found
 
 
@@ -256,12 +256,12 @@ async def of_user(
     moments = await points(connection, moment, source, span)
     found = []
     async for state in states_of(connection, moments, None):
-        held = await position_pages.of_user(connection, state, user_id)
-        summed = portfolio.summed(state.moment, user_id, list(held))
-        pool_ids = {position.pool_id for position in held}
+        positions = await position_pages.of_user(connection, state, user_id)
+        summed = portfolio.summed(state.moment, user_id, list(positions))
+        pool_ids = {position.pool_id for position in positions}
         found.append(
             UserPoint(
-                *_place(state),
+                *_moment_of(state),
                 _age(asset for asset in state.assets if asset.pool_id in pool_ids),
                 None,
                 collateral_usd=summed.collateral_usd,
@@ -270,7 +270,7 @@ async def of_user(
                 net_usd=summed.net_usd,
                 unpriced=summed.unpriced,
                 lowest_health=summed.lowest_health,
-                positions=len(held),
+                positions=len(positions),
             )
         )
     return found
@@ -286,11 +286,11 @@ async def of_protocol(
         counted = totals.newest(state.assets)
         sums = totals.listed(counted)
         age = _age(asset for asset in counted if asset.is_listed)
-        found.append(ProtocolPoint(*_place(state), age, None, *sums, totals.unlisted(counted)))
+        found.append(ProtocolPoint(*_moment_of(state), age, None, *sums, totals.unlisted(counted)))
     return found
 
 
-def _place(state: states.State) -> tuple[datetime.datetime, int, str]:
+def _moment_of(state: states.State) -> tuple[datetime.datetime, int, str]:
     moment = state.moment
     return moment.valued_at, moment.block_number, moment.block_hash
 

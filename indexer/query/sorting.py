@@ -79,10 +79,10 @@ def cut(rows: list[Any], wanted: filters.Wanted) -> filters.Page:
     """The part of ordered rows that a page holds."""
     start = 0
     if wanted.after is not None:
-        places = [place for place, row in enumerate(rows) if row.id == wanted.after[0]]
-        if not places:
+        indexes = [index for index, row in enumerate(rows) if row.id == wanted.after[0]]
+        if not indexes:
             raise errors.QuestionError("the cursor names no row of this list", parameter="cursor")
-        start = places[0] + 1
+        start = indexes[0] + 1
     found = rows[start : start + wanted.limit]
     has_more = len(rows) > start + wanted.limit
     return filters.Page(found, (found[-1].id,) if found and has_more else None)

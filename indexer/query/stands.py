@@ -77,7 +77,7 @@ async def committed_block(connection: Connection) -> int | None:
     return number
 
 
-async def moment(connection: Connection, stands: Stands, asked: Asked) -> point_in_time.Moment:
+async def moment(connection: Connection, state: Stands, asked: Asked) -> point_in_time.Moment:
     """The moment that a question is about.
 
     QuestionError where two are named or the time is too far ahead, NotCommittedError above the
@@ -90,7 +90,7 @@ async def moment(connection: Connection, stands: Stands, asked: Asked) -> point_
     if asked.at_hash is not None:
         return await point_in_time.moment(connection, await _number(connection, asked.at_hash))
     if asked.at_time is not None:
-        if asked.at_time > stands.block_timestamp + LONGEST_AHEAD:
+        if asked.at_time > state.block_timestamp + LONGEST_AHEAD:
             raise errors.QuestionError(
                 f"at_time is more than {LONGEST_AHEAD.days} days after the committed block",
                 parameter="at_time",
@@ -120,14 +120,14 @@ async def _number(connection: Connection, block_hash: str) -> int:
 
 
 async def check_unchanged(
-    connection: Connection, stands: Stands, block_number: int, block_hash: str, fork_counter: int
+    connection: Connection, state: Stands, block_number: int, block_hash: str, fork_counter: int
 ) -> None:
     """AbandonedBlockError unless what was told at a block and fork still holds.
 
     It does where no rollback since then went below the block.
     """
     stored: str | None = await connection.fetchval(_SQL["stored_hash"], block_number)
-    rollbacks = stands.fork_counter - fork_counter
+    rollbacks = state.fork_counter - fork_counter
     is_same = stored == block_hash and rollbacks >= 0
     if is_same and rollbacks:
         since = await connection.fetchrow(_SQL["deepest_since"], rollbacks)

@@ -43,14 +43,14 @@ async def of_user(
 ) -> UserPnl:
     """Interest and gains of every position that a user ever had, from a time to a moment."""
     async with point_in_time.steady(connection):
-        held = await positions.find(connection, positions.Wanted(user=user), at)
+        history = await positions.find(connection, positions.Wanted(user=user), at)
         pairs = {
-            _wanted(position): None for position in held.positions if position.kind in PERSONAL
+            _wanted(position): None for position in history.positions if position.kind in PERSONAL
         }
         found = [await pnl.of_position(connection, pair, since, at) for pair in pairs]
     listed = _summed([pnl for pnl in found if pnl.is_listed])
     return UserPnl(
-        *held.parts,
+        *history.parts,
         felt252.padded(user),
         since,
         listed.pnl_usd,

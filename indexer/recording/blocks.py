@@ -77,10 +77,10 @@ def get_transaction_by_block_id_and_index(
 ) -> dict[str, Any]:
     """A transaction by its place."""
     items = _transactions(context.block(block_id))
-    place = context_module.convert(index, int, "index")
-    if not 0 <= place < len(items):
+    transaction_index = context_module.convert(index, int, "index")
+    if not 0 <= transaction_index < len(items):
         raise errors.RpcError("Invalid transaction index in a block", 27)
-    return shapes.transaction(items[place])
+    return shapes.transaction(items[transaction_index])
 
 
 def get_transaction_status(context: Context, transaction_hash: object) -> dict[str, Any]:

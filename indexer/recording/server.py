@@ -91,12 +91,12 @@ class RecordingServer:
             self._runner = None
 
     def _cannot_listen(self, error: OSError) -> errors.SurroundingsError:
-        place = f"port {self.options.port} on {self.options.host}"
+        address = f"port {self.options.port} on {self.options.host}"
         if error.errno == errno.EADDRINUSE:
             return errors.PortInUseError(
-                f"Another process listens on {place}; choose another port or stop that process."
+                f"Another process listens on {address}; choose another port or stop that process."
             )
-        return errors.SurroundingsError(f"Cannot listen on {place}: {error.strerror}.")
+        return errors.SurroundingsError(f"Cannot listen on {address}: {error.strerror}.")
 
     async def _post(self, profile: profiles.Profile, request: web.Request) -> web.StreamResponse:
         try:

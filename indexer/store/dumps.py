@@ -167,10 +167,10 @@ async def _run(
     report: Callable[[str], None],
     feed: Feed | None = None,
 ) -> None:
-    place, environment = _connection(client, url)
+    connection_args, environment = _connection(client, url)
     process = await asyncio.create_subprocess_exec(
         client.path,
-        f"--dbname={place}",
+        f"--dbname={connection_args}",
         *arguments,
         stdin=asyncio.subprocess.DEVNULL if feed is None else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,

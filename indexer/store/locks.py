@@ -119,7 +119,7 @@ class WriterLock:
         return self._connection is not None and not self._is_lost
 
     async def _keep_asking(self, connection: asyncpg.Connection) -> None:
-        held = _SQL["held"]
+        holder = _SQL["held"]
         is_held = True
         while is_held:
             await asyncio.sleep(self._check_seconds)
@@ -127,7 +127,7 @@ class WriterLock:
             # Whatever kept it from answering, nothing says any more that the lock is ours.
             with contextlib.suppress(*database.CONNECTION_ERRORS):
                 timeout = PATIENCE * self._check_seconds
-                is_held = await connection.fetchval(held, WRITER_KEY, timeout=timeout)
+                is_held = await connection.fetchval(holder, WRITER_KEY, timeout=timeout)
                 self._is_given_away = not is_held
         self._on_lost(connection)
 

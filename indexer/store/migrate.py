@@ -32,9 +32,9 @@ def folder() -> Path:
 
     The wheel's come first: beside an installed package another one's `migrations` may stand.
     """
-    for place in (PACKAGE / "_migrations", PACKAGE.parent / "migrations"):
-        if any(place.glob("*.sql")):
-            return place
+    for folder in (PACKAGE / "_migrations", PACKAGE.parent / "migrations"):
+        if any(folder.glob("*.sql")):
+            return folder
     raise errors.SchemaError(
         "the package holds no migrations: install it again (a checkout has them in migrations/)"
     )
@@ -70,8 +70,8 @@ def _applied(connection: psycopg.Connection[Any]) -> list[str]:
 
 def pending(url: str) -> list[str]:
     """The names of the migrations that the database lacks, in order."""
-    held = set(applied(url))
-    return [name for name in known() if name not in held]
+    applied_ids = set(applied(url))
+    return [name for name in known() if name not in applied_ids]
 
 
 def apply(url: str) -> list[str]:
@@ -195,8 +195,8 @@ def collisions(url: str) -> list[str]:
 
 
 def _collisions(connection: psycopg.Connection[Any]) -> list[str]:
-    held = set(_applied(connection)) & set(known())
-    wanted = relations(set(known()) - held) - relations(held)
+    applied_here = set(_applied(connection)) & set(known())
+    wanted = relations(set(known()) - applied_here) - relations(applied_here)
     rows = connection.execute(
         "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(CASE "
         "WHEN name LIKE '%%.%%' THEN name "

@@ -33,17 +33,17 @@ class Runner:
 
     def run(self, program: str, *arguments: str, cluster: Path | None = None) -> None:
         """Run a program to its end. EmbeddedServerError: it failed, with what it said."""
-        place = cluster or self._cluster
+        cluster_folder = cluster or self._cluster
         try:
-            done = self._done(program, place, arguments)
+            done = self._done(program, cluster_folder, arguments)
         except subprocess.TimeoutExpired:
             raise errors.EmbeddedServerError(
-                f"{program} did not end within {PATIENCE:.0f} s in {place}"
+                f"{program} did not end within {PATIENCE:.0f} s in {cluster_folder}"
             ) from None
         if done.returncode != 0:
             message = " ".join(done.stderr.split())
             raise errors.EmbeddedServerError(
-                f"{program} failed in {place}: {message or 'it gave no reason'}"
+                f"{program} failed in {cluster_folder}: {message or 'it gave no reason'}"
             )
 
     def is_up(self) -> bool:

@@ -29,22 +29,22 @@ def folder(home: Path) -> Path:
     return SHORT / f"vesu-{name}"
 
 
-def make(place: Path, owner: int) -> None:
+def make(path: Path, owner: int) -> None:
     """Make the folder, or see that it is the owner's own: in /tmp anybody may have made it."""
     try:
-        place.mkdir(mode=0o700)
-        os.chown(place, owner, -1)
+        path.mkdir(mode=0o700)
+        os.chown(path, owner, -1)
     except FileExistsError:
-        found = place.lstat()
+        found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o022:
             raise errors.DataDirectoryError(
-                f"{place} is not a folder that only user id {owner} may write: remove it"
+                f"{path} is not a folder that only user id {owner} may write: remove it"
             ) from None
 
 
 def clean(home: Path) -> None:
     """Leave no empty folder of ours behind in /tmp."""
-    place = folder(home)
-    if place.parent == SHORT:
+    socket_folder = folder(home)
+    if socket_folder.parent == SHORT:
         with contextlib.suppress(OSError):  # A file in it is not ours, and gone is what we want.
-            place.rmdir()
+            socket_folder.rmdir()

@@ -71,8 +71,8 @@ async def tables(connection: asyncpg.Connection) -> list[str]:
 
 async def analyze(connection: asyncpg.Connection) -> None:
     """Gather the planner's statistics of all tables anew."""
-    for place in (await catalog.tables(connection)).values():
-        await connection.execute(f"ANALYZE {place}")
+    for table in (await catalog.tables(connection)).values():
+        await connection.execute(f"ANALYZE {table}")
 
 
 async def vacuum(

@@ -46,7 +46,7 @@ class Backend(postgresql.PostgresqlPsycopgBackend):  # type: ignore[misc]
 def opened(url: str) -> Iterator[Backend]:
     """A backend with yoyo's tables made, while inside."""
     conninfo = blocking.parameters(url)
-    place = connections.DatabaseURI(
+    uri = connections.DatabaseURI(
         scheme="postgresql+psycopg",
         username=None,
         password=None,
@@ -55,7 +55,7 @@ def opened(url: str) -> Iterator[Backend]:
         database=None,
         args={"conninfo": conninfo},
     )
-    backend = Backend(place, migrations.default_migration_table)
+    backend = Backend(uri, migrations.default_migration_table)
     try:
         backend.init_database()
         yield backend

@@ -22,8 +22,8 @@ def of_event(keys: Sequence[str], data: Sequence[str]) -> int | None:
     `keys` and `data` are canonical hex felts. An asset that does not exist has 0; two times that
     differ tell nothing.
     """
-    places = LAST_UPDATED.get(len(data))
-    if places is None or not keys or keys[0] != UPDATE_CONTEXT:
+    indexes = LAST_UPDATED.get(len(data))
+    if indexes is None or not keys or keys[0] != UPDATE_CONTEXT:
         return None
-    found = {int(data[place], 16) for place in places} - {0}
+    found = {int(data[index], 16) for index in indexes} - {0}
     return found.pop() if len(found) == 1 else None

@@ -74,7 +74,7 @@ class Fold:
         An event without meaning for the state changes nothing. ProjectionError where the
         emitter is a stranger or the event contradicts the state.
         """
-        if event_key[:2] != self._ledger.transient.place:
+        if event_key[:2] != self._ledger.transient.transaction_key:
             self._begin(event_key)
         known = self._ledger.registry.get(emitter)
         if known is None:
@@ -137,7 +137,7 @@ class Fold:
 
     def _begin(self, event_key: state.EventKey) -> None:
         """Another transaction begins: what the last one left open is settled first."""
-        ledger, block = self._ledger, self._ledger.transient.place[0]
+        ledger, block = self._ledger, self._ledger.transient.transaction_key[0]
         for key, origin in positions.unexplained_pools(ledger).items():
             self._guarded(origin, key, positions.ask_models, ledger, key, origin)
         positions.note_minted(ledger)

@@ -90,10 +90,10 @@ class Ledger:
 
     def is_quarantined(self, pool: state.PoolKey) -> bool:
         """Whether the pool is frozen: its events change nothing any more."""
-        held = (
+        contract = (
             self.world.contracts.get(pool.address) if _is_v2(pool) else self.world.pools.get(pool)
         )
-        return held is not None and held.quarantine_reason is not None
+        return contract is not None and contract.quarantine_reason is not None
 
     def quarantine(self, origin: Origin, pool: state.PoolKey, reason: str) -> None:
         """Freeze a pool as it stands before the event in hand, and say why in its row."""
@@ -124,10 +124,12 @@ class Ledger:
 
         They call the pool's extension: one of ours, or Vesu's own that carries it over to V1.1.
         """
-        held = self.world.pools.get(pool)
-        if held is None:
+        contract = self.world.pools.get(pool)
+        if contract is None:
             return False
-        return held.successor is not None or self.registry.get(held.extension or 0) is not None
+        return (
+            contract.successor is not None or self.registry.get(contract.extension or 0) is not None
+        )
 
     def pool(self, origin: Origin, key: state.PoolKey, **changes: Any) -> None:
         """Change settings of a pool in a V1 singleton; the first change creates its row."""
@@ -246,7 +248,7 @@ class Ledger:
         self._replace(self.world.pairs, key, before, changed)
         self.journal.pairs.append((origin.event_key, key, changed))
 
-    def held(self, key: state.PositionKey) -> state.PositionState | None:
+    def known_position(self, key: state.PositionKey) -> state.PositionState | None:
         """A position's state; None before its first event.
 
         ProjectionError for a position that was not loaded: the event's handler does not name it
@@ -261,7 +263,7 @@ class Ledger:
 
     def position(self, key: state.PositionKey) -> state.PositionState:
         """A position's state; blank, of the right kind, before its first event."""
-        found = self.held(key)
+        found = self.known_position(key)
         if found is not None:
             return found
         if key.v_token:
@@ -352,12 +354,12 @@ def change_pair(
 ) -> None:
     """Add to the totals of a position's pair."""
     pair = state.PairKey(key.pool, key.collateral, key.debt)
-    held = ledger.world.pairs.get(pair) or state.PairState()
+    pair_state = ledger.world.pairs.get(pair) or state.PairState()
     ledger.pair(
         origin,
         pair,
-        total_collateral_shares=held.total_collateral_shares + shares,
-        total_nominal_debt=held.total_nominal_debt + nominal,
+        total_collateral_shares=pair_state.total_collateral_shares + shares,
+        total_nominal_debt=pair_state.total_nominal_debt + nominal,
     )
 
 

@@ -302,10 +302,10 @@ def is_violating(market: Market) -> bool:
 def _is_pair_safe(market: Market) -> bool:
     if market.shutdown_ltv is None or not market.pair.total_nominal_debt:
         return True  # without a loan there is no total either: none is kept for no debt asset
-    held = amounts.collateral_of(market.pair.total_collateral_shares, market.collateral)
+    collateral = amounts.collateral_of(market.pair.total_collateral_shares, market.collateral)
     owed = amounts.debt_of(market.pair.total_nominal_debt, market.debt)
     return maths.is_collateralized(
-        value_of_collateral(held, market.collateral),
+        value_of_collateral(collateral, market.collateral),
         value_of_debt(owed, market.debt),
         market.shutdown_ltv,
     )

@@ -167,11 +167,11 @@ def _size(found: market.Market, action: Action) -> amounts.Amount:
 def standing(found: market.Market) -> Standing:
     """What a position is worth in a market, and what it earns and costs."""
     has_debt_asset = bool(found.debt.scale)
-    held = state.PositionState(
+    position = state.PositionState(
         "borrow", collateral_shares=found.collateral_shares, nominal_debt=found.nominal_debt
     )
     worth = valuation.value(
-        held, found.collateral, found.debt if has_debt_asset else None, found.pair.max_ltv
+        position, found.collateral, found.debt if has_debt_asset else None, found.pair.max_ltv
     )
     earns = valuation.supply_apy(found.collateral)
     costs = valuation.borrow_apy(found.debt) if has_debt_asset else None

@@ -295,7 +295,7 @@ class World(msgspec.Struct):
         Its own, but for a V1.0 pool that V1.1 took over: until they are touched, its
         positions count there.
         """
-        held = self.pools.get(pool)
-        if held is None or held.successor is None:
+        contract = self.pools.get(pool)
+        if contract is None or contract.successor is None:
             return pool
-        return PoolKey(held.successor, pool.id)
+        return PoolKey(contract.successor, pool.id)

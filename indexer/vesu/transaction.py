@@ -51,7 +51,7 @@ class Transient(msgspec.Struct):
     accrual that no action has accounted for, with the event that told it.
     """
 
-    place: tuple[int, int] = (-1, -1)
+    transaction_key: tuple[int, int] = (-1, -1)
     contexts: list[ReportedContext] = []
     fees: dict[state.AssetKey, int] = {}
     expected: dict[state.AssetKey, dict[maths.Variant, int]] = {}

@@ -56,8 +56,8 @@ def contracts_of(world: state.World, pool: state.PoolKey, extensions: Extensions
     """The contracts that answer the views of a pool."""
     if pool.address == pool.id:
         return PoolContracts(pool.address, pool.address)
-    held = world.pools.get(pool)
-    extension = held.extension if held else None
+    contract = world.pools.get(pool)
+    extension = contract.extension if contract else None
     kind = extensions.get(extension or 0)
     return PoolContracts(
         pool.address,

@@ -80,8 +80,8 @@ def _contradiction(
             return f"takes more vTokens from {holder} than it holds: {left} would remain"
     if event.recipient == 0:
         return None
-    held = ledger.position(_earn_key(origin, event.recipient)).vtoken_balance
-    if event.recipient != event.sender and held + event.value >= BALANCE_LIMIT:
+    balance = ledger.position(_earn_key(origin, event.recipient)).vtoken_balance
+    if event.recipient != event.sender and balance + event.value >= BALANCE_LIMIT:
         return f"gives {event.recipient:#x} more vTokens than a pool can store"
     return None
 
@@ -111,7 +111,7 @@ def _note_transaction(
     ledger: ledgers.Ledger, origin: ledgers.Origin, owner: int, type_: str, assets: int
 ) -> None:
     key = _earn_key(origin, owner)
-    if ledger.held(key) is None:
+    if ledger.known_position(key) is None:
         # Assets too few for a share: the Transfer before was of nothing and made no position.
         ledger.put_position(origin, key, ledgers.replace(ledger.position(key), status="closed"))
     ledger.transaction(origin, 0, key, type_, key.collateral, assets)

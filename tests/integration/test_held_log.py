@@ -22,7 +22,7 @@ async def test_a_prover_that_falls_asleep_does_not_hold_the_writer_for_ever(
     monkeypatch.setattr(locks, "IDLE_LIMIT", "1s")
     async with daemon_stage.filled(Playhead.at_block(recording(), FIRST), FIRST) as url:
         asleep = await asyncpg.connect(url)
-        stands = await log_verification.stands(asleep)
+        stands = await log_verification.committed(asleep)
         await asleep.execute("BEGIN")
         await log_verification.hold(asleep, stands)
         began = time.monotonic()

@@ -104,11 +104,11 @@ class Shadow:
         await self._lock()
         name = await self.connection.fetchval("SELECT quote_ident(current_schema())")
         self.live = str(name)
-        stands = await _committed(self.connection, from_block, to_block)
-        first = max(from_block, stands.start_block)
+        committed = await _committed(self.connection, from_block, to_block)
+        first = max(from_block, committed.start_block)
         self.resumed_at = await self._left_behind(first, to_block)
         if self.resumed_at is None:
-            await self._begin(first, stands.start_block)
+            await self._begin(first, committed.start_block)
         else:
             log.info("shadow_goes_on", from_block=first, after_block=self.resumed_at)
         await self.connection.execute(f"SET search_path = {SCHEMA}, {self.live}")
@@ -168,17 +168,17 @@ class Shadow:
         """Fold the log up to `to_block` or the committed block; one transaction a batch."""
         await self._follow_reorgs()
         await self._follow_list()
-        stands = await cursor.read(self.connection)
+        committed = await cursor.read(self.connection)
         row = await self.connection.fetchrow(_SQL["progress"])
-        assert stands is not None and row is not None, "open() made sure of both"
+        assert committed is not None and row is not None, "open() made sure of both"
         first, events = row["block_number"] + 1, 0
-        last = stands.block_number if to_block is None else min(to_block, stands.block_number)
+        last = committed.block_number if to_block is None else min(to_block, committed.block_number)
         async for batch in facts.read_batches(self.connection, first, last, self._batch_events):
             await self._fold(batch, scope="all" if batch.to_block == last else "touched")
             events += len(batch.events)
             self.events += len(batch.events)
             report(Progress(first, batch.to_block, last, events))
-        return Span(row["from_block"], last, last == stands.block_number)
+        return Span(row["from_block"], last, last == committed.block_number)
 
     async def _follow_list(self) -> None:
         """The rows say of their pools what the live list and the kept classes say now."""
@@ -247,22 +247,22 @@ async def _committed(
     connection: asyncpg.Connection, from_block: int, to_block: int | None = None
 ) -> cursor.Cursor:
     """The cursor; refuses blocks that the log does not hold."""
-    stands = await cursor.read(connection)
-    if stands is None or stands.block_hash is None:
+    committed = await cursor.read(connection)
+    if committed is None or committed.block_hash is None:
         raise errors.NothingCommittedError(
             "there is nothing to replay: the log is empty, run the indexer"
         )
     for flag, block in (("--from-block", from_block), ("--to-block", to_block)):
-        if block is not None and block > stands.block_number:
+        if block is not None and block > committed.block_number:
             raise errors.QuestionError(
-                f"{flag} {block} is above the last committed block {stands.block_number}"
+                f"{flag} {block} is above the last committed block {committed.block_number}"
             )
-    if to_block is not None and to_block < max(from_block, stands.start_block):
+    if to_block is not None and to_block < max(from_block, committed.start_block):
         raise errors.QuestionError(
             f"--to-block {to_block} is below the first block to replay, "
-            f"{max(from_block, stands.start_block)}"
+            f"{max(from_block, committed.start_block)}"
         )
-    return stands
+    return committed
 
 
 async def left_at(connection: asyncpg.Connection) -> int | None:

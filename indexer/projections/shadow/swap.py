@@ -80,9 +80,9 @@ async def differing(built: build.Shadow) -> int:
 async def is_level(built: build.Shadow, span: build.Span) -> bool:
     """Whether the shadow is at the daemon's block, on the same branch of the chain."""
     row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
-    stands = await cursor.read(built.connection)
-    assert row is not None and stands is not None, "a shadow is built of a filled log"
-    at_end = not span.is_whole or stands.block_number == span.to_block
+    committed = await cursor.read(built.connection)
+    assert row is not None and committed is not None, "a shadow is built of a filled log"
+    at_end = not span.is_whole or committed.block_number == span.to_block
     return row["ancestor_number"] is None and row["from_block"] == span.from_block and at_end
 
 
@@ -176,9 +176,9 @@ async def _keep_pool(built: build.Shadow, pool_id: str) -> None:
 
 async def _tell(built: build.Shadow, tables: list[str]) -> None:
     """Tell listeners that the tables are other ones at the same block."""
-    stands = await cursor.read(built.connection)
-    assert stands is not None, "a shadow is built of a filled log"
-    await cursor.notify(built.connection, stands, tables)
+    committed = await cursor.read(built.connection)
+    assert committed is not None, "a shadow is built of a filled log"
+    await cursor.notify(built.connection, committed, tables)
 
 
 async def _mark_recent(built: build.Shadow, span: build.Span) -> None:

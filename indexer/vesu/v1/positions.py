@@ -42,9 +42,9 @@ def _update_context(
         if not asset:
             continue  # supply without a debt asset: its side is blank
         key = state.AssetKey(pool, asset)
-        held = ledger.asset_state(key)
+        asset_state = ledger.asset_state(key)
         updated = selfproof.check_context(
-            ledger, origin, key, held, accrual.with_config(held, config)
+            ledger, origin, key, asset_state, accrual.with_config(asset_state, config)
         )
         ledger.asset(
             origin,
@@ -69,10 +69,10 @@ def _accrue_fees(
     """The fee's shares go to the extension; the market counts them already, or does now."""
     pool = state.PoolKey(origin.emitter, event.pool_id)
     key = state.AssetKey(pool, event.asset)
-    held = ledger.asset_state(key)
-    if held.last_updated < origin.timestamp:
+    asset_state = ledger.asset_state(key)
+    if asset_state.last_updated < origin.timestamp:
         # No context told of this accrual: a claim, a donation, a parameter or a transfer.
-        total = held.total_collateral_shares + event.fee_shares
+        total = asset_state.total_collateral_shares + event.fee_shares
         written = accrued(ledger, origin, key)
         ledger.asset(origin, key, ledgers.replace(written, total_collateral_shares=total))
         ledger.transient.unexplained[key] = origin
@@ -86,12 +86,12 @@ def accrued(
     ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey
 ) -> accrual.AssetState:
     """A market's state accrued to now as the contract writes it: the fee's shares given away."""
-    held = ledger.asset_state(key)
+    asset_state = ledger.asset_state(key)
     ledger.transient.unexplained.pop(key, None)
-    if held.last_updated >= origin.timestamp:
-        return held
-    selfproof.predictions(ledger, origin, key, held)
-    return ledgers.replace(accrual.accrue(held, origin.timestamp), fee_shares=0)
+    if asset_state.last_updated >= origin.timestamp:
+        return asset_state
+    selfproof.predictions(ledger, origin, key, asset_state)
+    return ledgers.replace(accrual.accrue(asset_state, origin.timestamp), fee_shares=0)
 
 
 def unexplained_pools(ledger: ledgers.Ledger) -> dict[state.PoolKey, ledgers.Origin]:
@@ -106,9 +106,9 @@ def ask_models(ledger: ledgers.Ledger, pool: state.PoolKey, origin: ledgers.Orig
     """Ask the extension for the rate models of all the pool's markets."""
     for key in [key for key in ledger.world.assets if key.pool == pool]:
         model = selfproof.ask_model(ledger, origin, key)
-        held = ledger.asset_state(key)
-        if model is not None and model != held.model:
-            ledger.asset(origin, key, ledgers.replace(held, model=model))
+        asset_state = ledger.asset_state(key)
+        if model is not None and model != asset_state.model:
+            ledger.asset(origin, key, ledgers.replace(asset_state, model=model))
 
 
 def note_minted(ledger: ledgers.Ledger) -> None:
@@ -150,8 +150,8 @@ def disown(
     """Note shares that the market of a position's collateral counts and nobody holds."""
     if shares:
         market = state.AssetKey(key.pool, key.collateral)
-        held = ledger.asset_state(market)
-        left = ledgers.replace(held, unowned_shares=held.unowned_shares + shares)
+        asset_state = ledger.asset_state(market)
+        left = ledgers.replace(asset_state, unowned_shares=asset_state.unowned_shares + shares)
         ledger.asset(origin, market, left)
 
 
@@ -213,9 +213,9 @@ def _settle_first_and_last(
         return
     if reported.after.total_collateral_shares == shares + INFLATION_FEE:
         nobody = key._replace(user=0)
-        held = ledger.position(nobody).collateral_shares
-        ledgers.change_position(ledger, origin, nobody, INFLATION_FEE - held, 0)
-        disown(ledger, origin, nobody, held)
+        orphaned_shares = ledger.position(nobody).collateral_shares
+        ledgers.change_position(ledger, origin, nobody, INFLATION_FEE - orphaned_shares, 0)
+        disown(ledger, origin, nobody, orphaned_shares)
 
 
 @handlers.on(HANDLERS, events_v1.LiquidatePosition, touches=_user_and_liquidator)

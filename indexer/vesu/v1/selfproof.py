@@ -93,17 +93,20 @@ def _choose(
 
 
 def predictions(
-    ledger: ledgers.Ledger, origin: ledgers.Origin, key: state.AssetKey, held: accrual.AssetState
+    ledger: ledgers.Ledger,
+    origin: ledgers.Origin,
+    key: state.AssetKey,
+    asset_state: accrual.AssetState,
 ) -> dict[maths.Variant, accrual.AssetState]:
     """A market accrued to now by each variant that can; notes the shares that each would mint."""
     found = {}
     for variant in variants(ledger, key.pool.address):
         with contextlib.suppress(maths.RevertedError):
             found[variant] = accrual.accrue(
-                ledgers.replace(held, variant=variant), origin.timestamp
+                ledgers.replace(asset_state, variant=variant), origin.timestamp
             )
     ledger.transient.expected[key] = {
-        variant: later.fee_shares - held.fee_shares for variant, later in found.items()
+        variant: later.fee_shares - asset_state.fee_shares for variant, later in found.items()
     }
     return found
 

@@ -133,9 +133,9 @@ def _inferred(pool: state.ContractState, since: int, now: int) -> Mode:
 def _violates(world: state.World, pair: state.PairKey, now: int) -> bool:
     """Whether a pair breaks a rule at a time; a price that nobody told counts as valid."""
     collateral, debt = (_side(world, pair.pool, asset, now) for asset in pair[1:])
-    held = world.pairs.get(pair) or state.PairState()
+    pair_state = world.pairs.get(pair) or state.PairState()
     return market.is_violating(
-        market.Market(collateral, debt, held, shutdown_ltv=held.shutdown_ltv)
+        market.Market(collateral, debt, pair_state, shutdown_ltv=pair_state.shutdown_ltv)
     )
 
 
@@ -198,8 +198,8 @@ def watch(
 
     Nothing is asked of a pool that the block creates: it has no violation yet.
     """
-    held = ledger.world.pools.get(pool)
-    if held is None or held.created_block == origin.event_key.block_number:
+    contract = ledger.world.pools.get(pool)
+    if contract is None or contract.created_block == origin.event_key.block_number:
         return
     configured = sorted(
         key
@@ -253,16 +253,18 @@ def _correct(
     reported: dict[state.PairKey, Mode],
 ) -> None:
     """Keep the told mode where it is not what the kept times lead to."""
-    held, now = ledger.world.pools[pool], origin.timestamp
+    contract, now = ledger.world.pools[pool], origin.timestamp
     furthest = Mode(max(reported.values()))
-    violations, kept = held.violations, furthest
+    violations, kept = contract.violations, furthest
     if furthest is Mode.NONE:
         # A pair tells this only where no other one's time counts.
         violations = tuple(
             violation for violation in violations if state.PairKey(pool, *violation[:2]) in reported
         )
-    elif not _is_later(ledger.world, held):
-        predicted = {_mode(ledger.world, held, pair, now, is_violating=False) for pair in reported}
+    elif not _is_later(ledger.world, contract):
+        predicted = {
+            _mode(ledger.world, contract, pair, now, is_violating=False) for pair in reported
+        }
         kept = Mode.NONE if max(predicted) is furthest else furthest
-    if (kept, violations) != (held.shutdown_mode, held.violations):
+    if (kept, violations) != (contract.shutdown_mode, contract.violations):
         ledger.pool(origin, pool, shutdown_mode=kept, violations=violations)

@@ -49,13 +49,13 @@ def _take_over_pairs(
     ledger: ledgers.Ledger, origin: ledgers.Origin, old: state.PoolKey, new: state.PoolKey
 ) -> None:
     """A pair's totals in V1.1 count the positions that are still in V1.0."""
-    for pair, held in list(ledger.world.pairs.items()):
+    for pair, pair_state in list(ledger.world.pairs.items()):
         if pair.pool == old:
             ledger.pair(
                 origin,
                 pair._replace(pool=new),
-                total_collateral_shares=held.total_collateral_shares,
-                total_nominal_debt=held.total_nominal_debt,
+                total_collateral_shares=pair_state.total_collateral_shares,
+                total_nominal_debt=pair_state.total_nominal_debt,
             )
 
 

@@ -223,11 +223,11 @@ def _gained(
     position = accrual.position_of(felts or ())
     if position is None:
         return state.TransferAmounts(0, 0, "moves an amount that no view tells")
-    (shares, nominal), held = position, ledger.position(key)
+    (shares, nominal), position_state = position, ledger.position(key)
     accounted = known.get(key, state.TransferAmounts(0, 0))
     return state.TransferAmounts(
-        shares - held.collateral_shares - accounted.shares,
-        nominal - held.nominal_debt - accounted.nominal_debt,
+        shares - position_state.collateral_shares - accounted.shares,
+        nominal - position_state.nominal_debt - accounted.nominal_debt,
     )
 
 
@@ -256,13 +256,20 @@ def _migrate_position(
         ledgers.change_position(ledger, origin, key, shares, nominal)
         _note_migration(ledger, origin, key, 1, shares, nominal)
     for old in older:
-        held = ledger.held(old)
-        if held is not None and held.migrated_block is None:
+        position_state = ledger.known_position(old)
+        if position_state is not None and position_state.migrated_block is None:
             left = ledgers.replace(
-                held, status="closed", migrated_block=origin.event_key.block_number
+                position_state, status="closed", migrated_block=origin.event_key.block_number
             )
             ledger.put_position(origin, old, left)
-            _note_migration(ledger, origin, old, -1, held.collateral_shares, held.nominal_debt)
+            _note_migration(
+                ledger,
+                origin,
+                old,
+                -1,
+                position_state.collateral_shares,
+                position_state.nominal_debt,
+            )
 
 
 def _note_migration(
