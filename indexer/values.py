@@ -69,9 +69,9 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """How many of something there are, in words: 1 block, 2,000 blocks; `many`: if not with s."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """How many of something there are, in words: 1 block, 2,000 blocks; `plural`: if not with s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

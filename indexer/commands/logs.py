@@ -42,9 +42,9 @@ def set_up(level: str, format_: str) -> None:
 
 
 def _fit_to_show(
-    _: object, __: str, said: structlog.typing.EventDict
+    _: object, __: str, event_dict: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    return {name: _shown(value) for name, value in said.items()}
+    return {name: _shown(value) for name, value in event_dict.items()}
 
 
 def _shown(value: Any) -> Any:

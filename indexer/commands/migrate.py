@@ -70,9 +70,9 @@ async def _index_remedies(url: str) -> list[str]:
 
 def _rollback(url: str, *, yes: bool) -> list[str]:
     """Roll back unless tables hold something and nobody agrees; never under a running indexer."""
-    if held := event_loop.run(_destroyed(url)):
+    if destroyed := event_loop.run(_destroyed(url)):
         arguments.require_consent(
-            f"This drops all tables of the indexer in {urls.redact(url)}: {held}.", yes=yes
+            f"This drops all tables of the indexer in {urls.redact(url)}: {destroyed}.", yes=yes
         )
     return event_loop.run(_rolled_back(url))
 
@@ -81,13 +81,13 @@ async def _destroyed(url: str) -> str | None:
     """What a rollback destroys, in words; None: nothing."""
     async with database.session(url) as connection:
         try:
-            stands = await cursor.read(connection)
+            committed = await cursor.read(connection)
             events = await connection.fetchval("SELECT count(*) FROM events")
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
             return None  # Not all migrations are applied: no run has written anything.
-    if stands is None or (stands.block_hash is None and not events):
+    if committed is None or (committed.block_hash is None and not events):
         return None
-    return f"{values.counted(events, 'event')}, and the state at block {stands.block_number:,}"
+    return f"{values.counted(events, 'event')}, and the state at block {committed.block_number:,}"
 
 
 async def _rolled_back(url: str) -> list[str]:
