@@ -93,6 +93,9 @@ suspect = prometheus_client.Gauge(
 database_failures = prometheus_client.Counter(
     "vesu_database_failures", "Sessions with the database that were lost or could not begin"
 )
+views_unanswered_total = prometheus_client.Counter(
+    "vesu_views_unanswered", "Views given up because no endpoint answered them, and all did others"
+)
 samples_failed = prometheus_client.Counter(
     "vesu_samples_failed", "Oracle prices and rate models that a sample did not get an answer for"
 )

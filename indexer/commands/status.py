@@ -135,6 +135,12 @@ def _print_checks(found: status.Status) -> None:
             f"{'':<10} {strange.kind} {strange.address}: {strange.class_hash}, "
             f"{values.counted(strange.pools, 'pool')}"
         )
+    click.echo(f"{'views':<10} {len(found.unanswered_views):,} never answered")
+    for view in found.unanswered_views:
+        click.echo(
+            f"{'':<10} {view.view} of {view.contract} at block {view.block_number:,}, of pools "
+            f"{', '.join(view.pools) or 'not known'}"
+        )
     sampled = "never" if prices.sampled_block is None else f"block {prices.sampled_block:,}"
     click.echo(
         f"{'prices':<10} of {values.counted(prices.assets, 'asset')}: {prices.missing:,} missing, "

@@ -216,6 +216,7 @@ async def _prove(
             found.views = await observation_check.check(
                 node, connection, committed, first, last, with_confirmed=is_asked
             )
+            found.views.add(await observation_check.ask_unanswered(node, connection, first, last))
             await log_verification.note_gaps(
                 connection, committed, found.gaps, found.views.differing
             )

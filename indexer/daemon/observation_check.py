@@ -5,6 +5,7 @@ No event carries what a view answered, so nothing else can show that an answer w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import asyncpg
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 VIEWS_AT_ONCE = 100
 
+AGAIN_SECONDS = 60.0
+"""How long a view that was not answered before may take when it is asked again."""
+
 MOST_FAILURES = 5
 """After so many views that a node cannot answer, the older ones are not asked: it holds states of
 the newest blocks only, as most do."""
@@ -35,6 +39,12 @@ class Checked(msgspec.Struct):
     unanswered: int = 0
     unanswered_block: int = -1
     """The newest block with a view that the node could not answer; -1: there is none."""
+
+    def add(self, other: Checked) -> None:
+        """Take up what another check showed."""
+        self.asked += other.asked
+        self.differing += other.differing
+        self.unanswered += other.unanswered
 
 
 async def check(
@@ -98,6 +108,40 @@ async def _asked_again(
             found[index] = None
             _warn(observation.call, "another answer was not given a second time")
     return found
+
+
+async def ask_unanswered(
+    node: client.StarknetNode, connection: asyncpg.Connection, first: int, last: int
+) -> Checked:
+    """Ask the views of a range again that no endpoint could answer, each for itself.
+
+    Those that are answered now, twice alike, are for the caller to store as differing.
+    """
+    checked = Checked()
+    stored = await observations.unanswered(connection, first, last, VIEWS_AT_ONCE)
+    is_answered = await asyncio.gather(*(_is_answered(node, one) for one in stored))
+    for seen, has_answer in zip(stored, is_answered, strict=True):
+        if has_answer:
+            checked.asked += 1
+            checked.differing.append(seen.call)
+            log.warning(
+                "view_answered_late",
+                block=seen.call.block_number,
+                contract=hex(seen.call.contract),
+                view=seen.call.view,
+            )
+    checked.unanswered = len(stored) - checked.asked
+    return checked
+
+
+async def _is_answered(node: client.StarknetNode, stored: observations.Observation) -> bool:
+    try:
+        async with asyncio.timeout(AGAIN_SECONDS):
+            (again,) = await _asked_again(node, [stored])
+    except (errors.NodeError, TimeoutError) as error:
+        _warn(stored.call, str(error) or f"no answer within {AGAIN_SECONDS:g} s")
+        return False
+    return again is not None
 
 
 async def _settle(

@@ -38,6 +38,10 @@ NEAR_HEAD_BLOCKS = 10
 UNANSWERED_SECONDS = 3_600.0
 """How long views are left alone that the node has no state for: an archive node may follow it."""
 
+AGAIN_FIRST_SECONDS = 600.0
+AGAIN_LAST_SECONDS = 86_400.0
+"""How often views that no endpoint could answer are asked again, at first and at last."""
+
 LARGEST_SPAN = 10_000
 """How many blocks without events one look may pass over: their sample is part of its budget."""
 
@@ -100,6 +104,8 @@ class Prover:
         self._most = math.ceil(budget * LOOK_SECONDS / 60)
         self._answerable = _Answerable()
         self._pause = 60 * self._most / budget if self._most else LOOK_SECONDS
+        self._again = AGAIN_FIRST_SECONDS
+        self._asked_at = time.monotonic()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look again and again until `stopping` is set."""
@@ -139,6 +145,8 @@ class Prover:
             await log_verification.note_gaps(self._connection, committed, found)
             if not found:
                 await self._ask_again(committed)
+        if committed is not None and time.monotonic() - self._asked_at > self._again:
+            await self._ask_unanswered(committed)
         note(await completeness.read(self._connection))
         return found
 
@@ -155,6 +163,18 @@ class Prover:
         )
         self._answerable.note(checked.unanswered_block)
         await log_verification.note_gaps(self._connection, committed, (), checked.differing)
+
+    async def _ask_unanswered(self, committed: cursor.Cursor) -> None:
+        """Ask again what no endpoint could answer: each time that fails, after twice the time."""
+        if not await self._is_time(committed):
+            return
+        checked = await observation_check.ask_unanswered(
+            self._node, self._connection, committed.start_block, committed.block_number
+        )
+        await log_verification.note_gaps(self._connection, committed, (), checked.differing)
+        is_left = checked.unanswered > 0
+        self._again = min(2 * self._again, AGAIN_LAST_SECONDS) if is_left else AGAIN_FIRST_SECONDS
+        self._asked_at = time.monotonic()
 
     async def _is_time(self, committed: cursor.Cursor) -> bool:
         """Whether the tables follow the head, and no gap waits for its repair."""

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import structlog
 
 from indexer import errors, metrics
 from indexer.cairo import view_call
-from indexer.chain import client, rpc_errors
+from indexer.chain import client
 from indexer.log import observations
 
 MOST_FELTS = 10_000
 """More felts than any view that the fold asks for has."""
 
-DESCRIPTIONS = frozenset({"symbol", "name", "decimals"})
-"""Views by which any token, a stranger's too, says what it is called and how it is shown."""
-
 log = structlog.get_logger(__name__)
-
-REFUSED = "refused"
-"""The error that the log keeps where a contract refuses a view."""
 
 
 async def ask(
@@ -47,55 +42,6 @@ async def ask(
     ]
 
 
-async def ask_for_commit(
-    node: client.StarknetNode, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
-) -> list[observations.Observation]:
-    """As `ask`, but no token holds up a commit.
-
-    Anyone can have a token listed in a pool of theirs. One that the node cannot run to its end, at
-    two looks, while it answers everything else at the same block, is taken for one that refuses:
-    it has no name. `verify` and the prover ask again, and repair what was answered by then.
-    """
-    described = [call for call in calls if call.view in DESCRIPTIONS]
-    try:
-        return await ask(node, calls, hashes)
-    except errors.RetryableNodeError as error:
-        if not described or not rpc_errors.may_be_the_contracts(error):
-            raise
-    others = [call for call in calls if call.view not in DESCRIPTIONS]
-    found = {answer.call: answer for answer in await ask(node, others, hashes)}
-    again = await asyncio.gather(
-        *(ask(node, [call], hashes) for call in described), return_exceptions=True
-    )
-    for call, answer in zip(described, again, strict=True):
-        if isinstance(answer, errors.NodeError) and rpc_errors.may_be_the_contracts(answer):
-            found[call] = await _given_up(node, call, hashes, answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            (found[call],) = answer
-    return [found[call] for call in calls]
-
-
-async def _given_up(
-    node: client.StarknetNode,
-    call: view_call.ViewCall,
-    hashes: Mapping[int, str],
-    reason: errors.NodeError,
-) -> observations.Observation:
-    """A refusal in place of an answer; a NodeError where the node is down or lags."""
-    header, block_hash = await node.header(call.block_number), hashes[call.block_number]
-    if header is None or int(header.hash, 16) != int(block_hash, 16):
-        raise errors.InconsistentAnswerError(
-            f"the node does not have block {call.block_number} at which a token was asked",
-            kind="lagging",
-        )
-    log.warning(
-        "token_not_described", view=call.view, contract=hex(call.contract), reason=str(reason)
-    )
-    return observations.Observation(call, block_hash, None, REFUSED)
-
-
 def _warn_of_hiccup(call: view_call.ViewCall, reason: str) -> None:
     log.warning("refusal_not_confirmed", view=call.view, contract=hex(call.contract), reason=reason)
 
@@ -115,30 +61,52 @@ async def ask_within(
     for call in calls:
         # V2 asks a pool for an asset, V1 an extension for a pool and an asset.
         by_pool.setdefault((call.contract, *call.calldata[:-1]), []).append(call)
-    if not by_pool:
-        return []
-    tasks = {
-        asyncio.ensure_future(ask(node, asked, hashes)): pool for pool, asked in by_pool.items()
-    }
+    pools = list(by_pool)
+    apart = await ask_apart(node, list(by_pool.values()), hashes, seconds)
+    for at, error in apart.failed.items():
+        _warn(pools[at], str(error))
+    metrics.samples_failed.inc(len(calls) - len(apart.seen))
+    return apart.seen
+
+
+class Apart(NamedTuple):
+    """What groups of views answered, and the error of each group, by its place, that did not."""
+
+    seen: list[observations.Observation]
+    failed: dict[int, errors.NodeError]
+
+
+async def ask_apart(
+    node: client.StarknetNode,
+    groups: Sequence[Sequence[view_call.ViewCall]],
+    hashes: Mapping[int, str],
+    seconds: float,
+) -> Apart:
+    """Ask all groups at once, each for itself; one that takes longer than `seconds` has failed."""
+    apart = Apart([], {})
+    if not groups:
+        return apart
+    tasks = [asyncio.ensure_future(ask(node, asked, hashes)) for asked in groups]
     try:
-        done, late = await asyncio.wait(tasks, timeout=seconds)
+        await asyncio.wait(tasks, timeout=seconds)
+        is_late = [not task.done() for task in tasks]
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    found: list[observations.Observation] = []
-    for task in done:
-        error = task.exception()
-        if error is None:
-            found += task.result()
+    for at, task in enumerate(tasks):
+        error = None if is_late[at] else task.exception()
+        if is_late[at]:
+            apart.failed[at] = errors.NodeUnreachableError(
+                f"no answer within {seconds:g} s", kind="timeout"
+            )
         elif isinstance(error, errors.NodeError):
-            _warn(tasks[task], str(error))
-        else:
+            apart.failed[at] = error
+        elif error is not None:
             raise error
-    for task in late:
-        _warn(tasks[task], f"no answer within {seconds:g} s")
-    metrics.samples_failed.inc(len(calls) - len(found))
-    return found
+        else:
+            apart.seen.extend(task.result())
+    return apart
 
 
 def _warn(pool: tuple[int, ...], reason: str) -> None:
@@ -152,9 +120,9 @@ def observation(
     if isinstance(answer, errors.RpcError):
         # Nodes word a refusal differently and name themselves: the log must be the same from each.
         log.info("view_refused", view=call.view, contract=hex(call.contract), reason=str(answer))
-        return observations.Observation(call, block_hash, None, REFUSED)
+        return observations.Observation(call, block_hash, None, observations.REFUSED)
     if len(answer) > MOST_FELTS:
         # A stranger's contract answers what it likes, and the log keeps it for good.
         log.info("view_too_long", view=call.view, contract=hex(call.contract), felts=len(answer))
-        return observations.Observation(call, block_hash, None, REFUSED)
+        return observations.Observation(call, block_hash, None, observations.REFUSED)
     return observations.Observation(call, block_hash, tuple(answer))

@@ -16,7 +16,7 @@ from indexer import errors
 from indexer.audit import invariants
 from indexer.cairo import view_call
 from indexer.chain import client, types
-from indexer.daemon import history, rollback, view_calls
+from indexer.daemon import history, rollback, unanswered_views
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified, watch_list
 from indexer.projections import engine as engines
 from indexer.projections import replay, rows, tables, valuations
@@ -41,7 +41,7 @@ class Writer:
         self, node: client.StarknetNode, connection: asyncpg.Connection, engine: engines.Engine
     ) -> None:
         self.connection = connection
-        self._node = node
+        self._views = unanswered_views.Asker(node)
         self._engine = engine
         self._observed: list[observations.Observation] = []
         self._in_transaction = asyncio.Lock()
@@ -195,7 +195,10 @@ class Writer:
     async def _observe(
         self, needs: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
     ) -> None:
-        self._note(await view_calls.ask_for_commit(self._node, needs, hashes))
+        if needs:
+            # Any contract of ours may be asked whether the node runs views.
+            contract = min(self._engine.addresses(), default=0)
+            self._note(await self._views.ask(needs, hashes, contract))
 
     def _note(self, seen: Sequence[observations.Observation]) -> None:
         self._engine.observe(seen)

@@ -14,11 +14,17 @@ _SQL = sqlfile.load(__package__, "observations")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+REFUSED = "refused"
+"""The error that the log keeps where a contract refuses a view."""
+
+UNANSWERED = "unanswered"
+"""The error that the log keeps where no endpoint could answer a view, and all answered others."""
+
 
 class Observation(msgspec.Struct, frozen=True):
     """The felts that a view answered at the block with this hash.
 
-    Without a result, `error` is what the log keeps of the contract's refusal.
+    Without a result, `error` is what the log keeps of why: REFUSED or UNANSWERED.
     """
 
     call: view_call.ViewCall
@@ -67,6 +73,14 @@ async def to_confirm(
     At most `most` of them; None: every one.
     """
     rows = await connection.fetch(_SQL["to_confirm"], from_block, to_block, with_confirmed, most)
+    return [_observation(row) for row in rows]
+
+
+async def unanswered(
+    connection: Connection, from_block: int, to_block: int, most: int
+) -> list[Observation]:
+    """Views of a range that no endpoint could answer, the newest first."""
+    rows = await connection.fetch(_SQL["unanswered"], UNANSWERED, from_block, to_block, most)
     return [_observation(row) for row in rows]
 
 

@@ -18,12 +18,22 @@ WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, contract, view;
 
 -- name: to_confirm
--- The newest answers of a range that were not asked again yet, or all of them; at most $4.
+-- The newest answers of a range that were not asked again yet, or all of them; at most $4. What
+-- nobody answered is asked for itself.
 SELECT block_number, block_hash, contract, view, calldata, result, error
 FROM observations
 WHERE block_number BETWEEN $1 AND $2 AND (confirmed_at IS NULL OR $3::boolean)
+    AND error IS DISTINCT FROM 'unanswered'
 ORDER BY block_number DESC, contract, view, calldata
 LIMIT $4::bigint;
+
+-- name: unanswered
+-- Views of a range that no endpoint could answer, the newest first.
+SELECT block_number, block_hash, contract, view, calldata, result, error
+FROM observations
+WHERE error = $1 AND block_number BETWEEN $2 AND $3
+ORDER BY block_number DESC, contract, view, calldata
+LIMIT $4;
 
 -- name: confirm
 -- Note that a view was asked again and gave the same answer.

@@ -99,11 +99,13 @@ class Engine:
         self._revaluation = revaluation.Revaluation(max_age_seconds)
         self._decoder = decoding.Decoder(extra_layouts)
         self._answers: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
+        self._unanswered: set[view_call.ViewCall] = set()
         self._wanted: set[view_call.ViewCall] = set()
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything read before."""
         self._answers.clear()
+        self._unanswered.clear()
         self._decoder.forget()
         self._revaluation.forget()
         await self._memory.load(connection)
@@ -127,6 +129,8 @@ class Engine:
         self._memory.tokens = tokens.read(seen, self._memory.tokens)
         for observation in seen:
             self._answers[observation.call] = observation.result
+            if observation.error == observations.UNANSWERED:
+                self._unanswered.add(observation.call)
             self._learn_v_token(observation.call)
 
     def _learn_v_token(self, call: view_call.ViewCall) -> None:
@@ -199,6 +203,7 @@ class Engine:
             for question, felts in self._answers.items()
             if question.block_number > batch.to_block
         }
+        self._unanswered.intersection_update(self._answers)
         quarantined = self._memory.quarantined_pools()
         return _summary(prepared, written, quarantined, self._revaluation.active)
 
@@ -270,7 +275,9 @@ class Engine:
         consulted: set[view_call.ViewCall] = set()
         while True:
             world = self._memory.world.copy()
-            folding = fold.Fold(world, self._memory.registry, self._answers, transfer_amounts)
+            folding = fold.Fold(
+                world, self._memory.registry, self._answers, transfer_amounts, self._unanswered
+            )
             self._apply(batch, decoded, folding)
             consulted |= folding.journal.consulted
             if folding.journal.wanted or not folding.settled:

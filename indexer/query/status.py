@@ -137,6 +137,15 @@ class UnknownClass(msgspec.Struct, frozen=True):
     pools: int
 
 
+class UnansweredView(msgspec.Struct, frozen=True):
+    """A view that no endpoint could answer, and the pools that have that contract as an asset."""
+
+    block_number: int
+    contract: str
+    view: str
+    pools: list[str]
+
+
 class Prices(msgspec.Struct, frozen=True):
     """Prices of assets that are supplied or owed. `sampled_block` None: never sampled."""
 
@@ -177,6 +186,7 @@ class Status(msgspec.Struct, frozen=True):
     invariant_breaks: list[Break]
     quarantined: list[Quarantined]
     unknown_classes: list[UnknownClass]
+    unanswered_views: list[UnansweredView]
     prices: Prices
 
 
@@ -196,6 +206,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
     differing = await connection.fetch(_SQL["differences"])
     breaks = await connection.fetch(_SQL["invariant_breaks"])
     quarantined = await connection.fetch(_SQL["quarantined"])
+    unanswered = await connection.fetch(_SQL["unanswered_views"])
     prices = await connection.fetchrow(_SQL["prices"], STALE_PRICE_SECONDS)
     assert prices is not None  # aggregates have one row
     return Status(
@@ -226,6 +237,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         invariant_breaks=[Break(*row.values()) for row in breaks],
         quarantined=[Quarantined(*row.values()) for row in quarantined],
         unknown_classes=await unknown_classes(connection),
+        unanswered_views=[UnansweredView(*one.values()) for one in unanswered],
         prices=Prices(*prices.values()),
     )
 

@@ -84,6 +84,20 @@ WHERE c.class_name IS NULL
 ORDER BY c.kind, c.address
 LIMIT 20;
 
+-- name: unanswered_views
+-- Views that no endpoint could answer, the newest first, and the pools that name the contract.
+SELECT o.block_number, o.contract, o.view, ARRAY(
+    SELECT DISTINCT a.pool_id FROM vesu_assets a
+    WHERE a.asset_address = o.contract OR a.v_token = o.contract OR a.pool_address = o.contract
+        AND a.pool_id = '0x' || lpad(ltrim(o.calldata[1], '0x'), 64, '0')
+    ORDER BY a.pool_id
+    LIMIT 20
+) AS pools
+FROM observations o
+WHERE o.error = 'unanswered'
+ORDER BY o.block_number DESC, o.contract, o.view
+LIMIT 20;
+
 -- name: prices
 -- Prices of assets that are supplied or owed: how many are missing or not trusted, how old.
 SELECT count(*) AS assets,

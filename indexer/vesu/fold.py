@@ -6,10 +6,11 @@ event means for the state: docs/protocol.md; the handlers: vtoken, `v1` and `v2`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from indexer import errors
+from indexer.cairo import view_call
 from indexer.vesu import (
     discovery,
     events,
@@ -44,7 +45,7 @@ class Fold:
     """Folds located events into `world`; `journal` collects what changed.
 
     One Fold serves one batch. `registry` must already know every contract of the batch;
-    `answers` and `transfer_amounts`: see `ledgers.Ledger`.
+    `answers`, `transfer_amounts` and `unanswered`: see `ledgers.Ledger`.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class Fold:
         registry: discovery.Registry,
         answers: state.Answers | None = None,
         transfer_amounts: Mapping[state.EventKey, state.TransferAmounts] | None = None,
+        unanswered: Collection[view_call.ViewCall] = (),
     ) -> None:
-        self._ledger = ledgers.Ledger(world, registry, answers, transfer_amounts)
+        self._ledger = ledgers.Ledger(world, registry, answers, transfer_amounts, unanswered)
 
     @property
     def journal(self) -> state.Journal:

@@ -5,7 +5,7 @@ Handlers of events read and write through it, so that no change escapes the jour
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -40,10 +40,10 @@ class Ledger:
     """`world` as it stands, and the `journal` of what changed in it.
 
     `registry` must already know every contract of the batch. `answers` are the views that the
-    log holds; what is missing there is noted as wanted. `transfer_amounts` is what transfers of
-    V1.0 moved, as an earlier fold of the same batch found out (`settled`): it goes before.
-    `closing` are V1 pools whose shutdown is asked after at the end of the block, with the last
-    event.
+    log holds; what is missing there is noted as wanted, and what is `unanswered` freezes the
+    pool that needs it. `transfer_amounts` is what transfers of V1.0 moved, as an earlier fold of
+    the same batch found out (`settled`): it goes before. `closing` are V1 pools whose shutdown is
+    asked after at the end of the block, with the last event.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Ledger:
         registry: discovery.Registry,
         answers: state.Answers | None = None,
         transfer_amounts: Mapping[state.EventKey, state.TransferAmounts] | None = None,
+        unanswered: Collection[view_call.ViewCall] = (),
     ) -> None:
         self.world = world
         self.registry = registry
@@ -64,6 +65,7 @@ class Ledger:
         self._replaced: list[tuple[dict[Any, Any], Any, Any]] = []
         self._noted: tuple[int, ...] = ()
         self._answers = {} if answers is None else answers
+        self._unanswered = unanswered
 
     # --- undoing an event ---------------------------------------------------------------
 
@@ -107,16 +109,24 @@ class Ledger:
     # --- state ---------------------------------------------------------------------------
 
     def ask(
-        self, origin: Origin, contract: int, view: str, *calldata: int
+        self, origin: Origin, contract: int, view: str, *calldata: int, is_name: bool = False
     ) -> tuple[int, ...] | None:
         """What a view answers at the end of this block; None where it refuses, or is not yet
-        answered (then the batch will be folded again)."""
+        answered (then the batch will be folded again).
+
+        ProjectionError where no node could answer it: what it would tell is not guessed. A name
+        (`is_name`), on which no number rests, is None then.
+        """
         call = view_call.ViewCall(origin.event_key.block_number, contract, view, calldata)
         if call not in self._answers:
             if call not in self.journal.wanted:
                 self.journal.wanted.append(call)
             return None
         self.journal.consulted.add(call)
+        if call in self._unanswered and not is_name:
+            raise errors.ProjectionError(
+                f"no node answered the view {view} of {contract:#x} at block {call.block_number}"
+            )
         return self._answers[call]
 
     def may_ask(self, pool: state.PoolKey) -> bool:
@@ -381,6 +391,6 @@ def name_v_token(ledger: Ledger, origin: Origin, v_token: int) -> None:
     ledger.contract(
         origin,
         v_token,
-        name=display_name(ledger.ask(origin, v_token, "name")),
-        symbol=display_name(ledger.ask(origin, v_token, "symbol")),
+        name=display_name(ledger.ask(origin, v_token, "name", is_name=True)),
+        symbol=display_name(ledger.ask(origin, v_token, "symbol", is_name=True)),
     )

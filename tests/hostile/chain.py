@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from indexer import errors
 from indexer.cairo import selector, view_call
 from indexer.chain import types
 from indexer.daemon import writer as writers
@@ -26,6 +27,9 @@ V_OURS, V_THEIRS, NAMED = 0x7E1, 0x7E2, 0xBAD
 ALICE, BOB, MALLORY = 0xA11CE, 0xB0B, 0x3A1107
 CHAIN = "0x534e5f5345504f4c4941"
 START = 1_700_000_000
+
+LOOKS = 5
+"""How often a batch is tried again that lacks an answer."""
 
 Sent = tuple[int, str, Sequence[int], Sequence[int]]
 """Emitter, name, keys after the selectors, data."""
@@ -147,12 +151,9 @@ class Node:
         """A second endpoint answers as the first."""
         return await self.calls(calls, hashes)
 
-    async def header(self, number: int) -> types.BlockHeader | None:
-        """The block is there, whatever its contracts answer."""
-        return _header(number)
 
-
-def _header(number: int) -> types.BlockHeader:
+def header(number: int) -> types.BlockHeader:
+    """The header of a block."""
     return types.BlockHeader(
         number, hex(number), hex(number - 1), START + number, "ACCEPTED_ON_L2", "0.14.4"
     )
@@ -173,7 +174,7 @@ def _block(number: int, block: Block) -> types.BlockWithReceipts:
         else:
             hash_ = hex(1000 * number + index)
             receipts.append(types.Receipt(hash_, index, 7, "FRI", "SUCCEEDED", [event]))
-    return types.BlockWithReceipts(_header(number), receipts)
+    return types.BlockWithReceipts(header(number), receipts)
 
 
 def _range(first: int, blocks: Sequence[Block], known: frozenset[int]) -> types.Range:
@@ -209,13 +210,25 @@ async def index(
         )
         for start in range(first - 1, len(blocks), cut):
             await writer.open(CHAIN, 1)
-            batch = blocks[start : start + cut]
+            await _commit(writer, start + 1, blocks[start : start + cut])
+
+
+async def _commit(writer: writers.Writer, first: int, batch: Sequence[Block]) -> None:
+    """Commit a batch; what the node does not answer is asked again, as by the ingestor."""
+    for left in range(LOOKS, -1, -1):
+        try:
             known: frozenset[int] = frozenset()
             while known != writer.addresses():
                 known = writer.addresses()
-                part = _range(start + 1, batch, known)
+                part = _range(first, batch, known)
                 await writer.discover(part.events)
             await writer.commit(part, is_at_head=True)
+        except errors.RetryableNodeError:
+            if not left:
+                raise
+            await writer.reload()
+        else:
+            return
 
 
 async def replayed(url: str, roots: Roots = OF_V2) -> None:

@@ -41,7 +41,7 @@ def _create_pool(
     if extension is None:
         return
     if extension.kind is not kinds.Kind.EXTENSION_V1_0_GENESIS:  # which knows no names
-        name = ledger.ask(origin, event.extension, "pool_name", event.pool_id)
+        name = ledger.ask(origin, event.extension, "pool_name", event.pool_id, is_name=True)
         ledger.pool(origin, key, name=ledgers.display_name(name))
 
 
