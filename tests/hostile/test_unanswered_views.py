@@ -226,7 +226,7 @@ async def test_a_view_that_is_answered_in_the_end_is_no_failure() -> None:
         await asker.ask([CALL], HASHES, chain.FACTORY)
     node.failing.clear()
     seen = await asker.ask([CALL], HASHES, chain.FACTORY)
-    assert [one.result for one in seen] == [(0x12,)]
+    assert [one.result for one in seen] == [tuple(chain.text(b"TOKEN"))]
 
 
 # --- steps ---------------------------------------------------------------------------------
