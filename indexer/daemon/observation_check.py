@@ -119,7 +119,7 @@ async def ask_unanswered(
     """
     checked = Checked()
     stored = await observations.unanswered(connection, first, last, VIEWS_AT_ONCE)
-    is_answered = await asyncio.gather(*(_is_answered(node, one) for one in stored))
+    is_answered = await asyncio.gather(*(_is_answered(node, observation) for observation in stored))
     for seen, has_answer in zip(stored, is_answered, strict=True):
         if has_answer:
             checked.asked += 1

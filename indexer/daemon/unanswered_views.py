@@ -85,7 +85,7 @@ class Asker:
         return await self._one_by_one(calls, hashes, contract)
 
     def _answered(self, seen: list[observations.Observation]) -> list[observations.Observation]:
-        self._last = next((one.call for one in seen if one.result), self._last)
+        self._last = next((answer.call for answer in seen if answer.result), self._last)
         return seen
 
     async def _one_by_one(
@@ -96,14 +96,14 @@ class Asker:
     ) -> list[observations.Observation]:
         seconds = LONGEST_SECONDS if self._left() > 0 else LEAST_SECONDS
         seconds += len(calls) / CALLS_PER_SECOND
-        apart = await view_calls.ask_apart(self._node, [[one] for one in calls], hashes, seconds)
+        apart = await view_calls.ask_apart(self._node, [[call] for call in calls], hashes, seconds)
         seen = self._answered(apart.seen)
-        for one in seen:
-            self._failing.pop(self._key(one.call, hashes), None)
-        failed = {calls[at]: error for at, error in apart.failed.items()}
+        for answer in seen:
+            self._failing.pop(self._key(answer.call, hashes), None)
+        failed = {calls[place]: error for place, error in apart.failed.items()}
         if not failed:
             return seen
-        blocks = {one.call.block_number for one in seen}
+        blocks = {answer.call.block_number for answer in seen}
         for call, error in failed.items():
             if call.block_number not in blocks:
                 await self._require_that_views_run({call}, hashes, contract, error)

@@ -63,8 +63,8 @@ async def ask_within(
         by_pool.setdefault((call.contract, *call.calldata[:-1]), []).append(call)
     pools = list(by_pool)
     apart = await ask_apart(node, list(by_pool.values()), hashes, seconds)
-    for at, error in apart.failed.items():
-        _warn(pools[at], str(error))
+    for place, error in apart.failed.items():
+        _warn(pools[place], str(error))
     metrics.samples_failed.inc(len(calls) - len(apart.seen))
     return apart.seen
 
@@ -94,14 +94,14 @@ async def ask_apart(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    for at, task in enumerate(tasks):
-        error = None if is_late[at] else task.exception()
-        if is_late[at]:
-            apart.failed[at] = errors.NodeUnreachableError(
+    for place, task in enumerate(tasks):
+        error = None if is_late[place] else task.exception()
+        if is_late[place]:
+            apart.failed[place] = errors.NodeUnreachableError(
                 f"no answer within {seconds:g} s", kind="timeout"
             )
         elif isinstance(error, errors.NodeError):
-            apart.failed[at] = error
+            apart.failed[place] = error
         elif error is not None:
             raise error
         else:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 import msgspec
 
+from indexer import errors
 from indexer.cairo import felt252, view_call
 from indexer.store import sqlfile
 
@@ -82,6 +83,16 @@ async def unanswered(
     """Views of a range that no endpoint could answer, the newest first."""
     rows = await connection.fetch(_SQL["unanswered"], UNANSWERED, from_block, to_block, most)
     return [_observation(row) for row in rows]
+
+
+def missing(call: view_call.ViewCall) -> errors.MissingObservationError:
+    """The error where the log lacks an answer that the fold needs."""
+    arguments = ", ".join(map(hex, call.calldata))
+    return errors.MissingObservationError(
+        f"the log lacks the observation {call.view}({arguments}) of "
+        f"{felt252.padded(call.contract)} at block {call.block_number}: restore it from a backup, "
+        "or index again from a node"
+    )
 
 
 async def confirm(connection: Connection, seen: Iterable[Observation]) -> None:

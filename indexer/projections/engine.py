@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import structlog
 
-from indexer import errors
 from indexer.cairo import view_call
 from indexer.chain import types
 from indexer.log import facts, observations
@@ -166,10 +165,10 @@ class Engine:
         """
         self.observe(await observations.read_blocks(connection, batch.from_block, batch.to_block))
         for view in self.discover(batch.events):
-            raise _missing(view)
+            raise observations.missing(view)
         prepared = await self.prepare(connection, batch)
         for view in prepared.needs:
-            raise _missing(view)
+            raise observations.missing(view)
         return prepared
 
     async def project(
@@ -329,15 +328,6 @@ def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Bat
     senders = {(event.block_number, event.transaction_index) for event in kept}
     fees = {key: fee for key, fee in batch.fees.items() if key in senders}
     return msgspec.structs.replace(batch, events=kept, fees=fees)
-
-
-def _missing(call: view_call.ViewCall) -> errors.MissingObservationError:
-    arguments = ", ".join(map(hex, call.calldata))
-    return errors.MissingObservationError(
-        f"the log lacks the observation {call.view}({arguments}) of "
-        f"{rows.padded(call.contract)} at block {call.block_number}: restore it from a backup, or "
-        "index again from a node"
-    )
 
 
 def _report_quarantined(journal: state.Journal) -> None:

@@ -237,7 +237,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         invariant_breaks=[Break(*row.values()) for row in breaks],
         quarantined=[Quarantined(*row.values()) for row in quarantined],
         unknown_classes=await unknown_classes(connection),
-        unanswered_views=[UnansweredView(*one.values()) for one in unanswered],
+        unanswered_views=[UnansweredView(*view.values()) for view in unanswered],
         prices=Prices(*prices.values()),
     )
 
