@@ -46,9 +46,10 @@ SET (block_number, block_hash, block_timestamp)
 RETURNING block_number, block_hash, extract(epoch FROM block_timestamp)::bigint AS at;
 
 -- name: positions
--- $1 copies of the templates, three of each user, last changed in blocks from $2 to $3: of those
--- with debt one of $4 has its template's health, the others more collateral, and so two to
--- eight times as much of it. They were valued in the last half hour.
+-- $1 positions like the templates, three of each user, last changed in blocks from $2 to $3, of one
+-- to two times the size: of those with debt one of $4 has one to 1.3 times its template's health,
+-- the others more collateral, and so two to nine times as much. They were valued in the last half
+-- hour.
 INSERT INTO vesu_positions (
     id, pool_id, pool_address, protocol, user_id, kind, collateral_address, debt_address, v_token,
     collateral_shares, nominal_debt, vtoken_balance_raw, status, pool_pair_id, collateral_asset,
@@ -58,17 +59,23 @@ INSERT INTO vesu_positions (
 )
 SELECT i.id, t.pool_id, t.pool_address, t.protocol,
     '0x0' || lpad(md5('user' || g / 3), 63, '0'), t.kind, t.collateral_address, t.debt_address,
-    t.v_token, t.collateral_shares * more, t.nominal_debt, t.vtoken_balance_raw * more, t.status,
-    t.pool_pair_id, t.collateral_asset, t.debt_asset, t.vtoken_balance * more,
-    t.collateral_raw * more, t.debt_raw, t.collateral_amount * more, t.debt_amount,
-    t.collateral_value_usd * more, t.debt_value_usd, t.ltv / more, t.health_factor * more,
+    t.v_token, trunc(t.collateral_shares * more * times), trunc(t.nominal_debt * times),
+    trunc(t.vtoken_balance_raw * more * times), t.status, t.pool_pair_id, t.collateral_asset,
+    t.debt_asset, t.vtoken_balance * more * times, trunc(t.collateral_raw * more * times),
+    trunc(t.debt_raw * times), t.collateral_amount * more * times, t.debt_amount * times,
+    t.collateral_value_usd * more * times, t.debt_value_usd * times, t.ltv / more,
+    t.health_factor * more,
     t.liquidation_price / more,
     c.block_timestamp - g % 900 * interval '2 seconds', c.block_number - g % 900,
     c.block_timestamp - (c.block_number - at) * interval '2 seconds', at,
     c.block_timestamp - (c.block_number - at) * interval '2 seconds'
 FROM cursor c, generate_series(1, $1::bigint) AS g
 CROSS JOIN LATERAL (SELECT $2::bigint + g * ($3::bigint - $2::bigint) / $1::bigint AS at) AS place
-CROSS JOIN LATERAL (SELECT CASE WHEN g % $4::bigint = 0 THEN 1 ELSE 2 + g % 7 END AS more) AS size
+CROSS JOIN LATERAL (
+    SELECT 1 + g * 7919 % 99991 / 100000.0 AS times,
+        CASE WHEN g % $4::bigint = 0 THEN 1 + g * 31 % 3001 / 10000.0
+            ELSE 2 + g % 7 + g * 31 % 9973 / 10000.0 END AS more
+) AS size
 JOIN invented i ON i.number = g
 JOIN template t ON t.place = g % (SELECT count(*) FROM template);
 

@@ -35,7 +35,8 @@ class Meta(msgspec.Struct, frozen=True):
     """What an answer is true for.
 
     `valued_at` is what interest is accrued to: the block's time, or the time asked for. `fork`
-    counts the rollbacks that the database went through. `prices_as_of` is the time of the oldest
+    counts the rollbacks that the database went through; null where the question names its moment,
+    whose chain `block_hash` tells on any machine. `prices_as_of` is the time of the oldest
     price that the answer rests on (gains: at their end); null: on none, or on those of many times,
     as a history, whose points say it themselves. `is_price_stale`: it is older at `valued_at` than
     the `max_price_age` of the question; null: none was given, or no price is there. `age_seconds`
@@ -47,7 +48,7 @@ class Meta(msgspec.Struct, frozen=True):
     block_hash: kinds.Felt
     block_time: datetime.datetime
     valued_at: datetime.datetime
-    fork: kinds.Block
+    fork: kinds.Block | None
     finality: stands.Finality
     prices_as_of: datetime.datetime | None
     is_price_stale: bool | None
@@ -245,7 +246,7 @@ def _meta(
         moment.block_hash,
         moment.block_time,
         moment.valued_at,
-        standing.fork_counter,
+        None if asked.is_pinned else standing.fork_counter,
         standing.finality(moment.block_number),
         priced_at,
         point_in_time.is_stale(moment, priced_at, max_price_age),

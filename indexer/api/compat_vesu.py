@@ -1,5 +1,6 @@
 """Routes in the shape of the protocol's own API (api.vesu.xyz), for what the tables hold.
 
+Pools and markets are the listed ones; `is_listed=false` asks for the others.
 Numbers are `{value, decimals}`, the value an integer in text. Addresses and pool ids are 0x and 64
 hex digits, as everywhere here.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -73,6 +74,7 @@ class VesuPool(msgspec.Struct, frozen=True, rename="camel"):
     name: str | None
     protocol_version: str
     address: str
+    is_listed: bool
     assets: list[VesuAsset]
     pairs: list[VesuPair]
 
@@ -107,17 +109,24 @@ class VesuEffect(msgspec.Struct, frozen=True, rename="camel"):
 
 async def _vesu_pools(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    return routes.Answer(_vesu(state), priced_at=holdings.priced_at(state, None))
+    shown = _shown(question, state)
+    oldest = holdings.priced_at(state, {asset.pool_id for asset in shown})
+    return routes.Answer(_vesu(state, shown), priced_at=oldest)
 
 
-def _vesu(state: states.State) -> list[VesuPool]:
+def _shown(question: routes.Question, state: states.State) -> list[assets.Asset]:
+    """The assets of listed pools, or of the others where they are asked for."""
+    is_listed = question.get("is_listed", default=True)
+    return [asset for asset in state.assets if asset.is_listed == is_listed]
+
+
+def _vesu(state: states.State, shown: Sequence[assets.Asset]) -> list[VesuPool]:
     found: dict[tuple[str, str], VesuPool] = {}
-    for asset in state.assets:
+    for asset in shown:
         key = (asset.pool_id, asset.protocol)
         if key not in found:
-            found[key] = VesuPool(
-                *(asset.pool_id, asset.pool_name, asset.protocol, asset.pool_address), [], []
-            )
+            names = (asset.pool_id, asset.pool_name, asset.protocol, asset.pool_address)
+            found[key] = VesuPool(*names, asset.is_listed, [], [])
         found[key].assets.append(_vesu_asset(asset, rates.borrow_apr(state, asset)))
     for pair in state.pools:
         if (pair.pool_id, pair.protocol) in found:
@@ -155,6 +164,7 @@ def _vesu_asset(asset: assets.Asset, borrow_apr: int) -> VesuAsset:
 
 async def _vesu_markets(question: routes.Question) -> routes.Answer:
     state = await question.state()
+    shown = _shown(question, state)
     found = [
         VesuMarket(
             **msgspec.structs.asdict(_vesu_asset(asset, rates.borrow_apr(state, asset))),
@@ -165,9 +175,10 @@ async def _vesu_markets(question: routes.Question) -> routes.Answer:
                 "address": asset.pool_address,
             },
         )
-        for asset in state.assets
+        for asset in shown
     ]
-    return routes.Answer(found, priced_at=holdings.priced_at(state, None))
+    oldest = holdings.priced_at(state, {asset.pool_id for asset in shown})
+    return routes.Answer(found, priced_at=oldest)
 
 
 def _vesu_pair(pool: pools.Pool) -> VesuPair:
@@ -287,22 +298,27 @@ def _vesu_effect(transaction: records.Transaction, names: Mapping[str, str | Non
 
 WALLET = queries.Parameter("walletAddress", "felt", "Wallet.", "0x1", is_required=True)
 TYPE = queries.Parameter("type", "text", "Kind of position.", "earn", values=("earn", "borrow"))
+LISTED = queries.Parameter(
+    "is_listed", "boolean", "Of listed pools (true, the default), or of the others.", "false"
+)
 HEALTH = queries.Parameter("maxHealthFactor", "decimal", "Health at most.", "1.1")
 
 ROUTES = (
     routes.Route(
         "/v1/compat/vesu/pools",
-        "Pools in the shape of the protocol's own API",
+        "Pools in the shape of the protocol's own API: the listed ones",
         _vesu_pools,
         list[VesuPool],
         "compat",
+        parameters=(LISTED,),
     ),
     routes.Route(
         "/v1/compat/vesu/markets",
-        "Markets in the shape of the protocol's own API: every asset of every pool",
+        "Markets in the shape of the protocol's own API: every asset of every listed pool",
         _vesu_markets,
         list[VesuMarket],
         "compat",
+        parameters=(LISTED,),
     ),
     routes.Route(
         "/v1/compat/vesu/users/{user}/history",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from indexer import errors
+import msgspec
+
 from indexer.api import queries, routes
 from indexer.query import filters, listing, records, watches
 
@@ -40,29 +41,27 @@ def _list(
     )
 
 
+class TransactionState(watches.Sighting, frozen=True):
+    """What is known of a transaction, and its effects on positions (`rows`) in order.
+
+    Of a question that names a moment: as the tables were then.
+    """
+
+    rows: list[records.Transaction]
+
+
 async def _transaction(question: routes.Question) -> routes.Answer:
-    """All effects of one transaction, in order."""
+    """What became of one transaction; of a hash that nobody knows, too."""
     asked = filters.Condition("transaction_hash", "=", (question.path["hash"],))
     order = filters.Order("block_number")
     wanted = filters.Wanted((asked,), order, filters.MAX_LIMIT)
     found = await listing.page(
         question.connection, records.TRANSACTIONS, question.moment.block_number, wanted
     )
-    if not found.rows:
-        known = await watches.read(question.connection, int(question.path["hash"], 16))
-        raise errors.NotFoundError(
-            f"no transaction {question.path['hash']} with an effect on a position is indexed up "
-            f"to block {question.moment.block_number}{_seen(known)}",
-            parameter="hash",
-        )
-    return routes.Answer(found.rows)
-
-
-def _seen(known: watches.Sighting) -> str:
-    """What is known of a transaction besides, for a refusal."""
-    block_text = "" if known.block_number is None else f" (block {known.block_number})"
-    watched = f", its watch is {known.status}" if known.is_watched else ""
-    return f": it is {known.seen.replace('_', ' ')}{block_text}{watched}; see /v1/watch/{{hash}}"
+    known = await watches.read(question.connection, int(question.path["hash"], 16))
+    if not question.is_at_head:
+        known = watches.as_of(known, question.moment.block_number)
+    return routes.Answer(TransactionState(**msgspec.structs.asdict(known), rows=found.rows))
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:
@@ -85,11 +84,14 @@ ROUTES = (
     ),
     routes.Route(
         "/v1/transactions/{hash}",
-        "The effects of one transaction",
+        "What became of a transaction: not seen, received, in a block, or indexed with its effects",
         _transaction,
-        list[records.Transaction],
+        TransactionState,
         "records",
         parts=(HASH,),
+        description="Of any hash, watched or not. A question that names a moment is answered from "
+        "the chain's blocks up to it alone: the watch, which goes on, is not part of it.",
+        has_tag=False,
     ),
     routes.Route(
         "/v1/users/{user}/history",

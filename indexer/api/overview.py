@@ -41,18 +41,25 @@ BEGINNING = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
 async def _status(question: routes.Question) -> routes.Answer:
-    return routes.Answer(await status.read(question.connection, question.shared.limits))
+    return routes.Answer(
+        await status.read(question.connection, question.shared.limits, question.shared.counts)
+    )
 
 
 async def _proof(question: routes.Question) -> routes.Answer:
     return routes.Answer(
-        await proof.of(question.connection, question.moment, question.shared.limits)
+        await proof.of(
+            question.connection,
+            question.moment,
+            question.shared.limits,
+            question.shared.counts,
+        )
     )
 
 
 async def _stats(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    found = await stats.at(question.connection, state)
+    found = await stats.at(question.connection, state, question.shared.counts)
     return routes.Answer(found, priced_at=holdings.priced_at(state, None))
 
 

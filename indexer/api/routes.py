@@ -12,6 +12,7 @@ import msgspec
 from indexer.api import queries
 from indexer.query import (
     assets,
+    counts,
     filters,
     kinds,
     point_in_time,
@@ -42,6 +43,7 @@ class Shared(msgspec.Struct, frozen=True):
     states: states.States
     positions: position_pages.Pages
     limits: status.Limits
+    counts: counts.Counts
 
 
 class Answer(msgspec.Struct, frozen=True):

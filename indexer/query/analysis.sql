@@ -32,34 +32,6 @@ WINDOW whole AS (
 )
 ORDER BY pool_id, id, block_number, transaction_index, event_index;
 
--- name: counts
--- How many users and positions there are up to a block, by generation, in listed pools or not.
-SELECT c.protocol, c.is_listed,
-    count(*) FILTER (WHERE h.status = 'active' AND c.kind <> 'system') AS active_positions,
-    count(*) FILTER (WHERE h.status = 'active' AND h.nominal_debt > 0) AS positions_with_debt,
-    count(DISTINCT c.user_id) FILTER (WHERE h.status = 'active' AND c.kind <> 'system') AS users
-FROM vesu_positions c
-CROSS JOIN LATERAL (
-    SELECT status, nominal_debt
-    FROM vesu_position_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
-    LIMIT 1
-) h
-GROUP BY c.protocol, c.is_listed
-ORDER BY c.protocol, c.is_listed;
-
--- name: effects
--- How many effects of each type there are up to a block, in listed pools and in others.
-SELECT t.type, count(*) FILTER (WHERE p.is_listed) AS effects,
-    count(DISTINCT t.user_id) FILTER (WHERE p.is_listed) AS users,
-    count(*) FILTER (WHERE NOT p.is_listed) AS unlisted_effects
-FROM vesu_transactions t
-JOIN (SELECT DISTINCT pool_id, is_listed FROM vesu_assets) p USING (pool_id)
-WHERE t.block_number <= $1
-GROUP BY t.type
-ORDER BY t.type;
-
 -- name: leaderboard
 -- Liquidators up to block $1 between two times ($2, $3), by what they repaid in USD in listed
 -- pools; $4 of them.

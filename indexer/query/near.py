@@ -43,15 +43,25 @@ async def candidates(
     Of the pools that the snapshot has loaded. None: they, or those that changed since the moment,
     are more than `most`.
     """
-    block = snapshot.moment.block_number
-    if await connection.fetchval(_SQL["count_changed"], block, most + 1) > most:
+    since = await changed(connection, snapshot, most)
+    if since is None:
         return None
     found = await connection.fetch(_SQL["below"], *_bounds(snapshot, health), most + 1)
     if len(found) > most:
         return None
-    found += await connection.fetch(_SQL["changed"], block, most)
+    found += since
     keys = sorted({(row["pool_id"], row["id"]) for row in found})
     return Candidates([pool_id for pool_id, _ in keys], [id_ for _, id_ in keys])
+
+
+async def changed(
+    connection: Connection, snapshot: point_in_time.Snapshot, most: int
+) -> list[asyncpg.Record] | None:
+    """The keys of the positions that changed since the moment; None: more than `most` times."""
+    block = snapshot.moment.block_number
+    if await connection.fetchval(_SQL["count_changed"], block, most + 1) > most:
+        return None
+    return await connection.fetch(_SQL["changed"], block, most)
 
 
 def _bounds(

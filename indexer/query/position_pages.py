@@ -27,6 +27,7 @@ from indexer.query import (
     sorting,
     stands,
     states,
+    worth_pages,
 )
 
 MOST_RANKED = 50_000
@@ -86,6 +87,7 @@ ORDERS = (
     *("created_at", "last_updated"),
 )
 VERSIONS = listing.Listing("positions", PositionVersion, ("pool_id", "id"), is_newest_first=False)
+BY_ID = listing.Listing("positions", PositionVersion, ("id",), is_newest_first=False)
 BY_POOL = filters.Order("pool_id")
 
 
@@ -112,6 +114,14 @@ class Pages:
             )
             return filters.Page(valued(state, rows), next_key)
         asked = _Asked(stored, of_worth, order)
+        measured = await worth_pages.page(
+            connection,
+            state.snapshot,
+            msgspec.structs.replace(wanted, order=order),
+            _source(connection, state, asked),
+        )
+        if measured is not None:
+            return measured
         identity = states.identity(state.moment, standing)
         for health in asked.ceilings:
             ranking = await self._ranking(connection, state, identity, asked.below(health))
@@ -186,7 +196,8 @@ def _reaches(ranking: Sequence[_Candidate], wanted: filters.Wanted) -> bool:
     if wanted.after is None:
         return len(ranking) > wanted.limit
     start = next(
-        (rank for rank, candidate in enumerate(ranking, 1) if candidate.id == wanted.after[0]), None
+        (rank for rank, candidate in enumerate(ranking, 1) if candidate.id == wanted.after[-1]),
+        None,
     )
     return start is not None and len(ranking) > start + wanted.limit
 
@@ -289,6 +300,26 @@ async def _of_ranking(
     )
     by_id = {position.id: position for position in valued(state, found)}
     return [by_id[position_id] for position_id in ids]
+
+
+def _source(
+    connection: listing.Connection, state: states.State, asked: _Asked
+) -> worth_pages.Source:
+    """The rows that pass the filters, valued."""
+
+    async def named(keys: near.Candidates) -> list[Position]:
+        wanted = filters.Wanted(asked.stored, BY_POOL, 2 * MOST_RANKED)
+        found = await _records_of(connection, state, keys, wanted)
+        return sorting.chosen(valued(state, found), FIELDS, asked.of_worth)
+
+    async def following(after: str, count: int) -> tuple[list[Position], str | None]:
+        wanted = filters.Wanted(asked.stored, filters.Order("id"), count, (after,))
+        block = state.moment.block_number
+        found, next_key = await listing.records(connection, BY_ID, block, wanted)
+        rows = sorting.chosen(valued(state, found), FIELDS, asked.of_worth)
+        return rows, None if next_key is None else next_key[0]
+
+    return worth_pages.Source(named, following)
 
 
 async def find_one(

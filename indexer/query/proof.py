@@ -6,7 +6,7 @@ import datetime
 
 import msgspec
 
-from indexer.query import completeness, kinds, point_in_time, status
+from indexer.query import completeness, counts, kinds, point_in_time, status
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "proof")
@@ -31,11 +31,14 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 async def of(
-    connection: point_in_time.Connection, moment: point_in_time.Moment, limits: status.Limits
+    connection: point_in_time.Connection,
+    moment: point_in_time.Moment,
+    limits: status.Limits,
+    known: counts.Counts | None = None,
 ) -> Proof:
-    """The proof of a moment's block."""
+    """The proof of a moment's block; `known`: the counts that the process keeps."""
     found = await connection.fetchrow(_SQL["range_of"], moment.block_number)
-    whole = await status.read(connection, limits)
+    whole = await status.read(connection, limits, known)
     return Proof(
         moment.block_number,
         moment.block_hash,

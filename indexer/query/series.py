@@ -86,7 +86,10 @@ class PoolPoint(SumsPoint, frozen=True):
 
 
 class UserPoint(SumsPoint, frozen=True):
-    """The sums of a user's positions at a point: see `portfolio.Portfolio`."""
+    """The sums of a user's positions at a point: see `portfolio.Portfolio`.
+
+    `positions` counts those in listed pools; `unlisted` are the sums of the others.
+    """
 
     collateral_usd: kinds.Usd
     earn_usd: kinds.Usd
@@ -95,6 +98,7 @@ class UserPoint(SumsPoint, frozen=True):
     unpriced: kinds.Block
     lowest_health: kinds.Ratio | None
     positions: kinds.Block
+    unlisted: portfolio.Sums
 
 
 class ProtocolPoint(SumsPoint, frozen=True):
@@ -270,7 +274,8 @@ async def of_user(
                 net_usd=summed.net_usd,
                 unpriced=summed.unpriced,
                 lowest_health=summed.lowest_health,
-                positions=len(positions),
+                positions=sum(position.is_listed for position in positions),
+                unlisted=summed.unlisted,
             )
         )
     return found

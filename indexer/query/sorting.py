@@ -79,7 +79,7 @@ def cut(rows: list[Any], wanted: filters.Wanted) -> filters.Page:
     """The part of ordered rows that a page holds."""
     start = 0
     if wanted.after is not None:
-        indexes = [index for index, row in enumerate(rows) if row.id == wanted.after[0]]
+        indexes = [index for index, row in enumerate(rows) if row.id == wanted.after[-1]]
         if not indexes:
             raise errors.QuestionError("the cursor names no row of this list", parameter="cursor")
         start = indexes[0] + 1

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncpg
 import msgspec
 
 from indexer.query import assets as query_assets
-from indexer.query import kinds, point_in_time, states, totals
-from indexer.store import sqlfile
-
-_SQL = sqlfile.load(__package__, "analysis")
+from indexer.query import counts, kinds, point_in_time, stands, states, totals
 
 
 class Numbers(msgspec.Struct, frozen=True):
@@ -55,50 +51,57 @@ class Stats(msgspec.Struct, frozen=True):
     effects: list[Effects]
 
 
-async def at(connection: point_in_time.Connection, state: states.State) -> Stats:
-    """The numbers at a moment."""
-    number = state.moment.block_number
+async def at(
+    connection: point_in_time.Connection, state: states.State, known: counts.Counts | None = None
+) -> Stats:
+    """The numbers at a moment; `known`: the counts that the process keeps."""
+    standing = await stands.read(connection)
+    found = await (known or counts.Counts()).counts_at(
+        connection, standing, state.moment.block_number
+    )
     counted = totals.newest(state.assets)
     supply, borrow, unpriced = totals.listed(counted)
-    counts = {
-        (row["protocol"], row["is_listed"]): row
-        for row in await connection.fetch(_SQL["counts"], number)
-    }
-    effects = await connection.fetch(_SQL["effects"], number)
-    protocols = sorted({asset.protocol for asset in counted} | {protocol for protocol, _ in counts})
+    protocols = sorted(
+        {asset.protocol for asset in counted} | {protocol for protocol, _ in found.positions}
+    )
     return Stats(
         supply,
         borrow,
         point_in_time.total([supply, f"-{borrow}"]),
         unpriced,
         totals.unlisted(counted),
-        [_generation(protocol, counted, counts) for protocol in protocols],
-        [Effects(**dict(row)) for row in effects],
+        [_generation(protocol, counted, found.positions) for protocol in protocols],
+        [
+            Effects(type_, *msgspec.structs.astuple(numbers))
+            for type_, numbers in sorted(found.effects.items())
+        ],
     )
 
 
-Counts = dict[tuple[str, bool], asyncpg.Record]
+PositionCounts = dict[tuple[str, bool], counts.Positions]
 
 
-def _generation(protocol: str, counted: list[query_assets.Asset], counts: Counts) -> Generation:
+def _generation(
+    protocol: str, counted: list[query_assets.Asset], known: PositionCounts
+) -> Generation:
     members = [asset for asset in counted if asset.protocol == protocol]
     of_listed = _numbers(
-        [asset for asset in members if asset.is_listed], counts.get((protocol, True))
+        [asset for asset in members if asset.is_listed], known.get((protocol, True))
     )
     others = [asset for asset in members if not asset.is_listed]
     return Generation(
         **msgspec.structs.asdict(of_listed),
         protocol=protocol,
-        unlisted=_numbers(others, counts.get((protocol, False))),
+        unlisted=_numbers(others, known.get((protocol, False))),
     )
 
 
-def _numbers(members: list[query_assets.Asset], counts: asyncpg.Record | None) -> Numbers:
-    found = {} if counts is None else dict(counts)
+def _numbers(members: list[query_assets.Asset], known: counts.Positions | None) -> Numbers:
+    found = known or counts.Positions()
     return Numbers(
         len({asset.pool_id for asset in members}),
         *totals.sums(members),
-        found.get("users", 0),
-        found.get("active_positions", 0),
-        found.get("positions_with_debt", 0),
+        found.users,
+        found.active_positions,
+        found.positions_with_debt,
     )

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors, values
-from indexer.query import completeness, health
+from indexer.query import completeness, counts, health, stands
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "status")
@@ -20,6 +20,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 STALE_PRICE_SECONDS = 900.0
 """A price this much older than the committed block counts as stale."""
 
+TABLES = ("events", "pools", "assets", "positions", "transactions", "liquidations")
 NOTHING_YET = "nothing is committed yet"
 FOLLOWS = "the tables follow the head"
 State = Literal["fresh", "stale", "suspect"]
@@ -190,16 +191,20 @@ class Status(msgspec.Struct, frozen=True):
     prices: Prices
 
 
-async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
-    """The whole status; NothingCommittedError where no run has made a cursor yet."""
+async def read(
+    connection: Connection, limits: Limits = DEFAULTS, known: counts.Counts | None = None
+) -> Status:
+    """The whole status; NothingCommittedError where no run has made a cursor yet.
+
+    `known`: the counts that the process keeps; None: rows are counted.
+    """
     row = await connection.fetchrow(_SQL["status"])
     if row is None:
         raise errors.NothingCommittedError("the database is empty: run `vesu-indexer run` first")
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
     found = await _freshness(connection, row, limits)
-    counts = await connection.fetchrow(_SQL["counts"])
-    assert counts is not None  # aggregates have one row
+    rows = await _rows(connection, row["committed_hash"], known)
     undecoded = await connection.fetch(_SQL["undecoded"])
     reorgs = await connection.fetch(_SQL["reorgs"])
     reconciled = await connection.fetchrow(_SQL["last_reconciliation"])
@@ -226,7 +231,7 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         finalised_block=row["finalised_block"],
         fork_counter=row["fork_counter"],
         fold_version=row["fold_version"],
-        rows=dict(counts.items()),
+        rows=rows,
         undecoded=[Undecoded(*row.values()) for row in undecoded],
         reorgs=[Reorg(*row.values()) for row in reorgs],
         completeness=await completeness.read(connection),
@@ -240,6 +245,21 @@ async def read(connection: Connection, limits: Limits = DEFAULTS) -> Status:
         unanswered_views=[UnansweredView(*view.values()) for view in unanswered],
         prices=Prices(*prices.values()),
     )
+
+
+async def _rows(
+    connection: Connection, committed_hash: str | None, known: counts.Counts | None
+) -> dict[str, int]:
+    """How many rows the tables hold."""
+    markets = await connection.fetchrow(_SQL["counts"])
+    assert markets is not None  # aggregates have one row
+    if known is None or committed_hash is None:
+        large = await counts.rows(connection)
+    else:
+        standing = await stands.read(connection)
+        large = (await known.counts_at(connection, standing, standing.block_number)).rows
+    found = {**markets, **large}
+    return {name: found[name] for name in TABLES}
 
 
 async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshness:

@@ -9,14 +9,8 @@ SELECT committed_block, committed_hash, committed_at, age_seconds, head_block, h
 FROM indexer_status;
 
 -- name: counts
--- How many rows the tables hold, and the events that nobody could decode.
-SELECT
-    (SELECT count(*) FROM events) AS events,
-    (SELECT count(*) FROM vesu_pools) AS pools,
-    (SELECT count(*) FROM vesu_assets) AS assets,
-    (SELECT count(*) FROM vesu_positions) AS positions,
-    (SELECT count(*) FROM vesu_transactions) AS transactions,
-    (SELECT count(*) FROM vesu_liquidations) AS liquidations;
+-- How many rows the tables of markets hold.
+SELECT (SELECT count(*) FROM vesu_pools) AS pools, (SELECT count(*) FROM vesu_assets) AS assets;
 
 -- name: undecoded
 -- Events of ours without a name, by contract and selector.

@@ -77,3 +77,24 @@ async def read(connection: Connection, transaction_hash: int) -> Sighting:
     row = await connection.fetchrow(_SQL["read"], felt252.padded(transaction_hash))
     assert row is not None  # one row, whatever is known
     return Sighting(**row)
+
+
+def as_of(known: Sighting, block_number: int) -> Sighting:
+    """What the blocks up to one say of a transaction: a watch tells of now, and is left out."""
+    found = msgspec.structs.replace(
+        known, is_watched=False, node_status=None, started_at=None, asked_at=None, settled_at=None
+    )
+    if known.effects and known.block_number is not None and known.block_number <= block_number:
+        return found
+    return msgspec.structs.replace(
+        found,
+        seen="not_seen",
+        status=None,
+        effects=0,
+        block_number=None,
+        block_hash=None,
+        block_time=None,
+        gas_used=None,
+        fee_unit=None,
+        error_message=None,
+    )

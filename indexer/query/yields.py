@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Literal
 
 import msgspec
 
@@ -20,13 +21,16 @@ WINDOWS = (1, 7, 30, 90, 365)
 """Days back from the moment."""
 
 MAX_DAYS = 3_650
+Reason = Literal["not_there_yet", "nothing_supplied", "migrated"]
 
 
 class Realised(msgspec.Struct, frozen=True):
     """What one unit became in `days` days, and the same compounded to a year.
 
     `supply_growth` of a share: interest less fees, and donations, less bad debt; `borrow_growth` of
-    a debt. None where the market did not exist yet, or nobody had supplied.
+    a debt. None for a reason, which `reason` names: the market did not exist yet
+    (`not_there_yet`); no share was worth anything (`nothing_supplied`); V1.1 took the pool over
+    meanwhile, so that its shares' worth goes on there (`migrated`; of the supply side alone).
     """
 
     days: int
@@ -35,6 +39,7 @@ class Realised(msgspec.Struct, frozen=True):
     supply_apy: str | None
     borrow_growth: str | None
     borrow_apy: str | None
+    reason: Reason | None
 
 
 class Yield(msgspec.Struct, frozen=True):
@@ -102,6 +107,7 @@ def _yield(
     asset: accrual.AssetState,
     past: dict[int, state.World],
 ) -> Yield:
+    is_taken_over = now.world.market(key.pool) != key.pool
     return Yield(
         felt252.padded(key.pool.id),
         felt252.padded(key.pool.address),
@@ -111,7 +117,10 @@ def _yield(
         rows.scaled(valuation.borrow_apy(asset)),
         rows.units(asset.utilization, 18),
         [
-            _realised(days, now.moment.valued_at, world.assets.get(key), asset)
+            _realised(
+                *(days, now.moment.valued_at, world.assets.get(key), asset),
+                is_migrated=is_taken_over and world.market(key.pool) == key.pool,
+            )
             for days, world in past.items()
         ],
     )
@@ -122,14 +131,21 @@ def _realised(
     until: datetime.datetime,
     before: accrual.AssetState | None,
     after: accrual.AssetState,
+    *,
+    is_migrated: bool,
 ) -> Realised:
     since = until - datetime.timedelta(days=days)
     if before is None or not before.last_updated:
-        return Realised(days, since, None, None, None, None)
-    supplied = yields.share_growth(before, after)
+        return Realised(days, since, None, None, None, None, "not_there_yet")
+    # What V1.1 took over left V1.0's books: its shares there have lost nothing.
+    supplied = None if is_migrated else yields.share_growth(before, after)
     lent = yields.debt_growth(before, after)
+    reason: Reason | None = None
+    if supplied is None:
+        reason = "migrated" if is_migrated else "nothing_supplied"
     return Realised(
-        days, since, _growth(supplied), _apy(supplied, days), _growth(lent), _apy(lent, days)
+        *(days, since, _growth(supplied), _apy(supplied, days)),
+        *(_growth(lent), _apy(lent, days), reason),
     )
 
 

@@ -142,8 +142,11 @@ async def test_filters_and_orders(api: Client, indexed_url: str) -> None:
     assert all(one["timestamp"] >= since for one in later)
     one = found[0]
     by_hash = await api.data(f"/v1/transactions/{one['transaction_hash']}")
-    assert one["id"] in {row["id"] for row in by_hash}
-    assert {row["transaction_hash"] for row in by_hash} == {one["transaction_hash"]}
+    assert one["id"] in {row["id"] for row in by_hash["rows"]}
+    assert {row["transaction_hash"] for row in by_hash["rows"]} == {one["transaction_hash"]}
+    assert (by_hash["seen"], by_hash["block_number"]) == ("indexed", one["block_number"])
+    unknown = await api.data("/v1/transactions/0x1")
+    assert (unknown["seen"], unknown["block_number"], unknown["rows"]) == ("not_seen", None, [])
 
 
 async def test_addresses_in_any_spelling(api: Client) -> None:
@@ -221,7 +224,6 @@ async def test_mistakes_are_told_by_name(api: Client, asked: past.Past) -> None:
         ("/v1/assets/7b52a55c-8e0b-5c4e-9d1f-0d8a9f6f2f11", {}, 404, "id"),
         ("/v1/positions/7b52a55c-8e0b-5c4e-9d1f-0d8a9f6f2f11", {}, 404, "id"),
         ("/v1/positions/x", {}, 400, "id"),
-        ("/v1/transactions/0x1", {}, 404, "hash"),
     ):
         said = await api.ask(path, **query)
         told = (said.status, said.body.get("parameter"))

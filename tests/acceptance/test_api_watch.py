@@ -94,9 +94,8 @@ async def test_a_watch_begins_once(indexed_copy: str) -> None:
         assert (await api.data("/v1/watch/0xABCDEF")) == told["data"]
         await postgres.execute(indexed_copy, "UPDATE watches SET status = 'dropped', ask_at = NULL")
         assert (await api.data("/v1/watch/0xabcdef"))["status"] == "dropped"
-        said = await api.ask("/v1/transactions/0xabcdef")
-        assert said.status == 404
-        assert "it is not seen, its watch is dropped" in said.body["detail"]
+        found = await api.data("/v1/transactions/0xabcdef")
+        assert (found["seen"], found["status"], found["rows"]) == ("not_seen", "dropped", [])
         assert (await post(api, {"hash": HASH}))[1]["data"]["status"] == "pending"
 
 
@@ -114,8 +113,16 @@ async def test_what_is_on_chain_already(indexed_copy: str, recorded: truth.Recor
     async with writable(indexed_copy, indexed_copy) as api:
         before = await api.data(f"/v1/watch/{effect['transaction_hash']}")
         after = (await post(api, {"hash": effect["transaction_hash"]}))[1]["data"]
+        hash_of = effect["transaction_hash"]
+        by_hash = await api.data(f"/v1/transactions/{hash_of}")
+        then = await api.data(f"/v1/transactions/{hash_of}", at_block=number)
+        earlier = await api.data(f"/v1/transactions/{hash_of}", at_block=number - 1)
     assert (before["is_watched"], after["is_watched"]) == (False, True)
-    for told in (before, after):
+    assert (then["seen"], then["block_number"], then["is_watched"]) == ("indexed", number, False)
+    assert (earlier["seen"], earlier["block_number"], earlier["rows"]) == ("not_seen", None, [])
+    assert len(by_hash["rows"]) == len(then["rows"]) == effect["effects"]
+    assert by_hash["is_watched"] is True
+    for told in (before, after, by_hash):
         assert (told["seen"], told["status"]) == ("indexed", "confirmed")
         assert told["effects"] == effect["effects"]
         assert (told["block_number"], told["block_hash"]) == (number, hash_)

@@ -55,12 +55,30 @@ def is_floor(written: str, growth: Fraction, days: int) -> bool:
     return low <= growth**365 < high
 
 
+async def taken_over_at(connection: asyncpg.Connection) -> dict[tuple[str, str], int]:
+    """The block in which V1.1 took over, by pool and V1.0 singleton."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT before.args ->> 'pool_id' AS pool_id, before.from_address, "
+        "after.block_number FROM events before JOIN events after "
+        "ON after.name = before.name AND after.args -> 'pool_id' = before.args -> 'pool_id' "
+        "AND after.from_address <> before.from_address "
+        "AND after.block_number > before.block_number "
+        "WHERE before.name = 'CreatePool' AND before.args ? 'pool_id'"
+    )
+    return {
+        (past.hexed(int(row["pool_id"], 0)), past.hexed(int(row["from_address"], 16))): row[
+            "block_number"
+        ]
+        for row in rows
+    }
+
+
 async def compare(
     connection: asyncpg.Connection, recorded: truth.Recorded, view: str
-) -> tuple[int, int]:
-    """(borrow APYs, supply APYs) that are those of the two recorded states."""
-    told = Told(recorded, view)
-    borrowed = supplied = 0
+) -> tuple[int, int, int]:
+    """Borrow and supply APYs that are those of the two recorded states, and NULLs by migration."""
+    told, taken_over = Told(recorded, view), await taken_over_at(connection)
+    borrowed = supplied = migrated = 0
     for days, earlier, block in pairs_of_blocks(recorded):
         at = past.at_second(recorded.timestamps[block])
         for one in (await yields.find(connection, at=at, windows=[days])).yields:
@@ -75,26 +93,37 @@ async def compare(
             if all(end in told.worth for end in ends) and not told.worth[ends[0]]:
                 # Shares of nothing (a reserve that migrated): growth from nothing is no number.
                 assert (realised.supply_growth, realised.supply_apy) == (None, None), place
+            elif earlier < taken_over.get(place[:2], 0) <= block:
+                # What V1.1 took over left V1.0's books: nobody lost it.
+                gone = (realised.supply_growth, realised.supply_apy, realised.reason)
+                assert gone == (None, None, "migrated"), place
+                migrated += 1
             elif all(end in told.worth for end in ends):
                 growth = told.worth[ends[1]] / told.worth[ends[0]]
-                assert realised.supply_apy is not None
+                assert realised.supply_apy is not None, (place, earlier, block)
+                assert realised.reason is None
                 assert is_floor(realised.supply_apy, growth, days), (place, earlier, block)
                 supplied += 1
-    print(f"compared {borrowed} borrow APYs and {supplied} supply APYs")
-    return borrowed, supplied
+    print(f"compared {borrowed} borrow APYs and {supplied} supply APYs; {migrated} migrated")
+    return borrowed, supplied, migrated
 
 
 async def test_v2(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
-    assert min(await compare(indexed, recorded, "asset_config")) > 300
+    borrowed, supplied, migrated = await compare(indexed, recorded, "asset_config")
+    assert min(borrowed, supplied) > 300
+    assert migrated == 0, "V2 migrates nothing"
 
 
 async def test_v1(indexed_v1: tables_v1.Indexed) -> None:
     connection = await database.connect(indexed_v1.url)
     try:
-        compared = await compare(connection, indexed_v1.recorded, "asset_config_unsafe")
+        borrowed, supplied, migrated = await compare(
+            connection, indexed_v1.recorded, "asset_config_unsafe"
+        )
     finally:
         await connection.close()
-    assert min(compared) > 50
+    assert min(borrowed, supplied) > 50
+    assert (migrated > 0) == ("migration" in indexed_v1.recorded.folder.name)
 
 
 async def test_before_the_first_block_nothing_is_told(indexed: asyncpg.Connection) -> None:

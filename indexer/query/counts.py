@@ -1,0 +1,191 @@
+"""How many there are: counted once, and then by what changed, for this block or an earlier one.
+
+A count over whole tables takes seconds where they are large. A process that answers many questions
+keeps the counts of some blocks; those of another block are the nearest ones and what came between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+
+from indexer import errors
+from indexer.query import stands
+from indexer.store import sqlfile
+
+_SQL = sqlfile.load(__package__, "counts")
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+KEPT = 8
+"""Blocks whose counts are kept: a reorganisation takes back the last ones."""
+
+APART = 100
+"""Blocks between two that are kept."""
+
+COUNTING_SECONDS = 600.0
+"""How long the first count may take; `allow_long` says the same."""
+
+
+class Positions(msgspec.Struct, frozen=True):
+    """Positions of one generation, in listed pools or not; people's but for those with debt."""
+
+    users: int = 0
+    active_positions: int = 0
+    positions_with_debt: int = 0
+
+
+class Effects(msgspec.Struct, frozen=True):
+    """Effects of one type in listed pools, their users, and effects in other pools."""
+
+    effects: int = 0
+    users: int = 0
+    unlisted_effects: int = 0
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """The counts at a block. `positions` by generation and whether its pools are listed."""
+
+    block_number: int
+    positions: dict[tuple[str, bool], Positions]
+    effects: dict[str, Effects]
+    rows: dict[str, int]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """Counts, and what they hold for as long as."""
+
+    counted: Counted
+    block_hash: str
+    fork_counter: int
+    generation: int
+    listing: str
+
+
+class Counts:
+    """The counts of a database; one for a process."""
+
+    def __init__(self) -> None:
+        self._kept: list[_Kept] = []
+        self._counting = asyncio.Lock()
+
+    async def counts_at(
+        self, connection: Connection, standing: stands.Stands, block: int
+    ) -> Counted:
+        """The counts at a block, in the caller's snapshot.
+
+        DatabaseRefusalError while they are counted for the first time for somebody else.
+        """
+        listing = str(await connection.fetchval(_SQL["listing"]))
+        holding = [kept async for kept in self._holding(connection, standing, listing)]
+        self._kept = holding
+        if not holding:
+            self._keep(await self._count(connection, standing), standing, listing)
+        nearest = min(
+            (kept.counted for kept in self._kept),
+            key=lambda counted: abs(counted.block_number - block),
+        )
+        found = await _counts_beyond(connection, nearest, block)
+        if block == standing.block_number and block - nearest.block_number > APART:
+            self._keep(found, standing, listing)
+        return found
+
+    async def _holding(
+        self, connection: Connection, standing: stands.Stands, listing: str
+    ) -> AsyncIterator[_Kept]:
+        """What still holds: of this fold and listing, and not taken back by a rollback."""
+        for kept in self._kept:
+            if (kept.generation, kept.listing) != (standing.generation, listing):
+                continue
+            if kept.counted.block_number > standing.block_number:
+                continue
+            if kept.fork_counter != standing.fork_counter:
+                try:
+                    await stands.check_unchanged(
+                        *(connection, standing, kept.counted.block_number),
+                        *(kept.block_hash, kept.fork_counter),
+                    )
+                except errors.AbandonedBlockError:
+                    continue
+            yield kept
+
+    async def _count(self, connection: Connection, standing: stands.Stands) -> Counted:
+        if self._counting.locked():
+            raise errors.DatabaseRefusalError("the tables are being counted: ask again")
+        async with self._counting:
+            return await counted(connection, standing.block_number)
+
+    def _keep(self, found: Counted, standing: stands.Stands, listing: str) -> None:
+        kept = _Kept(
+            *(found, standing.block_hash, standing.fork_counter, standing.generation, listing)
+        )
+        self._kept = [*self._kept, kept][-KEPT:]
+
+
+async def counted(connection: Connection, block: int) -> Counted:
+    """The counts at the committed block, out of whole tables."""
+    await connection.execute(_SQL["allow_long"])
+    limit = COUNTING_SECONDS
+    positions = await connection.fetch(_SQL["positions"], timeout=limit)
+    effects = await connection.fetch(_SQL["effects"], block, timeout=limit)
+    found = await rows(connection, limit)
+    return Counted(block, dict(_position_counts(positions)), dict(_effects(effects)), found)
+
+
+async def rows(connection: Connection, limit: float | None = None) -> dict[str, int]:
+    """How many rows the large tables hold; each is read for it."""
+    found = await connection.fetchrow(_SQL["rows"], timeout=limit)
+    assert found is not None  # aggregates have one row
+    return dict(found)
+
+
+async def _counts_beyond(connection: Connection, nearest: Counted, block: int) -> Counted:
+    """The counts at a block by those of another one, later or earlier."""
+    if block == nearest.block_number:
+        return nearest
+    ends = sorted((block, nearest.block_number))
+    sign = 1 if block > nearest.block_number else -1
+    positions = await connection.fetch(_SQL["positions_between"], *ends)
+    effects = await connection.fetch(_SQL["effects_between"], *ends)
+    between = await connection.fetchrow(_SQL["rows_between"], *ends)
+    assert between is not None  # aggregates have one row
+    added = {**between, "positions": sum(row["new"] for row in positions)}
+    return Counted(
+        block,
+        _added(nearest.positions, _position_counts(positions), sign),
+        _added(nearest.effects, _effects(effects), sign),
+        {name: number + sign * added[name] for name, number in nearest.rows.items()},
+    )
+
+
+def _position_counts(
+    found: Iterable[asyncpg.Record],
+) -> Iterator[tuple[tuple[str, bool], Positions]]:
+    for row in found:
+        numbers = (row["users"], row["active_positions"], row["positions_with_debt"])
+        yield (row["protocol"], row["is_listed"]), Positions(*numbers)
+
+
+def _effects(found: Iterable[asyncpg.Record]) -> Iterator[tuple[str, Effects]]:
+    for row in found:
+        yield row["type"], Effects(row["effects"], row["users"], row["unlisted_effects"])
+
+
+Key = TypeVar("Key")
+Numbers = TypeVar("Numbers", Positions, Effects)
+
+
+def _added(
+    known: dict[Key, Numbers], deltas: Iterator[tuple[Key, Numbers]], sign: int
+) -> dict[Key, Numbers]:
+    """Numbers and what came to them; those of which nothing is left are left out."""
+    found = dict(known)
+    for key, delta in deltas:
+        before = found.get(key, type(delta)())
+        sums = zip(msgspec.structs.astuple(before), msgspec.structs.astuple(delta), strict=True)
+        found[key] = type(delta)(*(number + sign * other for number, other in sums))
+    return {key: numbers for key, numbers in found.items() if any(msgspec.structs.astuple(numbers))}

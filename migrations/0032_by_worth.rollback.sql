@@ -1,0 +1,2 @@
+DROP INDEX idx_vesu_positions_by_shares;
+DROP INDEX idx_vesu_positions_by_debt;
