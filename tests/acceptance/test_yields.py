@@ -55,6 +55,48 @@ def is_floor(written: str, growth: Fraction, days: int) -> bool:
     return low <= growth**365 < high
 
 
+async def compare(
+    connection: asyncpg.Connection, recorded: truth.Recorded, view: str
+) -> tuple[int, int]:
+    """(borrow APYs, supply APYs) that are those of the two recorded states."""
+    told = Told(recorded, view)
+    borrowed = supplied = 0
+    for days, earlier, block in pairs_of_blocks(recorded):
+        at = past.at_second(recorded.timestamps[block])
+        for one in (await yields.find(connection, at=at, windows=[days])).yields:
+            place = (one.pool_id, one.pool_address, one.asset_address)
+            ends = [(*place, earlier), (*place, block)]
+            (realised,) = one.realised
+            if all(end in told.accumulators for end in ends):
+                growth = Fraction(*(told.accumulators[end] for end in reversed(ends)))
+                assert realised.borrow_apy is not None
+                assert is_floor(realised.borrow_apy, growth, days), (place, earlier, block)
+                borrowed += 1
+            if all(end in told.worth for end in ends) and not told.worth[ends[0]]:
+                # Shares of nothing (a reserve that migrated): growth from nothing is no number.
+                assert (realised.supply_growth, realised.supply_apy) == (None, None), place
+            elif all(end in told.worth for end in ends):
+                growth = told.worth[ends[1]] / told.worth[ends[0]]
+                assert realised.supply_apy is not None
+                assert is_floor(realised.supply_apy, growth, days), (place, earlier, block)
+                supplied += 1
+    print(f"compared {borrowed} borrow APYs and {supplied} supply APYs")
+    return borrowed, supplied
+
+
+async def test_v2(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
+    assert min(await compare(indexed, recorded, "asset_config")) > 300
+
+
+async def test_v1(indexed_v1: tables_v1.Indexed) -> None:
+    connection = await database.connect(indexed_v1.url)
+    try:
+        compared = await compare(connection, indexed_v1.recorded, "asset_config_unsafe")
+    finally:
+        await connection.close()
+    assert min(compared) > 50
+
+
 async def taken_over_at(connection: asyncpg.Connection) -> dict[tuple[str, str], int]:
     """The block in which V1.1 took over, by pool and V1.0 singleton."""
     rows = await connection.fetch(
@@ -73,57 +115,27 @@ async def taken_over_at(connection: asyncpg.Connection) -> dict[tuple[str, str],
     }
 
 
-async def compare(
-    connection: asyncpg.Connection, recorded: truth.Recorded, view: str
-) -> tuple[int, int, int]:
-    """Borrow and supply APYs that are those of the two recorded states, and NULLs by migration."""
-    told, taken_over = Told(recorded, view), await taken_over_at(connection)
-    borrowed = supplied = migrated = 0
-    for days, earlier, block in pairs_of_blocks(recorded):
-        at = past.at_second(recorded.timestamps[block])
-        for one in (await yields.find(connection, at=at, windows=[days])).yields:
-            place = (one.pool_id, one.pool_address, one.asset_address)
-            ends = [(*place, earlier), (*place, block)]
-            (realised,) = one.realised
-            if all(end in told.accumulators for end in ends):
-                growth = Fraction(*(told.accumulators[end] for end in reversed(ends)))
-                assert realised.borrow_apy is not None
-                assert is_floor(realised.borrow_apy, growth, days), (place, earlier, block)
-                borrowed += 1
-            if all(end in told.worth for end in ends) and not told.worth[ends[0]]:
-                # Shares of nothing (a reserve that migrated): growth from nothing is no number.
-                assert (realised.supply_growth, realised.supply_apy) == (None, None), place
-            elif earlier < taken_over.get(place[:2], 0) <= block:
-                # What V1.1 took over left V1.0's books: nobody lost it.
-                gone = (realised.supply_growth, realised.supply_apy, realised.reason)
-                assert gone == (None, None, "migrated"), place
-                migrated += 1
-            elif all(end in told.worth for end in ends):
-                growth = told.worth[ends[1]] / told.worth[ends[0]]
-                assert realised.supply_apy is not None, (place, earlier, block)
-                assert realised.reason is None
-                assert is_floor(realised.supply_apy, growth, days), (place, earlier, block)
-                supplied += 1
-    print(f"compared {borrowed} borrow APYs and {supplied} supply APYs; {migrated} migrated")
-    return borrowed, supplied, migrated
-
-
-async def test_v2(indexed: asyncpg.Connection, recorded: truth.Recorded) -> None:
-    borrowed, supplied, migrated = await compare(indexed, recorded, "asset_config")
-    assert min(borrowed, supplied) > 300
-    assert migrated == 0, "V2 migrates nothing"
-
-
-async def test_v1(indexed_v1: tables_v1.Indexed) -> None:
-    connection = await database.connect(indexed_v1.url)
-    try:
-        borrowed, supplied, migrated = await compare(
-            connection, indexed_v1.recorded, "asset_config_unsafe"
-        )
-    finally:
-        await connection.close()
-    assert min(borrowed, supplied) > 50
-    assert (migrated > 0) == ("migration" in indexed_v1.recorded.folder.name)
+async def test_a_pool_that_moves_on_loses_nothing(indexed_v1: tables_v1.Indexed) -> None:
+    """No supply APY of V1.0's books over the takeover; before and after it they are told."""
+    recorded = indexed_v1.recorded
+    compared = 0
+    async with database.session(indexed_v1.url) as connection:
+        taken_over = await taken_over_at(connection)
+        assert bool(taken_over) == ("migration" in recorded.folder.name)
+        for block, time in sorted(recorded.timestamps.items())[-40::7]:
+            found = await yields.find(connection, at=past.at_second(time), windows=[1, 7, 30])
+            for asset in found.yields:
+                moved = taken_over.get((asset.pool_id, asset.pool_address))
+                for realised in asset.realised:
+                    since = realised.since.timestamp()
+                    spans = moved is not None and since < recorded.timestamps[moved] <= time
+                    if realised.reason in ("not_there_yet", "nothing_supplied"):
+                        assert realised.supply_apy is None
+                        continue
+                    assert (realised.reason == "migrated") == spans, (asset, block)
+                    assert (realised.supply_apy is None) == spans
+                    compared += spans
+    assert (compared > 0) == bool(taken_over)
 
 
 async def test_before_the_first_block_nothing_is_told(indexed: asyncpg.Connection) -> None:
