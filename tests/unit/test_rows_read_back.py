@@ -5,9 +5,11 @@ A field that `columns` or `parse` forgets comes back as its default after each r
 
 from __future__ import annotations
 
+import ast
 import datetime
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ import pytest
 from indexer.projections import assets, contracts, pools, positions, tables
 from indexer.vesu import accrual, kinds, maths, refusals, state
 
+FOLD = Path(__file__).parents[2] / "indexer" / "vesu"
 BLOCK = 4_711
 POOL = state.PoolKey(0xA, 0xB)
 
@@ -113,3 +116,28 @@ def test_every_field_of_the_state_comes_back(table: tables.Table) -> None:
 
 def test_every_table_of_current_rows_is_tried() -> None:
     assert set(WRITTEN) == set(tables.CURRENT)
+
+
+def fields_set() -> set[str]:
+    """What the fold gives a value: keywords, arguments by position, and `handlers.setting`."""
+    found: set[str] = set()
+    for path in sorted(FOLD.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                found.update(keyword.arg for keyword in node.keywords if keyword.arg)
+                called = ast.unparse(node.func).split(".")[-1]
+                if called == "ContractState":
+                    order = [field.name for field in msgspec.structs.fields(state.ContractState)]
+                    found.update(order[: len(node.args)])
+                if called == "setting":
+                    found.add(ast.literal_eval(node.args[2]))
+    return found
+
+
+@pytest.mark.parametrize("table", WRITTEN, ids=lambda table: table.name)
+def test_every_field_of_the_state_is_set_by_the_fold(table: tables.Table) -> None:
+    """A field that no handler sets is a column that never leaves its default."""
+    made, _, _ = WRITTEN[table]
+    fields = {field.name for field in msgspec.structs.fields(made) if not field.required}
+    unset = sorted(fields - fields_set())
+    assert not unset, f"{table.name}: no handler in indexer/vesu sets {unset}"
