@@ -44,6 +44,8 @@ def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> di
         row[field] = str(getattr(asset, field))
     for field in _MODEL:
         row[field] = str(getattr(asset.model, field))
+    row["rate_model_block"] = asset.rate_model_block
+    row["rates_confirmed_block"] = asset.rates_confirmed_block
     row["is_legacy"] = asset.is_legacy
     row["last_updated"] = rows.iso(asset.last_updated)
     row["price"] = None if asset.price is None else str(asset.price)
@@ -100,6 +102,8 @@ def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:
     return key, accrual.AssetState(
         **_numbers(row),
         model=events.InterestRateConfig(**{field: int(row[field]) for field in _MODEL}),
+        rate_model_block=row["rate_model_block"],
+        rates_confirmed_block=row["rates_confirmed_block"],
         is_legacy=row["is_legacy"],
         last_updated=int(row["last_updated"].timestamp()),
         price=None if row["price"] is None else int(row["price"]),

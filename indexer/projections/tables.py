@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-FOLD_VERSION = 5
+FOLD_VERSION = 6
 """Raised whenever the same log gives other rows; stored with the data."""
 
 EVENT = ("block_number", "transaction_index", "event_index")
@@ -156,7 +156,7 @@ ASSETS = Table(
         price_is_valid price_block v_token min_target_utilization max_target_utilization
         target_utilization min_full_utilization_rate max_full_utilization_rate
         zero_utilization_rate rate_half_life target_rate_percent variant unowned_shares
-        changed_at price_timestamp
+        changed_at price_timestamp rate_model_block rates_confirmed_block
         """
     ),
     display=_names("symbol name decimals utilization supply_apy borrow_apy is_listed"),

@@ -19,6 +19,8 @@ class Asset(msgspec.Struct, frozen=True):
 
     `total_supply` is reserve and debt together, `total_borrow` the debt, both rounded down;
     their USD values at the newest price known, rounded down too, which is of `price_block`.
+    From `rate_model_block` on the rate model is sure (None: what the chain told contradicts it);
+    it was last confirmed in `rates_confirmed_block`: after that, V1's may have changed unseen.
     `is_price_stale`: that is older than the question allowed; None: it allowed any age.
     """
 
@@ -71,6 +73,8 @@ class Asset(msgspec.Struct, frozen=True):
     zero_utilization_rate: kinds.Raw
     rate_half_life: kinds.Raw
     target_rate_percent: kinds.Raw
+    rate_model_block: kinds.Block | None
+    rates_confirmed_block: kinds.Block | None
     block_number: kinds.Block
     changed_at: datetime.datetime
 

@@ -28,6 +28,9 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     `block_number` and `updated_at` are block and time of the event that last changed any of
     this; `v_token` is the current one; `variant` is the maths that the contract runs. V1 keeps
     no fee shares here: what an accrual mints belongs to nobody only until it is written.
+    `rate_model_block`: from its end on the model is sure, None while it is not known or the chain
+    contradicts it; `rates_confirmed_block`: the last block in which an event told it or an accrual
+    had its rates. Later V1's may have changed without an event.
     `unowned_shares` are those that the total counts and no position holds (V2's first deposit,
     what V1 loses or forgets; negative where positions hold more), so that the sums can be
     checked.
@@ -50,6 +53,8 @@ class AssetState(msgspec.Struct, frozen=True, gc=False):
     price_block: int | None = None
     price_timestamp: int | None = None
     model: RateModel = NO_MODEL
+    rate_model_block: int | None = None
+    rates_confirmed_block: int | None = None
     v_token: int | None = None
     unowned_shares: int = 0
     variant: maths.Variant = maths.Variant.V2
@@ -184,7 +189,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 def with_sample(state: AssetState, sample: Sample) -> AssetState:
     """The state with what a sample knows that no event since then told."""
     if sample.model is not None and sample.block_number >= state.block_number:
-        state = msgspec.structs.replace(state, model=sample.model)
+        state = _with_sampled_model(state, sample.model, sample.block_number)
     event_block = -1 if state.price_block is None else state.price_block
     if sample.block_number < event_block:
         return state
@@ -197,6 +202,35 @@ def with_sample(state: AssetState, sample: Sample) -> AssetState:
         )
     is_valid = None if state.price is None else sample.is_valid
     return msgspec.structs.replace(state, price_is_valid=is_valid)
+
+
+def _with_sampled_model(state: AssetState, model: RateModel, block: int) -> AssetState:
+    since = state.rate_model_block if model == state.model else block
+    return msgspec.structs.replace(
+        state, model=model, rate_model_block=since, rates_confirmed_block=block
+    )
+
+
+def with_model(state: AssetState, model: RateModel, block: int) -> AssetState:
+    """The state with the rate model that an event or a view of a block told."""
+    is_same = model == state.model and state.rate_model_block is not None
+    return msgspec.structs.replace(
+        state,
+        model=model,
+        rate_model_block=state.rate_model_block if is_same else block,
+        rates_confirmed_block=block,
+    )
+
+
+def confirmed(state: AssetState, before: AssetState, block: int) -> AssetState:
+    """The state after an accrual in a block had the rates that the model before it gives.
+
+    Where no time passed that shows nothing.
+    """
+    if state.last_updated <= before.last_updated:
+        return state
+    since = block if state.rate_model_block is None else state.rate_model_block
+    return msgspec.structs.replace(state, rate_model_block=since, rates_confirmed_block=block)
 
 
 def current_rate(state: AssetState, now: int) -> tuple[int, int]:

@@ -75,6 +75,10 @@ class Versions(Generic[T]):
         place = bisect.bisect_right(blocks, block)
         return values[place - 1] if place else None
 
+    def versions(self, key: Any) -> list[T]:
+        """All values of a key, oldest first."""
+        return self._found.get(key, ([], []))[1]
+
     @contextlib.contextmanager
     def off_by_one(self, field: str) -> Iterator[None]:
         """The last value of every key with one field one higher, for a while."""

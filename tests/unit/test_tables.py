@@ -21,6 +21,7 @@ STATE_OF_FOLD = {
     3: "c4f2e25aacc6434d",
     4: "1623aec055604ef7",
     5: "4477ba9c8ea7c155",
+    6: "af14ae27de4dc7e0",
 }
 """A hash of the state columns of all tables, by the fold version that first had them."""
 

@@ -1,4 +1,4 @@
-"""V2's contexts prove the fold; V1.1's pools vote on the maths, and no single one decides."""
+"""V2's contexts prove the fold; V1.1's pools say with which maths, and no owner decides alone."""
 
 from __future__ import annotations
 
@@ -25,16 +25,23 @@ from tests.unit.history import (
 
 V = maths.Variant
 SINGLETON, EXTENSION = 0x51, 0xE7
+QUIET = state.PoolKey(SINGLETON, 5)
 
 
 def voting() -> tuple[ledgers.Ledger, ledgers.Origin]:
-    """An upgraded V1.1 singleton with a market in each of four pools."""
+    """An upgraded V1.1 singleton with a market in each of five pools of four owners."""
     known = discovery.Known(kinds.Kind.SINGLETON_V1_1)
     world = state.World(
         assets={
             state.AssetKey(state.PoolKey(SINGLETON, pool), 1): accrual.AssetState(variant=V.V1_0)
-            for pool in range(1, 5)
-        }
+            for pool in range(1, 6)
+        },
+        pools={
+            state.PoolKey(SINGLETON, pool): state.ContractState(
+                kinds.Kind.POOL_V1_1, owner=0xA0 + min(pool, 4)
+            )
+            for pool in range(1, 6)
+        },
     )
     book = ledgers.Ledger(world, discovery.Registry({SINGLETON: known}))
     origin = ledgers.Origin(state.EventKey(5, 0, 0), NOW, SINGLETON, known)
@@ -43,14 +50,14 @@ def voting() -> tuple[ledgers.Ledger, ledgers.Origin]:
     return book, origin
 
 
-def ask(book: ledgers.Ledger, origin: ledgers.Origin, *votes: tuple[int, V]) -> list[V]:
-    """The variant in use after each vote."""
+def ask(ledger: ledgers.Ledger, origin: ledgers.Origin, *votes: tuple[int, V]) -> list[V]:
+    """The variant that pool 5 is computed with, which tells nothing itself, after each vote."""
     used = []
     for pool, variant in votes:
         selfproof.vote(book, origin, state.PoolKey(SINGLETON, pool), (variant,))
-        (first,) = {asset.variant for asset in book.world.assets.values()}
-        assert first is selfproof.variants(book, SINGLETON)[0]
-        used.append(first)
+        for key, asset in book.world.assets.items():
+            assert asset.variant is selfproof.variants(book, key.pool)[0]
+        used.append(selfproof.variants(book, QUIET)[0])
     return used
 
 
@@ -62,11 +69,28 @@ def test_one_pool_outvotes_nobody() -> None:
     assert ask(book, origin, (3, V.V1_0), (3, V.V1_1B), (3, V.V1_0)) == [V.V1_1C] * 3
 
 
+def test_pools_of_one_owner_are_one_vote() -> None:
+    book, origin = voting()
+    owned = [state.PoolKey(SINGLETON, pool) for pool in range(100, 200)]
+    book.world.pools |= dict.fromkeys(owned, state.ContractState(kinds.Kind.POOL_V1_1, owner=0xBAD))
+    ask(book, origin, (1, V.V1_1C), (2, V.V1_1C))
+    assert set(ask(book, origin, *((pool.id, V.V1_0) for pool in owned))) == {V.V1_1C}
+    assert selfproof.variants(book, owned[-1])[0] is V.V1_0
+
+
+def test_a_pool_is_computed_with_what_fits_it_whatever_the_others_tell() -> None:
+    book, origin = voting()
+    ask(book, origin, (1, V.V1_1C), (2, V.V1_0), (3, V.V1_0), (4, V.V1_0))
+    first = state.PoolKey(SINGLETON, 1)
+    assert selfproof.variants(book, first)[0] is V.V1_1C
+    assert book.world.assets[state.AssetKey(first, 1)].variant is V.V1_1C
+
+
 def test_a_variant_that_lost_can_win_again() -> None:
     book, origin = voting()
     assert ask(book, origin, (3, V.V1_0)) == [V.V1_0]
     assert ask(book, origin, (1, V.V1_1C), (2, V.V1_1C)) == [V.V1_1C, V.V1_1C]
-    assert set(selfproof.variants(book, SINGLETON)) == set(selfproof.AFTER_UPGRADE)
+    assert set(selfproof.variants(book, QUIET)) == set(selfproof.AFTER_UPGRADE)
 
 
 def test_what_fits_every_variant_is_no_vote() -> None:
@@ -79,7 +103,7 @@ def test_an_upgrade_opens_the_vote_again() -> None:
     book, origin = voting()
     ask(book, origin, (1, V.V1_0))
     selfproof.upgraded(book, origin)
-    assert selfproof.variants(book, SINGLETON) == selfproof.AFTER_UPGRADE
+    assert selfproof.variants(book, QUIET) == selfproof.AFTER_UPGRADE
     assert book.world.contracts[SINGLETON].variant_votes == ()
 
 

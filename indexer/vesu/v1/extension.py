@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from indexer.vesu import discovery, events, handlers, kinds, ledgers, maths, refusals, state
+from indexer.vesu import (
+    accrual,
+    discovery,
+    events,
+    handlers,
+    kinds,
+    ledgers,
+    maths,
+    refusals,
+    state,
+)
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v1 import shutdown
 
@@ -22,9 +32,8 @@ def _set_interest_rate_config(
     pool = _pool(ledger, origin, event.pool_id)
     if pool is not None:
         key = state.AssetKey(pool, event.asset)
-        ledger.asset(
-            origin, key, ledgers.replace(ledger.asset_state(key), model=event.interest_rate_config)
-        )
+        model, block = event.interest_rate_config, origin.event_key.block_number
+        ledger.asset(origin, key, accrual.with_model(ledger.asset_state(key), model, block))
 
 
 @handlers.on(HANDLERS, events_v1.SetLiquidationConfig)

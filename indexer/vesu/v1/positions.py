@@ -106,9 +106,9 @@ def ask_models(ledger: ledgers.Ledger, pool: state.PoolKey, origin: ledgers.Orig
     """Ask the extension for the rate models of all the pool's markets."""
     for key in [key for key in ledger.world.assets if key.pool == pool]:
         model = selfproof.ask_model(ledger, origin, key)
-        asset_state = ledger.asset_state(key)
+        asset_state, block = ledger.asset_state(key), origin.event_key.block_number
         if model is not None and model != asset_state.model:
-            ledger.asset(origin, key, ledgers.replace(asset_state, model=model))
+            ledger.asset(origin, key, accrual.with_model(asset_state, model, block))
 
 
 def note_minted(ledger: ledgers.Ledger) -> None:

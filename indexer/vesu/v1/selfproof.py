@@ -2,14 +2,17 @@
 
 Each UpdateContext carries the accumulator and the full-utilisation rate after an accrual, each
 AccrueFees the shares that it minted. Which maths a V1.1 class runs no public source says for
-sure, so its pools vote: a singleton computes with the variant that fits what most of them told.
+sure. A pool is computed with a variant that fits what it told itself. Where it told nothing that
+tells them apart, the owners of the others decide, each with one vote however many pools they have.
 Votes are part of the singleton's state, so a replay repeats them.
 """
 
 from __future__ import annotations
 
+import bisect
 import collections
 import contextlib
+from collections.abc import Mapping
 
 from indexer.vesu import accrual, kinds, ledgers, maths, state
 
@@ -22,19 +25,32 @@ AT_DEPLOYMENT = {
 """Variants to try, the likeliest first: V1.1 was deployed with V1.0's maths."""
 
 MOST_VOTES = 1_000
-"""Pools of a singleton that vote, the first ones: anyone may create more."""
+"""Pools of a singleton whose votes are kept, the first ones: anyone may create more."""
 
 AFTER_UPGRADE = (_V.V1_1B, _V.V1_1C, _V.V1_0)
 """Variants to try after an upgrade of V1.1 to a class that is not known."""
 
 
-def variants(ledger: ledgers.Ledger, singleton: int) -> tuple[maths.Variant, ...]:
-    """What the singleton's class may compute with, the likeliest first."""
-    contract = ledger.world.contracts.get(singleton)
-    if contract is not None and contract.variants is not None:
-        return contract.variants
-    known = ledger.registry.get(singleton)
-    return AT_DEPLOYMENT[known.kind] if known else (_V.V1_0,)
+Votes = tuple[tuple[int, tuple[maths.Variant, ...]], ...]
+"""The variants that fit what a pool told, by the pool's id; in the order of ids."""
+
+
+def variants(ledger: ledgers.Ledger, pool: state.PoolKey) -> tuple[maths.Variant, ...]:
+    """What the class of a pool's singleton may compute with, the likeliest for this pool first."""
+    contract = ledger.world.contracts.get(pool.address)
+    if contract is None or contract.variants is None:
+        known = ledger.registry.get(pool.address)
+        return AT_DEPLOYMENT[known.kind] if known else (_V.V1_0,)
+    return _likeliest(contract.variants, contract.variant_votes, pool.id)
+
+
+def _likeliest(
+    ranked: tuple[maths.Variant, ...], votes: Votes, pool_id: int
+) -> tuple[maths.Variant, ...]:
+    place = bisect.bisect_left(votes, (pool_id,))
+    if place == len(votes) or votes[place][0] != pool_id:
+        return ranked
+    return tuple(sorted(ranked, key=lambda variant: variant not in votes[place][1]))
 
 
 def upgraded(ledger: ledgers.Ledger, origin: ledgers.Origin) -> None:
@@ -50,11 +66,11 @@ def vote(
 ) -> None:
     """Take up which variants fit what the chain told of a pool, and compute with the likeliest.
 
-    Each pool has one vote: the variants that fitted all that it told since it last contradicted
-    itself. So one owner, whose rate model changed without an event, outvotes nobody, and a
-    variant that lost can win again.
+    A pool's vote are the variants that fitted all that it told since it last contradicted itself.
+    It decides for that pool, whose owner can change rate models without an event so that another
+    variant fits, and for no other pool that told something. A variant that lost can win again.
     """
-    possible = variants(ledger, pool.address)
+    possible = variants(ledger, pool)
     contract = ledger.world.contracts.get(pool.address)
     votes = dict(contract.variant_votes) if contract else {}
     before = votes.get(pool.id, possible)
@@ -62,10 +78,30 @@ def vote(
     if set(agreed) == set(before) or (pool.id not in votes and len(votes) >= MOST_VOTES):
         return
     votes[pool.id] = agreed
-    scores = collections.Counter(variant for found in votes.values() for variant in found)
+    scores = _scores(ledger, pool.address, votes)
     base = _base(ledger, pool.address, contract)
     ranked = tuple(sorted(base, key=lambda variant: (-scores[variant], base.index(variant))))
     _choose(ledger, origin, pool.address, ranked, tuple(sorted(votes.items())))
+
+
+def _scores(
+    ledger: ledgers.Ledger, singleton: int, votes: Mapping[int, tuple[maths.Variant, ...]]
+) -> collections.Counter[maths.Variant]:
+    """How many owners of pools each variant has: those that fit most pools of an owner.
+
+    Pools whose owner nothing tells count as one owner's.
+    """
+    by_owner: dict[int | None, collections.Counter[maths.Variant]] = {}
+    for pool_id, fitting in votes.items():
+        held = ledger.world.pools.get(state.PoolKey(singleton, pool_id))
+        owner = None if held is None else held.owner
+        by_owner.setdefault(owner, collections.Counter()).update(fitting)
+    return collections.Counter(
+        variant
+        for counted in by_owner.values()
+        for variant, pools in counted.items()
+        if pools == max(counted.values())
+    )
 
 
 def _base(
@@ -82,14 +118,16 @@ def _choose(
     origin: ledgers.Origin,
     singleton: int,
     ranked: tuple[maths.Variant, ...],
-    votes: tuple[tuple[int, tuple[maths.Variant, ...]], ...],
+    votes: Votes,
 ) -> None:
-    """Compute all the singleton's markets with the first of these variants."""
+    """Compute each of the singleton's markets with the likeliest of these variants."""
     ledger.contract(origin, singleton, variants=ranked, variant_votes=votes)
     for key, asset in list(ledger.world.assets.items()):
-        is_its = key.pool.address == singleton and not ledger.is_quarantined(key.pool)
-        if is_its and asset.variant not in (ranked[0], _V.FROZEN):
-            ledger.asset(origin, key, ledgers.replace(asset, variant=ranked[0]))
+        if key.pool.address != singleton or ledger.is_quarantined(key.pool):
+            continue
+        likeliest = _likeliest(ranked, votes, key.pool.id)[0]
+        if asset.variant not in (likeliest, _V.FROZEN):
+            ledger.asset(origin, key, ledgers.replace(asset, variant=likeliest))
 
 
 def predictions(
@@ -100,7 +138,7 @@ def predictions(
 ) -> dict[maths.Variant, accrual.AssetState]:
     """A market accrued to now by each variant that can; notes the shares that each would mint."""
     found = {}
-    for variant in variants(ledger, key.pool.address):
+    for variant in variants(ledger, key.pool):
         with contextlib.suppress(maths.RevertedError):
             found[variant] = accrual.accrue(
                 ledgers.replace(asset_state, variant=variant), origin.timestamp
@@ -130,12 +168,15 @@ def check_context(
     fitting = tuple(v for v, later in predicted.items() if _rates(later) == _rates(reported))
     if fitting:
         vote(ledger, origin, key.pool, fitting)
-        return ledgers.replace(reported, variant=variants(ledger, key.pool.address)[0])
+        found = accrual.confirmed(reported, before, origin.event_key.block_number)
+        return ledgers.replace(found, variant=variants(ledger, key.pool)[0])
     model = ask_model(ledger, origin, key)
-    changed = model is not None and model != before.model
     first = next(iter(predicted.values()), before)
-    _note(ledger, origin, key, first, reported, "rate model changed" if changed else "")
-    return ledgers.replace(reported, model=model) if model is not None else reported
+    if model is not None and model != before.model:
+        _note(ledger, origin, key, first, reported, "rate model changed")
+        return accrual.with_model(reported, model, origin.event_key.block_number)
+    _note(ledger, origin, key, first, reported, "")
+    return ledgers.replace(reported, rate_model_block=None)
 
 
 def check_fees(
@@ -146,7 +187,7 @@ def check_fees(
     if expected is None:
         return
     ledger.journal.checks += 1
-    possible = variants(ledger, key.pool.address)
+    possible = variants(ledger, key.pool)
     fitting = tuple(v for v in possible if expected.get(v) == reported)
     if not fitting:
         first = possible[0]

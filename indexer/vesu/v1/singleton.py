@@ -78,7 +78,7 @@ def _set_extension(
     ledger.pool(origin, pool, extension=event.extension)
     # An extension that is none of Vesu's own freezes the pool: that is how it leaves V1.0.
     is_frozen = ledger.registry.get(event.extension) is None
-    variant = maths.Variant.FROZEN if is_frozen else selfproof.variants(ledger, origin.emitter)[0]
+    variant = maths.Variant.FROZEN if is_frozen else selfproof.variants(ledger, pool)[0]
     for key, asset in list(ledger.world.assets.items()):
         if key.pool == pool and asset.variant is not variant:
             ledger.asset(origin, key, ledgers.replace(asset, variant=variant))
@@ -104,9 +104,7 @@ def _set_asset_config(
 ) -> None:
     pool = pool_of(origin, event.pool_id)
     key = state.AssetKey(pool, event.asset)
-    asset = ledgers.replace(
-        ledger.asset_state(key), variant=selfproof.variants(ledger, origin.emitter)[0]
-    )
+    asset = ledgers.replace(ledger.asset_state(key), variant=selfproof.variants(ledger, pool)[0])
     before = predecessor(ledger, origin, event.pool_id)
     if before is not None:
         old = ledger.asset_state(state.AssetKey(before, event.asset))
@@ -115,6 +113,8 @@ def _set_asset_config(
             old,
             variant=asset.variant,
             model=asset.model,
+            rate_model_block=asset.rate_model_block,
+            rates_confirmed_block=asset.rates_confirmed_block,
             v_token=None,
             last_updated=origin.timestamp,
         )

@@ -29,9 +29,10 @@ def _update_context(
         key = state.AssetKey(origin.pool, asset)
         before = ledger.asset_state(key)
         _require_predicted(ledger, origin, before, config)
-        updated = accrual.with_context(
-            before, config, price, origin.event_key.block_number, origin.timestamp
-        )
+        block = origin.event_key.block_number
+        updated = accrual.with_context(before, config, price, block, origin.timestamp)
+        if before.model != accrual.NO_MODEL:
+            updated = accrual.confirmed(updated, before, block)
         ledger.asset(origin, key, updated)
 
 
@@ -81,7 +82,8 @@ def _set_interest_rate_config(
     # The contract accrues with the old model before it stores the new one.
     key = state.AssetKey(origin.pool, event.asset)
     accrued = accrual.accrue(ledger.asset_state(key), origin.timestamp)
-    ledger.asset(origin, key, ledgers.replace(accrued, model=event.interest_rate_config))
+    model = accrual.with_model(accrued, event.interest_rate_config, origin.event_key.block_number)
+    ledger.asset(origin, key, model)
 
 
 @handlers.on(HANDLERS, events_v2.Donate)
