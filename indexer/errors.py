@@ -6,7 +6,8 @@
     │   ├── NotFoundError           no such block, pool or asset is known here (HTTP 404)
     │   │   └── NotCommittedError   the block is above the committed one (HTTP 425)
     │   ├── AbandonedBlockError     the chain gave the block up (HTTP 410); carries its successor
-    │   └── NothingCommittedError   no block is committed yet (HTTP 503)
+    │   ├── NothingCommittedError   no block is committed yet (HTTP 503)
+    │   └── UnknownStateError       nobody can tell what an action in the pool does (HTTP 409)
     ├── SurroundingsError           disk, port, database or node stand in the way (exit 3)
     │   ├── DataDirectoryError
     │   ├── PortInUseError
@@ -103,6 +104,10 @@ class AbandonedBlockError(QuestionError):
 
 class NothingCommittedError(QuestionError):
     """No block is committed yet: run `vesu-indexer run` first."""
+
+
+class UnknownStateError(QuestionError):
+    """What an action in the pool does rests on rates or a state that nobody knows."""
 
 
 class SurroundingsError(IndexerError):

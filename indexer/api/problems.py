@@ -98,5 +98,6 @@ def of(error: BaseException) -> Problem | None:
 _STATUS: Mapping[type[errors.QuestionError], int] = {
     errors.NotFoundError: 404,
     errors.NotCommittedError: 425,
+    errors.UnknownStateError: 409,
 }
 INTERNAL = problem(500, "a mistake of the indexer's own; its log holds the details")

@@ -217,6 +217,8 @@ def liquidations(
         click.echo(f"below their limit, but their pools refuse liquidations now: {found.refused}")
     if found.unlisted:
         click.echo(f"in unlisted pools, shown where --pool names one: {found.unlisted}")
+    for unknown in found.unknown:
+        click.echo(f"Pool {unknown.pool_name or unknown.pool_id} is not judged: {unknown.reason}")
     flags = [
         any(price.is_stale for price in opportunity.prices) for opportunity in found.opportunities
     ]

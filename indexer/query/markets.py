@@ -12,7 +12,7 @@ import msgspec
 from indexer import errors
 from indexer.cairo import felt252
 from indexer.projections import rows
-from indexer.query import point_in_time, positions
+from indexer.query import point_in_time, positions, unknown_state
 from indexer.vesu import accrual, market, maths, refusals, simulation, state
 from indexer.vesu.v1 import shutdown
 
@@ -210,7 +210,8 @@ def market_of(
 
     A V1.0 position that V1.1 took over acts in V1.1's markets. A vToken holding acts in the
     position of the vToken: in V2 with the debt asset that the vToken names, in V1 with none. A
-    V1.0 vToken stays with V1.0, which takes no action on a pool that has moved.
+    V1.0 vToken stays with V1.0, which takes no action on a pool that has moved. UnknownStateError
+    where nobody can tell what an action does.
     """
     world, now = snapshot.world, snapshot.moment.now
     pool = key.pool if key.v_token else world.market(key.pool)
@@ -221,6 +222,7 @@ def market_of(
         raise errors.QuestionError(
             "every position of Vesu V2 has a debt asset: give one", parameter="debt"
         )
+    unknown_state.require_known(world, pool, key.collateral, debt_asset)
     named = state.PairKey(pool, key.collateral, debt_asset)
     pair = world.pairs.get(named, state.PairState())
     return market.Market(

@@ -12,7 +12,7 @@ from indexer import errors
 from indexer.cairo import felt252
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
-from indexer.query import markets, near, point_in_time
+from indexer.query import markets, near, point_in_time, unknown_state
 from indexer.store import sqlfile
 from indexer.vesu import accrual, calls, liquidation, market, maths, quotes, state
 
@@ -126,11 +126,13 @@ class Opportunities(point_in_time.Moment, frozen=True):
     """Opportunities at a moment, the most profitable first. `refused` positions are below their
     limit, but their pool allows no liquidation now (paused, closing, or without a valid price).
     `unlisted` more are in pools that are not listed, where profits are at prices that a curator
-    chooses; they are shown where the pool is named."""
+    chooses; they are shown where the pool is named. No position is judged in the pools under
+    `unknown`, which are frozen or have rates that nobody knows: listed pools, or the named one."""
 
     opportunities: list[Opportunity]
     refused: int
     unlisted: int
+    unknown: list[unknown_state.UnknownPool]
 
 
 class _Borrower(NamedTuple):
@@ -180,6 +182,11 @@ async def find(
         [_written(prices, entry, terms.costs) for entry in listed[:limit]],
         refused,
         unlisted,
+        [
+            one
+            for key, one in unknown_state.pools(snapshot)
+            if pool is not None or snapshot.is_listed(key)
+        ],
     )
 
 

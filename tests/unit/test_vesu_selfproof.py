@@ -54,10 +54,10 @@ def ask(ledger: ledgers.Ledger, origin: ledgers.Origin, *votes: tuple[int, V]) -
     """The variant that pool 5 is computed with, which tells nothing itself, after each vote."""
     used = []
     for pool, variant in votes:
-        selfproof.vote(book, origin, state.PoolKey(SINGLETON, pool), (variant,))
-        for key, asset in book.world.assets.items():
-            assert asset.variant is selfproof.variants(book, key.pool)[0]
-        used.append(selfproof.variants(book, QUIET)[0])
+        selfproof.vote(ledger, origin, state.PoolKey(SINGLETON, pool), (variant,))
+        for key, asset in ledger.world.assets.items():
+            assert asset.variant is selfproof.variants(ledger, key.pool)[0]
+        used.append(selfproof.variants(ledger, QUIET)[0])
     return used
 
 
