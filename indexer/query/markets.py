@@ -222,7 +222,7 @@ def market_of(
         raise errors.QuestionError(
             "every position of Vesu V2 has a debt asset: give one", parameter="debt"
         )
-    unknown_state.require_known(world, pool, key.collateral, debt_asset)
+    unknown_state.require_known(world, now, pool, key.collateral, debt_asset)
     named = state.PairKey(pool, key.collateral, debt_asset)
     pair = world.pairs.get(named, state.PairState())
     return market.Market(

@@ -29,30 +29,33 @@ class UnknownPool(msgspec.Struct, frozen=True):
     reason: str
 
 
-def reason(world: state.World, pool: state.PoolKey, *assets: int) -> str | None:
-    """Why nobody can tell what an action in these markets of a pool does; None: it is known."""
+def reason(world: state.World, now: int, pool: state.PoolKey, *assets: int) -> str | None:
+    """Why nobody can tell what an action in these markets of a pool does; None: it is known.
+
+    At the very time of a market's last event no interest is missing, whatever its rates are.
+    """
     is_v2 = pool.address == pool.id
     held = world.contracts.get(pool.address) if is_v2 else world.pools.get(pool)
     if held is not None and held.quarantine_reason is not None:
         return f"it is frozen, because it contradicted itself: {held.quarantine_reason}"
     for asset in assets:
         market = world.assets.get(state.AssetKey(pool, asset))
-        if market is not None and (found := _of_rates(market)) is not None:
+        if market is not None and (found := _of_rates(market, now)) is not None:
             return found
     return None
 
 
-def _of_rates(market: accrual.AssetState) -> str | None:
+def _of_rates(market: accrual.AssetState, now: int) -> str | None:
     if market.variant not in _RATES_OF_V1:
         return None
     if market.model == accrual.NO_MODEL:
-        return valuation.UNKNOWN_EXTENSION
+        return None if market.last_updated == now else valuation.UNKNOWN_EXTENSION
     return CONTRADICTED if market.rate_model_block is None else None
 
 
-def require_known(world: state.World, pool: state.PoolKey, *assets: int) -> None:
+def require_known(world: state.World, now: int, pool: state.PoolKey, *assets: int) -> None:
     """UnknownStateError where nobody can tell what an action in these markets does."""
-    found = reason(world, pool, *assets)
+    found = reason(world, now, pool, *assets)
     if found is not None:
         raise errors.UnknownStateError(
             f"nobody can tell what an action in pool {felt252.padded(pool.id)} does: {found}",
@@ -67,6 +70,6 @@ def pools(snapshot: point_in_time.Snapshot) -> Iterator[tuple[state.PoolKey, Unk
     for key in world.assets:
         markets.setdefault(key.pool, []).append(key.asset)
     for pool in sorted(markets):
-        found = reason(world, pool, *markets[pool])
+        found = reason(world, snapshot.moment.now, pool, *markets[pool])
         if found is not None:
             yield pool, UnknownPool(felt252.padded(pool.id), snapshot.pool_name(pool), found)
