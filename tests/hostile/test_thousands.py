@@ -1,0 +1,45 @@
+"""A stranger creates 4,000 pools in a day: the tables go on, and no other pool's row changes."""
+
+from __future__ import annotations
+
+from indexer.query import pools
+from indexer.store import database
+from tests import postgres
+from tests.hostile import chain
+from tests.hostile.chain import MALLORY
+
+BLOCKS, A_BLOCK = 8, 500
+FIRST_POOL, FIRST_V_TOKEN = 0xA0000, 0xB0000
+LATER = chain.modify(chain.OURS, chain.BOB, 10**17)
+
+
+def grown(strangers: int) -> list[chain.Block]:
+    """The honest chain, eight blocks of new pools, and people who go on in each of them."""
+    more: list[chain.Block] = []
+    for block in range(len(chain.HONEST) + 1, len(chain.HONEST) + BLOCKS + 1):
+        made: list[chain.Sent] = [chain.context(chain.OURS, block), LATER]
+        for place in range(strangers):
+            number = (block - len(chain.HONEST) - 1) * A_BLOCK + place
+            pool = FIRST_POOL + number
+            made += chain.created(pool, FIRST_V_TOKEN + number, block=block)
+            made.append(chain.modify(pool, MALLORY, 10**18))
+        more.append(made)
+    return [*chain.HONEST, *more]
+
+
+async def test_four_thousand_pools_change_no_other() -> None:
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, grown(0))
+        honest = await chain.rows(url, chain.OURS)
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, grown(A_BLOCK), cut=2)
+        assert await chain.rows(url, chain.OURS) == honest
+        assert await chain.reasons(url) == {}
+        async with database.session(url) as connection:
+            found = await pools.find(connection)
+        every = {int(pool.pool_id, 16) for pool in found.pools}
+        assert every >= set(range(FIRST_POOL, FIRST_POOL + BLOCKS * A_BLOCK))
+        held = await postgres.value(
+            url, f"SELECT count(*) FROM vesu_positions WHERE user_id = '0x{MALLORY:064x}'"
+        )
+        assert held == BLOCKS * A_BLOCK
