@@ -183,8 +183,8 @@ async def find(
         refused,
         unlisted,
         [
-            one
-            for key, one in unknown_state.pools(snapshot)
+            unknown
+            for key, unknown in unknown_state.pools(snapshot)
             if pool is not None or snapshot.is_listed(key)
         ],
     )
