@@ -9,7 +9,7 @@ import msgspec
 
 from indexer.projections import rows
 from indexer.query import kinds, point_in_time
-from indexer.vesu import maths, state
+from indexer.vesu import state, valuation
 
 Connection = point_in_time.Connection
 
@@ -121,6 +121,4 @@ def _row(snapshot: point_in_time.Snapshot, key: state.AssetKey) -> dict[str, Any
 
 
 def _usd(amount: int, price: int | None, scale: int) -> str | None:
-    if price is None or not scale:
-        return None
-    return rows.scaled(maths.collateral_value(amount, price, scale))
+    return rows.scaled(valuation.usd(amount, price, scale))

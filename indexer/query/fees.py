@@ -15,7 +15,7 @@ from indexer.projections import rows
 from indexer.query import assets as query_assets
 from indexer.query import kinds, point_in_time, states
 from indexer.store import sqlfile
-from indexer.vesu import maths
+from indexer.vesu import valuation
 
 _SQL = sqlfile.load(__package__, "analysis")
 
@@ -123,9 +123,8 @@ def _fees(
 
 
 def _usd(amount: int, asset: query_assets.Asset) -> str | None:
-    if asset.price is None or not int(asset.scale):
-        return None
-    return rows.scaled(maths.collateral_value(amount, int(asset.price), int(asset.scale)))
+    price = None if asset.price is None else int(asset.price)
+    return rows.scaled(valuation.usd(amount, price, int(asset.scale)))
 
 
 def _summed(since: datetime.datetime, until: datetime.datetime, found: list[AssetFees]) -> Fees:

@@ -20,7 +20,7 @@ from indexer.projections import positions as position_rows
 from indexer.projections import rows, samples
 from indexer.query import markets, point_in_time
 from indexer.store import sqlfile
-from indexer.vesu import accrual, lots, market, state
+from indexer.vesu import accrual, lots, market, maths, state
 
 Connection = point_in_time.Connection
 _SQL = sqlfile.load(__package__, "pnl")
@@ -126,8 +126,23 @@ async def of_position(
     """Interest and gains of a position from a time to a moment.
 
     NotFoundError where there never was such a position; QuestionError for a period that is empty or
-    longer than 1100 days.
+    longer than 1100 days; UnknownStateError where the contract's arithmetic overflows.
     """
+    try:
+        return await _of_position(connection, wanted, since, at)
+    except maths.RevertedError as error:
+        raise errors.UnknownStateError(
+            f"nobody can tell the gains in pool {felt252.padded(wanted.pool)}: {error}",
+            parameter="pool",
+        ) from error
+
+
+async def _of_position(
+    connection: Connection,
+    wanted: markets.Wanted,
+    since: datetime.datetime,
+    at: point_in_time.When,
+) -> Pnl:
     async with point_in_time.steady(connection):
         moment = await point_in_time.moment(connection, at)
         times = _times(since, moment.valued_at)

@@ -101,6 +101,18 @@ def _priced(
     )
 
 
+def usd(amount: int, price: int | None, scale: int) -> int | None:
+    """An amount's worth in USD x 10^18, rounded down; None without a price, or where it is more
+    than the contract can hold.
+    """
+    if price is None or not scale:
+        return None
+    try:
+        return maths.collateral_value(amount, price, scale)
+    except maths.RevertedError:
+        return None
+
+
 def _collateral_usd(amount: int, asset: accrual.AssetState) -> int | None:
     if asset.price is None or not asset.scale:
         return None
