@@ -35,9 +35,9 @@ def reason(world: state.World, now: int, pool: state.PoolKey, *assets: int) -> s
     At the very time of a market's last event no interest is missing, whatever its rates are.
     """
     is_v2 = pool.address == pool.id
-    held = world.contracts.get(pool.address) if is_v2 else world.pools.get(pool)
-    if held is not None and held.quarantine_reason is not None:
-        return f"it is frozen, because it contradicted itself: {held.quarantine_reason}"
+    contract = world.contracts.get(pool.address) if is_v2 else world.pools.get(pool)
+    if contract is not None and contract.quarantine_reason is not None:
+        return f"it is frozen, because it contradicted itself: {contract.quarantine_reason}"
     for asset in assets:
         market = world.assets.get(state.AssetKey(pool, asset))
         if market is not None and (found := _of_rates(market, now)) is not None:

@@ -47,10 +47,10 @@ def variants(ledger: ledgers.Ledger, pool: state.PoolKey) -> tuple[maths.Variant
 def _likeliest(
     ranked: tuple[maths.Variant, ...], votes: Votes, pool_id: int
 ) -> tuple[maths.Variant, ...]:
-    place = bisect.bisect_left(votes, (pool_id,))
-    if place == len(votes) or votes[place][0] != pool_id:
+    index = bisect.bisect_left(votes, (pool_id,))
+    if index == len(votes) or votes[index][0] != pool_id:
         return ranked
-    return tuple(sorted(ranked, key=lambda variant: variant not in votes[place][1]))
+    return tuple(sorted(ranked, key=lambda variant: variant not in votes[index][1]))
 
 
 def upgraded(ledger: ledgers.Ledger, origin: ledgers.Origin) -> None:
@@ -93,8 +93,8 @@ def _scores(
     """
     by_owner: dict[int | None, collections.Counter[maths.Variant]] = {}
     for pool_id, fitting in votes.items():
-        held = ledger.world.pools.get(state.PoolKey(singleton, pool_id))
-        owner = None if held is None else held.owner
+        pool = ledger.world.pools.get(state.PoolKey(singleton, pool_id))
+        owner = None if pool is None else pool.owner
         by_owner.setdefault(owner, collections.Counter()).update(fitting)
     return collections.Counter(
         variant
