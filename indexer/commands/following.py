@@ -58,7 +58,8 @@ async def _run(
 
     def report(progress: ingestor.Progress) -> None:
         database_sessions.progressed()
-        line.update(progress.block, progress.head, progress.total_events)
+        last = progress.head if until_block is None else min(until_block, progress.head)
+        line.update(progress.block, max(last, progress.block), progress.total_events)
 
     parts = app.daemon_parts(settings, location.url, report, probes)
     daemon = process.Daemon(parts, database_sessions, service, stopping, until_block)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import dotenv
+import dotenv.parser
 import msgspec
 
 from indexer import errors
 
 ENV_FILE = ".env"
+OURS = ("VESU_", "DB_", "DATABASE_URL")
+"""How the names of variables that are settings begin."""
 
 _SERVICE_NAMES = re.compile(
     r"\w+_SERVICE_HOST|\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
@@ -66,16 +70,23 @@ def of_services(environ: Mapping[str, str]) -> list[str]:
     return sorted(
         name
         for name, text in environ.items()
-        if name.startswith(("VESU_", "DB_")) and is_of_a_service(name, text)
+        if name.startswith(OURS) and is_of_a_service(name, text)
     )
 
 
 def _from_file(file: Path) -> dict[str, Variable]:
     try:
-        entries = dotenv.dotenv_values(file, encoding="utf-8")
+        text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise errors.ConfigError(f"{file} cannot be read ({reason}): mend or remove it") from error
+    # What the library would only warn of, and pass over.
+    for line in dotenv.parser.parse_stream(io.StringIO(text)):
+        if line.error:
+            raise errors.ConfigError(f"{file}: line {line.original.line} is no VARIABLE=value")
+        if line.key and line.value is None and line.key.startswith(OURS):
+            raise errors.ConfigError(f"{file}: {line.key} has no value: write {line.key}=…")
+    entries = dotenv.dotenv_values(stream=io.StringIO(text))
     return {
         name: Variable(text, f"{file}: {name}")
         for name, text in entries.items()

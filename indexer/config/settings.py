@@ -265,7 +265,7 @@ def _convert(key: str, given: Given) -> Any:
         return normalise(typed) if normalise else typed
     except ValueError as error:
         # msgspec.ValidationError is a ValueError too; a path in it (`$[0].kind`) is kept.
-        reason = str(error).removesuffix(" - at `$`")
+        reason = values.plain(str(error))
         raise errors.ConfigError(
             f"{given.source}: {key}: {reason}{_remedy(key, reason)}"
         ) from error

@@ -138,3 +138,29 @@ def expanded(path: str) -> Path:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like `name`."""
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+
+
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+_MISMATCH = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
+
+
+def plain(reason: str) -> str:
+    """Why a value has the wrong type, in words of the file: text for str, a list for array."""
+
+    def worded(found: re.Match[str]) -> str:
+        wanted = (part for part in found[1].split(" | ") if part != "null")
+        return f"must be {' or '.join(map(_worded, wanted))}, not {_worded(found[2])}"
+
+    return _MISMATCH.sub(worded, reason).removesuffix(" - at `$`")
+
+
+def _worded(name: str) -> str:
+    return _TYPES.get(name, name)

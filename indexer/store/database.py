@@ -182,9 +182,19 @@ def translated_errors(url: str) -> Iterator[None]:
         raise errors.ConfigError(f"database.url: {where} cannot be used: {error}") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise errors.DatabaseUnavailableError(
-            f"cannot reach the database at {where}: {str(error) or type(error).__name__}; is "
+            f"cannot reach the database at {where}: {_reason(error)}; is "
             "PostgreSQL running and the address right?"
         ) from error
+
+
+_CONNECT_FAILED = re.compile(r"\[Errno (\d+)\] Connect call failed \([^)]*\)")
+
+
+def _reason(error: BaseException) -> str:
+    """Why a connection failed, in the system's words, each said once."""
+    text = str(error) or type(error).__name__
+    failed = dict.fromkeys(os.strerror(int(number)) for number in _CONNECT_FAILED.findall(text))
+    return ", ".join(failed) or text
 
 
 def is_connection_lost(error: BaseException) -> bool:

@@ -113,6 +113,22 @@ async def test_an_env_file_that_cannot_be_read(
     assert ".env cannot be read (it is not UTF-8)" in line
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# fine\nDATABASE_URL postgresql://127.0.0.1:1/x\n", ".env: line 2 is no VARIABLE=value"),
+        ("VESU_API_PORT='80\nX=1\n", ".env: line 1 is no VARIABLE=value"),
+        ("X\nDATABASE_URL\n", ".env: DATABASE_URL has no value: write DATABASE_URL="),
+    ],
+)
+async def test_a_line_of_an_env_file_is_never_passed_over(
+    bare: dict[str, str], tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / ".env").write_text(text)
+    line = await refusal.refused(bare, "status", code=2)
+    assert words in line
+
+
 async def test_a_url_that_hides_the_parts_says_so(
     bare: dict[str, str], migrated_database_url: str
 ) -> None:
