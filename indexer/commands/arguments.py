@@ -183,6 +183,14 @@ def number(text: str) -> decimal.Decimal:
     return parsed(values.number, text)
 
 
+def unsigned(text: str) -> decimal.Decimal:
+    """A decimal number that is not below 0."""
+    found = number(text)
+    if found < 0:
+        raise click.BadParameter(f"{text} is below 0")
+    return found
+
+
 def parsed(parse: Callable[[str], T], text: str) -> T:
     """The value, or click's error, which names the option."""
     try:

@@ -53,7 +53,7 @@ def command(
             pool=None if pool is None else await names.pool(connection, pool),
             transaction=tx,
             name=None if name is None else await names.event(connection, name),
-            contracts=frozenset(contract) if contract else None,
+            contracts=await names.contracts(connection, contract) if contract else None,
             from_block=first,
             to_block=last,
         )

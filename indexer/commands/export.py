@@ -102,9 +102,10 @@ def command(
         output.print_json(done)
     else:
         snapshot = done.snapshot
+        where = "standard output" if out == output_files.STDOUT else out
         click.echo(
             f"{values.counted(done.rows, 'row')} of {table} at block {snapshot.block_number:,} "
-            f"{snapshot.block_hash} in {out} ({values.size(done.bytes)})",
+            f"{snapshot.block_hash} in {where} ({values.size(done.bytes)})",
             err=True,
         )
 

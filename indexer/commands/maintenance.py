@@ -74,6 +74,8 @@ def command(
     """
     if apply and not retain:
         raise click.UsageError("--apply needs --retention: nothing else deletes")
+    if retain_orphans_days is not None and not retain:
+        raise click.UsageError("--retain-orphans-days needs --retention")
     settings = arguments.settings(config_file, maintenance__retain_orphans_days=retain_orphans_days)
     only_look = not (vacuum or analyze or reindex or retain)
     asked = Asked(vacuum, analyze, reindex, advise or only_look, retain, apply)

@@ -10,8 +10,8 @@ import asyncpg
 import click
 import msgspec
 
-from indexer.commands import arguments, output, reader
-from indexer.query import names, point_in_time, positions
+from indexer.commands import arguments, output, reader, simulate
+from indexer.query import point_in_time, positions
 
 
 @click.command(
@@ -43,12 +43,18 @@ def command(
     """
 
     async def question(connection: asyncpg.Connection) -> positions.PositionAt | None:
-        # An address needs no look-up: what is not known there has no position.
-        pool_id = pool if isinstance(pool, int) else await names.pool(connection, pool)
-        pledged = await names.asset(connection, collateral, pool_id)
-        owed = await names.asset(connection, debt, pool_id)
-        key = (pool_id, pledged, owed, user, v_token or 0)
-        return await positions.one(connection, *key, at, max_price_age)
+        named = simulate.Named(pool, collateral, debt, user, v_token or 0)
+        wanted = await named.resolved(connection)
+        return await positions.one(
+            connection,
+            wanted.pool,
+            wanted.collateral,
+            wanted.debt,
+            wanted.user,
+            wanted.v_token,
+            at,
+            max_price_age,
+        )
 
     found = reader.ask(config_file, question)
     document = None if found is None else _flat(found)

@@ -81,8 +81,10 @@ class _Chosen(msgspec.Struct, frozen=True):
 @click.option("--debt", type=arguments.felt_or_name, help="Address or symbol.")
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="May be repeated.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those with this status then.")
-@click.option("--min-health", type=arguments.number, help="Only with a health factor from this on.")
-@click.option("--max-health", type=arguments.number, help="Only with a health factor below this.")
+@click.option(
+    "--min-health", type=arguments.unsigned, help="Only with a health factor from this on."
+)
+@click.option("--max-health", type=arguments.unsigned, help="Only with a health factor below this.")
 @click.option(
     "--sort",
     type=click.Choice(tuple(SORTS)),

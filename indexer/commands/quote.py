@@ -173,11 +173,14 @@ COLUMNS = (
 )
 @arguments.options
 @click.option("--pool", type=arguments.felt_or_name, help="One pool alone: id, address or name.")
-@click.option("--gas", type=arguments.number, default="0", help="Cost of a transaction in USD.")
+@click.option("--gas", type=arguments.unsigned, default="0", help="Cost of a transaction in USD.")
 @click.option(
-    "--slippage", type=arguments.number, default="0", help="Lost in selling: 0.01 is one percent."
+    "--slippage",
+    type=arguments.unsigned,
+    default="0",
+    help="Lost in selling: 0.01 is one percent.",
 )
-@click.option("--capital", type=arguments.number, help="Most that one may cost, in USD.")
+@click.option("--capital", type=arguments.unsigned, help="Most that one may cost, in USD.")
 @click.option("--min-profit", type=arguments.number, help="Least net profit, in USD.")
 @click.option("--limit", type=click.IntRange(1, 500), default=100, help="How many at most.")
 @arguments.point_in_time

@@ -31,8 +31,12 @@ class Named(msgspec.Struct, frozen=True):
 
     async def resolved(self, connection: asyncpg.Connection) -> markets.Wanted:
         """The same by addresses; an error that names what is not known."""
-        # An address needs no look-up: what is not known there is told by the question itself.
-        pool = self.pool if isinstance(self.pool, int) else await names.pool(connection, self.pool)
+        # By addresses alone no look-up is needed: what is not known there, the question tells.
+        named = (self.collateral, self.debt)
+        if isinstance(self.pool, int) and all(isinstance(asset, int) for asset in named):
+            pool = self.pool
+        else:
+            pool = await names.pool(connection, self.pool)
         collateral = await names.asset(connection, self.collateral, pool)
         debt = await names.asset(connection, self.debt, pool)
         return markets.Wanted(pool, collateral, debt, self.user, self.v_token)
@@ -92,6 +96,8 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
         shutdown_mode: str | None,
         **given: Any,
     ) -> Any:
+        if len(dict(price_changes)) < len(price_changes):
+            raise click.UsageError("--price-change names an asset twice")
         mode = refusals.ShutdownMode[shutdown_mode.upper()] if shutdown_mode else None
         return command(conditions=markets.Conditions(ahead, dict(price_changes), mode), **given)
 
@@ -100,7 +106,9 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def price_change(text: str) -> tuple[int, decimal.Decimal]:
     """An asset and the relative change of its price."""
-    asset, _, change = text.partition("=")
+    asset, equals, change = text.partition("=")
+    if not (equals and change):
+        raise click.BadParameter(f"{text[:80]!r}: write ASSET=CHANGE, such as 0x049d…=-0.2")
     return arguments.felt(asset), arguments.number(change)
 
 

@@ -151,6 +151,7 @@ async def find(
         if conditions.ahead_seconds:
             later = point_in_time.Snapshot(ahead(now.moment, conditions.ahead_seconds))
             await later.load(connection, {wanted.pool})
+        check_known(now, conditions.price_changes)
         key, position = _position(wanted, now.world, stored)
         before = market_of(now, key, position)
         begun = market_of(later, key, position)
@@ -162,6 +163,18 @@ async def find(
         in_mode(at_changed_prices(begun, key, conditions.price_changes), conditions),
         prices,
     )
+
+
+def check_known(snapshot: point_in_time.Snapshot, changes: PriceChanges) -> None:
+    """NotFoundError for the price of an asset that no pool of the snapshot has."""
+    known = {key.asset for key in snapshot.world.assets}
+    for asset in changes:
+        if known and asset not in known:
+            raise errors.NotFoundError(
+                f"no pool that was asked about has the asset {felt252.padded(asset)}, so its price "
+                "changes nothing",
+                parameter="price_change",
+            )
 
 
 def in_mode(found: market.Market, conditions: Conditions) -> market.Market:

@@ -88,6 +88,20 @@ async def event(connection: Connection, given: str) -> str:
     raise errors.NotFoundError(f"the log holds no event named {given!r}{near}", parameter="name")
 
 
+async def contracts(connection: Connection, given: Iterable[int]) -> frozenset[int]:
+    """The same addresses; NotFoundError where one is of no contract that is watched."""
+    wanted = frozenset(given)
+    rows = await connection.fetch(_SQL["contracts"], [felt252.padded(each) for each in wanted])
+    unknown = wanted - {int(row["address"], 16) for row in rows}
+    if unknown:
+        raise errors.NotFoundError(
+            f"no contract of Vesu is known at {', '.join(map(felt252.padded, sorted(unknown)))}: "
+            "`vesu-indexer export contracts --format csv --out -` lists them",
+            parameter="contract",
+        )
+    return wanted
+
+
 def _is_same(name: str | None, given: str) -> bool:
     return name is not None and name.strip().casefold() == given.strip().casefold()
 

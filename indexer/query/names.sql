@@ -18,3 +18,7 @@ ORDER BY asset_address;
 -- name: event_names
 -- The names of all events that were decoded.
 SELECT DISTINCT name FROM events WHERE name IS NOT NULL ORDER BY name;
+
+-- name: contracts
+-- Those of these addresses that are contracts of ours.
+SELECT address FROM contracts WHERE address = ANY ($1::text[]);

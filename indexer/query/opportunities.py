@@ -160,6 +160,7 @@ async def find(
         later = markets.ahead(moment, conditions.ahead_seconds)
         snapshot = point_in_time.Snapshot(later, max_price_age)
         await snapshot.load(connection, None if pool is None else {pool})
+        markets.check_known(snapshot, conditions.price_changes)
         borrowers = await _borrowers(connection, snapshot, pool, _bound(conditions))
     listed, refused, unlisted = [], 0, 0
     for found in _under_water(snapshot, borrowers, conditions):

@@ -44,7 +44,10 @@ def parse(text: str) -> Action:
         return Action(kind, Size(amount))
     if amount.startswith("raw:"):
         return Action(kind, raw_units(amount.removeprefix("raw:"), "action"))
-    return Action(kind, values.number(amount, "action"))
+    found = values.number(amount, "action")
+    if found <= 0:
+        raise errors.QuestionError(f"{text[:80]!r}: an amount is above 0", parameter="action")
+    return Action(kind, found)
 
 
 def raw_units(text: str, parameter: str) -> int:

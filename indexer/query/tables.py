@@ -8,7 +8,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from indexer import errors
 from indexer.cairo import felt252
+from indexer.query import stands
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "tables")
@@ -53,6 +55,7 @@ async def transactions(
     connection: Connection, limit: int = 10, wanted: Filter = ALL
 ) -> list[dict[str, Any]]:
     """Effects on positions, newest first."""
+    await _require_committed(connection, wanted.from_block)
     return await _rows(
         connection,
         "transactions",
@@ -71,6 +74,7 @@ async def liquidations(
     connection: Connection, limit: int = 10, wanted: Filter = ALL
 ) -> list[dict[str, Any]]:
     """Liquidations, newest first."""
+    await _require_committed(connection, wanted.from_block)
     return await _rows(
         connection,
         "liquidations",
@@ -88,6 +92,7 @@ async def events(
     connection: Connection, limit: int = 100, wanted: Filter = ALL
 ) -> list[dict[str, Any]]:
     """The raw log, decoded, newest first."""
+    await _require_committed(connection, wanted.from_block)
     return await _rows(
         connection,
         "events",
@@ -99,6 +104,18 @@ async def events(
         _padded(wanted.pool),
         limit,
     )
+
+
+async def _require_committed(connection: Connection, first: int | None) -> None:
+    """NotCommittedError where rows are asked for from a block on that is not committed yet."""
+    if first is None:
+        return
+    committed = await stands.committed_block(connection)
+    if committed is None or first > committed:
+        raise errors.NotCommittedError(
+            f"block {first} is above the committed block {'-' if committed is None else committed}",
+            parameter="from_block",
+        )
 
 
 async def _rows(connection: Connection, statement: str, *args: object) -> list[dict[str, Any]]:
