@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import logging
 import random
@@ -233,7 +234,11 @@ async def measure(
         active = await connection.fetchval(
             "SELECT count(*) FROM vesu_positions WHERE status = 'active'"
         )
-        taken_back = {depth: round(await head.take_back(depth), 1) for depth in DEPTHS}
+        taken_back = {
+            depth: round(await head.take_back(depth), 1)
+            for depth, total in zip(DEPTHS, itertools.accumulate(DEPTHS), strict=True)
+            if total <= blocks  # What lies below has blocks of thousands of events.
+        }
     return {
         "active": active,
         "below_1.3": near,

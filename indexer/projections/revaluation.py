@@ -77,9 +77,11 @@ class Revaluation:
         if scope == "all":
             return await self._write(connection, valuer, "active", block.number, sampling)
         pairs, bounds = _edges(memory_, valuer)
+        await connection.execute(_SQL["without_bitmaps"])
         near = await self._write(
             connection, valuer, "near_liquidation", block.number, sampling, pairs, bounds
         )
+        await connection.execute(_SQL["with_bitmaps"])
         size = await self._slice(connection, block)
         rest = await self._write(connection, valuer, "oldest", block.number, sampling, size)
         return near + rest

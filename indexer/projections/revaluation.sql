@@ -32,6 +32,15 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS near;
 
+-- name: without_bitmaps
+-- PostgreSQL cannot know how few rows are near a liquidation, and would collect them in a bitmap,
+-- which reads every dead entry of the index each time; an index scan marks them.
+SET LOCAL enable_bitmapscan = off;
+
+-- name: with_bitmaps
+-- Plan as usual again.
+SET LOCAL enable_bitmapscan TO DEFAULT;
+
 -- name: count_active
 -- How many rows are active; where they are many, how many the last VACUUM or ANALYZE found, since
 -- counting a million takes longer than a commit may.

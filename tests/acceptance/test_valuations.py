@@ -10,7 +10,7 @@ import pytest
 
 from indexer.projections import memory, revaluation, valuations
 from indexer.recording import chain, playhead, server
-from indexer.store import database
+from indexer.store import database, sqlfile
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -225,4 +225,39 @@ async def test_positions_are_counted_anew_now_and_then(indexed_copy: str) -> Non
     valued = await _valued_at(connection, slices, later)
     assert 12_000 <= slices.active < 12_200
     assert valued < 1_000
+    await connection.close()
+
+
+async def test_the_check_of_each_commit_counts_only_where_there_is_something(
+    indexed_copy: str,
+) -> None:
+    """A count is planned for a third of the table, with parallel workers where that is large."""
+    statement = sqlfile.load("indexer.audit", "invariants")["valued_above"]
+    connection = await database.connect(indexed_copy)
+
+    async def executed() -> bool:
+        plan = await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement}")
+        return not any("Aggregate (never executed)" in row[0] for row in plan)
+
+    assert not await executed()
+    await connection.execute("UPDATE vesu_positions SET valued_at_block = valued_at_block + 1000")
+    row = await connection.fetchrow(statement)
+    assert await executed()
+    assert row["found"] == await connection.fetchval(
+        "SELECT count(*) FROM vesu_positions WHERE status = 'active'"
+    )
+    await connection.close()
+
+
+async def test_plans_are_as_before_after_a_block_at_the_head(indexed_copy: str) -> None:
+    connection = await database.connect(indexed_copy)
+    head = await connection.fetchrow(
+        "SELECT max(valued_at_block) AS block, max(valued_at) AS time FROM vesu_positions"
+    )
+    block = valuations.Block(head["block"] + 1, int(head["time"].timestamp()) + 2)
+    memory_ = memory.Memory({})
+    await memory_.load(connection)
+    async with connection.transaction():
+        await revaluation.Revaluation(86_400).run(connection, memory_, block, "head")
+        assert await connection.fetchval("SHOW enable_bitmapscan") == "on"
     await connection.close()
