@@ -99,7 +99,7 @@ class Questions:
             [
                 address
                 for address, contract in world.contracts.items()
-                if contract.kind is kinds.Kind.POOL_V2
+                if contract.kind in kinds.FACTORIES.values()
             ]
             for world in self._worlds
         )

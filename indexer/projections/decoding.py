@@ -23,7 +23,7 @@ from indexer.vesu.v2 import events as events_v2
 
 log = structlog.get_logger(__name__)
 
-_NAMING = frozenset({kinds.Kind.POOL_FACTORY_V2, kinds.Kind.SINGLETON_V1_0, *kinds.EXTENSIONS})
+_NAMING = frozenset({*kinds.FACTORIES, kinds.Kind.SINGLETON_V1_0, *kinds.EXTENSIONS})
 """Kinds whose events name contracts of ours, or call for a view that does."""
 
 _encode = msgspec.json.Encoder().encode

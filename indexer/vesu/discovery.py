@@ -14,7 +14,7 @@ from indexer.vesu import events, kinds, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v2 import events as events_v2
 
-_CONSTRUCTED = frozenset({kinds.Kind.POOL_V2, kinds.Kind.ORACLE_V2})
+_CONSTRUCTED = frozenset({*kinds.FACTORIES.values(), kinds.Kind.ORACLE_V2})
 """Kinds whose constructor emits before the factory names them, in the same transaction."""
 
 _NAMING = frozenset(
@@ -144,7 +144,8 @@ class Registry:
     def _named_by(self, emitter: int, event: events.Struct) -> tuple[int, Known] | None:
         match event:
             case events_v2.CreatePool():
-                return event.pool, Known(kinds.Kind.POOL_V2, state.v2_pool(event.pool))
+                kind = kinds.FACTORIES[self._contracts[emitter].kind]
+                return event.pool, Known(kind, state.v2_pool(event.pool))
             case events_v2.CreateOracle():
                 return event.oracle, Known(kinds.Kind.ORACLE_V2)
             case events_v2.CreateVToken() if self._is_pool(event.pool):
@@ -165,7 +166,7 @@ class Registry:
 
     def _is_pool(self, address: int) -> bool:
         known = self._contracts.get(address)
-        return known is not None and known.kind is kinds.Kind.POOL_V2
+        return known is not None and known.kind in kinds.FACTORIES.values()
 
 
 def _v_token(event: events_v2.CreateVToken | events_v2.UpdateVToken) -> Known:

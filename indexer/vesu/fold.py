@@ -103,7 +103,7 @@ class Fold:
         """The pool that an event is of; None where it is of none."""
         if origin.known.pool is not None:
             return origin.known.pool
-        if origin.known.kind is kinds.Kind.POOL_FACTORY_V2:
+        if origin.known.kind in kinds.FACTORIES:
             address = getattr(event, "pool", None)
             return None if address is None else state.v2_pool(address)
         pool_id = getattr(event, "pool_id", None)

@@ -26,6 +26,9 @@ class Kind(enum.StrEnum):
 V2 = frozenset({Kind.POOL_FACTORY_V2, Kind.POOL_V2, Kind.ORACLE_V2, Kind.VTOKEN_V2})
 """The kinds of V2."""
 
+FACTORIES = {Kind.POOL_FACTORY_V2: Kind.POOL_V2}
+"""Factories, with the kind of the pools that they make: contracts of their own."""
+
 SINGLETONS = frozenset({Kind.SINGLETON_V1_0, Kind.SINGLETON_V1_1})
 """V1: one contract that holds all pools of its generation."""
 
