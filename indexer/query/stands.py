@@ -24,7 +24,8 @@ further on the contract's own arithmetic ends."""
 
 class Stands(msgspec.Struct, frozen=True):
     """Where the database stands. `generation` counts shadow replays that were put live; `sampling`
-    is the newest storing of sampled prices."""
+    is the newest storing of sampled prices; `stored_…` is the last stored block, which is the
+    committed one but for blocks without an event of ours that were read far behind the head."""
 
     chain_id: str
     start_block: int
@@ -37,6 +38,18 @@ class Stands(msgspec.Struct, frozen=True):
     is_suspect: bool
     age_seconds: float
     sampling: int = 0
+    stored_number: int | None = None
+    stored_hash: str | None = None
+    stored_time: datetime.datetime | None = None
+
+    @property
+    def newest(self) -> point_in_time.Moment | None:
+        """The moment of who names none: the last stored block; None: no block is stored."""
+        if self.stored_number is None or self.stored_hash is None or self.stored_time is None:
+            return None
+        return point_in_time.Moment(
+            self.stored_number, self.stored_hash, self.stored_time, self.stored_time
+        )
 
     def finality(self, block_number: int) -> Finality:
         """Whether a committed block is known to be accepted on L1."""
@@ -96,6 +109,8 @@ async def moment(connection: Connection, state: Stands, asked: Asked) -> point_i
                 parameter="at_time",
             )
         return await point_in_time.moment(connection, asked.at_time)
+    if asked.at_block is None and state.newest is not None:
+        return state.newest
     return await point_in_time.moment(connection, asked.at_block)
 
 

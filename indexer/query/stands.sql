@@ -3,9 +3,17 @@
 SELECT c.chain_id, c.start_block, c.block_number, c.block_hash, c.block_timestamp, c.fork_counter,
     c.generation, h.finalised_block, h.suspect_reason IS NOT NULL AS is_suspect,
     extract(epoch FROM clock_timestamp() - c.block_timestamp)::double precision AS age_seconds,
-    COALESCE((SELECT max(number) FROM price_samplings), 0) AS sampling
+    COALESCE((SELECT max(number) FROM price_samplings), 0) AS sampling, b.number AS stored_number,
+    b.hash AS stored_hash, b.timestamp AS stored_time
 FROM cursor c
-LEFT JOIN chain_head h ON true;
+LEFT JOIN chain_head h ON true
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM blocks
+    WHERE number <= c.block_number
+    ORDER BY number DESC
+    LIMIT 1
+) b ON true;
 
 -- name: committed
 -- The committed block alone: what a wait looks at.

@@ -127,6 +127,18 @@ class Connection(asyncpg.Connection):
             self.backend = Backend(row["pid"], row["backend_start"])
 
 
+class ReadConnection(Connection):
+    """A connection of a pool of readers: they leave nothing behind that a reset would take away.
+
+    What they set holds for a transaction, and asyncpg ends one that is left open. So a connection
+    goes back to its pool without a question to the server.
+    """
+
+    def get_reset_query(self) -> str:
+        """Nothing is asked."""
+        return ""
+
+
 def terminate_all() -> None:
     """Terminate every connection of this process: whoever waits on one gets an error at once."""
     for connection in list(_open):

@@ -343,7 +343,7 @@ async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
             max_inactive_connection_lifetime=settings.idle_timeout,
             timeout=connections.CONNECT_SECONDS,
             command_timeout=settings.acquire_timeout,
-            connection_class=connections.Connection,
+            connection_class=connections.ReadConnection,
             server_settings={
                 "application_name": f"{APPLICATION} reader",
                 "default_transaction_read_only": "on",

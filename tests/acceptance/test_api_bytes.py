@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from indexer.recording import chain, server
+from indexer.recording import chain, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 from tests.acceptance.api_client import serving
+from tests.acceptance.test_api_moving import committed, following
 from tests.acceptance.test_api_questions import answers
 
 OF_A_MACHINE = ("/v1/proof", "/v1/status", "/v1/blocks")
@@ -53,3 +55,31 @@ async def test_from_another_machine(recorded: truth.Recorded, indexed_url: str) 
                 await stage.command(environ, "run", "--until-block", until, "--no-serve")
         await stage.command(environ, "replay", "--from-block", "30")
         same(await told(url), await told(indexed_url))
+
+
+async def test_from_a_machine_that_went_through_a_reorganisation(
+    recorded: truth.Recorded, indexed_url: str
+) -> None:
+    """Cursors alone are a machine's own, and what it says of rollbacks of its own (`reorgs`)."""
+    loaded = chain.load(recorded.folder)
+    fork = loaded.forks[0]
+    head = playhead.Playhead.at_block(loaded, fork.common, story=True)
+    async with postgres.fresh_database() as url:
+        async with (
+            server.RecordingServer(loaded, head) as node,
+            following(recorded, node, url),
+            serving(url) as api,
+        ):
+            head.go_to(fork.last, branch=1)
+            await committed(api, fork.last, fork.blocks[fork.last].hash)
+            head.go_to(loaded.main.last)
+            await committed(api, loaded.main.last, loaded.main.blocks[loaded.main.last].hash)
+            assert (await api.get("/v1/pools", limit=1))["meta"]["fork"] > 0
+        found, wanted = await told(url), await told(indexed_url)
+    for answers_of in (found, wanted):
+        for path, raw in answers_of.items():
+            if json.loads(raw)["next"] is not None:
+                answers_of[path] = raw[: raw.rindex(b'"next"')]
+        for block in BLOCKS:
+            del answers_of[f"/v1/reorgs at {block}"]
+    same(found, wanted)
