@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +15,7 @@ from indexer.chain import client, rpc, transport
 from tests.integration import chain_stage
 from tests.integration.chain_stage import KEY, SETTINGS, failure
 
+SEED = 20282
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -113,6 +115,39 @@ async def test_no_proxy_is_honoured(name: str, monkeypatch: pytest.MonkeyPatch) 
             assert (await node.head()).number == chain_stage.LAST
             assert node.source.endpoint.proxy is None
     assert proxy.lines == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_drawn_environments_are_understood(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which variable counts, and whether NO_PROXY names the host, as curl and Python have it."""
+    dice = random.Random(f"{SEED}-{seed}")
+    host = f"{dice.choice(['node', 'rpc-7', 'a.b'])}.{dice.choice(['example', 'lan', 'test'])}"
+    scheme, port = dice.choice(["http", "https"]), dice.choice([None, 9545])
+    variable = dice.choice([f"{scheme}_proxy".upper(), f"{scheme}_proxy", "ALL_PROXY", "all_proxy"])
+    other = "http_proxy" if scheme == "https" else "https_proxy"
+    suffix = host.partition(".")[2]
+    named = [
+        host,
+        f".{suffix}",
+        suffix,
+        host.upper(),
+        "*",
+        host if port is None else f"{host}:9545",
+    ]
+    unnamed = [f"x{host}", f"{host}.org", f"other.{host}", "127.0.0.1", f"{host}:1", ""]
+    is_past = dice.random() < 0.5
+    names = dice.sample(unnamed, 2) + ([dice.choice(named)] if is_past else [])
+    dice.shuffle(names)
+    monkeypatch.setenv(variable, "http://me:s3cret@proxy.example:3128")
+    monkeypatch.setenv(dice.choice([other.upper(), other]), "http://wrong.example:1")
+    monkeypatch.setenv(dice.choice(["NO_PROXY", "no_proxy"]), dice.choice([",", ", "]).join(names))
+    url = f"{scheme}://{host}{'' if port is None else f':{port}'}/v2/{KEY}"
+    print(f"seed {SEED}: {variable}, {names}, {url}")
+    found = transport.proxy_of(url)
+    assert (found is None) == is_past
+    assert found is None or "proxy.example:3128" in str(found)
 
 
 async def test_https_asks_the_proxy_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import email.utils
+import random
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from indexer import errors, urls
 from indexer.chain import rpc, transport
+from tests import odd_gateway
 from tests.unit import chain_stage
 
 VERSION = rpc.Request("starknet_specVersion")
@@ -132,13 +134,16 @@ async def test_a_refusal_in_the_node_s_own_words_may_pass(
     assert node.posts == 3 + chain_stage.QUICK.attempts
 
 
+@pytest.mark.parametrize("seed", range(8))
 async def test_a_refusal_that_lasts_is_final_and_says_for_how_long(
-    node: chain_stage.FakeNode,
+    node: chain_stage.FakeNode, seed: int
 ) -> None:
+    dice = random.Random(seed)
+    refusal = code(odd_gateway.code(dice), "".join(dice.choices("abcdehijknoqsvwxyz ", k=20)))
     settings = msgspec.structs.replace(chain_stage.QUICK, refused_seconds=0.05)
     async with chain_stage.endpoint(node, settings) as endpoint:
         await endpoint.call(VERSION)
-        node.faults.extend([code(-32077, "said so")] * 50)
+        node.faults.extend([refusal] * 50)
         with pytest.raises(errors.RefusedRequestError):
             await endpoint.call(VERSION)
         await asyncio.sleep(0.06)
@@ -146,7 +151,7 @@ async def test_a_refusal_that_lasts_is_final_and_says_for_how_long(
             await endpoint.call(VERSION)
         node.faults.clear()
         await endpoint.call(VERSION)
-        node.faults.extend([code(-32077, "said so")] * 50)
+        node.faults.extend([refusal] * 50)
         with pytest.raises(errors.RefusedRequestError):
             await endpoint.call(VERSION)
 
