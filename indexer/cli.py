@@ -110,7 +110,7 @@ def main() -> None:
         _say(f"{error.format_message().rstrip('.')}{_hint(error)}")
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+        click.echo(showing.progress_line.below("stopped"), err=True)
         code = 130
     except (BrokenPipeError, errors.OutputClosedError):
         # The reader of the output is gone, as in `vesu-indexer events | head`.
@@ -142,7 +142,8 @@ class _Termination:
 
 
 def _say(message: str) -> None:
-    click.echo(f"error: {' '.join(showing.shown(message).split())}", err=True)
+    line = f"error: {' '.join(showing.shown(message).split())}"
+    click.echo(showing.progress_line.below(line), err=True)
 
 
 def _hint(error: click.ClickException) -> str:

@@ -20,7 +20,7 @@ _PROCESSORS = (
 def set_up(level: str, format_: str) -> None:
     """For people on a terminal, JSON lines otherwise; `format_` as in the settings."""
     on_terminal = sys.stderr.isatty() if format_ == "auto" else format_ == "console"
-    renderer: Any = (
+    renderer = _below_progress(
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if on_terminal
         else structlog.processors.JSONRenderer()
@@ -45,6 +45,15 @@ def _fit_to_show(
     _: object, __: str, event_dict: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     return {name: _shown(value) for name, value in event_dict.items()}
+
+
+def _below_progress(renderer: Any) -> Any:
+    """The renderer, whose lines are not written behind a line of progress."""
+
+    def rendered(logger: object, name: str, event: structlog.typing.EventDict) -> str:
+        return showing.progress_line.below(renderer(logger, name, event))
+
+    return rendered
 
 
 def _shown(value: Any) -> Any:

@@ -12,6 +12,7 @@ import click
 import structlog
 
 from indexer import values
+from indexer.commands import showing
 
 TERMINAL_SECONDS, LOG_SECONDS = 0.2, 5.0
 
@@ -71,6 +72,7 @@ class _Line:
         line = line[: shutil.get_terminal_size().columns - 1]
         self._widest = max(self._widest, len(line))
         click.echo(f"\r{line:<{self._widest}}", err=True, nl=is_end)
+        showing.progress_line.is_open = not is_end
 
 
 class Blocks(_Line):

@@ -17,7 +17,17 @@ from indexer.commands import arguments, columns, output, reader, simulate
 from indexer.query import markets, names, opportunities, point_in_time, quotes
 
 
+class _Quotes(click.Group):
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each with its whole sentence; click would cut it."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.commands[name].get_short_help_str(200)) for name in self.commands]
+            )
+
+
 @click.group(
+    cls=_Quotes,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: vesu-indexer quote max-borrow 0x0451… 0x049d… 0x053c… 0x01aa…",
 )

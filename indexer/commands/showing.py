@@ -21,3 +21,20 @@ def keep_secret(secrets: Iterable[str]) -> None:
 def shown(text: str) -> str:
     """The text without secrets and without control characters."""
     return texts.printable(urls.hide(text, _secrets))
+
+
+class Line:
+    """The line of a terminal that progress is written over; what follows begins below it."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+
+    def below(self, text: str) -> str:
+        """The text as it is written next: on a line of its own."""
+        if not self.is_open:
+            return text
+        self.is_open = False
+        return f"\n{text}"
+
+
+progress_line = Line()

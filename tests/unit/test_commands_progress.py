@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 import structlog
 
 from indexer import values
-from indexer.commands import progress
+from indexer.commands import logs, progress
 
 
 class Terminal:
@@ -95,6 +96,27 @@ def test_a_line_is_written_over_whole_and_no_wider_than_the_terminal(
         counted.update(done, 3, note)
     first, second = (line for line in capsys.readouterr().err.split("\r") if line)
     assert len(first) == len(second.rstrip("\n")) == 79
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_log_line_begins_below_the_progress(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up("info", "console")
+    blocks = progress.Blocks("indexing", 1)
+    clock.now += 1
+    blocks.update(20, 60, 7)
+    structlog.get_logger("ours").info("committed")
+    logging.getLogger("theirs").warning("slow")
+    clock.now += 1
+    blocks.update(60, 60, 9)
+    structlog.get_logger("ours").info("stopped")
+    structlog.reset_defaults()
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert [line[:9] for line in lines if line.startswith("indexing")] == ["indexing:"] * 2
+    for word in ("committed", "slow", "stopped"):
+        (line,) = (line for line in lines if word in line)
+        assert "indexing" not in line
 
 
 def test_a_log_line_has_no_rate_of_a_moment(clock: Clock) -> None:
