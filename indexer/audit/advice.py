@@ -58,6 +58,7 @@ async def read(connection: asyncpg.Connection) -> Report:
     rows = await upkeep.index_rows(connection)
     since = await connection.fetchval(_SQL["counting_since"])
     advice = [
+        *_lacking(await indexes.check(connection)),
         *[suggestion for table in tables for suggestion in _of_table(table)],
         *[suggestion for row in rows if (suggestion := _broken(row))],
         *[suggestion for row in rows if (suggestion := _bloated(row))],
@@ -72,6 +73,26 @@ async def read(connection: asyncpg.Connection) -> Report:
     return Report(
         tables, advice + [suggestion for suggestion in spare if suggestion not in kept], kept, since
     )
+
+
+def _lacking(report: indexes.IndexReport) -> list[Advice]:
+    """Promised indexes that are not there or are others, with the statements that make them."""
+    made_by = indexes.statements()
+    missing = [
+        Advice("missing index", name, "questions count on it", made_by[name.partition(".")[2]])
+        for name in report.missing
+    ]
+    others = [
+        Advice(
+            "other index",
+            name,
+            "it is not what the migrations make",
+            f"DROP INDEX {index}; {made_by[index]}",
+        )
+        for name in report.differing
+        for index in [name.partition(".")[2]]
+    ]
+    return [*missing, *others]
 
 
 def _of_table(table: Table) -> list[Advice]:

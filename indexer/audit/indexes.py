@@ -46,7 +46,7 @@ async def check(connection: Connection) -> IndexReport:
         for row in await connection.fetch(_SQL["indexes"])
     }
     wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
-    made_by = _statements()
+    made_by = statements()
     existing = [index for index in wanted if index in found]
     missing = [index for index in wanted if index not in found]
     differing = [
@@ -85,10 +85,10 @@ def shape(statement: str) -> str:
 
 def promised() -> set[str]:
     """The names of all indexes that are the indexer's own: those expected, those it makes."""
-    return {index for names in EXPECTED.values() for index in names} | set(_statements())
+    return {index for names in EXPECTED.values() for index in names} | set(statements())
 
 
-def _statements() -> dict[str, str]:
+def statements() -> dict[str, str]:
     """The statement of the migrations that makes each index, on one line."""
     text = "".join(
         path.read_text("utf-8")

@@ -301,8 +301,8 @@ def _require_known_fields(entries: object) -> None:
 
 
 def _remedy(key: str, reason: str) -> str:
-    if "`bool`" in reason:
-        return " (write true or false)"
+    if "the form of a name" in reason:
+        return " (lower-case letters, digits and _, not pg_ at its beginning)"
     if "enum value" not in reason:
         return ""
     allowed = sections.ContractKind if key == "network.contracts" else KEY_TYPES[key]

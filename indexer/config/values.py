@@ -152,6 +152,9 @@ _TYPES = {
 _MISMATCH = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 
 
+_PATTERN = re.compile(r"Expected `str` matching regex '.*'")
+
+
 def plain(reason: str) -> str:
     """Why a value has the wrong type, in words of the file: text for str, a list for array."""
 
@@ -159,6 +162,7 @@ def plain(reason: str) -> str:
         wanted = (part for part in found[1].split(" | ") if part != "null")
         return f"must be {' or '.join(map(_worded, wanted))}, not {_worded(found[2])}"
 
+    reason = _PATTERN.sub("has not the form of a name", reason)
     return _MISMATCH.sub(worded, reason).removesuffix(" - at `$`")
 
 

@@ -175,7 +175,7 @@ async def test_an_index_of_another_definition(
 
 
 async def test_every_expected_index_has_its_statement() -> None:
-    statements = indexes._statements()
+    statements = indexes.statements()
     assert {index for names in indexes.EXPECTED.values() for index in names} <= set(statements)
 
 

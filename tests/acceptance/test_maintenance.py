@@ -130,6 +130,28 @@ async def test_each_finding_has_a_remedy_that_ends_it(
     assert not [one for one in left if one["kind"] != "unused index"]
 
 
+async def test_a_dropped_index_is_missed_with_the_statement_that_makes_it(
+    environ: dict[str, str], url: str
+) -> None:
+    await postgres.execute(
+        url,
+        "DROP INDEX idx_vesu_positions_status",
+        "DROP INDEX idx_vesu_positions_last_updated",
+        "CREATE INDEX idx_vesu_positions_last_updated ON vesu_positions (created_at)",
+    )
+    told = (await stage.json_of(environ, "maintenance"))["advice"]["advice"]
+    found = {one["subject"]: one for one in told if one["kind"] in ("missing index", "other index")}
+    assert {name: one["kind"] for name, one in found.items()} == {
+        "vesu_positions.idx_vesu_positions_status": "missing index",
+        "vesu_positions.idx_vesu_positions_last_updated": "other index",
+    }
+    _, out, _ = await stage.command(environ, "maintenance")
+    assert "Nothing to do" not in out
+    for one in found.values():
+        await postgres.execute(url, *filter(None, map(str.strip, one["remedy"].split(";"))))
+    await stage.command(environ, "verify-indexes")
+
+
 async def test_a_long_transaction_is_named(
     connection: asyncpg.Connection, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,6 +289,7 @@ def test_a_known_network_brings_its_chain_id(name: str) -> None:
         ("data_dr = 'x'", ["data_dr;", "data_dir"]),
         ("api = 1", ["api is a table", "[api]"]),
         ("[api]\nport = '80'", ["given.toml: api.port", "a whole number", "not text"]),
+        ("[database]\nschema = 'Ve-su'", ["database.schema: has not the form of a name (lower-"]),
         ("[database]\nurl = 5", ["database.url: must be text, not a whole number"]),
         ("[node]\nurls = [1]", ["node.urls: must be text, not a whole number - at `$[0]`"]),
         ("[api]\nrequire_key = 1", ["api.require_key: must be true or false"]),
