@@ -378,13 +378,13 @@ PRICE_SECONDS = 900.0
 def health_limits(settings: config.Settings) -> status.Limits:
     """From when on the tables count as stale."""
     health = settings.health
-    is_custom = settings.network.name == "custom"
-    default = 0.0 if is_custom else HALT_SECONDS
-    sampled = 0.0 if is_custom or not settings.prices.sample_seconds else PRICE_SECONDS
+    # A custom network may rest; its prices are held against its own blocks' times.
+    halt = 0.0 if settings.network.name == "custom" else HALT_SECONDS
+    sampled = PRICE_SECONDS if settings.prices.sample_seconds else 0.0
     return status.Limits(
         health.silence_seconds,
         health.stale_seconds,
-        default if health.halt_seconds is None else health.halt_seconds,
+        halt if health.halt_seconds is None else health.halt_seconds,
         sampled if health.price_seconds is None else health.price_seconds,
     )
 

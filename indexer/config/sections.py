@@ -103,7 +103,7 @@ class Ingest(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True):
     """From when on the tables count as stale. `halt_seconds` and `price_seconds` 0: never; None: by
-    the network."""
+    the network, and by whether prices are sampled."""
 
     silence_seconds: Seconds = 120.0
     stale_seconds: Seconds = 300.0

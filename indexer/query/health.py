@@ -121,5 +121,6 @@ def _not_done(row: asyncpg.Record) -> str:
 def _stale(row: asyncpg.Record) -> str:
     return (
         f"stale in listed pools: {values.counted(row['count'], 'price')}; the oldest, "
-        f"{row['first']}, was {values.duration(row['oldest'])} old at the committed block"
+        f"{row['first']}, lacked a newer one for {values.duration(row['oldest'])} at the committed "
+        "block"
     )

@@ -66,8 +66,9 @@ WHERE NOT may_pass OR failures >= 3
 ORDER BY first_failed_at;
 
 -- name: stale_prices
--- Assets of listed pools that are supplied or owed and whose price passes for valid, but was told
--- more than $1 seconds before the committed block: how many, and the one with the oldest price.
+-- Assets of listed pools that are supplied or owed and whose price passes for valid, but lacks a
+-- newer one since a block that is more than $1 seconds older than the committed one: how many, and
+-- the one that lacks it longest. A chain that rests, and then makes one block, has not aged a price.
 SELECT count(*) AS count, max(age) AS oldest,
     (array_agg(coalesce(symbol, asset_address) || ' of pool ' || pool_id
         ORDER BY age DESC, pool_id, asset_address))[1] AS first
@@ -77,7 +78,7 @@ FROM (
     FROM vesu_assets a
     CROSS JOIN cursor c
     CROSS JOIN LATERAL (
-        SELECT timestamp FROM blocks WHERE number <= a.price_block ORDER BY number DESC LIMIT 1
+        SELECT timestamp FROM blocks WHERE number > a.price_block ORDER BY number LIMIT 1
     ) b
     WHERE a.is_listed AND a.price_is_valid
         AND (a.total_collateral_shares > 0 OR a.total_nominal_debt > 0)

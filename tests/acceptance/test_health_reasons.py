@@ -12,8 +12,8 @@ from tests import postgres
 from tests.acceptance import api_client, stage, truth
 from tests.acceptance.test_http import value
 
-PATIENT = {"VESU_HEALTH_SILENCE_SECONDS": "86400", "VESU_HEALTH_PRICE_SECONDS": "31536000"}
-LIMITS = status.Limits(silence=86_400.0, prices=31_536_000.0)
+PATIENT = {"VESU_HEALTH_SILENCE_SECONDS": "86400"}
+LIMITS = status.Limits(silence=86_400.0, prices=900.0)
 
 CHECK = """
 INSERT INTO reconciliations (origin, block_number, block_hash, committed_block, scope, rows, asked,
