@@ -76,7 +76,7 @@ def _commands() -> str:
 def _errors() -> str:
     lines = ["| class | exit | what it means |", "|---|---|---|"]
     for name, made in inspect.getmembers(errors, inspect.isclass):
-        if made.__module__ == errors.__name__:
+        if made.__module__ == errors.__name__ and issubclass(made, errors.IndexerError):
             told = (made.__doc__ or "").strip().splitlines()[0]
             lines.append(f"| `{name}` | {made.exit_code} | {told} |")
     return "\n".join(lines)

@@ -9,7 +9,8 @@ import asyncpg
 import msgspec
 
 from indexer.store import database
-from indexer.vesu import amounts, market, state
+from indexer.vesu import amounts, state
+from indexer.vesu import market as market_module
 from tests.acceptance import past_markets, recorded_calls, truth
 
 
@@ -75,7 +76,7 @@ class Stage:
         deltas = amounts.Deltas(*(int(told[name]) for name in names))
         return (*place, context), deltas, int(told.get("bad_debt", 0))
 
-    def market(self, call: recorded_calls.Sent, place: past_markets.Place) -> market.Market:
+    def market(self, call: recorded_calls.Sent, place: past_markets.Place) -> market_module.Market:
         """What the call meets, at the prices that its own context tells (or those of the block)."""
         key = call.position
         found = past_markets.market_at(
@@ -93,7 +94,7 @@ class Stage:
             shutdown_ltv=self.histories.shutdown_ltv(self.recorded, key, place),
         )
 
-    def market_at_end(self, key: state.PositionKey, block: int) -> market.Market:
+    def market_at_end(self, key: state.PositionKey, block: int) -> market_module.Market:
         """A position and its pool at the end of a block, at the recorded prices."""
         end = (block + 1, 0, 0)
         found = past_markets.market_at(self.histories, key, end, self.recorded.timestamps[block])
@@ -105,7 +106,7 @@ class Stage:
         )
 
     def compare_assets(
-        self, key: state.PositionKey, after: market.Market, place: past_markets.Place
+        self, key: state.PositionKey, after: market_module.Market, place: past_markets.Place
     ) -> None:
         """Both assets are as the contract's UpdateContext at a place tells them."""
         for asset, ours in ((key.collateral, after.collateral), (key.debt, after.debt)):
@@ -120,8 +121,8 @@ class Stage:
         return any((asset, *place) in self._silent for asset in assets)
 
     def _with_silent_accruals(
-        self, found: market.Market, call: recorded_calls.Sent, place: past_markets.Place
-    ) -> market.Market:
+        self, found: market_module.Market, call: recorded_calls.Sent, place: past_markets.Place
+    ) -> market_module.Market:
         """V1 moved an accumulator without an event, and the table of mismatches says so here."""
         for side, asset in (("collateral", call.position.collateral), ("debt", call.position.debt)):
             if (asset, *place) in self._silent:

@@ -82,7 +82,7 @@ def compare_opportunities(stage: action_stage.Stage, view: str) -> collections.C
         pool = (
             state.v2_pool(contract) if len(calldata) == 3 else state.PoolKey(contract, calldata[0])
         )
-        key = state.PositionKey(pool, *calldata[-3:-1], 0, calldata[-1])
+        key = state.PositionKey(pool, calldata[-3], calldata[-2], 0, calldata[-1])
         found = stage.market_at_end(key, block)
         one = liquidation.opportunity(found)
         where = f"{calldata} at block {block}"

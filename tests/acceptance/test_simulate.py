@@ -147,7 +147,7 @@ async def compare_standings(connection: asyncpg.Connection, blocks: list[int]) -
         for one in (await positions.find(connection, at=block)).positions:
             if one.migrated_block is not None or one.v_token:
                 continue
-            wanted = markets.Wanted(
+            wanted = markets.Wanted(  # type: ignore[call-arg]
                 *(int(text or "0x0", 16) for text in (one.pool_id, one.collateral_address)),
                 int(one.debt_address or "0x0", 16),
                 int(one.user_id, 16),

@@ -194,7 +194,7 @@ async def test_a_view_is_held_for_a_while_and_strangers_share_a_budget(
 ) -> None:
     """However many pools a stranger makes, blocks wait for two minutes an hour and a little."""
     clock = Clock()
-    monkeypatch.setattr(unanswered_views.time, "monotonic", clock)
+    monkeypatch.setattr("indexer.daemon.unanswered_views.time.monotonic", clock)
     monkeypatch.setattr(unanswered_views, "HELD_SECONDS", 30.0)
     node = Node(*((TOKEN + at, "asset_config_unsafe") for at in range(100)))
     asker = unanswered_views.Asker(node)  # type: ignore[arg-type]

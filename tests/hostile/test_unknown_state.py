@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from indexer.vesu import accrual
+from indexer.vesu import accrual, maths
 from tests import postgres
 from tests.acceptance import api_client
 from tests.hostile import chain, chain_v1
@@ -45,7 +45,7 @@ RATES = accrual.rates_at(
         last_rate_accumulator=10**18,
         last_full_utilization_rate=10**9,
         model=accrual.RateModel(*MODEL),
-        variant=accrual.maths.Variant.V1_0,
+        variant=maths.Variant.V1_0,
         **LENT,
     ),
     chain.START + 4,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import lark
-from starknet_py.abi.v2 import Abi, AbiParser
+from starknet_py.abi.v2 import Abi, AbiParser  # type: ignore[attr-defined]
 from starknet_py.cairo import data_types
 from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.serialization import factory

@@ -12,7 +12,7 @@ from starknet_py.serialization import data_serializers
 
 from indexer.cairo import text
 
-FOREIGN_BYTE_ARRAY = data_serializers.ByteArraySerializer()
+FOREIGN_BYTE_ARRAY = data_serializers.ByteArraySerializer()  # type: ignore[attr-defined]
 PRIME = 2**251 + 17 * 2**192 + 1
 ASCII = st.characters(min_codepoint=1, max_codepoint=127)
 

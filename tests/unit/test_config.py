@@ -34,7 +34,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def load(file_text: str | None = None, environ: dict[str, str] | None = None, **flags: object):
+def load(
+    file_text: str | None = None, environ: dict[str, str] | None = None, **flags: object
+) -> config.Settings:
     path = None
     if file_text is not None:
         path = Path("given.toml")

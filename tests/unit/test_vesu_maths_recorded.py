@@ -26,7 +26,7 @@ def configs(recorded: truth.Recorded) -> dict[tuple[int, int, int], events_v2.As
 def config_of(answer: list[int]) -> events_v2.AssetConfig:
     numbers = truth.u256s(answer[:12])
     later = truth.u256s(answer[14:])
-    return events_v2.AssetConfig(*numbers, bool(answer[12]), answer[13], *later)
+    return events_v2.AssetConfig(*numbers, bool(answer[12]), answer[13], *later)  # type: ignore[call-arg]
 
 
 def total_debt(config: events_v2.AssetConfig) -> int:

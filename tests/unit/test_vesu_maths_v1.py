@@ -369,6 +369,6 @@ def told_states(
 def state_of(felts: list[int]) -> accrual.AssetState:
     """The 20 felts of an AssetConfig in an event."""
     wide = truth.u256s(felts[:12]) + truth.u256s(felts[14:])
-    return accrual.AssetState(
+    return accrual.AssetState(  # type: ignore[call-arg]
         *wide[:6], bool(felts[12]), felts[13], *wide[6:], variant=Variant.V1_0
     )

@@ -77,7 +77,7 @@ def again(found: market.Market) -> contract_formulas.Pool:
         )
         for one in (found.collateral, found.debt)
     ]
-    return contract_formulas.Pool(
+    return contract_formulas.Pool(  # type: ignore[call-arg]
         *sides,
         found.collateral_shares,
         found.nominal_debt,
