@@ -13,6 +13,8 @@ from urllib import parse
 
 SOCKET = ".s.PGSQL.5432"
 PIECE = 65_536
+KEEPALIVE_SECONDS = 60.0
+"""When a server notices that the other end of a forgotten connection is gone."""
 
 Happening = Callable[[], None]
 
@@ -179,7 +181,10 @@ class Proxy:
                 if writer not in self._swallowed:
                     writer.write(piece)
                     await writer.drain()
-        if writer not in self._left_behind and writer not in self._swallowed:
+        if writer in self._swallowed:
+            # Over TCP the server's keepalives, which the lock's session sets, find out by then.
+            asyncio.get_running_loop().call_later(KEEPALIVE_SECONDS, writer.transport.abort)
+        elif writer not in self._left_behind:
             writer.transport.abort()
 
     def _count(self) -> None:

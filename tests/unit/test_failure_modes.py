@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "failure-modes.md"
-REFERENCE = re.compile(r"`(?:[\w/]+\.py::)?(test_\w+)(?:\[([^\]`]+)\])?`")
+REFERENCE = re.compile(r"`(?:[\w/]+\.py::)?(test_\w+)(?:\[([^\]`]+)\])?`(?: ×(\d+))?")
+LEAST_VARIANTS = 6
+"""How many variants a kind has at least that is tried in variants at all."""
 
 
 def rows() -> Iterator[tuple[str, list[str]]]:
@@ -33,14 +37,14 @@ def rows() -> Iterator[tuple[str, list[str]]]:
 ROWS = list(rows())
 
 
-def functions() -> dict[str, str]:
-    """The source of the module of every test function."""
-    found: dict[str, str] = {}
+def functions() -> dict[str, tuple[Path, str]]:
+    """The module of every test function, and its source."""
+    found: dict[str, tuple[Path, str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         source = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found[node.name] = source
+                found[node.name] = (path, source)
     return found
 
 
@@ -66,6 +70,22 @@ def test_every_row_is_whole_and_backed_by_a_test(section: str, cells: list[str])
     references = REFERENCE.findall(cells[-1])
     assert references
     assert REFERENCE.sub("", cells[-1]).strip(" ,") == "", "something else than tests stands there"
-    for name, case in references:
+    for name, case, _ in references:
         assert name in FUNCTIONS, name
-        assert not case or f'"{case}"' in FUNCTIONS[name], f"{name} has no case {case!r}"
+        assert not case or f'"{case}"' in FUNCTIONS[name][1], f"{name} has no case {case!r}"
+    noted = {name: int(count) for name, _, count in references if count}
+    assert noted == {name: variants(name) for name in noted}
+    assert not noted or sum(noted.values()) >= LEAST_VARIANTS
+
+
+def variants(name: str) -> int:
+    """How often a test is played, by its parameters."""
+    path = FUNCTIONS[name][0].relative_to(ROOT).with_suffix("")
+    function = getattr(importlib.import_module(".".join(path.parts)), name)
+    marks = [mark for mark in getattr(function, "pytestmark", []) if mark.name == "parametrize"]
+    return math.prod(len(list(mark.args[1])) for mark in marks)
+
+
+def test_the_kinds_of_gateways_and_databases_are_tried_in_variants() -> None:
+    noted = [cells[0] for _, cells in ROWS if " ×" in cells[-1]]
+    assert len(noted) >= 20
