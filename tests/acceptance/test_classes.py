@@ -43,6 +43,6 @@ async def test_the_classes_of_a_recorded_chain(recorded: truth.Recorded, indexed
         assert marked[strange] == f"0x{mock:064x}"
         assert {found for pool, found in marked.items() if pool != strange} == {None}
         _, said, _ = await stage.command(environ, "status", expect=None)
-        assert f"classes    1 unknown\n           pool_v2 {strange}: 0x{mock:064x}, 1 pools" in said
+        assert f"classes    1 unknown\n           pool_v2 {strange}: 0x{mock:064x}, 1 pool" in said
         _, doctor, _ = await stage.command(environ, "doctor", expect=None)
         assert f"pool_v2 {strange}: 0x{mock:064x}" in doctor

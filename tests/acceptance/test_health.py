@@ -79,7 +79,7 @@ async def test_lag_is_judged_by_the_configured_age(
             "UPDATE chain_head SET block_number = block_number + 1, seen_at = clock_timestamp()"
         )
         found = await stage.json_of(environ, "status", expect=1)
-        assert found["reason"].startswith("1 blocks behind the head")
+        assert found["reason"].startswith("1 block behind the head")
         # The recording is years old, and no age is allowed beyond a day.
         await connection.execute("UPDATE cursor SET block_timestamp = now() - interval '1 hour'")
         await stage.json_of(environ, "status", expect=1)
@@ -106,7 +106,7 @@ async def test_a_wrong_clock_hides_no_stall(recorded: truth.Recorded, indexed_ur
         assert (await stage.json_of(environ, "status", expect=0))["state"] == "fresh"
         await connection.execute("UPDATE cursor SET committed_at = now() - interval '20 minutes'")
         found = await stage.json_of(environ, "status", expect=1)
-        assert found["reason"].startswith("1 blocks behind the head")
+        assert found["reason"].startswith("1 block behind the head")
         await connection.execute("UPDATE chain_head SET block_number = block_number - 1")
         public = environ | {"VESU_HEALTH_HALT_SECONDS": "900"}
         halted = await stage.json_of(public, "status", expect=1)
