@@ -33,4 +33,4 @@ def command(config_file: Path | None, as_json: bool, hash: int, no_start: bool) 
     if as_json:
         output.print_json(found)
         return
-    output.print_fields(msgspec.structs.asdict(found))
+    output.print_fields(msgspec.structs.asdict(found) | {"seen": found.seen.replace("_", " ")})

@@ -120,7 +120,7 @@ async def test_status_fresh_and_stale(environ: dict[str, str], recorded: truth.R
     assert int(found["committed_hash"], 16) == int(recorded.hashes[125], 16)
     await postgres.execute(environ["DATABASE_URL"], SILENCE)
     _, out, _ = await stage.command(environ, "status", expect=1)
-    assert "STALE: no good answer from the node for 20" in out
+    assert "STALE: no good answer from the node for 3 min" in out
 
 
 async def test_missing_and_invalid_indexes(
