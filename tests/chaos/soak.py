@@ -14,11 +14,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import click
+import msgspec
 
 from benchmarks import chain as chains
+from indexer import errors
+from indexer.cairo import selector
 from indexer.recording import chain, options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -39,20 +43,56 @@ FLAT_SHARE = 0.05
 FAULTS = ("busy", "unavailable", "cut", "truncated", "garbage", "slow", "internal")
 
 
+class Oracle:
+    """Answers `price` at invented blocks: on the invented chain prices stand still."""
+
+    def __init__(self) -> None:
+        recorded = chain.load(chain.bundled())
+        self.last = recorded.main.last
+        last_hash = recorded.main.blocks[self.last].hash
+        self.prices = {
+            (call.contract, *call.calldata): call
+            for call in recorded.main.calls.values()
+            if call.name == "price" and call.block_hash == last_hash
+        }
+        self._selector = hex(selector.of("price"))
+        self._known = {block.hash for block in recorded.main.blocks.values()}
+
+    def answer(self, method: str, params: Any) -> options.Fault | None:
+        """What the last recorded block's answer was; None where the recording knows itself."""
+        if method != "starknet_call":
+            return None
+        request, block_id = params["request"], params["block_id"]
+        if request["entry_point_selector"] != self._selector:
+            return None
+        if hex(int(block_id["block_hash"], 16)) in self._known:
+            return None
+        question = [request["contract_address"], *request["calldata"]]
+        call = self.prices.get(tuple(hex(int(felt, 16)) for felt in question))
+        return options.Fault(result=lambda: _told(call))
+
+
+def _told(call: chain.Call | None) -> Any:
+    if call is None or call.error:
+        raise errors.RpcError("Contract error", 40)
+    return msgspec.json.decode(call.result)
+
+
 class Soak:
     """One soak; `samples` are (seconds, kilobytes of resident memory)."""
 
     def __init__(self, minutes: float, seed: int) -> None:
+        self.oracle = Oracle()
         self.blocks = int(minutes * 60 / BLOCK_SECONDS)
         self.seconds = minutes * 60
         self.samples: list[tuple[float, int]] = []
         self.faults = self.outages = 0
         self._dice = random.Random(seed)
 
-    def fault(self, method: str, _params: object) -> options.Fault | None:
+    def fault(self, method: str, params: Any) -> options.Fault | None:
         """One request in a hundred fails."""
         if method.endswith(("specVersion", "chainId")) or self._dice.random() > FAULTY_REQUESTS:
-            return None
+            return self.oracle.answer(method, params)
         self.faults += 1
         return surroundings.fault(self._dice.choice(FAULTS))
 
@@ -129,7 +169,8 @@ async def _soak(soak: Soak, home: Path) -> int:
         proxy.Proxy(url) as way,
         server.RecordingServer(loaded, head, settings) as node,
     ):
-        environ = stage.environment(recorded, node.url, way.url)
+        # The invented chain has events, and no contracts that could be asked for its positions.
+        environ = stage.environment(recorded, node.url, way.url, VESU_RECONCILE_EVERY_SECONDS="0")
         async with daemon.started(environ, home / "log") as running:
             await running.tells("started")
             sampling = asyncio.create_task(soak.sample(running.process.pid))
@@ -149,9 +190,11 @@ async def _soak(soak: Soak, home: Path) -> int:
             f"the database ({failures:.0f} sessions lost), {await _reorgs(url)} reorganisations; "
             f"{said}"
         )
+        wrong, sampled = await _samples(url, soak.oracle)
+        click.echo(f"{sampled} prices sampled at invented blocks, {wrong} of them wrong")
         is_equal = await _is_equal(recorded, loaded, environ | {"DATABASE_URL": url}, last)
         click.echo("digests are equal" if is_equal else "DIGESTS DIFFER")
-    return 0 if is_flat and is_equal else 1
+    return 0 if is_flat and is_equal and sampled and not wrong else 1
 
 
 class _Recorded(truth.Recorded):
@@ -169,6 +212,25 @@ async def _reorgs(url: str) -> int:
     finally:
         await connection.close()
     return found
+
+
+async def _samples(url: str, oracle: Oracle) -> tuple[int, int]:
+    """How many prices sampled above the recorded blocks are not the oracle's, and how many are."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT pool_address, asset_address, price FROM vesu_sampled_prices "
+            "WHERE block_number > $1",
+            oracle.last,
+        )
+    finally:
+        await connection.close()
+    wrong = 0
+    for row in rows:
+        call = oracle.prices[hex(int(row[0], 16)), hex(int(row[1], 16))]
+        told = truth.u256s(truth.felts(_told(call)[:2]))[0] if call.result else None
+        wrong += told != (None if row[2] is None else int(row[2]))
+    return wrong, len(rows)
 
 
 async def _is_equal(
