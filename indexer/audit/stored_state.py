@@ -103,13 +103,15 @@ async def stored_block(connection: Connection, number: int | None) -> tuple[Bloc
         raise errors.NotFoundError(
             f"block {number} is above the committed block {row['committed']}"
         )
-    told = row["committed_at"]
+    committed_at = row["committed_at"]
     committed = Block(
-        row["committed"], row["committed_hash"], 0 if told is None else _seconds(told)
+        row["committed"],
+        row["committed_hash"],
+        0 if committed_at is None else _seconds(committed_at),
     )
     if row["hash"] is None:
         # A rollback ends at the common ancestor, stored or not; the cursor knows it.
-        is_committed = number in (None, committed.number) and told is not None
+        is_committed = number in (None, committed.number) and committed_at is not None
         return committed if is_committed else None, committed
     return Block(row["number"], row["hash"], _seconds(row["timestamp"])), committed
 

@@ -53,19 +53,19 @@ async def _batch(
         if not strangers or not rpc_errors.may_be_the_contracts(error):
             raise
     by_pool: dict[str, list[int]] = {}
-    for place, question in enumerate(batch):
+    for index, question in enumerate(batch):
         pool = _pool_id(question)
-        by_pool.setdefault(pool if pool in strangers else "", []).append(place)
+        by_pool.setdefault(pool if pool in strangers else "", []).append(index)
     found: list[Answer] = [None] * len(batch)
     parts = await asyncio.gather(
         *(
-            _pool(node, [batch[place] for place in places], hashes, is_left_out=pool in strangers)
-            for pool, places in by_pool.items()
+            _pool(node, [batch[index] for index in indexes], hashes, is_left_out=pool in strangers)
+            for pool, indexes in by_pool.items()
         )
     )
-    for places, answers in zip(by_pool.values(), parts, strict=True):
-        for place, answer in zip(places, answers, strict=True):
-            found[place] = answer
+    for indexes, answers in zip(by_pool.values(), parts, strict=True):
+        for index, answer in zip(indexes, answers, strict=True):
+            found[index] = answer
     return found
 
 

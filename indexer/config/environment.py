@@ -14,7 +14,7 @@ import msgspec
 from indexer import errors
 
 ENV_FILE = ".env"
-OURS = ("VESU_", "DB_", "DATABASE_URL")
+PREFIXES = ("VESU_", "DB_", "DATABASE_URL")
 """How the names of variables that are settings begin."""
 
 _SERVICE_NAMES = re.compile(
@@ -70,7 +70,7 @@ def of_services(environ: Mapping[str, str]) -> list[str]:
     return sorted(
         name
         for name, text in environ.items()
-        if name.startswith(OURS) and is_of_a_service(name, text)
+        if name.startswith(PREFIXES) and is_of_a_service(name, text)
     )
 
 
@@ -84,7 +84,7 @@ def _from_file(file: Path) -> dict[str, Variable]:
     for line in dotenv.parser.parse_stream(io.StringIO(text)):
         if line.error:
             raise errors.ConfigError(f"{file}: line {line.original.line} is no VARIABLE=value")
-        if line.key and line.value is None and line.key.startswith(OURS):
+        if line.key and line.value is None and line.key.startswith(PREFIXES):
             raise errors.ConfigError(f"{file}: {line.key} has no value: write {line.key}=…")
     entries = dotenv.dotenv_values(stream=io.StringIO(text))
     return {

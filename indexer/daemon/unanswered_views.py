@@ -100,7 +100,7 @@ class Asker:
         seen = self._answered(apart.seen)
         for answer in seen:
             self._failing.pop(self._key(answer.call, hashes), None)
-        failed = {calls[place]: error for place, error in apart.failed.items()}
+        failed = {calls[index]: error for index, error in apart.failed.items()}
         if not failed:
             return seen
         blocks = {answer.call.block_number for answer in seen}
@@ -153,9 +153,9 @@ class Asker:
         longest = 0.0
         for call, error in failed.items():
             failing = self._failing[self._key(call, hashes)]
-            held = now - failing.since
-            longest = max(longest, held)
-            is_over = failing.tries >= TRIES and held >= HELD_SECONDS
+            seconds_held = now - failing.since
+            longest = max(longest, seconds_held)
+            is_over = failing.tries >= TRIES and seconds_held >= HELD_SECONDS
             if not (
                 is_spent
                 or is_over

@@ -63,8 +63,8 @@ async def ask_within(
         by_pool.setdefault((call.contract, *call.calldata[:-1]), []).append(call)
     pools = list(by_pool)
     apart = await ask_apart(node, list(by_pool.values()), hashes, seconds)
-    for place, error in apart.failed.items():
-        _warn(pools[place], str(error))
+    for index, error in apart.failed.items():
+        _warn(pools[index], str(error))
     metrics.samples_failed.inc(len(calls) - len(apart.seen))
     return apart.seen
 
@@ -94,14 +94,14 @@ async def ask_apart(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    for place, task in enumerate(tasks):
-        error = None if is_late[place] else task.exception()
-        if is_late[place]:
-            apart.failed[place] = errors.NodeUnreachableError(
+    for index, task in enumerate(tasks):
+        error = None if is_late[index] else task.exception()
+        if is_late[index]:
+            apart.failed[index] = errors.NodeUnreachableError(
                 f"no answer within {seconds:g} s", kind="timeout"
             )
         elif isinstance(error, errors.NodeError):
-            apart.failed[place] = error
+            apart.failed[index] = error
         elif error is not None:
             raise error
         else:
