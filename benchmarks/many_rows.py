@@ -20,7 +20,7 @@ NAMED_AT_ONCE = 20_000
 class Size(msgspec.Struct, frozen=True):
     """How many rows are invented, and over how many blocks they are spread.
 
-    One of `near_every` positions with debt has its template's health, which is below 1.3.
+    One of `near_every` positions with debt has one to 1.3 times its template's health.
     """
 
     positions: int

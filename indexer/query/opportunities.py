@@ -214,10 +214,9 @@ async def _borrowers(
         candidates = await near.candidates(connection, snapshot, bound, MOST_CANDIDATES)
     if candidates is not None:
         found = await connection.fetch(_SQL["candidates"], block, *candidates)
-    elif pool is None:
-        found = await connection.fetch(_SQL["borrowers"], block)
     else:
-        found = await connection.fetch(_SQL["borrowers_of_pool"], block, felt252.padded(pool))
+        pool_id = None if pool is None else felt252.padded(pool)
+        found = await connection.fetch(_SQL["borrowers"], block, pool_id)
     return [_Borrower(*position_rows.parse(row)) for row in found]
 
 

@@ -13,7 +13,8 @@ CROSS JOIN LATERAL (
 WHERE h.nominal_debt > 0 AND h.migrated_block IS NULL;
 
 -- name: borrowers
--- The newest versions up to a block of all positions that owe something then.
+-- The newest versions up to a block of the positions of a pool ($2; NULL: of all) that owe something
+-- then.
 SELECT h.*
 FROM vesu_positions c
 CROSS JOIN LATERAL (
@@ -23,17 +24,4 @@ CROSS JOIN LATERAL (
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h
-WHERE h.nominal_debt > 0 AND h.migrated_block IS NULL;
-
--- name: borrowers_of_pool
--- The same of one pool ($2).
-SELECT h.*
-FROM vesu_positions c
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM vesu_position_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
-    LIMIT 1
-) h
-WHERE c.pool_id = $2 AND h.nominal_debt > 0 AND h.migrated_block IS NULL;
+WHERE ($2::text IS NULL OR c.pool_id = $2) AND h.nominal_debt > 0 AND h.migrated_block IS NULL;
