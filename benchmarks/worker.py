@@ -19,6 +19,7 @@ import structlog
 from benchmarks import clock
 from indexer.audit import invariants
 from indexer.chain import client, ranges
+from indexer.commands import event_loop
 from indexer.daemon import ingestor
 from indexer.log import facts, watch_list
 from indexer.projections import engine as engines
@@ -117,5 +118,6 @@ if __name__ == "__main__":
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    event_loop.collect_rarely()
     work = {"ingest": ingest, "replay": again}[sys.argv[1]]
     print(json.dumps(asyncio.run(work(json.load(sys.stdin)))))

@@ -38,7 +38,8 @@ def _no_times(_: Sequence[types.EmittedEvent]) -> dict[int, int]:
 class ReaderSettings(msgspec.Struct, frozen=True):
     """How many blocks a window has. The targets bound the memory that a range takes.
 
-    A window that holds more than `spare` times a target is read again in smaller parts.
+    A window that holds more than `spare` times a target is read again in smaller parts, and all
+    that was read of it is lost: so the first is small, and each next one at most twice as large.
     `verify`: "events": the events are checked against the receipts and the event count of their
     blocks, within `near_blocks` of the end against the event commitment too, and a seeded
     sample of the other blocks (`sample_rate`, from 0 to 1) against all three; "all": every block
@@ -49,7 +50,7 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     for a block whose time no event of its own tells.
     """
 
-    first_window: int = 10_000
+    first_window: int = 1_000
     largest_window: int = 80_000
     target_events: int = 10_000
     target_blocks: int = 200

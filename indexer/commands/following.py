@@ -35,6 +35,7 @@ def run(
             database=urls.redact(location.url),
             nodes=[urls.redact(url) for url in settings.node.urls],
         )
+        event_loop.collect_rarely()
         reached = event_loop.run(_run(settings, location, until_block, probes, service))
     if reached is not None:
         log.info("stopped", committed_block=reached.block_number)

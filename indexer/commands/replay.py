@@ -107,6 +107,7 @@ def command(
         if discard:
             _print_discarded(event_loop.run(_discard(settings, url)), as_json)
             return
+        event_loop.collect_rarely()
         wanted = Wanted(from_block or 0, to_block, swap, _number(allowed), keep, pool)
         if in_shadow:
             outcome = event_loop.run(_shadow(settings, url, wanted, as_json))
