@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import operator
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -25,8 +28,11 @@ _CONFIG = (
 )
 _MODEL = events.InterestRateConfig.__struct_fields__
 
+_config = operator.attrgetter(*_CONFIG)
 
-def identity(protocol: str, key: state.AssetKey) -> dict[str, Any]:
+
+@functools.lru_cache(maxsize=1_024)
+def identity(protocol: str, key: state.AssetKey) -> Mapping[str, Any]:
     """The columns that name the row."""
     return {
         "id": rows.asset_id(protocol, key),
@@ -39,23 +45,28 @@ def identity(protocol: str, key: state.AssetKey) -> dict[str, Any]:
 
 def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> dict[str, Any]:
     """The columns that the current row and its history share."""
-    row = identity(protocol, key)
-    for field in _CONFIG:
-        row[field] = str(getattr(asset, field))
-    for field in _MODEL:
-        row[field] = str(getattr(asset.model, field))
-    row["rate_model_block"] = asset.rate_model_block
-    row["rates_confirmed_block"] = asset.rates_confirmed_block
-    row["is_legacy"] = asset.is_legacy
-    row["last_updated"] = rows.iso(asset.last_updated)
-    row["price"] = None if asset.price is None else str(asset.price)
-    row["price_is_valid"] = asset.price_is_valid
-    row["price_block"] = asset.price_block
-    row["price_timestamp"] = _time(asset.price_timestamp)
-    row["variant"] = asset.variant.value
-    row["v_token"] = rows.padded_or_none(asset.v_token)
-    row["changed_at"] = rows.iso(asset.updated_at)
-    return row
+    return {
+        **identity(protocol, key),
+        **dict(zip(_CONFIG, map(str, _config(asset)), strict=True)),
+        **_model(asset.model),
+        "rate_model_block": asset.rate_model_block,
+        "rates_confirmed_block": asset.rates_confirmed_block,
+        "is_legacy": asset.is_legacy,
+        "last_updated": rows.iso(asset.last_updated),
+        "price": None if asset.price is None else str(asset.price),
+        "price_is_valid": asset.price_is_valid,
+        "price_block": asset.price_block,
+        "price_timestamp": _time(asset.price_timestamp),
+        "variant": str(asset.variant),
+        "v_token": rows.padded_or_none(asset.v_token),
+        "changed_at": rows.iso(asset.updated_at),
+    }
+
+
+@functools.lru_cache(maxsize=1_024)
+def _model(model: events.InterestRateConfig) -> Mapping[str, str]:
+    """A rate model's columns: a market keeps its model for months."""
+    return {field: str(getattr(model, field)) for field in _MODEL}
 
 
 def current(

@@ -37,7 +37,6 @@ _SQL = sqlfile.load(__package__, "writing")
 
 log = structlog.get_logger(__name__)
 
-
 MAX_AGE_SECONDS = 86_400
 """How old a valuation at the head may be, where nothing else is configured."""
 
@@ -155,8 +154,11 @@ class Engine:
         return self._fold(batch, decoded)
 
     def refold(self, prepared: Prepared) -> Prepared:
-        """Fold a prepared batch again, now that more views are answered."""
-        return self._fold(prepared.batch, prepared.decoded)
+        """Fold a prepared batch again, now that more views are answered; no fold reads tokens'."""
+        if prepared.journal.wanted:
+            return self._fold(prepared.batch, prepared.decoded)
+        prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
+        return prepared
 
     async def prepare_logged(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
         """Decode and fold a batch of the log with the answers that it holds.
@@ -287,8 +289,7 @@ class Engine:
                 self._memory.registry.refuse(address)
             batch = _members_only(batch, self._memory.registry)
             decoded = [event for event in decoded if self._memory.registry.get(event.emitter)]
-        needs = decoding.token_views(decoded, self._memory.tokens)
-        needs += folding.journal.wanted
+        needs = [*decoding.token_views(decoded, self._memory.tokens), *folding.journal.wanted]
         self._wanted.update(folding.journal.wanted)
         needless = frozenset(self._wanted - consulted)
         return Prepared(batch, decoded, needs, world, folding.journal, needless)

@@ -10,7 +10,8 @@ from indexer.vesu import state
 
 def row(protocol: str, mismatch: state.Mismatch, timestamp: int) -> dict[str, Any]:
     """A row of accrual_mismatches."""
-    return assets.identity(protocol, mismatch.asset) | {
+    return {
+        **assets.identity(protocol, mismatch.asset),
         "id": rows.mismatch_id(protocol, mismatch),
         "variant": mismatch.variant.value,
         "field": mismatch.field,

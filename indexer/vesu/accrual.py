@@ -154,6 +154,8 @@ def with_context(
         price_is_valid=price.is_valid,
         price_block=block,
         price_timestamp=timestamp,
+        block_number=block,
+        updated_at=timestamp,
     )
 
 

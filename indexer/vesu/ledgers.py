@@ -24,6 +24,9 @@ the text ZERO, migrated vTokens to the text 0x0."""
 Origin = transaction.Origin
 
 
+BLANK_ASSET = accrual.AssetState()
+"""What is known of an asset before its first event."""
+
 LONGEST_REASON = 500
 """Characters of a quarantine's reason that are kept."""
 
@@ -185,15 +188,15 @@ class Ledger:
                 f"event {tuple(origin.event_key)} tells a scale of {changed.scale}, where it was "
                 f"{before.scale}"
             )
-        changed = replace(
-            changed, block_number=origin.event_key.block_number, updated_at=origin.timestamp
-        )
+        number = origin.event_key.block_number
+        if (changed.block_number, changed.updated_at) != (number, origin.timestamp):
+            changed = replace(changed, block_number=number, updated_at=origin.timestamp)
         self._replace(self.world.assets, key, before, changed)
         self.journal.assets.append((origin.event_key, key, changed))
 
     def asset_state(self, key: state.AssetKey) -> accrual.AssetState:
         """An asset's state, blank before its first event."""
-        return self.world.assets.get(key, accrual.AssetState())
+        return self.world.assets.get(key, BLANK_ASSET)
 
     def set_v_token(self, origin: Origin, pool: state.PoolKey, asset: int, v_token: int) -> None:
         """Make `v_token` the current vToken of a pool's asset."""

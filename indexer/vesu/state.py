@@ -230,17 +230,7 @@ class Journal(msgspec.Struct):
 
     def lengths(self) -> tuple[int, ...]:
         """How much is noted so far."""
-        return (
-            len(self.contracts),
-            len(self.assets),
-            len(self.pairs),
-            len(self.positions),
-            len(self.transactions),
-            len(self.liquidations),
-            len(self.refused),
-            len(self.pools),
-            len(self.mismatches),
-        )
+        return tuple(map(len, self._changes()))
 
     def cut(self, lengths: tuple[int, ...]) -> None:
         """Forget what was noted since."""
