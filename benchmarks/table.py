@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,24 @@ import click
 Run = dict[str, Any]
 
 
-def _output(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
+def _output(*arguments: str) -> Iterator[str]:
+    """What a benchmark prints, line after line: a run is told once it is measured."""
+    command = [sys.executable, "-m", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield from process.stdout
+    if process.returncode:
         raise click.ClickException(f"python -m {' '.join(arguments)} failed")
-    return done.stdout
 
 
-def _fills(what: str, *options: str) -> list[Run]:
+def _fills(what: str, *options: str) -> Iterator[Run]:
     """One run for each latency."""
-    lines = _output("benchmarks.fill", *options).splitlines()
-    return [{"run": what, **json.loads(line)} for line in lines]
+    for line in _output("benchmarks.fill", *options):
+        yield {"run": what, **json.loads(line)}
 
 
-def _document(what: str, *arguments: str) -> Run:
-    return {"run": what, **json.loads(_output(*arguments))}
+def _document(what: str, *arguments: str) -> Iterator[Run]:
+    yield {"run": what, **json.loads("".join(_output(*arguments)))}
 
 
 def rows(runs: list[Run]) -> list[tuple[str, str, str]]:
@@ -123,20 +125,20 @@ def main(events: int, positions: int, blocks: int, depth: int, target: Path | No
     """Run all benchmarks, one after the other; one JSON line a run."""
     runs: list[Run] = []
 
-    def tell(more: list[Run]) -> None:
-        runs.extend(more)
+    def tell(more: Iterable[Run]) -> None:
         for run in more:
+            runs.append(run)
             click.echo(json.dumps(run))
 
     latencies = [option for latency in (0, 20, 50) for option in ("--latency", str(latency))]
     tell(_fills("fill", "--events", str(events), *latencies))
     tell(_fills("fill", "--events", str(events // 2), "--empty", "9", *latencies))
     size = ("--events", str(events), "--json")
-    tell([_document("ingest and replay", "benchmarks", *size, "--runs", "1")])
+    tell(_document("ingest and replay", "benchmarks", *size, "--runs", "1"))
     counts = ("--positions", str(positions), "--blocks", str(blocks))
-    tell([_document("head", "benchmarks.head", *counts)])
+    tell(_document("head", "benchmarks.head", *counts))
     deep = ("--reorg", str(depth), "--block-events", "10")
-    tell([_document("reorganisation", "benchmarks", *size, *deep)])
+    tell(_document("reorganisation", "benchmarks", *size, *deep))
     if target is not None:
         target.write_text(markdown(runs), "utf-8")
 
