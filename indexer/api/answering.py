@@ -138,6 +138,7 @@ class Service:
                 parameter.parse(query_values[parameter.name])
         asked = queries.asked(query_values) if route.is_of_moment else stands.Asked()
         routes.max_price_age(route, query_values)
+        asked.check()
         if route.is_of_moment and "min_block" in query_values:
             await self._head.wait(kinds.block(query_values["min_block"], "min_block"))
         async with (

@@ -73,6 +73,14 @@ class Asked(msgspec.Struct, frozen=True):
         """Whether the question names a moment, so that its answer never changes."""
         return self != Asked()
 
+    def check(self) -> None:
+        """QuestionError where two moments are named."""
+        named = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise errors.QuestionError(
+                f"{' and '.join(named)} exclude each other", parameter=named[1]
+            )
+
 
 async def read(connection: Connection) -> Stands:
     """Where the database stands; NothingCommittedError before the first commit."""
@@ -97,9 +105,7 @@ async def moment(connection: Connection, state: Stands, asked: Asked) -> point_i
     committed block, NotFoundError for an unknown block, AbandonedBlockError for a hash that the
     chain gave up.
     """
-    named = [name for name in asked.__struct_fields__ if getattr(asked, name) is not None]
-    if len(named) > 1:
-        raise errors.QuestionError(f"{' and '.join(named)} exclude each other", parameter=named[1])
+    asked.check()
     if asked.at_hash is not None:
         return await point_in_time.moment(connection, await _number(connection, asked.at_hash))
     if asked.at_time is not None:

@@ -258,6 +258,10 @@ async def test_waiting_for_a_block(api: Client, asked: past.Past, monkeypatch: A
     assert (said.status, said.body["parameter"]) == (425, "min_block")
     assert int(said.headers["retry-after"]) > 0
     assert (await api.ask("/v1/pools", min_block=10**15, limit=1)).status == 425
+    said = await api.ask(
+        "/v1/pools", min_block=last + 1, at_block=1, at_time="2025-10-02T12:00:00Z"
+    )
+    assert (said.status, said.body["parameter"]) == (400, "at_time"), "refused before it waits"
 
 
 def summed(rows: list[Any], name: str) -> decimal.Decimal:

@@ -33,6 +33,8 @@ async def test_what_the_document_allows_and_forbids(indexed_copy: str, tmp_path:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.base}/openapi.json"),
             *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", EXAMPLES or "2"),
+            # `min_block` waits for ten seconds before it is told that the block is not there.
+            *("--request-timeout", "30"),
             *("--generation-deterministic", "--no-shrink", "--warnings", "off", "--no-color"),
             *("--header", f"Authorization: Bearer {KEY}"),
             cwd=tmp_path,
