@@ -14,7 +14,6 @@ import traceback
 import click
 
 from indexer import errors
-from indexer.commands import showing
 
 COMMANDS = {
     "run": "Migrate if needed, catch up, follow the head.",
@@ -94,7 +93,7 @@ def group() -> None:
 def main() -> None:
     """Entry point of the console script."""
     # Not at the top: `--help` of the group needs no command's module.
-    from indexer.commands import streams
+    from indexer.commands import showing, streams
 
     streams.install()
     # So that whoever holds an embedded server or a lock lets go of it on the way out.
@@ -142,6 +141,8 @@ class _Termination:
 
 
 def _say(message: str) -> None:
+    from indexer.commands import showing
+
     line = f"error: {' '.join(showing.shown(message).split())}"
     click.echo(showing.progress_line.below(line), err=True)
 

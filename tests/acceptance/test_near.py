@@ -67,12 +67,22 @@ async def test_opportunities_are_those_of_a_look_at_every_position(
     indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
     """At every tenth block, at recorded prices and after a fall: the answer with no index."""
-    assets = await indexed.fetch("SELECT DISTINCT asset_address FROM vesu_assets ORDER BY 1")
-    fall = {int(assets[0][0], 16): Decimal("-0.3"), int(assets[1][0], 16): Decimal("0.2")}
+    first = await indexed.fetch(
+        "SELECT asset_address, min(block_number) FROM vesu_asset_history GROUP BY 1 ORDER BY 1"
+    )
+    changes = list(zip(first, (Decimal("-0.3"), Decimal("0.2")), strict=False))
     asked = [
-        (number, markets.Conditions(ahead, changes))
+        (number, markets.Conditions(ahead, fall))
         for number in (*(await blocks(indexed))[::10], None)
-        for changes in ({}, fall)
+        # The price of an asset that no pool has yet is refused.
+        for fall in (
+            {},
+            {
+                int(asset, 16): change
+                for (asset, block), change in changes
+                if number is None or block <= number
+            },
+        )
     ]
     found = [await opportunities.find(indexed, at=at, conditions=said) for at, said in asked]
     monkeypatch.setattr(opportunities, "MOST_CANDIDATES", -1)
