@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from indexer import errors, urls
+from indexer import errors
 from indexer.config import entries, environment, sections, values
 
 CHAIN_IDS = {"mainnet": "SN_MAIN", "sepolia": "SN_SEPOLIA"}
@@ -60,19 +60,6 @@ class Settings(msgspec.Struct, frozen=True):
                 "a folder, or DATABASE_URL to a database"
             )
         return self.data_dir
-
-    def redacted(self) -> dict[str, Any]:
-        """The settings as plain values for people's eyes: no password, no key of a node."""
-        shown: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
-        del shown["database_note"]
-        shown["node"]["urls"] = [urls.redact(url) for url in self.node.urls]
-        shown["api"]["keys"] = ["***" for _ in self.api.keys]
-        shown["api"]["cursor_secret"] = "***" if self.api.cursor_secret else ""
-        if self.database.url is not None:
-            shown["database"]["url"] = urls.redact(self.database.url)
-        if self.watch.database_url is not None:
-            shown["watch"]["database_url"] = urls.redact(self.watch.database_url)
-        return shown
 
 
 class Given(msgspec.Struct, frozen=True):

@@ -94,11 +94,6 @@ async def answered(connection: Connection, point: Point) -> tuple[set[str], int]
     return {str(sample_id) for sample_id in row["ids"]}, row["tries"]
 
 
-async def is_sampled(connection: Connection, step_seconds: int, grid_time: int) -> bool:
-    """Whether a point of the grid was sampled, as far as it goes."""
-    return bool(await connection.fetchval(_SQL["is_sampled"], step_seconds, grid_time))
-
-
 async def gaps(connection: Connection, step_seconds: int) -> list[Gap]:
     """The gaps between what was sampled of a grid, the newest first."""
     rows = await connection.fetch(_SQL["gaps"], step_seconds)

@@ -29,13 +29,6 @@ SELECT ARRAY(
 FROM price_samplings
 WHERE block_number = $1 AND block_hash = $2;
 
--- name: is_sampled
--- Whether a point of the grid was sampled.
-SELECT EXISTS (
-    SELECT FROM price_samplings
-    WHERE step_seconds = $1 AND grid_time >= $2 AND previous_time < $2
-);
-
 -- name: gaps
 -- Between two neighbours of a grid: from the point of the older one to the last multiple that the
 -- newer one does not stand for.

@@ -46,12 +46,6 @@ async def read(connection: Connection) -> Listed:
     return Listed(frozenset(row["pool_id"] for row in found)) if found else EVERY
 
 
-async def differs(connection: Connection, wanted: Collection[ListedPool]) -> bool:
-    """Whether the remembered list, or `is_listed` of any pool, is not what `wanted` says."""
-    stored = {ListedPool(**dict(row)) for row in await connection.fetch(_SQL["read"])}
-    return stored != set(wanted) or bool(await connection.fetch(_SQL["misplaced"]))
-
-
 async def apply(connection: Connection, wanted: Collection[ListedPool]) -> list[str]:
     """Remember the list (empty: every pool) and bring `is_listed` up to it, a pool at a time.
 

@@ -53,11 +53,6 @@ class Order(msgspec.Struct, frozen=True):
     field: str
     is_descending: bool = False
 
-    @property
-    def text(self) -> str:
-        """As it is written over HTTP: `field` or `-field`."""
-        return f"{'-' if self.is_descending else ''}{self.field}"
-
 
 class Wanted(msgspec.Struct, frozen=True):
     """A page: filters, order (None: the list's own), number of rows, and the place to go on at.

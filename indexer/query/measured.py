@@ -11,7 +11,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Callable, Collection
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -227,9 +227,3 @@ MEASURES = {
     filters.Order("collateral_amount", is_descending=True): _COLLATERAL,
 }
 """Orders that an index answers."""
-
-
-def worth_of(row: Any, order: filters.Order) -> decimal.Decimal | None:
-    """A row's worth in an order; None where it has none."""
-    value = getattr(row, order.field)
-    return None if value is None else decimal.Decimal(value)

@@ -8,7 +8,7 @@ import decimal
 import msgspec
 
 from indexer.projections import positions as position_rows
-from indexer.projections import rows, valuations
+from indexer.projections import rows
 from indexer.query import kinds, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import state
@@ -188,10 +188,6 @@ async def held_at(
 def valued(snapshot: point_in_time.Snapshot, stored: Stored) -> list[Position]:
     """What positions are worth in the state and with the prices of a snapshot."""
     return [msgspec.convert(snapshot.position_row(*position), Position) for position in stored]
-
-
-value_at = valuations.value_at
-"""What a position is worth in a world at a time: (key, position, world, seconds) → Valuation."""
 
 
 def _by_health(position: Position) -> tuple[bool, decimal.Decimal, str, str]:

@@ -28,9 +28,6 @@ ANSWER_SECONDS = 30.0
 LOOKS = 6
 """How many looks in a row must find that the server does not work on a migration."""
 
-CLIENT_CHECK = "10s"
-"""How often a server looks whether the client of a long statement is still there."""
-
 
 class Breaker:
     """The sockets of connections in use; tripped, whoever waits on one gets an error."""

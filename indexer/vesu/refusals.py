@@ -38,10 +38,6 @@ class Refusal(enum.StrEnum):
     REPAY_TOO_SMALL = "repay-too-small"
 
 
-PANICS = frozenset({Refusal.INSUFFICIENT_RESERVE, Refusal.INFLATION_FEE})
-"""What V1.0 reverts with as `u256_sub Overflow`: it subtracts without a check of its own."""
-
-
 class ShutdownMode(enum.IntEnum):
     """How far the shutdown of a V1 pool has gone. V2 has no such thing and stays at NONE."""
 

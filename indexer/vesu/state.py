@@ -146,11 +146,6 @@ class PositionState(msgspec.Struct, frozen=True, gc=False):
     last_event_block: int = 0
     migrated_block: int | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Nothing is held and nothing is owed."""
-        return not (self.collateral_shares or self.nominal_debt or self.vtoken_balance)
-
 
 class TransactionEffect(NamedTuple):
     """One row of vesu_transactions before it is written. `amount` is signed, in raw units."""

@@ -373,14 +373,7 @@ def test_secrets_are_hidden_in_views_and_in_errors() -> None:
             "VESU_API_CURSOR_SECRET": "SECRET",
         }
     )
-    shown = settings.redacted()
-    assert shown["node"]["urls"] == ["https://h:9/***", "http://h/***", "http://bare:1"]
-    assert shown["database"]["url"] == ("postgresql://me:***@db:1/n?password=***&sslmode=require")
-    for text in (str(shown), repr(settings), str(settings)):
+    for text in (repr(settings), str(settings)):
         assert "SECRET" not in text
-    api = shown["api"]
-    assert (api["host"], api["port"]) == ("127.0.0.1", 8080)
-    assert (api["keys"], api["cursor_secret"]) == (["***", "***"], "***")
-    assert isinstance(shown["data_dir"], str)
     assert "SECRET" not in refusal(environ={"VESU_NODE_URLS": "h/SECRET"})
     assert "SECRET" not in refusal(environ={"DATABASE_URL": "mysql://SECRET@h"})

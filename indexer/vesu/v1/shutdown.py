@@ -65,14 +65,6 @@ def base_mode(world: state.World, pair: state.PairKey, now: int) -> Mode:
     return _mode(world, pool, pair, now, is_violating=False)
 
 
-def pool_mode(world: state.World, pool: state.PoolKey, now: int) -> Mode | None:
-    """The furthest mode of a pool's pairs; None where no pair has one."""
-    found = [mode(world, pair, now) for pair in world.pairs if pair.pool == pool]
-    return max(
-        (shutdown_mode for shutdown_mode in found if shutdown_mode is not None), default=None
-    )
-
-
 def allowed(mode_: Mode, nominal_debt: int) -> tuple[str, ...]:
     """What may be done to a position while its pool is in a mode, before all other checks."""
     if mode_ is Mode.RECOVERY:
