@@ -16,7 +16,7 @@ import msgspec
 
 from indexer import errors
 from indexer.api import cursors, queries, routes
-from indexer.query import kinds, point_in_time, stands
+from indexer.query import database_state, kinds, point_in_time
 
 ACQUIRE_SECONDS = 5.0
 """How long a request waits for a connection before it is told to come back."""
@@ -49,7 +49,7 @@ class Meta(msgspec.Struct, frozen=True):
     block_time: datetime.datetime
     valued_at: datetime.datetime
     fork: kinds.Block | None
-    finality: stands.Finality
+    finality: database_state.Finality
     prices_as_of: datetime.datetime | None
     is_price_stale: bool | None
     age_seconds: kinds.Block
@@ -96,7 +96,7 @@ class Head:
             seen_at, number = self._seen
             if time.monotonic() - seen_at > 0.1:
                 async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                    number = await stands.committed_block(connection) or 0
+                    number = await database_state.committed_block(connection) or 0
                 self._seen = (time.monotonic(), number)
         return number
 
@@ -132,11 +132,15 @@ class Service:
             if name not in query_values:
                 raise errors.QuestionError(f"{name} is missing", parameter=name)
         if route.is_list:
-            queries.wanted(query_values, route.filters, route.orders, None)
+            queries.page_query(query_values, route.filters, route.orders, None)
         for parameter in route.parameters:
             if parameter.name in query_values:
                 parameter.parse(query_values[parameter.name])
-        asked = queries.asked(query_values) if route.is_of_moment else stands.Asked()
+        asked = (
+            queries.moment_query(query_values)
+            if route.is_of_moment
+            else database_state.MomentQuery()
+        )
         routes.max_price_age(route, query_values)
         asked.check()
         if route.is_of_moment and "min_block" in query_values:
@@ -154,11 +158,11 @@ class Service:
         connection: routes.Connection,
         path: Mapping[str, Any],
         query_values: dict[str, str],
-        asked: stands.Asked,
+        asked: database_state.MomentQuery,
     ) -> litestar.Response[bytes]:
         address = request.scope["path"]
         question = cursors.question(address, query_values)
-        standing = await stands.read(connection)
+        standing = await database_state.read(connection)
         moment, after, sampling = await self._moment(
             connection, standing, asked, query_values, question
         )
@@ -193,16 +197,16 @@ class Service:
     async def _moment(
         self,
         connection: routes.Connection,
-        standing: stands.Stands,
-        asked: stands.Asked,
+        standing: database_state.DatabaseState,
+        asked: database_state.MomentQuery,
         query_values: Mapping[str, str],
         question: str,
     ) -> tuple[point_in_time.Moment, tuple[str, ...] | None, int]:
         """The moment, where to go on, and the newest samples known; a cursor brings all three."""
         if "cursor" not in query_values:
-            return await stands.moment(connection, standing, asked), None, standing.sampling
+            return await database_state.moment(connection, standing, asked), None, standing.sampling
         cursor = self._signer.read(query_values["cursor"], question)
-        await stands.check_unchanged(
+        await database_state.check_unchanged(
             connection, standing, cursor.block_number, cursor.block_hash, cursor.fork_counter
         )
         moment = await point_in_time.moment(connection, cursor.block_number)
@@ -213,7 +217,7 @@ class Service:
     def _next(
         self,
         question: str,
-        standing: stands.Stands,
+        standing: database_state.DatabaseState,
         moment: point_in_time.Moment,
         after: tuple[str, ...],
     ) -> str:
@@ -232,9 +236,9 @@ class Service:
 
 
 def _meta(
-    standing: stands.Stands,
+    standing: database_state.DatabaseState,
     moment: point_in_time.Moment,
-    asked: stands.Asked,
+    asked: database_state.MomentQuery,
     priced_at: datetime.datetime | None,
     max_price_age: int | None,
 ) -> Meta:
@@ -259,7 +263,7 @@ def _meta(
 def _tag(
     address: str,
     query_values: Mapping[str, str],
-    standing: stands.Stands,
+    standing: database_state.DatabaseState,
     moment: point_in_time.Moment,
 ) -> str:
     """The answer's ETag: all that it depends on but the clock, which `age_seconds` shows."""

@@ -211,9 +211,9 @@ async def _vesu_positions(question: routes.Question) -> routes.Answer:
         most = question.get("maxHealthFactor")
         conditions.append(filters.Condition("health_factor", "<=", (most,)))
     state = await question.state()
-    wanted = filters.Wanted((*conditions, ACTIVE), None, filters.MAX_LIMIT)
+    wanted = filters.PageQuery((*conditions, ACTIVE), None, filters.MAX_LIMIT)
     found = await question.shared.positions.page(
-        question.connection, state, question.stands, wanted
+        question.connection, state, question.database_state, wanted
     )
     oldest = holdings.priced_at(state, {position.pool_id for position in found.rows})
     return routes.Answer(
@@ -269,9 +269,9 @@ def _vesu_position(position: position_pages.Position, state: states.State) -> Ve
 
 async def _vesu_history(question: routes.Question) -> routes.Answer:
     """A user's effects, newest first, page by page."""
-    state, wanted = await question.state(), question.wanted
+    state, wanted = await question.state(), question.page_query
     mine = filters.Condition("user_id", "=", (question.path["user"],))
-    asked = filters.Wanted((mine,), wanted.order, wanted.limit, wanted.after)
+    asked = filters.PageQuery((mine,), wanted.order, wanted.limit, wanted.after)
     found = await listing.page(
         question.connection, records.TRANSACTIONS, question.moment.block_number, asked
     )

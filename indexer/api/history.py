@@ -77,9 +77,13 @@ async def _curve(question: routes.Question) -> routes.Answer:
 async def _configuration(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
     changes = await configuration.of(question.connection, question.moment, pool.pool_id)
-    found = sorting.page(changes, CHANGE, question.wanted, BY_BLOCK)
+    found = sorting.page(changes, CHANGE, question.page_query, BY_BLOCK)
     shown = await endangered.of(
-        question.connection, question.shared.states, question.stands, pool.pool_id, found.rows
+        question.connection,
+        question.shared.states,
+        question.database_state,
+        pool.pool_id,
+        found.rows,
     )
     return routes.Answer(shown, found.next)
 

@@ -26,17 +26,17 @@ def priced_at(state: states.State, pool_ids: set[str] | None) -> datetime.dateti
     return min((time for time in times if time is not None), default=None)
 
 
-async def _page(question: routes.Question, wanted: filters.Wanted) -> routes.Answer:
+async def _page(question: routes.Question, wanted: filters.PageQuery) -> routes.Answer:
     state = await question.state()
     found = await question.shared.positions.page(
-        question.connection, state, question.stands, wanted
+        question.connection, state, question.database_state, wanted
     )
     oldest = priced_at(state, {position.pool_id for position in found.rows})
     return routes.Answer([question.aged(position) for position in found.rows], found.next, oldest)
 
 
 async def _positions(question: routes.Question) -> routes.Answer:
-    return await _page(question, question.wanted)
+    return await _page(question, question.page_query)
 
 
 async def _position(question: routes.Question) -> routes.Answer:
@@ -89,11 +89,11 @@ async def _health(question: routes.Question) -> routes.Answer:
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:
-    wanted = question.wanted
+    wanted = question.page_query
     mine = filters.Condition("user_id", "=", (question.path["user"],))
     return await _page(
         question,
-        filters.Wanted((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after),
+        filters.PageQuery((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after),
     )
 
 

@@ -18,7 +18,7 @@ def page_of(listed: listing.Listing) -> routes.Handler:
 
     async def handle(question: routes.Question) -> routes.Answer:
         found = await listing.page(
-            question.connection, listed, question.moment.block_number, question.wanted
+            question.connection, listed, question.moment.block_number, question.page_query
         )
         return routes.Answer(found.rows, found.next)
 
@@ -54,7 +54,7 @@ async def _transaction(question: routes.Question) -> routes.Answer:
     """What became of one transaction; of a hash that nobody knows, too."""
     asked = filters.Condition("transaction_hash", "=", (question.path["hash"],))
     order = filters.Order("block_number")
-    wanted = filters.Wanted((asked,), order, filters.MAX_LIMIT)
+    wanted = filters.PageQuery((asked,), order, filters.MAX_LIMIT)
     found = await listing.page(
         question.connection, records.TRANSACTIONS, question.moment.block_number, wanted
     )
@@ -66,9 +66,9 @@ async def _transaction(question: routes.Question) -> routes.Answer:
 
 async def _of_user(question: routes.Question) -> routes.Answer:
     """A user's transactions, newest first unless ordered otherwise."""
-    wanted = question.wanted
+    wanted = question.page_query
     mine = filters.Condition("user_id", "=", (question.path["user"],))
-    asked = filters.Wanted((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after)
+    asked = filters.PageQuery((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after)
     found = await listing.page(
         question.connection, records.TRANSACTIONS, question.moment.block_number, asked
     )

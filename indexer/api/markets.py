@@ -33,7 +33,7 @@ def oldest_price(found: Iterable[assets.Asset]) -> datetime.datetime | None:
 
 async def _pools(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    found = sorting.page(state.pools, kinds.fields(pools.Pool), question.wanted, BY_POOL)
+    found = sorting.page(state.pools, kinds.fields(pools.Pool), question.page_query, BY_POOL)
     return routes.Answer(found.rows, found.next)
 
 
@@ -57,7 +57,7 @@ async def pool(question: routes.Question) -> pool_details.Details:
 
 async def _assets(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    found = sorting.page(state.assets, kinds.fields(assets.Asset), question.wanted, BY_POOL)
+    found = sorting.page(state.assets, kinds.fields(assets.Asset), question.page_query, BY_POOL)
     rows = [question.aged(asset) for asset in found.rows]
     return routes.Answer(rows, found.next, oldest_price(rows))
 

@@ -85,7 +85,9 @@ async def state_at(question: routes.Question, time: datetime.datetime) -> states
         moment = await point_in_time.moment(question.connection, time)
     except errors.NotFoundError:
         return None
-    return await question.shared.states.of_moment(question.connection, moment, question.stands)
+    return await question.shared.states.of_moment(
+        question.connection, moment, question.database_state
+    )
 
 
 async def _leaderboard(question: routes.Question) -> routes.Answer:
@@ -141,7 +143,7 @@ async def _bad_debt(question: routes.Question) -> routes.Answer:
 async def _caps(question: routes.Question) -> routes.Answer:
     state = await question.state()
     found = sorting.page(
-        caps.every(state), caps.FIELDS, question.wanted, filters.Order(caps.ORDERS[0])
+        caps.every(state), caps.FIELDS, question.page_query, filters.Order(caps.ORDERS[0])
     )
     return routes.Answer(found.rows, found.next)
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from indexer import errors
-from indexer.query import filters, kinds, stands
+from indexer.query import database_state, filters, kinds
 
 MAX_PARAMETERS = 50
 MOMENT = ("at_block", "at_hash", "at_time", "min_block", "max_price_age")
@@ -82,27 +82,27 @@ def check_known(query_values: Mapping[str, str], known: Collection[str]) -> None
             )
 
 
-def asked(query_values: Mapping[str, str]) -> stands.Asked:
+def moment_query(query_values: Mapping[str, str]) -> database_state.MomentQuery:
     """The moment that the parameters name."""
     at_time: datetime.datetime | None = None
     if "at_time" in query_values:
         at_time = kinds.time(query_values["at_time"], "at_time").replace(microsecond=0)
-    return stands.Asked(
+    return database_state.MomentQuery(
         kinds.block(query_values["at_block"], "at_block") if "at_block" in query_values else None,
         kinds.felt(query_values["at_hash"], "at_hash") if "at_hash" in query_values else None,
         at_time,
     )
 
 
-def wanted(
+def page_query(
     query_values: Mapping[str, str],
     fields: Mapping[str, kinds.Field],
     orders: Sequence[str],
     after: tuple[str, ...] | None,
-) -> filters.Wanted:
+) -> filters.PageQuery:
     """The page that the parameters describe."""
     conditions = (filters.parse(fields, name, text) for name, text in query_values.items())
-    return filters.Wanted(
+    return filters.PageQuery(
         tuple(condition for condition in conditions if condition is not None),
         filters.parse_order(orders, query_values["order"]) if "order" in query_values else None,
         limit(query_values),

@@ -70,12 +70,14 @@ TERMS = (
 COUNT = queries.Parameter("count", "block", "How many at most.", "100", minimum=1, maximum=500)
 
 
-def wanted(question: routes.Question) -> markets.Wanted:
+def position_ref(question: routes.Question) -> markets.PositionRef:
     """The position that the parameters name."""
     pool, collateral, debt, user = (
         int(question.get(name), 16) for name in ("pool", "collateral", "debt", "user")
     )
-    return markets.Wanted(pool, collateral, debt, user, int(question.get("v_token", "0x0"), 16))
+    return markets.PositionRef(
+        pool, collateral, debt, user, int(question.get("v_token", "0x0"), 16)
+    )
 
 
 def conditions(question: routes.Question) -> markets.Conditions:
@@ -104,7 +106,7 @@ def _priced_at(prices: list[markets.Price]) -> datetime.datetime | None:
 async def _max_borrow(question: routes.Question) -> routes.Answer:
     found = await quotes.max_borrow(
         question.connection,
-        wanted(question),
+        position_ref(question),
         question.when,
         conditions(question),
         question.max_price_age,
@@ -115,7 +117,7 @@ async def _max_borrow(question: routes.Question) -> routes.Answer:
 async def _max_withdraw(question: routes.Question) -> routes.Answer:
     found = await quotes.max_withdraw(
         question.connection,
-        wanted(question),
+        position_ref(question),
         question.when,
         conditions(question),
         question.max_price_age,
@@ -125,7 +127,10 @@ async def _max_withdraw(question: routes.Question) -> routes.Answer:
 
 async def _total_repay(question: routes.Question) -> routes.Answer:
     found = await quotes.total_repay(
-        question.connection, wanted(question), question.when, question.get("margin_seconds", 0)
+        question.connection,
+        position_ref(question),
+        question.when,
+        question.get("margin_seconds", 0),
     )
     return routes.Answer(found)
 
@@ -135,16 +140,19 @@ async def _supply(question: routes.Question) -> routes.Answer:
     if (amount is None) == (raw is None):
         raise errors.QuestionError("give amount or amount_raw", parameter="amount")
     found = await quotes.supply_estimate(
-        question.connection, wanted(question), raw if amount is None else amount, question.when
+        question.connection,
+        position_ref(question),
+        raw if amount is None else amount,
+        question.when,
     )
     return routes.Answer(found)
 
 
 async def _simulate(question: routes.Question) -> routes.Answer:
-    return await _simulated(question, wanted(question))
+    return await _simulated(question, position_ref(question))
 
 
-async def _simulated(question: routes.Question, position: markets.Wanted) -> routes.Answer:
+async def _simulated(question: routes.Question, position: markets.PositionRef) -> routes.Answer:
     texts = question.query_values["actions"].split(",")
     if len(texts) > MAX_ACTIONS:
         raise errors.QuestionError(f"actions: at most {MAX_ACTIONS}", parameter="actions")
@@ -179,8 +187,8 @@ async def _simulate_one(question: routes.Question) -> routes.Answer:
     return await _simulated(question, _named(position))
 
 
-def _named(position: position_pages.Position) -> markets.Wanted:
-    return markets.Wanted(
+def _named(position: position_pages.Position) -> markets.PositionRef:
+    return markets.PositionRef(
         int(position.pool_id, 16),
         int(position.collateral_address, 16),
         int(position.debt_address or "0x0", 16),

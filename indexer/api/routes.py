@@ -13,12 +13,12 @@ from indexer.api import queries
 from indexer.query import (
     assets,
     counts,
+    database_state,
     filters,
     kinds,
     point_in_time,
     position_pages,
     series,
-    stands,
     states,
     status,
 )
@@ -64,7 +64,7 @@ class Question(msgspec.Struct, frozen=True):
     route: Route
     connection: Connection
     shared: Shared
-    stands: stands.Stands
+    database_state: database_state.DatabaseState
     moment: point_in_time.Moment
     path: Mapping[str, Any]
     query_values: Mapping[str, str]
@@ -80,9 +80,11 @@ class Question(msgspec.Struct, frozen=True):
         return self.moment.block_number if is_block else self.moment.valued_at
 
     @property
-    def wanted(self) -> filters.Wanted:
+    def page_query(self) -> filters.PageQuery:
         """The page that was asked for."""
-        return queries.wanted(self.query_values, self.route.filters, self.route.orders, self.after)
+        return queries.page_query(
+            self.query_values, self.route.filters, self.route.orders, self.after
+        )
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a parameter of the route; `default` where it was not given."""
@@ -104,7 +106,7 @@ class Question(msgspec.Struct, frozen=True):
 
     async def state(self) -> states.State:
         """The whole state at the moment."""
-        return await self.shared.states.of_moment(self.connection, self.moment, self.stands)
+        return await self.shared.states.of_moment(self.connection, self.moment, self.database_state)
 
 
 def max_price_age(route: Route, query_values: Mapping[str, str]) -> int | None:

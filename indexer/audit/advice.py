@@ -43,7 +43,7 @@ class Advice(msgspec.Struct, frozen=True):
     remedy: str | None
 
 
-class Report(msgspec.Struct, frozen=True):
+class AdviceReport(msgspec.Struct, frozen=True):
     """The whole advice. `kept`: indexes without a scan, or covered by others, that stay anyway."""
 
     tables: list[Table]
@@ -52,7 +52,7 @@ class Report(msgspec.Struct, frozen=True):
     counting_since: datetime.datetime | None
 
 
-async def read(connection: asyncpg.Connection) -> Report:
+async def read(connection: asyncpg.Connection) -> AdviceReport:
     """Look at everything."""
     tables = [Table(*row.values()) for row in await upkeep.table_sizes(connection)]
     rows = await upkeep.index_rows(connection)
@@ -70,7 +70,7 @@ async def read(connection: asyncpg.Connection) -> Report:
     promised = indexes.promised()
     spare = [suggestion for row in rows if (suggestion := _spare(row, rows, promised))]
     kept = [suggestion for suggestion in spare if suggestion.subject.partition(".")[2] in promised]
-    return Report(
+    return AdviceReport(
         tables, advice + [suggestion for suggestion in spare if suggestion not in kept], kept, since
     )
 

@@ -48,7 +48,7 @@ class NotCovered(msgspec.Struct, frozen=True):
     why: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class AuditReport(msgspec.Struct, frozen=True):
     """The whole audit, true for one block."""
 
     block_number: int
@@ -78,7 +78,7 @@ class Audit(msgspec.Struct):
     """What sections work with: a connection, where the tables stand, how to refold and ask."""
 
     connection: asyncpg.Connection
-    stands: status.Status
+    status: status.Status
     now: digest.Digest
     refolding: refold.Refolding
     view_check: ViewCheck
@@ -89,7 +89,7 @@ Section = Callable[[Audit], Awaitable[Sequence[Check | NotCovered]]]
 
 async def make(
     connection: asyncpg.Connection, refolding: refold.Refolding, view_check: ViewCheck
-) -> Report:
+) -> AuditReport:
     """Run every section."""
     began = time.monotonic()
     state = await status.read(connection)
@@ -98,7 +98,7 @@ async def make(
     audit = Audit(connection, state, await digest.at_block(connection), refolding, view_check)
     found = [finding for section in SECTIONS for finding in await section(audit)]
     checks = [finding for finding in found if isinstance(finding, Check)]
-    return Report(
+    return AuditReport(
         audit.now.block_number,
         state.committed_hash,
         audit.now.all,
@@ -131,7 +131,7 @@ async def _fold(audit: Audit) -> list[Check | NotCovered]:
     """This version's fold made the tables."""
     committed = await cursor.read(audit.connection)
     reason = None if committed is None else replay.outdated(committed)
-    found = reason or f"fold {audit.stands.fold_version}"
+    found = reason or f"fold {audit.status.fold_version}"
     return [Check("tables of this version's fold", reason is None, 1, found)]
 
 
@@ -151,7 +151,7 @@ async def _refold(audit: Audit) -> list[Check | NotCovered]:
     check = Check(what, not outcome.differing, outcome.rows, _refolded(outcome, refolding.seed))
     if outcome.is_whole:
         return [check]
-    others = audit.stands.rows["events"] - outcome.events
+    others = audit.status.rows["events"] - outcome.events
     return [
         check,
         NotCovered(
@@ -214,7 +214,7 @@ async def _valuations(audit: Audit) -> list[Check | NotCovered]:
 async def _seals(audit: Audit) -> list[Check | NotCovered]:
     """The events of each block are those that were committed."""
     connection = audit.connection
-    broken = await log_verification.broken_seals(connection, 0, audit.stands.committed_block)
+    broken = await log_verification.broken_seals(connection, 0, audit.status.committed_block)
     sealed = await connection.fetchval(_SQL["sealed"])
     found = (
         f"blocks {', '.join(str(span.first_block) for span in broken[:5])}" if broken else "none"
@@ -224,7 +224,7 @@ async def _seals(audit: Audit) -> list[Check | NotCovered]:
 
 async def _completeness(audit: Audit) -> list[Check | NotCovered]:
     """The log holds what the chain's own counts and commitments say."""
-    known = audit.stands.completeness
+    known = audit.status.completeness
     proved = sum(known.blocks.values()) - known.unproved_blocks
     gaps = values.counted(known.gaps_open, "open gap")
     found = f"{gaps}, {known.gaps_repaired:,} repaired; {known.sentence()}"
@@ -243,14 +243,14 @@ async def _completeness(audit: Audit) -> list[Check | NotCovered]:
 
 async def _decoded(audit: Audit) -> list[Check | NotCovered]:
     """Every event of a known contract has a name."""
-    events = sum(event.events for event in audit.stands.undecoded)
+    events = sum(event.events for event in audit.status.undecoded)
     found = f"{events} undecoded"
-    return [Check("events decoded", not events, audit.stands.rows["events"], found)]
+    return [Check("events decoded", not events, audit.status.rows["events"], found)]
 
 
 async def _recorded(audit: Audit) -> list[Check | NotCovered]:
     """What earlier checks left: values that differ from the contracts', sums that broke."""
-    state = audit.stands
+    state = audit.status
     broken = len(state.invariant_breaks)
     found: list[Check | NotCovered] = [
         Check("recorded breaks of sums", not broken, broken, f"{broken} stand")

@@ -22,7 +22,7 @@ NARROWED_ATTEMPTS = 2
 """How often a narrower filter is sent: an endpoint that is down must not be waited for."""
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class _EventFilter(msgspec.Struct, frozen=True):
     """One filter: `address` as it is sent, `addresses` as the answers are checked against."""
 
     node: str
@@ -37,7 +37,7 @@ class _Asked(msgspec.Struct, frozen=True):
 class _Unanswered(Exception):  # noqa: N818 - never leaves this module
     """The endpoint did not answer a filter, and what it said."""
 
-    def __init__(self, asked: _Asked, error: errors.NodeError) -> None:
+    def __init__(self, asked: _EventFilter, error: errors.NodeError) -> None:
         super().__init__(str(error))
         self.asked = asked
         self.error = error
@@ -63,7 +63,7 @@ async def read(
     while True:
         size = endpoint.limits.addresses.size if profile.address_lists else 1
         asked = [
-            _Asked(
+            _EventFilter(
                 endpoint.name,
                 from_block,
                 to_block,
@@ -89,7 +89,7 @@ async def read(
     return found
 
 
-async def _reduce(endpoint: rpc.Endpoint, asked: _Asked, error: errors.NodeError) -> None:
+async def _reduce(endpoint: rpc.Endpoint, asked: _EventFilter, error: errors.NodeError) -> None:
     """Note the limit that a filter exceeded; raises where the caller must divide, or nobody can.
 
     Gateways name their limits in words of their own, so requests decide. The filter is narrowed
@@ -122,7 +122,9 @@ async def _reduce(endpoint: rpc.Endpoint, asked: _Asked, error: errors.NodeError
     raise refusal or error
 
 
-async def _narrowed(endpoint: rpc.Endpoint, asked: _Asked, size: int) -> errors.NodeError | None:
+async def _narrowed(
+    endpoint: rpc.Endpoint, asked: _EventFilter, size: int
+) -> errors.NodeError | None:
     """The failure of a narrower filter; None: it is answered."""
     try:
         await endpoint.call(_request(asked, None, size), NARROWED_ATTEMPTS)
@@ -132,7 +134,7 @@ async def _narrowed(endpoint: rpc.Endpoint, asked: _Asked, size: int) -> errors.
 
 
 async def _all_pages(
-    endpoint: rpc.Endpoint, profile: probe.NodeProfile, asked: _Asked
+    endpoint: rpc.Endpoint, profile: probe.NodeProfile, asked: _EventFilter
 ) -> list[types.EmittedEvent]:
     found: dict[tuple[int, int, int, int], types.EmittedEvent] = {}
     token: str | None = None
@@ -170,7 +172,7 @@ async def _all_pages(
     )
 
 
-def _note_repeated(asked: _Asked, count: int) -> None:
+def _note_repeated(asked: _EventFilter, count: int) -> None:
     if count:
         message = f"{asked.node} returned {count} events twice: each counts once"
         error = errors.InconsistentAnswerError(message, kind="duplicate")
@@ -178,7 +180,7 @@ def _note_repeated(asked: _Asked, count: int) -> None:
 
 
 async def _page(
-    endpoint: rpc.Endpoint, asked: _Asked, token: str | None, size: int
+    endpoint: rpc.Endpoint, asked: _EventFilter, token: str | None, size: int
 ) -> wire.EventsPage:
     requests = [_request(asked, token, size)]
     if asked.tip_hash is not None:
@@ -196,7 +198,7 @@ async def _page(
     return page
 
 
-def _request(asked: _Asked, token: str | None, size: int) -> rpc.Request:
+def _request(asked: _EventFilter, token: str | None, size: int) -> rpc.Request:
     query: dict[str, Any] = {
         "from_block": {"block_number": asked.from_block},
         "to_block": {"block_number": asked.to_block},
@@ -219,7 +221,7 @@ def _block_known(tip_hash: str) -> rpc.Request:
     return rpc.Request("starknet_getBlockTransactionCount", params, is_optional=True)
 
 
-def _check_known(asked: _Asked, known: Sequence[rpc.Result]) -> None:
+def _check_known(asked: _EventFilter, known: Sequence[rpc.Result]) -> None:
     for answer in known:
         if isinstance(answer, errors.RpcError) and answer.code == rpc_errors.BLOCK_NOT_FOUND:
             raise errors.InconsistentAnswerError(
@@ -229,7 +231,7 @@ def _check_known(asked: _Asked, known: Sequence[rpc.Result]) -> None:
             )
 
 
-def _error_of(asked: _Asked, raw: errors.RpcError) -> Exception:
+def _error_of(asked: _EventFilter, raw: errors.RpcError) -> Exception:
     if raw.code == rpc_errors.INVALID_TOKEN:
         # The endpoint refuses its own token: behind the same URL another node answers.
         return errors.InconsistentAnswerError(str(raw), kind="token")
@@ -238,7 +240,7 @@ def _error_of(asked: _Asked, raw: errors.RpcError) -> Exception:
     return _Unanswered(asked, raw)
 
 
-def _checked(asked: _Asked, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:
+def _checked(asked: _EventFilter, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:
     """The event as an EmittedEvent; InconsistentAnswerError where it was not asked for."""
     number, hash_ = event.block_number, event.block_hash
     if hash_ is None or number is None or not asked.from_block <= number <= asked.to_block:

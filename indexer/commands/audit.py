@@ -66,7 +66,7 @@ def command(
 
 async def _make(
     settings: config.Settings, scope: refold.Scope, views: str, seed: int | None
-) -> report.Report:
+) -> report.AuditReport:
     async with app.reader(settings) as connection:
         committed = await cursor.read(connection)
         chosen = seed if seed is not None else committed.block_number if committed else 0
@@ -98,7 +98,7 @@ async def _asking(
             await asking.node.close()
 
 
-def _print(found: report.Report) -> None:
+def _print(found: report.AuditReport) -> None:
     for check in found.checks:
         state = "ok  " if check.is_good else "FAIL"
         click.echo(f"{state}  {check.name:<34} {check.compared:>9,}  {check.found}")
@@ -111,7 +111,7 @@ def _print(found: report.Report) -> None:
     )
 
 
-def _print_markdown(found: report.Report) -> None:
+def _print_markdown(found: report.AuditReport) -> None:
     click.echo(f"# Audit at block {found.block_number}\n")
     click.echo(f"Block hash `{found.block_hash}`, digest `{found.digest}`.\n")
     click.echo(f"{values.counted(found.compared, 'comparison')} in {found.seconds:,.1f} s.\n")

@@ -17,7 +17,7 @@ from indexer.projections.shadow import build
 from indexer.store import upkeep
 
 
-class Asked(msgspec.Struct, frozen=True):
+class MaintenanceParts(msgspec.Struct, frozen=True):
     """Which parts of the maintenance are wanted."""
 
     vacuum: bool
@@ -28,12 +28,12 @@ class Asked(msgspec.Struct, frozen=True):
     apply: bool
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class MaintenanceResult(msgspec.Struct, frozen=True):
     """What was done and found; None or empty where it was not asked for."""
 
     done: list[upkeep.Done]
     retention: retention.Expired | None
-    advice: advice.Report | None
+    advice: advice.AdviceReport | None
 
     @property
     def skipped(self) -> list[upkeep.Done]:
@@ -78,7 +78,7 @@ def command(
         raise click.UsageError("--retain-orphans-days needs --retention")
     settings = arguments.settings(config_file, maintenance__retain_orphans_days=retain_orphans_days)
     only_look = not (vacuum or analyze or reindex or retain)
-    asked = Asked(vacuum, analyze, reindex, advise or only_look, retain, apply)
+    asked = MaintenanceParts(vacuum, analyze, reindex, advise or only_look, retain, apply)
     outcome = event_loop.run(_maintain(settings, asked, as_json))
     if as_json:
         output.print_json(outcome)
@@ -87,7 +87,9 @@ def command(
     sys.exit(1 if outcome.skipped else 0)
 
 
-async def _maintain(settings: config.Settings, asked: Asked, quiet: bool) -> Outcome:
+async def _maintain(
+    settings: config.Settings, asked: MaintenanceParts, quiet: bool
+) -> MaintenanceResult:
     days = settings.maintenance.retain_orphans_days
     line = progress.Counted("maintaining", "steps", quiet=quiet)
     expired = found = None
@@ -105,7 +107,7 @@ async def _maintain(settings: config.Settings, asked: Asked, quiet: bool) -> Out
                     )
         if asked.advise:
             found = await advice.read(connection)
-    return Outcome(done, expired, found)
+    return MaintenanceResult(done, expired, found)
 
 
 async def _retain(
@@ -121,7 +123,7 @@ async def _retain(
     return await retention.look(connection, days)
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: MaintenanceResult) -> None:
     if outcome.retention is not None:
         _print_retention(outcome.retention)
     for step in outcome.done:
@@ -149,7 +151,7 @@ def _print_retention(expired: retention.Expired) -> None:
     click.echo(f"Deleted {what}." if expired.deleted else f"Would delete {what}; do it: --apply")
 
 
-def _print_advice(report: advice.Report) -> None:
+def _print_advice(report: advice.AdviceReport) -> None:
     click.echo(f"{'table':<26} {'size':>11} {'of indexes':>11} {'rows':>12} {'dead rows':>10}")
     for table in report.tables:
         click.echo(

@@ -62,7 +62,7 @@ SORTS: dict[str, Callable[[positions.Position], Any] | None] = {
 
 
 class _Chosen(msgspec.Struct, frozen=True):
-    """What is wanted beyond `positions.Wanted`."""
+    """What is wanted beyond `positions.PositionFilter`."""
 
     pool: int | str | None
     collateral: int | str | None
@@ -122,7 +122,7 @@ def command(
     if min_health is not None and max_health is not None and max_health <= min_health:
         raise click.UsageError(f"--max-health {max_health} is not above --min-health {min_health}")
     chosen = _Chosen(pool, collateral, debt, kinds, sort, limit, max_price_age)
-    wanted = positions.Wanted(None, user, status, min_health, max_health, listed)
+    wanted = positions.PositionFilter(None, user, status, min_health, max_health, listed)
     found = reader.ask(config_file, lambda connection: _find(connection, chosen, wanted, at))
     if as_json:
         output.print_json(found)
@@ -135,7 +135,7 @@ def command(
 async def _find(
     connection: asyncpg.Connection,
     chosen: _Chosen,
-    wanted: positions.Wanted,
+    wanted: positions.PositionFilter,
     at: point_in_time.When,
 ) -> positions.Positions:
     pool = None if chosen.pool is None else await names.pool(connection, chosen.pool)

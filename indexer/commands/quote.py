@@ -54,7 +54,7 @@ def _say(
     config_file: Path | None,
     as_json: bool,
     named: simulate.Named,
-    question: Callable[[asyncpg.Connection, markets.Wanted], Awaitable[Quoted]],
+    question: Callable[[asyncpg.Connection, markets.PositionRef], Awaitable[Quoted]],
     max_price_age: int | None = None,
 ) -> None:
     async def resolved(connection: asyncpg.Connection) -> Quoted:

@@ -19,7 +19,7 @@ from indexer.query import names
 from indexer.store import database, locks, migrate
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ShadowReplay(msgspec.Struct, frozen=True):
     """What a shadow replay found and did. `refused` says why it was not swapped."""
 
     difference: shadow_diff.Difference
@@ -29,7 +29,7 @@ class Outcome(msgspec.Struct, frozen=True):
     refused: str | None = None
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class ReplayRequest(msgspec.Struct, frozen=True):
     """What was asked for; `allowed` rows may differ at a swap, None: any number."""
 
     from_block: int
@@ -108,7 +108,7 @@ def command(
             _print_discarded(event_loop.run(_discard(settings, url)), as_json)
             return
         event_loop.collect_rarely()
-        wanted = Wanted(from_block or 0, to_block, swap, _number(allowed), keep, pool)
+        wanted = ReplayRequest(from_block or 0, to_block, swap, _number(allowed), keep, pool)
         if in_shadow:
             outcome = event_loop.run(_shadow(settings, url, wanted, as_json))
         else:
@@ -138,7 +138,7 @@ def _number(allowed: str) -> int | None:
 
 
 async def _in_place(
-    settings: config.Settings, url: str, wanted: Wanted, quiet: bool
+    settings: config.Settings, url: str, wanted: ReplayRequest, quiet: bool
 ) -> replay.Done:
     async with locks.WriterLock(url), database.session(url) as connection:
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
@@ -159,7 +159,9 @@ async def _settle(url: str) -> None:
         await reconciliations.settle_gone(connection)
 
 
-async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bool) -> Outcome:
+async def _shadow(
+    settings: config.Settings, url: str, wanted: ReplayRequest, quiet: bool
+) -> ShadowReplay:
     async with database.session(url) as connection:
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         await watch_list.require_same(connection, app.watched_contracts(settings))
@@ -168,7 +170,7 @@ async def _shadow(settings: config.Settings, url: str, wanted: Wanted, quiet: bo
         await built.open(wanted.from_block, wanted.to_block)
         report = _reporter("shadow replay", quiet)
         difference = await shadow_diff.level(built, wanted.to_block, report)
-        outcome = Outcome(difference, built.resumed_at, False, 0)  # noqa: FBT003
+        outcome = ShadowReplay(difference, built.resumed_at, False, 0)  # noqa: FBT003
         if wanted.swap:
             outcome = await _swapped(built, wanted, report, outcome)
         if not (outcome.swapped or wanted.keep):
@@ -189,8 +191,8 @@ def _reporter(what: str, quiet: bool) -> build.ReportProgress:
 
 
 async def _swapped(
-    built: build.Shadow, wanted: Wanted, report: build.ReportProgress, outcome: Outcome
-) -> Outcome:
+    built: build.Shadow, wanted: ReplayRequest, report: build.ReportProgress, outcome: ShadowReplay
+) -> ShadowReplay:
     try:
         done = await swap.swap(built, report, wanted.to_block, wanted.allowed)
     except errors.DifferencesError as error:
@@ -221,7 +223,7 @@ def _print_done(done: replay.Done, as_json: bool) -> None:
     )
 
 
-def _print_outcome(outcome: Outcome, as_json: bool) -> None:
+def _print_outcome(outcome: ShadowReplay, as_json: bool) -> None:
     if as_json:
         output.print_json(outcome)
         return

@@ -16,7 +16,7 @@ from indexer.projections.shadow import build
 from indexer.store import catalog, database, dumps, locks, migrate, upkeep
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RestoreResult(msgspec.Struct, frozen=True):
     """What was restored, and whether it is what was backed up."""
 
     file: str
@@ -42,7 +42,7 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
     with app.database_url(settings, make=True) as url:
         proof = event_loop.run(_restore(url, file, kept, force=force, quiet=as_json))
         pending = migrate.pending(url)
-    outcome = Outcome(str(file), kept.block_number, kept.block_hash, proof, pending)
+    outcome = RestoreResult(str(file), kept.block_number, kept.block_hash, proof, pending)
     if as_json:
         output.print_json(outcome)
     else:
@@ -100,7 +100,7 @@ def _some(names: list[str]) -> str:
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: RestoreResult) -> None:
     proof = outcome.proof
     click.echo(f"Restored block {outcome.block_number:,} {outcome.block_hash}.")
     if proof.is_equal:

@@ -29,7 +29,7 @@ class Named(msgspec.Struct, frozen=True):
     user: int
     v_token: int
 
-    async def resolved(self, connection: asyncpg.Connection) -> markets.Wanted:
+    async def resolved(self, connection: asyncpg.Connection) -> markets.PositionRef:
         """The same by addresses; an error that names what is not known."""
         # By addresses alone no look-up is needed: what is not known there, the question tells.
         named = (self.collateral, self.debt)
@@ -39,7 +39,7 @@ class Named(msgspec.Struct, frozen=True):
             pool = await names.pool(connection, self.pool)
         collateral = await names.asset(connection, self.collateral, pool)
         debt = await names.asset(connection, self.debt, pool)
-        return markets.Wanted(pool, collateral, debt, self.user, self.v_token)
+        return markets.PositionRef(pool, collateral, debt, self.user, self.v_token)
 
 
 def position(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -179,14 +179,14 @@ def _print(found: simulate.Simulated, max_price_age: int | None) -> None:
         asset = symbols.get(step.asset_address) or columns.ends(step.asset_address)
         amount_text = f"{columns.exact(step.amount)} {asset}"
         result = f"refused: {step.refusal}" if step.refusal else amount_text
-        click.echo(f"{number}. {step.action} {_asked(step, asset)}: {result}")
+        click.echo(f"{number}. {step.action} {_shown_amount(step, asset)}: {result}")
     click.echo(f"{'':<22}{'before':>28}{'after':>28}")
     for heading, name, write in SHOWN:
         before, after = (write(getattr(standing, name)) for standing in (found.before, found.after))
         click.echo(f"{heading:<22}{before:>28}{after:>28}")
 
 
-def _asked(step: simulate.Step, asset: str) -> str:
+def _shown_amount(step: simulate.Step, asset: str) -> str:
     """What the action asked for: all, max, or an amount in token units."""
     if not step.asked.isdecimal():
         return step.asked

@@ -51,7 +51,7 @@ class Observations(msgspec.Struct, frozen=True):
     unanswered: int
 
 
-class Report(msgspec.Struct, frozen=True):
+class VerificationReport(msgspec.Struct, frozen=True):
     """What was asked of which blocks, and what came out.
 
     `proved` counts the blocks checked now by method; `completeness` is the picture afterwards.
@@ -75,7 +75,7 @@ class Report(msgspec.Struct, frozen=True):
         return not self.gaps and not found
 
 
-class Found(msgspec.Struct):
+class Tally(msgspec.Struct):
     """What the checks of one run add up to."""
 
     blocks: int = 0
@@ -142,7 +142,7 @@ async def _verify(
     to_block: int | None,
     repair: bool,
     quiet: bool,
-) -> Report:
+) -> VerificationReport:
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.session(url))
         committed = await log_verification.committed(connection)
@@ -155,7 +155,7 @@ async def _verify(
             settings, node, connection, verified.Span(first, last), is_asked, quiet
         )
         outcome = await _repaired(settings, url, node, connection, found, repair)
-        return Report(
+        return VerificationReport(
             first,
             last,
             found.blocks,
@@ -189,10 +189,10 @@ async def _prove(
     asked: verified.Span,
     is_asked: bool,
     quiet: bool,
-) -> Found:
+) -> Tally:
     """Prove what was asked for, or what lacks a proof; again if the chain moves meanwhile."""
     for attempt in range(1, ATTEMPTS + 1):
-        found = Found()
+        found = Tally()
         committed = await log_verification.committed(connection)
         first, last = asked.first_block, min(asked.last_block, committed.block_number)
         if is_asked:
@@ -245,7 +245,7 @@ async def _repaired(
     url: str,
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    found: Found,
+    found: Tally,
     repair: bool,
 ) -> Repair:
     """Repair what is open, unless a daemon runs, which does it by itself."""
@@ -290,7 +290,7 @@ async def _read_again(
             return
 
 
-def _print(found: Report) -> None:
+def _print(found: VerificationReport) -> None:
     proved = ", ".join(f"{count:,} by {method}" for method, count in sorted(found.proved.items()))
     if not found.checked_blocks:
         proved = "nothing was left to prove"

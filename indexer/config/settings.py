@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data_dir
 
 
-class Given(msgspec.Struct, frozen=True):
+class LayerValue(msgspec.Struct, frozen=True):
     """A value as one layer gave it: `source` names the layer in errors; `text` allows "8080"."""
 
     value: object
@@ -94,7 +94,7 @@ def load(
 
 
 def _database_note(
-    given: Mapping[str, Given],
+    given: Mapping[str, LayerValue],
     variables: Mapping[str, environment.Variable],
     env_file: Path | None,
 ) -> str | None:
@@ -150,7 +150,7 @@ def _find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return default_file if default_file.is_file() else None
 
 
-def _from_file(file: Path) -> dict[str, Given]:
+def _from_file(file: Path) -> dict[str, LayerValue]:
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -160,14 +160,14 @@ def _from_file(file: Path) -> dict[str, Given]:
         ) from error
     except ValueError as error:
         raise errors.ConfigError(f"{file} is not valid TOML: {error}") from error
-    given = {key: Given(value, str(file)) for key, value in _flatten(tables, file)}
+    given = {key: LayerValue(value, str(file)) for key, value in _flatten(tables, file)}
     if "data_dir" in given and isinstance(given["data_dir"].value, str):
         # A relative directory in the file is meant beside the file, wherever it is read from.
         try:
             data_folder = file.absolute().parent / values.expanded(given["data_dir"].value)
         except ValueError as error:
             raise errors.ConfigError(f"{file}: data_dir: {error}") from error
-        given["data_dir"] = Given(str(data_folder), str(file))
+        given["data_dir"] = LayerValue(str(data_folder), str(file))
     return given
 
 
@@ -189,7 +189,7 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
                 yield key, item
 
 
-def _from_variables(variables: Mapping[str, environment.Variable]) -> dict[str, Given]:
+def _from_variables(variables: Mapping[str, environment.Variable]) -> dict[str, LayerValue]:
     for name, variable in variables.items():
         if name.startswith("VESU_") and name not in VARIABLES and not name.startswith(NOT_SETTINGS):
             near = values.nearest(name, VARIABLES)
@@ -200,13 +200,13 @@ def _from_variables(variables: Mapping[str, environment.Variable]) -> dict[str, 
             )
     # The specific names come last, so that they win over the guide's.
     return {
-        key: Given(variables[name].text, variables[name].source, text=True)
+        key: LayerValue(variables[name].text, variables[name].source, text=True)
         for name, key in (GUIDE_VARIABLES | VARIABLES).items()
         if name in variables and variables[name].text
     }
 
 
-def _from_guide_variables(variables: Mapping[str, environment.Variable]) -> dict[str, Given]:
+def _from_guide_variables(variables: Mapping[str, environment.Variable]) -> dict[str, LayerValue]:
     """One database URL from DB_NAME, DB_USER, DB_PASSWORD, DB_HOST and DB_PORT, if any is set."""
     environ = {name: variable.text for name, variable in variables.items()}
     present = [name for name in CONNECTION_VARIABLES if environ.get(name)]
@@ -222,17 +222,17 @@ def _from_guide_variables(variables: Mapping[str, environment.Variable]) -> dict
             "environment variable DB_PORT: must be a port number from 1 to 65535"
         )
     return {
-        "database.url": Given(
+        "database.url": LayerValue(
             values.guide_url(environ, port), "environment variables DB_*", text=True
         )
     }
 
 
-def _from_flags(flags: Mapping[str, object]) -> dict[str, Given]:
+def _from_flags(flags: Mapping[str, object]) -> dict[str, LayerValue]:
     for key in flags:
         _require_known(key, "command line")
     return {
-        key: Given(value, "command line", text=True)
+        key: LayerValue(value, "command line", text=True)
         for key, value in flags.items()
         if value is not None and value != ""
     }
@@ -244,7 +244,7 @@ def _require_known(key: str, source: str) -> None:
         raise errors.ConfigError(f"{source}: unknown key {key}; the nearest known is {near}")
 
 
-def _convert(key: str, given: Given) -> Any:
+def _convert(key: str, given: LayerValue) -> Any:
     """The value in its key's type and normal form; ConfigError without the value's text."""
     try:
         typed = msgspec.convert(_shaped(key, given), KEY_TYPES[key], strict=not given.text)
@@ -262,7 +262,7 @@ LISTS = frozenset({"node.urls", "trust.pools", "api.keys", "api.cors_origins"})
 """Keys whose variable holds several values, separated by commas or blanks."""
 
 
-def _shaped(key: str, given: Given) -> object:
+def _shaped(key: str, given: LayerValue) -> object:
     """Text of the environment as the structure that the file would hold."""
     value = given.value
     if isinstance(value, Path):

@@ -200,7 +200,7 @@ class Sampler:
         """Ask for what a point lacks and store it; how much was asked, and answered."""
         loaded = await world.at_block(self._connection, point.block_number)
         ids = loaded.asset_ids
-        wanted = prices.wanted(loaded.world, self._extensions, point.block_number)
+        wanted = prices.questions(loaded.world, self._extensions, point.block_number)
         answered, tries = await price_samples.answered(self._connection, point)
         lacking = [price for price in wanted if ids[price.key] not in answered]
         if tries >= TRIES or not wanted:
@@ -221,7 +221,7 @@ class Sampler:
         return len(wanted), len(answered) + len(rows)
 
     async def _ask(
-        self, wanted: Sequence[prices.Wanted], point: price_samples.Point
+        self, wanted: Sequence[prices.PriceQuestion], point: price_samples.Point
     ) -> dict[view_call.ViewCall, tuple[int, ...] | None]:
         """The answers that the node gives in time, some pools at a time."""
         found: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
@@ -251,9 +251,9 @@ class Sampler:
             )
 
 
-def _parts(wanted: Sequence[prices.Wanted]) -> Iterator[list[prices.Wanted]]:
+def _parts(wanted: Sequence[prices.PriceQuestion]) -> Iterator[list[prices.PriceQuestion]]:
     """The assets of some pools at a time."""
-    part: list[prices.Wanted] = []
+    part: list[prices.PriceQuestion] = []
     pools: set[object] = set()
     for price in wanted:
         if price.key.pool not in pools and len(pools) == POOLS_AT_ONCE:

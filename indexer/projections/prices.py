@@ -18,7 +18,7 @@ EVENT, SAMPLE = "event", "sample"
 """The sources of prices."""
 
 
-class Wanted(NamedTuple):
+class PriceQuestion(NamedTuple):
     """An asset to sample: what to ask for its price, and for its rate model (None: V2)."""
 
     key: state.AssetKey
@@ -31,7 +31,7 @@ class Wanted(NamedTuple):
         return (self.price,) if self.model is None else (self.price, self.model)
 
 
-def wanted(world: state.World, extensions: views.Extensions, block: int) -> list[Wanted]:
+def questions(world: state.World, extensions: views.Extensions, block: int) -> list[PriceQuestion]:
     """What to ask at a block: of every asset that is supplied or owed.
 
     A V1.0 pool that V1.1 took over is left out: its positions are worth what V1.1 says.
@@ -46,13 +46,13 @@ def wanted(world: state.World, extensions: views.Extensions, block: int) -> list
         (price,) = views.price_of(block, home, key.asset)
         # V2's events carry the rate models.
         model = None if home.pool_id is None else views.model_of(block, home, key.asset)[0]
-        found.append(Wanted(key, price, model))
+        found.append(PriceQuestion(key, price, model))
     return sorted(found)
 
 
 def sampled(
     protocol: str,
-    wanted: Wanted,
+    wanted: PriceQuestion,
     block_hash: str,
     timestamp: int,
     answers: Mapping[view_call.ViewCall, Sequence[int] | None],

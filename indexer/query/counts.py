@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.query import stands
+from indexer.query import database_state
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "counts")
@@ -74,7 +74,7 @@ class Counts:
         self._counting = asyncio.Lock()
 
     async def counts_at(
-        self, connection: Connection, standing: stands.Stands, block: int
+        self, connection: Connection, standing: database_state.DatabaseState, block: int
     ) -> Counted:
         """The counts at a block, in the caller's snapshot.
 
@@ -95,7 +95,7 @@ class Counts:
         return found
 
     async def _holding(
-        self, connection: Connection, standing: stands.Stands, listing: str
+        self, connection: Connection, standing: database_state.DatabaseState, listing: str
     ) -> AsyncIterator[_Kept]:
         """What still holds: of this fold and listing, and not taken back by a rollback."""
         for kept in self._kept:
@@ -105,7 +105,7 @@ class Counts:
                 continue
             if kept.fork_counter != standing.fork_counter:
                 try:
-                    await stands.check_unchanged(
+                    await database_state.check_unchanged(
                         *(connection, standing, kept.counted.block_number),
                         *(kept.block_hash, kept.fork_counter),
                     )
@@ -113,13 +113,15 @@ class Counts:
                     continue
             yield kept
 
-    async def _count(self, connection: Connection, standing: stands.Stands) -> Counted:
+    async def _count(
+        self, connection: Connection, standing: database_state.DatabaseState
+    ) -> Counted:
         if self._counting.locked():
             raise errors.DatabaseRefusalError("the tables are being counted: ask again")
         async with self._counting:
             return await counted(connection, standing.block_number)
 
-    def _keep(self, found: Counted, standing: stands.Stands, listing: str) -> None:
+    def _keep(self, found: Counted, standing: database_state.DatabaseState, listing: str) -> None:
         kept = _Kept(
             *(found, standing.block_hash, standing.fork_counter, standing.generation, listing)
         )

@@ -9,11 +9,11 @@ import msgspec
 
 from indexer.query import (
     configuration,
+    database_state,
     filters,
     kinds,
     point_in_time,
     position_pages,
-    stands,
     states,
 )
 
@@ -36,7 +36,7 @@ class Change(configuration.Change, frozen=True):
 async def of(
     connection: point_in_time.Connection,
     kept: states.States,
-    standing: stands.Stands,
+    standing: database_state.DatabaseState,
     pool_id: str,
     changes: Sequence[configuration.Change],
 ) -> list[Change]:

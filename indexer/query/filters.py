@@ -54,7 +54,7 @@ class Order(msgspec.Struct, frozen=True):
     is_descending: bool = False
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class PageQuery(msgspec.Struct, frozen=True):
     """A page: filters, order (None: the list's own), number of rows, and the place to go on at.
 
     `after` is the key of the last row of the page before, as the list gave it; None: the start.

@@ -58,13 +58,13 @@ class Listing(msgspec.Struct, frozen=True):
         """What the rows can be ordered by; the first is the list's own."""
         return (self.key[0], *self.orders)
 
-    def order(self, wanted: filters.Wanted) -> filters.Order:
+    def order(self, wanted: filters.PageQuery) -> filters.Order:
         """The asked order, or the list's own."""
         return wanted.order or filters.Order(self.key[0], self.is_newest_first)
 
 
 async def page(
-    connection: Connection, listing: Listing, block_number: int, wanted: filters.Wanted
+    connection: Connection, listing: Listing, block_number: int, wanted: filters.PageQuery
 ) -> filters.Page:
     """A page of a list, as it stood at a block."""
     found, next_key = await records(connection, listing, block_number, wanted)
@@ -72,7 +72,7 @@ async def page(
 
 
 async def records(
-    connection: Connection, listing: Listing, block_number: int, wanted: filters.Wanted
+    connection: Connection, listing: Listing, block_number: int, wanted: filters.PageQuery
 ) -> tuple[list[asyncpg.Record], tuple[str, ...] | None]:
     """The same rows as records with the columns that the row's type declares; and the page's next.
 
@@ -92,7 +92,9 @@ def _columns(listing: Listing, order: filters.Order) -> list[str]:
     return list(dict.fromkeys([order.field, *listing.key]))
 
 
-def _composed(listing: Listing, block_number: int, wanted: filters.Wanted) -> tuple[str, list[Any]]:
+def _composed(
+    listing: Listing, block_number: int, wanted: filters.PageQuery
+) -> tuple[str, list[Any]]:
     fields, args = listing.fields, [block_number, *listing.arguments]
     order = listing.order(wanted)
     columns = _columns(listing, order)

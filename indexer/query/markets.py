@@ -25,7 +25,7 @@ PriceChanges = Mapping[int, decimal.Decimal]
 """By asset: the relative change of its price, -0.2 for a fifth less."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class PositionRef(msgspec.Struct, frozen=True):
     """A position, whether it exists or not: pool id (V2: the pool's address), pair and user.
 
     `v_token` and debt 0 for a vToken holding; debt 0 alone for V1's supply without a loan.
@@ -94,7 +94,7 @@ class Price(msgspec.Struct, frozen=True):
     used: str | None
 
 
-class Found(NamedTuple):
+class PositionMarket(NamedTuple):
     """A position and its market: `now` at the moment, `begun` under the conditions."""
 
     moment: point_in_time.Moment
@@ -127,11 +127,11 @@ def raw(amount: decimal.Decimal, scale: int) -> int:
 
 async def find(
     connection: Connection,
-    wanted: Wanted,
+    wanted: PositionRef,
     at: point_in_time.When = None,
     conditions: Conditions = AS_RECORDED,
     max_price_age: int | None = None,
-) -> Found:
+) -> PositionMarket:
     """The market of a position at a moment. NotFoundError where pool or assets are unknown.
 
     Prices older than `max_price_age` seconds say so; None: they may have any age.
@@ -141,7 +141,7 @@ async def find(
     async with point_in_time.steady(connection):
         now, stored = await positions.held_at(
             connection,
-            positions.Wanted(pool=wanted.pool, user=wanted.user),
+            positions.PositionFilter(pool=wanted.pool, user=wanted.user),
             at,
             max_price_age,
         )
@@ -156,7 +156,7 @@ async def find(
         before = market_of(now, key, position)
         begun = market_of(later, key, position)
         prices = _prices(now, key, conditions.price_changes)
-    return Found(
+    return PositionMarket(
         now.moment,
         key,
         in_mode(before, conditions),
@@ -190,7 +190,7 @@ def ahead(moment: point_in_time.Moment, seconds: int) -> point_in_time.Moment:
 
 
 def _position(
-    wanted: Wanted, world: state.World, stored: positions.Stored
+    wanted: PositionRef, world: state.World, stored: positions.Stored
 ) -> tuple[state.PositionKey, state.PositionState]:
     """The stored position, or an empty one in the pool that is in use."""
     named = [

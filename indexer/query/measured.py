@@ -67,7 +67,7 @@ class Ends(NamedTuple):
     end: decimal.Decimal | None = None
 
 
-class Found(NamedTuple):
+class CandidateBatch(NamedTuple):
     """Candidates; `are_all`: there are no more of them."""
 
     candidates: near.Candidates
@@ -91,17 +91,21 @@ class Scan:
         self._groups = [group for group in found if pool_ids is None or group.keys[-1] in pool_ids]
         self._ends = ends
 
-    async def first(self, connection: Connection, count: int) -> Found:
+    async def first(self, connection: Connection, count: int) -> CandidateBatch:
         """About the first `count` of them."""
         return await self._read(connection, self._ends.end, count)
 
-    async def up_to(self, connection: Connection, worth: decimal.Decimal, most: int) -> Found:
+    async def up_to(
+        self, connection: Connection, worth: decimal.Decimal, most: int
+    ) -> CandidateBatch:
         """All that may come before a worth, or have it; not all where they are more than `most`."""
         return await self._read(connection, worth, most + 1)
 
-    async def _read(self, connection: Connection, end: decimal.Decimal | None, count: int) -> Found:
+    async def _read(
+        self, connection: Connection, end: decimal.Decimal | None, count: int
+    ) -> CandidateBatch:
         if not self._groups:
-            return Found(near.Candidates([], []), are_all=True)
+            return CandidateBatch(near.Candidates([], []), are_all=True)
         begin = self._ends.begin
         low, high = (end, begin) if self._is_descending else (begin, end)
         bounds = [self._bounds(group, low, high) for group in self._groups]
@@ -109,7 +113,7 @@ class Scan:
         if self._measure.zeros and any(least for least, _ in bounds):
             scans.append(await self._fetch(connection, [(0, 1)] * len(bounds), count))
         found = [row for scan in scans for row in scan]
-        return Found(
+        return CandidateBatch(
             near.Candidates([row["pool_id"] for row in found], [row["id"] for row in found]),
             are_all=all(len(scan) < count for scan in scans),
         )

@@ -220,14 +220,14 @@ async def _borrowers(
     return [_Borrower(*position_rows.parse(row)) for row in found]
 
 
-class _Found(NamedTuple):
+class _UnderWater(NamedTuple):
     key: state.PositionKey
     market: market.Market
 
 
 def _under_water(
     snapshot: point_in_time.Snapshot, borrowers: Sequence[_Borrower], conditions: markets.Conditions
-) -> Iterator[_Found]:
+) -> Iterator[_UnderWater]:
     """The positions beyond their limit, each under the key that its liquidation names."""
     for key, position in borrowers:
         own = key._replace(pool=snapshot.world.market(key.pool))
@@ -238,7 +238,7 @@ def _under_water(
         except (errors.QuestionError, maths.RevertedError):
             continue  # a pool that lacks its asset, or whose numbers overflow, leaves out no other
         if is_under_water:
-            yield _Found(own, markets.in_mode(found, conditions))
+            yield _UnderWater(own, markets.in_mode(found, conditions))
 
 
 def _is_priced(found: market.Market) -> bool:
@@ -280,7 +280,7 @@ class _Prices(NamedTuple):
 
 def _written(
     prices: _Prices,
-    entry: tuple[int, _Found, liquidation.Opportunity, liquidation.Liquidation],
+    entry: tuple[int, _UnderWater, liquidation.Opportunity, liquidation.Liquidation],
     costs: liquidation.Costs,
 ) -> Opportunity:
     net, (key, found), opportunity, best = entry

@@ -119,7 +119,7 @@ class _Flow(NamedTuple):
 
 async def of_position(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     since: datetime.datetime,
     at: point_in_time.When = None,
 ) -> Pnl:
@@ -139,7 +139,7 @@ async def of_position(
 
 async def _of_position(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     since: datetime.datetime,
     at: point_in_time.When,
 ) -> Pnl:
@@ -167,7 +167,7 @@ def _times(since: datetime.datetime, until: datetime.datetime) -> list[datetime.
     return [start, *(day for day in days if start < day < until), until]
 
 
-async def _rows_of(connection: Connection, wanted: markets.Wanted) -> list[asyncpg.Record]:
+async def _rows_of(connection: Connection, wanted: markets.PositionRef) -> list[asyncpg.Record]:
     found = await connection.fetch(
         _SQL["positions"],
         felt252.padded(wanted.pool),
@@ -192,7 +192,7 @@ async def _blocks(
 
 async def _points(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     known: Sequence[asyncpg.Record],
     times: Sequence[datetime.datetime],
     blocks: Sequence[int],
@@ -219,7 +219,7 @@ async def _points(
 
 
 def _point(
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     states: Sequence[state.PositionState],
     found: dict[int, accrual.AssetState],
     now: int,
@@ -239,7 +239,7 @@ def _point(
 
 async def _flows(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     known: Sequence[asyncpg.Record],
     after: int,
     last: int,
@@ -255,7 +255,7 @@ async def _flows(
     return [_flow(wanted, row) for row in found]
 
 
-def _flow(wanted: markets.Wanted, row: asyncpg.Record) -> _Flow:
+def _flow(wanted: markets.PositionRef, row: asyncpg.Record) -> _Flow:
     """A row of vesu_transactions in units of its side; vTokens count as the shares they are."""
     amount, asset = int(row["amount_raw"]), accrual.AssetState()
     if row["id"] is not None:
@@ -284,7 +284,7 @@ def _interest(before: _Point, after: _Point, flows: Sequence[_Flow]) -> tuple[in
 
 def _written(
     moment: point_in_time.Moment,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     times: Sequence[datetime.datetime],
     blocks: Sequence[int],
     points: Sequence[_Point],

@@ -53,7 +53,7 @@ async def of(
 
     Positions on prices older than `max_price_age` seconds say so.
     """
-    wanted = positions.Wanted(user=user, status="active")
+    wanted = positions.PositionFilter(user=user, status="active")
     found = await positions.find(connection, wanted, at, max_price_age)
     return summed(found, rows.padded(user), found.positions)
 

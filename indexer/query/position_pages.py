@@ -18,6 +18,7 @@ import msgspec
 from indexer import errors
 from indexer.projections import positions as position_rows
 from indexer.query import (
+    database_state,
     filters,
     kinds,
     listing,
@@ -25,7 +26,6 @@ from indexer.query import (
     point_in_time,
     positions,
     sorting,
-    stands,
     states,
     worth_pages,
 )
@@ -101,8 +101,8 @@ class Pages:
         self,
         connection: listing.Connection,
         state: states.State,
-        standing: stands.Stands,
-        wanted: filters.Wanted,
+        standing: database_state.DatabaseState,
+        wanted: filters.PageQuery,
     ) -> filters.Page:
         """A page; QuestionError where more positions than MOST_RANKED would have to be valued."""
         stored, of_worth = _parted(wanted.conditions)
@@ -113,7 +113,7 @@ class Pages:
                 connection, VERSIONS, state.moment.block_number, stored_only
             )
             return filters.Page(valued(state, rows), next_key)
-        asked = _Asked(stored, of_worth, order)
+        asked = _RankingQuery(stored, of_worth, order)
         measured = await worth_pages.page(
             connection,
             state.snapshot,
@@ -136,7 +136,7 @@ class Pages:
         connection: listing.Connection,
         state: states.State,
         identity: Hashable,
-        asked: _Asked,
+        asked: _RankingQuery,
     ) -> list[_Candidate] | None:
         """The ranking; None: too many positions are below the ceiling, or changed."""
         key: Hashable = (identity, asked)
@@ -151,7 +151,7 @@ class Pages:
         return ranking
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class _RankingQuery(msgspec.Struct, frozen=True):
     """Filters and order of a ranking; `ceiling`: only positions of a lower health.
 
     The lowest healths come first, so that a page of them needs no more than those valued.
@@ -173,7 +173,7 @@ class _Asked(msgspec.Struct, frozen=True):
         is_by_health = self.order == filters.Order("health_factor")
         return [*(CEILINGS if is_by_health else ()), None]
 
-    def below(self, ceiling: decimal.Decimal | None) -> _Asked:
+    def below(self, ceiling: decimal.Decimal | None) -> _RankingQuery:
         """The same below a ceiling."""
         return msgspec.structs.replace(self, ceiling=ceiling)
 
@@ -191,7 +191,7 @@ def _most_health(condition: filters.Condition) -> decimal.Decimal | None:
     return max(map(decimal.Decimal, condition.values))
 
 
-def _reaches(ranking: Sequence[_Candidate], wanted: filters.Wanted) -> bool:
+def _reaches(ranking: Sequence[_Candidate], wanted: filters.PageQuery) -> bool:
     """Whether a ranking holds the wanted page, and one more."""
     if wanted.after is None:
         return len(ranking) > wanted.limit
@@ -229,7 +229,7 @@ async def candidates(
     connection: listing.Connection, state: states.State, stored: tuple[filters.Condition, ...]
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED."""
-    wanted = filters.Wanted(stored, BY_POOL, MOST_RANKED)
+    wanted = filters.PageQuery(stored, BY_POOL, MOST_RANKED)
     found, next_key = await listing.records(connection, VERSIONS, state.moment.block_number, wanted)
     if next_key is not None:
         raise errors.QuestionError(
@@ -241,7 +241,7 @@ async def candidates(
 
 
 async def _candidates_of(
-    connection: listing.Connection, state: states.State, asked: _Asked
+    connection: listing.Connection, state: states.State, asked: _RankingQuery
 ) -> list[asyncpg.Record] | None:
     """The candidates below a ceiling; None: they are too many to be found that way."""
     if asked.ceiling is None:
@@ -249,7 +249,7 @@ async def _candidates_of(
     found = await near.candidates(connection, state.snapshot, asked.ceiling, MOST_RANKED)
     if found is None:
         return None
-    wanted = filters.Wanted(asked.stored, BY_POOL, 2 * MOST_RANKED)
+    wanted = filters.PageQuery(asked.stored, BY_POOL, 2 * MOST_RANKED)
     return await _records_of(connection, state, found, wanted)
 
 
@@ -260,7 +260,7 @@ async def below(
     stored: tuple[filters.Condition, ...],
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns and may have such a health or less."""
-    asked = _Asked(stored, (), BY_POOL, health)
+    asked = _RankingQuery(stored, (), BY_POOL, health)
     found = await _candidates_of(connection, state, asked)
     return await candidates(connection, state, stored) if found is None else found
 
@@ -269,7 +269,7 @@ async def _records_of(
     connection: listing.Connection,
     state: states.State,
     found: near.Candidates,
-    wanted: filters.Wanted,
+    wanted: filters.PageQuery,
 ) -> list[asyncpg.Record]:
     """The wanted ones of some positions, as they were at the moment."""
     of = msgspec.structs.replace(VERSIONS, statement="positions_of", arguments=tuple(found))
@@ -278,7 +278,7 @@ async def _records_of(
 
 
 def _ranked(
-    state: states.State, candidates: Sequence[asyncpg.Record], asked: _Asked
+    state: states.State, candidates: Sequence[asyncpg.Record], asked: _RankingQuery
 ) -> list[_Candidate]:
     passing = sorting.chosen(valued(state, candidates), FIELDS, asked.of_worth)
     if asked.ceiling is not None:
@@ -296,24 +296,24 @@ async def _of_ranking(
     ids = [candidate.id for candidate in ranking]
     keys = near.Candidates([candidate.pool_id for candidate in ranking], ids)
     found = await _records_of(
-        connection, state, keys, filters.Wanted((), BY_POOL, filters.MAX_LIMIT)
+        connection, state, keys, filters.PageQuery((), BY_POOL, filters.MAX_LIMIT)
     )
     by_id = {position.id: position for position in valued(state, found)}
     return [by_id[position_id] for position_id in ids]
 
 
 def _source(
-    connection: listing.Connection, state: states.State, asked: _Asked
+    connection: listing.Connection, state: states.State, asked: _RankingQuery
 ) -> worth_pages.Source:
     """The rows that pass the filters, valued."""
 
     async def named(keys: near.Candidates) -> list[Position]:
-        wanted = filters.Wanted(asked.stored, BY_POOL, 2 * MOST_RANKED)
+        wanted = filters.PageQuery(asked.stored, BY_POOL, 2 * MOST_RANKED)
         found = await _records_of(connection, state, keys, wanted)
         return sorting.chosen(valued(state, found), FIELDS, asked.of_worth)
 
     async def following(after: str, count: int) -> tuple[list[Position], str | None]:
-        wanted = filters.Wanted(asked.stored, filters.Order("id"), count, (after,))
+        wanted = filters.PageQuery(asked.stored, filters.Order("id"), count, (after,))
         block = state.moment.block_number
         found, next_key = await listing.records(connection, BY_ID, block, wanted)
         rows = sorting.chosen(valued(state, found), FIELDS, asked.of_worth)
@@ -326,7 +326,7 @@ async def find_one(
     connection: listing.Connection, state: states.State, position_id: str
 ) -> Position | None:
     """The position with an id at the moment; None where there was none yet."""
-    wanted = filters.Wanted((filters.Condition("id", "=", (position_id,)),), BY_POOL, 1)
+    wanted = filters.PageQuery((filters.Condition("id", "=", (position_id,)),), BY_POOL, 1)
     found, _ = await listing.records(connection, VERSIONS, state.moment.block_number, wanted)
     return valued(state, found)[0] if found else None
 

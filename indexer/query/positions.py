@@ -89,7 +89,7 @@ class PositionAt(point_in_time.Moment, frozen=True):
     position: Position
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class PositionFilter(msgspec.Struct, frozen=True):
     """Which positions: what is None does not matter.
 
     `pool` is a pool id (V2: the pool's address), `status` is that of the moment. Health from
@@ -116,12 +116,12 @@ class Wanted(msgspec.Struct, frozen=True):
         )
 
 
-EVERY = Wanted()
+EVERY = PositionFilter()
 
 
 async def find(
     connection: Connection,
-    wanted: Wanted = EVERY,
+    wanted: PositionFilter = EVERY,
     at: point_in_time.When = None,
     max_price_age: int | None = None,
 ) -> Positions:
@@ -152,7 +152,7 @@ async def one(
     """
     async with point_in_time.steady(connection):
         snapshot, stored = await held_at(
-            connection, Wanted(pool=pool, user=user), at, max_price_age
+            connection, PositionFilter(pool=pool, user=user), at, max_price_age
         )
     named = [
         (protocol, key, position)
@@ -165,7 +165,7 @@ async def one(
 
 async def held_at(
     connection: Connection,
-    wanted: Wanted,
+    wanted: PositionFilter,
     at: point_in_time.When,
     max_price_age: int | None = None,
 ) -> tuple[point_in_time.Snapshot, Stored]:

@@ -60,7 +60,7 @@ class Supplied(point_in_time.Moment, frozen=True):
 
 async def max_borrow(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
     max_price_age: int | None = None,
@@ -73,7 +73,7 @@ async def max_borrow(
 
 async def max_withdraw(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
     max_price_age: int | None = None,
@@ -90,7 +90,7 @@ async def max_withdraw(
     return _quote(found, largest, is_debt=False)
 
 
-def _v_token_withdraw(found: markets.Found) -> quotes.Largest:
+def _v_token_withdraw(found: markets.PositionMarket) -> quotes.Largest:
     amount = quotes.v_token_max_withdraw(found.begun.collateral_shares, found.begun)
     asked = market.modify(found.begun, amounts.Amount(-amount))
     is_all = amount == found.begun.collateral_held
@@ -100,7 +100,7 @@ def _v_token_withdraw(found: markets.Found) -> quotes.Largest:
 
 async def total_repay(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     at: point_in_time.When = None,
     margin_seconds: int = 0,
 ) -> Repayment:
@@ -125,7 +125,7 @@ async def total_repay(
 
 async def supply_estimate(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     amount: int | decimal.Decimal,
     at: point_in_time.When = None,
 ) -> Supplied:
@@ -149,14 +149,14 @@ async def supply_estimate(
     )
 
 
-def _needs_debt(wanted: markets.Wanted, action: str) -> None:
+def _needs_debt(wanted: markets.PositionRef, action: str) -> None:
     if wanted.v_token or not wanted.debt:
         raise errors.QuestionError(
             f"a position without a debt asset cannot {action}", parameter="debt"
         )
 
 
-def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Quote:
+def _quote(found: markets.PositionMarket, largest: quotes.Largest, *, is_debt: bool) -> Quote:
     decimals = found.debt_decimals if is_debt else found.collateral_decimals
     amount_moved = largest.deltas.nominal if is_debt else largest.deltas.shares
     asset = found.key.debt if is_debt else found.key.collateral
@@ -173,6 +173,6 @@ def _quote(found: markets.Found, largest: quotes.Largest, *, is_debt: bool) -> Q
     )
 
 
-def _symbol(found: markets.Found, asset: int) -> str | None:
+def _symbol(found: markets.PositionMarket, asset: int) -> str | None:
     address = felt252.padded(asset)
     return next((price.asset for price in found.prices if price.asset_address == address), None)

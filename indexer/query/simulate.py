@@ -126,7 +126,7 @@ def _mode(begun: market.Market) -> refusals.ShutdownMode:
 
 async def simulate(
     connection: Connection,
-    wanted: markets.Wanted,
+    wanted: markets.PositionRef,
     actions: Sequence[Action],
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
@@ -160,7 +160,7 @@ async def simulate(
     )
 
 
-def _exact(found: markets.Found, action: Action) -> int | Size:
+def _exact(found: markets.PositionMarket, action: Action) -> int | Size:
     if not isinstance(action.amount, decimal.Decimal):
         return action.amount
     is_collateral = action.kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
@@ -168,7 +168,7 @@ def _exact(found: markets.Found, action: Action) -> int | Size:
     return markets.raw(action.amount, scale)
 
 
-def standing(found: markets.Found, standing: simulation.Standing) -> Standing:
+def standing(found: markets.PositionMarket, standing: simulation.Standing) -> Standing:
     """A standing as people read it."""
     worth = standing.worth
     return Standing(
@@ -191,7 +191,7 @@ def standing(found: markets.Found, standing: simulation.Standing) -> Standing:
     )
 
 
-def _step(found: markets.Found, step: simulation.Step) -> Step:
+def _step(found: markets.PositionMarket, step: simulation.Step) -> Step:
     kind, deltas = step.action.kind, step.deltas
     is_collateral = kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
     units, own = (

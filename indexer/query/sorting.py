@@ -67,7 +67,7 @@ def ordered(rows: Iterable[T], fields: Mapping[str, kinds.Field], order: filters
 def page(
     rows: Iterable[Any],
     fields: Mapping[str, kinds.Field],
-    wanted: filters.Wanted,
+    wanted: filters.PageQuery,
     default: filters.Order,
 ) -> filters.Page:
     """A page of rows that have an `id`."""
@@ -75,7 +75,7 @@ def page(
     return cut(ordered(passing, fields, wanted.order or default), wanted)
 
 
-def cut(rows: list[Any], wanted: filters.Wanted) -> filters.Page:
+def cut(rows: list[Any], wanted: filters.PageQuery) -> filters.Page:
     """The part of ordered rows that a page holds."""
     start = 0
     if wanted.after is not None:

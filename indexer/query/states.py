@@ -8,7 +8,7 @@ import functools
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from indexer.query import assets, point_in_time, pools, stands
+from indexer.query import assets, database_state, point_in_time, pools
 
 T = TypeVar("T")
 Connection = point_in_time.Connection
@@ -71,7 +71,10 @@ class States:
         self._kept: Kept[State] = Kept(size)
 
     async def of_moment(
-        self, connection: Connection, moment: point_in_time.Moment, standing: stands.Stands
+        self,
+        connection: Connection,
+        moment: point_in_time.Moment,
+        standing: database_state.DatabaseState,
     ) -> State:
         """The state at a moment, read in the caller's transaction where it is not kept."""
         key = identity(moment, standing)
@@ -87,6 +90,8 @@ class States:
         return found
 
 
-def identity(moment: point_in_time.Moment, standing: stands.Stands) -> tuple[Hashable, ...]:
+def identity(
+    moment: point_in_time.Moment, standing: database_state.DatabaseState
+) -> tuple[Hashable, ...]:
     """What the rows at a moment depend on: the moment, rollbacks, replays put live, and samples."""
     return (*moment.parts, standing.fork_counter, standing.generation, standing.sampling)

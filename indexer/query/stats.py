@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from indexer.query import assets as query_assets
-from indexer.query import counts, kinds, point_in_time, stands, states, totals
+from indexer.query import counts, database_state, kinds, point_in_time, states, totals
 
 
 class Numbers(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ async def at(
     connection: point_in_time.Connection, state: states.State, known: counts.Counts | None = None
 ) -> Stats:
     """The numbers at a moment; `known`: the counts that the process keeps."""
-    standing = await stands.read(connection)
+    standing = await database_state.read(connection)
     found = await (known or counts.Counts()).counts_at(
         connection, standing, state.moment.block_number
     )

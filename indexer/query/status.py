@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors, values
-from indexer.query import completeness, counts, health, stands
+from indexer.query import completeness, counts, database_state, health
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "status")
@@ -256,7 +256,7 @@ async def _rows(
     if known is None or committed_hash is None:
         large = await counts.rows(connection)
     else:
-        standing = await stands.read(connection)
+        standing = await database_state.read(connection)
         large = (await known.counts_at(connection, standing, standing.block_number)).rows
     found = {**markets, **large}
     return {name: found[name] for name in TABLES}

@@ -10,7 +10,7 @@ import msgspec
 
 from indexer import errors
 from indexer.cairo import felt252
-from indexer.query import stands
+from indexer.query import database_state
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "tables")
@@ -110,7 +110,7 @@ async def _require_committed(connection: Connection, first: int | None) -> None:
     """NotCommittedError where rows are asked for from a block on that is not committed yet."""
     if first is None:
         return
-    committed = await stands.committed_block(connection)
+    committed = await database_state.committed_block(connection)
     if committed is None or first > committed:
         raise errors.NotCommittedError(
             f"block {first} is above the committed block {'-' if committed is None else committed}",

@@ -46,9 +46,9 @@ async def of_user(
 ) -> UserPnl:
     """Interest and gains of every position that a user ever had, from a time to a moment."""
     async with point_in_time.steady(connection):
-        history = await positions.find(connection, positions.Wanted(user=user), at)
+        history = await positions.find(connection, positions.PositionFilter(user=user), at)
         pairs = {
-            _wanted(position): position
+            _position_ref(position): position
             for position in history.positions
             if position.kind in PERSONAL
         }
@@ -81,8 +81,8 @@ def _summed(found: Sequence[pnl.Pnl], *, is_complete: bool) -> Sums:
     )
 
 
-def _wanted(position: positions.Position) -> markets.Wanted:
-    return markets.Wanted(
+def _position_ref(position: positions.Position) -> markets.PositionRef:
+    return markets.PositionRef(
         int(position.pool_id, 16),
         int(position.collateral_address, 16),
         int(position.debt_address or "0x0", 16),

@@ -50,7 +50,7 @@ class _Pages(msgspec.Struct):
 
     connection: measured.Connection
     snapshot: point_in_time.Snapshot
-    wanted: filters.Wanted
+    wanted: filters.PageQuery
     order: filters.Order
     source: Source
     pool_ids: Collection[str] | None
@@ -131,7 +131,7 @@ def _sort_key(order: filters.Order, value: str | None, id_: str) -> _SortKey:
 async def page(
     connection: measured.Connection,
     snapshot: point_in_time.Snapshot,
-    wanted: filters.Wanted,
+    wanted: filters.PageQuery,
     source: Source,
 ) -> filters.Page | None:
     """A page; None where no index answers the order, or too many rows would be looked at."""

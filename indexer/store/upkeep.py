@@ -22,7 +22,7 @@ MAINTENANCE_KEY = 0x5645_5357
 LEFT_BY_A_KILL = re.compile(r"_cc(new|old)\d*$")
 """How PostgreSQL names the index that a REINDEX CONCURRENTLY builds or replaces."""
 
-Report = Callable[[int, int, str], None]
+ReportProgress = Callable[[int, int, str], None]
 """Steps done, steps in all, and the next one."""
 
 
@@ -76,7 +76,7 @@ async def analyze(connection: asyncpg.Connection) -> None:
 
 
 async def vacuum(
-    connection: asyncpg.Connection, report: Report, *, vacuum: bool, analyze: bool
+    connection: asyncpg.Connection, report: ReportProgress, *, vacuum: bool, analyze: bool
 ) -> list[Done]:
     """VACUUM, ANALYZE or both, table by table. Neither waits for readers or writers."""
     what = "VACUUM (ANALYZE)" if vacuum and analyze else "VACUUM" if vacuum else "ANALYZE"
@@ -86,7 +86,7 @@ async def vacuum(
     )
 
 
-async def reindex(connection: asyncpg.Connection, report: Report) -> list[Done]:
+async def reindex(connection: asyncpg.Connection, report: ReportProgress) -> list[Done]:
     """Build every index anew beside the old one; first clear what a killed REINDEX left.
 
     The index of an exclusion constraint is passed over: PostgreSQL builds none beside it.
@@ -113,7 +113,7 @@ def is_leftover(row: asyncpg.Record) -> bool:
 
 
 async def _each(
-    connection: asyncpg.Connection, steps: Sequence[tuple[str, str]], report: Report
+    connection: asyncpg.Connection, steps: Sequence[tuple[str, str]], report: ReportProgress
 ) -> list[Done]:
     warnings: list[str] = []
 

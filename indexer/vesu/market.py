@@ -91,7 +91,7 @@ class Market(msgspec.Struct, frozen=True):
         return all(side.last_rate_accumulator < SAFE_ACCUMULATOR for side in sides)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ActionResult(msgspec.Struct, frozen=True):
     """What an action moved, and the market after it; or why it is refused.
 
     A refused action moves nothing: `market` is the one before it.
@@ -118,22 +118,22 @@ def modify(
     market: Market,
     collateral: amounts.Amount = amounts.NOTHING,
     debt: amounts.Amount = amounts.NOTHING,
-) -> Outcome:
+) -> ActionResult:
     """Change both sides of a position as `modify_position` does."""
     try:
         return _modified(market, collateral, debt)
     except maths.RevertedError:
-        return Outcome(market, amounts.Deltas(), Refusal.OVERFLOW)
+        return ActionResult(market, amounts.Deltas(), Refusal.OVERFLOW)
 
 
-def _modified(market: Market, collateral: amounts.Amount, debt: amounts.Amount) -> Outcome:
+def _modified(market: Market, collateral: amounts.Amount, debt: amounts.Amount) -> ActionResult:
     if refusal := closed(market):
-        return Outcome(market, amounts.Deltas(), refusal)
+        return ActionResult(market, amounts.Deltas(), refusal)
     after, deltas = apply(market, collateral, debt)
     checks = _checks_v2(after, deltas) if market.is_v2 else _checks_v1(market, after, deltas)
     if refusal := next(checks, None):
-        return Outcome(market, amounts.Deltas(), refusal)
-    return Outcome(after, deltas)
+        return ActionResult(market, amounts.Deltas(), refusal)
+    return ActionResult(after, deltas)
 
 
 def closed(market: Market) -> Refusal | None:

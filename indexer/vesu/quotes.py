@@ -54,7 +54,7 @@ class Supplied(msgspec.Struct, frozen=True):
 def max_borrow(state: market.Market) -> Largest:
     """The most that a position may borrow on top of what it owes."""
 
-    def borrow(amount: int) -> market.Outcome:
+    def borrow(amount: int) -> market.ActionResult:
         return market.modify(state, debt=amounts.Amount(amount))
 
     def fits(amount: int) -> bool:
@@ -76,7 +76,7 @@ def max_withdraw(state: market.Market) -> Largest:
     if whole.refusal is Refusal.OVERFLOW:
         return Largest(0, amounts.Deltas(), whole.refusal)
 
-    def withdraw(amount: int) -> market.Outcome:
+    def withdraw(amount: int) -> market.ActionResult:
         return market.modify(state, amounts.Amount(-amount))
 
     amount = largest(state.collateral_held, lambda size: withdraw(size).refusal is None)

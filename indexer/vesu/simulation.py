@@ -137,7 +137,7 @@ def run(
     return Simulation(standing(before), standing(begun), steps, standing(found))
 
 
-def _act(found: market.Market, action: Action, is_v_token: bool) -> market.Outcome:
+def _act(found: market.Market, action: Action, is_v_token: bool) -> market.ActionResult:
     if is_v_token and action.kind in (Kind.BORROW, Kind.REPAY):
         raise errors.QuestionError(f"a vToken holding has no debt: {action.kind} is not possible")
     size = _size(found, action)
@@ -145,7 +145,7 @@ def _act(found: market.Market, action: Action, is_v_token: bool) -> market.Outco
         return market.modify(found, debt=size)
     shares = amounts.collateral_deltas(size, 1 << 256, found.collateral)[1]
     if is_v_token and -shares > found.collateral_shares:
-        return market.Outcome(found, amounts.Deltas(), Refusal.INSUFFICIENT_BALANCE)
+        return market.ActionResult(found, amounts.Deltas(), Refusal.INSUFFICIENT_BALANCE)
     return market.modify(found, size)
 
 

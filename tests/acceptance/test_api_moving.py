@@ -159,7 +159,7 @@ async def _pages_read(url: str, block: int, limit: int) -> tuple[list[int], int]
         after, rows = None, 0
         connection.add_query_logger(heard.append)
         while True:
-            wanted = filters.Wanted(limit=limit, after=after)
+            wanted = filters.PageQuery(limit=limit, after=after)
             found = await listing.page(connection, records.TRANSACTIONS, block, wanted)
             rows += len(found.rows)
             after = found.next

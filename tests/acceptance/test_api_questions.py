@@ -33,8 +33,8 @@ def said(one: Any) -> dict[str, object]:
     }
 
 
-def wanted(one: Any) -> markets.Wanted:
-    return markets.Wanted(*(int(str(value), 16) for value in said(one).values()))
+def wanted(one: Any) -> markets.PositionRef:
+    return markets.PositionRef(*(int(str(value), 16) for value in said(one).values()))
 
 
 async def test_quotes_are_those_of_the_query(api: Client, indexed: asyncpg.Connection) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from indexer.query import counts, stands
+from indexer.query import counts, database_state
 from indexer.store import database
 from tests import postgres
 from tests.acceptance import tables_v1
@@ -66,7 +66,7 @@ async def looked_at(connection: asyncpg.Connection, block: int) -> counts.Counte
 async def check(connection: asyncpg.Connection, every: int) -> int:
     numbers = await connection.fetch("SELECT number FROM blocks ORDER BY number")
     blocks = [row["number"] for row in numbers][::every]
-    standing = await stands.read(connection)
+    standing = await database_state.read(connection)
     kept, met = counts.Counts(), 0
     for block in blocks:
         async with connection.transaction():
@@ -94,7 +94,9 @@ async def test_with_pools_that_are_not_listed(indexed_copy: str) -> None:
         ),
     )
     async with database.session(indexed_copy) as connection:
-        found = await counts.counted(connection, await stands.committed_block(connection) or 0)
+        found = await counts.counted(
+            connection, await database_state.committed_block(connection) or 0
+        )
         assert {is_listed for _, is_listed in found.positions} == {True, False}
         assert await check(connection, 15) > 10
 
@@ -110,7 +112,7 @@ async def test_what_a_rollback_takes_back_is_counted_anew(indexed_copy: str) -> 
         kept = counts.Counts()
 
         async def told() -> tuple[Any, int]:
-            standing = await stands.read(connection)
+            standing = await database_state.read(connection)
             async with connection.transaction():
                 found = await kept.counts_at(connection, standing, standing.block_number)
             return found.rows["liquidations"], standing.block_number

@@ -54,7 +54,7 @@ async def test_interest_is_the_view_less_what_the_tokens_moved(
             if block != last or (pool, collateral, debt, user) not in moved:
                 continue
             _, _, held, owed = truth.u256s(result)
-            wanted = markets.Wanted(pool, collateral, debt, user)
+            wanted = markets.PositionRef(pool, collateral, debt, user)
             found = await pnl.of_position(indexed, wanted, beginning(recorded), last)
             supplied, borrowed = moved[pool, collateral, debt, user]
             assert int(found.collateral.interest) == held - supplied, (wanted, last)
@@ -76,10 +76,10 @@ def compare_sums(found: pnl.Pnl) -> None:
 
 async def wanted_positions(
     connection: asyncpg.Connection, *, is_earn: bool
-) -> list[markets.Wanted]:
+) -> list[markets.PositionRef]:
     found = (await positions.find(connection)).positions
     return [
-        markets.Wanted(
+        markets.PositionRef(
             int(one.pool_id, 16),
             int(one.collateral_address, 16),
             int(one.debt_address or "0x0", 16),
@@ -167,4 +167,4 @@ async def test_what_cannot_be_asked(indexed: asyncpg.Connection, recorded: truth
         with pytest.raises(errors.QuestionError, match="is no period"):
             await pnl.of_position(indexed, wanted, since, until)
     with pytest.raises(errors.NotFoundError, match="never was"):
-        await pnl.of_position(indexed, markets.Wanted(1, 2, 3, 4), beginning(recorded))
+        await pnl.of_position(indexed, markets.PositionRef(1, 2, 3, 4), beginning(recorded))

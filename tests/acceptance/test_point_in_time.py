@@ -359,12 +359,12 @@ async def test_positions_are_filtered_as_asked(asked: past.Past) -> None:
     assert healths == known + [None] * (len(healths) - len(known))
     pool, user, middle = every[0].pool_id, every[0].user_id, known[len(known) // 2]
     for wanted, belongs in (
-        (positions.Wanted(pool=int(pool, 16)), lambda one: one.pool_id == pool),
-        (positions.Wanted(user=int(user, 16)), lambda one: one.user_id == user),
-        (positions.Wanted(status="closed"), lambda one: one.status == "closed"),
-        (positions.Wanted(min_health=middle), lambda one: (one.health or 0) >= middle),
+        (positions.PositionFilter(pool=int(pool, 16)), lambda one: one.pool_id == pool),
+        (positions.PositionFilter(user=int(user, 16)), lambda one: one.user_id == user),
+        (positions.PositionFilter(status="closed"), lambda one: one.status == "closed"),
+        (positions.PositionFilter(min_health=middle), lambda one: (one.health or 0) >= middle),
         (
-            positions.Wanted(max_health=middle),
+            positions.PositionFilter(max_health=middle),
             lambda one: one.health is not None and one.health < middle,
         ),
     ):
@@ -375,7 +375,7 @@ async def test_positions_are_filtered_as_asked(asked: past.Past) -> None:
 
 async def test_a_status_is_that_of_the_moment(asked: past.Past) -> None:
     """A position that is closed now was active at the block of its first event."""
-    closed = await positions.find(asked.connection, positions.Wanted(status="closed"))
+    closed = await positions.find(asked.connection, positions.PositionFilter(status="closed"))
     assert closed.positions
     for one in closed.positions:
         opened = await positions.find(asked.connection, at=one.created_at)
@@ -390,7 +390,9 @@ def exactly(texts: list[str | None]) -> decimal.Decimal:
 
 async def test_portfolios_hold_everything_once(asked: past.Past) -> None:
     """All users' portfolios together are all active positions; each one's sums are its own."""
-    every = (await positions.find(asked.connection, positions.Wanted(status="active"))).positions
+    every = (
+        await positions.find(asked.connection, positions.PositionFilter(status="active"))
+    ).positions
     seen: list[positions.Position] = []
     for user in sorted({one.user_id for one in every}):
         found = await portfolio.of(asked.connection, int(user, 16))

@@ -20,7 +20,7 @@ OVERFLOWS = frozenset({refusals.Refusal.INSUFFICIENT_RESERVE, refusals.Refusal.I
 """What V1.0 reverts with as `u256_sub Overflow`: it subtracts without a check of its own."""
 
 
-def simulate(found: market.Market, call: recorded_calls.Call) -> market.Outcome:
+def simulate(found: market.Market, call: recorded_calls.Call) -> market.ActionResult:
     return market.modify(
         found,
         call.amount_of(call.collateral, found.collateral_shares),

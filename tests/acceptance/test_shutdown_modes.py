@@ -119,7 +119,7 @@ async def test_what_may_be_done_is_what_the_contract_took(indexed_v1: tables_v1.
                 continue
             key = call.position
             found = await positions.find(
-                connection, positions.Wanted(pool=key.pool.id), at=call.block
+                connection, positions.PositionFilter(pool=key.pool.id), at=call.block
             )
             pairs = await pools.find(connection, key.pool.id, at=call.block)
             if {one.shutdown_mode for one in pairs.pools} <= {"none", None}:
@@ -162,7 +162,7 @@ async def test_simulations_start_from_the_mode_that_the_pool_has(
             if not call.is_reverted or call.reason not in CLOSED:
                 continue
             key = call.position
-            wanted = markets.Wanted(key.pool.id, key.collateral, key.debt, key.user)
+            wanted = markets.PositionRef(key.pool.id, key.collateral, key.debt, key.user)
             actions = [simulate.Action(simulation.Kind.SUPPLY, 1)]
             found = await simulate.simulate(connection, wanted, actions, at=call.block)
             mode = call.reason.removeprefix("in-")

@@ -25,8 +25,8 @@ KINDS = {
 }
 
 
-def wanted_of(key: state.PositionKey) -> markets.Wanted:
-    return markets.Wanted(key.pool.id, key.collateral, key.debt, key.user)
+def wanted_of(key: state.PositionKey) -> markets.PositionRef:
+    return markets.PositionRef(key.pool.id, key.collateral, key.debt, key.user)
 
 
 def unchanged_since(
@@ -147,7 +147,7 @@ async def compare_standings(connection: asyncpg.Connection, blocks: list[int]) -
         for one in (await positions.find(connection, at=block)).positions:
             if one.migrated_block is not None or one.v_token:
                 continue
-            wanted = markets.Wanted(  # type: ignore[call-arg]
+            wanted = markets.PositionRef(  # type: ignore[call-arg]
                 *(int(text or "0x0", 16) for text in (one.pool_id, one.collateral_address)),
                 int(one.debt_address or "0x0", 16),
                 int(one.user_id, 16),
@@ -178,7 +178,7 @@ async def compare_listed(connection: asyncpg.Connection, blocks: list[int]) -> i
     """Listed are exactly those whose health is below 1; returns how many."""
     listed = 0
     for block in blocks:
-        low = positions.Wanted(max_health=decimal.Decimal(1))
+        low = positions.PositionFilter(max_health=decimal.Decimal(1))
         found = await positions.find(connection, low, block)
         ours = await opportunities.find(connection, at=block)
         theirs = {
@@ -291,8 +291,8 @@ async def test_a_position_at_its_liquidation_price(indexed: asyncpg.Connection) 
         assert after.before.health_factor == one.health_factor
 
 
-def wanted(one: positions.Position) -> markets.Wanted:
-    return markets.Wanted(
+def wanted(one: positions.Position) -> markets.PositionRef:
+    return markets.PositionRef(
         int(one.pool_id, 16),
         int(one.collateral_address, 16),
         int(one.debt_address or "0x0", 16),

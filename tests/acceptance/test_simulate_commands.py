@@ -27,8 +27,8 @@ def named(one: positions.Position) -> list[str]:
     return [one.pool_id, one.collateral_address, one.debt_address, one.user_id]
 
 
-def wanted(one: positions.Position) -> markets.Wanted:
-    return markets.Wanted(*(int(text, 16) for text in named(one)))
+def wanted(one: positions.Position) -> markets.PositionRef:
+    return markets.PositionRef(*(int(text, 16) for text in named(one)))
 
 
 async def test_simulate_says_what_the_question_says(

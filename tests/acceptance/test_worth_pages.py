@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from indexer.query import (
+    database_state,
     filters,
     measured,
     point_in_time,
     position_pages,
     sorting,
-    stands,
     states,
     worth_pages,
 )
@@ -48,7 +48,7 @@ class Asked:
         rows: list[position_pages.Position] = []
         after: tuple[str, ...] | None = None
         while True:
-            wanted = filters.Wanted(conditions, order, limit, after)
+            wanted = filters.PageQuery(conditions, order, limit, after)
             page = await self.pages.page(self.connection, self.state, self.standing, wanted)
             rows += page.rows
             if page.next is None:
@@ -63,7 +63,7 @@ class Asked:
 async def at(connection: asyncpg.Connection, blocks: list[int]) -> AsyncIterator[Asked]:
     for number in blocks:
         async with point_in_time.steady(connection):
-            standing = await stands.read(connection)
+            standing = await database_state.read(connection)
             moment = await point_in_time.moment(connection, number)
             state = await states.States().of_moment(connection, moment, standing)
             yield Asked(connection, state, standing)
@@ -118,11 +118,11 @@ async def test_where_too_many_would_be_looked_at(
     async for asked in at(indexed, (await blocks(indexed, 10))[:1]):
         wanted = sorting.ordered(await asked.every(), position_pages.FIELDS, order)
         first = await asked.pages.page(
-            indexed, asked.state, asked.standing, filters.Wanted((), order, 5)
+            indexed, asked.state, asked.standing, filters.PageQuery((), order, 5)
         )
         monkeypatch.setattr(worth_pages, "MOST_TRIED", 0)
         monkeypatch.setattr(worth_pages, "MOST_TIED", -1)
         later = await asked.pages.page(
-            indexed, asked.state, asked.standing, filters.Wanted((), order, 500, first.next)
+            indexed, asked.state, asked.standing, filters.PageQuery((), order, 500, first.next)
         )
         assert first.rows + later.rows == wanted

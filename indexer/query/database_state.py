@@ -12,7 +12,7 @@ from indexer import errors
 from indexer.query import point_in_time
 from indexer.store import sqlfile
 
-_SQL = sqlfile.load(__package__, "stands")
+_SQL = sqlfile.load(__package__, "database_state")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Finality = Literal["accepted_l2", "accepted_l1"]
@@ -22,7 +22,7 @@ LONGEST_AHEAD = datetime.timedelta(days=366)
 further on the contract's own arithmetic ends."""
 
 
-class Stands(msgspec.Struct, frozen=True):
+class DatabaseState(msgspec.Struct, frozen=True):
     """Where the database stands. `generation` counts shadow replays that were put live; `sampling`
     is the newest storing of sampled prices; `stored_…` is the last stored block, which is the
     committed one but for blocks without an event of ours that were read far behind the head."""
@@ -61,7 +61,7 @@ class Stands(msgspec.Struct, frozen=True):
         )
 
 
-class Asked(msgspec.Struct, frozen=True):
+class MomentQuery(msgspec.Struct, frozen=True):
     """The moment that a question names; at most one of the three."""
 
     at_block: int | None = None
@@ -71,7 +71,7 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def is_pinned(self) -> bool:
         """Whether the question names a moment, so that its answer never changes."""
-        return self != Asked()
+        return self != MomentQuery()
 
     def check(self) -> None:
         """QuestionError where two moments are named."""
@@ -82,14 +82,14 @@ class Asked(msgspec.Struct, frozen=True):
             )
 
 
-async def read(connection: Connection) -> Stands:
+async def read(connection: Connection) -> DatabaseState:
     """Where the database stands; NothingCommittedError before the first commit."""
     row = await connection.fetchrow(_SQL["stands"])
     if row is None or row["block_hash"] is None:
         raise errors.NothingCommittedError(
             "no block is committed yet: start `vesu-indexer run` first"
         )
-    return Stands(**dict(row))
+    return DatabaseState(**dict(row))
 
 
 async def committed_block(connection: Connection) -> int | None:
@@ -98,7 +98,9 @@ async def committed_block(connection: Connection) -> int | None:
     return number
 
 
-async def moment(connection: Connection, state: Stands, asked: Asked) -> point_in_time.Moment:
+async def moment(
+    connection: Connection, state: DatabaseState, asked: MomentQuery
+) -> point_in_time.Moment:
     """The moment that a question is about.
 
     QuestionError where two are named or the time is too far ahead, NotCommittedError above the
@@ -141,7 +143,11 @@ async def _number(connection: Connection, block_hash: str) -> int:
 
 
 async def check_unchanged(
-    connection: Connection, state: Stands, block_number: int, block_hash: str, fork_counter: int
+    connection: Connection,
+    state: DatabaseState,
+    block_number: int,
+    block_hash: str,
+    fork_counter: int,
 ) -> None:
     """AbandonedBlockError unless what was told at a block and fork still holds.
 
