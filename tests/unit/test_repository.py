@@ -150,6 +150,13 @@ def test_every_dependency_is_explained() -> None:
     assert wanted == explained
 
 
+def test_decisions_are_numbered_one_by_one() -> None:
+    text = (ROOT / "docs/decisions.md").read_text()
+    numbers = [int(number) for number in re.findall(r"^(\d+)\. \*\*", text, re.MULTILINE)]
+    assert len(numbers) > 50
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_no_module_grows_beyond_what_one_can_read() -> None:
     long = {
         str(path.relative_to(ROOT)): count
