@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
 import importlib.metadata
@@ -13,7 +12,7 @@ import traceback
 
 import click
 
-from indexer import errors
+from indexer import errors, values
 
 COMMANDS = {
     "run": "Migrate if needed, catch up, follow the head.",
@@ -68,10 +67,9 @@ class Lazy(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, and with the nearest known command where one is not known."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.0)[0]
-            raise click.UsageError(
-                f"No such command '{args[0]}'; the nearest known is '{near}'", ctx
-            )
+            near = values.nearest(args[0], COMMANDS)
+            hint = f"; the nearest known is '{near}'" if near else ""
+            raise click.UsageError(f"No such command '{args[0]}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

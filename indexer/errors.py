@@ -27,6 +27,7 @@
     │   │   ├── NodeUnreachableError
     │   │   ├── NodeBusyError       429 and its kin; carries retry_after
     │   │   ├── RangeTooLargeError  the same question, asked smaller, may be answered
+    │   │   │   └── RangeTooFullError  answered, with more than the reader takes at once
     │   │   ├── RefusedRequestError  refused in words that do not say for how long
     │   │   └── InconsistentAnswerError  answers that contradict each other
     │   └── FatalNodeError          repeating it changes nothing
@@ -210,6 +211,10 @@ class RangeTooLargeError(RetryableNodeError):
     """The node could not answer for so many blocks at once."""
 
     kind = "too_large"
+
+
+class RangeTooFullError(RangeTooLargeError):
+    """The range holds more than the reader takes at once; the node answered."""
 
 
 class RefusedRequestError(RetryableNodeError):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import difflib
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,6 +21,13 @@ from indexer.cairo import felt252
 
 MAX_BLOCK = 2**63 - 1
 """The highest block number that PostgreSQL's bigint holds."""
+
+
+def nearest(given: str, known: Iterable[str]) -> str | None:
+    """The known name that `given` may be a slip of, whatever its case; None where none is near."""
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(given[:80].casefold(), by_folded, n=1)
+    return by_folded[near[0]] if near else None
 
 
 def felt(text: str, parameter: str | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 
 from indexer import errors
+from indexer import values as texts
 from indexer.query import database_state, filters, kinds
 
 MAX_PARAMETERS = 50
@@ -75,8 +75,11 @@ def check_known(query_values: Mapping[str, str], known: Collection[str]) -> None
     """QuestionError for a parameter that the route does not know: it is never passed over."""
     for name in query_values:
         if name not in known:
-            near = difflib.get_close_matches(name[:80], known, 1, 0.0) if known else []
-            hint = f"; the nearest known is {near[0]}" if near else "; none are known here"
+            near = texts.nearest(name, known)
+            if near:
+                hint = f"; the nearest known is {near}"
+            else:
+                hint = f"; known are {', '.join(known)}" if known else "; none are known here"
             raise errors.QuestionError(
                 f"unknown parameter {name[:80]!r}{hint}", parameter=name[:80]
             )

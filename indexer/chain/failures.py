@@ -42,6 +42,17 @@ def record(
     )
 
 
+def record_division(endpoint: str, error: errors.NodeError, blocks: int) -> None:
+    """Log that fewer blocks are asked for, and count it where the node is why.
+
+    Where the reader wants fewer events at once, the node answered: that is no trouble of its.
+    """
+    if isinstance(error, errors.RangeTooFullError):
+        log.debug("window_divided", endpoint=endpoint, reason=str(error), blocks=blocks)
+    else:
+        record(endpoint, error, "smaller_range", logging.INFO, blocks=blocks)
+
+
 async def retry_while_lagging(endpoint: str, question: Callable[[], Awaitable[T]]) -> T:
     """The answer to `question`, repeated at once a few times while the node lags.
 

@@ -54,10 +54,10 @@ async def read(
 ) -> list[types.EmittedEvent]:
     """All events of `addresses` from block to block, in chain order.
 
-    RangeTooLargeError above `most` events, or where the endpoint refuses so many blocks; lists
-    of addresses are divided here where it refuses them. With `tip_hash`, InconsistentAnswerError
-    where the node that answers does not know that block. Nodes below RPC 0.10 return no indexes:
-    they are -1 then, and only block numbers and hashes are of use.
+    RangeTooFullError above `most` events, RangeTooLargeError where the endpoint refuses so many
+    blocks; lists of addresses are divided here where it refuses them. With `tip_hash`,
+    InconsistentAnswerError where the node that answers does not know that block. Nodes below RPC
+    0.10 return no indexes: they are -1 then, and only block numbers and hashes are of use.
     """
     texts = [hex(address) for address in addresses]
     while True:
@@ -84,7 +84,7 @@ async def read(
     endpoint.limits.addresses.answered(min(size, len(texts)))
     found = sorted((event for part in parts for event in part), key=_key)
     if most is not None and len(found) > most:
-        raise errors.RangeTooLargeError(f"blocks {from_block} to {to_block} hold {len(found)}")
+        raise _too_full(from_block, to_block, len(found))
     _check_order(endpoint.name, found, profile.event_indexes)
     return found
 
@@ -165,11 +165,15 @@ async def _all_pages(
             )
         seen.add(token)
         if asked.most is not None and len(found) > asked.most:
-            break
+            raise _too_full(asked.from_block, asked.to_block, len(found))
     raise errors.RangeTooLargeError(
         f"{asked.node} needs more than {len(seen)} pages for blocks {asked.from_block} to "
         f"{asked.to_block}"
     )
+
+
+def _too_full(from_block: int, to_block: int, count: int) -> errors.RangeTooFullError:
+    return errors.RangeTooFullError(f"blocks {from_block} to {to_block} hold {count} events")
 
 
 def _note_repeated(asked: _EventFilter, count: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -161,7 +160,7 @@ class RangeReader:
             return to
         end = from_ + (to - from_) // 2
         self._window = min(self._window, end - from_ + 1)
-        failures.record(failed.name, error, "smaller_range", logging.INFO, blocks=self._window)
+        failures.record_division(failed.name, error, self._window)
         return end
 
     # --- a window ---------------------------------------------------------------------
@@ -205,7 +204,7 @@ class RangeReader:
             return
         missing = {event.block_number for event in found} - part.blocks.keys()
         if not is_one_block and len(missing) > self._settings.target_blocks * self._settings.spare:
-            raise errors.RangeTooLargeError(
+            raise errors.RangeTooFullError(
                 f"{len(missing)} of the blocks {part.from_block} to {part.to_block} hold events"
             )
         for block in await part.source.blocks(sorted(missing), self._is_proving):

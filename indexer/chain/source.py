@@ -179,9 +179,10 @@ class Source:
     ) -> list[types.EmittedEvent]:
         """Every event of these addresses in a closed range, in chain order.
 
-        RangeTooLargeError where the node refuses so many blocks, or where there are more than
-        `most` events. With `tip_hash` the node that answers a page must know that block: a URL
-        may be balanced over several nodes, and one that lags returns no events above its head.
+        RangeTooLargeError where the node refuses so many blocks, and RangeTooFullError where there
+        are more than `most` events. With `tip_hash` the node that answers a page must know that
+        block: a URL may be balanced over several nodes, and one that lags returns no events above
+        its head.
         """
         if not addresses:
             return []  # To a node, an empty list means any address.

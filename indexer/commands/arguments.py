@@ -24,7 +24,20 @@ log = structlog.get_logger(__name__)
 ENV_FILE = "vesu-indexer.env_file"
 """Where click's context keeps what --env-file names."""
 
-BLOCK = click.IntRange(0, values.MAX_BLOCK)
+
+class _Block(click.types.IntParamType):
+    """A block number; --help names it without the database's greatest one."""
+
+    name = "block"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return values.block_number(str(value))
+        except errors.QuestionError as error:
+            self.fail(str(error), param, ctx)
+
+
+BLOCK = _Block()
 """A block number that the database can hold."""
 
 
@@ -91,7 +104,7 @@ def listed(command: Callable[..., Any]) -> Callable[..., Any]:
 def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
     """--at-block, --at-time and --now, handed to the command as `at`."""
 
-    @click.option("--at-block", type=BLOCK, help="Any committed block.")
+    @click.option("--at-block", type=BLOCK, help="Any committed block (default: the last).")
     @click.option(
         "--at-time",
         type=time,
@@ -116,12 +129,19 @@ max_price_age = click.option(
     "--max-price-age",
     type=click.IntRange(0),
     metavar="SECONDS",
-    help="What rests on prices older than this says so.",
+    help="What rests on prices older than this says so (default: any age).",
 )
 
 wide = click.option("--wide", is_flag=True, help="Whole addresses (as when piped).")
 
-limit = click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+limit = click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="At most so many rows.",
+)
 
 
 def block_range(command: Callable[..., Any]) -> Callable[..., Any]:

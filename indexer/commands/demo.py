@@ -40,6 +40,7 @@ PORT = 8080
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     help="Port of the HTTP side (default: 8080, or any free one where that is taken).",
 )
 @click.option("--once", is_flag=True, help="Index, print the tables, end.")

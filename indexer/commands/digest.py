@@ -11,7 +11,7 @@ from indexer import app, config, values
 from indexer.audit import digest, first_difference
 from indexer.commands import arguments, event_loop, output
 from indexer.config import values as config_values
-from indexer.store import database
+from indexer.store import database, migrate
 
 
 def _database_url(text: str) -> str:
@@ -23,7 +23,7 @@ def _database_url(text: str) -> str:
 
 @click.command(epilog="Example: vesu-indexer digest --at-block 3000000 --json")
 @arguments.options
-@click.option("--at-block", type=arguments.BLOCK, help="Any committed block.")
+@click.option("--at-block", type=arguments.BLOCK, help="Any committed block (default: the last).")
 @click.option("--valuations", is_flag=True, help="What positions are worth, as stored.")
 @click.option("--samples", is_flag=True, help="What was sampled of prices.")
 @click.option(
@@ -54,7 +54,8 @@ def command(
     the log: two databases have the same where both sampled the same points of the grid.
 
     With --compare the two databases are asked at O(log n) blocks for the first one at which
-    they part, and its tables are named. Exit code 1: they differ.
+    they part, and its tables are named. Prices that were sampled, and what positions are worth,
+    may differ and are not compared. Exit code 1: they differ.
     """
     settings = arguments.settings(config_file)
     if other and at_block is not None:
@@ -92,8 +93,14 @@ async def _samples(settings: config.Settings, at_block: int | None) -> digest.Sa
 
 
 async def _compare(settings: config.Settings, other: str) -> first_difference.FirstDifference:
-    async with app.reader(settings) as connection, database.session(other) as other_connection:
-        return await first_difference.find(connection, other_connection)
+    with app.database_url(settings) as url:
+        for each in (url, other):
+            migrate.require_same(each)
+        async with (
+            database.session(url) as connection,
+            database.session(other) as other_connection,
+        ):
+            return await first_difference.find(connection, other_connection)
 
 
 def _print(found: digest.Digest, as_json: bool) -> None:
@@ -136,6 +143,12 @@ def _print_first_difference(found: first_difference.FirstDifference, as_json: bo
         click.echo(f"They part at block {found.first_block:,}: {', '.join(found.tables)}")
     if found.current:
         click.echo(f"Current rows differ in: {', '.join(found.current)}")
-    if found.is_equal:
-        return
-    click.echo("None of these may differ: one of the two databases is wrong.")
+    if not found.is_equal:
+        click.echo("None of these may differ: one of the two databases is wrong.")
+    parts = [
+        f"{len(columns)} columns of {table}" if columns else table
+        for table, columns in found.not_compared.items()
+    ]
+    click.echo(
+        f"Not compared: {', '.join(parts)}; they may differ by when each machine sampled prices."
+    )

@@ -44,9 +44,18 @@ class Exported(Metadata, frozen=True):
 )
 @arguments.options
 @click.argument("table")
-@click.option("--format", "format_", type=click.Choice(["csv", "parquet", "ndjson"]), required=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path, allow_dash=True), required=True, help="- for stdout."
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "parquet", "ndjson"]),
+    required=True,
+    help="What is written.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, allow_dash=True),
+    required=True,
+    help="The file to write; - for stdout.",
 )
 @click.option(
     "--pool", type=arguments.felt_or_name, help="Rows of one pool alone: its id, address or name."

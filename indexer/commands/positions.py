@@ -77,9 +77,15 @@ class _Chosen(msgspec.Struct, frozen=True):
 @arguments.options
 @click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @click.option("--user", type=arguments.felt, help="Only this user's.")
-@click.option("--collateral", type=arguments.felt_or_name, help="Address or symbol.")
-@click.option("--debt", type=arguments.felt_or_name, help="Address or symbol.")
-@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="May be repeated.")
+@click.option(
+    "--collateral", type=arguments.felt_or_name, help="Only with this asset: address or symbol."
+)
+@click.option(
+    "--debt", type=arguments.felt_or_name, help="Only with this asset: address or symbol."
+)
+@click.option(
+    "--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Only this kind; repeatable."
+)
 @click.option("--status", type=click.Choice(STATUSES), help="Only those with this status then.")
 @click.option(
     "--min-health", type=arguments.unsigned, help="Only with a health factor from this on."
@@ -92,7 +98,9 @@ class _Chosen(msgspec.Struct, frozen=True):
     show_default=True,
     help="Lowest health, largest USD value of collateral or debt, highest LTV, or newest first.",
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many (default: all).")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="At most so many (default: all)."
+)
 @arguments.listed
 @arguments.point_in_time
 @arguments.max_price_age

@@ -96,10 +96,15 @@ def max_borrow(
     as_json: bool,
     named: simulate.Named,
     max_price_age: int | None,
-    **given: Any,
+    conditions: simulate.Conditions,
+    at: point_in_time.When,
 ) -> None:
     """The most that a position may borrow on top of what it owes."""
-    question = functools.partial(quotes.max_borrow, max_price_age=max_price_age, **given)
+
+    async def question(connection: asyncpg.Connection, wanted: markets.Wanted) -> quotes.Quote:
+        met = await conditions.resolved(connection, wanted.pool)
+        return await quotes.max_borrow(connection, wanted, at, met, max_price_age)
+
     _say(config_file, as_json, named, question, max_price_age)
 
 
@@ -114,10 +119,15 @@ def max_withdraw(
     as_json: bool,
     named: simulate.Named,
     max_price_age: int | None,
-    **given: Any,
+    conditions: simulate.Conditions,
+    at: point_in_time.When,
 ) -> None:
     """The most collateral that may leave a position or a vToken holding."""
-    question = functools.partial(quotes.max_withdraw, max_price_age=max_price_age, **given)
+
+    async def question(connection: asyncpg.Connection, wanted: markets.Wanted) -> quotes.Quote:
+        met = await conditions.resolved(connection, wanted.pool)
+        return await quotes.max_withdraw(connection, wanted, at, met, max_price_age)
+
     _say(config_file, as_json, named, question, max_price_age)
 
 
@@ -132,6 +142,7 @@ def max_withdraw(
     "margin_seconds",
     type=click.IntRange(0, markets.MAX_AHEAD),
     default=0,
+    show_default=True,
     metavar="SECONDS",
     help="Interest for so long is added, for a transaction that comes later.",
 )
@@ -178,21 +189,44 @@ COLUMNS = (
 
 
 @command.command(
-    epilog="Example: vesu-indexer quote liquidations --gas 0.05 --slippage 0.003 "
-    "--price-change 0x049d…=-0.1"
+    epilog="\b\nExample: vesu-indexer quote liquidations --gas 0.05 --slippage 0.003 \\\n"
+    "  --price-change ETH=-0.1"
 )
 @arguments.options
 @click.option("--pool", type=arguments.felt_or_name, help="One pool alone: id, address or name.")
-@click.option("--gas", type=arguments.unsigned, default="0", help="Cost of a transaction in USD.")
+@click.option(
+    "--gas",
+    type=arguments.unsigned,
+    default="0",
+    show_default=True,
+    metavar="USD",
+    help="Cost of a transaction.",
+)
 @click.option(
     "--slippage",
     type=arguments.unsigned,
     default="0",
+    show_default=True,
+    metavar="FRACTION",
     help="Lost in selling: 0.01 is one percent.",
 )
-@click.option("--capital", type=arguments.unsigned, help="Most that one may cost, in USD.")
-@click.option("--min-profit", type=arguments.number, help="Least net profit, in USD.")
-@click.option("--limit", type=click.IntRange(1, 500), default=100, help="How many at most.")
+@click.option(
+    "--capital",
+    type=arguments.unsigned,
+    metavar="USD",
+    help="Most that one may cost (default: any).",
+)
+@click.option(
+    "--min-profit", type=arguments.number, metavar="USD", help="Least net profit (default: any)."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 500),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many at most.",
+)
 @arguments.point_in_time
 @arguments.max_price_age
 @arguments.wide
@@ -209,7 +243,7 @@ def liquidations(
     wide: bool,
     at: point_in_time.When,
     max_price_age: int | None,
-    conditions: markets.Conditions,
+    conditions: simulate.Conditions,
 ) -> None:
     """Positions that may be liquidated, and what that brings, the most profitable first."""
     terms = opportunities.Terms(gas, slippage, capital, min_profit)
@@ -217,7 +251,13 @@ def liquidations(
     async def question(connection: asyncpg.Connection) -> opportunities.Opportunities:
         pool_id = None if pool is None else await names.pool(connection, pool)
         return await opportunities.find(
-            connection, terms, at, conditions, pool_id, limit, max_price_age
+            connection,
+            terms,
+            at,
+            await conditions.resolved(connection, pool_id),
+            pool_id,
+            limit,
+            max_price_age,
         )
 
     found = reader.ask(config_file, question)

@@ -16,13 +16,14 @@ from indexer.query import names
 
 @click.command(epilog="Example: vesu-indexer reconcile --sample 200 --seed today --json")
 @arguments.options
-@click.option("--block", type=arguments.BLOCK, help="Any committed block.")
+@click.option("--block", type=arguments.BLOCK, help="Any committed block (default: the last).")
 @click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @click.option("--user", type=arguments.felt, help="Only positions of this wallet.")
 @click.option(
     "--sample",
-    type=click.IntRange(1, values.MAX_BLOCK),
-    help="Only so many rows of each table, by the seed.",
+    type=click.IntRange(1, 1_000_000_000),
+    metavar="N",
+    help="Only so many rows of each table, by the seed (default: all).",
 )
 @click.option("--seed", help="Chooses the sample: the same seed, the same rows.")
 def command(

@@ -16,13 +16,19 @@ from indexer.commands import arguments
     "VESU_NODE_URLS=https://NODE/rpc/v0_10 vesu-indexer run"
 )
 @arguments.options
-@click.option("--until-block", type=arguments.BLOCK, help="Stop once block N is committed.")
+@click.option("--until-block", type=arguments.BLOCK, help="Stop once it is committed.")
 @click.option(
     "--serve/--no-serve",
     default=True,
+    show_default=True,
     help="Answer the API, /health, /ready and /metrics while running.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the HTTP side.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port of the HTTP side (default: api.port, 8080 where that is not set).",
+)
 def command(
     config_file: Path | None,
     as_json: bool,

@@ -19,7 +19,12 @@ log = structlog.get_logger(__name__)
     epilog="Example: DATABASE_URL=postgresql://reader@replica/vesu vesu-indexer serve --port 8080"
 )
 @arguments.options
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port to listen on (default: api.port, 8080 where that is not set).",
+)
 def command(config_file: Path | None, as_json: bool, port: int | None) -> None:
     """Answer the API until stopped, over a read-only connection: a streaming replica will do.
 

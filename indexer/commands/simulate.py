@@ -13,6 +13,8 @@ import asyncpg
 import click
 import msgspec
 
+from indexer import errors
+from indexer.cairo import felt252
 from indexer.commands import arguments, columns, output, reader
 from indexer.query import markets, names, point_in_time, simulate
 from indexer.vesu import refusals
@@ -66,6 +68,29 @@ def position(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_position
 
 
+class Conditions(msgspec.Struct, frozen=True):
+    """Other conditions as the command line names them: assets by address or symbol."""
+
+    ahead_seconds: int
+    price_changes: tuple[tuple[int | str, decimal.Decimal], ...]
+    shutdown_mode: refusals.ShutdownMode | None
+
+    async def resolved(
+        self, connection: asyncpg.Connection, pool_id: int | None
+    ) -> markets.Conditions:
+        """The same by addresses; a symbol means the asset of the pool, or of any pool."""
+        changes: dict[int, decimal.Decimal] = {}
+        for asset, change in self.price_changes:
+            address = await names.asset(connection, asset, pool_id)
+            if address in changes:
+                raise errors.QuestionError(
+                    f"--price-change names {felt252.padded(address)} twice",
+                    parameter="price_change",
+                )
+            changes[address] = change
+        return markets.Conditions(self.ahead_seconds, changes, self.shutdown_mode)
+
+
 def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
     """--ahead, --price-change and --shutdown-mode, handed on as `conditions`."""
 
@@ -73,6 +98,7 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
         "--ahead",
         type=click.IntRange(0, markets.MAX_AHEAD),
         default=0,
+        show_default=True,
         metavar="SECONDS",
         help="Accrue interest for so long before.",
     )
@@ -82,7 +108,8 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
         type=price_change,
         multiple=True,
         metavar="ASSET=CHANGE",
-        help="Another price before: 0x049d…=-0.2 is a fifth less. Any number of times.",
+        help="Another price before: ETH=-0.2 is a fifth less. ASSET is an address or a symbol. "
+        "Any number of times.",
     )
     @click.option(
         "--shutdown-mode",
@@ -92,24 +119,22 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_conditions(
         ahead: int,
-        price_changes: tuple[tuple[int, decimal.Decimal], ...],
+        price_changes: tuple[tuple[int | str, decimal.Decimal], ...],
         shutdown_mode: str | None,
         **given: Any,
     ) -> Any:
-        if len(dict(price_changes)) < len(price_changes):
-            raise click.UsageError("--price-change names an asset twice")
         mode = refusals.ShutdownMode[shutdown_mode.upper()] if shutdown_mode else None
-        return command(conditions=markets.Conditions(ahead, dict(price_changes), mode), **given)
+        return command(conditions=Conditions(ahead, price_changes, mode), **given)
 
     return with_conditions
 
 
-def price_change(text: str) -> tuple[int, decimal.Decimal]:
+def price_change(text: str) -> tuple[int | str, decimal.Decimal]:
     """An asset and the relative change of its price."""
-    asset, equals, change = text.partition("=")
-    if not (equals and change):
-        raise click.BadParameter(f"{text[:80]!r}: write ASSET=CHANGE, such as 0x049d…=-0.2")
-    return arguments.felt(asset), arguments.number(change)
+    asset, _, change = text.rpartition("=")
+    if not (asset and change):
+        raise click.BadParameter(f"{text[:80]!r}: write ASSET=CHANGE, such as ETH=-0.2")
+    return arguments.felt_or_name(asset), arguments.number(change)
 
 
 def action(text: str) -> simulate.Action:
@@ -119,7 +144,7 @@ def action(text: str) -> simulate.Action:
 
 @click.command(
     epilog="Example: vesu-indexer simulate 0x0451… 0x049d… 0x053c… 0x01aa… supply=1.5 borrow=max "
-    "--price-change 0x049d…=-0.2"
+    "--price-change ETH=-0.2"
 )
 @arguments.options
 @position
@@ -134,7 +159,7 @@ def command(
     actions: tuple[simulate.Action, ...],
     at: point_in_time.When,
     max_price_age: int | None,
-    conditions: markets.Conditions,
+    conditions: Conditions,
 ) -> None:
     """Simulate up to ten ACTIONS on a position, which need not exist, and say what is refused.
 
@@ -145,7 +170,8 @@ def command(
 
     async def question(connection: asyncpg.Connection) -> simulate.Simulated:
         wanted = await named.resolved(connection)
-        return await simulate.simulate(connection, wanted, actions, at, conditions, max_price_age)
+        met = await conditions.resolved(connection, wanted.pool)
+        return await simulate.simulate(connection, wanted, actions, at, met, max_price_age)
 
     found = reader.ask(config_file, question)
     if as_json:

@@ -29,7 +29,9 @@ COLUMNS = (
 @click.option("--pool", type=arguments.felt_or_name, help="Only this pool: id, address or name.")
 @click.option("--user", type=arguments.felt, help="Only this user's.")
 @click.option("--asset", type=arguments.felt_or_name, help="Only this asset: address or symbol.")
-@click.option("--type", "types", type=click.Choice(TYPES), multiple=True, help="May be repeated.")
+@click.option(
+    "--type", "types", type=click.Choice(TYPES), multiple=True, help="Only this type; repeatable."
+)
 @click.option("--tx", type=arguments.felt, help="Only this transaction hash.")
 @arguments.block_range
 @arguments.limit

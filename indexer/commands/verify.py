@@ -105,7 +105,12 @@ class Tally(msgspec.Struct):
 @click.command(epilog="Example: vesu-indexer verify --from-block 2000000 --json")
 @arguments.options
 @arguments.block_range
-@click.option("--repair/--no-repair", default=True, help="Read again from before what is missing.")
+@click.option(
+    "--repair/--no-repair",
+    default=True,
+    show_default=True,
+    help="Read again from before what is missing.",
+)
 def command(
     config_file: Path | None,
     as_json: bool,

@@ -175,8 +175,7 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
     sections = _sections()
     for name, value in tables.items():
         if name not in sections and name != "data_dir":
-            near = values.nearest(name, [*sections, *KEY_TYPES])
-            raise errors.ConfigError(f"{file}: unknown key {name}; the nearest known is {near}")
+            raise errors.ConfigError(f"{file}: {values.unknown_key(name, [*sections, 'data_dir'])}")
         if name == "data_dir":
             entries = {name: value}
         elif isinstance(value, dict):
@@ -192,11 +191,9 @@ def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, objec
 def _from_variables(variables: Mapping[str, environment.Variable]) -> dict[str, LayerValue]:
     for name, variable in variables.items():
         if name.startswith("VESU_") and name not in VARIABLES and not name.startswith(NOT_SETTINGS):
-            near = values.nearest(name, VARIABLES)
             where = variable.source.removesuffix(f"variable {name}").rstrip()
             raise errors.ConfigError(
-                f"{where.removesuffix(f': {name}')}: unknown variable {name}; the nearest known is "
-                f"{near}"
+                f"{where.removesuffix(f': {name}')}: {values.unknown_variable(name, VARIABLES)}"
             )
     # The specific names come last, so that they win over the guide's.
     return {
@@ -240,8 +237,9 @@ def _from_flags(flags: Mapping[str, object]) -> dict[str, LayerValue]:
 
 def _require_known(key: str, source: str) -> None:
     if key not in KEY_TYPES:
-        near = values.nearest(key, KEY_TYPES)
-        raise errors.ConfigError(f"{source}: unknown key {key}; the nearest known is {near}")
+        section = f"{key.partition('.')[0]}."
+        siblings = [known for known in KEY_TYPES if known.startswith(section)]
+        raise errors.ConfigError(f"{source}: {values.unknown_key(key, siblings, section)}")
 
 
 def _convert(key: str, given: LayerValue) -> Any:
@@ -283,8 +281,7 @@ def _require_known_fields(entries: object) -> None:
     for entry in entries if isinstance(entries, list) else ():
         for name in entry if isinstance(entry, dict) else ():
             if name not in fields:
-                known = values.nearest(name, fields)
-                raise ValueError(f"unknown key {name}; the nearest known is {known}")
+                raise ValueError(values.unknown_key(name, fields))
 
 
 def _remedy(key: str, reason: str) -> str:

@@ -6,7 +6,6 @@ since URLs hold secrets.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib import parse
 
 import msgspec
 
+from indexer import values as texts
 from indexer.cairo import felt252
 
 _JOINED = re.compile(r"[;,|+&\s]+https?://", re.IGNORECASE)
@@ -135,9 +135,26 @@ def expanded(path: str) -> Path:
         ) from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like `name`."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+def unknown_key(key: str, known: Iterable[str], prefix: str = "") -> str:
+    """What an error says of an unknown key: the nearest one where one is near, else all of them.
+
+    The prefix that they share makes none of them near.
+    """
+    near = _nearest(key, known, prefix)
+    hint = f"the nearest known is {near}" if near else f"known are {', '.join(known)}"
+    return f"unknown key {key}; {hint}"
+
+
+def unknown_variable(name: str, known: Iterable[str]) -> str:
+    """The same of a variable; all of them are too many to list."""
+    near = _nearest(name, known, "VESU_")
+    hint = f"the nearest known is {near}" if near else "docs/reference.md lists the known ones"
+    return f"unknown variable {name}; {hint}"
+
+
+def _nearest(name: str, known: Iterable[str], prefix: str) -> str | None:
+    near = texts.nearest(name.removeprefix(prefix), [each.removeprefix(prefix) for each in known])
+    return near and next(each for each in known if each.removeprefix(prefix) == near)
 
 
 _TYPES = {

@@ -5,12 +5,11 @@ Anyone may name a pool or a token, so a name may mean several; where one is want
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 
 import asyncpg
 
-from indexer import errors
+from indexer import errors, values
 from indexer.cairo import felt252
 from indexer.store import sqlfile
 
@@ -111,9 +110,11 @@ def _nearest(given: int | str, known: Iterable[str | None]) -> str:
     names = sorted({name for name in known if name})
     if isinstance(given, int) or not names:
         return ""
-    lower = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches(given.casefold(), lower, n=1, cutoff=0.0)
-    return f"; the nearest known is {lower[near[0]]!r}"
+    near = values.nearest(given, names)
+    if near:
+        return f"; the nearest known is {near!r}"
+    suffix = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; known are {', '.join(map(repr, names[:SHOWN]))}{suffix}"
 
 
 def _only(what: str, shown: str, found: Mapping[str, str | None]) -> int:

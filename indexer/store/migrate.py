@@ -121,6 +121,23 @@ def require(url: str) -> None:
         )
 
 
+def require_same(url: str) -> None:
+    """Refuse a database that lacks migrations or has newer ones; names which. SchemaError."""
+    found = set(applied(url))
+    lacking = [name for name in known() if name not in found]
+    newer = sorted(found - set(known()))
+    if lacking:
+        raise errors.SchemaError(
+            f"{urls.redact(url)} lacks migrations: {len(lacking)}, {lacking[0]} is the first; run "
+            "`vesu-indexer migrate` on it"
+        )
+    if newer:
+        raise errors.SchemaError(
+            f"{urls.redact(url)} was made by a newer indexer (it holds {newer[-1]}): ask with that "
+            "version, and run its `vesu-indexer migrate` on the other database"
+        )
+
+
 def rollback(url: str) -> list[str]:
     """Take every migration back: drops all tables; returns the names.
 

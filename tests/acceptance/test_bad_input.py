@@ -56,6 +56,8 @@ def environ(
         (("run", "--til-block", "5"), ("--til-block", "vesu-indexer run --help")),
         (("rum",), ("'rum'", "the nearest known is 'run'", "--help")),
         (("statsu",), ("'statsu'", "the nearest known is 'status'")),
+        (("zzz",), ("No such command 'zzz'; see vesu-indexer --help",)),
+        (("positions", "--limt", "5"), ("--limt", "--limit")),
         (("run", "--until-block", "-1"), ("--until-block", "-1")),
         (("replay",), ("--from-block", "replay --help")),
         (("position", "0x1", "0x2", "0xUSDC", "0x4"), ("DEBT", "'0xUSDC'", "0x and up to 64")),
@@ -100,6 +102,8 @@ async def test_unknown_key_in_the_environment(environ: dict[str, str]) -> None:
     line = await refusal.refused(environ | {"VESU_NODE_URL": "http://x"}, "run", code=2)
     assert "VESU_NODE_URL;" in line
     assert "VESU_NODE_URLS" in line
+    line = await refusal.refused(environ | {"VESU_ZZZ": "http://x"}, "run", code=2)
+    assert "unknown variable VESU_ZZZ; docs/reference.md lists the known ones" in line
 
 
 async def test_unknown_key_in_the_file(environ: dict[str, str], tmp_path: Path) -> None:
@@ -107,6 +111,18 @@ async def test_unknown_key_in_the_file(environ: dict[str, str], tmp_path: Path) 
     file.write_text('[node]\nurl = "http://localhost"\n')
     line = await refusal.refused(environ, "run", "--config", str(file), code=2)
     assert f"{file}: unknown key node.url; the nearest known is node.urls" in line
+    file.write_text("[node]\nzzz = 1\n")
+    line = await refusal.refused(environ, "run", "--config", str(file), code=2)
+    assert (
+        f"{file}: unknown key node.zzz; known are node.urls, node.poll_interval_seconds, " in line
+    )
+    file.write_text("[databse]\nurl = 1\n")
+    line = await refusal.refused(environ, "run", "--config", str(file), code=2)
+    assert f"{file}: unknown key databse; the nearest known is database" in line
+    file.write_text("zzz = 1\n")
+    line = await refusal.refused(environ, "run", "--config", str(file), code=2)
+    assert f"{file}: unknown key zzz; known are " in line
+    assert all(section in line for section in ("database", "node", "network", "data_dir"))
 
 
 async def test_missing_file(environ: dict[str, str], tmp_path: Path) -> None:
@@ -119,6 +135,8 @@ async def test_no_node(environ: dict[str, str]) -> None:
     line = await refusal.refused(environ | {"VESU_NODE_URLS": ""}, "run", code=2)
     assert "node.urls is empty" in line
     assert "VESU_NODE_URLS" in line
+    line = await refusal.refused(environ | {"VESU_ZZZ": "http://x"}, "run", code=2)
+    assert "unknown variable VESU_ZZZ; docs/reference.md lists the known ones" in line
 
 
 async def test_an_extension_without_its_singleton(

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.recording import chain, server
 from tests import postgres
-from tests.acceptance import stage, truth
+from tests.acceptance import refusal, stage, truth
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -80,3 +80,79 @@ async def test_other_samples_are_no_difference(
     _, out, _ = await stage.command(environ, "digest", "--compare", indexed_url, expect=1)
     assert "Current rows differ in: vesu_positions" in out
     assert "None of these may differ: one of the two databases is wrong" in out
+
+
+async def test_a_machine_that_samples_and_one_that_does_not(
+    indexed_url: str, recorded: truth.Recorded
+) -> None:
+    """What sampling alone makes is named as not compared; one unit of an amount is a difference."""
+    async with postgres.fresh_database() as url:
+        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+            environ = stage.environment(recorded, node.url, url)
+            del environ["VESU_PRICES_SAMPLE_SECONDS"]  # users' setting: it samples
+            last = str(recorded.last_block)
+            await stage.command(environ, "run", "--until-block", last, "--no-serve")
+        sampled = "SELECT FROM vesu_sampled_prices"
+        assert len(await postgres.fetch(url, sampled)) > 8
+        assert not await postgres.fetch(indexed_url, sampled)
+        environ = stage.environment(recorded, NOWHERE, url)
+        mine = await stage.json_of(environ, "digest")
+        theirs = await stage.json_of(stage.environment(recorded, NOWHERE, indexed_url), "digest")
+        assert mine == theirs
+        _, out, _ = await stage.command(environ, "digest", "--compare", indexed_url)
+        same, not_compared = out.splitlines()
+        assert same == f"Both hold the same up to block {recorded.last_block}."
+        for table in ("vesu_sampled_prices", "columns of vesu_assets", "columns of vesu_positions"):
+            assert table in not_compared
+        assert "may differ by when each machine sampled prices" in not_compared
+        await postgres.fetch(
+            url,
+            "UPDATE vesu_transactions SET amount_raw = amount_raw + 1 WHERE id = "
+            "(SELECT min(id) FROM vesu_transactions) RETURNING id",
+        )
+        _, out, _ = await stage.command(environ, "digest", "--compare", indexed_url, expect=1)
+        parted, *_, wrong, not_compared = out.splitlines()
+        assert parted.endswith(": vesu_transactions")
+        assert wrong == "None of these may differ: one of the two databases is wrong."
+        assert "vesu_transactions" not in not_compared
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "words"),
+    [
+        (
+            "UPDATE cursor SET fold_version = fold_version - 1",
+            3,
+            "--from-block 0` here, with the newer version, then compare",
+        ),
+        ("UPDATE cursor SET chain_id = '0x534e5f4d41494e'", 2, "hold two chains"),
+        (
+            "DELETE FROM _yoyo_migration WHERE migration_id = '0031_prices'",
+            3,
+            "lacks migrations: 1, 0031_prices is the first; run `vesu-indexer migrate` on it",
+        ),
+        (
+            "INSERT INTO _yoyo_migration (migration_hash, migration_id) VALUES ('z', '9999_later')",
+            3,
+            "was made by a newer indexer (it holds 9999_later): ask with that version",
+        ),
+    ],
+    ids=["fold", "chain", "older schema", "newer schema"],
+)
+async def test_databases_that_cannot_be_compared_say_what_to_do(
+    indexed_copy: str,
+    indexed_url: str,
+    recorded: truth.Recorded,
+    statement: str,
+    code: int,
+    words: str,
+) -> None:
+    connection = await asyncpg.connect(indexed_copy)
+    await connection.execute(statement)
+    await connection.close()
+    environ = stage.environment(recorded, NOWHERE, indexed_copy)
+    line = await refusal.refused(environ, "digest", "--compare", indexed_url, code=code)
+    assert words in line
+    environ = stage.environment(recorded, NOWHERE, indexed_url)
+    line = await refusal.refused(environ, "digest", "--compare", indexed_copy, code=code)
+    assert words.replace("here", "in the other") in line

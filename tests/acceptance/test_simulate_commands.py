@@ -8,7 +8,8 @@ import pytest
 
 from indexer.query import markets, positions, quotes, simulate
 from indexer.vesu import simulation
-from tests.acceptance import stage
+from tests import postgres
+from tests.acceptance import stage, truth
 
 
 @pytest.fixture
@@ -104,6 +105,45 @@ async def test_liquidations(environ: dict[str, str], loan: positions.Position) -
     assert "net profit USD" in told
 
 
+async def test_prices_change_by_symbol_as_by_address(
+    environ: dict[str, str], loan: positions.Position, indexed: asyncpg.Connection
+) -> None:
+    symbol, address = loan.collateral_asset, loan.collateral_address
+    for command in (
+        ("quote", "liquidations", "--pool", loan.pool_id),
+        ("quote", "max-borrow", *named(loan)),
+        ("quote", "max-withdraw", *named(loan)),
+        ("simulate", *named(loan)),
+    ):
+        by_address, by_symbol = [
+            await stage.json_of(environ, *command, "--price-change", f"{asset}=-0.3")
+            for asset in (address, str(symbol).lower())
+        ]
+        assert by_symbol == by_address
+        assert by_symbol != await stage.json_of(environ, *command)
+    twice = ("--price-change", f"{symbol}=-0.3", "--price-change", f"{address}=0.1")
+    _, _, error = await stage.command(environ, "simulate", *named(loan), *twice, expect=2)
+    assert f"--price-change names {address} twice" in error
+
+
+async def test_a_symbol_of_two_assets_lists_their_addresses(
+    recorded: truth.Recorded, indexed_copy: str, loan: positions.Position
+) -> None:
+    changed = await postgres.fetch(
+        indexed_copy,
+        "UPDATE vesu_assets SET symbol = $1 WHERE pool_id = $2 "
+        "AND asset_address IN ($3, $4) RETURNING asset_address",
+        *("TWIN", loan.pool_id, loan.collateral_address, loan.debt_address),
+    )
+    environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_copy)
+    twin = ("--price-change", "TWIN=-0.3")
+    _, _, error = await stage.command(environ, "simulate", *named(loan), *twin, expect=2)
+    assert "'TWIN' means 2 assets: name one of" in error
+    assert len(changed) == 2
+    for row in changed:
+        assert row["asset_address"] in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -115,7 +155,9 @@ async def test_liquidations(environ: dict[str, str], loan: positions.Position) -
         (["repay=0"], "'repay=0': an amount is above 0"),
         (["--price-change", "0x1"], "write ASSET=CHANGE"),
         (["--price-change", "0x1=0.5"], "so its price changes nothing"),
-        (["--price-change", "0x1=0.5", "--price-change", "0x1=0.6"], "names an asset twice"),
+        (["--price-change", "=0.5"], "write ASSET=CHANGE"),
+        (["--price-change", "Nix=0.5"], "no asset 'Nix' is known; known are '"),
+        (["--price-change", "0x1=0.5", "--price-change", "0x01=0.6"], "names 0x0000"),
         (["--ahead", "-1"], "--ahead"),
         (["--shutdown-mode", "off"], "--shutdown-mode"),
     ],
@@ -136,7 +178,7 @@ async def test_what_cannot_be_asked_ends_with_2(
         (["quote", "liquidations", "--capital", "-0.5"], "'--capital': -0.5 is below 0"),
         (["quote", "liquidations", "--slippage", "1.5"], "between 0 and 1"),
         (["quote", "liquidations", "--price-change", "0x1=1"], "so its price changes nothing"),
-        (["quote", "liquidations", "--pool", "Nix"], "no pool 'Nix' is known; the nearest"),
+        (["quote", "liquidations", "--pool", "Nix"], "no pool 'Nix' is known; known are '"),
         (["quote", "max-borrow", "0x1", "ETH", "USDC", "0x2"], "no pool 0x0000"),
         (["positions", "--min-health", "-1"], "'--min-health': -1 is below 0"),
         (["position", "0x1", "ETH", "USDC", "0x2"], "no pool 0x0000"),

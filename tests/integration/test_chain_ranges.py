@@ -13,7 +13,8 @@ import pytest
 from indexer import errors, urls
 from indexer.chain import block_proof, client, ranges, rpc, types
 from indexer.vesu import block_time
-from tests.integration import chain_stage
+from tests import postgres
+from tests.integration import chain_stage, daemon_stage
 from tests.integration.chain_stage import EMITTERS, LAST, MAIN, READING, RECORDING, truth
 
 Fault = chain_stage.options.Fault
@@ -329,3 +330,25 @@ async def test_old_versions_prove_nothing_and_contradict_nothing() -> None:
     check(parts)
     assert all(part.proved == frozenset() for part in parts)
     assert {one.method for part in parts for one in part.verified} == {"receipts"}
+
+
+async def test_dividing_a_window_that_is_too_full_is_no_trouble_of_the_node() -> None:
+    """The node answers all that it is asked: the reader alone wants fewer events at once."""
+    last = 60
+    head = daemon_stage.Playhead.at_block(daemon_stage.recording(), last)
+    async with daemon_stage.filled(head, last) as url:
+        undisturbed = await daemon_stage.digest_at(url, last)
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        daemon_stage.serving(head) as node,
+        daemon_stage.following(
+            url, node.url, until_block=last, VESU_INGEST_BATCH_EVENTS="3"
+        ) as running,
+    ):
+        assert await running.ended() is None
+        line = running.said("window_divided")
+        assert line is not None
+        assert line["log_level"] == "debug"
+        assert running.said("node_trouble") is None
+        assert daemon_stage.count(node.url, "too_large", "smaller_range") == 0
+        assert await daemon_stage.digest_at(url, last) == undisturbed
