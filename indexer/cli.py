@@ -12,7 +12,7 @@ import traceback
 
 import click
 
-from indexer import errors, values
+from indexer import errors
 
 COMMANDS = {
     "run": "Migrate if needed, catch up, follow the head.",
@@ -67,6 +67,8 @@ class Lazy(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, and with the nearest known command where one is not known."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from indexer import values  # not for --help, which comes at once
+
             near = values.nearest(args[0], COMMANDS)
             hint = f"; the nearest known is '{near}'" if near else ""
             raise click.UsageError(f"No such command '{args[0]}'{hint}", ctx)

@@ -101,7 +101,7 @@ def max_borrow(
 ) -> None:
     """The most that a position may borrow on top of what it owes."""
 
-    async def question(connection: asyncpg.Connection, wanted: markets.Wanted) -> quotes.Quote:
+    async def question(connection: asyncpg.Connection, wanted: markets.PositionRef) -> quotes.Quote:
         met = await conditions.resolved(connection, wanted.pool)
         return await quotes.max_borrow(connection, wanted, at, met, max_price_age)
 
@@ -124,7 +124,7 @@ def max_withdraw(
 ) -> None:
     """The most collateral that may leave a position or a vToken holding."""
 
-    async def question(connection: asyncpg.Connection, wanted: markets.Wanted) -> quotes.Quote:
+    async def question(connection: asyncpg.Connection, wanted: markets.PositionRef) -> quotes.Quote:
         met = await conditions.resolved(connection, wanted.pool)
         return await quotes.max_withdraw(connection, wanted, at, met, max_price_age)
 
