@@ -8,14 +8,14 @@ whose events stand as if they were the contract's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from indexer.cairo import selector, types
 
 
-class Decoded(NamedTuple):
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """An event: its name, its value (None: no class fits it), and its arguments as text."""
 
     name: str
@@ -27,14 +27,15 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
     """How one event is laid out after its selectors: members among the keys, and in the data.
 
     `make` builds the event's class from the members' values, keys first; None where there is no
-    class. Felts are None where their number depends on the values: a ByteArray or a list among
-    them.
+    class. `read` reads both where their numbers are fixed. Felts are None where their number
+    depends on the values: a ByteArray or a list among them.
     """
 
     name: str
     keys: tuple[types.Member, ...]
     data: tuple[types.Member, ...]
     make: Callable[[list[Any]], Any] | None
+    read: Callable[[types.Felts, int], list[Any]]
     read_keys: Callable[[types.Felts, int], list[Any]]
     read_data: Callable[[types.Felts, int], list[Any]]
     show: Callable[[list[Any]], dict[str, Any]]
@@ -47,7 +48,7 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
         ValueError where they are too few or too many, or a value is not of its type.
         """
         if len(keys) == self.key_felts and len(data) == self.data_felts:
-            values = self.read_keys(keys, 0) + self.read_data(data, 0)
+            values = self.read([*keys, *data], 0)
         else:
             values = _values(self.keys, self.read_keys, self.key_felts, keys)
             values += _values(self.data, self.read_data, self.data_felts, data)
@@ -127,6 +128,7 @@ def _layout(
         keys,
         data,
         types.maker(structs.get(name), (*keys, *data)),
+        types.reader((*keys, *data)),
         types.reader(keys),
         types.reader(data),
         types.shower((*keys, *data)),

@@ -20,6 +20,26 @@ def pad(minimal: str) -> str:
     return "0x" + minimal[2:].rjust(64, "0")
 
 
+MOST_REMEMBERED = 4_096
+
+
+class _Integers(dict[str, int]):
+    """Felts by their texts; most repeat. Full, it begins anew."""
+
+    def __missing__(self, text: str) -> int:
+        felt = int(text, 16)
+        if not 0 <= felt < PRIME:
+            raise ValueError("a felt is out of range")
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[text] = felt
+        return felt
+
+
+integer = _Integers().__getitem__
+"""The felt that a text in hex holds. ValueError where it holds none."""
+
+
 def named(value: int) -> str:
     """A felt that holds a word, such as a chain id, as SN_MAIN (0x534e5f4d41494e); else in hex."""
     name = value.to_bytes(32, "big").lstrip(b"\0").decode("ascii", "replace")

@@ -58,6 +58,8 @@ def clean(text: str, limit: int = 64) -> str:
     than anybody reads, the beginning counts.
     """
     text = text[:LONGEST_CLEANED]
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())[:limit].rstrip()
     kept = "".join(
         " " if unicodedata.category(char) in ("Zs", "Zl", "Zp", "Cc") else char
         for char in text

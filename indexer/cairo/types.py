@@ -239,23 +239,23 @@ def _struct(members: Sequence[Member], class_: type[msgspec.Struct] | None) -> T
         lambda value: {name: show(getattr(value, field)) for name, field, show in shows},
         felts,
         length,
-        _struct_source(members, make, attributes),
+        _struct_source(members, class_, attributes),
     )
 
 
 def _struct_source(
-    members: Sequence[Member],
-    make: Callable[[list[Any]], Any],
-    attributes: Mapping[str, str],
+    members: Sequence[Member], class_: type[msgspec.Struct], attributes: Mapping[str, str]
 ) -> Source | None:
     sources = _sources(members)
     if sources is None:
         return None
     made = f"make{len(_NAMES)}"
-    _NAMES[made] = make
+    _NAMES[made] = class_
 
     def read(offset: int) -> str:
-        return f"{made}([{_reads(members, sources, offset)}])"
+        placed = zip(members, sources, _offsets(members, offset), strict=True)
+        fields = [f"{attributes[key]}={source.read(start)}" for (key, _), source, start in placed]
+        return f"{made}({', '.join(fields)})"
 
     def show(value: str) -> str:
         fields = [

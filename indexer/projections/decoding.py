@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from indexer import errors
-from indexer.cairo import view_call
+from indexer.cairo import felt252, view_call
 from indexer.chain import types
 from indexer.log import facts
 from indexer.projections import tokens
@@ -68,10 +68,10 @@ class Decoder:
         extensions = {key.id: pool.extension or 0 for key, pool in world.pools.items()}
         found: list[view_call.ViewCall] = []
         for raw in emitted:
-            known = registry.get(int(raw.from_address, 16))
+            known = registry.get(felt252.integer(raw.from_address))
             if known is None or known.kind not in _NAMING:
                 continue
-            decoded = self._decoded_once(raw, registry)
+            decoded = self._decoded_ahead(raw, registry)
             if decoded.event is not None:
                 event_key = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
                 registry.learn(decoded.emitter, decoded.event, event_key)
@@ -86,16 +86,21 @@ class Decoder:
         self, emitted: Sequence[types.EmittedEvent], registry: discovery.Registry
     ) -> list[Decoded]:
         """Decode a batch; discovery must have seen every event of it before."""
-        decoded = [self._decoded_once(event, registry) for event in emitted]
-        self._decoded.clear()
+        ahead, extra_layouts = self._decoded, self._extra_layouts
+        decoded = [ahead.get(_key(raw)) or _decode(raw, registry, extra_layouts) for raw in emitted]
+        ahead.clear()
         return decoded
 
-    def _decoded_once(self, raw: types.EmittedEvent, registry: discovery.Registry) -> Decoded:
-        key = (raw.block_hash, raw.transaction_index, raw.event_index)
-        found = self._decoded.get(key)
+    def _decoded_ahead(self, raw: types.EmittedEvent, registry: discovery.Registry) -> Decoded:
+        """The event, decoded before its batch is: kept until then."""
+        found = self._decoded.get(_key(raw))
         if found is None:
-            found = self._decoded[key] = _decode(raw, registry, self._extra_layouts)
+            found = self._decoded[_key(raw)] = _decode(raw, registry, self._extra_layouts)
         return found
+
+
+def _key(raw: types.EmittedEvent) -> Key:
+    return (raw.block_hash, raw.transaction_index, raw.event_index)
 
 
 def _decode(
@@ -103,7 +108,7 @@ def _decode(
     registry: discovery.Registry,
     extra_layouts: decoders.ExtraLayouts | None,
 ) -> Decoded:
-    emitter = int(raw.from_address, 16)
+    emitter = felt252.integer(raw.from_address)
     known = registry.get(emitter)
     if known is None:
         raise errors.ProjectionError(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import structlog
 
-from indexer.cairo import view_call
+from indexer.cairo import felt252, view_call
 from indexer.chain import types
 from indexer.log import facts, observations
 from indexer.projections import (
@@ -222,13 +222,16 @@ class Engine:
         self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
     ) -> None:
         memory_ = self._memory
+        emitters = {
+            address: ledgers.Emitter(address, known, memory_.registry)
+            for address in {event.emitter for event in decoded}
+            if (known := memory_.registry.get(address))
+        }
         keys = {
             key
             for event in decoded
-            if event.event is not None and (known := memory_.registry.get(event.emitter))
-            for key in fold.touched_positions(
-                ledgers.Emitter(event.emitter, known, memory_.registry), event.event
-            )
+            if event.event is not None and (emitter := emitters.get(event.emitter))
+            for key in fold.touched_positions(emitter, event.event)
         }
         memory_.world.positions, memory_.world.loaded = {}, frozenset(keys)
         if not keys:
@@ -321,7 +324,7 @@ def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Bat
     kept = [
         event
         for event in batch.events
-        if (known := registry.get(int(event.from_address, 16)))
+        if (known := registry.get(felt252.integer(event.from_address)))
         and known.is_in_log(event.block_number)
     ]
     if len(kept) == len(batch.events):

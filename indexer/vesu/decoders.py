@@ -22,8 +22,6 @@ Decoded = abi.Decoded
 ExtraLayouts = Mapping[kinds.Kind, abi.Table]
 """Events of ABIs that came after this release, by kind."""
 
-MOST_REMEMBERED = 4_096
-
 ABIS: dict[kinds.Kind, tuple[str, ...]] = {
     kinds.Kind.POOL_V2: ("pool_v2",),
     kinds.Kind.POOL_FACTORY_V2: ("pool_factory_v2",),
@@ -79,7 +77,7 @@ def decode(
     arguments, and no meaning for the fold. UndecodableEventError where the selector is known and
     the payload does not fit it.
     """
-    later = (extra_layouts or {}).get(kind)
+    later = extra_layouts.get(kind) if extra_layouts else None
     if later is None:
         return _decode(table(kind), kind, keys, data)
     try:
@@ -105,21 +103,5 @@ def _decode(
         raise errors.UndecodableEventError(f"{name} of {kind.value}: {error}") from error
 
 
-class _Integers(dict[str, int]):
-    """Felts by their texts; most repeat. Full, it begins anew."""
-
-    def __missing__(self, text: str) -> int:
-        felt = int(text, 16)
-        if not 0 <= felt < felt252.PRIME:
-            raise ValueError("a felt is out of range")
-        if len(self) >= MOST_REMEMBERED:
-            self.clear()
-        self[text] = felt
-        return felt
-
-
-_integer = _Integers().__getitem__
-
-
 def _felts(hexes: Sequence[str]) -> list[int]:
-    return list(map(_integer, hexes))
+    return list(map(felt252.integer, hexes))

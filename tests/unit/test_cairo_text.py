@@ -109,6 +109,11 @@ def test_clean_text_is_short_visible_and_stays(string: str, limit: int) -> None:
     assert cleaned == cleaned.strip()
 
 
+@given(st.text(st.characters(codec="ascii"), max_size=200), st.integers(0, 70))
+def test_clean_does_to_ascii_what_it_does_to_every_text(string: str, limit: int) -> None:
+    assert text.clean(string, limit) == text.clean(string + "\u200b", limit)
+
+
 def test_storable_text_has_no_nul() -> None:
     assert text.storable("sUSN\0\0") == "sUSN\ufffd\ufffd"
     assert text.storable("sUSN") == "sUSN"

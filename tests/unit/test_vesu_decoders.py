@@ -283,7 +283,7 @@ def test_accrue_fees_has_two_layouts_that_their_lengths_tell_apart() -> None:
     )
     assert deployed is not None
     assert deployed.event == events_v1.AccrueFees(pool_id=1, asset=2, recipient=3, fee_shares=4)
-    assert audited == (
+    assert audited == decoders.Decoded(
         "AccrueFees",
         None,
         {
