@@ -101,6 +101,13 @@ def pow_scale(base: int, exponent: int) -> int:
         return SCALE
     result = SCALE
     # A day takes 17 rounds, and every accrual is proved: nothing is called inside.
+    if 0 <= (base - SCALE) * exponent <= SCALE:
+        # As (1 + 1 / n)^n < e, no product reaches e^2 x 10^36, and none overflows.
+        for bit in bin(exponent)[:2:-1]:
+            if bit == "1":
+                result = result * base // SCALE
+            base = base * base // SCALE
+        return result * base // SCALE
     while exponent > 1:
         if exponent & 1:
             result *= base
@@ -159,7 +166,10 @@ def full_utilization_rate(model: RateModel, elapsed: int, used: int, previous: i
         rate = previous * (half_life + delta * elapsed) // half_life
     else:
         rate = previous
-    return min(max(rate, model.min_full_utilization_rate), model.max_full_utilization_rate)
+    lowest, highest = model.min_full_utilization_rate, model.max_full_utilization_rate
+    if rate < lowest:
+        rate = lowest
+    return highest if rate > highest else rate
 
 
 def interest_rate(

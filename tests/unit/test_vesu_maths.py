@@ -209,6 +209,30 @@ def test_powers_stay_just_below_the_true_power(rate: int, exponent: int) -> None
     assert exact - power <= 4 * (exponent + 1) * (exact // SCALE + 1)
 
 
+def _power(base: int, exponent: int) -> int:
+    """The contract's own steps, one after another."""
+    result = SCALE
+    while exponent:
+        if exponent % 2:
+            result = result * base // SCALE
+        base, exponent = base * base // SCALE, exponent // 2
+    return result
+
+
+@hypothesis.given(st.integers(1, 10**8), st.sampled_from((1, 3)), st.integers(-2, 2))
+def test_powers_that_may_and_that_cannot_overflow_take_the_same_steps(
+    exponent: int, times: int, more: int
+) -> None:
+    """Up to a growth of SCALE over all seconds together nothing is checked for overflows."""
+    base = SCALE + max(0, times * SCALE // exponent + more)
+    assert maths.pow_scale(base, exponent) == _power(base, exponent)
+
+
+@hypothesis.given(st.integers(0, SCALE), st.integers(0, 10**8))
+def test_powers_below_one_take_the_same_steps(base: int, exponent: int) -> None:
+    assert maths.pow_scale(base, exponent) == _power(base, exponent)
+
+
 def test_powers_of_zero_and_one() -> None:
     assert maths.pow_scale(5 * SCALE, 0) == SCALE
     assert maths.pow_scale(5 * SCALE + 7, 1) == 5 * SCALE + 7
