@@ -54,11 +54,9 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
         What a pool's or an oracle's constructor emits stands before it, in its transaction.
         """
-        if self.named_at is None:
+        if self.named_at is None or event_key >= self.named_at:
             return True
-        if self.kind in _CONSTRUCTED:
-            return event_key[:2] >= self.named_at[:2]
-        return event_key >= self.named_at
+        return self.kind in _CONSTRUCTED and event_key[:2] == self.named_at[:2]
 
     def is_same(self, other: Known) -> bool:
         """Whether both are known as the same."""

@@ -76,9 +76,10 @@ class Fold:
         An event without meaning for the state changes nothing. ProjectionError where the
         emitter is a stranger or the event contradicts the state.
         """
-        if event_key[:2] != self._ledger.transient.transaction_key:
+        ledger = self._ledger
+        if event_key[:2] != ledger.transient.transaction_key:
             self._begin(event_key)
-        known = self._ledger.registry.get(emitter)
+        known = ledger.registry.get(emitter)
         if known is None:
             raise errors.ProjectionError(
                 f"event {tuple(event_key)} is of no known contract {emitter:#x}"
@@ -86,23 +87,16 @@ class Fold:
         handler = _HANDLERS.get(known.kind, _NO_HANDLERS).get(type(event))
         if handler is None or not known.is_ours(event_key):
             return
-        if emitter in self._ledger.journal.refused_names:
+        if emitter in ledger.journal.refused_names:
             return
         origin = ledgers.Origin(event_key, timestamp, emitter, known)
-        self._guarded(
-            origin,
-            self._pool_of(origin, event),
-            handler.apply,
-            self._ledger,
-            origin,
-            event,
-            is_naming=discovery.is_naming(event),
-        )
+        key = known.pool or self._pool_of(origin, event)
+        # A frozen pool's events change nothing, but for the contracts that a factory names for it.
+        if key is None or not ledger.is_quarantined(key) or discovery.is_naming(event):
+            self._guarded(origin, key, handler.apply, ledger, origin, event)
 
     def _pool_of(self, origin: ledgers.Origin, event: Any) -> state.PoolKey | None:
-        """The pool that an event is of; None where it is of none."""
-        if origin.known.pool is not None:
-            return origin.known.pool
+        """The pool that an event of a factory, a singleton or an extension is of; None: of none."""
         if origin.known.kind in kinds.FACTORIES:
             address = getattr(event, "pool", None)
             return None if address is None else state.v2_pool(address)
@@ -117,15 +111,12 @@ class Fold:
         key: state.PoolKey | None,
         work: Callable[..., None],
         *arguments: Any,
-        is_naming: bool = False,
     ) -> None:
         """Call `work`; whatever goes wrong in one pool concerns that pool alone.
 
         The pool is frozen as it stood before the event in hand: what it says from then on is
-        logged and changes nothing, but for the contracts that a factory names for it.
+        logged and changes nothing.
         """
-        if key is not None and self._ledger.is_quarantined(key) and not is_naming:
-            return
         self._ledger.begin()
         try:
             work(*arguments)
@@ -137,18 +128,29 @@ class Fold:
             else:
                 self._ledger.quarantine(origin, key, reason)
 
+    def _settle(
+        self,
+        origin: ledgers.Origin,
+        key: state.PoolKey,
+        work: Callable[..., None],
+        *arguments: Any,
+    ) -> None:
+        """Call `work`, which settles what a pool left open; what a frozen pool left open stays."""
+        if not self._ledger.is_quarantined(key):
+            self._guarded(origin, key, work, *arguments)
+
     def _begin(self, event_key: state.EventKey) -> None:
         """Another transaction begins: what the last one left open is settled first."""
         ledger, block = self._ledger, self._ledger.transient.transaction_key[0]
         for key, origin in positions.unexplained_pools(ledger).items():
-            self._guarded(origin, key, positions.ask_models, ledger, key, origin)
+            self._settle(origin, key, positions.ask_models, ledger, key, origin)
         positions.note_minted(ledger)
         if event_key.block_number != block:
             for transfers_ in transfers.unsettled_by_pool(ledger):
                 first = transfers_[0]
-                self._guarded(first.origin, first.giver.pool, transfers.settle, ledger, transfers_)
+                self._settle(first.origin, first.giver.pool, transfers.settle, ledger, transfers_)
             for key, (origin, pairs) in ledger.closing.items():
-                self._guarded(origin, key, shutdown.ask, ledger, key, origin, pairs)
+                self._settle(origin, key, shutdown.ask, ledger, key, origin, pairs)
             ledger.closing.clear()
         ledger.transient = transaction.Transient(event_key[:2])
 

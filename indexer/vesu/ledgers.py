@@ -66,6 +66,7 @@ class Ledger:
         self.closing: dict[state.PoolKey, tuple[Origin, tuple[state.PairKey, ...]]] = {}
         self.settled: dict[state.EventKey, state.TransferAmounts] = {}
         self._replaced: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._entries = self.journal.changes()
         self._noted: tuple[int, ...] = ()
         self._answers = {} if answers is None else answers
         self._unanswered = unanswered
@@ -75,7 +76,7 @@ class Ledger:
     def begin(self) -> None:
         """From here on, `undo` takes changes back."""
         self._replaced.clear()
-        self._noted = self.journal.lengths()
+        self._noted = tuple(map(len, self._entries))
 
     def undo(self) -> None:
         """Take back every change of state, and what was noted of it, since `begin`."""
@@ -189,7 +190,7 @@ class Ledger:
                 f"{before.scale}"
             )
         number = origin.event_key.block_number
-        if (changed.block_number, changed.updated_at) != (number, origin.timestamp):
+        if changed.block_number != number or changed.updated_at != origin.timestamp:
             changed = replace(changed, block_number=number, updated_at=origin.timestamp)
         self._replace(self.world.assets, key, before, changed)
         self.journal.assets.append((origin.event_key, key, changed))

@@ -225,14 +225,15 @@ class Journal(msgspec.Struct):
 
     def lengths(self) -> tuple[int, ...]:
         """How much is noted so far."""
-        return tuple(map(len, self._changes()))
+        return tuple(map(len, self.changes()))
 
     def cut(self, lengths: tuple[int, ...]) -> None:
         """Forget what was noted since."""
-        for entries, length in zip(self._changes(), lengths, strict=True):
+        for entries, length in zip(self.changes(), lengths, strict=True):
             del entries[length:]
 
-    def _changes(self) -> tuple[list[Any], ...]:
+    def changes(self) -> tuple[list[Any], ...]:
+        """The lists that what an event notes stands in, until the event is undone."""
         return (
             self.contracts,
             self.assets,

@@ -25,15 +25,12 @@ def _update_context(
         (event.collateral_asset, event.collateral_asset_config, event.collateral_asset_price),
         (event.debt_asset, event.debt_asset_config, event.debt_asset_price),
     )
+    pool, block, now = origin.pool, origin.event_key.block_number, origin.timestamp
     for asset, config, price in sides:
-        key = state.AssetKey(origin.pool, asset)
+        key = state.AssetKey(pool, asset)
         before = ledger.asset_state(key)
         _require_predicted(ledger, origin, before, config)
-        block = origin.event_key.block_number
-        updated = accrual.with_context(before, config, price, block, origin.timestamp)
-        if before.model != accrual.NO_MODEL:
-            updated = accrual.confirmed(updated, before, block)
-        ledger.asset(origin, key, updated)
+        ledger.asset(origin, key, accrual.with_context(before, config, price, block, now))
 
 
 def _require_predicted(
@@ -137,7 +134,8 @@ def _key(
 def _its_position(
     emitter: ledgers.Emitter, event: events_v2.ModifyPosition | events_v2.LiquidatePosition
 ) -> tuple[state.PositionKey, ...]:
-    return (_key(state.v2_pool(emitter.address), event),)
+    assert emitter.known.pool is not None, "discovery gives pools their pool"
+    return (_key(emitter.known.pool, event),)
 
 
 def _move(
