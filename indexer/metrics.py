@@ -170,12 +170,12 @@ _undecoded: set[tuple[str, str, str]] = set()
 
 def count_undecoded(found: Mapping[tuple[str, str, str], int]) -> None:
     """Count events that could not be decoded, by (kind, address, selector)."""
-    for what, count in found.items():
-        if what in _undecoded or len(_undecoded) < UNDECODED_SERIES:
-            _undecoded.add(what)
-            undecoded_total.labels(*what).inc(count)
+    for labels, count in found.items():
+        if labels in _undecoded or len(_undecoded) < UNDECODED_SERIES:
+            _undecoded.add(labels)
+            undecoded_total.labels(*labels).inc(count)
         else:
-            undecoded_total.labels(what[0], "other", "other").inc(count)
+            undecoded_total.labels(labels[0], "other", "other").inc(count)
 
 
 def unhealthy(names: Iterable[str], present: Collection[str]) -> bytes:

@@ -84,8 +84,8 @@ def passwords_of(url: str) -> list[str]:
         found = {parts.password, *(value for name in _PASSWORDS for value in query.get(name, ()))}
     except ValueError:
         return []
-    given = {word for word in found if word}
-    return sorted(given | {parse.unquote(word) for word in given})
+    passwords = {word for word in found if word}
+    return sorted(passwords | {parse.unquote(word) for word in passwords})
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:

@@ -23,10 +23,10 @@ MAX_BLOCK = 2**63 - 1
 """The highest block number that PostgreSQL's bigint holds."""
 
 
-def nearest(given: str, known: Iterable[str]) -> str | None:
-    """The known name that `given` may be a slip of, whatever its case; None where none is near."""
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """The known name that `text` may be a slip of, whatever its case; None where none is near."""
     by_folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(given[:80].casefold(), by_folded, n=1)
+    near = difflib.get_close_matches(text[:80].casefold(), by_folded, n=1)
     return by_folded[near[0]] if near else None
 
 

@@ -136,20 +136,20 @@ class Service:
         for parameter in route.parameters:
             if parameter.name in query_values:
                 parameter.parse(query_values[parameter.name])
-        asked = (
+        moment_query = (
             queries.moment_query(query_values)
             if route.is_of_moment
             else database_state.MomentQuery()
         )
         routes.max_price_age(route, query_values)
-        asked.check()
+        moment_query.check()
         if route.is_of_moment and "min_block" in query_values:
             await self._head.wait(kinds.block(query_values["min_block"], "min_block"))
         async with (
             self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return await self._answer(request, route, connection, path, query_values, asked)
+            return await self._answer(request, route, connection, path, query_values, moment_query)
 
     async def _answer(
         self,
@@ -158,13 +158,13 @@ class Service:
         connection: routes.Connection,
         path: Mapping[str, Any],
         query_values: dict[str, str],
-        asked: database_state.MomentQuery,
+        moment_query: database_state.MomentQuery,
     ) -> litestar.Response[bytes]:
         address = request.scope["path"]
         question = cursors.question(address, query_values)
         standing = await database_state.read(connection)
         moment, after, sampling = await self._moment(
-            connection, standing, asked, query_values, question
+            connection, standing, moment_query, query_values, question
         )
         standing = msgspec.structs.replace(standing, sampling=sampling)
         tag = _tag(address, query_values, standing, moment) if route.has_tag else None
@@ -177,18 +177,22 @@ class Service:
             headers["etag"] = tag
         if tag in _known_tags(request):
             return litestar.Response(b"", status_code=304, headers=headers, media_type=None)
-        found = await route.handler(
+        answer = await route.handler(
             routes.Question(
                 *(route, connection, self._shared, standing, moment, path, query_values, after),
-                is_at_head=not asked.is_pinned and "cursor" not in query_values,
+                is_at_head=not moment_query.is_pinned and "cursor" not in query_values,
             )
         )
         envelope = Envelope(
-            found.data,
+            answer.data,
             _meta(
-                standing, moment, asked, found.priced_at, routes.max_price_age(route, query_values)
+                standing,
+                moment,
+                moment_query,
+                answer.priced_at,
+                routes.max_price_age(route, query_values),
             ),
-            None if found.next is None else self._next(question, standing, moment, found.next),
+            None if answer.next is None else self._next(question, standing, moment, answer.next),
         )
         return litestar.Response(
             msgspec.json.encode(envelope), headers=headers, media_type="application/json"
@@ -198,13 +202,17 @@ class Service:
         self,
         connection: routes.Connection,
         standing: database_state.DatabaseState,
-        asked: database_state.MomentQuery,
+        moment_query: database_state.MomentQuery,
         query_values: Mapping[str, str],
         question: str,
     ) -> tuple[point_in_time.Moment, tuple[str, ...] | None, int]:
         """The moment, where to go on, and the newest samples known; a cursor brings all three."""
         if "cursor" not in query_values:
-            return await database_state.moment(connection, standing, asked), None, standing.sampling
+            return (
+                await database_state.moment(connection, standing, moment_query),
+                None,
+                standing.sampling,
+            )
         cursor = self._signer.read(query_values["cursor"], question)
         await database_state.check_unchanged(
             connection, standing, cursor.block_number, cursor.block_hash, cursor.fork_counter
@@ -238,11 +246,11 @@ class Service:
 def _meta(
     standing: database_state.DatabaseState,
     moment: point_in_time.Moment,
-    asked: database_state.MomentQuery,
+    moment_query: database_state.MomentQuery,
     priced_at: datetime.datetime | None,
     max_price_age: int | None,
 ) -> Meta:
-    if asked.is_pinned:
+    if moment_query.is_pinned:
         age = (moment.valued_at - moment.block_time).total_seconds()
     else:
         age = standing.age_seconds + (standing.block_timestamp - moment.block_time).total_seconds()
@@ -251,7 +259,7 @@ def _meta(
         moment.block_hash,
         moment.block_time,
         moment.valued_at,
-        None if asked.is_pinned else standing.fork_counter,
+        None if moment_query.is_pinned else standing.fork_counter,
         standing.finality(moment.block_number),
         priced_at,
         point_in_time.is_stale(moment, priced_at, max_price_age),

@@ -62,10 +62,10 @@ async def _llama_pools(question: routes.Question) -> routes.Answer:
     )
 
 
-def _limits(found: list[pools.Pool]) -> dict[tuple[str, str], decimal.Decimal]:
+def _limits(pools: list[pools.Pool]) -> dict[tuple[str, str], decimal.Decimal]:
     """By pool and collateral, the largest maximum LTV."""
     limits: dict[tuple[str, str], decimal.Decimal] = {}
-    for pool in found:
+    for pool in pools:
         key = (pool.pool_id, pool.collateral_address)
         limits[key] = max(limits.get(key, decimal.Decimal(0)), decimal.Decimal(pool.max_ltv))
     return limits

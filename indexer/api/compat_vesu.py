@@ -165,7 +165,7 @@ def _vesu_asset(asset: assets.Asset, borrow_apr: int) -> VesuAsset:
 async def _vesu_markets(question: routes.Question) -> routes.Answer:
     state = await question.state()
     shown = _shown(question, state)
-    found = [
+    vesu_markets = [
         VesuMarket(
             **msgspec.structs.asdict(_vesu_asset(asset, rates.borrow_apr(state, asset))),
             pool={
@@ -178,7 +178,7 @@ async def _vesu_markets(question: routes.Question) -> routes.Answer:
         for asset in shown
     ]
     oldest = holdings.priced_at(state, {asset.pool_id for asset in shown})
-    return routes.Answer(found, priced_at=oldest)
+    return routes.Answer(vesu_markets, priced_at=oldest)
 
 
 def _vesu_pair(pool: pools.Pool) -> VesuPair:
@@ -211,13 +211,13 @@ async def _vesu_positions(question: routes.Question) -> routes.Answer:
         most = question.get("maxHealthFactor")
         conditions.append(filters.Condition("health_factor", "<=", (most,)))
     state = await question.state()
-    wanted = filters.PageQuery((*conditions, ACTIVE), None, filters.MAX_LIMIT)
-    found = await question.shared.positions.page(
-        question.connection, state, question.database_state, wanted
+    page_query = filters.PageQuery((*conditions, ACTIVE), None, filters.MAX_LIMIT)
+    page = await question.shared.positions.page(
+        question.connection, state, question.database_state, page_query
     )
-    oldest = holdings.priced_at(state, {position.pool_id for position in found.rows})
+    oldest = holdings.priced_at(state, {position.pool_id for position in page.rows})
     return routes.Answer(
-        [_vesu_position(position, state) for position in found.rows], priced_at=oldest
+        [_vesu_position(position, state) for position in page.rows], priced_at=oldest
     )
 
 
@@ -269,16 +269,14 @@ def _vesu_position(position: position_pages.Position, state: states.State) -> Ve
 
 async def _vesu_history(question: routes.Question) -> routes.Answer:
     """A user's effects, newest first, page by page."""
-    state, wanted = await question.state(), question.page_query
+    state, page_query = await question.state(), question.page_query
     mine = filters.Condition("user_id", "=", (question.path["user"],))
-    asked = filters.PageQuery((mine,), wanted.order, wanted.limit, wanted.after)
-    found = await listing.page(
-        question.connection, records.TRANSACTIONS, question.moment.block_number, asked
+    user_query = filters.PageQuery((mine,), page_query.order, page_query.limit, page_query.after)
+    page = await listing.page(
+        question.connection, records.TRANSACTIONS, question.moment.block_number, user_query
     )
     names = {asset.pool_id: asset.pool_name for asset in state.assets}
-    return routes.Answer(
-        [_vesu_effect(transaction, names) for transaction in found.rows], found.next
-    )
+    return routes.Answer([_vesu_effect(transaction, names) for transaction in page.rows], page.next)
 
 
 def _vesu_effect(transaction: records.Transaction, names: Mapping[str, str | None]) -> VesuEffect:

@@ -52,7 +52,7 @@ class Exporter:
         """The file; QuestionError for what cannot be exported, DatabaseRefusalError when busy."""
         query_values = queries.split(request.scope["query_string"].decode("latin-1"))
         queries.check_known(query_values, [parameter.name for parameter in PARAMETERS])
-        given = {
+        parameters = {
             parameter.name: parameter.parse(query_values[parameter.name])
             for parameter in PARAMETERS
             if parameter.name in query_values
@@ -67,8 +67,8 @@ class Exporter:
             raise errors.DatabaseRefusalError("too many exports are in hand already")
         self._in_hand += 1
         try:
-            form = given.pop("format", "ndjson")
-            file, snapshot = await self._written(table, form, export.Filters(**given))
+            form = parameters.pop("format", "ndjson")
+            file, snapshot = await self._written(table, form, export.Filters(**parameters))
         finally:
             self._in_hand -= 1
         return response.Stream(

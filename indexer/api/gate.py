@@ -80,9 +80,9 @@ class Gate:
             self._in_hand -= 1
 
     def _refused(self, scope: types.Scope) -> problems.Problem | None:
-        found = _too_large(scope)
-        if found is not None or scope["path"] in OPEN:
-            return found
+        problem = _too_large(scope)
+        if problem is not None or scope["path"] in OPEN:
+            return problem
         key = _key(scope)
         is_known = key is not None and self._keys.is_valid(key)
         if (key is not None or self._rules.is_key_required) and not is_known:

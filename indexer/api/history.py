@@ -48,24 +48,30 @@ async def _position(question: routes.Question) -> routes.Answer:
 
 async def _asset(question: routes.Question) -> routes.Answer:
     asset = await markets.asset(question)
-    found = await series.of_asset(question.connection, question.moment, asset, span(question))
-    points = [msgspec.structs.replace(point, asset=question.aged(point.asset)) for point in found]
+    asset_points = await series.of_asset(
+        question.connection, question.moment, asset, span(question)
+    )
+    points = [
+        msgspec.structs.replace(point, asset=question.aged(point.asset)) for point in asset_points
+    ]
     return routes.Answer(points)
 
 
 async def _pool(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
-    found = await series.of_pool(question.connection, question.moment, pool.pool_id, span(question))
-    return routes.Answer([question.aged(point) for point in found])
+    pool_points = await series.of_pool(
+        question.connection, question.moment, pool.pool_id, span(question)
+    )
+    return routes.Answer([question.aged(point) for point in pool_points])
 
 
 async def _rates(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
     found = await yields.find(question.connection, int(pool.pool_id, 16), question.when)
-    wanted = question.get("asset")
-    members = [yields for yields in found.yields if wanted in (None, yields.asset_address)]
+    asset_text = question.get("asset")
+    members = [yields for yields in found.yields if asset_text in (None, yields.asset_address)]
     if not members:
-        raise errors.NotFoundError(f"the pool has no asset {wanted}", parameter="asset")
+        raise errors.NotFoundError(f"the pool has no asset {asset_text}", parameter="asset")
     return routes.Answer(members)
 
 
@@ -77,15 +83,15 @@ async def _curve(question: routes.Question) -> routes.Answer:
 async def _configuration(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
     changes = await configuration.of(question.connection, question.moment, pool.pool_id)
-    found = sorting.page(changes, CHANGE, question.page_query, BY_BLOCK)
+    page = sorting.page(changes, CHANGE, question.page_query, BY_BLOCK)
     shown = await endangered.of(
         question.connection,
         question.shared.states,
         question.database_state,
         pool.pool_id,
-        found.rows,
+        page.rows,
     )
-    return routes.Answer(shown, found.next)
+    return routes.Answer(shown, page.next)
 
 
 async def _user(question: routes.Question) -> routes.Answer:

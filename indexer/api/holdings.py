@@ -26,13 +26,13 @@ def priced_at(state: states.State, pool_ids: set[str] | None) -> datetime.dateti
     return min((time for time in times if time is not None), default=None)
 
 
-async def _page(question: routes.Question, wanted: filters.PageQuery) -> routes.Answer:
+async def _page(question: routes.Question, page_query: filters.PageQuery) -> routes.Answer:
     state = await question.state()
-    found = await question.shared.positions.page(
-        question.connection, state, question.database_state, wanted
+    page = await question.shared.positions.page(
+        question.connection, state, question.database_state, page_query
     )
-    oldest = priced_at(state, {position.pool_id for position in found.rows})
-    return routes.Answer([question.aged(position) for position in found.rows], found.next, oldest)
+    oldest = priced_at(state, {position.pool_id for position in page.rows})
+    return routes.Answer([question.aged(position) for position in page.rows], page.next, oldest)
 
 
 async def _positions(question: routes.Question) -> routes.Answer:
@@ -48,13 +48,13 @@ async def _position(question: routes.Question) -> routes.Answer:
 async def position(question: routes.Question) -> position_pages.Position:
     """The position that the path names; NotFoundError where there is none at the moment."""
     state = await question.state()
-    found = await position_pages.find_one(question.connection, state, question.path["id"])
-    if found is None:
+    position = await position_pages.find_one(question.connection, state, question.path["id"])
+    if position is None:
         raise errors.NotFoundError(
             f"there is no position {question.path['id']} at block {question.moment.block_number}",
             parameter="id",
         )
-    return found
+    return position
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -89,11 +89,13 @@ async def _health(question: routes.Question) -> routes.Answer:
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:
-    wanted = question.page_query
+    page_query = question.page_query
     mine = filters.Condition("user_id", "=", (question.path["user"],))
     return await _page(
         question,
-        filters.PageQuery((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after),
+        filters.PageQuery(
+            (*page_query.conditions, mine), page_query.order, page_query.limit, page_query.after
+        ),
     )
 
 

@@ -17,10 +17,10 @@ def page_of(listed: listing.Listing) -> routes.Handler:
     """The handler of a list."""
 
     async def handle(question: routes.Question) -> routes.Answer:
-        found = await listing.page(
+        page = await listing.page(
             question.connection, listed, question.moment.block_number, question.page_query
         )
-        return routes.Answer(found.rows, found.next)
+        return routes.Answer(page.rows, page.next)
 
     return handle
 
@@ -52,27 +52,29 @@ class TransactionState(watches.Sighting, frozen=True):
 
 async def _transaction(question: routes.Question) -> routes.Answer:
     """What became of one transaction; of a hash that nobody knows, too."""
-    asked = filters.Condition("transaction_hash", "=", (question.path["hash"],))
+    condition = filters.Condition("transaction_hash", "=", (question.path["hash"],))
     order = filters.Order("block_number")
-    wanted = filters.PageQuery((asked,), order, filters.MAX_LIMIT)
-    found = await listing.page(
-        question.connection, records.TRANSACTIONS, question.moment.block_number, wanted
+    page_query = filters.PageQuery((condition,), order, filters.MAX_LIMIT)
+    page = await listing.page(
+        question.connection, records.TRANSACTIONS, question.moment.block_number, page_query
     )
     known = await watches.read(question.connection, int(question.path["hash"], 16))
     if not question.is_at_head:
         known = watches.as_of(known, question.moment.block_number)
-    return routes.Answer(TransactionState(**msgspec.structs.asdict(known), rows=found.rows))
+    return routes.Answer(TransactionState(**msgspec.structs.asdict(known), rows=page.rows))
 
 
 async def _of_user(question: routes.Question) -> routes.Answer:
     """A user's transactions, newest first unless ordered otherwise."""
-    wanted = question.page_query
+    page_query = question.page_query
     mine = filters.Condition("user_id", "=", (question.path["user"],))
-    asked = filters.PageQuery((*wanted.conditions, mine), wanted.order, wanted.limit, wanted.after)
-    found = await listing.page(
-        question.connection, records.TRANSACTIONS, question.moment.block_number, asked
+    user_query = filters.PageQuery(
+        (*page_query.conditions, mine), page_query.order, page_query.limit, page_query.after
     )
-    return routes.Answer(found.rows, found.next)
+    page = await listing.page(
+        question.connection, records.TRANSACTIONS, question.moment.block_number, user_query
+    )
+    return routes.Answer(page.rows, page.next)
 
 
 ROUTES = (

@@ -26,40 +26,40 @@ ASSET_ORDERS = (
 BY_POOL = filters.Order("pool_id")
 
 
-def oldest_price(found: Iterable[assets.Asset]) -> datetime.datetime | None:
+def oldest_price(assets: Iterable[assets.Asset]) -> datetime.datetime | None:
     """The time of the oldest price among assets."""
-    return min((asset.price_timestamp for asset in found if asset.price_timestamp), default=None)
+    return min((asset.price_timestamp for asset in assets if asset.price_timestamp), default=None)
 
 
 async def _pools(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    found = sorting.page(state.pools, kinds.fields(pools.Pool), question.page_query, BY_POOL)
-    return routes.Answer(found.rows, found.next)
+    page = sorting.page(state.pools, kinds.fields(pools.Pool), question.page_query, BY_POOL)
+    return routes.Answer(page.rows, page.next)
 
 
 async def _pool(question: routes.Question) -> routes.Answer:
-    found = await pool(question)
-    rows = [question.aged(asset) for asset in found.assets]
-    shown = msgspec.structs.replace(found, assets=rows)
+    details = await pool(question)
+    rows = [question.aged(asset) for asset in details.assets]
+    shown = msgspec.structs.replace(details, assets=rows)
     return routes.Answer(shown, priced_at=oldest_price(rows))
 
 
 async def pool(question: routes.Question) -> pool_details.Details:
     """The pool that the path names; NotFoundError where there is none at the moment."""
-    found = pool_details.of(await question.state(), question.path["pool"])
-    if found is None:
+    details = pool_details.of(await question.state(), question.path["pool"])
+    if details is None:
         raise errors.NotFoundError(
             f"there is no pool {question.path['pool']} at block {question.moment.block_number}",
             parameter="pool",
         )
-    return found
+    return details
 
 
 async def _assets(question: routes.Question) -> routes.Answer:
     state = await question.state()
-    found = sorting.page(state.assets, kinds.fields(assets.Asset), question.page_query, BY_POOL)
-    rows = [question.aged(asset) for asset in found.rows]
-    return routes.Answer(rows, found.next, oldest_price(rows))
+    page = sorting.page(state.assets, kinds.fields(assets.Asset), question.page_query, BY_POOL)
+    rows = [question.aged(asset) for asset in page.rows]
+    return routes.Answer(rows, page.next, oldest_price(rows))
 
 
 async def _asset(question: routes.Question) -> routes.Answer:

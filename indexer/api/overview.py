@@ -64,8 +64,10 @@ async def _stats(question: routes.Question) -> routes.Answer:
 
 
 async def _stats_history(question: routes.Question) -> routes.Answer:
-    found = await series.of_protocol(question.connection, question.moment, history.span(question))
-    return routes.Answer([question.aged(point) for point in found])
+    protocol_points = await series.of_protocol(
+        question.connection, question.moment, history.span(question)
+    )
+    return routes.Answer([question.aged(point) for point in protocol_points])
 
 
 async def _fees(question: routes.Question) -> routes.Answer:
@@ -101,13 +103,13 @@ async def _leaderboard(question: routes.Question) -> routes.Answer:
 
 
 async def _indebted(question: routes.Question) -> tuple[states.State, risk.Indebted]:
-    asked = [
+    conditions = [
         filters.Condition(parameter.name, "=", (question.get(parameter.name),))
         for parameter in PAIR
         if parameter.name in question.query_values
     ]
     state = await question.state()
-    return state, await risk.indebted(question.connection, state, asked)
+    return state, await risk.indebted(question.connection, state, conditions)
 
 
 async def _curve(question: routes.Question) -> routes.Answer:

@@ -66,25 +66,25 @@ def _no_answer(reason: str) -> str:
 async def health(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the tables follow the head and every proof holds. 503: they are stale, the chain is
     suspect or a proof fails: every reason, with its remedy."""
-    found = await _freshness(state)
+    freshness = await _freshness(state)
     return litestar.Response(
         {
-            "status": found.state,
-            "reason": found.reason,
-            "reasons": [msgspec.to_builtins(reason) for reason in found.reasons],
-            "committed_block": found.committed_block,
+            "status": freshness.state,
+            "reason": freshness.reason,
+            "reasons": [msgspec.to_builtins(reason) for reason in freshness.reasons],
+            "committed_block": freshness.committed_block,
         },
-        status_code=200 if found.is_fresh else 503,
+        status_code=200 if freshness.is_fresh else 503,
     )
 
 
 @litestar.route("/ready", http_method=READ)
 async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]]:
     """200: the database answers and a block is committed, however old. 503: not yet."""
-    found = await _freshness(state)
-    is_ready = found.committed_block is not None
+    freshness = await _freshness(state)
+    is_ready = freshness.committed_block is not None
     return litestar.Response(
-        {"ready": is_ready, "reason": "a block is committed" if is_ready else found.reason},
+        {"ready": is_ready, "reason": "a block is committed" if is_ready else freshness.reason},
         status_code=200 if is_ready else 503,
     )
 
@@ -93,7 +93,7 @@ async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]
 async def prometheus(state: datastructures.State) -> bytes:
     """All metrics in Prometheus' text format, and each reason that there is to be unhealthy."""
     exposition: bytes = await state.metrics()
-    found = await _freshness(state)
+    freshness = await _freshness(state)
     return exposition + metrics.unhealthy(
-        health_reasons.NAMES, {reason.name for reason in found.reasons}
+        health_reasons.NAMES, {reason.name for reason in freshness.reasons}
     )

@@ -104,48 +104,48 @@ def _priced_at(prices: list[markets.Price]) -> datetime.datetime | None:
 
 
 async def _max_borrow(question: routes.Question) -> routes.Answer:
-    found = await quotes.max_borrow(
+    quote = await quotes.max_borrow(
         question.connection,
         position_ref(question),
         question.when,
         conditions(question),
         question.max_price_age,
     )
-    return routes.Answer(found, priced_at=_priced_at(found.prices))
+    return routes.Answer(quote, priced_at=_priced_at(quote.prices))
 
 
 async def _max_withdraw(question: routes.Question) -> routes.Answer:
-    found = await quotes.max_withdraw(
+    quote = await quotes.max_withdraw(
         question.connection,
         position_ref(question),
         question.when,
         conditions(question),
         question.max_price_age,
     )
-    return routes.Answer(found, priced_at=_priced_at(found.prices))
+    return routes.Answer(quote, priced_at=_priced_at(quote.prices))
 
 
 async def _total_repay(question: routes.Question) -> routes.Answer:
-    found = await quotes.total_repay(
+    repayment = await quotes.total_repay(
         question.connection,
         position_ref(question),
         question.when,
         question.get("margin_seconds", 0),
     )
-    return routes.Answer(found)
+    return routes.Answer(repayment)
 
 
 async def _supply(question: routes.Question) -> routes.Answer:
     amount, raw = question.get("amount"), question.get("amount_raw")
     if (amount is None) == (raw is None):
         raise errors.QuestionError("give amount or amount_raw", parameter="amount")
-    found = await quotes.supply_estimate(
+    supplied = await quotes.supply_estimate(
         question.connection,
         position_ref(question),
         raw if amount is None else amount,
         question.when,
     )
-    return routes.Answer(found)
+    return routes.Answer(supplied)
 
 
 async def _simulate(question: routes.Question) -> routes.Answer:
@@ -158,7 +158,7 @@ async def _simulated(question: routes.Question, position: markets.PositionRef) -
         raise errors.QuestionError(f"actions: at most {MAX_ACTIONS}", parameter="actions")
     with _naming("actions"):
         actions = [simulate.parse(text) for text in texts]
-        found = await simulate.simulate(
+        simulated = await simulate.simulate(
             question.connection,
             position,
             actions,
@@ -166,7 +166,7 @@ async def _simulated(question: routes.Question, position: markets.PositionRef) -
             conditions(question),
             question.max_price_age,
         )
-    return routes.Answer(found, priced_at=_priced_at(found.prices))
+    return routes.Answer(simulated, priced_at=_priced_at(simulated.prices))
 
 
 @contextlib.contextmanager
@@ -199,8 +199,8 @@ def _named(position: position_pages.Position) -> markets.PositionRef:
 
 def _since(question: routes.Question) -> datetime.datetime:
     """The beginning of a period; 30 days before the moment unless given."""
-    given: datetime.datetime | None = question.get("since")
-    return given or question.moment.valued_at - datetime.timedelta(days=PERIOD_DAYS)
+    since: datetime.datetime | None = question.get("since")
+    return since or question.moment.valued_at - datetime.timedelta(days=PERIOD_DAYS)
 
 
 async def _pnl(question: routes.Question) -> routes.Answer:

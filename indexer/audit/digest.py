@@ -123,11 +123,11 @@ async def _stands(connection: Connection) -> cursor.Cursor:
 
 
 async def _table(
-    connection: Connection, table: tables.Table, block: int, asked: int | None
+    connection: Connection, table: tables.Table, block: int, block_number: int | None
 ) -> TableDigest:
     if table.is_appended:
         row = await connection.fetchrow(statement("log_at", table), block)
-    elif asked is None:
+    elif block_number is None:
         row = await connection.fetchrow(statement("state_now", table))
     else:
         row = await connection.fetchrow(statement("state_at", table), block)

@@ -21,10 +21,10 @@ _ASSET_COLUMNS = tuple(column for column, _ in views.ASSET_V2.result)
 
 
 def _asset(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, block: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, block: stored_state.Block
 ) -> Values:
     """The accrued configuration; `minted_fee_shares` is what V1 tells beside it."""
-    stored = side.world.assets.get(asked.key)
+    stored = side.world.assets.get(view_question.key)
     if stored is None:
         return None
     now = accrual.accrue(stored, block.timestamp)
@@ -33,31 +33,31 @@ def _asset(
 
 
 def _model(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, _: stored_state.Block
 ) -> Values:
-    asset = side.world.assets.get(asked.key)
+    asset = side.world.assets.get(view_question.key)
     return None if asset is None else msgspec.structs.asdict(asset.model)
 
 
 def _price(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, _: stored_state.Block
 ) -> Values:
     """Nothing to hold against the view unless the price was sampled at this very block.
 
     A price of an event is of its transaction: the oracle may have moved later in the block.
     """
-    asset = side.world.assets.get(asked.key)
+    asset = side.world.assets.get(view_question.key)
     if asset is None:
         return None
-    if asset.price is None or asked.key not in side.sampled:
+    if asset.price is None or view_question.key not in side.sampled:
         return {}
     return {"price": asset.price, "price_is_valid": int(bool(asset.price_is_valid))}
 
 
 def _pair(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, _: stored_state.Block
 ) -> Values:
-    pair = side.world.pairs.get(asked.key)
+    pair = side.world.pairs.get(view_question.key)
     if pair is None:
         return None
     return {
@@ -70,9 +70,9 @@ def _pair(
 
 
 def _position(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, block: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, block: stored_state.Block
 ) -> Values:
-    position = side.world.positions.get(asked.key)
+    position = side.world.positions.get(view_question.key)
     if position is None:
         return None
     holds = {
@@ -83,7 +83,7 @@ def _position(
     if position.migrated_block is not None:
         return holds  # V1.0 still tells amounts, but V1.1 holds them now.
     worth_ = valuations.value_at(
-        _asked_position(asked), position, _markets(side.world), block.timestamp
+        _asked_position(view_question), position, _markets(side.world), block.timestamp
     )
     if worth_.collateral is None or worth_.debt is None:
         return holds  # the contract's own view reverts
@@ -95,16 +95,16 @@ def _markets(world: state.World) -> state.World:
     return state.World(assets=world.assets, pairs=world.pairs)
 
 
-def _asked_position(asked: view_questions.ViewQuestion) -> state.PositionKey:
+def _asked_position(view_question: view_questions.ViewQuestion) -> state.PositionKey:
     """The position in the pool that is asked."""
-    key: state.PositionKey = asked.key
-    return key if asked.market is None else key._replace(pool=asked.market)
+    key: state.PositionKey = view_question.key
+    return key if view_question.market is None else key._replace(pool=view_question.market)
 
 
 def _settings(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, _: stored_state.Block
 ) -> Values:
-    key: Any = asked.key
+    key: Any = view_question.key
     contract = side.world.contracts.get(key) if isinstance(key, int) else side.world.pools.get(key)
     if contract is None:
         return None
@@ -112,43 +112,47 @@ def _settings(
 
 
 def _supply(
-    side: stored_state.Side, asked: view_questions.ViewQuestion, _: stored_state.Block
+    side: stored_state.Side, view_question: view_questions.ViewQuestion, _: stored_state.Block
 ) -> Values:
-    if asked.key not in side.world.contracts:
+    if view_question.key not in side.world.contracts:
         return None
     holdings = side.world.positions.items()
     return {
         "total_supply": sum(
-            position.vtoken_balance for key, position in holdings if key.v_token == asked.key
+            position.vtoken_balance
+            for key, position in holdings
+            if key.v_token == view_question.key
         )
     }
 
 
 def worth(
     side: stored_state.Side,
-    asked: view_questions.ViewQuestion,
+    view_question: view_questions.ViewQuestion,
     balance: int,
     block: stored_state.Block,
 ) -> Values:
     """What convert_to_assets should answer for a balance."""
-    if asked.key not in side.world.positions:
+    if view_question.key not in side.world.positions:
         return None
     holding = state.PositionState("earn", vtoken_balance=balance)
-    found = valuations.value_at(asked.key, holding, _markets(side.world), block.timestamp)
-    return None if found.collateral is None else {"collateral_raw": found.collateral}
+    valuation = valuations.value_at(
+        view_question.key, holding, _markets(side.world), block.timestamp
+    )
+    return None if valuation.collateral is None else {"collateral_raw": valuation.collateral}
 
 
 def collateralization(
     side: stored_state.Side,
-    asked: view_questions.ViewQuestion,
+    view_question: view_questions.ViewQuestion,
     prices: Mapping[int, int],
     block: stored_state.Block,
 ) -> Values:
     """What check_collateralization should answer at these prices (by asset, x 10^18)."""
-    position = side.world.positions.get(asked.key)
+    position = side.world.positions.get(view_question.key)
     if position is None:
         return None
-    key = _asked_position(asked)
+    key = _asked_position(view_question)
     if position.migrated_block is not None:
         return {}  # V1.0 still answers, but V1.1 holds it all now.
     world = state.World(pairs=side.world.pairs)
@@ -156,12 +160,12 @@ def collateralization(
         asset_key = state.AssetKey(key.pool, asset)
         known = side.world.assets.get(asset_key, accrual.AssetState())
         world.assets[asset_key] = msgspec.structs.replace(known, price=price)
-    found = valuations.value_at(key, position, world, block.timestamp)
-    health = found.health_factor
+    valuation = valuations.value_at(key, position, world, block.timestamp)
+    health = valuation.health_factor
     return {
         "is_collateralized": int(health is None or health >= maths.SCALE),
-        "collateral_value_usd": found.collateral_usd or 0,
-        "debt_value_usd": found.debt_usd or 0,
+        "collateral_value_usd": valuation.collateral_usd or 0,
+        "debt_value_usd": valuation.debt_usd or 0,
     }
 
 

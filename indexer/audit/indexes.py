@@ -45,10 +45,10 @@ async def check(connection: Connection) -> IndexReport:
         (row["table_name"], row["index_name"]): row
         for row in await connection.fetch(_SQL["indexes"])
     }
-    wanted = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
+    expected = [(table, index) for table, indexes in EXPECTED.items() for index in indexes]
     made_by = statements()
-    existing = [index for index in wanted if index in found]
-    missing = [index for index in wanted if index not in found]
+    existing = [index for index in expected if index in found]
+    missing = [index for index in expected if index not in found]
     differing = [
         index for index in existing if shape(found[index]["definition"]) != shape(made_by[index[1]])
     ]
@@ -56,7 +56,7 @@ async def check(connection: Connection) -> IndexReport:
         index for index in existing if not found[index]["is_valid"] and index not in differing
     ]
     return IndexReport(
-        len(wanted),
+        len(expected),
         _names(missing),
         _names(invalid),
         _names(differing),
@@ -96,6 +96,6 @@ def statements() -> dict[str, str]:
         if not path.stem.endswith(".rollback")
     )
     return {
-        found[1]: " ".join(found[0].split())
-        for found in re.finditer(r"CREATE INDEX (\w+)[^;]*;", text)
+        match[1]: " ".join(match[0].split())
+        for match in re.finditer(r"CREATE INDEX (\w+)[^;]*;", text)
     }

@@ -149,8 +149,8 @@ async def watch(connection: Connection, block: int, keys: Sequence[tuple[str, st
             continue
         values = (row["invariant"], row["what"], row["found"], row["expected"])
         if await connection.fetchval(_SQL["note_break"], *values, block):
-            what = f"{row['invariant']} {row['what']}"
-            new.append(Break(what, f"{row['found']:f}", f"{row['expected']:f}"))
+            broken_sum = f"{row['invariant']} {row['what']}"
+            new.append(Break(broken_sum, f"{row['found']:f}", f"{row['expected']:f}"))
     agreed = [row for row in rows if row["found"] == row["expected"]]
     count = await connection.fetchval(
         _SQL["note_mended"],

@@ -89,9 +89,9 @@ async def sweep(
                 ahead.append(asyncio.create_task(_read(node, numbers, committed)))
             if not ahead:
                 return
-            found = await ahead[0]
+            proved_blocks = await ahead[0]
             ahead.popleft()
-            yield await _settle(connection, addresses, committed, found, note_ranges)
+            yield await _settle(connection, addresses, committed, proved_blocks, note_ranges)
     finally:
         for task in ahead:
             task.cancel()
@@ -125,36 +125,36 @@ async def _read(
     not decided here.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        asked = node.source
+        node_source = node.source
         try:
-            found = await _read_once(asked, numbers, committed)
+            found = await _read_once(node_source, numbers, committed)
         except errors.NodeError as error:
-            failed_over = attempt < ATTEMPTS and await node.fail_over(asked)
+            failed_over = attempt < ATTEMPTS and await node.fail_over(node_source)
             if attempt == ATTEMPTS or (
                 isinstance(error, errors.FatalNodeError) and not failed_over
             ):
                 raise
-            outcome = "again" if node.source is asked else "other_endpoint"
-            failures.record(asked.name, error, outcome, blocks=len(numbers))
+            outcome = "again" if node.source is node_source else "other_endpoint"
+            failures.record(node_source.name, error, outcome, blocks=len(numbers))
             await asyncio.sleep(PAUSE_SECONDS * attempt)
             continue
         if found is not None:
             return found
         break
     raise errors.InconsistentAnswerError(
-        f"{asked.name} does not hold the committed block {committed.block_number}: "
+        f"{node_source.name} does not hold the committed block {committed.block_number}: "
         "it lags, or the chain was reorganised; once `vesu-indexer run` has followed it, try again"
     )
 
 
 async def _read_once(
-    asked: sources.Source, numbers: Sequence[int], committed: cursor.Cursor
+    node_source: sources.Source, numbers: Sequence[int], committed: cursor.Cursor
 ) -> list[Proved] | None:
     """None where the source does not hold the committed block, before or after."""
-    if not await _holds(asked, committed):
+    if not await _holds(node_source, committed):
         return None
-    blocks = await _blocks(asked, numbers)
-    if not await _holds(asked, committed):
+    blocks = await _blocks(node_source, numbers)
+    if not await _holds(node_source, committed):
         return None
     return [
         Proved(block, await asyncio.to_thread(block_proof.prove_receipts, block))
@@ -162,20 +162,25 @@ async def _read_once(
     ]
 
 
-async def _holds(asked: sources.Source, committed: cursor.Cursor) -> bool:
+async def _holds(node_source: sources.Source, committed: cursor.Cursor) -> bool:
     if committed.block_hash is None:
         return False
-    return await ancestry.has_block(asked, committed.block_number, committed.block_hash)
+    return await ancestry.has_block(node_source, committed.block_number, committed.block_hash)
 
 
-async def _blocks(asked: sources.Source, numbers: Sequence[int]) -> list[types.BlockWithReceipts]:
+async def _blocks(
+    node_source: sources.Source, numbers: Sequence[int]
+) -> list[types.BlockWithReceipts]:
     try:
-        return await asked.blocks(numbers, with_events=True)
+        return await node_source.blocks(numbers, with_events=True)
     except errors.RangeTooLargeError:
         if len(numbers) == 1:
             raise
     half = len(numbers) // 2
-    return [*await _blocks(asked, numbers[:half]), *await _blocks(asked, numbers[half:])]
+    return [
+        *await _blocks(node_source, numbers[:half]),
+        *await _blocks(node_source, numbers[half:]),
+    ]
 
 
 # --- what the log has -------------------------------------------------------------------
@@ -185,11 +190,11 @@ async def _settle(
     connection: asyncpg.Connection,
     addresses: Collection[int],
     committed: cursor.Cursor,
-    found: Sequence[Proved],
+    proved_blocks: Sequence[Proved],
     note_ranges: bool,
 ) -> VerifiedBatch:
     """Compare proved blocks with the log and store the outcome, while the log cannot move."""
-    numbers = [proof.block.header.number for proof in found]
+    numbers = [proof.block.header.number for proof in proved_blocks]
     async with connection.transaction():
         await hold(connection, committed)
         since = await _watched(connection, addresses)
@@ -197,7 +202,7 @@ async def _settle(
         times = await facts.block_times(connection, numbers[0], numbers[-1])
         proofs: dict[int, types.Proof] = {}
         wrong: dict[int, list[gaps.Gap]] = {}
-        for proved in found:
+        for proved in proved_blocks:
             number = proved.block.header.number
             if gaps_found := differences(
                 proved.block, stored.get(number, []), since, times.get(number)
@@ -206,7 +211,7 @@ async def _settle(
             else:
                 proofs[number] = proved.proof
         await _note(connection, proofs, wrong, stored, note_ranges)
-        blocks = [proof.block for proof in found if proof.block.header.number in proofs]
+        blocks = [proof.block for proof in proved_blocks if proof.block.header.number in proofs]
         await fees.fill(connection, await facts.complete(connection, blocks, stored))
     _report(wrong)
     events = sum(map(len, stored.values()))
@@ -344,7 +349,7 @@ async def broken_seals(
     Needs no node: what was proved once stays proved while its seal is whole. A block that holds
     events and was never stored has no seal, and cannot be whole.
     """
-    found: list[verified.Span] = []
+    spans: list[verified.Span] = []
     first = first_block
     async for batch in facts.read_batches(connection, first_block, last_block, LOCAL_EVENTS):
         stored = facts.by_block(batch.events)
@@ -354,6 +359,6 @@ async def broken_seals(
             if number in seals and seals[number] is None:
                 continue  # Committed before seals were kept, or known to be wrong.
             if seals.get(number) != facts.seal(stored.get(number, [])):
-                found.append(verified.Span(number, number))
+                spans.append(verified.Span(number, number))
         first = batch.to_block + 1
-    return found
+    return spans

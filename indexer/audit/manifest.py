@@ -82,14 +82,14 @@ async def prove(connection: asyncpg.Connection, manifest: Manifest) -> Proof:
     """Compare the database with the manifest, table by table and by digest."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         now = await table_hashes.read(connection)
-        asked = manifest.digest if manifest.migrations == migrate.known() else None
-        found = await digests.at_block(connection) if asked else None
+        expected_digest = manifest.digest if manifest.migrations == migrate.known() else None
+        digest = await digests.at_block(connection) if expected_digest else None
     names = now.keys() | manifest.contents.keys()
     differing = sorted(name for name in names if now.get(name) != manifest.contents.get(name))
-    if found != asked:
+    if digest != expected_digest:
         differing.append("digest")
     rows = sum(table.rows for table in now.values())
-    return Proof(not differing, len(now), rows, differing, found.all if found else None)
+    return Proof(not differing, len(now), rows, differing, digest.all if digest else None)
 
 
 def path_of(archive: Path) -> Path:

@@ -98,13 +98,13 @@ async def check(
     began = time.monotonic()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored, committed = await stored_state.stored_block(connection, number)
-        wanted = committed.number if number is None else number
-        block = stored or await _block_of_node(node, wanted, committed)
+        block_number = committed.number if number is None else number
+        block = stored or await _block_of_node(node, block_number, committed)
         found = await stored_state.read(connection, block, scope, committed.number)
         listed = await listed_pools.read(connection)
     comparing = Comparing(found, extensions)
-    asked = view_questions.Questions(found, extensions).all()
-    await _ask(node, comparing, asked, listed, report)
+    view_questions_ = view_questions.Questions(found, extensions).all()
+    await _ask(node, comparing, view_questions_, listed, report)
     return comparing.result(time.monotonic() - began), comparing.equal
 
 
@@ -139,9 +139,9 @@ async def _ask(
         for start in range(0, len(pending), view_answers.AT_ONCE):
             part = pending[start : start + view_answers.AT_ONCE]
             answers = await view_answers.ask(node, part, comparing.stored.block, listed)
-            for asked, answer in zip(part, answers, strict=True):
+            for view_question, answer in zip(part, answers, strict=True):
                 if answer is not None:
-                    comparing.take(asked, answer)
+                    comparing.take(view_question, answer)
             done += len(part)
             report(done, total)
         pending = view_questions.worths(comparing.stored.block.number, comparing.take_balances())
@@ -169,19 +169,21 @@ class Comparing:
         return taken
 
     def take(
-        self, asked: view_questions.ViewQuestion, answer: Sequence[int] | errors.RpcError
+        self, view_question: view_questions.ViewQuestion, answer: Sequence[int] | errors.RpcError
     ) -> None:
         """Compare an answer with all sides."""
-        count = self._views.setdefault(asked.call.view, Count())
+        count = self._views.setdefault(view_question.call.view, Count())
         count.asked += 1
-        answered = _read(asked.call.view, answer)
+        answered = _read(view_question.call.view, answer)
         if answered is None:
             count.refused += 1
-            self._refused(asked)
+            self._refused(view_question)
             return
-        self._remember(asked, answered)
+        self._remember(view_question, answered)
         for index, side in enumerate(self.stored.sides):
-            self._compare(index, asked, answered, self._expected(side, asked, answered))
+            self._compare(
+                index, view_question, answered, self._expected(side, view_question, answered)
+            )
 
     def result(self, seconds: float) -> Reconciliation:
         """All that was found."""
@@ -221,10 +223,10 @@ class Comparing:
 
     def _compare_valuations(self) -> None:
         """Every current row of the scope is worth what it says, at the block that it names."""
-        found = self.stored.valuations
+        checked = self.stored.valuations
         count = self._views[VALUATION] = Count()
-        count.compared = found.rows * len(tables.POSITIONS.valuation)
-        for valuation in found.wrong:
+        count.compared = checked.rows * len(tables.POSITIONS.valuation)
+        for valuation in checked.wrong:
             row_version = stored_state.RowVersion(tables.POSITIONS.name, valuation.id)
             call = view_call.ViewCall(
                 valuation.block_number, 0, VALUATION, (valuation.block_number,)
@@ -232,31 +234,35 @@ class Comparing:
             for column, (stored, computed) in valuation.columns.items():
                 count.differences += 1
                 self._add(row_version, column, call, str(stored), str(computed))
-        for row_id in found.right:
+        for row_id in checked.right:
             row_version = stored_state.RowVersion(tables.POSITIONS.name, row_id)
             for column in tables.POSITIONS.valuation:
                 self.equal.add(Checked(row_version, column, VALUATION, rows.padded(0)))
 
     # --- one answer -----------------------------------------------------------------------
 
-    def _remember(self, asked: view_questions.ViewQuestion, answered: Mapping[str, int]) -> None:
-        if asked.call.view == views.PRICE.name:
-            self._prices[asked.key] = answered["price"]
-        if asked.call.view == views.BALANCE.name:
-            self._balances.append((asked.key, answered["vtoken_balance_raw"]))
+    def _remember(
+        self, view_question: view_questions.ViewQuestion, answered: Mapping[str, int]
+    ) -> None:
+        if view_question.call.view == views.PRICE.name:
+            self._prices[view_question.key] = answered["price"]
+        if view_question.call.view == views.BALANCE.name:
+            self._balances.append((view_question.key, answered["vtoken_balance_raw"]))
 
     def _expected(
         self,
         side: stored_state.Side,
-        asked: view_questions.ViewQuestion,
+        view_question: view_questions.ViewQuestion,
         answered: Mapping[str, int],
     ) -> expected_answers.Values:
-        view, key = asked.call.view, asked.key
+        view, key = view_question.call.view, view_question.key
         if view == views.WORTH.name:
-            low, high = asked.call.calldata
-            return expected_answers.worth(side, asked, low + (high << 128), self.stored.block)
+            low, high = view_question.call.calldata
+            return expected_answers.worth(
+                side, view_question, low + (high << 128), self.stored.block
+            )
         if "is_collateralized" in answered:
-            markets = view_questions.markets_of(key, asked.market or key.pool)
+            markets = view_questions.markets_of(key, view_question.market or key.pool)
             prices = {
                 asset_key.asset: self._prices[asset_key]
                 for asset_key in markets
@@ -264,18 +270,20 @@ class Comparing:
             }
             if len(prices) < len(set(markets)):
                 return {}  # Without a price there is nothing to say.
-            return expected_answers.collateralization(side, asked, prices, self.stored.block)
-        return expected_answers.BY_VIEW[view](side, asked, self.stored.block)
+            return expected_answers.collateralization(
+                side, view_question, prices, self.stored.block
+            )
+        return expected_answers.BY_VIEW[view](side, view_question, self.stored.block)
 
     def _compare(
         self,
         index: int,
-        asked: view_questions.ViewQuestion,
+        view_question: view_questions.ViewQuestion,
         answered: Mapping[str, int],
         expected: expected_answers.Values,
     ) -> None:
-        side, count = self.stored.sides[index], self._views[asked.call.view]
-        row_version = side.versions.get(asked.key)
+        side, count = self.stored.sides[index], self._views[view_question.call.view]
+        row_version = side.versions.get(view_question.key)
         if expected is None or row_version is None:
             return  # A row that one side lacks is listed as missing.
         self._rows.add(row_version)
@@ -284,15 +292,17 @@ class Comparing:
                 continue
             count.compared += 1
             if expected[column] == value:
-                self.equal.add(_checked(row_version, column, asked.call))
-            elif not self._follows(index, asked, column):
+                self.equal.add(_checked(row_version, column, view_question.call))
+            elif not self._follows(index, view_question, column):
                 count.differences += 1
-                self._wrong.add((index, asked.key))
-                self._add(row_version, column, asked.call, str(expected[column]), str(value))
+                self._wrong.add((index, view_question.key))
+                self._add(
+                    row_version, column, view_question.call, str(expected[column]), str(value)
+                )
 
-    def _follows(self, index: int, asked: view_questions.ViewQuestion, column: str) -> bool:
+    def _follows(self, index: int, view_question: view_questions.ViewQuestion, column: str) -> bool:
         """Whether a difference follows from one that is listed already."""
-        view, key = asked.call.view, asked.key
+        view, key = view_question.call.view, view_question.key
         if view == views.SUPPLY.name:
             return any(
                 side == index and isinstance(wrong, state.PositionKey) and wrong.v_token == key
@@ -300,32 +310,34 @@ class Comparing:
             )
         if not isinstance(key, state.PositionKey) or column in _OWN:
             return False
-        market = asked.market or key.pool
+        market = view_question.market or key.pool
         causes = [key, *view_questions.markets_of(key, market)]
         if "collateralization" in view:
             causes.append(state.PairKey(market, key.collateral, key.debt))
         return any((index, cause) in self._wrong for cause in causes)
 
-    def _refused(self, asked: view_questions.ViewQuestion) -> None:
+    def _refused(self, view_question: view_questions.ViewQuestion) -> None:
         """A refusal is a difference where the contract, as we know it, has to answer."""
-        if asked.call.view in views.PRICED:
+        if view_question.call.view in views.PRICED:
             return
         for index, side in enumerate(self.stored.sides):
-            row_version = side.versions.get(asked.key)
-            if row_version is None or self._may_refuse(side, asked):
+            row_version = side.versions.get(view_question.key)
+            if row_version is None or self._may_refuse(side, view_question):
                 continue
-            self._views[asked.call.view].differences += 1
-            self._wrong.add((index, asked.key))
-            column = views.BY_NAME[asked.call.view].result[0][0]
-            self._add(row_version, column, asked.call, "an answer", REFUSED)
+            self._views[view_question.call.view].differences += 1
+            self._wrong.add((index, view_question.key))
+            column = views.BY_NAME[view_question.call.view].result[0][0]
+            self._add(row_version, column, view_question.call, "an answer", REFUSED)
 
-    def _may_refuse(self, side: stored_state.Side, asked: view_questions.ViewQuestion) -> bool:
+    def _may_refuse(
+        self, side: stored_state.Side, view_question: view_questions.ViewQuestion
+    ) -> bool:
         """A contract that was upgraded in place may answer otherwise than its kind does.
 
         A V1 pool whose extension is a stranger is about to migrate, and its views revert.
         """
-        key = asked.key
-        pool = asked.market or (key if isinstance(key, int | state.PoolKey) else key.pool)
+        key = view_question.key
+        pool = view_question.market or (key if isinstance(key, int | state.PoolKey) else key.pool)
         if isinstance(pool, int):
             contract = side.world.contracts.get(pool)
             pool = (contract.pool if contract else None) or state.v2_pool(pool)

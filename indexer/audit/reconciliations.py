@@ -20,7 +20,7 @@ _SQL = sqlfile.load(__package__, "reconcile")
 
 async def store(
     connection: asyncpg.Connection,
-    found: reconcile.Reconciliation,
+    reconciliation: reconcile.Reconciliation,
     equal: Collection[reconcile.Checked],
     origin: str,
 ) -> int:
@@ -29,24 +29,25 @@ async def store(
         check: int = await connection.fetchval(
             _SQL["store"],
             origin,
-            found.block_number,
-            found.block_hash,
-            found.committed_block,
-            found.scope,
-            found.pool,
-            found.user,
-            found.sample,
-            found.seed,
-            found.rows,
-            found.asked,
-            found.compared,
-            found.refused,
-            len(found.differences),
-            msgspec.json.encode(found.views).decode(),
-            found.seconds,
+            reconciliation.block_number,
+            reconciliation.block_hash,
+            reconciliation.committed_block,
+            reconciliation.scope,
+            reconciliation.pool,
+            reconciliation.user,
+            reconciliation.sample,
+            reconciliation.seed,
+            reconciliation.rows,
+            reconciliation.asked,
+            reconciliation.compared,
+            reconciliation.refused,
+            len(reconciliation.differences),
+            msgspec.json.encode(reconciliation.views).decode(),
+            reconciliation.seconds,
         )
         await connection.executemany(
-            _SQL["store_difference"], [_row(check, difference) for difference in found.differences]
+            _SQL["store_difference"],
+            [_row(check, difference) for difference in reconciliation.differences],
         )
         await _settle(connection, check, equal)
     return check

@@ -137,18 +137,18 @@ async def _fold(audit: Audit) -> list[Check | NotCovered]:
 
 async def _refold(audit: Audit) -> list[Check | NotCovered]:
     """The log, folded again, gives the rows that the tables hold."""
-    what, refolding = "refolded log equals the tables", audit.refolding
+    subject, refolding = "refolded log equals the tables", audit.refolding
     if refolding.scope == "off":
-        return [NotCovered(what, "not asked for (--refold off)")]
+        return [NotCovered(subject, "not asked for (--refold off)")]
     if reason := await refold.obstacle(audit.connection):
-        return [NotCovered(what, reason)]
+        return [NotCovered(subject, reason)]
     try:
         outcome = await refold.refold(audit.connection, refolding)
     except errors.WriterConflictError as error:
-        return [NotCovered(what, str(error))]
+        return [NotCovered(subject, str(error))]
     except (errors.ProjectionError, errors.MissingObservationError) as error:
-        return [Check(what, False, 0, f"the log cannot be folded: {error}")]  # noqa: FBT003
-    check = Check(what, not outcome.differing, outcome.rows, _refolded(outcome, refolding.seed))
+        return [Check(subject, False, 0, f"the log cannot be folded: {error}")]  # noqa: FBT003
+    check = Check(subject, not outcome.differing, outcome.rows, _refolded(outcome, refolding.seed))
     if outcome.is_whole:
         return [check]
     others = audit.status.rows["events"] - outcome.events
@@ -201,14 +201,14 @@ async def _valuations(audit: Audit) -> list[Check | NotCovered]:
     connection = audit.connection
     live = await connection.fetchval("SELECT quote_ident(current_schema())")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        found = await stored_valuations.check(connection, live)
-    differ = values.counted(found.wrong_rows, "row differs", "rows differ")
-    sentence = f"{differ}, valued anew at {values.counted(found.blocks, 'block')}"
-    if found.wrong:
-        first = found.wrong[0]
+        checked = await stored_valuations.check(connection, live)
+    differ = values.counted(checked.wrong_rows, "row differs", "rows differ")
+    sentence = f"{differ}, valued anew at {values.counted(checked.blocks, 'block')}"
+    if checked.wrong:
+        first = checked.wrong[0]
         column, (stored, computed) = next(iter(first.columns.items()))
         sentence += f"; {column} of {first.id}: {stored}, not {computed}"
-    return [Check("stored valuations", not found.wrong_rows, found.rows, sentence)]
+    return [Check("stored valuations", not checked.wrong_rows, checked.rows, sentence)]
 
 
 async def _seals(audit: Audit) -> list[Check | NotCovered]:
@@ -276,37 +276,41 @@ async def _indexes(audit: Audit) -> list[Check | NotCovered]:
 
 async def _views(audit: Audit) -> list[Check | NotCovered]:
     """The rows are what the contracts themselves say at the block."""
-    what, view_check = "rows equal the contracts' views", audit.view_check
+    subject, view_check = "rows equal the contracts' views", audit.view_check
     between = NotCovered("prices between events and samples", "no event tells them")
     if view_check.node is None:
-        return [NotCovered(what, view_check.why_not), between]
+        return [NotCovered(subject, view_check.why_not), between]
     scope = stored_state.Scope(sample=view_check.sample, seed=str(view_check.seed))
     try:
-        found, _ = await reconcile.check(
+        reconciliation, _ = await reconcile.check(
             audit.connection, view_check.node, audit.now.block_number, scope, view_check.extensions
         )
     except errors.NodeError as error:
-        return [NotCovered(what, str(error)), between]
-    different = values.counted(len(found.differences), "value differs", "values differ")
-    sentence = (
-        f"{values.counted(found.rows, 'row')} in {values.counted(found.asked, 'view')}: {different}"
-    )
-    if found.differences:
-        first = found.differences[0]
+        return [NotCovered(subject, str(error)), between]
+    different = values.counted(len(reconciliation.differences), "value differs", "values differ")
+    rows = values.counted(reconciliation.rows, "row")
+    sentence = f"{rows} in {values.counted(reconciliation.asked, 'view')}: {different}"
+    if reconciliation.differences:
+        first = reconciliation.differences[0]
         sentence += (
             f"; {first.column} of {first.table} {first.row_id}: {first.ours}, not {first.theirs}"
         )
-    return [Check(what, found.is_equal, found.compared, sentence), between, *_unasked(found)]
+    return [
+        Check(subject, reconciliation.is_equal, reconciliation.compared, sentence),
+        between,
+        *_unasked(reconciliation),
+    ]
 
 
-def _unasked(found: reconcile.Reconciliation) -> list[NotCovered]:
+def _unasked(reconciliation: reconcile.Reconciliation) -> list[NotCovered]:
     """What a check against the contracts left out."""
     left = []
-    if found.refused:
-        refused = values.counted(found.refused, "view")
+    if reconciliation.refused:
+        refused = values.counted(reconciliation.refused, "view")
         left.append(NotCovered(refused, "the contracts refused to answer"))
-    if found.sample is not None:
-        sampled = f"{values.counted(found.sample, 'row')} of each were asked for, seed {found.seed}"
+    if reconciliation.sample is not None:
+        rows = values.counted(reconciliation.sample, "row")
+        sampled = f"{rows} of each were asked for, seed {reconciliation.seed}"
         left.append(NotCovered("the contracts' views of other rows", f"{sampled}; --views all"))
     return left
 

@@ -160,11 +160,11 @@ async def _rows(built: build.Shadow, span: build.Span, table: tables.Table) -> t
 async def _columns(
     built: build.Shadow, table: tables.Table, compared: Sequence[str]
 ) -> dict[str, int]:
-    found = await built.connection.fetch(
+    rows = await built.connection.fetch(
         statements.fill(_SQL[_of(table, "count_column")], table, built.live),
         compared,
     )
-    counts = {row["column_name"]: row["rows"] for row in found}
+    counts = {row["column_name"]: row["rows"] for row in rows}
     return {column: counts[column] for column in compared if column in counts}
 
 
@@ -183,10 +183,10 @@ async def _first(built: build.Shadow, table: tables.Table) -> EventPosition | No
 async def _examples(
     built: build.Shadow, table: tables.Table, compared: Sequence[str]
 ) -> list[Example]:
-    found = await built.connection.fetch(
+    rows = await built.connection.fetch(
         statements.fill(_SQL[_of(table, "examples")], table, built.live), EXAMPLES
     )
-    return [_example(table, compared, row) for row in found]
+    return [_example(table, compared, row) for row in rows]
 
 
 def _example(table: tables.Table, compared: Sequence[str], row: asyncpg.Record) -> Example:

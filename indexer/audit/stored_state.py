@@ -140,11 +140,13 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
 
 async def _chosen(connection: Connection, scope: Scope) -> list[storage.Key]:
     """The keys of the positions to check."""
-    asked = [rows.padded_or_none(scope.pool), rows.padded_or_none(scope.user)]
+    scope_values = [rows.padded_or_none(scope.pool), rows.padded_or_none(scope.user)]
     if scope.sample is None:
-        found = await connection.fetch(_SQL["positions"], *asked)
+        found = await connection.fetch(_SQL["positions"], *scope_values)
     else:
-        found = await connection.fetch(_SQL["sampled_positions"], *asked, scope.seed, scope.sample)
+        found = await connection.fetch(
+            _SQL["sampled_positions"], *scope_values, scope.seed, scope.sample
+        )
     return [(row["pool_id"], row["id"]) for row in found]
 
 

@@ -31,11 +31,13 @@ class ViewQuestion(NamedTuple):
 class Questions:
     """Puts the questions about what is held, as of both sides together."""
 
-    def __init__(self, found: stored_state.StoredState, extensions: views.Extensions) -> None:
-        self._scope = found.scope
+    def __init__(
+        self, stored_state: stored_state.StoredState, extensions: views.Extensions
+    ) -> None:
+        self._scope = stored_state.scope
         self._extensions = extensions
-        self._block = found.block.number
-        self._worlds = [side.world for side in found.sides]
+        self._block = stored_state.block.number
+        self._worlds = [side.world for side in stored_state.sides]
 
     def all(self) -> list[ViewQuestion]:
         """Everything to ask, but for convert_to_assets, which needs the balances' answers."""
@@ -123,17 +125,17 @@ class Questions:
             if self._scope.pool is None or self._scope.pool in contract.pool:
                 yield ViewQuestion(views.supply_of(self._block, address), address)
 
-    def _chosen(self, keys: list[Any], wanted: set[Any]) -> list[Any]:
-        """The keys that the scope asks for; `wanted` are those that its positions stand in."""
+    def _chosen(self, keys: list[Any], required: set[Any]) -> list[Any]:
+        """The keys that the scope asks for; `required` are those that its positions stand in."""
         scope = self._scope
         if scope.user is not None:
-            return [key for key in keys if key in wanted]
+            return [key for key in keys if key in required]
         if scope.pool is not None:
             keys = [key for key in keys if scope.pool in pool_of(key)]
         if scope.sample is None:
             return keys
         drawn = set(sorted(keys, key=lambda key: _lot(scope.seed, key))[: scope.sample])
-        return [key for key in keys if key in drawn or key in wanted]
+        return [key for key in keys if key in drawn or key in required]
 
 
 def worths(block: int, balances: Iterable[tuple[state.PositionKey, int]]) -> list[ViewQuestion]:

@@ -160,22 +160,22 @@ def _varying(layouts: Layouts, keys: int, data: int) -> Layout:
     for lengths in ((None, data), (keys, None), (None, None)):
         if lengths in layouts:
             return layouts[lengths]
-    wanted = " or ".join(
+    lengths_ = " or ".join(
         f"{'its' if k is None else k} key and {'its' if d is None else d} data felts"
         for k, d in layouts
     )
-    raise ValueError(f"expected {wanted}, found {keys} and {data}")
+    raise ValueError(f"expected {lengths_}, found {keys} and {data}")
 
 
 def _values(
     members: Sequence[types.Member],
     read: Callable[[types.Felts, int], list[Any]],
-    wanted: int | None,
+    expected_count: int | None,
     felts: types.Felts,
 ) -> list[Any]:
     try:
         values = read(felts, 0)
-        length = types.length_of(members, felts) if wanted is None else wanted
+        length = types.length_of(members, felts) if expected_count is None else expected_count
     except IndexError as error:
         raise ValueError(f"{len(felts)} felts are too few") from error
     if length != len(felts):

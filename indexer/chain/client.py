@@ -118,20 +118,20 @@ class StarknetNode:
         """
         if time.monotonic() - self._probed_at < every_seconds:
             return
-        index, asked = self._current, self._source
+        index, used_source = self._current, self._source
         try:
-            profile = await probe.identify(asked.endpoint, self._chain_id)
+            profile = await probe.identify(used_source.endpoint, self._chain_id)
         except errors.NodeError as error:
-            if not await self.fail_over(asked):
+            if not await self.fail_over(used_source):
                 raise
-            failures.record(asked.name, error, "other_endpoint")
+            failures.record(used_source.name, error, "other_endpoint")
             return
         async with self._moving:
-            if asked is not self._source:
+            if used_source is not self._source:
                 return
-            was, now = asked.profile.spec_version, profile.spec_version
+            was, now = used_source.profile.spec_version, profile.spec_version
             if was != now:
-                log.warning("node_changed", endpoint=asked.name, was=was, now=now)
+                log.warning("node_changed", endpoint=used_source.name, was=was, now=now)
                 self._take(index, profile)
             self._probed_at = time.monotonic()
 
@@ -196,18 +196,18 @@ class StarknetNode:
         That endpoint is in use afterwards. The last error is raised where no endpoint answers.
         """
         for _ in self._endpoints[1:]:
-            asked = self._source
+            used_source = self._source
             try:
-                return await question(asked)
+                return await question(used_source)
             except errors.NodeError as error:
-                if not await self.fail_over(asked):
+                if not await self.fail_over(used_source):
                     raise
-                failures.record(asked.name, error, "other_endpoint")
+                failures.record(used_source.name, error, "other_endpoint")
         return await question(self._source)
 
     async def head(self) -> types.BlockHeader:
         """The newest sealed block."""
-        return await self.ask_any(lambda asked: asked.head())
+        return await self.ask_any(lambda any_source: any_source.head())
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""
@@ -224,7 +224,7 @@ class StarknetNode:
 
     async def class_hash(self, address: int, block: int | None = None) -> int | None:
         """The class of the contract at an address after a block, or now; None where none stands."""
-        return await self.ask_any(lambda asked: asked.class_hash(address, block))
+        return await self.ask_any(lambda any_source: any_source.class_hash(address, block))
 
     async def calls(
         self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]

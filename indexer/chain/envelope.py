@@ -93,16 +93,17 @@ class Reader:
         try:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            what = "an empty body" if not body.strip() else f"what is not JSON-RPC: {error}"
+            answer_form = "an empty body" if not body.strip() else f"what is not JSON-RPC: {error}"
+            shown = texts.clean(self._hide(answer_form), LONGEST_MESSAGE)
             raise errors.NodeUnreachableError(
-                f"{self._name} answered with {texts.clean(self._hide(what), LONGEST_MESSAGE)}",
+                f"{self._name} answered with {shown}",
                 kind="not_json_rpc",
             ) from error
 
-    def _result(self, response: _Response, request: Request, wanted: int) -> Result:
+    def _result(self, response: _Response, request: Request, expected_id: int) -> Result:
         if response.error is not None:
             return _answer(request, self._meaning(response.error, request.is_divisible))
-        if _number(response.id) != wanted:
+        if _number(response.id) != expected_id:
             raise errors.InconsistentAnswerError(
                 f"{self._name} answered another call than asked", kind="mismatched"
             )

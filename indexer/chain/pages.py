@@ -37,9 +37,9 @@ class _EventFilter(msgspec.Struct, frozen=True):
 class _Unanswered(Exception):  # noqa: N818 - never leaves this module
     """The endpoint did not answer a filter, and what it said."""
 
-    def __init__(self, asked: _EventFilter, error: errors.NodeError) -> None:
+    def __init__(self, event_filter: _EventFilter, error: errors.NodeError) -> None:
         super().__init__(str(error))
-        self.asked = asked
+        self.asked = event_filter
         self.error = error
 
 
@@ -62,7 +62,7 @@ async def read(
     texts = [hex(address) for address in addresses]
     while True:
         size = endpoint.limits.addresses.size if profile.address_lists else 1
-        asked = [
+        event_filters = [
             _EventFilter(
                 endpoint.name,
                 from_block,
@@ -75,7 +75,9 @@ async def read(
             for start in range(0, len(texts), size)
         ]
         try:
-            parts = await rpc.gather(_all_pages(endpoint, profile, request) for request in asked)
+            parts = await rpc.gather(
+                _all_pages(endpoint, profile, request) for request in event_filters
+            )
         except _Unanswered as unanswered:
             await _reduce(endpoint, unanswered.asked, unanswered.error)
         else:
@@ -89,7 +91,9 @@ async def read(
     return found
 
 
-async def _reduce(endpoint: rpc.Endpoint, asked: _EventFilter, error: errors.NodeError) -> None:
+async def _reduce(
+    endpoint: rpc.Endpoint, event_filter: _EventFilter, error: errors.NodeError
+) -> None:
     """Note the limit that a filter exceeded; raises where the caller must divide, or nobody can.
 
     Gateways name their limits in words of their own, so requests decide. The filter is narrowed
@@ -102,19 +106,19 @@ async def _reduce(endpoint: rpc.Endpoint, asked: _EventFilter, error: errors.Nod
     if error.kind == "timeout":
         raise error  # The endpoint may hang: no more time is spent on it.
     limits, size = endpoint.limits, endpoint.limits.page.size
-    narrow = msgspec.structs.replace(asked, tip_hash=None)
+    narrow = msgspec.structs.replace(event_filter, tip_hash=None)
     refusal: errors.NodeError | None = error
-    if asked.to_block > asked.from_block:
-        narrow = msgspec.structs.replace(narrow, to_block=asked.from_block)
+    if event_filter.to_block > event_filter.from_block:
+        narrow = msgspec.structs.replace(narrow, to_block=event_filter.from_block)
         refusal = await _narrowed(endpoint, narrow, size)
         if refusal is None:
-            limits.blocks.refused(asked.to_block - asked.from_block + 1)
+            limits.blocks.refused(event_filter.to_block - event_filter.from_block + 1)
             raise errors.RangeTooLargeError(str(error))
-    if isinstance(asked.address, list):
-        narrow = msgspec.structs.replace(narrow, address=asked.address[0])
+    if isinstance(event_filter.address, list):
+        narrow = msgspec.structs.replace(narrow, address=event_filter.address[0])
         refusal = await _narrowed(endpoint, narrow, size)
         if refusal is None:
-            return limits.addresses.refused(len(asked.address))
+            return limits.addresses.refused(len(event_filter.address))
     if size > 1:
         refusal = await _narrowed(endpoint, narrow, 1)
         if refusal is None:
@@ -123,18 +127,18 @@ async def _reduce(endpoint: rpc.Endpoint, asked: _EventFilter, error: errors.Nod
 
 
 async def _narrowed(
-    endpoint: rpc.Endpoint, asked: _EventFilter, size: int
+    endpoint: rpc.Endpoint, event_filter: _EventFilter, size: int
 ) -> errors.NodeError | None:
     """The failure of a narrower filter; None: it is answered."""
     try:
-        await endpoint.call(_request(asked, None, size), NARROWED_ATTEMPTS)
+        await endpoint.call(_request(event_filter, None, size), NARROWED_ATTEMPTS)
     except errors.NodeError as error:
         return error
     return None
 
 
 async def _all_pages(
-    endpoint: rpc.Endpoint, profile: probe.NodeProfile, asked: _EventFilter
+    endpoint: rpc.Endpoint, profile: probe.NodeProfile, event_filter: _EventFilter
 ) -> list[types.EmittedEvent]:
     found: dict[tuple[int, int, int, int], types.EmittedEvent] = {}
     token: str | None = None
@@ -143,32 +147,32 @@ async def _all_pages(
     size = endpoint.limits.page.size  # tokens may count pages of this size
     for _ in range(MOST_PAGES):
         page = await failures.retry_while_lagging(
-            asked.node, functools.partial(_page, endpoint, asked, token, size)
+            event_filter.node, functools.partial(_page, endpoint, event_filter, token, size)
         )
         for event in page.events:
-            checked = _checked(asked, event, profile.event_indexes)
+            checked = _checked(event_filter, event, profile.event_indexes)
             # A token may repeat events; without indexes they cannot be recognised.
             key = (*_key(checked), 0 if profile.event_indexes else len(found))
             repeated += key in found
             if found.setdefault(key, checked) != checked:
                 raise errors.InconsistentAnswerError(
-                    f"{asked.node} answered two events at {_key(checked)}", kind="duplicate"
+                    f"{event_filter.node} answered two events at {_key(checked)}", kind="duplicate"
                 )
         token = page.continuation_token
         if token is None:
-            _note_repeated(asked, repeated)
+            _note_repeated(event_filter, repeated)
             return list(found.values())
         if token in seen:
             raise errors.InconsistentAnswerError(
-                f"{asked.node} repeats the continuation token {endpoint.hide(token)[:40]!r}",
+                f"{event_filter.node} repeats the continuation token {endpoint.hide(token)[:40]!r}",
                 kind="token",
             )
         seen.add(token)
-        if asked.most is not None and len(found) > asked.most:
-            raise _too_full(asked.from_block, asked.to_block, len(found))
+        if event_filter.most is not None and len(found) > event_filter.most:
+            raise _too_full(event_filter.from_block, event_filter.to_block, len(found))
     raise errors.RangeTooLargeError(
-        f"{asked.node} needs more than {len(seen)} pages for blocks {asked.from_block} to "
-        f"{asked.to_block}"
+        f"{event_filter.node} needs more than {len(seen)} pages for blocks "
+        f"{event_filter.from_block} to {event_filter.to_block}"
     )
 
 
@@ -176,42 +180,44 @@ def _too_full(from_block: int, to_block: int, count: int) -> errors.RangeTooFull
     return errors.RangeTooFullError(f"blocks {from_block} to {to_block} hold {count} events")
 
 
-def _note_repeated(asked: _EventFilter, count: int) -> None:
+def _note_repeated(event_filter: _EventFilter, count: int) -> None:
     if count:
-        message = f"{asked.node} returned {count} events twice: each counts once"
+        message = f"{event_filter.node} returned {count} events twice: each counts once"
         error = errors.InconsistentAnswerError(message, kind="duplicate")
-        failures.record(asked.node, error, "ignored", logging.INFO)
+        failures.record(event_filter.node, error, "ignored", logging.INFO)
 
 
 async def _page(
-    endpoint: rpc.Endpoint, asked: _EventFilter, token: str | None, size: int
+    endpoint: rpc.Endpoint, event_filter: _EventFilter, token: str | None, size: int
 ) -> wire.EventsPage:
-    requests = [_request(asked, token, size)]
-    if asked.tip_hash is not None:
-        requests.insert(0, _block_known(asked.tip_hash))
+    requests = [_request(event_filter, token, size)]
+    if event_filter.tip_hash is not None:
+        requests.insert(0, _block_known(event_filter.tip_hash))
     try:
         *known, raw = await endpoint.call_many(requests)
     except errors.InconsistentAnswerError:
         raise
     except errors.NodeError as error:
-        raise _Unanswered(asked, error) from error
-    _check_known(asked, known)
+        raise _Unanswered(event_filter, error) from error
+    _check_known(event_filter, known)
     if isinstance(raw, errors.RpcError):
-        raise _error_of(asked, raw)
+        raise _error_of(event_filter, raw)
     page: wire.EventsPage = wire.decoded(wire.page_decoder, raw, "page of events")
     return page
 
 
-def _request(asked: _EventFilter, token: str | None, size: int) -> rpc.Request:
+def _request(event_filter: _EventFilter, token: str | None, size: int) -> rpc.Request:
     query: dict[str, Any] = {
-        "from_block": {"block_number": asked.from_block},
-        "to_block": {"block_number": asked.to_block},
-        "address": asked.address,
+        "from_block": {"block_number": event_filter.from_block},
+        "to_block": {"block_number": event_filter.to_block},
+        "address": event_filter.address,
         "chunk_size": size,
     }
     if token is not None:
         query["continuation_token"] = token
-    is_divisible = asked.to_block > asked.from_block or isinstance(asked.address, list)
+    is_divisible = event_filter.to_block > event_filter.from_block or isinstance(
+        event_filter.address, list
+    )
     return rpc.Request("starknet_getEvents", {"filter": query}, is_divisible)
 
 
@@ -225,43 +231,49 @@ def _block_known(tip_hash: str) -> rpc.Request:
     return rpc.Request("starknet_getBlockTransactionCount", params, is_optional=True)
 
 
-def _check_known(asked: _EventFilter, known: Sequence[rpc.Result]) -> None:
+def _check_known(event_filter: _EventFilter, known: Sequence[rpc.Result]) -> None:
     for answer in known:
         if isinstance(answer, errors.RpcError) and answer.code == rpc_errors.BLOCK_NOT_FOUND:
             raise errors.InconsistentAnswerError(
-                f"{asked.node} returned block {asked.to_block} ({asked.tip_hash}), and the node "
-                "that answered for its events does not know it",
+                f"{event_filter.node} returned block {event_filter.to_block} "
+                f"({event_filter.tip_hash}), and the node that answered for its events does not know it",
                 kind="lagging",
             )
 
 
-def _error_of(asked: _EventFilter, raw: errors.RpcError) -> Exception:
+def _error_of(event_filter: _EventFilter, raw: errors.RpcError) -> Exception:
     if raw.code == rpc_errors.INVALID_TOKEN:
         # The endpoint refuses its own token: behind the same URL another node answers.
         return errors.InconsistentAnswerError(str(raw), kind="token")
     if raw.code == rpc_errors.BLOCK_NOT_FOUND:
         return errors.InconsistentAnswerError(str(raw), kind="lagging")
-    return _Unanswered(asked, raw)
+    return _Unanswered(event_filter, raw)
 
 
-def _checked(asked: _EventFilter, event: wire.Event, with_indexes: bool) -> types.EmittedEvent:
+def _checked(
+    event_filter: _EventFilter, event: wire.Event, with_indexes: bool
+) -> types.EmittedEvent:
     """The event as an EmittedEvent; InconsistentAnswerError where it was not asked for."""
     number, hash_ = event.block_number, event.block_hash
-    if hash_ is None or number is None or not asked.from_block <= number <= asked.to_block:
+    if (
+        hash_ is None
+        or number is None
+        or not event_filter.from_block <= number <= event_filter.to_block
+    ):
         raise errors.InconsistentAnswerError(
-            f"{asked.node} answered an event of block {number} ({hash_ or 'no hash'}) for the "
-            f"range {asked.from_block} to {asked.to_block}",
+            f"{event_filter.node} answered an event of block {number} ({hash_ or 'no hash'}) "
+            f"for the range {event_filter.from_block} to {event_filter.to_block}",
             kind="unsealed" if hash_ is None else "range",
         )
     if with_indexes and (event.transaction_index is None or event.event_index is None):
         raise errors.InconsistentAnswerError(
-            f"{asked.node} answered an event without indexes", kind="shape"
+            f"{event_filter.node} answered an event without indexes", kind="shape"
         )
     felt = wire.felt
     address = felt(event.from_address)
-    if address not in asked.addresses:
+    if address not in event_filter.addresses:
         raise errors.InconsistentAnswerError(
-            f"{asked.node} answered an event of {address}, not asked for", kind="range"
+            f"{event_filter.node} answered an event of {address}, not asked for", kind="range"
         )
     return types.EmittedEvent(
         number,

@@ -33,9 +33,9 @@ class NodeProfile(msgspec.Struct, frozen=True):
 
 async def probe(endpoint: rpc.Endpoint, chain_id: int | None, batch: int = 2) -> NodeProfile:
     """Ask version and chain, and try a batch. FatalNodeError where it cannot be indexed from."""
-    found = await identify(endpoint, chain_id)
+    node_profile = await identify(endpoint, chain_id)
     await endpoint.call_many([rpc.Request("starknet_specVersion")] * batch)
-    return msgspec.structs.replace(found, batches=endpoint.batches)
+    return msgspec.structs.replace(node_profile, batches=endpoint.batches)
 
 
 async def identify(endpoint: rpc.Endpoint, chain_id: int | None) -> NodeProfile:
@@ -86,5 +86,5 @@ async def _text(endpoint: rpc.Endpoint, method: str) -> str:
 
 def _version(text: str) -> tuple[int, int, int]:
     """Major, minor and patch, 0 where it is left out; a pre-release counts as its release."""
-    found = re.fullmatch(r"[vV]?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?([-+].*)?", text.strip())
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
+    match = re.fullmatch(r"[vV]?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?([-+].*)?", text.strip())
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)

@@ -102,21 +102,21 @@ class RangeReader:
         self._end = to_block
         self._event_times = event_times
         ahead: collections.deque[_Ahead] = collections.deque()
-        wanted = asked = from_block
+        next_to_deliver = next_to_read = from_block
         try:
-            while wanted <= to_block:
-                while asked <= to_block and len(ahead) <= self._settings.windows_ahead:
-                    end = self._window_end(asked)
-                    task = asyncio.create_task(self._read(asked, end, known()))
-                    ahead.append(_Ahead(asked, task))
-                    asked = end + 1
+            while next_to_deliver <= to_block:
+                while next_to_read <= to_block and len(ahead) <= self._settings.windows_ahead:
+                    end = self._window_end(next_to_read)
+                    task = asyncio.create_task(self._read(next_to_read, end, known()))
+                    ahead.append(_Ahead(next_to_read, task))
+                    next_to_read = end + 1
                 delivered = await self._deliver(await ahead[0].task, known, discover, forget)
                 ahead.popleft()
-                wanted = delivered.to_block + 1
-                if wanted != (ahead[0].from_block if ahead else asked):
+                next_to_deliver = delivered.to_block + 1
+                if next_to_deliver != (ahead[0].from_block if ahead else next_to_read):
                     # The window was cut short: the windows read ahead leave a gap.
                     await _cancel(ahead)
-                    asked = wanted
+                    next_to_read = next_to_deliver
                 yield delivered
         finally:
             await _cancel(ahead)
@@ -171,20 +171,20 @@ class RangeReader:
         """A window, or its first blocks where the node refuses so many."""
         attempts = 0
         while True:
-            asked = self._node.source
-            to_block = min(to_block, from_block + self._blocks_at_once(asked) - 1)
+            node_source = self._node.source
+            to_block = min(to_block, from_block + self._blocks_at_once(node_source) - 1)
             try:
-                return await self._attempt(asked, from_block, to_block, addresses)
+                return await self._attempt(node_source, from_block, to_block, addresses)
             except errors.NodeError as error:
                 attempts += not _asks_for_less(error, from_block, to_block)
-                to_block = await self._next_end(error, asked, from_block, to_block, attempts)
+                to_block = await self._next_end(error, node_source, from_block, to_block, attempts)
 
     async def _attempt(
-        self, asked: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
+        self, node_source: sources.Source, from_block: int, to_block: int, addresses: frozenset[int]
     ) -> windows.Window:
-        tip, first = await windows.ends(asked, from_block, to_block)
+        tip, first = await windows.ends(node_source, from_block, to_block)
         part = windows.Window(
-            asked, from_block, to_block, first.parent_hash, tip, addresses, [], {}
+            node_source, from_block, to_block, first.parent_hash, tip, addresses, [], {}
         )
         await self._add_events(part, addresses)
         self._adapt(part)
@@ -194,15 +194,15 @@ class RangeReader:
         """Read the events of these addresses and the blocks that hold them."""
         is_one_block = part.from_block == part.to_block
         most = None if is_one_block else self._settings.target_events * self._settings.spare
-        found = await part.source.events(
+        events = await part.source.events(
             part.from_block, part.to_block, addresses, most, part.tip.hash
         )
-        part.events = sorted([*part.events, *found], key=windows.event_key)
+        part.events = sorted([*part.events, *events], key=windows.event_key)
         if self._is_by_events_alone(part):
             await self._add_times(part)
             windows.check_hashes(part)
             return
-        missing = {event.block_number for event in found} - part.blocks.keys()
+        missing = {event.block_number for event in events} - part.blocks.keys()
         if not is_one_block and len(missing) > self._settings.target_blocks * self._settings.spare:
             raise errors.RangeTooFullError(
                 f"{len(missing)} of the blocks {part.from_block} to {part.to_block} hold events"
@@ -248,9 +248,9 @@ class RangeReader:
             ):
                 part.headers[header.number] = header
 
-    def _blocks_at_once(self, asked: sources.Source) -> int:
+    def _blocks_at_once(self, node_source: sources.Source) -> int:
         """How many blocks a window has: few enough for the targets and for the endpoint."""
-        return min(self._window, asked.most_blocks)
+        return min(self._window, node_source.most_blocks)
 
     def _adapt(self, part: windows.Window) -> None:
         """Choose the next window's size by the targets; it at most doubles."""

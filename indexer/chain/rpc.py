@@ -170,9 +170,9 @@ class Endpoint:
                 is_late = spent > 2 * self._settings.request_timeout_seconds
                 if attempt == attempts or is_late or _is_divided(requests, error, attempt):
                     raise self._lasting(requests, error, attempt, started) from None
-                asked = getattr(error, "retry_after", None)
+                retry_after = getattr(error, "retry_after", None)
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311
-                wait = min(jittered if asked is None else asked, LONGEST_PAUSE)
+                wait = min(jittered if retry_after is None else retry_after, LONGEST_PAUSE)
                 failures.record(self.name, error, "retry", logging.INFO, seconds=round(wait, 3))
                 await asyncio.sleep(wait)
                 pause *= 2

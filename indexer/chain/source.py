@@ -130,13 +130,13 @@ class Source:
         self, numbers: Sequence[int], with_events: bool = False
     ) -> list[types.BlockWithReceipts]:
         """Blocks with receipts, in the order asked; with the receipts' events on request."""
-        found: list[types.BlockWithReceipts] = []
+        block_with_receipts: list[types.BlockWithReceipts] = []
         for start in range(0, len(numbers), BLOCKS_PER_BATCH):
             part = numbers[start : start + BLOCKS_PER_BATCH]
-            found += await failures.retry_while_lagging(
+            block_with_receipts += await failures.retry_while_lagging(
                 self.name, functools.partial(self._some_blocks, part, with_events)
             )
-        return found
+        return block_with_receipts
 
     async def _some_blocks(
         self, numbers: Sequence[int], with_events: bool
@@ -186,20 +186,20 @@ class Source:
         """
         if not addresses:
             return []  # To a node, an empty list means any address.
-        found = await pages.read(
+        events = await pages.read(
             self._endpoint, self.profile, from_block, to_block, sorted(addresses), most, tip_hash
         )
         if self.profile.event_indexes:
-            return found
-        hashes = {event.block_number: event.block_hash for event in found}
+            return events
+        hashes = {event.block_number: event.block_hash for event in events}
         return await self._from_receipts(hashes, addresses)
 
     async def _from_receipts(
         self, hashes: Mapping[int, str], addresses: Collection[int]
     ) -> list[types.EmittedEvent]:
         """Events with their indexes, which nodes below RPC 0.10 give through receipts alone."""
-        wanted = {hex(address) for address in addresses}
-        found: list[types.EmittedEvent] = []
+        watched = {hex(address) for address in addresses}
+        events: list[types.EmittedEvent] = []
         numbers = sorted(hashes)
         for start in range(0, len(numbers), BLOCKS_PER_BATCH):
             part = numbers[start : start + BLOCKS_PER_BATCH]
@@ -209,8 +209,8 @@ class Source:
                         f"{self.name} changed block {block.header.number} while it was read",
                         kind="fork",
                     )
-                found += types.events_of(block, wanted)
-        return found
+                events += types.events_of(block, watched)
+        return events
 
     async def calls(
         self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]

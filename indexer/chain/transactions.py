@@ -18,7 +18,7 @@ LONGEST_REASON = 10_000
 Answer = msgspec.Raw | errors.RpcError
 
 
-async def states(asked: source.Source, hashes: Sequence[str]) -> list[types.TransactionState]:
+async def states(node_source: source.Source, hashes: Sequence[str]) -> list[types.TransactionState]:
     """What the node knows of transactions (canonical hashes), in the order asked.
 
     RpcError where it refuses the question itself.
@@ -26,27 +26,34 @@ async def states(asked: source.Source, hashes: Sequence[str]) -> list[types.Tran
     statuses = [
         _status(hash_, answer)
         for hash_, answer in zip(
-            hashes, await _ask(asked, "starknet_getTransactionStatus", hashes), strict=True
+            hashes, await _ask(node_source, "starknet_getTransactionStatus", hashes), strict=True
         )
     ]
     accepted = [state.transaction_hash for state in statuses if state.status in IN_A_BLOCK]
     receipts = dict(
-        zip(accepted, await _ask(asked, "starknet_getTransactionReceipt", accepted), strict=True)
+        zip(
+            accepted,
+            await _ask(node_source, "starknet_getTransactionReceipt", accepted),
+            strict=True,
+        )
     )
-    found = [
+    transaction_states = [
         _with_receipt(state, receipts[state.transaction_hash])
         if state.transaction_hash in receipts
         else state
         for state in statuses
     ]
-    hide = asked.endpoint.hide
-    return [msgspec.structs.replace(state, reason=_reason(state.reason, hide)) for state in found]
+    hide = node_source.endpoint.hide
+    return [
+        msgspec.structs.replace(state, reason=_reason(state.reason, hide))
+        for state in transaction_states
+    ]
 
 
-async def _ask(asked: source.Source, method: str, hashes: Sequence[str]) -> list[Answer]:
+async def _ask(node_source: source.Source, method: str, hashes: Sequence[str]) -> list[Answer]:
     if not hashes:
         return []
-    return await asked.endpoint.call_many(
+    return await node_source.endpoint.call_many(
         [rpc.Request(method, {"transaction_hash": hash_}) for hash_ in hashes]
     )
 

@@ -200,8 +200,8 @@ def proxy_of(url: str) -> str | None:
 def _foreign_encoding(error: Exception) -> str | None:
     """The content encoding that aiohttp could not decode, where that is the error."""
     words = error.message if isinstance(error, aiohttp.ClientResponseError) else ""
-    found = _ENCODING.search(words)
-    return found[1] if found else None
+    match = _ENCODING.search(words)
+    return match[1] if match else None
 
 
 def _reason(error: BaseException) -> str:

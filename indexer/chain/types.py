@@ -154,11 +154,11 @@ def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[Emit
 
 def runs(proofs: Mapping[int, Proof]) -> tuple[Verified, ...]:
     """Proofs by block number as the fewest ranges, ascending."""
-    found: list[Verified] = []
+    verified_ranges: list[Verified] = []
     for number in sorted(proofs):
-        last = found[-1] if found else None
+        last = verified_ranges[-1] if verified_ranges else None
         if last and last.last_block == number - 1 and last.method == proofs[number]:
-            found[-1] = Verified(last.first_block, number, last.method)
+            verified_ranges[-1] = Verified(last.first_block, number, last.method)
         else:
-            found.append(Verified(number, number, proofs[number]))
-    return tuple(found)
+            verified_ranges.append(Verified(number, number, proofs[number]))
+    return tuple(verified_ranges)

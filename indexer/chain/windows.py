@@ -27,15 +27,17 @@ class Window(msgspec.Struct):
 
 
 async def ends(
-    asked: sources.Source, from_block: int, to_block: int
+    node_source: sources.Source, from_block: int, to_block: int
 ) -> tuple[types.BlockHeader, types.BlockHeader]:
     """Headers of the last and of the first block, in this order.
 
     They are asked in one batch: from two nodes, the range could join two forks.
     """
     numbers = [to_block] if from_block == to_block else [to_block, from_block]
-    found = await failures.retry_while_lagging(asked.name, lambda: asked.headers(numbers))
-    return found[0], found[-1]
+    block_headers = await failures.retry_while_lagging(
+        node_source.name, lambda: node_source.headers(numbers)
+    )
+    return block_headers[0], block_headers[-1]
 
 
 def check_hashes(window: Window) -> None:

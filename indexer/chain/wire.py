@@ -143,7 +143,7 @@ felts_decoder = msgspec.json.Decoder(list[str])
 text_decoder = msgspec.json.Decoder(str)
 
 
-def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> Any:
+def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, answer_name: str) -> Any:
     """A result decoded to its shape; InconsistentAnswerError where it has another.
 
     The error repeats no word of the node's, which may hold a key of ours.
@@ -153,7 +153,7 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, what: str) -> 
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = _VALUE.sub("value", str(error))
         raise errors.InconsistentAnswerError(
-            f"the node's {what} has no known shape: {texts.clean(reason, 300)}", kind="shape"
+            f"the node's {answer_name} has no known shape: {texts.clean(reason, 300)}", kind="shape"
         ) from None
 
 

@@ -54,14 +54,16 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
     stopping = asyncio.Event()
     event_loop.stop_on_signals(stopping)
     daemon = _Daemon(*await asyncio.open_connection(sock=pair))
-    given = await daemon.settings()
-    settings = given.settings
+    api_settings = await daemon.settings()
+    settings = api_settings.settings
     showing.keep_secret(config.secrets_of(settings))
     logs.set_up(settings.log.level, settings.log.format)
     listens = asyncio.create_task(daemon.listen())
     async with (
-        app.pool(settings, given.url, at_once=False) as pool,
-        server.serving_on(listening, pool, serve.options(settings, given.url), daemon.metrics),
+        app.pool(settings, api_settings.url, at_once=False) as pool,
+        server.serving_on(
+            listening, pool, serve.options(settings, api_settings.url), daemon.metrics
+        ),
     ):
         daemon.serves()
         await stopping.wait()

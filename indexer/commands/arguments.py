@@ -81,10 +81,12 @@ def _keep_env_file(context: click.Context, _: click.Parameter, value: Path | Non
 
 def settings(config_file: Path | None, **flags: object) -> config.Settings:
     """Settings from file, environment and flags (dotted keys, `__` for the dot), logs set up."""
-    given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
+    flag_values = {
+        key.replace("__", "."): value for key, value in flags.items() if value is not None
+    }
     context = click.get_current_context(silent=True)
     env_file = None if context is None else context.meta.get(ENV_FILE)
-    loaded = config.load(config_file, os.environ, given, env_file)
+    loaded = config.load(config_file, os.environ, flag_values, env_file)
     showing.keep_secret(config.secrets_of(loaded))
     logs.set_up(loaded.log.level, loaded.log.format)
     if ignored := config.variables_of_services(os.environ):
@@ -114,13 +116,13 @@ def point_in_time(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--now", "is_now", is_flag=True, help="The same at the present second.")
     @functools.wraps(command)
     def with_point_in_time(
-        at_block: int | None, at_time: datetime.datetime | None, is_now: bool, **given: Any
+        at_block: int | None, at_time: datetime.datetime | None, is_now: bool, **options: Any
     ) -> Any:
         if (at_block is not None) + (at_time is not None) + is_now > 1:
             raise click.UsageError("--at-block, --at-time and --now exclude each other")
         if is_now:
             at_time = datetime.datetime.now(datetime.UTC)
-        return command(at=at_time if at_block is None else at_block, **given)
+        return command(at=at_time if at_block is None else at_block, **options)
 
     return with_point_in_time
 
@@ -150,9 +152,9 @@ def block_range(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--from-block", type=BLOCK, help="First block.")
     @click.option("--to-block", type=BLOCK, help="Last block.")
     @functools.wraps(command)
-    def with_range(from_block: int | None, to_block: int | None, **given: Any) -> Any:
+    def with_range(from_block: int | None, to_block: int | None, **options: Any) -> Any:
         require_range(from_block, to_block)
-        return command(from_block=from_block, to_block=to_block, **given)
+        return command(from_block=from_block, to_block=to_block, **options)
 
     return with_range
 
@@ -170,13 +172,13 @@ def yes(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--yes", is_flag=True, help="Do it without asking.")(command)
 
 
-def require_consent(what: str, *, yes: bool) -> None:
+def require_consent(consequence: str, *, yes: bool) -> None:
     """Ask on a terminal whether to go on; ConfigError where nobody can be asked, or says no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise errors.ConfigError(f"{what} Nothing was changed: add --yes to do it")
-    if not click.confirm(f"{what} Go on?", err=True):
+        raise errors.ConfigError(f"{consequence} Nothing was changed: add --yes to do it")
+    if not click.confirm(f"{consequence} Go on?", err=True):
         raise errors.ConfigError("nothing was changed")
 
 
@@ -205,10 +207,10 @@ def number(text: str) -> decimal.Decimal:
 
 def unsigned(text: str) -> decimal.Decimal:
     """A decimal number that is not below 0."""
-    found = number(text)
-    if found < 0:
+    value = number(text)
+    if value < 0:
         raise click.BadParameter(f"{text} is below 0")
-    return found
+    return value
 
 
 def parsed(parse: Callable[[str], T], text: str) -> T:

@@ -54,14 +54,14 @@ def command(
     Prints what was checked, with how many comparisons, and what was not covered and why. The
     daemon may go on. Exit code 1: something does not hold.
     """
-    found = event_loop.run(_make(arguments.settings(config_file), scope, views, seed))
+    audit_report = event_loop.run(_make(arguments.settings(config_file), scope, views, seed))
     if as_json:
-        output.print_json(found)
+        output.print_json(audit_report)
     elif markdown:
-        _print_markdown(found)
+        _print_markdown(audit_report)
     else:
-        _print(found)
-    sys.exit(0 if found.is_good else 1)
+        _print(audit_report)
+    sys.exit(0 if audit_report.is_good else 1)
 
 
 async def _make(
@@ -98,27 +98,29 @@ async def _asking(
             await asking.node.close()
 
 
-def _print(found: report.AuditReport) -> None:
-    for check in found.checks:
+def _print(audit_report: report.AuditReport) -> None:
+    for check in audit_report.checks:
         state = "ok  " if check.is_good else "FAIL"
         click.echo(f"{state}  {check.name:<34} {check.compared:>9,}  {check.found}")
-    for item in found.not_covered:
+    for item in audit_report.not_covered:
         click.echo(f"-     not covered: {item.what}: {item.why}")
-    click.echo(f"block {found.block_number:,} {found.block_hash}")
+    click.echo(f"block {audit_report.block_number:,} {audit_report.block_hash}")
     click.echo(
-        f"digest {found.digest}, {values.counted(found.compared, 'comparison')}, "
-        f"{found.seconds:,.1f} s"
+        f"digest {audit_report.digest}, {values.counted(audit_report.compared, 'comparison')}, "
+        f"{audit_report.seconds:,.1f} s"
     )
 
 
-def _print_markdown(found: report.AuditReport) -> None:
-    click.echo(f"# Audit at block {found.block_number}\n")
-    click.echo(f"Block hash `{found.block_hash}`, digest `{found.digest}`.\n")
-    click.echo(f"{values.counted(found.compared, 'comparison')} in {found.seconds:,.1f} s.\n")
+def _print_markdown(audit_report: report.AuditReport) -> None:
+    click.echo(f"# Audit at block {audit_report.block_number}\n")
+    click.echo(f"Block hash `{audit_report.block_hash}`, digest `{audit_report.digest}`.\n")
+    click.echo(
+        f"{values.counted(audit_report.compared, 'comparison')} in {audit_report.seconds:,.1f} s.\n"
+    )
     click.echo("| check | holds | comparisons | found |\n|---|---|---|---|")
-    for check in found.checks:
+    for check in audit_report.checks:
         holds = "yes" if check.is_good else "**no**"
         click.echo(f"| {check.name} | {holds} | {check.compared:,} | {check.found} |")
     click.echo("\n| not covered | why |\n|---|---|")
-    for item in found.not_covered:
+    for item in audit_report.not_covered:
         click.echo(f"| {item.what} | {item.why} |")

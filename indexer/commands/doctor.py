@@ -67,11 +67,11 @@ def command(config_file: Path | None, as_json: bool) -> None:
     sys.exit(0 if is_good else 1)
 
 
-def _guarded(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+def _guarded(check_name: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
     except errors.IndexerError as error:
-        return [Finding(what, str(error), is_good=False)]
+        return [Finding(check_name, str(error), is_good=False)]
 
 
 def _configuration(settings: config.Settings) -> Finding:
@@ -139,7 +139,7 @@ def _migrations(url: str, pending: list[str]) -> Finding:
 
 async def _tables(settings: config.Settings, url: str) -> list[Finding]:
     async with database.session(url) as connection:
-        found = await status.freshness(connection, app.health_limits(settings))
+        freshness = await status.freshness(connection, app.health_limits(settings))
         return [
             await _rights(connection),
             await _server(connection),
@@ -148,7 +148,7 @@ async def _tables(settings: config.Settings, url: str) -> list[Finding]:
             await _fold(connection),
             await _shadow(connection),
             await _classes(connection),
-            _freshness(found),
+            _freshness(freshness),
         ]
 
 
@@ -217,13 +217,14 @@ async def _shadow(connection: asyncpg.Connection) -> Finding:
     )
 
 
-def _freshness(found: status.Freshness) -> Finding:
-    if found.committed_block is None:
+def _freshness(freshness: status.Freshness) -> Finding:
+    if freshness.committed_block is None:
         return Finding("tables", "empty: run `vesu-indexer run`")
     detail = (
-        "; ".join(f"{reason.reason} ({reason.remedy})" for reason in found.reasons) or found.reason
+        "; ".join(f"{reason.reason} ({reason.remedy})" for reason in freshness.reasons)
+        or freshness.reason
     )
-    return Finding("tables", f"block {found.committed_block:,}: {detail}", found.is_fresh)
+    return Finding("tables", f"block {freshness.committed_block:,}: {detail}", freshness.is_fresh)
 
 
 async def _classes(connection: asyncpg.Connection) -> Finding:
@@ -303,10 +304,10 @@ async def _contracts(settings: config.Settings, node: client.StarknetNode, block
 async def _events(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
     """What the configured contracts said in a block, and whether all of it can be decoded."""
     kinds = {entry.address: entry.kind for entry in app.contracts(settings)}
-    found = await node.source.events(block, block, list(kinds), MOST_EVENTS)
+    events = await node.source.events(block, block, list(kinds), MOST_EVENTS)
     named: dict[str, list[str]] = {}
     strange = 0
-    for raw in found:
+    for raw in events:
         kind = kinds[int(raw.from_address, 16)]
         try:
             decoded = decoders.decode(kind, raw.keys, raw.data)

@@ -39,8 +39,8 @@ def show(
     async def question(connection: asyncpg.Connection) -> list[dict[str, Any]]:
         pool_id = None if pool is None else await names.pool(connection, pool)
         assets = None if asset is None else await names.assets(connection, asset, pool_id)
-        wanted = tables.Filter(pool=pool_id, assets=assets, **conditions)
-        return await listing.find(connection, listing.limit, wanted)
+        row_filter = tables.Filter(pool=pool_id, assets=assets, **conditions)
+        return await listing.find(connection, listing.limit, row_filter)
 
     found = reader.ask(listing.config_file, question)
     if listing.as_json:

@@ -49,7 +49,7 @@ def command(
     first, last = (from_block, to_block) if block is None else (block, block)
 
     async def question(connection: asyncpg.Connection) -> list[dict[str, Any]]:
-        wanted = tables.Filter(
+        row_filter = tables.Filter(
             pool=None if pool is None else await names.pool(connection, pool),
             transaction=tx,
             name=None if name is None else await names.event(connection, name),
@@ -57,7 +57,7 @@ def command(
             from_block=first,
             to_block=last,
         )
-        return await tables.events(connection, limit, wanted)
+        return await tables.events(connection, limit, row_filter)
 
     found = reader.ask(config_file, question)
     for row in found:

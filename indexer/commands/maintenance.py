@@ -78,8 +78,8 @@ def command(
         raise click.UsageError("--retain-orphans-days needs --retention")
     settings = arguments.settings(config_file, maintenance__retain_orphans_days=retain_orphans_days)
     only_look = not (vacuum or analyze or reindex or retain)
-    asked = MaintenanceParts(vacuum, analyze, reindex, advise or only_look, retain, apply)
-    outcome = event_loop.run(_maintain(settings, asked, as_json))
+    parts = MaintenanceParts(vacuum, analyze, reindex, advise or only_look, retain, apply)
+    outcome = event_loop.run(_maintain(settings, parts, as_json))
     if as_json:
         output.print_json(outcome)
     else:
@@ -88,24 +88,24 @@ def command(
 
 
 async def _maintain(
-    settings: config.Settings, asked: MaintenanceParts, quiet: bool
+    settings: config.Settings, parts: MaintenanceParts, quiet: bool
 ) -> MaintenanceResult:
     days = settings.maintenance.retain_orphans_days
     line = progress.Counted("maintaining", "steps", quiet=quiet)
     expired = found = None
     done: list[upkeep.Done] = []
     async with app.reader(settings) as connection:
-        if asked.retention:
-            expired = await _retain(connection, days, line, apply=asked.apply)
-        if asked.reindex or asked.vacuum or asked.analyze:
+        if parts.retention:
+            expired = await _retain(connection, days, line, apply=parts.apply)
+        if parts.reindex or parts.vacuum or parts.analyze:
             async with upkeep.alone(connection):
-                if asked.reindex:
+                if parts.reindex:
                     done += await upkeep.reindex(connection, line.update)
-                if asked.vacuum or asked.analyze:
+                if parts.vacuum or parts.analyze:
                     done += await upkeep.vacuum(
-                        connection, line.update, vacuum=asked.vacuum, analyze=asked.analyze
+                        connection, line.update, vacuum=parts.vacuum, analyze=parts.analyze
                     )
-        if asked.advise:
+        if parts.advise:
             found = await advice.read(connection)
     return MaintenanceResult(done, expired, found)
 
@@ -141,14 +141,18 @@ def _print_retention(expired: retention.Expired) -> None:
     if expired.days == 0:
         click.echo("Abandoned branches are kept for ever (maintenance.retain_orphans_days = 0).")
         return
-    what = (
+    expired_rows = (
         f"{values.counted(expired.reorgs, 'reorganisation')} older than "
         f"{values.counted(expired.days, 'day')}, with "
         f"{values.counted(expired.orphaned_events, 'event')}, "
         f"{values.counted(expired.orphaned_observations, 'observation')} and "
         f"{values.counted(expired.completeness_gaps + expired.observation_gaps, 'repaired gap')}"
     )
-    click.echo(f"Deleted {what}." if expired.deleted else f"Would delete {what}; do it: --apply")
+    click.echo(
+        f"Deleted {expired_rows}."
+        if expired.deleted
+        else f"Would delete {expired_rows}; do it: --apply"
+    )
 
 
 def _print_advice(report: advice.AdviceReport) -> None:

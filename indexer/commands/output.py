@@ -32,16 +32,16 @@ def print_json(document: Any) -> None:
     click.echo(values.json_text(document))
 
 
-def print_moment(found: point_in_time.Moment, *, wide: bool = False) -> None:
+def print_moment(moment: point_in_time.Moment, *, wide: bool = False) -> None:
     """The block that the answer is true for, and the time that interest is accrued to.
 
     In a terminal the hash is shortened, unless with `wide`.
     """
     is_whole = wide or not sys.stdout.isatty()
-    block_hash = found.block_hash if is_whole else columns.ends(found.block_hash)
-    words = [f"block {found.block_number}", block_hash, f"{found.block_time:%F %T} UTC"]
-    if found.valued_at != found.block_time:
-        words.append(f"interest to {found.valued_at:%F %T} UTC")
+    block_hash = moment.block_hash if is_whole else columns.ends(moment.block_hash)
+    words = [f"block {moment.block_number}", block_hash, f"{moment.block_time:%F %T} UTC"]
+    if moment.valued_at != moment.block_time:
+        words.append(f"interest to {moment.valued_at:%F %T} UTC")
     click.echo(" · ".join(words))
 
 

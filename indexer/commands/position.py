@@ -44,31 +44,31 @@ def command(
 
     async def question(connection: asyncpg.Connection) -> positions.PositionAt | None:
         named = simulate.Named(pool, collateral, debt, user, v_token or 0)
-        wanted = await named.resolved(connection)
+        position_ref = await named.resolved(connection)
         return await positions.one(
             connection,
-            wanted.pool,
-            wanted.collateral,
-            wanted.debt,
-            wanted.user,
-            wanted.v_token,
+            position_ref.pool,
+            position_ref.collateral,
+            position_ref.debt,
+            position_ref.user,
+            position_ref.v_token,
             at,
             max_price_age,
         )
 
-    found = reader.ask(config_file, question)
-    document = None if found is None else _flat(found)
+    position_at = reader.ask(config_file, question)
+    document = None if position_at is None else _flat(position_at)
     if as_json:
         output.print_json(document)
-    elif found is None or document is None:
+    elif position_at is None or document is None:
         click.echo("no such position at that block", err=True)
     else:
         output.print_fields(document)
-        output.print_stale([found.position.is_price_stale], max_price_age)
-    sys.exit(1 if found is None else 0)
+        output.print_stale([position_at.position.is_price_stale], max_price_age)
+    sys.exit(1 if position_at is None else 0)
 
 
-def _flat(found: positions.PositionAt) -> dict[str, Any]:
+def _flat(position_at: positions.PositionAt) -> dict[str, Any]:
     """The moment and the position in one."""
-    fields = msgspec.structs.asdict(found)
+    fields = msgspec.structs.asdict(position_at)
     return fields | msgspec.structs.asdict(fields.pop("position"))

@@ -130,20 +130,24 @@ def command(
     if min_health is not None and max_health is not None and max_health <= min_health:
         raise click.UsageError(f"--max-health {max_health} is not above --min-health {min_health}")
     chosen = _Chosen(pool, collateral, debt, kinds, sort, limit, max_price_age)
-    wanted = positions.PositionFilter(None, user, status, min_health, max_health, listed)
-    found = reader.ask(config_file, lambda connection: _find(connection, chosen, wanted, at))
+    position_filter = positions.PositionFilter(None, user, status, min_health, max_health, listed)
+    positions_ = reader.ask(
+        config_file, lambda connection: _find(connection, chosen, position_filter, at)
+    )
     if as_json:
-        output.print_json(found)
+        output.print_json(positions_)
         return
-    output.print_moment(found, wide=wide)
-    output.print_table(COLUMNS, found.positions, wide=wide)
-    output.print_stale([position.is_price_stale for position in found.positions], max_price_age)
+    output.print_moment(positions_, wide=wide)
+    output.print_table(COLUMNS, positions_.positions, wide=wide)
+    output.print_stale(
+        [position.is_price_stale for position in positions_.positions], max_price_age
+    )
 
 
 async def _find(
     connection: asyncpg.Connection,
     chosen: _Chosen,
-    wanted: positions.PositionFilter,
+    position_filter: positions.PositionFilter,
     at: point_in_time.When,
 ) -> positions.Positions:
     pool = None if chosen.pool is None else await names.pool(connection, chosen.pool)
@@ -151,19 +155,19 @@ async def _find(
         None if asset is None else await names.assets(connection, asset, pool)
         for asset in (chosen.collateral, chosen.debt)
     ]
-    wanted = msgspec.structs.replace(wanted, pool=pool)
-    found = await positions.find(connection, wanted, at, chosen.max_price_age)
+    position_filter = msgspec.structs.replace(position_filter, pool=pool)
+    positions_ = await positions.find(connection, position_filter, at, chosen.max_price_age)
     rows = [
         position
-        for position in found.positions
+        for position in positions_.positions
         if (not chosen.kinds or position.kind in chosen.kinds)
         and _is_in(position.collateral_address, sides[0])
         and _is_in(position.debt_address, sides[1])
     ]
     order = SORTS[chosen.sort]
     rows = rows if order is None else sorted(rows, key=order)
-    return msgspec.structs.replace(found, positions=rows[: chosen.limit])
+    return msgspec.structs.replace(positions_, positions=rows[: chosen.limit])
 
 
-def _is_in(address: str | None, wanted: frozenset[int] | None) -> bool:
-    return wanted is None or (address is not None and int(address, 16) in wanted)
+def _is_in(address: str | None, addresses: frozenset[int] | None) -> bool:
+    return addresses is None or (address is not None and int(address, 16) in addresses)

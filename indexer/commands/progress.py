@@ -31,13 +31,13 @@ class _Pace(NamedTuple):
 class _Line:
     """One line of a terminal, written over, or a log line now and then."""
 
-    def __init__(self, what: str, *, quiet: bool) -> None:
-        self._what = what
+    def __init__(self, task: str, *, quiet: bool) -> None:
+        self._task = task
         self._quiet = quiet
         self._on_terminal = sys.stderr.isatty()
         self._began = time.monotonic()
         self._printed_at = -math.inf
-        self._log = structlog.get_logger(what)
+        self._log = structlog.get_logger(task)
         self._widest = 0
 
     def _is_due(self, *, at_once: bool) -> bool:
@@ -61,7 +61,7 @@ class _Line:
 
     def _say(self, words: list[str], pace: _Pace, *, is_end: bool, **fields: object) -> None:
         if self._on_terminal:
-            self._write(f"{self._what}: {' · '.join(words)}", is_end=is_end)
+            self._write(f"{self._task}: {' · '.join(words)}", is_end=is_end)
         else:
             percent = round(pace.percent, 1)
             eta = None if pace.eta is None else round(pace.eta)
@@ -78,8 +78,8 @@ class _Line:
 class Blocks(_Line):
     """Work that goes from block to block, from `first`, and is as fast as it meets events."""
 
-    def __init__(self, what: str, first: int, *, quiet: bool = False) -> None:
-        super().__init__(what, quiet=quiet)
+    def __init__(self, task: str, first: int, *, quiet: bool = False) -> None:
+        super().__init__(task, quiet=quiet)
         self._first = first
 
     def update(self, block: int, last: int, events: int) -> None:
@@ -106,8 +106,8 @@ class Blocks(_Line):
 class Counted(_Line):
     """Work that is counted in rows, bytes or the like; if short, it says nothing but its end."""
 
-    def __init__(self, what: str, unit: str, *, quiet: bool = False) -> None:
-        super().__init__(what, quiet=quiet)
+    def __init__(self, task: str, unit: str, *, quiet: bool = False) -> None:
+        super().__init__(task, quiet=quiet)
         self._unit = unit
         self._printed_at = self._began
         self._ended = False

@@ -101,9 +101,11 @@ def max_borrow(
 ) -> None:
     """The most that a position may borrow on top of what it owes."""
 
-    async def question(connection: asyncpg.Connection, wanted: markets.PositionRef) -> quotes.Quote:
-        met = await conditions.resolved(connection, wanted.pool)
-        return await quotes.max_borrow(connection, wanted, at, met, max_price_age)
+    async def question(
+        connection: asyncpg.Connection, position_ref: markets.PositionRef
+    ) -> quotes.Quote:
+        met = await conditions.resolved(connection, position_ref.pool)
+        return await quotes.max_borrow(connection, position_ref, at, met, max_price_age)
 
     _say(config_file, as_json, named, question, max_price_age)
 
@@ -124,9 +126,11 @@ def max_withdraw(
 ) -> None:
     """The most collateral that may leave a position or a vToken holding."""
 
-    async def question(connection: asyncpg.Connection, wanted: markets.PositionRef) -> quotes.Quote:
-        met = await conditions.resolved(connection, wanted.pool)
-        return await quotes.max_withdraw(connection, wanted, at, met, max_price_age)
+    async def question(
+        connection: asyncpg.Connection, position_ref: markets.PositionRef
+    ) -> quotes.Quote:
+        met = await conditions.resolved(connection, position_ref.pool)
+        return await quotes.max_withdraw(connection, position_ref, at, met, max_price_age)
 
     _say(config_file, as_json, named, question, max_price_age)
 
@@ -147,10 +151,10 @@ def max_withdraw(
     help="Interest for so long is added, for a transaction that comes later.",
 )
 def total_repay(
-    config_file: Path | None, as_json: bool, named: simulate.Named, **given: Any
+    config_file: Path | None, as_json: bool, named: simulate.Named, **options: Any
 ) -> None:
     """What clears a position's debt."""
-    _say(config_file, as_json, named, functools.partial(quotes.total_repay, **given))
+    _say(config_file, as_json, named, functools.partial(quotes.total_repay, **options))
 
 
 @command.command(
@@ -161,10 +165,10 @@ def total_repay(
 @click.argument("amount", type=arguments.number)
 @arguments.point_in_time
 def supply_estimate(
-    config_file: Path | None, as_json: bool, named: simulate.Named, **given: Any
+    config_file: Path | None, as_json: bool, named: simulate.Named, **options: Any
 ) -> None:
     """The shares that a supply of AMOUNT (in token units) brings."""
-    _say(config_file, as_json, named, functools.partial(quotes.supply_estimate, **given))
+    _say(config_file, as_json, named, functools.partial(quotes.supply_estimate, **options))
 
 
 def _oldest(prices: list[markets.Price]) -> int | None:

@@ -50,12 +50,12 @@ def command(
     settings = arguments.settings(config_file)
     settings.require_node()
     scope = stored_state.Scope(None, user, sample, seed or "0")
-    found = event_loop.run(_check(settings, block, pool, scope, as_json))
+    reconciliation = event_loop.run(_check(settings, block, pool, scope, as_json))
     if as_json:
-        output.print_json(found)
+        output.print_json(reconciliation)
     else:
-        _print(found)
-    sys.exit(0 if found.is_equal else 1)
+        _print(reconciliation)
+    sys.exit(0 if reconciliation.is_equal else 1)
 
 
 async def _check(
@@ -72,7 +72,7 @@ async def _check(
             scope = msgspec.structs.replace(scope, pool=await names.pool(connection, pool))
         node = await app.node(settings)
         try:
-            found, equal = await reconcile.check(
+            reconciliation, equal = await reconcile.check(
                 connection,
                 node,
                 block,
@@ -82,23 +82,27 @@ async def _check(
             )
         finally:
             await node.close()
-        if not found.rows and (pool is not None or scope.user is not None):
+        if not reconciliation.rows and (pool is not None or scope.user is not None):
             raise errors.NotFoundError(
-                f"nothing to compare at block {found.block_number}: no row of {found.scope}"
+                f"nothing to compare at block {reconciliation.block_number}: "
+                f"no row of {reconciliation.scope}"
             )
-        await reconciliations.store(connection, found, equal, origin="command")
-    return found
+        await reconciliations.store(connection, reconciliation, equal, origin="command")
+    return reconciliation
 
 
-def _print(found: reconcile.Reconciliation) -> None:
-    click.echo(f"block {found.block_number:,} {found.block_hash}, scope: {found.scope}")
+def _print(reconciliation: reconcile.Reconciliation) -> None:
+    click.echo(
+        f"block {reconciliation.block_number:,} {reconciliation.block_hash}, "
+        f"scope: {reconciliation.scope}"
+    )
     click.echo(f"{'view':<26} {'asked':>9} {'compared':>9} {'refused':>8} {'differ':>7}")
-    for name, count in found.views.items():
+    for name, count in reconciliation.views.items():
         click.echo(
             f"{name:<26} {count.asked:>9,} {count.compared:>9,} {count.refused:>8,} "
             f"{count.differences:>7,}"
         )
-    for difference in found.differences:
+    for difference in reconciliation.differences:
         version = (
             ""
             if difference.version is None
@@ -109,6 +113,7 @@ def _print(found: reconcile.Reconciliation) -> None:
             f"{difference.column} is {difference.ours}, "
             f"{difference.view}() of {difference.contract} says {difference.theirs}"
         )
-    differ = values.counted(len(found.differences), "value differs", "values differ")
-    compared = f"{values.counted(found.compared, 'value')} of {values.counted(found.rows, 'row')}"
-    click.echo(f"{compared} compared: {'equal' if found.is_equal else differ}")
+    differ = values.counted(len(reconciliation.differences), "value differs", "values differ")
+    rows = values.counted(reconciliation.rows, "row")
+    compared = f"{values.counted(reconciliation.compared, 'value')} of {rows}"
+    click.echo(f"{compared} compared: {'equal' if reconciliation.is_equal else differ}")

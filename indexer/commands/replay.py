@@ -108,11 +108,11 @@ def command(
             _print_discarded(event_loop.run(_discard(settings, url)), as_json)
             return
         event_loop.collect_rarely()
-        wanted = ReplayRequest(from_block or 0, to_block, swap, _number(allowed), keep, pool)
+        request = ReplayRequest(from_block or 0, to_block, swap, _number(allowed), keep, pool)
         if in_shadow:
-            outcome = event_loop.run(_shadow(settings, url, wanted, as_json))
+            outcome = event_loop.run(_shadow(settings, url, request, as_json))
         else:
-            done = event_loop.run(_in_place(settings, url, wanted, as_json))
+            done = event_loop.run(_in_place(settings, url, request, as_json))
         if not in_shadow or outcome.swapped:
             event_loop.run(_settle(url))
     if in_shadow:
@@ -124,8 +124,8 @@ def command(
 def _check_usage(
     from_block: int | None, in_shadow: bool, swap: bool, keep: bool, discard: bool
 ) -> None:
-    for flag, given in (("--swap", swap), ("--keep", keep)):
-        if given and not in_shadow:
+    for flag, is_set in (("--swap", swap), ("--keep", keep)):
+        if is_set and not in_shadow:
             raise click.UsageError(f"{flag} needs --shadow")
     if from_block is None and not discard:
         raise click.UsageError("replay needs --from-block, the first block to fold again")
@@ -138,16 +138,16 @@ def _number(allowed: str) -> int | None:
 
 
 async def _in_place(
-    settings: config.Settings, url: str, wanted: ReplayRequest, quiet: bool
+    settings: config.Settings, url: str, request: ReplayRequest, quiet: bool
 ) -> replay.Done:
     async with locks.WriterLock(url), database.session(url) as connection:
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         await watch_list.require_same(connection, app.watched_contracts(settings))
         report = _reporter("replaying", quiet)
         pool_id = None
-        if wanted.pool is not None:
-            pool_id = felt252.padded(await names.pool(connection, wanted.pool))
-        return await replay.replay(built, wanted.from_block, wanted.to_block, report, pool_id)
+        if request.pool is not None:
+            pool_id = felt252.padded(await names.pool(connection, request.pool))
+        return await replay.replay(built, request.from_block, request.to_block, report, pool_id)
 
 
 async def _settle(url: str) -> None:
@@ -160,41 +160,41 @@ async def _settle(url: str) -> None:
 
 
 async def _shadow(
-    settings: config.Settings, url: str, wanted: ReplayRequest, quiet: bool
+    settings: config.Settings, url: str, request: ReplayRequest, quiet: bool
 ) -> ShadowReplay:
     async with database.session(url) as connection:
         built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
         await watch_list.require_same(connection, app.watched_contracts(settings))
-        if wanted.swap:
-            await replay.require_enough(connection, wanted.from_block, wanted.to_block)
-        await built.open(wanted.from_block, wanted.to_block)
+        if request.swap:
+            await replay.require_enough(connection, request.from_block, request.to_block)
+        await built.open(request.from_block, request.to_block)
         report = _reporter("shadow replay", quiet)
-        difference = await shadow_diff.level(built, wanted.to_block, report)
+        difference = await shadow_diff.level(built, request.to_block, report)
         outcome = ShadowReplay(difference, built.resumed_at, False, 0)  # noqa: FBT003
-        if wanted.swap:
-            outcome = await _swapped(built, wanted, report, outcome)
-        if not (outcome.swapped or wanted.keep):
+        if request.swap:
+            outcome = await _swapped(built, request, report, outcome)
+        if not (outcome.swapped or request.keep):
             await built.drop()
     return outcome
 
 
-def _reporter(what: str, quiet: bool) -> build.ReportProgress:
+def _reporter(task: str, quiet: bool) -> build.ReportProgress:
     """A progress line that begins where the replay does, at its first block or after a kill."""
     lines: dict[int, progress.Blocks] = {}
 
     def report(built: build.Progress) -> None:
         if built.from_block not in lines:
-            lines[built.from_block] = progress.Blocks(what, built.from_block, quiet=quiet)
+            lines[built.from_block] = progress.Blocks(task, built.from_block, quiet=quiet)
         lines[built.from_block].update(built.block, built.to_block, built.events)
 
     return report
 
 
 async def _swapped(
-    built: build.Shadow, wanted: ReplayRequest, report: build.ReportProgress, outcome: ShadowReplay
+    built: build.Shadow, request: ReplayRequest, report: build.ReportProgress, outcome: ShadowReplay
 ) -> ShadowReplay:
     try:
-        done = await swap.swap(built, report, wanted.to_block, wanted.allowed)
+        done = await swap.swap(built, report, request.to_block, request.allowed)
     except errors.DifferencesError as error:
         return msgspec.structs.replace(outcome, refused=str(error))
     return msgspec.structs.replace(outcome, swapped=True, rows_changed=done.rows_changed)

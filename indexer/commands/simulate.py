@@ -61,9 +61,9 @@ def position(command: Callable[..., Any]) -> Callable[..., Any]:
         debt: int | str,
         user: int,
         v_token: int | None,
-        **given: Any,
+        **options: Any,
     ) -> Any:
-        return command(named=Named(pool, collateral, debt, user, v_token or 0), **given)
+        return command(named=Named(pool, collateral, debt, user, v_token or 0), **options)
 
     return with_position
 
@@ -121,10 +121,10 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
         ahead: int,
         price_changes: tuple[tuple[int | str, decimal.Decimal], ...],
         shutdown_mode: str | None,
-        **given: Any,
+        **options: Any,
     ) -> Any:
         mode = refusals.ShutdownMode[shutdown_mode.upper()] if shutdown_mode else None
-        return command(conditions=Conditions(ahead, price_changes, mode), **given)
+        return command(conditions=Conditions(ahead, price_changes, mode), **options)
 
     return with_conditions
 
@@ -169,9 +169,9 @@ def command(
     """
 
     async def question(connection: asyncpg.Connection) -> simulate.Simulated:
-        wanted = await named.resolved(connection)
-        met = await conditions.resolved(connection, wanted.pool)
-        return await simulate.simulate(connection, wanted, actions, at, met, max_price_age)
+        position_ref = await named.resolved(connection)
+        met = await conditions.resolved(connection, position_ref.pool)
+        return await simulate.simulate(connection, position_ref, actions, at, met, max_price_age)
 
     found = reader.ask(config_file, question)
     if as_json:
@@ -217,5 +217,5 @@ def _shown_amount(step: simulate.Step, asset: str) -> str:
     if not step.asked.isdecimal():
         return step.asked
     decimals = len(step.amount.partition(".")[2])
-    asked = decimal.Decimal(step.asked).scaleb(-decimals, point_in_time.EXACT)
-    return f"{columns.exact(asked)} {asset}"
+    asked_amount = decimal.Decimal(step.asked).scaleb(-decimals, point_in_time.EXACT)
+    return f"{columns.exact(asked_amount)} {asset}"

@@ -132,12 +132,12 @@ def command(
     settings.require_node()
     with app.database_url(settings) as url:
         migrate.require(url)
-        found = event_loop.run(_verify(settings, url, from_block, to_block, repair, as_json))
+        verification = event_loop.run(_verify(settings, url, from_block, to_block, repair, as_json))
     if as_json:
-        output.print_json(found)
+        output.print_json(verification)
     else:
-        _print(found)
-    sys.exit(0 if found.is_good else 1)
+        _print(verification)
+    sys.exit(0 if verification.is_good else 1)
 
 
 async def _verify(
@@ -156,20 +156,20 @@ async def _verify(
         node = await app.node(settings)
         stack.push_async_callback(node.close)
         is_asked = from_block is not None or to_block is not None
-        found = await _prove(
+        tally = await _prove(
             settings, node, connection, verified.Span(first, last), is_asked, quiet
         )
-        outcome = await _repaired(settings, url, node, connection, found, repair)
+        outcome = await _repaired(settings, url, node, connection, tally, repair)
         return VerificationReport(
             first,
             last,
-            found.blocks,
-            found.events,
-            dict(found.proved),
-            found.gaps,
+            tally.blocks,
+            tally.events,
+            dict(tally.proved),
+            tally.gaps,
             outcome,
             await completeness.read(connection),
-            found.observations,
+            tally.observations,
         )
 
 
@@ -197,7 +197,7 @@ async def _prove(
 ) -> Tally:
     """Prove what was asked for, or what lacks a proof; again if the chain moves meanwhile."""
     for attempt in range(1, ATTEMPTS + 1):
-        found = Tally()
+        tally = Tally()
         committed = await log_verification.committed(connection)
         first, last = asked.first_block, min(asked.last_block, committed.block_number)
         if is_asked:
@@ -216,21 +216,21 @@ async def _prove(
         try:
             async with contextlib.aclosing(sweep) as outcomes:
                 async for outcome in outcomes:
-                    found.add(outcome)
-                    line.update(found.blocks, total, found.events)
-            found.views = await observation_check.check(
+                    tally.add(outcome)
+                    line.update(tally.blocks, total, tally.events)
+            tally.views = await observation_check.check(
                 node, connection, committed, first, last, with_confirmed=is_asked
             )
-            found.views.add(await observation_check.ask_unanswered(node, connection, first, last))
+            tally.views.add(await observation_check.ask_unanswered(node, connection, first, last))
             await log_verification.note_gaps(
-                connection, committed, found.gaps, found.views.differing
+                connection, committed, tally.gaps, tally.views.differing
             )
         except errors.LogMovedError:
             if attempt == ATTEMPTS:
                 raise
             log.warning("verification_begun_again", reason="the chain was reorganised")
         else:
-            return found
+            return tally
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -250,12 +250,12 @@ async def _repaired(
     url: str,
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    found: Tally,
+    tally: Tally,
     repair: bool,
 ) -> Repair:
     """Repair what is open, unless a daemon runs, which does it by itself."""
     if not (await gaps.still_open(connection)).blocks:
-        return "done" if found.gaps or found.views.differing else "none_needed"
+        return "done" if tally.gaps or tally.views.differing else "none_needed"
     if not repair:
         return "not_asked"
     async with contextlib.AsyncExitStack() as stack:
@@ -295,32 +295,36 @@ async def _read_again(
             return
 
 
-def _print(found: VerificationReport) -> None:
-    proved = ", ".join(f"{count:,} by {method}" for method, count in sorted(found.proved.items()))
-    if not found.checked_blocks:
+def _print(verification: VerificationReport) -> None:
+    proved = ", ".join(
+        f"{count:,} by {method}" for method, count in sorted(verification.proved.items())
+    )
+    if not verification.checked_blocks:
         proved = "nothing was left to prove"
     click.echo(
-        f"Checked {values.counted(found.checked_blocks, 'block')} of {found.from_block:,} to "
-        f"{found.to_block:,} with {values.counted(found.checked_events, 'event')} "
+        f"Checked {values.counted(verification.checked_blocks, 'block')} of "
+        f"{verification.from_block:,} to {verification.to_block:,} with "
+        f"{values.counted(verification.checked_events, 'event')} "
         f"of ours: {proved or 'none is proved'}."
     )
-    for gap in found.gaps:
+    for gap in verification.gaps:
         click.echo(
             f"GAP  {gap.difference} in block {gap.block_number:,}: transaction "
             f"{gap.transaction_hash}, event {gap.event_index}, of {gap.from_address}"
         )
-    for answer in found.observations.differing:
+    for answer in verification.observations.differing:
         click.echo(
             f"GAP  another answer at block {answer.block_number:,}: "
             f"{answer.view} of {answer.contract}"
         )
-    asked = found.observations
-    if asked.asked or asked.unanswered:
+    observations = verification.observations
+    if observations.asked or observations.unanswered:
         click.echo(
-            f"Asked {values.counted(asked.asked, 'view')} again at their blocks"
+            f"Asked {values.counted(observations.asked, 'view')} again at their blocks"
             + (
-                f"; {asked.unanswered:,} could not be: the node keeps no state of those blocks."
-                if asked.unanswered
+                f"; {observations.unanswered:,} could not be: "
+                "the node keeps no state of those blocks."
+                if observations.unanswered
                 else "."
             )
         )
@@ -331,5 +335,5 @@ def _print(found: VerificationReport) -> None:
         "its next look; `vesu-indexer status` tells.",
         "not_asked": "Not repaired: leave out --no-repair.",
     }
-    click.echo(sentences[found.repair])
-    click.echo(f"Verified {found.completeness.sentence()}")
+    click.echo(sentences[verification.repair])
+    click.echo(f"Verified {verification.completeness.sentence()}")

@@ -29,8 +29,10 @@ def command(config_file: Path | None, as_json: bool, hash: int, no_start: bool) 
             await watches.start(connection, hash)
         return await watches.read(connection, hash)
 
-    found = reader.ask(config_file, ask)
+    sighting = reader.ask(config_file, ask)
     if as_json:
-        output.print_json(found)
+        output.print_json(sighting)
         return
-    output.print_fields(msgspec.structs.asdict(found) | {"seen": found.seen.replace("_", " ")})
+    output.print_fields(
+        msgspec.structs.asdict(sighting) | {"seen": sighting.seen.replace("_", " ")}
+    )

@@ -40,18 +40,18 @@ def read(environ: Mapping[str, str], env_file: Path | None) -> dict[str, Variabl
     return (_from_file(env_file) if env_file else {}) | process
 
 
-def find_file(given: Path | None, config_file: Path | None) -> Path | None:
+def find_file(flag_file: Path | None, config_file: Path | None) -> Path | None:
     """The .env file to read: the one that is given, else the one beside the configuration file.
 
     Without a configuration file the current folder counts. ConfigError: the given one is not there.
     """
-    if given is not None:
-        if not given.is_file():
-            raise errors.ConfigError(f"{given} is not a file: give a .env file with --env-file")
-        return given
+    if flag_file is not None:
+        if not flag_file.is_file():
+            raise errors.ConfigError(f"{flag_file} is not a file: give a .env file with --env-file")
+        return flag_file
     folder = Path() if config_file is None else config_file.parent
-    found = folder / ENV_FILE
-    return found if found.is_file() else None
+    path = folder / ENV_FILE
+    return path if path.is_file() else None
 
 
 def is_of_a_service(name: str, text: str) -> bool:

@@ -81,26 +81,26 @@ def load(
     Raises ConfigError, in one line that names the key, its source and the remedy.
     """
     file = _find_file(path, environ)
-    given = {} if file is None else _from_file(file)
+    layer_values = {} if file is None else _from_file(file)
     env_file = environment.find_file(env_file, file)
     variables = environment.read(environ, env_file)
-    given |= _from_variables(variables)
-    given |= _from_flags(flags)
-    note = _database_note(given, variables, env_file)
-    if "database.url" not in given:
-        given |= _from_guide_variables(variables)
-    converted = {key: _convert(key, item) for key, item in given.items()}
+    layer_values |= _from_variables(variables)
+    layer_values |= _from_flags(flags)
+    note = _database_note(layer_values, variables, env_file)
+    if "database.url" not in layer_values:
+        layer_values |= _from_guide_variables(variables)
+    converted = {key: _convert(key, item) for key, item in layer_values.items()}
     return msgspec.structs.replace(_assemble(converted, environ), database_note=note)
 
 
 def _database_note(
-    given: Mapping[str, LayerValue],
+    layer_values: Mapping[str, LayerValue],
     variables: Mapping[str, environment.Variable],
     env_file: Path | None,
 ) -> str | None:
     """What to say of where the database's address stands; None: nothing, it is obvious."""
     parts = [name for name in CONNECTION_VARIABLES if name in variables and variables[name].text]
-    used = given.get("database.url")
+    used = layer_values.get("database.url")
     if used is not None and parts:
         return f"{used.source}; {', '.join(parts)} are set too, and not used"
     sources = [used.source] if used else [variables[name].source for name in parts]
@@ -160,15 +160,15 @@ def _from_file(file: Path) -> dict[str, LayerValue]:
         ) from error
     except ValueError as error:
         raise errors.ConfigError(f"{file} is not valid TOML: {error}") from error
-    given = {key: LayerValue(value, str(file)) for key, value in _flatten(tables, file)}
-    if "data_dir" in given and isinstance(given["data_dir"].value, str):
+    layer_values = {key: LayerValue(value, str(file)) for key, value in _flatten(tables, file)}
+    if "data_dir" in layer_values and isinstance(layer_values["data_dir"].value, str):
         # A relative directory in the file is meant beside the file, wherever it is read from.
         try:
-            data_folder = file.absolute().parent / values.expanded(given["data_dir"].value)
+            data_folder = file.absolute().parent / values.expanded(layer_values["data_dir"].value)
         except ValueError as error:
             raise errors.ConfigError(f"{file}: data_dir: {error}") from error
-        given["data_dir"] = LayerValue(str(data_folder), str(file))
-    return given
+        layer_values["data_dir"] = LayerValue(str(data_folder), str(file))
+    return layer_values
 
 
 def _flatten(tables: Mapping[str, Any], file: Path) -> Iterable[tuple[str, object]]:
@@ -242,17 +242,19 @@ def _require_known(key: str, source: str) -> None:
         raise errors.ConfigError(f"{source}: {values.unknown_key(key, siblings, section)}")
 
 
-def _convert(key: str, given: LayerValue) -> Any:
+def _convert(key: str, layer_value: LayerValue) -> Any:
     """The value in its key's type and normal form; ConfigError without the value's text."""
     try:
-        typed = msgspec.convert(_shaped(key, given), KEY_TYPES[key], strict=not given.text)
+        typed = msgspec.convert(
+            _shaped(key, layer_value), KEY_TYPES[key], strict=not layer_value.text
+        )
         normalise = NORMALISERS.get(key)
         return normalise(typed) if normalise else typed
     except ValueError as error:
         # msgspec.ValidationError is a ValueError too; a path in it (`$[0].kind`) is kept.
         reason = values.plain(str(error))
         raise errors.ConfigError(
-            f"{given.source}: {key}: {reason}{_remedy(key, reason)}"
+            f"{layer_value.source}: {key}: {reason}{_remedy(key, reason)}"
         ) from error
 
 
@@ -260,9 +262,9 @@ LISTS = frozenset({"node.urls", "trust.pools", "api.keys", "api.cors_origins"})
 """Keys whose variable holds several values, separated by commas or blanks."""
 
 
-def _shaped(key: str, given: LayerValue) -> object:
+def _shaped(key: str, layer_value: LayerValue) -> object:
     """Text of the environment as the structure that the file would hold."""
-    value = given.value
+    value = layer_value.value
     if isinstance(value, Path):
         return str(value)
     if key in LISTS and isinstance(value, str):

@@ -175,9 +175,9 @@ _PATTERN = re.compile(r"Expected `str` matching regex '.*'")
 def plain(reason: str) -> str:
     """Why a value has the wrong type, in words of the file: text for str, a list for array."""
 
-    def worded(found: re.Match[str]) -> str:
-        wanted = (part for part in found[1].split(" | ") if part != "null")
-        return f"must be {' or '.join(map(_worded, wanted))}, not {_worded(found[2])}"
+    def worded(match: re.Match[str]) -> str:
+        type_names = (part for part in match[1].split(" | ") if part != "null")
+        return f"must be {' or '.join(map(_worded, type_names))}, not {_worded(match[2])}"
 
     reason = _PATTERN.sub("has not the form of a name", reason)
     return _MISMATCH.sub(worded, reason).removesuffix(" - at `$`")

@@ -104,8 +104,8 @@ async def _answer(parent_end: socket.socket, child: Child) -> None:
     reader, writer = await asyncio.open_connection(sock=parent_end)
     try:
         writer.write(framed(child.settings))
-        while asked := await reader.read(1):
-            if asked == SERVES:
+        while signal_byte := await reader.read(1):
+            if signal_byte == SERVES:
                 child.stand_in(None)
                 continue
             writer.write(framed(child.exposition()))

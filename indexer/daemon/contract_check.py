@@ -28,9 +28,9 @@ async def require(
     its address. A node that cannot tell is asked again at the next start.
     """
     known = await watch_list.classed(connection)
-    asked = [contract for contract in configured if contract.address not in known]
+    contracts = [contract for contract in configured if contract.address not in known]
     try:
-        await _require_classes(node, connection, asked)
+        await _require_classes(node, connection, contracts)
     except errors.NodeError as error:
         log.warning("contracts_not_checked", reason=str(error))
 
@@ -38,13 +38,13 @@ async def require(
 async def _require_classes(
     node: client.StarknetNode,
     connection: asyncpg.Connection,
-    asked: Sequence[watch_list.Contract],
+    contracts: Sequence[watch_list.Contract],
 ) -> None:
     """ConfigError where no contract stands at an address; NodeError where the node cannot tell."""
-    if not asked:
+    if not contracts:
         return
     head = await node.head()
-    for contract in asked:
+    for contract in contracts:
         if head.number < contract.from_block:
             continue
         found = await _class_hash(node, contract.address)

@@ -56,14 +56,14 @@ async def missing(
     Raises NodeError where the node cannot tell.
     """
     compared = await watch_list.compare(connection, configured)
-    asked = (*compared.added, *compared.unread)
-    if not asked:
+    contracts = (*compared.added, *compared.unread)
+    if not contracts:
         return None
     start = committed.start_block
-    if start and await _may_have_begun(node, asked, start - 1):
+    if start and await _may_have_begun(node, contracts, start - 1):
         start = 0
     unread = await _first_unread(
-        node, connection, {contract.address for contract in asked}, start, committed
+        node, connection, {contract.address for contract in contracts}, start, committed
     )
     # Contracts of an earlier version's database are none that were added, unless they show it.
     added = compared.added if compared.is_remembered or unread is not None else ()
@@ -73,7 +73,7 @@ async def missing(
     if blocks:
         log.warning(
             "history_missing",
-            contracts=", ".join(map(str, asked)),
+            contracts=", ".join(map(str, contracts)),
             from_block=min(blocks),
             committed_block=committed.block_number,
         )
@@ -85,12 +85,12 @@ async def missing(
 
 
 async def _may_have_begun(
-    node: client.StarknetNode, asked: Sequence[watch_list.Contract], block: int
+    node: client.StarknetNode, contracts: Sequence[watch_list.Contract], block: int
 ) -> bool:
     """Whether a contract stood at its address at a block; True also where no node can tell."""
     try:
         return any(
-            [await node.class_hash(contract.address, block) is not None for contract in asked]
+            [await node.class_hash(contract.address, block) is not None for contract in contracts]
         )
     except errors.NodeError as error:
         log.info("deployment_unknown", block=block, reason=str(error))

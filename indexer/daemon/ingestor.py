@@ -340,12 +340,12 @@ class Ingestor:
 
         The blocks after it are read again, and those with gaps are proved whatever the settings.
         """
-        found = await gaps.still_open(self._connection)
-        self._reader.suspects = frozenset(found.blocks)
-        if not found.untouched:
+        open_gaps = await gaps.still_open(self._connection)
+        self._reader.suspects = frozenset(open_gaps.blocks)
+        if not open_gaps.untouched:
             return False
         old = self.position
-        ancestor = await gaps.place_before(self._connection, old, found.untouched[0])
+        ancestor = await gaps.place_before(self._connection, old, open_gaps.untouched[0])
         await self._writer.roll_back(ancestor, head or await self._look(), "repair")
         metrics.set_committed(self.position.block_number, self.position.timestamp)
         metrics.repairs_total.inc()
@@ -353,7 +353,7 @@ class Ingestor:
             "repairing",
             from_block=ancestor[0] + 1,
             old_block=old.block_number,
-            gaps=found.untouched,
+            gaps=open_gaps.untouched,
         )
         return True
 

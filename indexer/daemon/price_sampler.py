@@ -113,12 +113,12 @@ class Sampler:
         if self._done == (committed.fork_counter, grid_time):
             return False
         point = await self._point(committed, step, grid_time)
-        asked, answered = await self._sample(committed, point)
+        asset_count, answered = await self._sample(committed, point)
         if answered:
             metrics.set_price_sample(await price_samples.newest_time(self._connection))
-        if not asked or answered == asked:
+        if not asset_count or answered == asset_count:
             self._done = (committed.fork_counter, grid_time)
-        return asked > 0
+        return asset_count > 0
 
     async def finish(self) -> None:
         """Sample the newest point once, as far as the node answers."""
@@ -136,30 +136,30 @@ class Sampler:
             return 0
         gap = self._gaps.pop(0)
         point = await self._point(committed, gap.step_seconds, gap.until)
-        asked, answered = await self._sample(committed, point)
-        if asked and not answered:
+        asset_count, answered = await self._sample(committed, point)
+        if asset_count and not answered:
             log.info("prices_left_out", until=gap.until, after=gap.after, block=point.block_number)
-            return asked
+            return asset_count
         until = point.previous_time // gap.step_seconds * gap.step_seconds
-        if until > gap.after and (asked or point.block_number > committed.start_block):
+        if until > gap.after and (asset_count or point.block_number > committed.start_block):
             self._gaps.insert(0, msgspec.structs.replace(gap, until=until))
-        return asked
+        return asset_count
 
     async def _missed(self, committed: cursor.Cursor) -> list[price_samples.Gap]:
         """What is lacking between the points of the grid, and below them on the coarser one."""
         step, coarse = self._settings.sample_seconds, self._settings.backfill_seconds
-        found = await price_samples.gaps(self._connection, step)
+        gaps = await price_samples.gaps(self._connection, step)
         first = await price_samples.oldest(self._connection, step)
         start = await blocks_by_time.first_time_with_assets(self._connection)
         if not coarse or first is None or start is None:
-            return found
+            return gaps
         if coarse != step:
-            found += await price_samples.gaps(self._connection, coarse)
+            gaps += await price_samples.gaps(self._connection, coarse)
             reached = await price_samples.oldest(self._connection, coarse)
             first = first if reached is None else min(first, reached)
         until = (first - 1) // coarse * coarse
         after = start // coarse * coarse - 1
-        return [*found, price_samples.Gap(coarse, after, until)] if until > after else found
+        return [*gaps, price_samples.Gap(coarse, after, until)] if until > after else gaps
 
     # --- one point ------------------------------------------------------------------------
 
@@ -200,10 +200,10 @@ class Sampler:
         """Ask for what a point lacks and store it; how much was asked, and answered."""
         loaded = await world.at_block(self._connection, point.block_number)
         ids = loaded.asset_ids
-        wanted = prices.questions(loaded.world, self._extensions, point.block_number)
+        price_questions = prices.questions(loaded.world, self._extensions, point.block_number)
         answered, tries = await price_samples.answered(self._connection, point)
-        lacking = [price for price in wanted if ids[price.key] not in answered]
-        if tries >= TRIES or not wanted:
+        lacking = [price for price in price_questions if ids[price.key] not in answered]
+        if tries >= TRIES or not price_questions:
             return 0, 0
         answers = await self._ask(lacking, point)
         rows = [
@@ -218,21 +218,21 @@ class Sampler:
             if price.price in answers
         ]
         await price_samples.store(self._connection, committed, point, rows, len(lacking), len(rows))
-        return len(wanted), len(answered) + len(rows)
+        return len(price_questions), len(answered) + len(rows)
 
     async def _ask(
-        self, wanted: Sequence[prices.PriceQuestion], point: price_samples.Point
+        self, price_questions: Sequence[prices.PriceQuestion], point: price_samples.Point
     ) -> dict[view_call.ViewCall, tuple[int, ...] | None]:
         """The answers that the node gives in time, some pools at a time."""
         found: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
         deadline = time.monotonic() + POINT_SECONDS
-        for part in _parts(wanted):
+        for part in _parts(price_questions):
             if time.monotonic() > deadline:
                 log.info("sampling_put_off", reason=f"not done within {POINT_SECONDS:g} s")
                 break
-            asked = [view for price in part for view in price.views]
+            view_calls_ = [view for price in part for view in price.views]
             hashes = {point.block_number: point.block_hash}
-            seen = await view_calls.ask_within(self._node, asked, hashes, ANSWER_SECONDS)
+            seen = await view_calls.ask_within(self._node, view_calls_, hashes, ANSWER_SECONDS)
             found |= {observation.call: observation.result for observation in seen}
         return found
 
@@ -251,11 +251,11 @@ class Sampler:
             )
 
 
-def _parts(wanted: Sequence[prices.PriceQuestion]) -> Iterator[list[prices.PriceQuestion]]:
+def _parts(price_questions: Sequence[prices.PriceQuestion]) -> Iterator[list[prices.PriceQuestion]]:
     """The assets of some pools at a time."""
     part: list[prices.PriceQuestion] = []
     pools: set[object] = set()
-    for price in wanted:
+    for price in price_questions:
         if price.key.pool not in pools and len(pools) == POOLS_AT_ONCE:
             yield part
             part, pools = [], set()

@@ -227,10 +227,10 @@ class Prover:
                     yield number
 
 
-def note(found: completeness.Completeness) -> None:
+def note(completeness: completeness.Completeness) -> None:
     """Set the metrics of completeness."""
     for method in (*verified.STRENGTH, "hole"):
-        metrics.verified_blocks.labels(method).set(found.blocks.get(method, 0))
-    metrics.unproved_blocks.set(found.unproved_blocks)
-    metrics.completeness_gaps.labels("open").set(found.gaps_open)
-    metrics.completeness_gaps.labels("repaired").set(found.gaps_repaired)
+        metrics.verified_blocks.labels(method).set(completeness.blocks.get(method, 0))
+    metrics.unproved_blocks.set(completeness.unproved_blocks)
+    metrics.completeness_gaps.labels("open").set(completeness.gaps_open)
+    metrics.completeness_gaps.labels("repaired").set(completeness.gaps_repaired)

@@ -66,23 +66,23 @@ class Reconciler:
         scope = stored_state.Scope(sample=self._rows, seed=secrets.token_hex(8))
         try:
             async with self._connect() as connection:
-                found, equal = await reconcile.check(
+                reconciliation, equal = await reconcile.check(
                     connection, self._node, None, scope, self._extensions
                 )
-                metrics.reconciled_values.inc(found.compared)
-                metrics.reconciled_differences.inc(len(found.differences))
-                await reconciliations.store(connection, found, equal, origin="run")
+                metrics.reconciled_values.inc(reconciliation.compared)
+                metrics.reconciled_differences.inc(len(reconciliation.differences))
+                await reconciliations.store(connection, reconciliation, equal, origin="run")
                 await reconciliations.note_done(connection, NAME)
                 metrics.reconciled_standing.set(await reconciliations.standing(connection))
         except (errors.IndexerError, asyncpg.PostgresError) as error:
             await self._note_failure(error)
             return
-        if found.differences:
-            first = found.differences[0]
+        if reconciliation.differences:
+            first = reconciliation.differences[0]
             log.error(
                 "tables_differ",
-                block=found.block_number,
-                differences=len(found.differences),
+                block=reconciliation.block_number,
+                differences=len(reconciliation.differences),
                 table=first.table,
                 row=first.row_id,
                 column=first.column,

@@ -189,9 +189,9 @@ class Detector:
             return None
         if ancestor is not None and not self._is_deep(ancestor, look):
             return Abandoned(ancestor, head)
-        asked = await self._ask_others(committed, ancestor)
+        answers = await self._ask_others(committed, ancestor)
         has_lasted = self._has_lasted((committed.block_hash, ancestor))
-        holding = [witness for witness, holds in asked if holds]
+        holding = [witness for witness, holds in answers if holds]
         names = ", ".join(witness.name for witness in holding)
         if await self._is_moving(holding) or (holding and not has_lasted):
             return Suspect(
@@ -206,7 +206,7 @@ class Detector:
                 "or the database was filled from one; nothing was changed"
             )
         verdict = self._unless_final(ancestor, look)
-        if isinstance(verdict, Suspect) or asked:
+        if isinstance(verdict, Suspect) or answers:
             return verdict
         if not has_lasted:
             return Suspect(

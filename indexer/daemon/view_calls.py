@@ -86,7 +86,7 @@ async def ask_apart(
     apart = Apart([], {})
     if not groups:
         return apart
-    tasks = [asyncio.ensure_future(ask(node, asked, hashes)) for asked in groups]
+    tasks = [asyncio.ensure_future(ask(node, view_calls, hashes)) for view_calls in groups]
     try:
         await asyncio.wait(tasks, timeout=seconds)
         is_late = [not task.done() for task in tasks]

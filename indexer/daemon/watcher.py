@@ -77,9 +77,9 @@ class Watcher:
             return
         # Before the node is asked: what it says later is held against this.
         committed = await watches.committed(self._connection)
-        asked = self._node.source
-        states = await transactions.states(asked, hashes)
-        times = {} if committed is None else await _held_blocks(asked, states, committed)
+        node_source = self._node.source
+        states = await transactions.states(node_source, hashes)
+        times = {} if committed is None else await _held_blocks(node_source, states, committed)
         unknown = [state.transaction_hash for state in states if state.status is None]
         await watches.note_unknown(self._connection, unknown, self._drop_after_seconds)
         decided = [state for state in states if state.block_hash in times]
@@ -93,7 +93,9 @@ class Watcher:
 
 
 async def _held_blocks(
-    asked: source.Source, states: Sequence[types.TransactionState], committed: watches.Committed
+    node_source: source.Source,
+    states: Sequence[types.TransactionState],
+    committed: watches.Committed,
 ) -> dict[str, datetime.datetime]:
     """The times of those blocks of `states`, by hash, that the tables hold.
 
@@ -101,19 +103,19 @@ async def _held_blocks(
     it has the committed block, too.
     """
     cursor_ = committed.cursor
-    wanted = {
+    hash_by_number = {
         state.block_number: state.block_hash
         for state in states
         if state.block_number is not None and state.block_number <= cursor_.block_number
     }
-    if not wanted or cursor_.block_hash is None:
+    if not hash_by_number or cursor_.block_hash is None:
         return {}
-    headers = {number: await asked.header(number) for number in wanted}
+    headers = {number: await node_source.header(number) for number in hash_by_number}
     # Asked last: a reorganisation before it is seen by it, one after it by the rollback.
-    if not await ancestry.has_block(asked, cursor_.block_number, cursor_.block_hash):
+    if not await ancestry.has_block(node_source, cursor_.block_number, cursor_.block_hash):
         return {}
     return {
         header.hash: datetime.datetime.fromtimestamp(header.timestamp, datetime.UTC)
         for number, header in headers.items()
-        if header is not None and header.hash == wanted[number]
+        if header is not None and header.hash == hash_by_number[number]
     }

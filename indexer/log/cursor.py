@@ -74,12 +74,12 @@ async def open_for(
 
 async def opened(connection: Connection, expected: Cursor) -> Cursor:
     """The cursor that this writer opened, read again; WriterConflictError: another has since."""
-    found = await read(connection)
-    if found is None or found.writer_token != expected.writer_token:
+    cursor = await read(connection)
+    if cursor is None or cursor.writer_token != expected.writer_token:
         raise errors.WriterConflictError(
             "another indexer has opened this database since: this one stops"
         )
-    return found
+    return cursor
 
 
 async def advance(connection: Connection, expected: Cursor, tip: types.BlockHeader) -> Cursor:
@@ -98,14 +98,14 @@ async def retreat(
 
 async def keep(connection: Connection, expected: Cursor) -> None:
     """Have the cursor stand still until the transaction ends, if it is where `expected` says."""
-    found = await connection.fetchrow(
+    row = await connection.fetchrow(
         _SQL["keep"],
         expected.block_number,
         None if expected.block_hash is None else facts.padded(expected.block_hash),
         expected.generation,
         expected.writer_token,
     )
-    if found is None:
+    if row is None:
         await _refuse(connection, expected)
 
 

@@ -45,11 +45,11 @@ class Open(msgspec.Struct, frozen=True):
     untouched: tuple[int, ...]
 
 
-async def add(connection: Connection, found: Iterable[Gap]) -> None:
+async def add(connection: Connection, gaps: Iterable[Gap]) -> None:
     """Note gaps; one that is noted already and still open is not noted twice."""
     await connection.executemany(
         _SQL["add_gap"],
-        [msgspec.structs.astuple(gap) for gap in found],
+        [msgspec.structs.astuple(gap) for gap in gaps],
     )
 
 

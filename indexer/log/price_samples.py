@@ -49,7 +49,7 @@ async def store(
     committed: cursor.Cursor,
     point: Point,
     rows: Sequence[Mapping[str, Any]],
-    asked: int,
+    asset_count: int,
     answered: int,
 ) -> int:
     """Store what a point answered, in one transaction; returns the number of the sampling.
@@ -66,7 +66,7 @@ async def store(
             point.previous_time,
             point.block_number,
             facts.padded(point.block_hash),
-            asked,
+            asset_count,
             answered,
         )
         text = msgspec.json.encode([{**row, "sampling": number} for row in rows]).decode()

@@ -33,8 +33,8 @@ DROPS = ("drop_events", "drop_observations", "drop_gaps", "drop_observation_gaps
 
 async def look(connection: asyncpg.Connection, days: int) -> Expired:
     """What a retention of so many days (0: for ever) would delete. Changes nothing."""
-    found = await _expired(connection, days)
-    return _summed(found, days, deleted=False)
+    rows = await _expired(connection, days)
+    return _summed(rows, days, deleted=False)
 
 
 async def apply(
@@ -44,22 +44,22 @@ async def apply(
 
     An unfinished replay follows the chain by these rows: the caller makes sure that there is none.
     """
-    found = await _expired(connection, days)
-    for done, row in enumerate(found, start=1):
+    rows = await _expired(connection, days)
+    for done, row in enumerate(rows, start=1):
         async with connection.transaction():
             for statement in DROPS:
                 await connection.execute(_SQL[statement], row["id"])
-        report(done, len(found))
-    return _summed(found, days, deleted=True)
+        report(done, len(rows))
+    return _summed(rows, days, deleted=True)
 
 
 async def _expired(connection: asyncpg.Connection, days: int) -> list[asyncpg.Record]:
     if days == 0:
         return []
-    found: list[asyncpg.Record] = await connection.fetch(_SQL["expired"], days)
-    return found
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["expired"], days)
+    return rows
 
 
-def _summed(found: list[asyncpg.Record], days: int, *, deleted: bool) -> Expired:
-    counts = {table: sum(row[table] for row in found) for table in TABLES}
-    return Expired(days, deleted, len(found), **counts)
+def _summed(rows: list[asyncpg.Record], days: int, *, deleted: bool) -> Expired:
+    counts = {table: sum(row[table] for row in rows) for table in TABLES}
+    return Expired(days, deleted, len(rows), **counts)

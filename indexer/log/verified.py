@@ -46,10 +46,12 @@ class Row(msgspec.Struct, frozen=True):
 
 
 async def add(
-    connection: Connection, found: Iterable[types.Verified], verified_at: datetime.datetime
+    connection: Connection,
+    verified_ranges: Iterable[types.Verified],
+    verified_at: datetime.datetime,
 ) -> None:
     """Note ranges as verified, inside the caller's transaction, which holds the cursor."""
-    for verified in found:
+    for verified in verified_ranges:
         await _overlay(
             connection, Row(verified.first_block, verified.last_block, verified.method, verified_at)
         )
@@ -92,10 +94,10 @@ async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -
         Row(*row.values())
         for row in await connection.fetch(_SQL["near"], new.first_block, new.last_block)
     ]
-    wanted = overlaid(near, new, is_removal)
-    old = [row.first_block for row in near if row not in wanted]
+    overlay_rows = overlaid(near, new, is_removal)
+    old = [row.first_block for row in near if row not in overlay_rows]
     await connection.execute(_SQL["forget"], old)
-    for row in wanted:
+    for row in overlay_rows:
         if row not in near:
             await connection.execute(
                 _SQL["put"],

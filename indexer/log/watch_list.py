@@ -67,13 +67,13 @@ async def compare(connection: Connection, configured: Iterable[Contract]) -> Com
     """Compare the configured contracts with those that the database remembers."""
     rows = await connection.fetch(_SQL["read"])
     stored = {(int(row["address"], 16), row["kind"]): row for row in rows}
-    given = {(contract.address, contract.kind): contract for contract in configured}
+    by_key = {(contract.address, contract.kind): contract for contract in configured}
     return Compared(
-        tuple(given[key] for key in sorted(given.keys() - stored)),
-        tuple(Contract(*key, stored[key]["from_block"]) for key in sorted(stored - given.keys())),
+        tuple(by_key[key] for key in sorted(by_key.keys() - stored)),
+        tuple(Contract(*key, stored[key]["from_block"]) for key in sorted(stored - by_key.keys())),
         tuple(
-            given[key]
-            for key in sorted(given.keys() & stored)
+            by_key[key]
+            for key in sorted(by_key.keys() & stored)
             if not stored[key]["is_history_read"]
         ),
         bool(stored),

@@ -58,8 +58,8 @@ async def settle(connection: Connection) -> None:
 
 async def read_unknown(connection: Connection) -> Unknown:
     """The contracts whose class nobody knows."""
-    found = await connection.fetch(_SQL["unknown"])
-    return {int(row["address"], 16): row["class_hash"] for row in found}
+    rows = await connection.fetch(_SQL["unknown"])
+    return {int(row["address"], 16): row["class_hash"] for row in rows}
 
 
 def of_pool(unknown: Unknown, pool: state.PoolKey, world: state.World) -> str | None:

@@ -98,7 +98,7 @@ class Engine:
         self._decoder = decoding.Decoder(extra_layouts)
         self._answers: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
         self._unanswered: set[view_call.ViewCall] = set()
-        self._wanted: set[view_call.ViewCall] = set()
+        self._missing_calls: set[view_call.ViewCall] = set()
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything read before."""
@@ -145,7 +145,7 @@ class Engine:
         The prepared batch leaves out what contracts emitted before the block that names them,
         and what emitters of refused names did: so the log is the same for every cut.
         """
-        self._wanted.clear()
+        self._missing_calls.clear()
         self.discover(batch.events)
         batch = _members_only(batch, self._memory.registry)
         decoded = self._decoder.decode(batch.events, self._memory.registry)
@@ -155,7 +155,7 @@ class Engine:
 
     def refold(self, prepared: Prepared) -> Prepared:
         """Fold a prepared batch again, now that more views are answered; no fold reads tokens'."""
-        if prepared.journal.wanted:
+        if prepared.journal.missing_calls:
             return self._fold(prepared.batch, prepared.decoded)
         prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
         return prepared
@@ -236,11 +236,11 @@ class Engine:
         memory_.world.positions, memory_.world.loaded = {}, frozenset(keys)
         if not keys:
             return
-        wanted = [
+        row_keys = [
             (rows.padded(key.pool.id), rows.position_id(memory_.protocol(key.pool), key))
             for key in keys
         ]
-        for row in await storage.load_rows(connection, tables.POSITIONS, wanted):
+        for row in await storage.load_rows(connection, tables.POSITIONS, row_keys):
             key, position = positions.parse(row)
             memory_.world.positions[key] = position
 
@@ -284,17 +284,18 @@ class Engine:
             )
             self._apply(batch, decoded, folding)
             consulted |= folding.journal.consulted
-            if folding.journal.wanted or not folding.settled:
+            if folding.journal.missing_calls or not folding.settled:
                 break
             transfer_amounts |= folding.settled
-        if folding.journal.refused_names and not folding.journal.wanted:
+        if folding.journal.refused_names and not folding.journal.missing_calls:
             for address in folding.journal.refused_names:
                 self._memory.registry.refuse(address)
             batch = _members_only(batch, self._memory.registry)
             decoded = [event for event in decoded if self._memory.registry.get(event.emitter)]
-        needs = [*decoding.token_views(decoded, self._memory.tokens), *folding.journal.wanted]
-        self._wanted.update(folding.journal.wanted)
-        needless = frozenset(self._wanted - consulted)
+        missing_calls = folding.journal.missing_calls
+        needs = [*decoding.token_views(decoded, self._memory.tokens), *missing_calls]
+        self._missing_calls.update(missing_calls)
+        needless = frozenset(self._missing_calls - consulted)
         return Prepared(batch, decoded, needs, world, folding.journal, needless)
 
     def _apply(

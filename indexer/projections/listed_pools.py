@@ -42,11 +42,11 @@ EVERY = Listed()
 
 async def read(connection: Connection) -> Listed:
     """The list that rows are written by. An empty list lists every pool."""
-    found = await connection.fetch(_SQL["read"])
-    return Listed(frozenset(row["pool_id"] for row in found)) if found else EVERY
+    rows = await connection.fetch(_SQL["read"])
+    return Listed(frozenset(row["pool_id"] for row in rows)) if rows else EVERY
 
 
-async def apply(connection: Connection, wanted: Collection[ListedPool]) -> list[str]:
+async def apply(connection: Connection, listed: Collection[ListedPool]) -> list[str]:
     """Remember the list (empty: every pool) and bring `is_listed` up to it, a pool at a time.
 
     Returns the ids of the pools whose rows changed. What a kill leaves is done by the next call.
@@ -54,9 +54,9 @@ async def apply(connection: Connection, wanted: Collection[ListedPool]) -> list[
     async with connection.transaction():
         await connection.execute(
             _SQL["remember"],
-            [listed_pool.pool_id for listed_pool in wanted],
-            [listed_pool.name for listed_pool in wanted],
-            [listed_pool.origin for listed_pool in wanted],
+            [listed_pool.pool_id for listed_pool in listed],
+            [listed_pool.name for listed_pool in listed],
+            [listed_pool.origin for listed_pool in listed],
         )
     return await settle(connection, is_live=True)
 

@@ -52,15 +52,21 @@ def questions(world: state.World, extensions: views.Extensions, block: int) -> l
 
 def sampled(
     protocol: str,
-    wanted: PriceQuestion,
+    price_question: PriceQuestion,
     block_hash: str,
     timestamp: int,
     answers: Mapping[view_call.ViewCall, Sequence[int] | None],
 ) -> dict[str, Any]:
     """A row of vesu_sampled_prices: what the views answered; None: the contract refused."""
-    price = _price(answers[wanted.price])
-    model = None if wanted.model is None else accrual.model_of(answers.get(wanted.model) or ())
-    return _row(protocol, wanted.key, wanted.price.block_number, block_hash, timestamp) | {
+    price = _price(answers[price_question.price])
+    model = (
+        None
+        if price_question.model is None
+        else accrual.model_of(answers.get(price_question.model) or ())
+    )
+    return _row(
+        protocol, price_question.key, price_question.price.block_number, block_hash, timestamp
+    ) | {
         "price": None if price is None else str(price[0]),
         "is_valid": price is not None and price[1],
         "source": SAMPLE,

@@ -115,8 +115,8 @@ class Revaluation:
     ) -> int:
         """Value the rows that a statement finds, and write them."""
         count = 0
-        found = await connection.cursor(_SQL[statement], *args)
-        while part := await found.fetch(ROWS_AT_ONCE):
+        row_cursor = await connection.cursor(_SQL[statement], *args)
+        while part := await row_cursor.fetch(ROWS_AT_ONCE):
             valued = [_valued(row, valuer) for row in part]
             document = rows.encode(valued).decode()
             done = await connection.execute(_SQL["write"], document, [row["ctid"] for row in part])

@@ -97,9 +97,9 @@ def asset_id(protocol: str, key: state.AssetKey) -> str:
     return _id("asset", protocol, hex(key.pool.id), hex(key.asset))
 
 
-def effect_id(what: str, event_key: state.EventKey, leg: int) -> str:
+def effect_id(suffix: str, event_key: state.EventKey, leg: int) -> str:
     """The id of a transaction or liquidation row, from its place in the chain."""
-    return _id(what, *map(str, event_key), str(leg))
+    return _id(suffix, *map(str, event_key), str(leg))
 
 
 def _id(*parts: str) -> str:

@@ -74,8 +74,8 @@ async def versions_of_all(
 
 async def drop_versions(connection: Connection, table: tables.Table, block: int) -> set[Key]:
     """Delete the versions above a block; returns the keys of the rows that they belonged to."""
-    found = await connection.fetch(statements.fill(_SQL["drop_versions"], table), block)
-    return {tuple(row.values()) for row in found}
+    rows = await connection.fetch(statements.fill(_SQL["drop_versions"], table), block)
+    return {tuple(row.values()) for row in rows}
 
 
 async def delete_rows(connection: Connection, table: tables.Table, keys: Collection[Key]) -> None:

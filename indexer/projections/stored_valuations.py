@@ -62,8 +62,8 @@ async def check(
     query = statements.fill(_SQL["rows"], tables.POSITIONS, live)
     ids = (None, None) if keys is None else ([key[0] for key in keys], [key[1] for key in keys])
     valued: tuple[tuple[int, int], valuations.Valuer] | None = None
-    found = await connection.cursor(query, *ids)
-    while part := await found.fetch(ROWS_AT_ONCE):
+    row_cursor = await connection.cursor(query, *ids)
+    while part := await row_cursor.fetch(ROWS_AT_ONCE):
         for valued_at, group in itertools.groupby(
             part, lambda row: (row["valued_at_block"], row["sampling"])
         ):

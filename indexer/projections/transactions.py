@@ -96,7 +96,7 @@ def named(
 
 
 def _common(
-    what: str,
+    suffix: str,
     protocol: str,
     event_key: state.EventKey,
     leg: int,
@@ -104,7 +104,7 @@ def _common(
     origin: Origin,
 ) -> dict[str, Any]:
     return {
-        "id": rows.effect_id(what, event_key, leg),
+        "id": rows.effect_id(suffix, event_key, leg),
         "pool_id": rows.padded(position.pool.id),
         "position_id": rows.position_id(protocol, position),
         "user_id": rows.padded(position.user),

@@ -41,9 +41,9 @@ class Loaded(msgspec.Struct):
             return {**self.world.contracts, **self.world.pools}
         return self._part(table, None)
 
-    def add(self, table: tables.Table, found: Iterable[asyncpg.Record]) -> None:
+    def add(self, table: tables.Table, rows: Iterable[asyncpg.Record]) -> None:
         """Take up rows of a current table or of its history."""
-        for row in found:
+        for row in rows:
             key, value = PARSERS[table.name](row)
             self._part(table, key)[key] = value
             self.rows[key] = row

@@ -101,9 +101,9 @@ async def find(
 
 def every(snapshot: point_in_time.Snapshot) -> list[Asset]:
     """All assets of a snapshot."""
-    found = [msgspec.convert(_row(snapshot, key), Asset) for key in snapshot.world.assets]
+    assets = [msgspec.convert(_row(snapshot, key), Asset) for key in snapshot.world.assets]
     return sorted(
-        found, key=lambda asset: (asset.pool_id, asset.protocol, asset.symbol or "", asset.id)
+        assets, key=lambda asset: (asset.pool_id, asset.protocol, asset.symbol or "", asset.id)
     )
 
 

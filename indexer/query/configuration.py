@@ -48,18 +48,18 @@ async def of(
 ) -> list[Change]:
     """All changes of a pool's configuration up to a moment, the oldest first."""
     args = (pool_id, moment.block_number)
-    found: list[Change] = []
+    changes: list[Change] = []
     for row in await connection.fetch(_SQL["contracts"], *args):
-        found += _changes("pool", row, None, None, *_settings(row))
+        changes += _changes("pool", row, None, None, *_settings(row))
     for row in await connection.fetch(_SQL["assets"], *args):
-        found += _changes("asset", row, row["asset_address"], None, *_settings(row))
+        changes += _changes("asset", row, row["asset_address"], None, *_settings(row))
     for row in await connection.fetch(_SQL["pairs"], *args):
         before = {name: row[f"old_{name}"] for name in PAIR_SETTINGS}
         after = {name: row[name] for name in PAIR_SETTINGS}
-        found += _changes(
+        changes += _changes(
             "pair", row, row["collateral_address"], row["debt_address"], before, after
         )
-    return sorted(found, key=lambda change: (*_event_key(change), change.of, change.id))
+    return sorted(changes, key=lambda change: (*_event_key(change), change.of, change.id))
 
 
 def _settings(row: asyncpg.Record) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -121,9 +121,9 @@ class Counts:
         async with self._counting:
             return await counted(connection, standing.block_number)
 
-    def _keep(self, found: Counted, standing: database_state.DatabaseState, listing: str) -> None:
+    def _keep(self, counted: Counted, standing: database_state.DatabaseState, listing: str) -> None:
         kept = _Kept(
-            *(found, standing.block_hash, standing.fork_counter, standing.generation, listing)
+            *(counted, standing.block_hash, standing.fork_counter, standing.generation, listing)
         )
         self._kept = [*self._kept, kept][-KEPT:]
 
@@ -140,9 +140,9 @@ async def counted(connection: Connection, block: int) -> Counted:
 
 async def rows(connection: Connection, limit: float | None = None) -> dict[str, int]:
     """How many rows the large tables hold; each is read for it."""
-    found = await connection.fetchrow(_SQL["rows"], timeout=limit)
-    assert found is not None  # aggregates have one row
-    return dict(found)
+    row = await connection.fetchrow(_SQL["rows"], timeout=limit)
+    assert row is not None  # aggregates have one row
+    return dict(row)
 
 
 async def _counts_beyond(connection: Connection, nearest: Counted, block: int) -> Counted:
@@ -165,15 +165,15 @@ async def _counts_beyond(connection: Connection, nearest: Counted, block: int) -
 
 
 def _position_counts(
-    found: Iterable[asyncpg.Record],
+    rows: Iterable[asyncpg.Record],
 ) -> Iterator[tuple[tuple[str, bool], Positions]]:
-    for row in found:
+    for row in rows:
         numbers = (row["users"], row["active_positions"], row["positions_with_debt"])
         yield (row["protocol"], row["is_listed"]), Positions(*numbers)
 
 
-def _effects(found: Iterable[asyncpg.Record]) -> Iterator[tuple[str, Effects]]:
-    for row in found:
+def _effects(rows: Iterable[asyncpg.Record]) -> Iterator[tuple[str, Effects]]:
+    for row in rows:
         yield row["type"], Effects(row["effects"], row["users"], row["unlisted_effects"])
 
 

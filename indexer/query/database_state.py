@@ -99,7 +99,7 @@ async def committed_block(connection: Connection) -> int | None:
 
 
 async def moment(
-    connection: Connection, state: DatabaseState, asked: MomentQuery
+    connection: Connection, state: DatabaseState, moment_query: MomentQuery
 ) -> point_in_time.Moment:
     """The moment that a question is about.
 
@@ -107,19 +107,21 @@ async def moment(
     committed block, NotFoundError for an unknown block, AbandonedBlockError for a hash that the
     chain gave up.
     """
-    asked.check()
-    if asked.at_hash is not None:
-        return await point_in_time.moment(connection, await _number(connection, asked.at_hash))
-    if asked.at_time is not None:
-        if asked.at_time > state.block_timestamp + LONGEST_AHEAD:
+    moment_query.check()
+    if moment_query.at_hash is not None:
+        return await point_in_time.moment(
+            connection, await _number(connection, moment_query.at_hash)
+        )
+    if moment_query.at_time is not None:
+        if moment_query.at_time > state.block_timestamp + LONGEST_AHEAD:
             raise errors.QuestionError(
                 f"at_time is more than {LONGEST_AHEAD.days} days after the committed block",
                 parameter="at_time",
             )
-        return await point_in_time.moment(connection, asked.at_time)
-    if asked.at_block is None and state.newest is not None:
+        return await point_in_time.moment(connection, moment_query.at_time)
+    if moment_query.at_block is None and state.newest is not None:
         return state.newest
-    return await point_in_time.moment(connection, asked.at_block)
+    return await point_in_time.moment(connection, moment_query.at_block)
 
 
 async def _number(connection: Connection, block_hash: str) -> int:

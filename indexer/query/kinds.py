@@ -170,12 +170,12 @@ def block(text: str, parameter: str) -> int:
 
 def number(text: str, parameter: str) -> decimal.Decimal:
     """An exact decimal such as 1.05, of at most MAX_DIGITS digits, without exponent."""
-    found = values.number(text, parameter) if len(text) <= MAX_DIGITS else None
-    if found is None:
+    exact = values.number(text, parameter) if len(text) <= MAX_DIGITS else None
+    if exact is None:
         raise errors.QuestionError(
             f"{parameter}: the number has more than {MAX_DIGITS} digits", parameter=parameter
         )
-    return found
+    return exact
 
 
 def time(text: str, parameter: str) -> datetime.datetime:

@@ -52,7 +52,7 @@ async def leaderboard(
     limit: int,
 ) -> list[Liquidator]:
     """The liquidators who repaid most in USD since a time, up to a moment."""
-    found = await connection.fetch(
+    rows = await connection.fetch(
         _SQL["leaderboard"], moment.block_number, since, moment.valued_at, limit
     )
     return [
@@ -63,7 +63,7 @@ async def leaderboard(
             row["first_at"],
             row["last_at"],
         )
-        for row in found
+        for row in rows
     ]
 
 

@@ -58,32 +58,32 @@ class Listing(msgspec.Struct, frozen=True):
         """What the rows can be ordered by; the first is the list's own."""
         return (self.key[0], *self.orders)
 
-    def order(self, wanted: filters.PageQuery) -> filters.Order:
+    def order(self, page_query: filters.PageQuery) -> filters.Order:
         """The asked order, or the list's own."""
-        return wanted.order or filters.Order(self.key[0], self.is_newest_first)
+        return page_query.order or filters.Order(self.key[0], self.is_newest_first)
 
 
 async def page(
-    connection: Connection, listing: Listing, block_number: int, wanted: filters.PageQuery
+    connection: Connection, listing: Listing, block_number: int, page_query: filters.PageQuery
 ) -> filters.Page:
     """A page of a list, as it stood at a block."""
-    found, next_key = await records(connection, listing, block_number, wanted)
-    return filters.Page([_row(listing, row) for row in found], next_key)
+    rows, next_key = await records(connection, listing, block_number, page_query)
+    return filters.Page([_row(listing, row) for row in rows], next_key)
 
 
 async def records(
-    connection: Connection, listing: Listing, block_number: int, wanted: filters.PageQuery
+    connection: Connection, listing: Listing, block_number: int, page_query: filters.PageQuery
 ) -> tuple[list[asyncpg.Record], tuple[str, ...] | None]:
     """The same rows as records with the columns that the row's type declares; and the page's next.
 
     Numbers and ids are text in them.
     """
-    statement, args = _composed(listing, block_number, wanted)
+    statement, args = _composed(listing, block_number, page_query)
     found = await connection.fetch(statement, *args)
-    rows = found[: wanted.limit]
-    if len(found) <= wanted.limit:
+    rows = found[: page_query.limit]
+    if len(found) <= page_query.limit:
         return rows, None
-    columns = _columns(listing, listing.order(wanted))
+    columns = _columns(listing, listing.order(page_query))
     return rows, tuple(_text(rows[-1][name]) for name in columns)
 
 
@@ -93,15 +93,15 @@ def _columns(listing: Listing, order: filters.Order) -> list[str]:
 
 
 def _composed(
-    listing: Listing, block_number: int, wanted: filters.PageQuery
+    listing: Listing, block_number: int, page_query: filters.PageQuery
 ) -> tuple[str, list[Any]]:
     fields, args = listing.fields, [block_number, *listing.arguments]
-    order = listing.order(wanted)
+    order = listing.order(page_query)
     columns = _columns(listing, order)
-    terms = [_term(fields[condition.field], condition, args) for condition in wanted.conditions]
-    if wanted.after is not None:
-        terms.append(_beyond([fields[name] for name in columns], order, wanted.after, args))
-    args.append(wanted.limit + 1)
+    terms = [_term(fields[condition.field], condition, args) for condition in page_query.conditions]
+    if page_query.after is not None:
+        terms.append(_beyond([fields[name] for name in columns], order, page_query.after, args))
+    args.append(page_query.limit + 1)
     direction = "DESC" if order.is_descending else "ASC"
     selected = ", ".join(_selected(field) for field in fields.values())
     ordered = ", ".join(f"source.{sqlfile.quoted(name)} {direction}" for name in columns)
@@ -141,8 +141,8 @@ def _beyond(
     return f"({names}) {'<' if order.is_descending else '>'} ({', '.join(conditions)})"
 
 
-def _row(listing: Listing, found: asyncpg.Record) -> Any:
-    values = dict(found)
+def _row(listing: Listing, row: asyncpg.Record) -> Any:
+    values = dict(row)
     for name, field in listing.fields.items():
         if field.kind == "json" and values[name] is not None:
             values[name] = msgspec.json.decode(values[name])

@@ -127,7 +127,7 @@ def raw(amount: decimal.Decimal, scale: int) -> int:
 
 async def find(
     connection: Connection,
-    wanted: PositionRef,
+    position_ref: PositionRef,
     at: point_in_time.When = None,
     conditions: Conditions = AS_RECORDED,
     max_price_age: int | None = None,
@@ -136,23 +136,23 @@ async def find(
 
     Prices older than `max_price_age` seconds say so; None: they may have any age.
     """
-    wanted.check()
+    position_ref.check()
     conditions.check()
     async with point_in_time.steady(connection):
         now, stored = await positions.held_at(
             connection,
-            positions.PositionFilter(pool=wanted.pool, user=wanted.user),
+            positions.PositionFilter(pool=position_ref.pool, user=position_ref.user),
             at,
             max_price_age,
         )
         if not now.world.assets:
-            now = await point_in_time.snapshot(connection, at, {wanted.pool}, max_price_age)
+            now = await point_in_time.snapshot(connection, at, {position_ref.pool}, max_price_age)
         later = now
         if conditions.ahead_seconds:
             later = point_in_time.Snapshot(ahead(now.moment, conditions.ahead_seconds))
-            await later.load(connection, {wanted.pool})
+            await later.load(connection, {position_ref.pool})
         check_known(now, conditions.price_changes)
-        key, position = _position(wanted, now.world, stored)
+        key, position = _position(position_ref, now.world, stored)
         before = market_of(now, key, position)
         begun = market_of(later, key, position)
         prices = _prices(now, key, conditions.price_changes)
@@ -177,11 +177,11 @@ def check_known(snapshot: point_in_time.Snapshot, changes: PriceChanges) -> None
             )
 
 
-def in_mode(found: market.Market, conditions: Conditions) -> market.Market:
+def in_mode(market_state: market.Market, conditions: Conditions) -> market.Market:
     """The market in the shutdown mode that is asked for; its own where none is."""
     if conditions.shutdown_mode is None:
-        return found
-    return msgspec.structs.replace(found, mode=conditions.shutdown_mode)
+        return market_state
+    return msgspec.structs.replace(market_state, mode=conditions.shutdown_mode)
 
 
 def ahead(moment: point_in_time.Moment, seconds: int) -> point_in_time.Moment:
@@ -190,30 +190,38 @@ def ahead(moment: point_in_time.Moment, seconds: int) -> point_in_time.Moment:
 
 
 def _position(
-    wanted: PositionRef, world: state.World, stored: positions.Stored
+    position_ref: PositionRef, world: state.World, stored: positions.Stored
 ) -> tuple[state.PositionKey, state.PositionState]:
     """The stored position, or an empty one in the pool that is in use."""
     named = [
         (key, position)
         for _, key, position in stored
         if (key.collateral, key.debt, key.v_token)
-        == (wanted.collateral, 0 if wanted.v_token else wanted.debt, wanted.v_token)
+        == (
+            position_ref.collateral,
+            0 if position_ref.v_token else position_ref.debt,
+            position_ref.v_token,
+        )
         and position.migrated_block is None
     ]
     if named:
         return max(
             named, key=lambda market: (market[1].status == "active", market[1].last_event_block)
         )
-    pools = {world.market(key.pool) for key in world.assets if key.pool.id == wanted.pool}
-    known = [pool for pool in pools if state.AssetKey(pool, wanted.collateral) in world.assets]
+    pools = {world.market(key.pool) for key in world.assets if key.pool.id == position_ref.pool}
+    known = [
+        pool for pool in pools if state.AssetKey(pool, position_ref.collateral) in world.assets
+    ]
     if not known:
         raise errors.NotFoundError(
-            f"pool {felt252.padded(wanted.pool)} has no asset {felt252.padded(wanted.collateral)} "
-            "at that block"
+            f"pool {felt252.padded(position_ref.pool)} has no asset "
+            f"{felt252.padded(position_ref.collateral)} at that block"
         )
-    debt = 0 if wanted.v_token else wanted.debt
-    key = state.PositionKey(known[0], wanted.collateral, debt, wanted.v_token, wanted.user)
-    return key, state.PositionState("earn" if wanted.v_token else "borrow")
+    debt = 0 if position_ref.v_token else position_ref.debt
+    key = state.PositionKey(
+        known[0], position_ref.collateral, debt, position_ref.v_token, position_ref.user
+    )
+    return key, state.PositionState("earn" if position_ref.v_token else "borrow")
 
 
 def market_of(
@@ -251,13 +259,15 @@ def market_of(
 
 
 def _asset(world: state.World, pool: state.PoolKey, asset: int, now: int) -> accrual.AssetState:
-    found = world.assets.get(state.AssetKey(pool, asset))
-    if found is None:
+    asset_state = world.assets.get(state.AssetKey(pool, asset))
+    if asset_state is None:
         raise errors.NotFoundError(
             f"pool {felt252.padded(pool.id)} has no asset {felt252.padded(asset)} at that block"
         )
     try:
-        return accrual.accrue(found, now)  # changes nothing, unless the snapshot could not do it
+        return accrual.accrue(
+            asset_state, now
+        )  # changes nothing, unless the snapshot could not do it
     except maths.RevertedError as error:
         raise errors.QuestionError(
             f"every call on asset {felt252.padded(asset)} of pool {felt252.padded(pool.id)} "
@@ -267,15 +277,15 @@ def _asset(world: state.World, pool: state.PoolKey, asset: int, now: int) -> acc
 
 
 def at_changed_prices(
-    found: market.Market, key: state.PositionKey, changes: PriceChanges
+    market_state: market.Market, key: state.PositionKey, changes: PriceChanges
 ) -> market.Market:
     """The market with its prices changed by the asset's relative change."""
     new = {}
     for side, asset in (("collateral", key.collateral), ("debt", key.debt)):
-        price = getattr(found, side).price
+        price = getattr(market_state, side).price
         if asset in changes and price is not None:
             new[side] = simulation.shocked(price, _scaled(changes[asset]))
-    return simulation.at_price(found, **new)
+    return simulation.at_price(market_state, **new)
 
 
 def _scaled(change: decimal.Decimal) -> int:

@@ -112,9 +112,9 @@ class Scan:
         scans = [await self._fetch(connection, bounds, count)]
         if self._measure.zeros and any(least for least, _ in bounds):
             scans.append(await self._fetch(connection, [(0, 1)] * len(bounds), count))
-        found = [row for scan in scans for row in scan]
+        rows = [row for scan in scans for row in scan]
         return CandidateBatch(
-            near.Candidates([row["pool_id"] for row in found], [row["id"] for row in found]),
+            near.Candidates([row["pool_id"] for row in rows], [row["id"] for row in rows]),
             are_all=all(len(scan) < count for scan in scans),
         )
 
@@ -211,13 +211,13 @@ def _reference(
 ) -> tuple[int, valuation.Valuation]:
     """A measure, and what a position is worth that holds and owes as much."""
     for measure in REFERENCES:
-        found = worth(
+        valuation = worth(
             key,
             state.PositionState(kind="borrow", collateral_shares=measure, nominal_debt=measure),
         )
-        if found.unvalued_reason is None:
+        if valuation.unvalued_reason is None:
             break
-    return measure, found
+    return measure, valuation
 
 
 _HEALTH = Measure("by_health", _by_pair, Fraction(2, 1_000), zeros=True)

@@ -46,11 +46,11 @@ async def candidates(
     since = await changed(connection, snapshot, most)
     if since is None:
         return None
-    found = await connection.fetch(_SQL["below"], *_bounds(snapshot, health), most + 1)
-    if len(found) > most:
+    rows = await connection.fetch(_SQL["below"], *_bounds(snapshot, health), most + 1)
+    if len(rows) > most:
         return None
-    found += since
-    keys = sorted({(row["pool_id"], row["id"]) for row in found})
+    rows += since
+    keys = sorted({(row["pool_id"], row["id"]) for row in rows})
     return Candidates([pool_id for pool_id, _ in keys], [id_ for _, id_ in keys])
 
 

@@ -163,19 +163,19 @@ async def find(
         markets.check_known(snapshot, conditions.price_changes)
         borrowers = await _borrowers(connection, snapshot, pool, _bound(conditions))
     listed, refused, unlisted = [], 0, 0
-    for found in _under_water(snapshot, borrowers, conditions):
-        opportunity = liquidation.opportunity(found.market, _most(found.market, terms))
-        best = opportunity.best(_most(found.market, terms)) if opportunity else None
+    for under_water in _under_water(snapshot, borrowers, conditions):
+        opportunity = liquidation.opportunity(under_water.market, _most(under_water.market, terms))
+        best = opportunity.best(_most(under_water.market, terms)) if opportunity else None
         if opportunity is None or best is None:
             refused += opportunity is None
             continue
         net = terms.costs.net(best)
         if terms.min_profit_usd is not None and net < _scaled(terms.min_profit_usd):
             continue
-        if pool is None and not snapshot.is_listed(found.key.pool):
+        if pool is None and not snapshot.is_listed(under_water.key.pool):
             unlisted += 1
         else:
-            listed.append((net, found, opportunity, best))
+            listed.append((net, under_water, opportunity, best))
     listed.sort(key=lambda entry: (-entry[0], entry[1].key))
     prices = _Prices(snapshot, moment, conditions)
     return Opportunities(
@@ -213,11 +213,11 @@ async def _borrowers(
     if bound is not None:
         candidates = await near.candidates(connection, snapshot, bound, MOST_CANDIDATES)
     if candidates is not None:
-        found = await connection.fetch(_SQL["candidates"], block, *candidates)
+        rows = await connection.fetch(_SQL["candidates"], block, *candidates)
     else:
         pool_id = None if pool is None else felt252.padded(pool)
-        found = await connection.fetch(_SQL["borrowers"], block, pool_id)
-    return [_Borrower(*position_rows.parse(row)) for row in found]
+        rows = await connection.fetch(_SQL["borrowers"], block, pool_id)
+    return [_Borrower(*position_rows.parse(row)) for row in rows]
 
 
 class _UnderWater(NamedTuple):
@@ -233,24 +233,24 @@ def _under_water(
         own = key._replace(pool=snapshot.world.market(key.pool))
         try:
             met = markets.market_of(snapshot, key, position)
-            found = markets.at_changed_prices(met, own, conditions.price_changes)
-            is_under_water = _is_priced(found) and not found.is_collateralized
+            market_state = markets.at_changed_prices(met, own, conditions.price_changes)
+            is_under_water = _is_priced(market_state) and not market_state.is_collateralized
         except (errors.QuestionError, maths.RevertedError):
             continue  # a pool that lacks its asset, or whose numbers overflow, leaves out no other
         if is_under_water:
-            yield _UnderWater(own, markets.in_mode(found, conditions))
+            yield _UnderWater(own, markets.in_mode(market_state, conditions))
 
 
-def _is_priced(found: market.Market) -> bool:
-    return bool(found.collateral.price and found.debt.price)
+def _is_priced(market_state: market.Market) -> bool:
+    return bool(market_state.collateral.price and market_state.debt.price)
 
 
-def _most(found: market.Market, terms: Terms) -> int | None:
+def _most(market_state: market.Market, terms: Terms) -> int | None:
     """The liquidator's means in raw units of the debt asset."""
     if terms.capital_usd is None:
         return None
-    price = found.debt.price or 1
-    return _scaled(terms.capital_usd) * found.debt.scale // price
+    price = market_state.debt.price or 1
+    return _scaled(terms.capital_usd) * market_state.debt.scale // price
 
 
 def _scaled(value: decimal.Decimal) -> int:
@@ -283,9 +283,13 @@ def _written(
     entry: tuple[int, _UnderWater, liquidation.Opportunity, liquidation.Liquidation],
     costs: liquidation.Costs,
 ) -> Opportunity:
-    net, (key, found), opportunity, best = entry
+    net, (key, market_state), opportunity, best = entry
     collateral, debt = prices.of(key)
-    ltv = found.debt_usd * maths.SCALE // found.collateral_usd if found.collateral_usd else None
+    ltv = (
+        market_state.debt_usd * maths.SCALE // market_state.collateral_usd
+        if market_state.collateral_usd
+        else None
+    )
     return Opportunity(
         felt252.padded(key.pool.id),
         felt252.padded(key.pool.address),
@@ -296,25 +300,31 @@ def _written(
         debt.asset_address,
         debt.asset,
         felt252.padded(key.user),
-        str(found.collateral_held),
-        str(found.debt_owed),
+        str(market_state.collateral_held),
+        str(market_state.debt_owed),
         rows.scaled(ltv),
-        rows.scaled(found.collateral_usd * found.pair.max_ltv // found.debt_usd),
-        rows.units(liquidation.bonus_rate(found), 18),
-        str(liquidation.smallest_repay(found)),
-        _repayment(found, opportunity.full, costs),
-        None if opportunity.partial is None else _repayment(found, opportunity.partial, costs),
+        rows.scaled(
+            market_state.collateral_usd * market_state.pair.max_ltv // market_state.debt_usd
+        ),
+        rows.units(liquidation.bonus_rate(market_state), 18),
+        str(liquidation.smallest_repay(market_state)),
+        _repayment(market_state, opportunity.full, costs),
+        None
+        if opportunity.partial is None
+        else _repayment(market_state, opportunity.partial, costs),
         "full" if best is opportunity.full else "partial",
         rows.units(net, 18),
         [collateral, debt],
-        _calls(key, found, best, costs, is_full=best is opportunity.full),
+        _calls(key, market_state, best, costs, is_full=best is opportunity.full),
     )
 
 
 def _repayment(
-    found: market.Market, liquidation: liquidation.Liquidation, costs: liquidation.Costs
+    market_state: market.Market, liquidation: liquidation.Liquidation, costs: liquidation.Costs
 ) -> Repayment:
-    debt, collateral = (rows.decimals_of(side.scale) for side in (found.debt, found.collateral))
+    debt, collateral = (
+        rows.decimals_of(side.scale) for side in (market_state.debt, market_state.collateral)
+    )
     return Repayment(
         None if liquidation.refusal is None else liquidation.refusal.value,
         str(liquidation.paid),
@@ -331,7 +341,7 @@ def _repayment(
 
 def _calls(
     key: state.PositionKey,
-    found: market.Market,
+    market_state: market.Market,
     best: liquidation.Liquidation,
     costs: liquidation.Costs,
     *,
@@ -340,8 +350,10 @@ def _calls(
     """The approval and the liquidation, for at least the collateral less slippage."""
     repay = best.asked
     if is_full:
-        then = accrual.accrue(found.debt, found.debt.last_updated + MARGIN_SECONDS)
-        repay = quotes.repay_all(found.nominal_debt, found.debt, then, MARGIN_SECONDS).later
+        then = accrual.accrue(market_state.debt, market_state.debt.last_updated + MARGIN_SECONDS)
+        repay = quotes.repay_all(
+            market_state.nominal_debt, market_state.debt, then, MARGIN_SECONDS
+        ).later
     least = best.seized * (maths.SCALE - costs.slippage) // maths.SCALE
     return [
         _call(calls.approve(key.debt, key.pool.address, repay)),

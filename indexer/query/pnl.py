@@ -119,7 +119,7 @@ class _Flow(NamedTuple):
 
 async def of_position(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     since: datetime.datetime,
     at: point_in_time.When = None,
 ) -> Pnl:
@@ -129,29 +129,29 @@ async def of_position(
     longer than 1100 days; UnknownStateError where the contract's arithmetic overflows.
     """
     try:
-        return await _of_position(connection, wanted, since, at)
+        return await _of_position(connection, position_ref, since, at)
     except maths.RevertedError as error:
         raise errors.UnknownStateError(
-            f"nobody can tell the gains in pool {felt252.padded(wanted.pool)}: {error}",
+            f"nobody can tell the gains in pool {felt252.padded(position_ref.pool)}: {error}",
             parameter="pool",
         ) from error
 
 
 async def _of_position(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     since: datetime.datetime,
     at: point_in_time.When,
 ) -> Pnl:
     async with point_in_time.steady(connection):
         moment = await point_in_time.moment(connection, at)
         times = _times(since, moment.valued_at)
-        known = await _rows_of(connection, wanted)
+        known = await _rows_of(connection, position_ref)
         blocks = await _blocks(connection, times, moment.block_number)
-        points = await _points(connection, wanted, known, times, blocks)
-        flows = await _flows(connection, wanted, known, blocks[0], moment.block_number)
+        points = await _points(connection, position_ref, known, times, blocks)
+        flows = await _flows(connection, position_ref, known, blocks[0], moment.block_number)
     is_listed = known[0]["is_listed"]
-    return _written(moment, wanted, times, blocks, points, flows, is_listed=is_listed)
+    return _written(moment, position_ref, times, blocks, points, flows, is_listed=is_listed)
 
 
 def _times(since: datetime.datetime, until: datetime.datetime) -> list[datetime.datetime]:
@@ -167,14 +167,16 @@ def _times(since: datetime.datetime, until: datetime.datetime) -> list[datetime.
     return [start, *(day for day in days if start < day < until), until]
 
 
-async def _rows_of(connection: Connection, wanted: markets.PositionRef) -> list[asyncpg.Record]:
+async def _rows_of(
+    connection: Connection, position_ref: markets.PositionRef
+) -> list[asyncpg.Record]:
     found = await connection.fetch(
         _SQL["positions"],
-        felt252.padded(wanted.pool),
-        felt252.padded(wanted.user),
-        felt252.padded(wanted.collateral),
-        None if wanted.v_token else felt252.padded(wanted.debt),
-        rows.padded_or_none(wanted.v_token),
+        felt252.padded(position_ref.pool),
+        felt252.padded(position_ref.user),
+        felt252.padded(position_ref.collateral),
+        None if position_ref.v_token else felt252.padded(position_ref.debt),
+        rows.padded_or_none(position_ref.v_token),
     )
     if not found:
         raise errors.NotFoundError("there never was such a position")
@@ -185,20 +187,20 @@ async def _blocks(
     connection: Connection, times: Sequence[datetime.datetime], last: int
 ) -> list[int]:
     """The block of each time; -1 before the first."""
-    found = await connection.fetch(_SQL["blocks_at"], list(times), last)
-    by_time = {row["at"]: row["number"] for row in found}
+    rows = await connection.fetch(_SQL["blocks_at"], list(times), last)
+    by_time = {row["at"]: row["number"] for row in rows}
     return [by_time.get(time, -1) for time in times]
 
 
 async def _points(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     known: Sequence[asyncpg.Record],
     times: Sequence[datetime.datetime],
     blocks: Sequence[int],
 ) -> list[_Point]:
-    pool, distinct = felt252.padded(wanted.pool), sorted(set(blocks))
-    addresses = [felt252.padded(asset) for asset in (wanted.collateral, wanted.debt)]
+    pool, distinct = felt252.padded(position_ref.pool), sorted(set(blocks))
+    addresses = [felt252.padded(asset) for asset in (position_ref.collateral, position_ref.debt)]
     states: dict[int, list[state.PositionState]] = {}
     ids = [row["id"] for row in known]
     for row in await connection.fetch(_SQL["positions_at"], pool, ids, distinct):
@@ -213,19 +215,19 @@ async def _points(
         asset = asset if sample is None else accrual.with_sample(asset, sample)
         found.setdefault(row["at_block"], {})[key.asset] = asset  # V1.1's where it took over
     return [
-        _point(wanted, states.get(block, []), found.get(block, {}), int(time.timestamp()))
+        _point(position_ref, states.get(block, []), found.get(block, {}), int(time.timestamp()))
         for time, block in zip(times, blocks, strict=True)
     ]
 
 
 def _point(
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     states: Sequence[state.PositionState],
     found: dict[int, accrual.AssetState],
     now: int,
 ) -> _Point:
-    collateral = accrual.accrue(found.get(wanted.collateral, accrual.AssetState()), now)
-    debt = accrual.accrue(found.get(wanted.debt, market.NO_ASSET), now)
+    collateral = accrual.accrue(found.get(position_ref.collateral, accrual.AssetState()), now)
+    debt = accrual.accrue(found.get(position_ref.debt, market.NO_ASSET), now)
     counted = [state for state in states if state.migrated_block is None]
     return _Point(
         sum(
@@ -239,31 +241,31 @@ def _point(
 
 async def _flows(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     known: Sequence[asyncpg.Record],
     after: int,
     last: int,
 ) -> list[_Flow]:
-    found = await connection.fetch(
+    rows = await connection.fetch(
         _SQL["flows"],
-        felt252.padded(wanted.pool),
+        felt252.padded(position_ref.pool),
         [row["id"] for row in known],
         after,
         last,
-        felt252.padded(wanted.collateral),
+        felt252.padded(position_ref.collateral),
     )
-    return [_flow(wanted, row) for row in found]
+    return [_flow(position_ref, row) for row in rows]
 
 
-def _flow(wanted: markets.PositionRef, row: asyncpg.Record) -> _Flow:
+def _flow(position_ref: markets.PositionRef, row: asyncpg.Record) -> _Flow:
     """A row of vesu_transactions in units of its side; vTokens count as the shares they are."""
     amount, asset = int(row["amount_raw"]), accrual.AssetState()
     if row["id"] is not None:
         asset = accrual.accrue(asset_rows.parse(row)[1], int(row["flow_time"].timestamp()))
-    if wanted.v_token and int(row["flow_asset"], 16) == wanted.v_token:
+    if position_ref.v_token and int(row["flow_asset"], 16) == position_ref.v_token:
         units = accrual.collateral_of(abs(amount), asset)
         amount = units if amount > 0 else -units
-    is_debt = not wanted.v_token and int(row["flow_asset"], 16) == wanted.debt
+    is_debt = not position_ref.v_token and int(row["flow_asset"], 16) == position_ref.debt
     price = asset.price or 0
     usd = amount * price // asset.scale if asset.scale else 0
     return _Flow(row["flow_block"], row["type"], is_debt, amount, price, usd)
@@ -284,7 +286,7 @@ def _interest(before: _Point, after: _Point, flows: Sequence[_Flow]) -> tuple[in
 
 def _written(
     moment: point_in_time.Moment,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     times: Sequence[datetime.datetime],
     blocks: Sequence[int],
     points: Sequence[_Point],
@@ -310,11 +312,11 @@ def _written(
     bought = [lots.Flow(flow.amount, flow.price) for flow in _with_start(first, collateral)]
     return Pnl(
         *moment.parts,
-        felt252.padded(wanted.pool),
-        felt252.padded(wanted.collateral),
-        None if wanted.v_token else felt252.padded(wanted.debt),
-        rows.padded_or_none(wanted.v_token),
-        felt252.padded(wanted.user),
+        felt252.padded(position_ref.pool),
+        felt252.padded(position_ref.collateral),
+        None if position_ref.v_token else felt252.padded(position_ref.debt),
+        rows.padded_or_none(position_ref.v_token),
+        felt252.padded(position_ref.user),
         is_listed,
         times[0],
         _side(first.collateral, last.collateral, collateral, earned),

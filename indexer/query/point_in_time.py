@@ -274,9 +274,9 @@ async def snapshot(
 
     Rows on prices older than `max_price_age` seconds say so; None: prices may have any age.
     """
-    found = Snapshot(await moment(connection, at), max_price_age)
-    await found.load(connection, pool_ids)
-    return found
+    snapshot = Snapshot(await moment(connection, at), max_price_age)
+    await snapshot.load(connection, pool_ids)
+    return snapshot
 
 
 def total(values: Iterable[str | None]) -> str:

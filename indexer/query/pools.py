@@ -74,14 +74,14 @@ async def find(
     """
     async with point_in_time.steady(connection):
         snapshot = await point_in_time.snapshot(connection, at, None if pool is None else [pool])
-    found = [pool for pool in every(snapshot) if listed is None or pool.is_listed == listed]
-    return Pools(*snapshot.moment.parts, found)
+    pools = [pool for pool in every(snapshot) if listed is None or pool.is_listed == listed]
+    return Pools(*snapshot.moment.parts, pools)
 
 
 def every(snapshot: point_in_time.Snapshot) -> list[Pool]:
     """All pairs of a snapshot, ordered by pool and symbols."""
-    found = [msgspec.convert(snapshot.pair_row(key), Pool) for key in snapshot.world.pairs]
-    return sorted(found, key=_by_name)
+    pools = [msgspec.convert(snapshot.pair_row(key), Pool) for key in snapshot.world.pairs]
+    return sorted(pools, key=_by_name)
 
 
 def _by_name(pool: Pool) -> tuple[str, ...]:

@@ -53,9 +53,9 @@ async def of(
 
     Positions on prices older than `max_price_age` seconds say so.
     """
-    wanted = positions.PositionFilter(user=user, status="active")
-    found = await positions.find(connection, wanted, at, max_price_age)
-    return summed(found, rows.padded(user), found.positions)
+    position_filter = positions.PositionFilter(user=user, status="active")
+    positions_ = await positions.find(connection, position_filter, at, max_price_age)
+    return summed(positions_, rows.padded(user), positions_.positions)
 
 
 def summed(

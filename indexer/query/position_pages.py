@@ -102,51 +102,53 @@ class Pages:
         connection: listing.Connection,
         state: states.State,
         standing: database_state.DatabaseState,
-        wanted: filters.PageQuery,
+        page_query: filters.PageQuery,
     ) -> filters.Page:
         """A page; QuestionError where more positions than MOST_RANKED would have to be valued."""
-        stored, of_worth = _parted(wanted.conditions)
-        order = wanted.order or BY_POOL
+        stored, of_worth = _parted(page_query.conditions)
+        order = page_query.order or BY_POOL
         if not of_worth and order.field == "pool_id":
-            stored_only = msgspec.structs.replace(wanted, conditions=stored, order=order)
+            stored_only = msgspec.structs.replace(page_query, conditions=stored, order=order)
             rows, next_key = await listing.records(
                 connection, VERSIONS, state.moment.block_number, stored_only
             )
             return filters.Page(valued(state, rows), next_key)
-        asked = _RankingQuery(stored, of_worth, order)
+        ranking_query = _RankingQuery(stored, of_worth, order)
         measured = await worth_pages.page(
             connection,
             state.snapshot,
-            msgspec.structs.replace(wanted, order=order),
-            _source(connection, state, asked),
+            msgspec.structs.replace(page_query, order=order),
+            _source(connection, state, ranking_query),
         )
         if measured is not None:
             return measured
         identity = states.identity(state.moment, standing)
-        for health in asked.ceilings:
-            ranking = await self._ranking(connection, state, identity, asked.below(health))
-            if ranking is not None and (asked.is_whole(health) or _reaches(ranking, wanted)):
+        for health in ranking_query.ceilings:
+            ranking = await self._ranking(connection, state, identity, ranking_query.below(health))
+            if ranking is not None and (
+                ranking_query.is_whole(health) or _reaches(ranking, page_query)
+            ):
                 break
         assert ranking is not None, "the last ceiling is none, which values every candidate"
-        found = sorting.cut(ranking, wanted)
-        return filters.Page(await _of_ranking(connection, state, found.rows), found.next)
+        page = sorting.cut(ranking, page_query)
+        return filters.Page(await _of_ranking(connection, state, page.rows), page.next)
 
     async def _ranking(
         self,
         connection: listing.Connection,
         state: states.State,
         identity: Hashable,
-        asked: _RankingQuery,
+        ranking_query: _RankingQuery,
     ) -> list[_Candidate] | None:
         """The ranking; None: too many positions are below the ceiling, or changed."""
-        key: Hashable = (identity, asked)
+        key: Hashable = (identity, ranking_query)
         async with self._rankings.making(key):
             ranking = self._rankings.get(key)
             if ranking is None:
-                candidates = await _candidates_of(connection, state, asked)
+                candidates = await _candidates_of(connection, state, ranking_query)
                 if candidates is None:
                     return None
-                ranking = await asyncio.to_thread(_ranked, state, candidates, asked)
+                ranking = await asyncio.to_thread(_ranked, state, candidates, ranking_query)
                 self._rankings.keep(key, ranking)
         return ranking
 
@@ -191,15 +193,15 @@ def _most_health(condition: filters.Condition) -> decimal.Decimal | None:
     return max(map(decimal.Decimal, condition.values))
 
 
-def _reaches(ranking: Sequence[_Candidate], wanted: filters.PageQuery) -> bool:
+def _reaches(ranking: Sequence[_Candidate], page_query: filters.PageQuery) -> bool:
     """Whether a ranking holds the wanted page, and one more."""
-    if wanted.after is None:
-        return len(ranking) > wanted.limit
+    if page_query.after is None:
+        return len(ranking) > page_query.limit
     start = next(
-        (rank for rank, candidate in enumerate(ranking, 1) if candidate.id == wanted.after[-1]),
+        (rank for rank, candidate in enumerate(ranking, 1) if candidate.id == page_query.after[-1]),
         None,
     )
-    return start is not None and len(ranking) > start + wanted.limit
+    return start is not None and len(ranking) > start + page_query.limit
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -229,28 +231,30 @@ async def candidates(
     connection: listing.Connection, state: states.State, stored: tuple[filters.Condition, ...]
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED."""
-    wanted = filters.PageQuery(stored, BY_POOL, MOST_RANKED)
-    found, next_key = await listing.records(connection, VERSIONS, state.moment.block_number, wanted)
+    page_query = filters.PageQuery(stored, BY_POOL, MOST_RANKED)
+    rows, next_key = await listing.records(
+        connection, VERSIONS, state.moment.block_number, page_query
+    )
     if next_key is not None:
         raise errors.QuestionError(
             f"more than {MOST_RANKED} positions would have to be valued: narrow the question by "
             "pool_id, user_id, kind=borrow, collateral_address or debt_address",
             parameter="order",
         )
-    return found
+    return rows
 
 
 async def _candidates_of(
-    connection: listing.Connection, state: states.State, asked: _RankingQuery
+    connection: listing.Connection, state: states.State, ranking_query: _RankingQuery
 ) -> list[asyncpg.Record] | None:
     """The candidates below a ceiling; None: they are too many to be found that way."""
-    if asked.ceiling is None:
-        return await candidates(connection, state, asked.stored)
-    found = await near.candidates(connection, state.snapshot, asked.ceiling, MOST_RANKED)
+    if ranking_query.ceiling is None:
+        return await candidates(connection, state, ranking_query.stored)
+    found = await near.candidates(connection, state.snapshot, ranking_query.ceiling, MOST_RANKED)
     if found is None:
         return None
-    wanted = filters.PageQuery(asked.stored, BY_POOL, 2 * MOST_RANKED)
-    return await _records_of(connection, state, found, wanted)
+    page_query = filters.PageQuery(ranking_query.stored, BY_POOL, 2 * MOST_RANKED)
+    return await _records_of(connection, state, found, page_query)
 
 
 async def below(
@@ -260,33 +264,33 @@ async def below(
     stored: tuple[filters.Condition, ...],
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns and may have such a health or less."""
-    asked = _RankingQuery(stored, (), BY_POOL, health)
-    found = await _candidates_of(connection, state, asked)
+    ranking_query = _RankingQuery(stored, (), BY_POOL, health)
+    found = await _candidates_of(connection, state, ranking_query)
     return await candidates(connection, state, stored) if found is None else found
 
 
 async def _records_of(
     connection: listing.Connection,
     state: states.State,
-    found: near.Candidates,
-    wanted: filters.PageQuery,
+    candidates: near.Candidates,
+    page_query: filters.PageQuery,
 ) -> list[asyncpg.Record]:
     """The wanted ones of some positions, as they were at the moment."""
-    of = msgspec.structs.replace(VERSIONS, statement="positions_of", arguments=tuple(found))
-    records, _ = await listing.records(connection, of, state.moment.block_number, wanted)
+    of = msgspec.structs.replace(VERSIONS, statement="positions_of", arguments=tuple(candidates))
+    records, _ = await listing.records(connection, of, state.moment.block_number, page_query)
     return records
 
 
 def _ranked(
-    state: states.State, candidates: Sequence[asyncpg.Record], asked: _RankingQuery
+    state: states.State, candidates: Sequence[asyncpg.Record], ranking_query: _RankingQuery
 ) -> list[_Candidate]:
-    passing = sorting.chosen(valued(state, candidates), FIELDS, asked.of_worth)
-    if asked.ceiling is not None:
-        below = filters.Condition("health_factor", "<=", (asked.ceiling,))
+    passing = sorting.chosen(valued(state, candidates), FIELDS, ranking_query.of_worth)
+    if ranking_query.ceiling is not None:
+        below = filters.Condition("health_factor", "<=", (ranking_query.ceiling,))
         passing = sorting.chosen(passing, FIELDS, (below,))
     return [
         _Candidate(position.id, position.pool_id)
-        for position in sorting.ordered(passing, FIELDS, asked.order)
+        for position in sorting.ordered(passing, FIELDS, ranking_query.order)
     ]
 
 
@@ -295,28 +299,28 @@ async def _of_ranking(
 ) -> list[Position]:
     ids = [candidate.id for candidate in ranking]
     keys = near.Candidates([candidate.pool_id for candidate in ranking], ids)
-    found = await _records_of(
+    rows = await _records_of(
         connection, state, keys, filters.PageQuery((), BY_POOL, filters.MAX_LIMIT)
     )
-    by_id = {position.id: position for position in valued(state, found)}
+    by_id = {position.id: position for position in valued(state, rows)}
     return [by_id[position_id] for position_id in ids]
 
 
 def _source(
-    connection: listing.Connection, state: states.State, asked: _RankingQuery
+    connection: listing.Connection, state: states.State, ranking_query: _RankingQuery
 ) -> worth_pages.Source:
     """The rows that pass the filters, valued."""
 
     async def named(keys: near.Candidates) -> list[Position]:
-        wanted = filters.PageQuery(asked.stored, BY_POOL, 2 * MOST_RANKED)
-        found = await _records_of(connection, state, keys, wanted)
-        return sorting.chosen(valued(state, found), FIELDS, asked.of_worth)
+        page_query = filters.PageQuery(ranking_query.stored, BY_POOL, 2 * MOST_RANKED)
+        rows = await _records_of(connection, state, keys, page_query)
+        return sorting.chosen(valued(state, rows), FIELDS, ranking_query.of_worth)
 
     async def following(after: str, count: int) -> tuple[list[Position], str | None]:
-        wanted = filters.PageQuery(asked.stored, filters.Order("id"), count, (after,))
+        page_query = filters.PageQuery(ranking_query.stored, filters.Order("id"), count, (after,))
         block = state.moment.block_number
-        found, next_key = await listing.records(connection, BY_ID, block, wanted)
-        rows = sorting.chosen(valued(state, found), FIELDS, asked.of_worth)
+        found, next_key = await listing.records(connection, BY_ID, block, page_query)
+        rows = sorting.chosen(valued(state, found), FIELDS, ranking_query.of_worth)
         return rows, None if next_key is None else next_key[0]
 
     return worth_pages.Source(named, following)
@@ -326,9 +330,9 @@ async def find_one(
     connection: listing.Connection, state: states.State, position_id: str
 ) -> Position | None:
     """The position with an id at the moment; None where there was none yet."""
-    wanted = filters.PageQuery((filters.Condition("id", "=", (position_id,)),), BY_POOL, 1)
-    found, _ = await listing.records(connection, VERSIONS, state.moment.block_number, wanted)
-    return valued(state, found)[0] if found else None
+    page_query = filters.PageQuery((filters.Condition("id", "=", (position_id,)),), BY_POOL, 1)
+    rows, _ = await listing.records(connection, VERSIONS, state.moment.block_number, page_query)
+    return valued(state, rows)[0] if rows else None
 
 
 async def of_user(
@@ -339,8 +343,8 @@ async def of_user(
         filters.Condition("user_id", "=", (user_id,)),
         filters.Condition("status", "=", ("active",)),
     )
-    found = await candidates(connection, state, conditions)
-    return sorting.ordered(valued(state, found), FIELDS, filters.Order("health_factor"))
+    rows = await candidates(connection, state, conditions)
+    return sorting.ordered(valued(state, rows), FIELDS, filters.Order("health_factor"))
 
 
 def valued(state: states.State, stored_rows: Sequence[asyncpg.Record]) -> list[Position]:

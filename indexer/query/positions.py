@@ -121,7 +121,7 @@ EVERY = PositionFilter()
 
 async def find(
     connection: Connection,
-    wanted: PositionFilter = EVERY,
+    position_filter: PositionFilter = EVERY,
     at: point_in_time.When = None,
     max_price_age: int | None = None,
 ) -> Positions:
@@ -130,9 +130,11 @@ async def find(
     Rows on prices older than `max_price_age` seconds say so.
     """
     async with point_in_time.steady(connection):
-        snapshot, stored = await held_at(connection, wanted, at, max_price_age)
-    found = [position for position in valued(snapshot, stored) if wanted.has_health(position)]
-    return Positions(*snapshot.moment.parts, sorted(found, key=_by_health))
+        snapshot, stored = await held_at(connection, position_filter, at, max_price_age)
+    positions = [
+        position for position in valued(snapshot, stored) if position_filter.has_health(position)
+    ]
+    return Positions(*snapshot.moment.parts, sorted(positions, key=_by_health))
 
 
 async def one(
@@ -165,7 +167,7 @@ async def one(
 
 async def held_at(
     connection: Connection,
-    wanted: PositionFilter,
+    position_filter: PositionFilter,
     at: point_in_time.When,
     max_price_age: int | None = None,
 ) -> tuple[point_in_time.Snapshot, Stored]:
@@ -174,10 +176,10 @@ async def held_at(
     found = await connection.fetch(
         _SQL["positions"],
         moment.block_number,
-        None if wanted.pool is None else rows.padded(wanted.pool),
-        None if wanted.user is None else rows.padded(wanted.user),
-        wanted.status,
-        wanted.listed,
+        None if position_filter.pool is None else rows.padded(position_filter.pool),
+        None if position_filter.user is None else rows.padded(position_filter.user),
+        position_filter.status,
+        position_filter.listed,
     )
     snapshot = point_in_time.Snapshot(moment, max_price_age)
     pools = {int(row["pool_id"], 16) for row in found}

@@ -37,13 +37,13 @@ async def of(
     known: counts.Counts | None = None,
 ) -> Proof:
     """The proof of a moment's block; `known`: the counts that the process keeps."""
-    found = await connection.fetchrow(_SQL["range_of"], moment.block_number)
+    row = await connection.fetchrow(_SQL["range_of"], moment.block_number)
     whole = await status.read(connection, limits, known)
     return Proof(
         moment.block_number,
         moment.block_hash,
-        None if found is None else found["method"],
-        None if found is None else found["verified_at"],
+        None if row is None else row["method"],
+        None if row is None else row["verified_at"],
         whole.completeness,
         whole.reconciled,
         whole.standing_differences,

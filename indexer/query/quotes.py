@@ -60,20 +60,20 @@ class Supplied(point_in_time.Moment, frozen=True):
 
 async def max_borrow(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
     max_price_age: int | None = None,
 ) -> Quote:
     """The most that a position may borrow on top of what it owes."""
-    _needs_debt(wanted, "borrow")
-    found = await markets.find(connection, wanted, at, conditions, max_price_age)
-    return _quote(found, quotes.max_borrow(found.begun), is_debt=True)
+    _needs_debt(position_ref, "borrow")
+    position_market = await markets.find(connection, position_ref, at, conditions, max_price_age)
+    return _quote(position_market, quotes.max_borrow(position_market.begun), is_debt=True)
 
 
 async def max_withdraw(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
     max_price_age: int | None = None,
@@ -82,97 +82,106 @@ async def max_withdraw(
 
     Of a V2 vToken holding: what the vToken's own `max_withdraw` answers.
     """
-    found = await markets.find(connection, wanted, at, conditions, max_price_age)
-    if wanted.v_token and found.begun.is_v2:
-        largest = _v_token_withdraw(found)
+    position_market = await markets.find(connection, position_ref, at, conditions, max_price_age)
+    if position_ref.v_token and position_market.begun.is_v2:
+        largest = _v_token_withdraw(position_market)
     else:
-        largest = quotes.max_withdraw(found.begun)
-    return _quote(found, largest, is_debt=False)
+        largest = quotes.max_withdraw(position_market.begun)
+    return _quote(position_market, largest, is_debt=False)
 
 
-def _v_token_withdraw(found: markets.PositionMarket) -> quotes.Largest:
-    amount = quotes.v_token_max_withdraw(found.begun.collateral_shares, found.begun)
-    asked = market.modify(found.begun, amounts.Amount(-amount))
-    is_all = amount == found.begun.collateral_held
-    limit = None if is_all else quotes.max_withdraw(found.begun).limit
-    return quotes.Largest(amount, asked.deltas, limit, is_all)
+def _v_token_withdraw(position_market: markets.PositionMarket) -> quotes.Largest:
+    amount = quotes.v_token_max_withdraw(
+        position_market.begun.collateral_shares, position_market.begun
+    )
+    action_result = market.modify(position_market.begun, amounts.Amount(-amount))
+    is_all = amount == position_market.begun.collateral_held
+    limit = None if is_all else quotes.max_withdraw(position_market.begun).limit
+    return quotes.Largest(amount, action_result.deltas, limit, is_all)
 
 
 async def total_repay(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     at: point_in_time.When = None,
     margin_seconds: int = 0,
 ) -> Repayment:
     """What clears a position's debt, with a margin for the interest of `margin_seconds`."""
-    _needs_debt(wanted, "repay")
+    _needs_debt(position_ref, "repay")
     ahead = markets.Conditions(ahead_seconds=margin_seconds)
-    found = await markets.find(connection, wanted, at, ahead)
+    position_market = await markets.find(connection, position_ref, at, ahead)
     owed = quotes.repay_all(
-        found.now.nominal_debt, found.now.debt, found.begun.debt, margin_seconds
+        position_market.now.nominal_debt,
+        position_market.now.debt,
+        position_market.begun.debt,
+        margin_seconds,
     )
     return Repayment(
-        *found.moment.parts,
-        felt252.padded(found.key.debt),
-        _symbol(found, found.key.debt),
+        *position_market.moment.parts,
+        felt252.padded(position_market.key.debt),
+        _symbol(position_market, position_market.key.debt),
         str(owed.now),
-        rows.units(owed.now, found.debt_decimals),
+        rows.units(owed.now, position_market.debt_decimals),
         margin_seconds,
         str(owed.later),
-        rows.units(owed.later, found.debt_decimals),
+        rows.units(owed.later, position_market.debt_decimals),
     )
 
 
 async def supply_estimate(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     amount: int | decimal.Decimal,
     at: point_in_time.When = None,
 ) -> Supplied:
     """The shares that a supply brings: `amount` in raw units, or as a decimal in token units."""
     if amount <= 0:
         raise errors.QuestionError(f"{amount}: an amount is above 0", parameter="amount")
-    found = await markets.find(connection, wanted, at)
+    position_market = await markets.find(connection, position_ref, at)
     if isinstance(amount, decimal.Decimal):
-        amount = markets.raw(amount, found.now.collateral.scale)
-    brought = quotes.supply(found.begun, amount)
+        amount = markets.raw(amount, position_market.now.collateral.scale)
+    brought = quotes.supply(position_market.begun, amount)
     return Supplied(
-        *found.moment.parts,
-        felt252.padded(found.key.collateral),
-        _symbol(found, found.key.collateral),
+        *position_market.moment.parts,
+        felt252.padded(position_market.key.collateral),
+        _symbol(position_market, position_market.key.collateral),
         str(amount),
-        rows.units(amount, found.collateral_decimals),
+        rows.units(amount, position_market.collateral_decimals),
         str(brought.shares),
         str(brought.worth),
-        rows.units(brought.worth, found.collateral_decimals),
+        rows.units(brought.worth, position_market.collateral_decimals),
         None if brought.refusal is None else brought.refusal.value,
     )
 
 
-def _needs_debt(wanted: markets.PositionRef, action: str) -> None:
-    if wanted.v_token or not wanted.debt:
+def _needs_debt(position_ref: markets.PositionRef, action: str) -> None:
+    if position_ref.v_token or not position_ref.debt:
         raise errors.QuestionError(
             f"a position without a debt asset cannot {action}", parameter="debt"
         )
 
 
-def _quote(found: markets.PositionMarket, largest: quotes.Largest, *, is_debt: bool) -> Quote:
-    decimals = found.debt_decimals if is_debt else found.collateral_decimals
+def _quote(
+    position_market: markets.PositionMarket, largest: quotes.Largest, *, is_debt: bool
+) -> Quote:
+    decimals = position_market.debt_decimals if is_debt else position_market.collateral_decimals
     amount_moved = largest.deltas.nominal if is_debt else largest.deltas.shares
-    asset = found.key.debt if is_debt else found.key.collateral
+    asset = position_market.key.debt if is_debt else position_market.key.collateral
     return Quote(
-        *found.moment.parts,
+        *position_market.moment.parts,
         felt252.padded(asset),
-        _symbol(found, asset),
+        _symbol(position_market, asset),
         str(largest.amount),
         rows.units(largest.amount, decimals),
         str(abs(amount_moved)),
         largest.is_all,
         None if largest.limit is None else largest.limit.value,
-        list(found.prices),
+        list(position_market.prices),
     )
 
 
-def _symbol(found: markets.PositionMarket, asset: int) -> str | None:
+def _symbol(position_market: markets.PositionMarket, asset: int) -> str | None:
     address = felt252.padded(asset)
-    return next((price.asset for price in found.prices if price.asset_address == address), None)
+    return next(
+        (price.asset for price in position_market.prices if price.asset_address == address), None
+    )

@@ -171,40 +171,40 @@ async def indebted(
     """
     owes = filters.Condition("nominal_debt", ">=", (1,))
     candidates = await position_pages.candidates(connection, state, (*conditions, owes))
-    found = position_pages.valued(state, candidates)
+    positions = position_pages.valued(state, candidates)
     if any(condition.field == "pool_id" for condition in conditions):
-        return Indebted(found, [])
+        return Indebted(positions, [])
     return Indebted(
-        [position for position in found if position.is_listed],
-        [position for position in found if not position.is_listed],
+        [position for position in positions if position.is_listed],
+        [position for position in positions if not position.is_listed],
     )
 
 
 # --- falling prices ---------------------------------------------------------------------------
 
 
-def curve(state: states.State, found: Indebted, falling: Collection[str] | None = None) -> Curve:
+def curve(state: states.State, indebted: Indebted, falling: Collection[str] | None = None) -> Curve:
     """What falls of 0 to 100 % endanger.
 
     `falling` are the addresses of the assets that fall together; None: every collateral falls
     against its debt. What falls on both sides of a position leaves its health as it is.
     """
-    positions = found.counted
+    positions = indebted.counted
     priced = [position for position in positions if position.health_factor is not None]
     limits = _limits(state)
     points = [_shocked(priced, limits, UNIT * step // STEPS, falling) for step in range(STEPS + 1)]
-    return Curve(len(positions), len(positions) - len(priced), found.unlisted, points)
+    return Curve(len(positions), len(positions) - len(priced), indebted.unlisted, points)
 
 
 def _shocked(
-    found: Sequence[Position],
+    positions: Sequence[Position],
     limits: dict[tuple[str, str, str | None], _Limits],
     shock: int,
     falling: Collection[str] | None,
 ) -> CurvePoint:
     count = owed = collateral_value = lost = 0
     left = UNIT - shock
-    for position in found:
+    for position in positions:
         collateral, debt = _values(position)
         limit = limits.get(_pair(position), NO_LIMITS)
         if falling is None or position.collateral_address in falling:
@@ -250,10 +250,10 @@ def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
 # --- where the debt stands --------------------------------------------------------------------
 
 
-def heatmap(found: Indebted) -> list[Cell]:
+def heatmap(indebted: Indebted) -> list[Cell]:
     """Debt by pair and by how much of the limit is used (1 / health factor), largest last."""
     cells: dict[tuple[tuple[str, str, str | None], int], list[Position]] = {}
-    for position in (*found.counted, *found.rest):
+    for position in (*indebted.counted, *indebted.rest):
         if position.health_factor is None:
             continue
         health = _scaled(position.health_factor)
@@ -290,10 +290,10 @@ def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
     )
 
 
-def concentration(found: Indebted, of: str, top: int) -> Concentration:
+def concentration(indebted: Indebted, of: str, top: int) -> Concentration:
     """The users who owe most (`of` debt) or stand behind most debt (`of` collateral)."""
     by_user: dict[str, int] = defaultdict(int)
-    for position in found.counted:
+    for position in indebted.counted:
         if position.health_factor is not None:
             collateral, debt = _values(position)
             by_user[position.user_id] += debt if of == "debt" else collateral
@@ -305,7 +305,7 @@ def concentration(found: Indebted, of: str, top: int) -> Concentration:
         len(by_user),
         _ratio(total),
         _ratio(squares * UNIT // (total * total) if total else 0),
-        found.unlisted,
+        indebted.unlisted,
         [
             Holder(user, _ratio(value), _ratio(value * UNIT // total if total else 0))
             for user, value in largest[:top]
@@ -316,13 +316,15 @@ def concentration(found: Indebted, of: str, top: int) -> Concentration:
 # --- bad debt ---------------------------------------------------------------------------------
 
 
-async def bad_debt(connection: listing.Connection, state: states.State, found: Indebted) -> BadDebt:
+async def bad_debt(
+    connection: listing.Connection, state: states.State, indebted: Indebted
+) -> BadDebt:
     """What is lost already, and what a liquidation at today's prices would lose."""
     realised = [
         _realised(row)
         for row in await connection.fetch(_SQL["bad_debt"], state.moment.block_number)
     ]
-    unrealised = _unrealised(state, [*found.counted, *found.rest])
+    unrealised = _unrealised(state, [*indebted.counted, *indebted.rest])
     return BadDebt(
         _lost(realised, is_listed=True),
         _lost(unrealised, is_listed=True),
@@ -352,9 +354,9 @@ def _realised(row: asyncpg.Record) -> Realised:
     )
 
 
-def _unrealised(state: states.State, found: Iterable[Position]) -> list[Unrealised]:
+def _unrealised(state: states.State, positions: Iterable[Position]) -> list[Unrealised]:
     limits, lost = _limits(state), []
-    for position in found:
+    for position in positions:
         if position.health_factor is None:
             continue
         collateral, debt = _values(position)

@@ -177,14 +177,14 @@ async def points(
                 "interval: block is for one position, asset or pool", parameter="interval"
             )
         start = span.start or datetime.datetime.fromtimestamp(0, datetime.UTC)
-        found = await connection.fetch(
+        rows = await connection.fetch(
             _SQL[source.changes],
             *(source.pool_id, source.row_id, moment.block_number, start, span.limit),
         )
     else:
         times = boundaries(span, end)
-        found = await connection.fetch(_SQL["blocks_at"], times, moment.block_number)
-    return [_moment(row) for row in found if row["time"] <= end]
+        rows = await connection.fetch(_SQL["blocks_at"], times, moment.block_number)
+    return [_moment(row) for row in rows if row["time"] <= end]
 
 
 def _moment(row: asyncpg.Record) -> point_in_time.Moment:
@@ -300,7 +300,7 @@ def _moment_of(state: states.State) -> tuple[datetime.datetime, int, str]:
     return moment.valued_at, moment.block_number, moment.block_hash
 
 
-def _age(found: Iterable[query_assets.Asset]) -> int | None:
+def _age(assets: Iterable[query_assets.Asset]) -> int | None:
     """How old the oldest price of assets is; None without one."""
-    ages = (asset.price_age_seconds for asset in found)
+    ages = (asset.price_age_seconds for asset in assets)
     return max((age for age in ages if age is not None), default=None)

@@ -44,10 +44,10 @@ def parse(text: str) -> Action:
         return Action(kind, Size(amount))
     if amount.startswith("raw:"):
         return Action(kind, raw_units(amount.removeprefix("raw:"), "action"))
-    found = values.number(amount, "action")
-    if found <= 0:
+    units = values.number(amount, "action")
+    if units <= 0:
         raise errors.QuestionError(f"{text[:80]!r}: an amount is above 0", parameter="action")
-    return Action(kind, found)
+    return Action(kind, units)
 
 
 def raw_units(text: str, parameter: str) -> int:
@@ -126,7 +126,7 @@ def _mode(begun: market.Market) -> refusals.ShutdownMode:
 
 async def simulate(
     connection: Connection,
-    wanted: markets.PositionRef,
+    position_ref: markets.PositionRef,
     actions: Sequence[Action],
     at: point_in_time.When = None,
     conditions: markets.Conditions = markets.AS_RECORDED,
@@ -136,48 +136,50 @@ async def simulate(
 
     QuestionError for what cannot be asked; NotFoundError where pool or assets are unknown.
     """
-    found = await markets.find(connection, wanted, at, conditions, max_price_age)
-    exact = [simulation.Action(action.kind, _exact(found, action)) for action in actions]
-    ran = simulation.run(found.now, found.begun, exact, is_v_token=bool(wanted.v_token))
-    begins = found.moment.valued_at + datetime.timedelta(seconds=conditions.ahead_seconds)
+    position_market = await markets.find(connection, position_ref, at, conditions, max_price_age)
+    exact = [simulation.Action(action.kind, _exact(position_market, action)) for action in actions]
+    ran = simulation.run(
+        position_market.now, position_market.begun, exact, is_v_token=bool(position_ref.v_token)
+    )
+    begins = position_market.moment.valued_at + datetime.timedelta(seconds=conditions.ahead_seconds)
     return Simulated(
-        *found.moment.parts,
-        felt252.padded(wanted.pool),
-        felt252.padded(wanted.collateral),
-        None if wanted.v_token else felt252.padded(wanted.debt),
-        rows.padded_or_none(wanted.v_token),
-        felt252.padded(wanted.user),
+        *position_market.moment.parts,
+        felt252.padded(position_ref.pool),
+        felt252.padded(position_ref.collateral),
+        None if position_ref.v_token else felt252.padded(position_ref.debt),
+        rows.padded_or_none(position_ref.v_token),
+        felt252.padded(position_ref.user),
         begins,
-        _mode(found.begun).name.lower(),
-        list(found.prices),
+        _mode(position_market.begun).name.lower(),
+        list(position_market.prices),
         ran.refusal is None,
         None if ran.refusal is None else ran.refusal.value,
         None if ran.refusal is None else len(ran.steps),
-        standing(found, ran.before),
-        standing(found, ran.begun),
-        [_step(found, step) for step in ran.steps],
-        standing(found, ran.after),
+        standing(position_market, ran.before),
+        standing(position_market, ran.begun),
+        [_step(position_market, step) for step in ran.steps],
+        standing(position_market, ran.after),
     )
 
 
-def _exact(found: markets.PositionMarket, action: Action) -> int | Size:
+def _exact(position_market: markets.PositionMarket, action: Action) -> int | Size:
     if not isinstance(action.amount, decimal.Decimal):
         return action.amount
     is_collateral = action.kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
-    scale = (found.now.collateral if is_collateral else found.now.debt).scale
+    scale = (position_market.now.collateral if is_collateral else position_market.now.debt).scale
     return markets.raw(action.amount, scale)
 
 
-def standing(found: markets.PositionMarket, standing: simulation.Standing) -> Standing:
+def standing(position_market: markets.PositionMarket, standing: simulation.Standing) -> Standing:
     """A standing as people read it."""
     worth = standing.worth
     return Standing(
         str(standing.collateral_shares),
         str(standing.nominal_debt),
         rows.text_or_none(worth.collateral),
-        rows.units_or_none(worth.collateral, found.collateral_decimals),
+        rows.units_or_none(worth.collateral, position_market.collateral_decimals),
         rows.text_or_none(worth.debt),
-        rows.units_or_none(worth.debt, found.debt_decimals),
+        rows.units_or_none(worth.debt, position_market.debt_decimals),
         rows.scaled(worth.collateral_usd),
         rows.scaled(worth.debt_usd),
         rows.scaled(worth.ltv),
@@ -191,14 +193,16 @@ def standing(found: markets.PositionMarket, standing: simulation.Standing) -> St
     )
 
 
-def _step(found: markets.PositionMarket, step: simulation.Step) -> Step:
+def _step(position_market: markets.PositionMarket, step: simulation.Step) -> Step:
     kind, deltas = step.action.kind, step.deltas
     is_collateral = kind in (simulation.Kind.SUPPLY, simulation.Kind.WITHDRAW)
     units, own = (
         (deltas.collateral, deltas.shares) if is_collateral else (deltas.debt, deltas.nominal)
     )
-    asset = found.key.collateral if is_collateral else found.key.debt
-    decimals = found.collateral_decimals if is_collateral else found.debt_decimals
+    asset = position_market.key.collateral if is_collateral else position_market.key.debt
+    decimals = (
+        position_market.collateral_decimals if is_collateral else position_market.debt_decimals
+    )
     return Step(
         kind.value,
         str(step.action.amount),
@@ -207,5 +211,5 @@ def _step(found: markets.PositionMarket, step: simulation.Step) -> Step:
         rows.units(units, decimals),
         str(own),
         None if step.refusal is None else step.refusal.value,
-        standing(found, step.standing),
+        standing(position_market, step.standing),
     )

@@ -26,13 +26,13 @@ def chosen(
     rows: Iterable[T], fields: Mapping[str, kinds.Field], conditions: Iterable[filters.Condition]
 ) -> list[T]:
     """The rows that pass all conditions."""
-    asked = [(condition, fields[condition.field]) for condition in conditions]
+    condition_fields = [(condition, fields[condition.field]) for condition in conditions]
     return [
         row
         for row in rows
         if all(
             condition.holds(comparable(field, getattr(row, field.name)))
-            for condition, field in asked
+            for condition, field in condition_fields
         )
     ]
 
@@ -67,22 +67,22 @@ def ordered(rows: Iterable[T], fields: Mapping[str, kinds.Field], order: filters
 def page(
     rows: Iterable[Any],
     fields: Mapping[str, kinds.Field],
-    wanted: filters.PageQuery,
+    page_query: filters.PageQuery,
     default: filters.Order,
 ) -> filters.Page:
     """A page of rows that have an `id`."""
-    passing = chosen(rows, fields, wanted.conditions)
-    return cut(ordered(passing, fields, wanted.order or default), wanted)
+    passing = chosen(rows, fields, page_query.conditions)
+    return cut(ordered(passing, fields, page_query.order or default), page_query)
 
 
-def cut(rows: list[Any], wanted: filters.PageQuery) -> filters.Page:
+def cut(rows: list[Any], page_query: filters.PageQuery) -> filters.Page:
     """The part of ordered rows that a page holds."""
     start = 0
-    if wanted.after is not None:
-        indexes = [index for index, row in enumerate(rows) if row.id == wanted.after[-1]]
+    if page_query.after is not None:
+        indexes = [index for index, row in enumerate(rows) if row.id == page_query.after[-1]]
         if not indexes:
             raise errors.QuestionError("the cursor names no row of this list", parameter="cursor")
         start = indexes[0] + 1
-    found = rows[start : start + wanted.limit]
-    has_more = len(rows) > start + wanted.limit
+    found = rows[start : start + page_query.limit]
+    has_more = len(rows) > start + page_query.limit
     return filters.Page(found, (found[-1].id,) if found and has_more else None)

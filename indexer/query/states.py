@@ -78,16 +78,16 @@ class States:
     ) -> State:
         """The state at a moment, read in the caller's transaction where it is not kept."""
         key = identity(moment, standing)
-        found = self._kept.get(key)
-        if found is None:
+        state = self._kept.get(key)
+        if state is None:
             async with self._kept.making(key):
-                found = self._kept.get(key)
-                if found is None:
+                state = self._kept.get(key)
+                if state is None:
                     snapshot = point_in_time.Snapshot(moment)
                     await snapshot.load(connection, None, standing.sampling)
-                    found = State(snapshot)
-                    self._kept.keep(key, found)
-        return found
+                    state = State(snapshot)
+                    self._kept.keep(key, state)
+        return state
 
 
 def identity(

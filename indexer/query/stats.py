@@ -97,11 +97,11 @@ def _generation(
 
 
 def _numbers(members: list[query_assets.Asset], known: counts.Positions | None) -> Numbers:
-    found = known or counts.Positions()
+    positions = known or counts.Positions()
     return Numbers(
         len({asset.pool_id for asset in members}),
         *totals.sums(members),
-        found.users,
-        found.active_positions,
-        found.positions_with_debt,
+        positions.users,
+        positions.active_positions,
+        positions.positions_with_debt,
     )

@@ -203,7 +203,7 @@ async def read(
         raise errors.NothingCommittedError("the database is empty: run `vesu-indexer run` first")
     standing = await connection.fetchrow(_SQL["standing_differences"])
     assert standing is not None  # aggregates have one row
-    found = await _freshness(connection, row, limits)
+    freshness = await _freshness(connection, row, limits)
     rows = await _rows(connection, row["committed_hash"], known)
     undecoded = await connection.fetch(_SQL["undecoded"])
     reorgs = await connection.fetch(_SQL["reorgs"])
@@ -215,10 +215,10 @@ async def read(
     prices = await connection.fetchrow(_SQL["prices"], STALE_PRICE_SECONDS)
     assert prices is not None  # aggregates have one row
     return Status(
-        is_fresh=found.is_fresh,
-        state=found.state,
-        reason=found.reason,
-        reasons=found.reasons,
+        is_fresh=freshness.is_fresh,
+        state=freshness.state,
+        reason=freshness.reason,
+        reasons=freshness.reasons,
         suspect_since=row["suspect_since"],
         chain_id=row["chain_id"],
         committed_block=row["committed_block"],
@@ -272,8 +272,8 @@ async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshn
 
 async def unknown_classes(connection: Connection) -> list[UnknownClass]:
     """The contracts whose class this release does not know."""
-    found = await connection.fetch(_SQL["unknown_classes"])
-    return [UnknownClass(*row.values()) for row in found]
+    rows = await connection.fetch(_SQL["unknown_classes"])
+    return [UnknownClass(*row.values()) for row in rows]
 
 
 def unhealthy(name: health.Name, reason: str) -> Freshness:
@@ -282,14 +282,14 @@ def unhealthy(name: health.Name, reason: str) -> Freshness:
 
 
 async def _freshness(connection: Connection, row: asyncpg.Record, limits: Limits) -> Freshness:
-    found = _stale_reasons(row, limits)
-    found += await health.failed_proofs(connection, limits.prices)
-    state: State = "stale" if found else "fresh"
+    reasons = _stale_reasons(row, limits)
+    reasons += await health.failed_proofs(connection, limits.prices)
+    state: State = "stale" if reasons else "fresh"
     if row["suspect_reason"] is not None:
-        found.insert(0, health.reason("suspect_chain", row["suspect_reason"]))
+        reasons.insert(0, health.reason("suspect_chain", row["suspect_reason"]))
         state = "suspect"
-    text = found[0].reason if found else FOLLOWS
-    return Freshness(state, text, row["committed_block"], tuple(found))
+    text = reasons[0].reason if reasons else FOLLOWS
+    return Freshness(state, text, row["committed_block"], tuple(reasons))
 
 
 def _stale_reasons(row: asyncpg.Record, limits: Limits) -> list[health.Reason]:

@@ -52,56 +52,56 @@ async def at_risk(connection: Connection, limit: int = 10) -> list[dict[str, Any
 
 
 async def transactions(
-    connection: Connection, limit: int = 10, wanted: Filter = ALL
+    connection: Connection, limit: int = 10, row_filter: Filter = ALL
 ) -> list[dict[str, Any]]:
     """Effects on positions, newest first."""
-    await _require_committed(connection, wanted.from_block)
+    await _require_committed(connection, row_filter.from_block)
     return await _rows(
         connection,
         "transactions",
-        _padded(wanted.pool),
-        _padded(wanted.user),
-        _all_padded(wanted.assets),
-        wanted.types,
-        _padded(wanted.transaction),
-        wanted.from_block,
-        wanted.to_block,
+        _padded(row_filter.pool),
+        _padded(row_filter.user),
+        _all_padded(row_filter.assets),
+        row_filter.types,
+        _padded(row_filter.transaction),
+        row_filter.from_block,
+        row_filter.to_block,
         limit,
     )
 
 
 async def liquidations(
-    connection: Connection, limit: int = 10, wanted: Filter = ALL
+    connection: Connection, limit: int = 10, row_filter: Filter = ALL
 ) -> list[dict[str, Any]]:
     """Liquidations, newest first."""
-    await _require_committed(connection, wanted.from_block)
+    await _require_committed(connection, row_filter.from_block)
     return await _rows(
         connection,
         "liquidations",
-        _padded(wanted.pool),
-        _padded(wanted.user),
-        _padded(wanted.liquidator),
-        _padded(wanted.transaction),
-        wanted.from_block,
-        wanted.to_block,
+        _padded(row_filter.pool),
+        _padded(row_filter.user),
+        _padded(row_filter.liquidator),
+        _padded(row_filter.transaction),
+        row_filter.from_block,
+        row_filter.to_block,
         limit,
     )
 
 
 async def events(
-    connection: Connection, limit: int = 100, wanted: Filter = ALL
+    connection: Connection, limit: int = 100, row_filter: Filter = ALL
 ) -> list[dict[str, Any]]:
     """The raw log, decoded, newest first."""
-    await _require_committed(connection, wanted.from_block)
+    await _require_committed(connection, row_filter.from_block)
     return await _rows(
         connection,
         "events",
-        wanted.from_block,
-        wanted.to_block,
-        _padded(wanted.transaction),
-        wanted.name,
-        _all_padded(wanted.contracts),
-        _padded(wanted.pool),
+        row_filter.from_block,
+        row_filter.to_block,
+        _padded(row_filter.transaction),
+        row_filter.name,
+        _all_padded(row_filter.contracts),
+        _padded(row_filter.pool),
         limit,
     )
 
@@ -119,8 +119,8 @@ async def _require_committed(connection: Connection, first: int | None) -> None:
 
 
 async def _rows(connection: Connection, statement: str, *args: object) -> list[dict[str, Any]]:
-    found: Sequence[asyncpg.Record] = await connection.fetch(_SQL[statement], *args)
-    return [dict(row) for row in found]
+    rows: Sequence[asyncpg.Record] = await connection.fetch(_SQL[statement], *args)
+    return [dict(row) for row in rows]
 
 
 def _padded(value: int | None) -> str | None:

@@ -65,10 +65,10 @@ async def find(
     return Totals(*found.parts, *listed(counted), unlisted(counted), pools)
 
 
-def newest(found: list[assets.Asset]) -> list[assets.Asset]:
+def newest(assets: list[assets.Asset]) -> list[assets.Asset]:
     """An asset that V1.0 handed on to V1.1 stays behind in V1.0's books: it counts once."""
-    newest = {(asset.pool_id, asset.asset_address): asset.id for asset in found}
-    return [asset for asset in found if newest[asset.pool_id, asset.asset_address] == asset.id]
+    newest = {(asset.pool_id, asset.asset_address): asset.id for asset in assets}
+    return [asset for asset in assets if newest[asset.pool_id, asset.asset_address] == asset.id]
 
 
 def _pool(members: list[assets.Asset]) -> PoolTotals:

@@ -73,11 +73,11 @@ async def of_user(
     )
 
 
-def _summed(found: Sequence[pnl.Pnl], *, is_complete: bool) -> Sums:
-    known = [pnl.pnl_usd for pnl in found]
+def _summed(pnls: Sequence[pnl.Pnl], *, is_complete: bool) -> Sums:
+    known = [pnl.pnl_usd for pnl in pnls]
     return Sums(
         None if None in known or not is_complete else point_in_time.total(known),
-        point_in_time.total(pnl.liquidation_loss_usd for pnl in found),
+        point_in_time.total(pnl.liquidation_loss_usd for pnl in pnls),
     )
 
 

@@ -81,13 +81,13 @@ async def read(connection: Connection, transaction_hash: int) -> Sighting:
 
 def as_of(known: Sighting, block_number: int) -> Sighting:
     """What the blocks up to one say of a transaction: a watch tells of now, and is left out."""
-    found = msgspec.structs.replace(
+    sighting = msgspec.structs.replace(
         known, is_watched=False, node_status=None, started_at=None, asked_at=None, settled_at=None
     )
     if known.effects and known.block_number is not None and known.block_number <= block_number:
-        return found
+        return sighting
     return msgspec.structs.replace(
-        found,
+        sighting,
         seen="not_seen",
         status=None,
         effects=0,

@@ -50,7 +50,7 @@ class _Pages(msgspec.Struct):
 
     connection: measured.Connection
     snapshot: point_in_time.Snapshot
-    wanted: filters.PageQuery
+    page_query: filters.PageQuery
     order: filters.Order
     source: Source
     pool_ids: Collection[str] | None
@@ -78,28 +78,28 @@ class _Pages(msgspec.Struct):
         changed = near.Candidates([row["pool_id"] for row in since], [row["id"] for row in since])
         scan = measured.Scan(self.order, self.snapshot, self.pool_ids, self.ends)
         known = {row.id: row for row in await self.source.named(changed)}
-        count = self.wanted.limit + 1
+        count = self.page_query.limit + 1
         while True:
-            found = await scan.first(self.connection, count)
-            known |= await self._read(found.candidates, known)
+            candidate_batch = await scan.first(self.connection, count)
+            known |= await self._read(candidate_batch.candidates, known)
             rows = self.beyond(known.values(), 0)
-            if len(rows) > self.wanted.limit or found.are_all:
+            if len(rows) > self.page_query.limit or candidate_batch.are_all:
                 break
             count *= 4
             if count > MOST_TRIED:
                 return None
-        if found.are_all:
-            return rows[: self.wanted.limit + 1]
-        edge = getattr(rows[self.wanted.limit], self.order.field)
-        found = await scan.up_to(self.connection, decimal.Decimal(edge), MOST_TIED)
-        if not found.are_all:
+        if candidate_batch.are_all:
+            return rows[: self.page_query.limit + 1]
+        edge = getattr(rows[self.page_query.limit], self.order.field)
+        candidate_batch = await scan.up_to(self.connection, decimal.Decimal(edge), MOST_TIED)
+        if not candidate_batch.are_all:
             return None
-        known |= await self._read(found.candidates, known)
-        return self.beyond(known.values(), 0)[: self.wanted.limit + 1]
+        known |= await self._read(candidate_batch.candidates, known)
+        return self.beyond(known.values(), 0)[: self.page_query.limit + 1]
 
-    async def _read(self, found: near.Candidates, known: dict[str, Any]) -> dict[str, Any]:
+    async def _read(self, candidates: near.Candidates, known: dict[str, Any]) -> dict[str, Any]:
         """The rows of candidates that are not known yet, by id."""
-        new = {id_: pool_id for pool_id, id_ in zip(*found, strict=True) if id_ not in known}
+        new = {id_: pool_id for pool_id, id_ in zip(*candidates, strict=True) if id_ not in known}
         if not new:
             return {}
         rows = await self.source.named(near.Candidates(list(new.values()), list(new)))
@@ -131,24 +131,26 @@ def _sort_key(order: filters.Order, value: str | None, id_: str) -> _SortKey:
 async def page(
     connection: measured.Connection,
     snapshot: point_in_time.Snapshot,
-    wanted: filters.PageQuery,
+    page_query: filters.PageQuery,
     source: Source,
 ) -> filters.Page | None:
     """A page; None where no index answers the order, or too many rows would be looked at."""
-    order, conditions = wanted.order, wanted.conditions
+    order, conditions = page_query.order, page_query.conditions
     if order not in measured.MEASURES or any(
         condition.field in ("user_id", "id") for condition in conditions
     ):
         return None
-    if wanted.after is not None and len(wanted.after) != 2:
+    if page_query.after is not None and len(page_query.after) != 2:
         return None
     after = (
-        None if wanted.after is None else _sort_key(order, wanted.after[0] or None, wanted.after[1])
+        None
+        if page_query.after is None
+        else _sort_key(order, page_query.after[0] or None, page_query.after[1])
     )
     end = _end(order, conditions)
     begin = after.worth.copy_abs() if after is not None and after.part == 0 else None
     pages = _Pages(
-        *(connection, snapshot, wanted, order, source, _pools(conditions)),
+        *(connection, snapshot, page_query, order, source, _pools(conditions)),
         measured.Ends(begin, end),
         after,
     )
@@ -156,14 +158,14 @@ async def page(
     # Past an end that a filter sets, no row has a worth of 0, or none.
     parts = (0,) if end is not None else (0, 1, 2) if order.is_descending else (0, 2)
     for part in parts:
-        missing = wanted.limit + 1 - len(rows)
+        missing = page_query.limit + 1 - len(rows)
         if missing > 0 and (after is None or after.part <= part):
             page_rows = await (pages.with_measure() if part == 0 else pages.without(part, missing))
             if page_rows is None:
                 return None
             rows += page_rows
-    shown = rows[: wanted.limit]
-    if len(rows) <= wanted.limit:
+    shown = rows[: page_query.limit]
+    if len(rows) <= page_query.limit:
         return filters.Page(shown)
     return filters.Page(shown, (getattr(shown[-1], order.field) or "", shown[-1].id))
 

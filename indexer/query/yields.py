@@ -83,8 +83,8 @@ async def find(
             days: await _before(connection, now.moment, days, pools)
             for days in sorted(set(windows))
         }
-    found = [_yield(now, key, asset, past) for key, asset in sorted(now.world.assets.items())]
-    return Yields(*now.moment.parts, found)
+    yields = [_yield(now, key, asset, past) for key, asset in sorted(now.world.assets.items())]
+    return Yields(*now.moment.parts, yields)
 
 
 async def _before(

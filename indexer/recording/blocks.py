@@ -115,9 +115,9 @@ def _transactions(block: chain.Block) -> list[dict[str, Any]]:
 
 
 def _find(context: Context, transaction_hash: object) -> tuple[chain.Block, dict[str, Any]]:
-    wanted = context_module.felt(transaction_hash, "transaction_hash")
+    padded_hash = context_module.felt(transaction_hash, "transaction_hash")
     for branch, last in context.view.segments():
-        number, index = branch.transactions.get(wanted, (last + 1, 0))
+        number, index = branch.transactions.get(padded_hash, (last + 1, 0))
         if number <= last:
             block = branch.blocks[number]
             return block, _transactions(block)[index]

@@ -341,9 +341,9 @@ def _decode(text: bytes | msgspec.Raw, kind: type[T], path: pathlib.Path | None 
         raise _broken(path or "A block or state update", error) from error
 
 
-def _broken(what: object, error: Exception) -> errors.RecordingError:
+def _broken(reason: object, error: Exception) -> errors.RecordingError:
     return errors.RecordingError(
-        f"{what} does not hold the JSON of a recording ({error}); take a fresh copy of it."
+        f"{reason} does not hold the JSON of a recording ({error}); take a fresh copy of it."
     )
 
 

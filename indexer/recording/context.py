@@ -34,16 +34,16 @@ class Context:
         A recording has no block under construction: its tag means the latest block.
         """
         if isinstance(block_id, str):
-            found = self._tagged(block_id)
+            block = self._tagged(block_id)
         elif isinstance(block_id, dict) and set(block_id) == {"block_number"}:
-            found = self.view.block_at(convert(block_id["block_number"], int, "block_number"))
+            block = self.view.block_at(convert(block_id["block_number"], int, "block_number"))
         elif isinstance(block_id, dict) and set(block_id) == {"block_hash"}:
-            found = self._hashed(felt(block_id["block_hash"], "block_hash"))
+            block = self._hashed(felt(block_id["block_hash"], "block_hash"))
         else:
             raise invalid_params(f"{block_id!r} is not a block id")
-        if found is None:
+        if block is None:
             raise errors.RpcError("Block not found", 24)
-        return found
+        return block
 
     def _tagged(self, tag: str) -> chain.Block | None:
         if tag == "l1_accepted":

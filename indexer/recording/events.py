@@ -43,12 +43,16 @@ class EventWithoutIndexes(msgspec.Struct):
 class _Matcher:
     """The events that a filter matches."""
 
-    def __init__(self, asked: EventFilter) -> None:
-        addresses = [asked.address] if isinstance(asked.address, str) else asked.address or []
+    def __init__(self, event_filter: EventFilter) -> None:
+        addresses = (
+            [event_filter.address]
+            if isinstance(event_filter.address, str)
+            else event_filter.address or []
+        )
         self.addresses = {context_module.felt(item, "address") for item in addresses}
         self.keys = [
             {context_module.felt(item, "keys") for item in position}
-            for position in asked.keys or []
+            for position in event_filter.keys or []
         ]
         while self.keys and not self.keys[-1]:
             self.keys.pop()
@@ -62,7 +66,8 @@ class _Matcher:
         if len(event.keys) < len(self.keys):
             return False
         return all(
-            not wanted or key in wanted for wanted, key in zip(self.keys, event.keys, strict=False)
+            not accepted or key in accepted
+            for accepted, key in zip(self.keys, event.keys, strict=False)
         )
 
 
@@ -72,11 +77,11 @@ def get_events(context: Context, filter_: object) -> dict[str, Any]:
     A token "<block>-<n>" resumes at that block after its first n matching events. As on real
     nodes, it is bound neither to the filter nor to a block hash.
     """
-    asked = context_module.convert(filter_, EventFilter, "filter")
-    matcher = _checked(context, asked)
-    first, last = _range(context, asked)
-    first, skip = _resume(asked.continuation_token, first)
-    page, token = _scan(context, matcher, asked.chunk_size, range(first, last + 1), skip)
+    event_filter = context_module.convert(filter_, EventFilter, "filter")
+    matcher = _checked(context, event_filter)
+    first, last = _range(context, event_filter)
+    first, skip = _resume(event_filter.continuation_token, first)
+    page, token = _scan(context, matcher, event_filter.chunk_size, range(first, last + 1), skip)
     answer: dict[str, Any] = {"events": page}
     if not context.profile.indexes:
         answer["events"] = [_without_indexes(event) for event in page]
@@ -85,32 +90,32 @@ def get_events(context: Context, filter_: object) -> dict[str, Any]:
     return answer
 
 
-def _checked(context: Context, asked: EventFilter) -> _Matcher:
-    if asked.chunk_size < 1:
+def _checked(context: Context, event_filter: EventFilter) -> _Matcher:
+    if event_filter.chunk_size < 1:
         raise context_module.invalid_params("chunk_size is below 1")
-    if asked.chunk_size > context.options.chunk_limit:
+    if event_filter.chunk_size > context.options.chunk_limit:
         raise errors.RpcError("Requested page size is too big", 31)
-    if isinstance(asked.address, list) and not context.profile.indexes:
+    if isinstance(event_filter.address, list) and not context.profile.indexes:
         raise context_module.invalid_params(
             f"address: RPC {context.profile.spec_version} takes one address, not a list"
         )
-    matcher = _Matcher(asked)
+    matcher = _Matcher(event_filter)
     if len(matcher.keys) > _MAX_KEY_POSITIONS:
         data = {"limit": _MAX_KEY_POSITIONS, "requested": len(matcher.keys)}
         raise errors.RpcError("Too many keys provided in a filter", 34, data)
     return matcher
 
 
-def _range(context: Context, asked: EventFilter) -> tuple[int, int]:
+def _range(context: Context, event_filter: EventFilter) -> tuple[int, int]:
     """The first and the last visible block to scan; first > last: none."""
     head = context.view.head
     if head is None:
         return 0, -1
     first, last = context.view.first, head.number
-    if asked.from_block is not None:
-        first = max(first, _number(context, asked.from_block))
-    if asked.to_block is not None:
-        last = min(last, _number(context, asked.to_block))
+    if event_filter.from_block is not None:
+        first = max(first, _number(context, event_filter.from_block))
+    if event_filter.to_block is not None:
+        last = min(last, _number(context, event_filter.to_block))
     return first, last
 
 
@@ -138,10 +143,10 @@ def _scan(
         if scanned == context.options.scan_limit:
             return page, f"{number}-0"
         block = context.view.block_at(number)
-        found = matcher.events(block)[skip:] if block is not None else []
+        events = matcher.events(block)[skip:] if block is not None else []
         room = size - len(page)
-        page.extend(found[:room])
-        if len(found) > room:
+        page.extend(events[:room])
+        if len(events) > room:
             return page, f"{number}-{skip + room}"
         skip = 0
     return page, None

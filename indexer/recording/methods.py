@@ -57,7 +57,7 @@ def _bound(names: list[str], params: object) -> list[Any]:
         if missing:
             raise context.invalid_params(f"missing: {', '.join(missing)}")
         return [params[name] for name in names]
-    given = [] if params is None else params
-    if not isinstance(given, list) or len(given) != len(names):
+    sent_params = [] if params is None else params
+    if not isinstance(sent_params, list) or len(sent_params) != len(names):
         raise context.invalid_params(f"expected {names}")
-    return given
+    return sent_params

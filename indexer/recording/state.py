@@ -30,25 +30,25 @@ def call(context: Context, request: object, block_id: object) -> msgspec.Raw:
 
     A recorded error is raised as it was. RpcError NOT_RECORDED where nothing was recorded.
     """
-    asked = context_module.convert(request, FunctionCall, "request")
+    function_call = context_module.convert(request, FunctionCall, "request")
     block = context.block(block_id)
     question = (
-        context_module.felt(asked.contract_address, "contract_address"),
-        context_module.felt(asked.entry_point_selector, "entry_point_selector"),
-        *(context_module.felt(item, "calldata") for item in asked.calldata),
+        context_module.felt(function_call.contract_address, "contract_address"),
+        context_module.felt(function_call.entry_point_selector, "entry_point_selector"),
+        *(context_module.felt(item, "calldata") for item in function_call.calldata),
     )
     branch = context.recording.branch(block.branch)
-    found = branch.calls.get((block.hash, *question))
-    if found is None:
-        found = _nearest(context.view.up_to(block), question, block.number)
-    if found is None:
+    call = branch.calls.get((block.hash, *question))
+    if call is None:
+        call = _nearest(context.view.up_to(block), question, block.number)
+    if call is None:
         raise _not_recorded(
             f"the answer of contract {question[0]}, selector {question[1]}, "
             f"calldata {list(question[2:])} at block {block.number} ({block.hash})"
         )
-    if found.error:
-        raise _recorded_error(found)
-    return found.result
+    if call.error:
+        raise _recorded_error(call)
+    return call.result
 
 
 def get_class_hash_at(context: Context, block_id: object, contract_address: object) -> str:
@@ -86,10 +86,10 @@ def get_nonce(context: Context, block_id: object, contract_address: object) -> s
 def get_class(context: Context, block_id: object, class_hash: object) -> dict[str, Any]:
     """A class with its ABI; the program and its entry points are not recorded, so empty."""
     context.block(block_id)
-    wanted = context_module.felt(class_hash, "class_hash")
-    abi = context.recording.abi(wanted)
+    padded_hash = context_module.felt(class_hash, "class_hash")
+    abi = context.recording.abi(padded_hash)
     if abi is None:
-        raise _not_recorded(f"the class {wanted}")
+        raise _not_recorded(f"the class {padded_hash}")
     return {
         "contract_class_version": "0.1.0",
         "sierra_program": [],
@@ -125,10 +125,10 @@ def _latest(changes: list[tuple[int, str]], last: int) -> str | None:
     return next(candidates, None)
 
 
-def _recorded_error(found: chain.Call) -> errors.RpcError:
-    error = msgspec.json.decode(found.error)
+def _recorded_error(call: chain.Call) -> errors.RpcError:
+    error = msgspec.json.decode(call.error)
     return errors.RpcError(error["message"], error["code"], error.get("data"))
 
 
-def _not_recorded(what: str) -> errors.RpcError:
-    return errors.RpcError(f"Not in the recording: {what}", NOT_RECORDED)
+def _not_recorded(subject: str) -> errors.RpcError:
+    return errors.RpcError(f"Not in the recording: {subject}", NOT_RECORDED)

@@ -38,9 +38,9 @@ def find(configured: Path | None = None) -> Path:
     )
 
 
-def of_major(wanted: int) -> Path | None:
+def of_major(major: int) -> Path | None:
     """The folder of the programs of one major version; None where it is not installed."""
-    return next((folder for folder in _folders() if _major_or_none(folder) == wanted), None)
+    return next((folder for folder in _folders() if _major_or_none(folder) == major), None)
 
 
 def major(folder: Path) -> int:
@@ -53,12 +53,12 @@ def major(folder: Path) -> int:
             f"{folder} holds no {', '.join(PROGRAMS)}: name another folder"
         )
     version_text = _output(folder / "postgres", "--version")
-    found = re.search(r"\(PostgreSQL\) (\d+)", version_text)
-    if found is None:
+    match = re.search(r"\(PostgreSQL\) (\d+)", version_text)
+    if match is None:
         raise errors.EmbeddedServerError(
             f"{folder / 'postgres'} does not run on this machine or does not tell its version"
         )
-    return int(found[1])
+    return int(match[1])
 
 
 def _major_or_none(folder: Path) -> int | None:

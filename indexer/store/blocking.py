@@ -115,9 +115,9 @@ def connected(url: str, kind: type[psycopg.Connection[Any]] = Connection) -> Ite
 
 def parameters(url: str) -> str:
     """The URL for libpq with the limits of every connection, where it does not set its own."""
-    given = conninfo.conninfo_to_dict(database.libpq_url(url))
+    url_parameters = conninfo.conninfo_to_dict(database.libpq_url(url))
     limits: dict[str, Any] = {"connect_timeout": int(connections.CONNECT_SECONDS)}
-    return conninfo.make_conninfo(**(limits | connections.TCP_PARAMETERS | given))
+    return conninfo.make_conninfo(**(limits | connections.TCP_PARAMETERS | url_parameters))
 
 
 @contextlib.contextmanager

@@ -17,14 +17,14 @@ async def relations(connection: Connection) -> dict[str, str]:
     In the order of names, which are qualified in vesu_guide. Kind r is a table, p a partitioned
     one, v a view, m a materialised one, S a sequence, f a foreign table.
     """
-    found = await connection.fetch(_SQL["relations"])
-    return {row["name"]: row["kind"] for row in found}
+    rows = await connection.fetch(_SQL["relations"])
+    return {row["name"]: row["kind"] for row in rows}
 
 
 async def tables(connection: Connection) -> dict[str, str]:
     """The tables among them by name, each as a statement names it."""
-    found = await connection.fetch(_SQL["relations"])
-    return {row["name"]: row["place"] for row in found if row["kind"] in ("r", "p")}
+    rows = await connection.fetch(_SQL["relations"])
+    return {row["name"]: row["place"] for row in rows if row["kind"] in ("r", "p")}
 
 
 async def make_guide(connection: Connection) -> None:
@@ -39,8 +39,8 @@ async def open_guide(connection: Connection) -> None:
 
 async def sizes(connection: Connection) -> dict[str, int]:
     """The bytes of each table of the schema, without its indexes."""
-    found = await connection.fetch(_SQL["sizes"])
-    return {row["name"]: row["bytes"] for row in found}
+    rows = await connection.fetch(_SQL["sizes"])
+    return {row["name"]: row["bytes"] for row in rows}
 
 
 async def schema(connection: Connection) -> str:

@@ -182,13 +182,13 @@ async def _watch(
 ) -> None:
     looks, since = 0, None
     while (connection := watched()) is not None and not connection.is_closed():
-        asked = connection.asked_at
-        looks = looks if asked == since else 0
-        since = asked
-        if asked is not None and time.monotonic() - asked > SILENT_SECONDS:
+        asked_at = connection.asked_at
+        looks = looks if asked_at == since else 0
+        since = asked_at
+        if asked_at is not None and time.monotonic() - asked_at > SILENT_SECONDS:
             looks = 0 if await _is_working(connection.backend, connect) else looks + 1
-            if looks >= LOOKS and connection.asked_at == asked:
-                log.info("connection_silent", seconds=round(time.monotonic() - asked, 1))
+            if looks >= LOOKS and connection.asked_at == asked_at:
+                log.info("connection_silent", seconds=round(time.monotonic() - asked_at, 1))
                 connection.terminate()
                 return
         del connection

@@ -136,9 +136,9 @@ def one_host_each(url: str) -> list[str]:
             f"database.url names {len(hosts)} hosts and {len(ports)} ports: give one port for "
             "all of them, or one each"
         )
-    wanted = options.get("target_session_attrs", "any")
+    target_attrs = options.get("target_session_attrs", "any")
     found = []
-    for attribute in ("standby", "any") if wanted == "prefer-standby" else (wanted,):
+    for attribute in ("standby", "any") if target_attrs == "prefer-standby" else (target_attrs,):
         for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True):
             each = {"host": host, "port": port, "target_session_attrs": attribute}
             own = options | {name: text for name, text in each.items() if name in options}

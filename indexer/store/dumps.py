@@ -100,9 +100,9 @@ async def dump(
 
     def read_line(line: str) -> None:
         nonlocal done, table
-        if found := re.search(r"dumping contents of table \"\w+\.(\w+)\"", line):
+        if match := re.search(r"dumping contents of table \"\w+\.(\w+)\"", line):
             done += sizes.get(table, 0)
-            table = found[1]
+            table = match[1]
             report(done, total, table)
 
     arguments = [
@@ -200,8 +200,8 @@ async def _listen(process: asyncio.subprocess.Process, report: Callable[[str], N
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             text = line.decode("utf-8", "replace")
-            if found := re.search(r": (?:error|fatal): (.*)", text):
-                complaints.append(found[1])
+            if match := re.search(r": (?:error|fatal): (.*)", text):
+                complaints.append(match[1])
             else:
                 report(text)
     return complaints

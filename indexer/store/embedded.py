@@ -179,17 +179,17 @@ class EmbeddedPostgres:
                 sockets.clean(self._home)
 
     def _programs(self) -> Path:
-        wanted = self._major()
-        if wanted is None:
+        major = self._major()
+        if major is None:
             return binaries.find(self._configured)
-        if self._configured is None and (found := binaries.of_major(wanted)):
-            return found
+        if self._configured is None and (path := binaries.of_major(major)):
+            return path
         folder = binaries.find(self._configured)
         have = binaries.major(folder)
-        if have != wanted:
+        if have != major:
             raise errors.EmbeddedServerError(
-                f"{self._cluster} was made by PostgreSQL {wanted}, but the programs found are "
-                f"of PostgreSQL {have}: install PostgreSQL {wanted}, or set data_dir to a new "
+                f"{self._cluster} was made by PostgreSQL {major}, but the programs found are "
+                f"of PostgreSQL {have}: install PostgreSQL {major}, or set data_dir to a new "
                 "directory and index again"
             )
         return folder

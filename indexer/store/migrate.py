@@ -213,13 +213,13 @@ def collisions(url: str) -> list[str]:
 
 def _collisions(connection: psycopg.Connection[Any]) -> list[str]:
     applied_here = set(_applied(connection)) & set(known())
-    wanted = relations(set(known()) - applied_here) - relations(applied_here)
+    pending_relations = relations(set(known()) - applied_here) - relations(applied_here)
     rows = connection.execute(
         "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(CASE "
         "WHEN name LIKE '%%.%%' THEN name "
         "ELSE quote_ident(current_schema()) || '.' || quote_ident(name) END) IS NOT NULL "
         "ORDER BY name",
-        (sorted(wanted),),
+        (sorted(pending_relations),),
     ).fetchall()
     return [str(row[0]) for row in rows]
 

@@ -35,8 +35,12 @@ def make(path: Path, owner: int) -> None:
         path.mkdir(mode=0o700)
         os.chown(path, owner, -1)
     except FileExistsError:
-        found = path.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o022:
+        stat_result = path.lstat()
+        if (
+            not stat.S_ISDIR(stat_result.st_mode)
+            or stat_result.st_uid != owner
+            or stat_result.st_mode & 0o022
+        ):
             raise errors.DataDirectoryError(
                 f"{path} is not a folder that only user id {owner} may write: remove it"
             ) from None

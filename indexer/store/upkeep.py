@@ -79,10 +79,10 @@ async def vacuum(
     connection: asyncpg.Connection, report: ReportProgress, *, vacuum: bool, analyze: bool
 ) -> list[Done]:
     """VACUUM, ANALYZE or both, table by table. Neither waits for readers or writers."""
-    what = "VACUUM (ANALYZE)" if vacuum and analyze else "VACUUM" if vacuum else "ANALYZE"
+    command = "VACUUM (ANALYZE)" if vacuum and analyze else "VACUUM" if vacuum else "ANALYZE"
     names = await tables(connection)
     return await _each(
-        connection, [(f"{what} {sqlfile.quoted(name)}", name) for name in names], report
+        connection, [(f"{command} {sqlfile.quoted(name)}", name) for name in names], report
     )
 
 
@@ -96,12 +96,12 @@ async def reindex(connection: asyncpg.Connection, report: ReportProgress) -> lis
         raise errors.WriterConflictError(
             "another session is building an index in this database: try again when it is done"
         )
-    found = await index_rows(connection)
-    left = [row["name"] for row in found if is_leftover(row)]
+    rows = await index_rows(connection)
+    left = [row["name"] for row in rows if is_leftover(row)]
     steps = [(f"DROP INDEX CONCURRENTLY {sqlfile.quoted(name)}", name) for name in left]
     steps += [
         (f"REINDEX INDEX CONCURRENTLY {sqlfile.quoted(row['name'])}", row["name"])
-        for row in found
+        for row in rows
         if row["name"] not in left and not row["is_exclusion"]
     ]
     return await _each(connection, steps, report)

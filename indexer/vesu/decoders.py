@@ -81,12 +81,12 @@ def decode(
     if later is None:
         return _decode(table(kind), kind, keys, data)
     try:
-        found = _decode(table(kind), kind, keys, data)
+        decoded = _decode(table(kind), kind, keys, data)
     except errors.UndecodableEventError as error:
-        found = _decode(later, kind, keys, data)
-        if found is None:
+        decoded = _decode(later, kind, keys, data)
+        if decoded is None:
             raise error from None
-    return _decode(later, kind, keys, data) if found is None else found
+    return _decode(later, kind, keys, data) if decoded is None else decoded
 
 
 def _decode(

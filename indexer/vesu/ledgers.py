@@ -43,7 +43,7 @@ class Ledger:
     """`world` as it stands, and the `journal` of what changed in it.
 
     `registry` must already know every contract of the batch. `answers` are the views that the
-    log holds; what is missing there is noted as wanted, and what is `unanswered` freezes the
+    log holds; a view that it lacks is noted as missing, and one that is `unanswered` freezes the
     pool that needs it. `transfer_amounts` is what transfers of V1.0 moved, as an earlier fold of
     the same batch found out (`settled`): it goes before. `closing` are V1 pools whose shutdown is
     asked after at the end of the block, with the last event.
@@ -123,8 +123,8 @@ class Ledger:
         """
         call = view_call.ViewCall(origin.event_key.block_number, contract, view, calldata)
         if call not in self._answers:
-            if call not in self.journal.wanted:
-                self.journal.wanted.append(call)
+            if call not in self.journal.missing_calls:
+                self.journal.missing_calls.append(call)
             return None
         self.journal.consulted.add(call)
         if call in self._unanswered and not is_name:
@@ -212,18 +212,18 @@ class Ledger:
         A factory may be made to name an invented pool, or one that has no CreatePool yet, or
         somebody else's contract; discovery refuses these, and so must the fold.
         """
-        wanted = discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
+        expected = discovery.Known(kinds.Kind.VTOKEN_V2, state.v2_pool(pool), asset)
         known = self.registry.get(address)
-        return known is not None and known.is_same(wanted)
+        return known is not None and known.is_same(expected)
 
-    def takes_name(self, origin: Origin, address: int, wanted: discovery.Known) -> bool:
+    def takes_name(self, origin: Origin, address: int, expected: discovery.Known) -> bool:
         """Whether an address becomes, or is, what an event names it.
 
         Not where it is known as something else, or holds positions already: a factory deploys
         what it names, so what has a past of its own was not deployed by one. That is refused.
         """
         known = self.registry.get(address)
-        if known is None or not known.is_same(wanted):
+        if known is None or not known.is_same(expected):
             return False
         if address in self.world.contracts:
             return True
@@ -268,18 +268,18 @@ class Ledger:
         ProjectionError for a position that was not loaded: the event's handler does not name it
         among those that it touches.
         """
-        found = self.world.positions.get(key)
-        if found is None and self.world.loaded is not None and key not in self.world.loaded:
+        position = self.world.positions.get(key)
+        if position is None and self.world.loaded is not None and key not in self.world.loaded:
             raise errors.ProjectionError(
                 f"a position of {key.user:#x} is read that the event's handler does not name"
             )
-        return found
+        return position
 
     def position(self, key: state.PositionKey) -> state.PositionState:
         """A position's state; blank, of the right kind, before its first event."""
-        found = self.known_position(key)
-        if found is not None:
-            return found
+        position = self.known_position(key)
+        if position is not None:
+            return position
         if key.v_token:
             return state.PositionState("system" if key.user in NOBODIES else "earn")
         return state.PositionState("system" if self.is_systems(key.user) else "borrow")

@@ -52,20 +52,20 @@ class Liquidation(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
 
 
-def sizes(found: market.Market, asked: int) -> Sizes:
+def sizes(market_state: market.Market, repay_amount: int) -> Sizes:
     """What repaying `asked` units takes, with the contract's rounding. Needs both prices."""
-    collateral, debt = found.collateral, found.debt
+    collateral, debt = market_state.collateral, market_state.debt
     price, owed_price = collateral.price or 0, debt.price or 0
-    factor = found.pair.liquidation_factor or maths.SCALE
-    owed = found.debt_owed
-    repaid = min(asked, owed)
+    factor = market_state.pair.liquidation_factor or maths.SCALE
+    owed = market_state.debt_owed
+    repaid = min(repay_amount, owed)
     worth = repaid * owed_price // debt.scale
     seized = worth * maths.SCALE // price * collateral.scale // factor
-    seized = min(seized, found.collateral_held)
-    covered = found.collateral_usd * factor // maths.SCALE
-    if covered >= found.debt_usd:
+    seized = min(seized, market_state.collateral_held)
+    covered = market_state.collateral_usd * factor // maths.SCALE
+    if covered >= market_state.debt_usd:
         return Sizes(seized, repaid, 0)
-    short = found.debt_usd - covered
+    short = market_state.debt_usd - covered
     if covered < market.value_of_debt(repaid, debt):
         return Sizes(seized, owed, short * debt.scale // owed_price)
     up = debt.variant in _ROUNDS_BAD_DEBT_UP
@@ -73,39 +73,44 @@ def sizes(found: market.Market, asked: int) -> Sizes:
     return Sizes(seized, repaid + bad, bad)
 
 
-def liquidate(found: market.Market, asked: int, least_seized: int = 0) -> Liquidation:
+def liquidate(market_state: market.Market, repay_amount: int, least_seized: int = 0) -> Liquidation:
     """Repay `asked` units of a position's debt, all of it where that is more."""
     try:
-        return _liquidated(found, asked, least_seized)
+        return _liquidated(market_state, repay_amount, least_seized)
     except maths.RevertedError:
-        return Liquidation(asked, 0, 0, 0, 0, 0, found, Refusal.OVERFLOW)
+        return Liquidation(repay_amount, 0, 0, 0, 0, 0, market_state, Refusal.OVERFLOW)
 
 
-def _liquidated(found: market.Market, asked: int, least_seized: int) -> Liquidation:
-    if refusal := _closed(found):
-        return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
-    taken = sizes(found, asked)
+def _liquidated(market_state: market.Market, repay_amount: int, least_seized: int) -> Liquidation:
+    if refusal := _closed(market_state):
+        return Liquidation(repay_amount, 0, 0, 0, 0, 0, market_state, refusal)
+    taken = sizes(market_state, repay_amount)
     after, deltas = market.apply(
-        found, amounts.Amount(-taken.seized), amounts.Amount(-taken.removed), taken.bad_debt
+        market_state, amounts.Amount(-taken.seized), amounts.Amount(-taken.removed), taken.bad_debt
     )
-    checks = _checks(found, after, deltas, taken, asked, least_seized)
+    checks = _checks(market_state, after, deltas, taken, repay_amount, least_seized)
     if refusal := next(checks, None):
-        return Liquidation(asked, 0, 0, 0, 0, 0, found, refusal)
+        return Liquidation(repay_amount, 0, 0, 0, 0, 0, market_state, refusal)
     paid = -deltas.debt - taken.bad_debt
-    seized_usd = market.value_of_collateral(-deltas.collateral, found.collateral)
-    gross = seized_usd - market.value_of_debt(paid, found.debt)
-    return Liquidation(asked, paid, -deltas.collateral, taken.bad_debt, gross, seized_usd, after)
+    seized_usd = market.value_of_collateral(-deltas.collateral, market_state.collateral)
+    gross = seized_usd - market.value_of_debt(paid, market_state.debt)
+    return Liquidation(
+        repay_amount, paid, -deltas.collateral, taken.bad_debt, gross, seized_usd, after
+    )
 
 
-def _closed(found: market.Market) -> Refusal | None:
+def _closed(market_state: market.Market) -> Refusal | None:
     """Why nothing at all can be liquidated."""
-    if refusal := market.closed(found):
+    if refusal := market.closed(market_state):
         return refusal
-    if not found.is_v2:
-        mode = market.shutdown_mode(found)
-        if mode not in (ShutdownMode.NONE, ShutdownMode.RECOVERY) or not found.has_valid_prices:
+    if not market_state.is_v2:
+        mode = market.shutdown_mode(market_state)
+        if (
+            mode not in (ShutdownMode.NONE, ShutdownMode.RECOVERY)
+            or not market_state.has_valid_prices
+        ):
             return Refusal.EMERGENCY
-    if not (found.collateral.price and found.debt.price):
+    if not (market_state.collateral.price and market_state.debt.price):
         return Refusal.INVALID_ORACLE  # the contract divides by them
     return None
 
@@ -115,14 +120,14 @@ def _checks(
     after: market.Market,
     deltas: amounts.Deltas,
     taken: Sizes,
-    asked: int,
+    repay_amount: int,
     least_seized: int,
 ) -> Iterator[Refusal]:
     if taken.seized < least_seized:
         yield Refusal.LESS_THAN_MIN_COLLATERAL
     if before.is_collateralized:
         yield Refusal.NOT_UNDERCOLLATERALIZED
-    if before.is_v2 and asked < SMALLEST_REPAY_V2:
+    if before.is_v2 and repay_amount < SMALLEST_REPAY_V2:
         yield Refusal.REPAY_TOO_SMALL
     if before.is_v2:
         yield from market.arithmetic(after)
@@ -167,28 +172,28 @@ class Opportunity(msgspec.Struct, frozen=True):
         return None
 
 
-def opportunity(found: market.Market, most: int | None = None) -> Opportunity | None:
+def opportunity(market_state: market.Market, most: int | None = None) -> Opportunity | None:
     """What may be liquidated of a position; None where the contract allows nothing."""
     try:
-        return _opportunity(found, most)
+        return _opportunity(market_state, most)
     except maths.RevertedError:
         return None
 
 
-def _opportunity(found: market.Market, most: int | None) -> Opportunity | None:
-    if found.is_collateralized or not found.nominal_debt:
+def _opportunity(market_state: market.Market, most: int | None) -> Opportunity | None:
+    if market_state.is_collateralized or not market_state.nominal_debt:
         return None
-    full = liquidate(found, found.debt_owed)
-    high = full.paid if full.refusal is None else found.debt_owed
+    full = liquidate(market_state, market_state.debt_owed)
+    high = full.paid if full.refusal is None else market_state.debt_owed
     if most is not None:
         high = min(high, most + 1)
-    partial = _partial(found, high - 1)
+    partial = _partial(market_state, high - 1)
     if full.refusal is not None and partial is None:
         return None
     return Opportunity(full, partial)
 
 
-def _partial(found: market.Market, high: int) -> Liquidation | None:
+def _partial(market_state: market.Market, high: int) -> Liquidation | None:
     """The largest allowed repayment of at most `high` units.
 
     What is left of loan and collateral must be worth more than the floors: larger repayments
@@ -196,8 +201,10 @@ def _partial(found: market.Market, high: int) -> Liquidation | None:
     """
     if high <= 0:
         return None
-    best = quotes.largest(high, lambda asked: _leaves_enough(liquidate(found, asked)))
-    partial = liquidate(found, best) if best else None
+    best = quotes.largest(
+        high, lambda repay_amount: _leaves_enough(liquidate(market_state, repay_amount))
+    )
+    partial = liquidate(market_state, best) if best else None
     return partial if partial and partial.refusal is None else None
 
 
@@ -211,12 +218,12 @@ def _leaves_enough(liquidation: Liquidation) -> bool:
     return liquidation.refusal is None or liquidation.refusal in _TOO_LITTLE
 
 
-def smallest_repay(found: market.Market) -> int:
+def smallest_repay(market_state: market.Market) -> int:
     """The fewest raw units that the contract takes for a liquidation."""
-    return SMALLEST_REPAY_V2 if found.is_v2 else 1
+    return SMALLEST_REPAY_V2 if market_state.is_v2 else 1
 
 
-def bonus_rate(found: market.Market) -> int:
+def bonus_rate(market_state: market.Market) -> int:
     """What a liquidator gains on each unit repaid, x 10^18: 1/f - 1, rounded down."""
-    factor = found.pair.liquidation_factor or maths.SCALE
+    factor = market_state.pair.liquidation_factor or maths.SCALE
     return maths.SCALE * maths.SCALE // factor - maths.SCALE

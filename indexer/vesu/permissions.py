@@ -33,8 +33,10 @@ def allowed_actions(
 def shutdown_mode(world: state.World, key: state.PositionKey, now: int) -> str | None:
     """The shutdown mode that V1 has for a position; None where there is none."""
     pool = key.pool if key.v_token else world.market(key.pool)
-    found = shutdown.mode(world, state.PairKey(pool, key.collateral, _debt_asset(world, key)), now)
-    return None if found is None else found.name.lower()
+    shutdown_mode = shutdown.mode(
+        world, state.PairKey(pool, key.collateral, _debt_asset(world, key)), now
+    )
+    return None if shutdown_mode is None else shutdown_mode.name.lower()
 
 
 def _debt_asset(world: state.World, key: state.PositionKey) -> int:

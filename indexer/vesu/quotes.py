@@ -62,10 +62,10 @@ def max_borrow(state: market.Market) -> Largest:
         return refusal is None or refusal in TOO_LITTLE
 
     amount = largest(max(state.debt.reserve, 0), fits)
-    found = borrow(amount)
-    if not amount or found.refusal:
-        return Largest(0, amounts.Deltas(), found.refusal or borrow(1).refusal)
-    return Largest(amount, found.deltas, borrow(amount + 1).refusal)
+    action_result = borrow(amount)
+    if not amount or action_result.refusal:
+        return Largest(0, amounts.Deltas(), action_result.refusal or borrow(1).refusal)
+    return Largest(amount, action_result.deltas, borrow(amount + 1).refusal)
 
 
 def max_withdraw(state: market.Market) -> Largest:
@@ -111,10 +111,10 @@ def repay_all(
 
 def supply(state: market.Market, amount: int) -> Supplied:
     """The shares that a supply of `amount` brings to a position."""
-    found = market.modify(state, amounts.Amount(amount))
+    action_result = market.modify(state, amounts.Amount(amount))
     before = state.collateral_held
-    worth = 0 if found.refusal else found.market.collateral_held - before
-    return Supplied(amount, found.deltas.shares, worth, found.refusal)
+    worth = 0 if action_result.refusal else action_result.market.collateral_held - before
+    return Supplied(amount, action_result.deltas.shares, worth, action_result.refusal)
 
 
 def v_token_max_withdraw(balance: int, state: market.Market) -> int:

@@ -127,63 +127,68 @@ def run(
     no more can be burnt than there is.
     """
     check(actions)
-    found, steps = begun, []
+    market_state, steps = begun, []
     for action in actions:
-        outcome = _act(found, action, is_v_token)
-        found = outcome.market
-        steps.append(Step(action, outcome.deltas, standing(found), outcome.refusal))
+        outcome = _act(market_state, action, is_v_token)
+        market_state = outcome.market
+        steps.append(Step(action, outcome.deltas, standing(market_state), outcome.refusal))
         if outcome.refusal:
             break
-    return Simulation(standing(before), standing(begun), steps, standing(found))
+    return Simulation(standing(before), standing(begun), steps, standing(market_state))
 
 
-def _act(found: market.Market, action: Action, is_v_token: bool) -> market.ActionResult:
+def _act(market_state: market.Market, action: Action, is_v_token: bool) -> market.ActionResult:
     if is_v_token and action.kind in (Kind.BORROW, Kind.REPAY):
         raise errors.QuestionError(f"a vToken holding has no debt: {action.kind} is not possible")
-    size = _size(found, action)
+    size = _size(market_state, action)
     if action.kind in (Kind.BORROW, Kind.REPAY):
-        return market.modify(found, debt=size)
-    shares = amounts.collateral_deltas(size, 1 << 256, found.collateral)[1]
-    if is_v_token and -shares > found.collateral_shares:
-        return market.ActionResult(found, amounts.Deltas(), Refusal.INSUFFICIENT_BALANCE)
-    return market.modify(found, size)
+        return market.modify(market_state, debt=size)
+    shares = amounts.collateral_deltas(size, 1 << 256, market_state.collateral)[1]
+    if is_v_token and -shares > market_state.collateral_shares:
+        return market.ActionResult(market_state, amounts.Deltas(), Refusal.INSUFFICIENT_BALANCE)
+    return market.modify(market_state, size)
 
 
-def _size(found: market.Market, action: Action) -> amounts.Amount:
+def _size(market_state: market.Market, action: Action) -> amounts.Amount:
     if not isinstance(action.amount, Size):
         adds = action.kind in (Kind.SUPPLY, Kind.BORROW)
         return amounts.Amount(action.amount if adds else -action.amount)
     if action.kind is Kind.REPAY:
-        return amounts.Amount(-found.nominal_debt, is_native=True)
+        return amounts.Amount(-market_state.nominal_debt, is_native=True)
     if action.kind is Kind.BORROW:
-        return amounts.Amount(quotes.max_borrow(found).amount)
+        return amounts.Amount(quotes.max_borrow(market_state).amount)
     if action.amount is Size.MAX:
-        largest = quotes.max_withdraw(found)
+        largest = quotes.max_withdraw(market_state)
         if not largest.is_all:
             return amounts.Amount(-largest.amount)
-    return amounts.Amount(-found.collateral_shares, is_native=True)
+    return amounts.Amount(-market_state.collateral_shares, is_native=True)
 
 
-def standing(found: market.Market) -> Standing:
+def standing(market_state: market.Market) -> Standing:
     """What a position is worth in a market, and what it earns and costs."""
-    has_debt_asset = bool(found.debt.scale)
+    has_debt_asset = bool(market_state.debt.scale)
     position = state.PositionState(
-        "borrow", collateral_shares=found.collateral_shares, nominal_debt=found.nominal_debt
+        "borrow",
+        collateral_shares=market_state.collateral_shares,
+        nominal_debt=market_state.nominal_debt,
     )
     worth = valuation.value(
-        position, found.collateral, found.debt if has_debt_asset else None, found.pair.max_ltv
+        position,
+        market_state.collateral,
+        market_state.debt if has_debt_asset else None,
+        market_state.pair.max_ltv,
     )
-    earns = valuation.supply_apy(found.collateral)
-    costs = valuation.borrow_apy(found.debt) if has_debt_asset else None
+    earns = valuation.supply_apy(market_state.collateral)
+    costs = valuation.borrow_apy(market_state.debt) if has_debt_asset else None
     return Standing(
-        found.collateral_shares,
-        found.nominal_debt,
+        market_state.collateral_shares,
+        market_state.nominal_debt,
         worth,
         earns,
         costs,
         net_apy(worth, earns, costs if has_debt_asset else 0),
-        found.collateral.utilization,
-        found.debt.utilization if has_debt_asset else None,
+        market_state.collateral.utilization,
+        market_state.debt.utilization if has_debt_asset else None,
     )
 
 
@@ -205,15 +210,15 @@ def net_apy(
 
 
 def at_price(
-    found: market.Market, collateral: int | None = None, debt: int | None = None
+    market_state: market.Market, collateral: int | None = None, debt: int | None = None
 ) -> market.Market:
     """The market with other prices (x 10^18, valid); None leaves a price as it is."""
     changed = {
-        name: _priced(getattr(found, name), price)
+        name: _priced(getattr(market_state, name), price)
         for name, price in (("collateral", collateral), ("debt", debt))
         if price is not None
     }
-    return msgspec.structs.replace(found, **changed)
+    return msgspec.structs.replace(market_state, **changed)
 
 
 def _priced(asset: accrual.AssetState, price: int) -> accrual.AssetState:

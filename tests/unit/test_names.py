@@ -28,11 +28,18 @@ VAGUE = {
     "there": "existing, answered or stored",
     "theirs": "other or answered",
     "told": "reported",
+    "given": "the thing itself: options, parameters, addresses",
+    "wanted": "page_query, position_ref, expected or what kind of thing it is",
+    "what": "subject, suffix, reason or the like",
     "who": "session, sender or holder",
 }
 """Refused names of variables, parameters, functions and classes, and what to write instead."""
 
 PUBLIC = {
+    ("audit/invariants.py", "what"),
+    ("audit/report.py", "what"),
+    ("commands/doctor.py", "what"),
+    ("query/status.py", "what"),
     ("query/positions.py", "one"),
     ("query/markets.py", "told"),
     ("query/stats.py", "at"),

@@ -300,12 +300,12 @@ FOLD_PACKAGES = ("cairo", "vesu", "projections")
 @functools.cache
 def made_by() -> str:
     """The fold's version and a hash of its code: a build is gone on with by the same code only."""
-    found = hashlib.sha256()
+    code_hash = hashlib.sha256()
     package = resources.files("indexer")
     for folder in FOLD_PACKAGES:
         for path, content in sorted(_files(package.joinpath(folder), folder)):
-            found.update(path.encode() + b"\0" + content)
-    return f"{tables.FOLD_VERSION}:{found.hexdigest()}"
+            code_hash.update(path.encode() + b"\0" + content)
+    return f"{tables.FOLD_VERSION}:{code_hash.hexdigest()}"
 
 
 def _files(folder: abc.Traversable, path: str) -> Iterator[tuple[str, bytes]]:

@@ -143,8 +143,8 @@ def _create_v_token(
     if pool is None:
         return
     kind = kinds.V_TOKENS[kinds.EXTENSIONS[origin.known.kind]]
-    wanted = discovery.Known(kind, pool, event.collateral_asset)
-    if ledger.takes_name(origin, event.v_token, wanted):
+    known = discovery.Known(kind, pool, event.collateral_asset)
+    if ledger.takes_name(origin, event.v_token, known):
         ledgers.name_v_token(ledger, origin, event.v_token)
         ledger.set_v_token(origin, pool, event.collateral_asset, event.v_token)
 

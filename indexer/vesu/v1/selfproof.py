@@ -168,8 +168,8 @@ def check_context(
     fitting = tuple(v for v, later in predicted.items() if _rates(later) == _rates(reported))
     if fitting:
         vote(ledger, origin, key.pool, fitting)
-        found = accrual.confirmed(reported, before, origin.event_key.block_number)
-        return ledgers.replace(found, variant=variants(ledger, key.pool)[0])
+        asset_state = accrual.confirmed(reported, before, origin.event_key.block_number)
+        return ledgers.replace(asset_state, variant=variants(ledger, key.pool)[0])
     model = ask_model(ledger, origin, key)
     first = next(iter(predicted.values()), before)
     if model is not None and model != before.model:

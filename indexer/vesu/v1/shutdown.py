@@ -134,10 +134,10 @@ def _violates(world: state.World, pair: state.PairKey, now: int) -> bool:
 def _side(world: state.World, pool: state.PoolKey, asset: int, now: int) -> accrual.AssetState:
     if not asset:
         return market.NO_ASSET
-    found = accrual.accrue(world.assets[state.AssetKey(pool, asset)], now)
-    if found.price_is_valid is None:
-        return msgspec.structs.replace(found, price_is_valid=True)
-    return found
+    asset_state = accrual.accrue(world.assets[state.AssetKey(pool, asset)], now)
+    if asset_state.price_is_valid is None:
+        return msgspec.structs.replace(asset_state, price_is_valid=True)
+    return asset_state
 
 
 # --- folding -------------------------------------------------------------------------------
@@ -198,9 +198,9 @@ def watch(
         for key, pair_state in ledger.world.pairs.items()
         if pair_state.is_configured and key.pool == pool
     )
-    wanted = [pair for pair in configured if _tells_of(pair, pairs)] if pairs else configured
+    watched_pairs = [pair for pair in configured if _tells_of(pair, pairs)] if pairs else configured
     _, known = ledger.closing.get(pool, (origin, ()))
-    named = tuple(dict.fromkeys((*known, *wanted)))[:MOST_ASKED]
+    named = tuple(dict.fromkeys((*known, *watched_pairs)))[:MOST_ASKED]
     ledger.closing[pool] = (origin, named)
 
 
@@ -219,8 +219,8 @@ def ask(
     extension = ledger.world.pools[pool].extension
     if extension is None or ledger.registry.get(extension) is None:
         return
-    asked = ((pair, ledger.ask(origin, extension, VIEW, pool.id, *pair[1:])) for pair in pairs)
-    reported = {pair: felts for pair, felts in asked if felts and _is_status(felts)}
+    calls = ((pair, ledger.ask(origin, extension, VIEW, pool.id, *pair[1:])) for pair in pairs)
+    reported = {pair: felts for pair, felts in calls if felts and _is_status(felts)}
     for pair, felts in reported.items():
         if len(felts) > _LATER and felts[0] <= Mode.RECOVERY:
             _keep(ledger, origin, pair, felts[2])

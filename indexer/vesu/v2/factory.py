@@ -18,8 +18,8 @@ handlers.setting(ORACLE_HANDLERS, events_v2.SetManager, "curator", "manager")
 def _create_pool(
     ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.CreatePool
 ) -> None:
-    wanted = discovery.Known(kinds.FACTORIES[origin.known.kind], state.v2_pool(event.pool))
-    if not ledger.takes_name(origin, event.pool, wanted):
+    known = discovery.Known(kinds.FACTORIES[origin.known.kind], state.v2_pool(event.pool))
+    if not ledger.takes_name(origin, event.pool, known):
         return
     # `curator` is only nominated here: the factory is the curator until SetCurator.
     ledger.contract(
