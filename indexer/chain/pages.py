@@ -236,7 +236,8 @@ def _check_known(event_filter: _EventFilter, known: Sequence[rpc.Result]) -> Non
         if isinstance(answer, errors.RpcError) and answer.code == rpc_errors.BLOCK_NOT_FOUND:
             raise errors.InconsistentAnswerError(
                 f"{event_filter.node} returned block {event_filter.to_block} "
-                f"({event_filter.tip_hash}), and the node that answered for its events does not know it",
+                f"({event_filter.tip_hash}), and the node that answered for its events does "
+                "not know it",
                 kind="lagging",
             )
 

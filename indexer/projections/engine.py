@@ -98,7 +98,7 @@ class Engine:
         self._decoder = decoding.Decoder(extra_layouts)
         self._answers: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
         self._unanswered: set[view_call.ViewCall] = set()
-        self._missing_calls: set[view_call.ViewCall] = set()
+        self._missing: set[view_call.ViewCall] = set()
 
     async def load(self, connection: memory.Connection) -> None:
         """Read what the tables hold; forget everything read before."""
@@ -145,7 +145,7 @@ class Engine:
         The prepared batch leaves out what contracts emitted before the block that names them,
         and what emitters of refused names did: so the log is the same for every cut.
         """
-        self._missing_calls.clear()
+        self._missing.clear()
         self.discover(batch.events)
         batch = _members_only(batch, self._memory.registry)
         decoded = self._decoder.decode(batch.events, self._memory.registry)
@@ -155,7 +155,7 @@ class Engine:
 
     def refold(self, prepared: Prepared) -> Prepared:
         """Fold a prepared batch again, now that more views are answered; no fold reads tokens'."""
-        if prepared.journal.missing_calls:
+        if prepared.journal.missing:
             return self._fold(prepared.batch, prepared.decoded)
         prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
         return prepared
@@ -284,18 +284,17 @@ class Engine:
             )
             self._apply(batch, decoded, folding)
             consulted |= folding.journal.consulted
-            if folding.journal.missing_calls or not folding.settled:
+            if folding.journal.missing or not folding.settled:
                 break
             transfer_amounts |= folding.settled
-        if folding.journal.refused_names and not folding.journal.missing_calls:
+        if folding.journal.refused_names and not folding.journal.missing:
             for address in folding.journal.refused_names:
                 self._memory.registry.refuse(address)
             batch = _members_only(batch, self._memory.registry)
             decoded = [event for event in decoded if self._memory.registry.get(event.emitter)]
-        missing_calls = folding.journal.missing_calls
-        needs = [*decoding.token_views(decoded, self._memory.tokens), *missing_calls]
-        self._missing_calls.update(missing_calls)
-        needless = frozenset(self._missing_calls - consulted)
+        needs = [*decoding.token_views(decoded, self._memory.tokens), *folding.journal.missing]
+        self._missing.update(folding.journal.missing)
+        needless = frozenset(self._missing - consulted)
         return Prepared(batch, decoded, needs, world, folding.journal, needless)
 
     def _apply(

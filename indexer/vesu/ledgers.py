@@ -123,8 +123,8 @@ class Ledger:
         """
         call = view_call.ViewCall(origin.event_key.block_number, contract, view, calldata)
         if call not in self._answers:
-            if call not in self.journal.missing_calls:
-                self.journal.missing_calls.append(call)
+            if call not in self.journal.missing:
+                self.journal.missing.append(call)
             return None
         self.journal.consulted.add(call)
         if call in self._unanswered and not is_name:

@@ -220,7 +220,7 @@ class Journal(msgspec.Struct):
     quarantined: list[tuple[EventKey, PoolKey, str]] = []
     refused_names: set[int] = set()
     checks: int = 0
-    missing_calls: list[view_call.ViewCall] = []
+    missing: list[view_call.ViewCall] = []
     consulted: set[view_call.ViewCall] = set()
 
     def lengths(self) -> tuple[int, ...]:
