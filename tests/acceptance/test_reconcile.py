@@ -154,7 +154,7 @@ async def test_status_says_so_until_the_rows_are_found_equal(
     await stage.json_of(environ, "reconcile", "--block", "60")  # other rows: settles nothing
     status = await stage.json_of(environ, "status", expect=1)
     assert not status["is_fresh"]
-    assert "differ from the contracts' own" in status["reason"]
+    assert "not equal to the contracts' own" in status["reason"]
     assert status["standing_differences"] == len(found["differences"])
     await postgres.execute(
         indexed_copy, "UPDATE vesu_assets SET reserve = reserve - 1 WHERE total_nominal_debt > 0"
@@ -258,7 +258,7 @@ async def test_a_sample_in_the_background_is_seen_by_health(
             await running.health(200, committed_block=recorded.last_block)
             await postgres.execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw + 1")
             body = await running.health(503, committed_block=recorded.last_block)
-            assert "differ from the contracts' own" in body["reason"]
+            assert "not equal to the contracts' own" in body["reason"]
             _, _, metrics = await running.ask("/metrics")
             await postgres.execute(url, "UPDATE vesu_pools SET debt_cap_raw = debt_cap_raw - 1")
             await running.health(200, committed_block=recorded.last_block)
