@@ -25,7 +25,7 @@ WAIT_SECONDS = 10.0
 """How long `min_block` waits."""
 
 LONGEST_WAIT_BLOCKS = 10_000
-"""A block so far ahead is not waited for: it does not come in time."""
+"""How many blocks ahead `min_block` may be; a block beyond that does not come in time."""
 
 MOST_WAITING = 32
 VERSION = importlib.metadata.version("vesu-indexer")
@@ -74,7 +74,7 @@ class Head:
         self._seen: tuple[float, int] = (0.0, -1)
 
     async def wait(self, block: int) -> None:
-        """Return once the block is committed; NotCommittedError where it is not in time."""
+        """Wait until the block is committed; NotCommittedError if it is not in time."""
         deadline = time.monotonic() + WAIT_SECONDS
         if self._waiting >= MOST_WAITING:
             raise errors.DatabaseRefusalError("too many requests wait for blocks already")
@@ -119,7 +119,7 @@ class Service:
         route: routes.Route,
         parts: Mapping[str, str],
     ) -> litestar.Response[bytes]:
-        """The answer to a request for a route; what goes wrong is raised (see `problems`).
+        """The answer to a request for a route; raises whatever goes wrong (see `problems`).
 
         `parts`: the texts of the path's parameters.
         """
@@ -206,7 +206,7 @@ class Service:
         query_values: Mapping[str, str],
         question: str,
     ) -> tuple[point_in_time.Moment, tuple[str, ...] | None, int]:
-        """The moment, where to go on, and the newest samples known; a cursor brings all three."""
+        """The moment, where to continue, and the newest samples known; a cursor holds all three."""
         if "cursor" not in query_values:
             return (
                 await database_state.moment(connection, standing, moment_query),
@@ -274,7 +274,7 @@ def _tag(
     standing: database_state.DatabaseState,
     moment: point_in_time.Moment,
 ) -> str:
-    """The answer's ETag: all that it depends on but the clock, which `age_seconds` shows."""
+    """The answer's ETag: a hash of everything it depends on except the clock (`age_seconds`)."""
     parts = (
         *(VERSION, address, sorted(query_values.items()), moment.block_hash, moment.valued_at),
         *(standing.fork_counter, standing.generation, standing.finality(moment.block_number)),
@@ -284,6 +284,6 @@ def _tag(
 
 
 def _known_tags(request: litestar.Request[Any, Any, Any]) -> set[str]:
-    """The tags that the asker holds already, each in its weak form."""
+    """The tags that the client already holds, each in its weak form."""
     tags = (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
     return {tag if tag.startswith("W/") else f"W/{tag}" for tag in tags if tag}

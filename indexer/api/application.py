@@ -1,4 +1,4 @@
-"""The application: every route of the API behind one way of answering and one of refusing."""
+"""The ASGI application: every route answers in one way and refuses in one way."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def app(
 
 
 def _handler(service: answering.Service, route: routes.Route) -> Any:
-    """The route's handler; one way of answering for all."""
+    """The handler of a route; all routes answer in the same way."""
 
     async def handle(request: litestar.Request[Any, Any, Any]) -> litestar.Response[bytes]:
         return await service.answer(request, route, request.path_params)
@@ -127,7 +127,7 @@ def _document(described: Sequence[routes.Route]) -> Any:
 def _refused(
     request: litestar.Request[Any, Any, Any], error: Exception
 ) -> litestar.Response[bytes]:
-    """An error as problem+json; of a mistake of ours the log alone tells more."""
+    """An error as problem+json; details of an internal error are only in the log."""
     headers: dict[str, str] = {}
     problem: problems.Problem | None
     if isinstance(error, litestar_errors.HTTPException):

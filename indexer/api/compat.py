@@ -16,7 +16,7 @@ from indexer.query import assets, fees, point_in_time, pools
 
 CENT, MICRO = decimal.Decimal("0.01"), decimal.Decimal("0.000001")
 DIGITS = 15
-"""Every number of so many digits comes out of a double as it went in."""
+"""A double represents every number of this many digits exactly."""
 
 MOST = 2**53
 """A JSON number beyond this would lose digits in JavaScript."""

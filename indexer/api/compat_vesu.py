@@ -115,7 +115,7 @@ async def _vesu_pools(question: routes.Question) -> routes.Answer:
 
 
 def _shown(question: routes.Question, state: states.State) -> list[assets.Asset]:
-    """The assets of listed pools, or of the others where they are asked for."""
+    """The assets of listed pools, or of the unlisted ones where the question asks for them."""
     is_listed = question.get("is_listed", default=True)
     return [asset for asset in state.assets if asset.is_listed == is_listed]
 
@@ -194,7 +194,7 @@ def _vesu_pair(pool: pools.Pool) -> VesuPair:
 
 
 def _eighteen(ratio: str) -> Number:
-    """A ratio, which has exactly 18 digits behind the point."""
+    """A ratio with exactly 18 digits after the point."""
     whole = point_in_time.EXACT.scaleb(decimal.Decimal(ratio), 18)
     return Number(format(whole.to_integral_value(decimal.ROUND_DOWN), "f"), 18)
 

@@ -22,7 +22,7 @@ MAX_LENGTH = 1_500
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where to go on. `question` is the digest of route, filters and order.
+    """Where the next page begins. `question` is the digest of route, filters and order.
 
     `sampling` is the newest storing of sampled prices that the pages know; `valued_at` is the time
     asked for where a time was, None: the block's own.
@@ -49,7 +49,7 @@ class Signer:
         return base64.urlsafe_b64encode(self._signature(body) + body).decode().rstrip("=")
 
     def read(self, text: str, question: str) -> Cursor:
-        """The cursor; QuestionError where it is not ours or belongs to another question."""
+        """Parse a cursor; QuestionError for a wrong signature or a cursor of another question."""
         cursor = self._parsed(text)
         if cursor is None:
             raise errors.QuestionError(
@@ -79,7 +79,7 @@ class Signer:
 
 
 def question(path: str, query_values: dict[str, str]) -> str:
-    """The digest of what a page belongs to: everything said but the cursor and the limit."""
+    """The digest of a page's question: all parameters except the cursor and the limit."""
     kept = sorted(
         (name, text) for name, text in query_values.items() if name not in ("cursor", "limit")
     )

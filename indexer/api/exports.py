@@ -24,7 +24,7 @@ TABLES = (
     *("vesu_pools", "vesu_assets", "vesu_positions", "vesu_transactions", "vesu_liquidations"),
     *("vesu_pool_history", "vesu_asset_history", "vesu_position_history"),
 )
-"""The tables that may leave: what the chain says, and what follows from it."""
+"""The tables that can be exported: chain data and what is derived from it."""
 
 TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 AT_ONCE = 2

@@ -1,4 +1,4 @@
-"""What stands before the application: sizes, keys, rates and the number of requests at once."""
+"""Checks each request before the application sees it: sizes, keys, rates, concurrency."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MAX_HEADERS = 16_384
 
 MAX_BODY = 16_384
 MOST_CLIENTS = 10_000
-"""Clients whose rate is kept in mind; the one that came longest ago is forgotten first."""
+"""How many clients' rates are kept; the one that was idle longest is dropped first."""
 
 BURST_SECONDS = 10
 OPEN = ("/health", "/ready", "/metrics")
-"""Asked by those who watch over us: no key, no rate."""
+"""Paths for monitoring: they need no key and have no rate limit."""
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Who may ask, and how much.
+    """Who may send requests, and how many.
 
     `keys`: the keys that are valid. `is_key_required`: whether reading needs one.
     `requests_per_minute` for one client, 0: any number. `most_at_once`: requests in hand.
@@ -48,7 +48,7 @@ class Keys:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
     def is_valid(self, key: str | None) -> bool:
-        """Whether a key is one of them; every one of them is looked at."""
+        """Whether a key is valid; compares with every key, so that the time tells nothing."""
         digest = hashlib.sha256((key or "").encode()).digest()
         return sum(hmac.compare_digest(digest, expected) for expected in self._digests) > 0
 
@@ -58,7 +58,7 @@ class Keys:
 
 
 class Gate:
-    """Refuses what is too large, too much or without a key; passes the rest on."""
+    """Refuses requests that are too large, too frequent or without a key; passes on the others."""
 
     def __init__(self, app: types.ASGIApp, rules: Rules) -> None:
         self._app = app
@@ -98,7 +98,7 @@ class Gate:
         return None
 
     def _has_left(self, client: str) -> bool:
-        """Take a request out of the client's bucket, which fills up steadily."""
+        """Take one request out of the client's token bucket, which refills steadily."""
         a_second = self._rules.requests_per_minute / 60
         if not a_second:
             return True
@@ -129,7 +129,7 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None
 
 
 def _key(scope: types.Scope) -> str | None:
-    """The key that was sent; None: none was."""
+    """The key that was sent; None without one."""
     sent = _header(scope["headers"], b"authorization")
     if sent is None:
         return None

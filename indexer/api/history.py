@@ -1,4 +1,4 @@
-"""Routes of the past in points, of rates, and of configuration."""
+"""Routes of time series, of rates, and of configuration changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of what is only ever added to: transactions, liquidations, events, blocks, prices."""
+"""Routes of append-only rows: transactions, liquidations, events, blocks, prices."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TransactionState(watches.Sighting, frozen=True):
 
 
 async def _transaction(question: routes.Question) -> routes.Answer:
-    """What became of one transaction; of a hash that nobody knows, too."""
+    """The state of one transaction, also where its hash is unknown."""
     condition = filters.Condition("transaction_hash", "=", (question.path["hash"],))
     order = filters.Order("block_number")
     page_query = filters.PageQuery((condition,), order, filters.MAX_LIMIT)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the routes' own descriptions."""
+"""The OpenAPI 3.1 document, built from the routes' descriptions."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _answered(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watch(data: dict[str, Any]) -> dict[str, Any]:
-    """The one operation that writes; it always needs a key."""
+    """The only operation that writes; it always needs a key."""
     body = {
         "schema": {"$ref": "#/components/schemas/Body"},
         "example": {"hash": EXAMPLES["felt"]},

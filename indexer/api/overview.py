@@ -1,4 +1,4 @@
-"""Routes of the whole: status, statistics, fees, risk, liquidators."""
+"""Routes about the whole deployment: status, statistics, fees, risk, liquidators."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def ready(state: datastructures.State) -> litestar.Response[dict[str, Any]
 
 @litestar.route("/metrics", http_method=READ, media_type="text/plain; version=0.0.4")
 async def prometheus(state: datastructures.State) -> bytes:
-    """All metrics in Prometheus' text format, and each reason that there is to be unhealthy."""
+    """All metrics in Prometheus' text format, and every current reason to be unhealthy."""
     exposition: bytes = await state.metrics()
     freshness = await _freshness(state)
     return exposition + metrics.unhealthy(

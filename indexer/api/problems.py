@@ -1,4 +1,4 @@
-"""Every error as problem+json (RFC 9457): one place says which error is which status."""
+"""Maps every error to problem+json (RFC 9457) and its status, in one place."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PASSING = (
     OSError,
     TimeoutError,
 )
-"""What may pass: the database is away, busy, too slow, not filled or not migrated yet."""
+"""Temporary errors: the database is away, busy, too slow, not filled or not migrated yet."""
 
 
 NOT_WRITABLE = (errors.DatabaseReadOnlyError, errors.DatabaseRightsError)
-"""A replica, or a role without the right: what only the operator changes."""
+"""Errors that only the operator can mend: a replica, or a role without the right."""
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,7 +44,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer's headers say: when to ask again, and that no cache keeps it."""
+        """The headers of a refusal: when to retry, and that no cache stores it."""
         headers = {"cache-control": "no-store"}
         if self.status in (425, 429, 503):
             headers["retry-after"] = str(1 if self.status == 429 else RETRY_SECONDS)
@@ -66,7 +66,7 @@ def problem(status: int, detail: str, **extensions: Any) -> Problem:
 
 
 def of(error: BaseException) -> Problem | None:
-    """The problem that an error is; None for a mistake of ours, of which nothing is told."""
+    """The problem for an error; None for an internal error, whose details are not shown."""
     if isinstance(error, errors.NothingCommittedError):
         return problem(503, str(error))
     if isinstance(error, errors.TooManyWatchesError):

@@ -1,4 +1,4 @@
-"""Connections of strangers: bounded headers, no endless sending, no reader that never reads.
+"""Limits on connections of clients: bounded headers, no slow requests, no unread answers.
 
 uvicorn's protocol keeps every header it is sent and waits for ever for a slow one. This one cuts
 a connection whose request does not arrive in time or in bounds, or which leaves its answer lying.
@@ -36,7 +36,7 @@ class Protocol(httptools_impl.HttpToolsProtocol):
         self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection begins; its first request is waited for only so long."""
+        """A connection begins; its first request must arrive within a time limit."""
         super().connection_made(transport)
         self._await_request()
         if len(self.connections) > MOST_CONNECTIONS:
@@ -79,11 +79,11 @@ class Protocol(httptools_impl.HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is refused in our own form."""
+        """Refuse what is not HTTP, in the API's own form."""
         self._refuse(problems.problem(400, msg))
 
     def pause_writing(self) -> None:
-        """The other side reads more slowly than we write."""
+        """The client reads more slowly than the server writes."""
         super().pause_writing()
         self._stop(self._stall_timer)
         self._stall_timer = self.loop.call_later(STALL_SECONDS, self._cut)

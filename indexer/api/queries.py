@@ -1,4 +1,4 @@
-"""What a request asks: its parameters, read strictly and named in every refusal."""
+"""Parses a request's parameters strictly; every refusal names the parameter."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def split(query: str) -> dict[str, str]:
 
 
 def check_known(query_values: Mapping[str, str], known: Collection[str]) -> None:
-    """QuestionError for a parameter that the route does not know: it is never passed over."""
+    """QuestionError for a parameter that the route does not know; none is ignored."""
     for name in query_values:
         if name not in known:
             near = texts.nearest(name, known)

@@ -1,4 +1,4 @@
-"""Routes that reckon: quotes, simulations, health, and what may be liquidated."""
+"""Routes that compute: quotes, simulations, health, and positions open to liquidation."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def _simulated(question: routes.Question, position: markets.PositionRef) -
 
 @contextlib.contextmanager
 def _naming(parameter: str) -> Iterator[None]:
-    """A mistake in a part of a parameter is told by the parameter's name."""
+    """Name the parameter in the error where a part of it is wrong."""
     try:
         yield
     except errors.NotFoundError:
@@ -198,7 +198,7 @@ def _named(position: position_pages.Position) -> markets.PositionRef:
 
 
 def _since(question: routes.Question) -> datetime.datetime:
-    """The beginning of a period; 30 days before the moment unless given."""
+    """The beginning of a period; 30 days before the moment by default."""
     since: datetime.datetime | None = question.get("since")
     return since or question.moment.valued_at - datetime.timedelta(days=PERIOD_DAYS)
 

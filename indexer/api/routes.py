@@ -1,4 +1,4 @@
-"""A route as one description: its address, its parameters, its answer's type, its question."""
+"""A route described in one place: address, parameters, type of its answer, question."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A request, inside its snapshot: what was said, and the moment that it is about."""
+    """A request inside its snapshot: its parameters, and the moment that it is about."""
 
     route: Route
     connection: Connection
@@ -94,11 +94,11 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def max_price_age(self) -> int | None:
-        """How old in seconds prices may be; None: any age."""
+        """The oldest that prices may be, in seconds; None: any age."""
         return max_price_age(self.route, self.query_values)
 
     def aged(self, row: Aged) -> Aged:
-        """A row with what it says of its price where the question bounds its age."""
+        """A row that says whether its price is too old, where the question bounds the age."""
         most, age = self.max_price_age, row.price_age_seconds
         if most is None or age is None:
             return row
@@ -110,7 +110,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def max_price_age(route: Route, query_values: Mapping[str, str]) -> int | None:
-    """How old in seconds a question about a moment lets prices be; None: any age."""
+    """The oldest that prices may be for a question about a moment, in seconds; None: any age."""
     if not route.is_of_moment or MAX_PRICE_AGE not in query_values:
         return None
     age: int = queries.MAX_PRICE_AGE.parse(query_values[MAX_PRICE_AGE])
@@ -145,7 +145,7 @@ class Route(msgspec.Struct, frozen=True):
 
     @property
     def is_list(self) -> bool:
-        """Whether it answers pages."""
+        """Whether the route answers with pages."""
         return bool(self.orders)
 
     @property

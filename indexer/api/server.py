@@ -1,4 +1,4 @@
-"""The HTTP server: a socket, and the application behind it, while somebody holds it open."""
+"""The HTTP server: serves the application on a socket while its context is open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from indexer import errors
 from indexer.api import application, probes, protocol, sockets
 
 STOP_SECONDS = 5
-"""How long an answer in hand may take once the server is told to stop."""
+"""How long an unfinished answer may take once the server is told to stop."""
 
 KEEP_ALIVE_SECONDS = 30
 """How long a connection without a request stays open; proxies keep theirs."""

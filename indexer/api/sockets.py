@@ -11,7 +11,7 @@ BACKLOG = 512
 
 LEAVING_TRIES = 10
 LEAVING_SECONDS = 0.1
-"""How often, and how far apart, a port in use is tried again."""
+"""How often, and at which distance in seconds, a port in use is tried again."""
 
 
 def bind(host: str, port: int) -> socket.socket:

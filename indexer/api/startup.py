@@ -51,7 +51,7 @@ class Responder:
         self._loop.close()
 
     def answer(self, reason: str | None) -> None:
-        """From now on answer with this reason; None: leave the socket to whoever serves on it."""
+        """Answer with this reason from now on; None: stop, another process serves the socket."""
         self._loop.call_soon_threadsafe(self._answer, reason)
 
     def _answer(self, reason: str | None) -> None:
@@ -103,7 +103,7 @@ class Responder:
 
 
 def response(head: bytes, reason: str) -> bytes:
-    """The whole answer to a request: as the API would answer that has nothing to tell yet."""
+    """The complete answer to a request, as the API answers before any block is committed."""
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     status, headers = "503 Service Unavailable", {"content-type": "application/json"}

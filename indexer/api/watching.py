@@ -1,4 +1,4 @@
-"""Watches: the one thing that the API writes, and only for who sends a key."""
+"""Begins watches, the only thing that the API writes; a key is required."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from indexer.query import kinds, watches
 
 PATH = "/v1/watch"
 MOST_BEGINNING = 4
-"""Watches that are begun at once; each takes a connection of its own for a moment."""
+"""How many watches are begun at the same time; each needs a connection of its own."""
 
 HASH = queries.Parameter("hash", "felt", "Hash of a transaction.", "0x1")
 

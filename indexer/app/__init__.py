@@ -1,4 +1,4 @@
-"""Wiring: from settings to the parts that work together."""
+"""Builds the parts of the indexer from its settings and connects them."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def watched_contracts(settings: config.Settings) -> tuple[watch_list.Contract, .
 
 
 def known_addresses(settings: config.Settings) -> list[int]:
-    """Addresses of the contracts that are ours before any event."""
+    """Addresses of the contracts that are watched before any event names one."""
     return [entry.address for entry in contracts(settings)]
 
 
@@ -179,7 +179,7 @@ def extensions(settings: config.Settings) -> views.Extensions:
 async def node(
     settings: config.Settings, start_timeout_seconds: float = 0.0
 ) -> client.StarknetNode:
-    """A probed connection to the configured node; waits for one that is not up yet so long."""
+    """A probed connection to the configured node; waits a while for one that is not up yet."""
     settings.require_node()
     return await client.connect(
         settings.node.urls,
@@ -251,7 +251,7 @@ def daemon_parts(
 
 
 def _prover(settings: config.Settings, url: str) -> process.Helper:
-    """Proves completeness beside the ingestor, on a connection of its own."""
+    """Proves completeness concurrently with the ingestor, on a connection of its own."""
 
     async def prove(node: client.StarknetNode, stopping: asyncio.Event) -> None:
         async with database.session(url) as connection:
@@ -275,7 +275,7 @@ def _helper(
         [client.StarknetNode, asyncpg.Connection], watcher.Watcher | class_watcher.ClassWatcher
     ],
 ) -> process.Helper:
-    """Runs beside the ingestor, on a connection of its own."""
+    """Runs concurrently with the ingestor, on a connection of its own."""
 
     async def follow(node: client.StarknetNode, stopping: asyncio.Event) -> None:
         async with database.session(url) as connection:
@@ -292,7 +292,7 @@ def price_sampling(
 
 
 async def _finish(settings: config.Settings, url: str, node: client.StarknetNode) -> None:
-    """At the last block: what is watched is decided, and the newest prices are sampled."""
+    """Settle the watched transactions and sample the newest prices, once at the last block."""
     async with database.session(url) as connection:
         await _new_watcher(settings, node, connection).finish()
         await price_sampling(settings, node, connection).finish()
@@ -310,7 +310,7 @@ def _new_watcher(
 
 
 def _reconciler(settings: config.Settings, url: str) -> process.Helper:
-    """Compares rows with the contracts beside the ingestor, on connections of its own."""
+    """Compares rows with the contracts, concurrently with the ingestor, on its own connections."""
 
     async def compare(node: client.StarknetNode, stopping: asyncio.Event) -> None:
         await reconciler.Reconciler(
@@ -325,19 +325,19 @@ def _reconciler(settings: config.Settings, url: str) -> process.Helper:
 
 
 class ApiSettings(msgspec.Struct, frozen=True):
-    """What the API's own process has to know."""
+    """The settings of the process that serves the API."""
 
     settings: config.Settings
     url: str
 
     @property
     def text(self) -> bytes:
-        """As JSON, passwords and all: for the process alone."""
+        """The settings as JSON, with passwords: only the API's process may read it."""
         return msgspec.json.encode(self, enc_hook=str)
 
     @classmethod
     def read(cls, text: bytes) -> ApiSettings:
-        """From that text."""
+        """Parse that text."""
         return msgspec.json.decode(text, type=cls, dec_hook=lambda hint, value: hint(value))
 
 
@@ -358,7 +358,7 @@ async def _serving(
 
 
 def _reading(settings: config.Settings) -> ranges.ReaderSettings:
-    """How the chain is read: what is proved, and how much at once."""
+    """How the chain is read: which blocks are proved, and how many are read at once."""
     return ranges.ReaderSettings(
         verify=settings.ingest.verify,
         sample_rate=settings.ingest.verify_sample_rate,
@@ -376,7 +376,7 @@ PRICE_SECONDS = 900.0
 
 
 def health_limits(settings: config.Settings) -> status.Limits:
-    """From when on the tables count as stale."""
+    """The ages from which the tables count as stale."""
     health = settings.health
     # A custom network may rest; its prices are held against its own blocks' times.
     halt = 0.0 if settings.network.name == "custom" else HALT_SECONDS

@@ -1,4 +1,4 @@
-"""The configured list of pools that count."""
+"""The configured list of pools that count in sums."""
 
 from __future__ import annotations
 

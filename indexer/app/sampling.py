@@ -37,7 +37,7 @@ def sampler(
 
 
 def helper(settings: config.Settings, extensions: views.Extensions, url: str) -> process.Helper:
-    """Samples prices beside the ingestor, on a connection of its own."""
+    """Samples prices concurrently with the ingestor, on a connection of its own."""
 
     async def sample(node: client.StarknetNode, stopping: asyncio.Event) -> None:
         async with database.session(url) as connection:

@@ -7,7 +7,7 @@ from indexer.vesu import deployments, kinds
 
 
 def check(entries: list[deployments.Contract]) -> None:
-    """Extensions name pools of a singleton: it must be there, and be one."""
+    """Check that the singleton of the configured extensions is there and is a singleton."""
     found = [entry.kind for entry in entries]
     for kind in found:
         singleton = kinds.EXTENSIONS.get(kind, kind)

@@ -53,7 +53,7 @@ class AdviceReport(msgspec.Struct, frozen=True):
 
 
 async def read(connection: asyncpg.Connection) -> AdviceReport:
-    """Look at everything."""
+    """Check tables, indexes and transactions, and give the advice."""
     tables = [Table(*row.values()) for row in await upkeep.table_sizes(connection)]
     rows = await upkeep.index_rows(connection)
     since = await connection.fetchval(_SQL["counting_since"])
@@ -130,7 +130,7 @@ def _bloated(row: asyncpg.Record) -> Advice | None:
 
 
 def _spare(row: asyncpg.Record, rows: list[asyncpg.Record], promised: set[str]) -> Advice | None:
-    """An index that nothing would miss, as far as this server's statistics tell."""
+    """An index that no query uses, as far as this server's statistics show."""
     if row["is_constraint"] or not row["is_valid"]:
         return None
     name, remedy = row["name"], f"DROP INDEX CONCURRENTLY {sqlfile.quoted(row['name'])};"

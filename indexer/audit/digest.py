@@ -149,7 +149,7 @@ def statement(name: str, table: tables.Table) -> str:
 
 
 def _written(column: str) -> str:
-    """A column in the canonical form of a row."""
+    """The SQL expression of a column in its canonical form."""
     value = f"extract(epoch FROM {column})::bigint" if column in tables.TIMES else column
     return f"coalesce({value}::text, '~')"
 

@@ -1,4 +1,4 @@
-"""What our rows say that a view should answer, at a block: integers by column.
+"""The answers that views should give at a block by the stored rows: integers by column.
 
 Every function takes a side, what is asked and the block; None: the side has no such row.
 """
@@ -23,7 +23,7 @@ _ASSET_COLUMNS = tuple(column for column, _ in views.ASSET_V2.result)
 def _asset(
     side: stored_state.Side, view_question: view_questions.ViewQuestion, block: stored_state.Block
 ) -> Values:
-    """The accrued configuration; `minted_fee_shares` is what V1 tells beside it."""
+    """The accrued configuration; V1 also answers `minted_fee_shares`."""
     stored = side.world.assets.get(view_question.key)
     if stored is None:
         return None
@@ -96,7 +96,7 @@ def _markets(world: state.World) -> state.World:
 
 
 def _asked_position(view_question: view_questions.ViewQuestion) -> state.PositionKey:
-    """The position in the pool that is asked."""
+    """The position, in the pool whose contract answers."""
     key: state.PositionKey = view_question.key
     return key if view_question.market is None else key._replace(pool=view_question.market)
 
@@ -132,7 +132,7 @@ def worth(
     balance: int,
     block: stored_state.Block,
 ) -> Values:
-    """What convert_to_assets should answer for a balance."""
+    """The expected answer of convert_to_assets for a balance."""
     if view_question.key not in side.world.positions:
         return None
     holding = state.PositionState("earn", vtoken_balance=balance)
@@ -148,7 +148,7 @@ def collateralization(
     prices: Mapping[int, int],
     block: stored_state.Block,
 ) -> Values:
-    """What check_collateralization should answer at these prices (by asset, x 10^18)."""
+    """The expected answer of check_collateralization at these prices (by asset, x 10^18)."""
     position = side.world.positions.get(view_question.key)
     if position is None:
         return None

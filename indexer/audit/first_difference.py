@@ -46,7 +46,7 @@ class FirstDifference(msgspec.Struct, frozen=True):
 
     @property
     def is_equal(self) -> bool:
-        """Nothing differs."""
+        """Whether nothing differs."""
         return self.first_block is None and not self.current
 
 

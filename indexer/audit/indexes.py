@@ -84,7 +84,7 @@ def shape(statement: str) -> str:
 
 
 def promised() -> set[str]:
-    """The names of all indexes that are the indexer's own: those expected, those it makes."""
+    """The names of all indexes of the indexer: the expected ones and those it creates."""
     return {index for names in EXPECTED.values() for index in names} | set(statements())
 
 

@@ -36,7 +36,7 @@ NAMES = (
 EXAMPLES = 5
 
 FEW_POSITIONS = 5_000
-"""Up to so many active positions all sums of the touched assets are checked after each batch."""
+"""The number of active positions up to which every touched asset is checked after each batch."""
 
 TIME_SHARE = 0.0002
 """The part of the time that checking an asset's sums may take where positions are many."""
@@ -60,7 +60,7 @@ class Invariant(msgspec.Struct, frozen=True):
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """What a batch's check found: breaks that are new, and how many stand in all."""
+    """The result of a batch's check: new breaks, and the number of all open ones."""
 
     new: list[Break]
     standing: int
@@ -99,7 +99,7 @@ class Schedule:
         return [key for key in keys if self._due.get(key, 0.0) <= now]
 
     def note(self, keys: Sequence[tuple[str, str]], seconds: float) -> None:
-        """These sums were checked, which took so long together."""
+        """Remember that these sums were checked, and how long that took."""
         due = time.monotonic() + seconds / TIME_SHARE
         self._due.update(dict.fromkeys(keys, due))
 
@@ -114,7 +114,7 @@ async def roll_back(connection: Connection, ancestor: int) -> None:
 
 
 async def settle(connection: Connection, block: int) -> int:
-    """Look at every standing break again, as after a replay; returns how many still stand."""
+    """Check every open break again, as after a replay; returns how many are still open."""
     standing = await connection.fetch(_SQL["standing"])
     broken = set()
     for name in {row["invariant"] for row in standing}:

@@ -1,4 +1,4 @@
-"""Is the log complete? Committed blocks held against the chain's own receipts.
+"""Proves that the log is complete: compares committed blocks with the chain's receipts.
 
 A block's receipts count once they were proved against its header and once the node was seen,
 before and after, to hold the committed block: then they are of the chain that the log follows.
@@ -35,11 +35,11 @@ BATCHES_AHEAD = 4
 """How many batches of blocks are read at once."""
 
 LOCAL_EVENTS = 5_000
-"""About so many stored events are held against their seals at a time."""
+"""About how many stored events are compared with their seals at a time."""
 
 
 class Proved(msgspec.Struct, frozen=True):
-    """A block read with its receipts, and what those were held against."""
+    """A block read with its receipts, and what the receipts were checked against."""
 
     block: types.BlockWithReceipts
     proof: types.Proof
@@ -255,7 +255,7 @@ async def note_gaps(
 
 
 async def _watched(connection: asyncpg.Connection, addresses: Collection[int]) -> dict[int, int]:
-    """Our contracts, and the block from which on their events belong to the log."""
+    """The watched contracts, and the first block from which their events belong to the log."""
     rows = await connection.fetch(_SQL["watched"])
     return {int(row["address"], 16): row["since"] for row in rows} | dict.fromkeys(addresses, 0)
 

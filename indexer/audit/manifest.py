@@ -1,4 +1,4 @@
-"""The manifest of a backup: what it holds, and the hashes by which a restore is proved."""
+"""The manifest of a backup: its contents, and the hashes that prove a restore."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def prove(connection: asyncpg.Connection, manifest: Manifest) -> Proof:
 
 
 def path_of(archive: Path) -> Path:
-    """Where the manifest of an archive stands."""
+    """The path of an archive's manifest."""
     return archive.with_name(f"{archive.name}.manifest.json")
 
 

@@ -186,7 +186,7 @@ class Comparing:
             )
 
     def result(self, seconds: float) -> Reconciliation:
-        """All that was found."""
+        """The result of all comparisons."""
         scope, counts = self.stored.scope, self._views.values()
         return Reconciliation(
             self.stored.block.number,

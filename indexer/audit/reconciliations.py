@@ -99,7 +99,7 @@ async def settle_gone(connection: asyncpg.Connection) -> None:
 
 
 async def standing(connection: asyncpg.Connection) -> int:
-    """How many values are known to differ from the contracts'."""
+    """The number of values that are known to differ from the contracts'."""
     count: int = await connection.fetchval(_SQL["count_standing"])
     return count
 

@@ -303,7 +303,7 @@ async def _views(audit: Audit) -> list[Check | NotCovered]:
 
 
 def _unasked(reconciliation: reconcile.Reconciliation) -> list[NotCovered]:
-    """What a check against the contracts left out."""
+    """What a check against the contracts did not cover."""
     left = []
     if reconciliation.refused:
         refused = values.counted(reconciliation.refused, "view")

@@ -63,7 +63,7 @@ class TableDifference(msgspec.Struct, frozen=True):
 
     @property
     def is_equal(self) -> bool:
-        """Nothing differs."""
+        """Whether nothing differs."""
         return not self.differing
 
 

@@ -64,7 +64,7 @@ class Side:
         self.versions: dict[Any, RowVersion] = {}
         self.protocols: dict[Any, str] = {}
         self.misnamed: list[tuple[RowVersion, str]] = []
-        """Rows whose id is not that of their key, with the id that it should be."""
+        """Rows whose id does not belong to their key, with the expected id."""
         self.sampled: set[state.AssetKey] = set()
         """Assets whose price was sampled at the very block."""
 

@@ -1,4 +1,4 @@
-"""The questions of a check to the contracts: one a view and row, causes before what follows.
+"""The views that a check calls, one for each row and view; causes come before consequences.
 
 Assets and pairs come before the positions that stand in them: a difference that only follows
 from another one is then known as such.
@@ -29,7 +29,7 @@ class ViewQuestion(NamedTuple):
 
 
 class Questions:
-    """Puts the questions about what is held, as of both sides together."""
+    """Makes the questions about all rows of both sides."""
 
     def __init__(
         self, stored_state: stored_state.StoredState, extensions: views.Extensions

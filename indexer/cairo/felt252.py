@@ -1,4 +1,4 @@
-"""Felts: the elements of Starknet's field, and the two ways in which they are written."""
+"""Felts, the elements of Starknet's field, and their two text forms."""
 
 from __future__ import annotations
 

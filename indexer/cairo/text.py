@@ -1,4 +1,4 @@
-"""Text from felts: short strings and ByteArrays, tolerant of whatever a token answers."""
+"""Reads text from felts: short strings and ByteArrays; accepts whatever a token answers."""
 
 from __future__ import annotations
 

@@ -51,6 +51,6 @@ async def find_common_ancestor(
 
 
 async def has_block(node: Headers, number: int, hash_: str) -> bool:
-    """Whether this block is on the node's chain; False above the node's head."""
+    """Whether a block is on the node's chain; False above the node's head."""
     header = await node.header(number)
     return header is not None and header.hash == hash_

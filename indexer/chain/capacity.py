@@ -1,4 +1,4 @@
-"""How large requests to an endpoint may be: measured by asking, for people to see."""
+"""Measures how large requests to an endpoint may be, for people to read."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class StarknetNode:
 
     @property
     def profile(self) -> probe.NodeProfile:
-        """What the endpoint in use can do."""
+        """The capabilities of the endpoint in use."""
         return self._source.profile
 
     @property
@@ -238,7 +238,7 @@ class StarknetNode:
     async def calls_elsewhere(
         self, calls: Sequence[view_call.ViewCall], hashes: Mapping[int, str]
     ) -> list[list[int] | errors.RpcError]:
-        """The same from another endpoint; from the one in use, a moment later, if none answers."""
+        """The same from another endpoint; if none answers, from the one in use a moment later."""
         for other in await self.alternatives():
             try:
                 return await other.calls(calls, hashes)

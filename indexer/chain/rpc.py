@@ -230,7 +230,7 @@ class Endpoint:
         return results
 
     def _http_error(self, reply: transport.Reply, requests: Sequence[Request]) -> errors.NodeError:
-        """What a status other than 200 means; a JSON-RPC error in the body says it better."""
+        """The error for a status other than 200; a JSON-RPC error in the body is more precise."""
         error = transport.http_error(self.name, reply)
         if type(error) in (errors.RangeTooLargeError, errors.NodeBusyError):
             return error

@@ -18,7 +18,7 @@ from indexer.chain import failures, pages, probe, rpc, rpc_errors, types, wire
 
 BLOCKS_PER_BATCH = 20
 NO_ENTRYPOINT = int.from_bytes(b"ENTRYPOINT_NOT_FOUND", "big")
-"""What some nodes answer for a view that the contract does not have, as a felt."""
+"""The felt that some nodes answer for a view that the contract does not have."""
 
 
 class Source:

@@ -1,4 +1,4 @@
-"""What a node knows of single transactions, asked by their hashes."""
+"""Asks a node for the states of transactions by their hashes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class _Daemon:
         self._answers: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def settings(self) -> app.ApiSettings:
-        """What the daemon says first."""
+        """The settings that the daemon sends first."""
         return app.ApiSettings.read(await api_process.read_frame(self._reader))
 
     def serves(self) -> None:

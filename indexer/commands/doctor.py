@@ -153,7 +153,7 @@ async def _tables(settings: config.Settings, url: str) -> list[Finding]:
 
 
 async def _rights(connection: asyncpg.Connection) -> Finding:
-    """What the role may do; a role that only reads is enough for the reading commands."""
+    """The rights of the role; a read-only role is enough for the reading commands."""
     row = await connection.fetchrow(_SQL["rights"])
     assert row is not None  # a SELECT without FROM
     if row["is_read_only"]:

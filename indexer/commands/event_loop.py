@@ -80,7 +80,7 @@ def stop_on_signals(stopping: asyncio.Event, hurrying: asyncio.Event | None = No
 
 
 def fast() -> LoopFactory | None:
-    """What makes uvloop's event loops; None on Windows, where there is no uvloop."""
+    """The factory of uvloop's event loops; None on Windows, where uvloop does not exist."""
     if sys.platform == "win32":
         return None
     import uvloop

@@ -14,7 +14,7 @@ _PROCESSORS = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
-"""What every line tells besides its event."""
+"""The processors that add the fields of every line."""
 
 
 def set_up(level: str, format_: str) -> None:

@@ -78,7 +78,7 @@ def _rollback(url: str, *, yes: bool) -> list[str]:
 
 
 async def _destroyed(url: str) -> str | None:
-    """What a rollback destroys, in words; None: nothing."""
+    """A sentence about what a rollback destroys; None if nothing."""
     async with database.session(url) as connection:
         try:
             committed = await cursor.read(connection)

@@ -151,7 +151,7 @@ async def _in_place(
 
 
 async def _settle(url: str) -> None:
-    """What stood against the tables and is gone with the old rows stands no more."""
+    """Close the findings about rows that the replay replaced."""
     async with database.session(url) as connection, connection.transaction():
         committed = await cursor.read(connection)
         assert committed is not None, "a replay needs a committed block"

@@ -70,13 +70,13 @@ class VerificationReport(msgspec.Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        """Nothing differed, now or still."""
+        """Whether nothing differed in this run and no earlier gap is open."""
         found = self.completeness.gaps_open or self.observations.differing
         return not self.gaps and not found
 
 
 class Tally(msgspec.Struct):
-    """What the checks of one run add up to."""
+    """The sums of all checks of one run."""
 
     blocks: int = 0
     events: int = 0
@@ -86,7 +86,7 @@ class Tally(msgspec.Struct):
 
     @property
     def observations(self) -> Observations:
-        """What asking views again showed, for the report."""
+        """The result of calling views again, for the report."""
         differing = [
             Differing(view_call.block_number, felt252.padded(view_call.contract), view_call.view)
             for view_call in self.views.differing

@@ -41,7 +41,7 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
 
 
 class Child(msgspec.Struct, frozen=True):
-    """What a child needs.
+    """The command and data of a child process.
 
     `program` gets two more arguments: the file descriptors of the listening socket and of its end
     of the pair. `settings` is what it is sent first; `exposition` makes the metrics' text.
@@ -76,7 +76,7 @@ async def _keep(child: Child) -> None:
 
 
 async def _run_child(child: Child) -> int:
-    """One child's life; its exit code."""
+    """Run one child until it exits; returns its exit code."""
     parent_end, child_end = socket.socketpair()
     parent_end.setblocking(False)  # noqa: FBT003 - its only argument
     descriptors = (child.listening.fileno(), child_end.fileno())

@@ -34,7 +34,7 @@ class ClassWatcher:
         self._connection = connection
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look until `stopping` is set."""
+        """Check again and again until `stopping` is set."""
         rpc.is_background.set(True)
         while not stopping.is_set():
             pause = LOOK_SECONDS

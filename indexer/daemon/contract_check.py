@@ -1,4 +1,4 @@
-"""Whether the configured contracts stand on the chain at all."""
+"""Checks that the configured contracts exist on the chain."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def _class_hash(node: client.StarknetNode, address: int) -> int | None:
 
 
 def missing(contract: watch_list.Contract, block: int) -> str:
-    """What to say where nothing stands at a contract's address."""
+    """The message for a configured address without a contract."""
     return (
         f"network.contracts: no contract stands at {contract} at block {block}, although its "
         f"from_block is {contract.from_block}: check the address and the network"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class Finality:
-    """What the node answered look after look. `looks`: how often lower answers are needed."""
+    """The node's latest answers. `looks`: how often a lower answer must come."""
 
     def __init__(self, looks: int) -> None:
         self._looks = looks

@@ -110,7 +110,7 @@ async def _first_unread(
         return None
 
     async def discover(_: Sequence[types.EmittedEvent]) -> None:
-        """No contract that they name is looked for: it is younger."""
+        """Discover nothing: a contract that these events name is younger."""
 
     reading = ranges.RangeReader(node, READING).ranges(
         start, committed.block_number, lambda: frozenset(waiting), discover

@@ -29,14 +29,14 @@ from indexer.projections import engine as engines
 log = structlog.get_logger(__name__)
 
 AT_HEAD_BLOCKS = 10
-"""Within so many blocks of the head every batch brings all valuations up to date."""
+"""Distance from the head within which every batch brings all valuations up to date."""
 
 LOOK_SECONDS = 10.0
 """How often the head is polled while catching up, so that lag and silence stay true."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What the last commit reached."""
+    """The state after the last commit."""
 
     block: int
     head: int
@@ -88,7 +88,7 @@ class Ingestor:
         """Why the node's chain is doubted at present."""
 
     async def open(self, chain_id: str, start_block: int) -> None:
-        """Continue where the database stands; makes the cursor of a new one.
+        """Continue at the committed block; creates the cursor in a new database.
 
         ConfigError: the database was filled from a contract that is configured no more.
         """
@@ -115,7 +115,7 @@ class Ingestor:
         return max(self._progressed_at, self._node.answered_at)
 
     def describe(self) -> str:
-        """The committed block, the head and the present trouble, in a line for people."""
+        """The committed block, the head and the present failure, in one line for people."""
         if self.suspicion is not None:
             return f"suspect: {self.suspicion}"
         head = "an unknown head" if self._head is None else self._head
@@ -224,7 +224,7 @@ class Ingestor:
         return head
 
     async def _lower_final(self) -> None:
-        """Give up a final block that the node, on our chain, has long told no more."""
+        """Lower the final block once the node, on the same chain, has long reported a lower one."""
         lowered = self._finality.lowered(self._final)
         if lowered is not None:
             await cursor.lower_finalised(self._connection, self.position, lowered)
@@ -232,7 +232,7 @@ class Ingestor:
             self._final = lowered
 
     async def _note_suspicion(self, verdict: reorg_detector.Suspect | None) -> None:
-        """Tell readers and operators that the chain is doubted, or no more."""
+        """Tell readers and operators that the chain is suspect, or is no longer."""
         reason = None if verdict is None else verdict.reason
         await cursor.note_suspicion(self._connection, self.position, reason)
         metrics.suspect.set(reason is not None)

@@ -32,7 +32,7 @@ the newest blocks only, as most do."""
 
 
 class Checked(msgspec.Struct):
-    """How many views were asked again, those that answered otherwise, and the unanswered."""
+    """The number of views asked again, those with another answer, and the unanswered ones."""
 
     asked: int = 0
     differing: list[view_call.ViewCall] = []
@@ -41,7 +41,7 @@ class Checked(msgspec.Struct):
     """The newest block with a view that the node could not answer; -1: there is none."""
 
     def add(self, other: Checked) -> None:
-        """Take up what another check showed."""
+        """Add the result of another check."""
         self.asked += other.asked
         self.differing += other.differing
         self.unanswered += other.unanswered

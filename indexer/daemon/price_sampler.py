@@ -30,7 +30,7 @@ NEAR_HEAD_BLOCKS = 10
 
 POOLS_AT_ONCE = 50
 ANSWER_SECONDS = 5.0
-"""How long the views of so many pools are waited for."""
+"""How long the answers to one request's views may take."""
 
 POINT_SECONDS = 30.0
 """How long one look asks for one point; what is lacking then is asked for at the next look."""
@@ -52,7 +52,7 @@ class SamplerSettings(msgspec.Struct, frozen=True):
 
 
 class Sampler:
-    """Samples what the pools of the tables say their assets are worth."""
+    """Samples the prices that the stored pools give for their assets."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Sampler:
         self._done: tuple[int, int] | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look again and again until `stopping` is set."""
+        """Repeat `look` until `stopping` is set."""
         rpc.is_background.set(True)
         if not self._settings.sample_seconds:
             await stopping.wait()
@@ -146,7 +146,7 @@ class Sampler:
         return asset_count
 
     async def _missed(self, committed: cursor.Cursor) -> list[price_samples.Gap]:
-        """What is lacking between the points of the grid, and below them on the coarser one."""
+        """The points that are missing in the grid, and below it in the coarser one."""
         step, coarse = self._settings.sample_seconds, self._settings.backfill_seconds
         gaps = await price_samples.gaps(self._connection, step)
         first = await price_samples.oldest(self._connection, step)
@@ -197,7 +197,7 @@ class Sampler:
     async def _sample(
         self, committed: cursor.Cursor, point: price_samples.Point
     ) -> tuple[int, int]:
-        """Ask for what a point lacks and store it; how much was asked, and answered."""
+        """Ask for and store the missing prices of a point; returns how many asked and answered."""
         loaded = await world.at_block(self._connection, point.block_number)
         ids = loaded.asset_ids
         price_questions = prices.questions(loaded.world, self._extensions, point.block_number)
@@ -237,7 +237,7 @@ class Sampler:
         return found
 
     async def _settle_doubted(self, committed: cursor.Cursor) -> None:
-        """After a repair: keep what was sampled of blocks that are on the chain still."""
+        """After a repair, keep the samples of blocks that are still on the chain."""
         for number, block_hash in await price_samples.doubted(
             self._connection, committed.block_number
         ):

@@ -44,7 +44,7 @@ class Parts(msgspec.Struct, frozen=True):
     listed: tuple[listed_pools.ListedPool, ...] = ()
     helpers: tuple[Helper, ...] = ()
     finish: Callable[[client.StarknetNode], Awaitable[None]] | None = None
-    """What is done last where the daemon ends at a block."""
+    """The last step of a daemon that ends at a block."""
     serving: Callable[[], contextlib.AbstractAsyncContextManager[str]] | None = None
     """Serves HTTP while inside; yields the URL of its health check."""
 
@@ -85,7 +85,7 @@ class Daemon:
         return self._position
 
     async def _session(self, connection: asyncpg.Connection) -> None:
-        """What one session with the database does."""
+        """Work through one session with the database."""
         node = await self._connected_node()
         indexing = self._parts.ingestor(node, connection)
         await self._list_pools(connection)
@@ -114,7 +114,7 @@ class Daemon:
             log.info("pools_listed", pools=len(self._parts.listed) or "all", changed=changed)
 
     def _has_arrived(self, indexing: ingestor.Ingestor) -> bool:
-        """Whether the block is committed that the daemon was to end at."""
+        """Whether the block at which the daemon ends is committed."""
         return (
             self._until_block is not None
             and indexing.position.block_number >= self._until_block
@@ -123,7 +123,7 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _stop_passed_on(self, indexing: ingestor.Ingestor) -> AsyncIterator[None]:
-        """The daemon's stop is the ingestor's while inside; the ingestor's is not the daemon's."""
+        """Pass the daemon's stop on to the ingestor while inside, but not the reverse."""
         waiting = asyncio.create_task(self._stopping.wait())
         waiting.add_done_callback(lambda _: indexing.stopping.set())
         try:
@@ -139,7 +139,7 @@ class Daemon:
         return self._node
 
     async def _notify_systemd(self) -> None:
-        """Once, from the first session to the end."""
+        """Notify systemd from the first session to the end; begun once."""
         if not self._is_notifying:
             self._is_notifying = True
             await self._lasting.enter_async_context(
@@ -147,7 +147,7 @@ class Daemon:
             )
 
     def _alive_at(self) -> float:
-        """When it last progressed; waiting for the database is not hanging."""
+        """The time of the last progress; waiting for the database counts as progress."""
         return time.monotonic() if self._ingestor is None else self._ingestor.alive_at
 
     def _describe(self) -> str:

@@ -67,7 +67,7 @@ class _Work(msgspec.Struct, frozen=True):
 
 
 class _Answerable:
-    """From which block on the node answers views: most nodes keep the newest states only."""
+    """The block from which the node answers views: most nodes keep the newest states only."""
 
     def __init__(self) -> None:
         self._first = 0
@@ -108,7 +108,7 @@ class Prover:
         self._asked_at = time.monotonic()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look again and again until `stopping` is set."""
+        """Repeat `look` until `stopping` is set."""
         rpc.is_background.set(True)
         while not stopping.is_set():
             try:
@@ -188,7 +188,7 @@ class Prover:
         return not (await gaps.still_open(self._connection)).blocks
 
     async def _next(self, committed: cursor.Cursor) -> _Work:
-        """Blocks with events that nobody looked at, else the top of the newest unproved ones."""
+        """Unverified blocks with events, else the top of the newest unproved range."""
         unread = await verified.lacking(
             self._connection,
             committed.start_block,

@@ -1,4 +1,4 @@
-"""A writer's sessions with its database: where one is lost, the next is begun.
+"""The writer's sessions with its database: a lost session is followed by the next.
 
 A session is the writer's lock, one connection, and the work on it. After a loss that passes by
 itself (a restart, a failover, a cut network, a deadlock, a full disk) the next session begins from

@@ -1,4 +1,4 @@
-"""Telling systemd how the daemon is: sd_notify(3) over its datagram socket, nothing otherwise."""
+"""Reports the daemon's state to systemd: sd_notify(3) over its datagram socket."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class Asker:
         ]
 
     def _left(self) -> float:
-        """How long blocks may still be held up."""
+        """How much longer blocks may be delayed."""
         since = time.monotonic() - WINDOW_SECONDS
         while self._spent and self._spent[0][0] < since:
             self._spent.popleft()

@@ -44,7 +44,7 @@ class Watcher:
         self._drop_after_seconds = drop_after_seconds
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look again and again until `stopping` is set."""
+        """Repeat `look` until `stopping` is set."""
         rpc.is_background.set(True)
         while not stopping.is_set():
             try:
@@ -58,7 +58,7 @@ class Watcher:
                 continue
 
     async def finish(self) -> None:
-        """Settle what the committed blocks decide, before the daemon ends at a block."""
+        """Settle the watches that committed blocks decide, before the daemon ends at a block."""
         rpc.is_background.set(True)
         await watches.make_due(self._connection)
         looks = math.ceil(await watches.pending(self._connection) / AT_ONCE)

@@ -1,4 +1,4 @@
-"""The unit of work: one transaction that moves log, projections, history and cursor together."""
+"""The unit of work: one transaction changes log, projections, history and cursor together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from indexer.vesu import block_time
 
 
 class Committed(NamedTuple):
-    """What a commit changed, and how the sums of the touched markets stand after it."""
+    """The changes of a commit, and the check of the touched markets' sums after it."""
 
     summary: engines.Summary
     sums: invariants.Watched
@@ -48,7 +48,7 @@ class Writer:
         self._sums = invariants.Schedule()
 
     async def open(self, chain_id: str, start_block: int) -> None:
-        """Continue where the database stands; makes the cursor of a new one.
+        """Continue at the committed block; creates the cursor in a new database.
 
         Raises SchemaError where the tables were folded by another version. What was read ahead
         before is forgotten.
@@ -62,7 +62,7 @@ class Writer:
         await self._engine.load(self.connection)
 
     async def reload(self) -> None:
-        """Forget everything that was read ahead of the last commit."""
+        """Drop everything that was read beyond the last commit."""
         self._observed = []
         if not self.connection.is_closed():
             await self._engine.load(self.connection)
@@ -122,7 +122,7 @@ class Writer:
         return Committed(summary, sums)
 
     async def revalue(self) -> int:
-        """Bring rows up to prices sampled since the last commit; how many rows were written."""
+        """Value rows with prices sampled since the last commit; returns how many were written."""
         committed = self.cursor
         if committed.block_hash is None or not await self._engine.has_to_revalue(self.connection):
             return 0
@@ -144,7 +144,7 @@ class Writer:
     async def roll_back(
         self, ancestor: tuple[int, str | None], head: types.BlockHeader, cause: reorgs.Cause
     ) -> rollback.RolledBack:
-        """Make everything what it was at `ancestor`, in one transaction."""
+        """Restore the state at `ancestor` in one transaction."""
         async with self._transaction():
             done = await rollback.roll_back(
                 self.connection, self._engine, self.cursor, ancestor, head, cause
@@ -207,7 +207,7 @@ class Writer:
     def _to_store(
         self, part: types.Range, prepared: engines.Prepared
     ) -> list[observations.Observation]:
-        """The answers that belong to this range; later ones wait for theirs."""
+        """The answers that belong to this range; later ones are stored with their own range."""
         return [
             observation
             for observation in self._observed

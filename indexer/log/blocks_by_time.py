@@ -1,4 +1,4 @@
-"""Where stored blocks stand in chain time."""
+"""Maps stored blocks to chain time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cursor: the one row that says which block all tables hold.
+"""The cursor: the single row that says which block all tables hold.
 
 It moves only by compare-and-swap on (number, hash, token), inside the transaction that writes the
 tables. Each writer raises the token when it opens the cursor, so one that was taken over from can
@@ -32,7 +32,7 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Where the tables stand. `block_hash` is canonical, None before the first commit."""
+    """The committed position. `block_hash` is canonical, None before the first commit."""
 
     chain_id: str
     start_block: int
@@ -97,7 +97,7 @@ async def retreat(
 
 
 async def keep(connection: Connection, expected: Cursor) -> None:
-    """Have the cursor stand still until the transaction ends, if it is where `expected` says."""
+    """Lock the cursor until the transaction ends, if it is where `expected` says."""
     row = await connection.fetchrow(
         _SQL["keep"],
         expected.block_number,
@@ -177,13 +177,13 @@ async def note_suspicion(connection: Connection, expected: Cursor, reason: str |
 
 
 async def head(connection: Connection) -> int | None:
-    """The number of the head that the node last told; None before it told any."""
+    """The number of the head that the node last reported; None before the first report."""
     number: int | None = await connection.fetchval(_SQL["head"])
     return number
 
 
 async def finalised(connection: Connection) -> int | None:
-    """The highest block told as accepted on L1; None before any was."""
+    """The highest block reported as accepted on L1; None before the first report."""
     number: int | None = await connection.fetchval(_SQL["final"])
     return number
 
@@ -199,7 +199,7 @@ async def hold(connection: Connection) -> None:
 
 
 async def notify(connection: Connection, committed: Cursor, tables: Sequence[str]) -> None:
-    """Tell listeners of `vesu_blocks` where the tables stand, once the transaction commits."""
+    """Notify listeners of `vesu_blocks` of the committed block, once the transaction commits."""
     message = {
         "block_number": committed.block_number,
         "block_hash": facts.padded(committed.block_hash or "0x0"),

@@ -57,7 +57,7 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
 
 
 class Derived(msgspec.Struct, frozen=True, gc=False):
-    """What decoding says of an event. `args` is a JSON text, None where it cannot be decoded."""
+    """The decoded form of an event. `args` is a JSON text, None where it cannot be decoded."""
 
     contract: str
     name: str | None = None
@@ -65,7 +65,7 @@ class Derived(msgspec.Struct, frozen=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What a fold reads: events in chain order with the times and fees of their blocks.
+    """The input of a fold: events in chain order with the times and fees of their blocks.
 
     `timestamps` by block number, in seconds; `fees` by (block number, transaction index).
     """
@@ -82,12 +82,12 @@ padded = felt252.pad
 
 
 def minimal(felt: str) -> str:
-    """A padded felt as the chain gives it."""
+    """A padded felt in the minimal hex of the chain."""
     return "0x" + (felt[2:].lstrip("0") or "0")
 
 
 def as_datetime(seconds: int) -> datetime.datetime:
-    """A block time as the database takes it."""
+    """A block time in the type that the database takes."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
@@ -108,7 +108,7 @@ def by_block(events: Iterable[types.EmittedEvent]) -> dict[int, list[types.Emitt
 
 
 def batch_of(part: types.Range) -> Batch:
-    """The facts of a range that a fold needs."""
+    """The part of a range that a fold needs."""
     senders = {(event.block_number, event.transaction_index) for event in part.events}
     return Batch(
         part.from_block,
@@ -168,7 +168,7 @@ def _headers(part: types.Range) -> list[types.BlockHeader]:
 
 
 def _block_of_events(events: Sequence[types.EmittedEvent], seconds: int) -> tuple[object, ...]:
-    """A block known by its events alone; the background adds what its header says."""
+    """A block known only by its events; the prover adds its header's fields later."""
     first = events[0]
     return (
         first.block_number,
@@ -220,7 +220,7 @@ def _event_lines(
 def derived_rows(
     emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
 ) -> tuple[list[object], ...]:
-    """What decoding says of events, as columns: place, contract, name and args."""
+    """The decoded events as columns: key, contract, name and args."""
     return (
         [event.block_number for event in emitted],
         [event.transaction_index for event in emitted],
@@ -236,7 +236,7 @@ async def complete(
     blocks: Sequence[types.BlockWithReceipts],
     stored: dict[int, list[types.EmittedEvent]],
 ) -> dict[tuple[int, int], Fee]:
-    """Add to stored blocks what their headers and receipts say, where that is missing.
+    """Fill in missing fields of stored blocks from their headers and receipts.
 
     `stored` are the events of these blocks that the log holds. Returns the fees that were added,
     by (block number, transaction index).
@@ -335,7 +335,7 @@ async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
 
 
 async def read_events(connection: Connection, first: int, last: int) -> list[types.EmittedEvent]:
-    """Our events from block to block, in chain order."""
+    """The log's events from block to block, in chain order."""
     rows = await connection.fetch(_SQL["read"], first, last)
     return [_emitted(row) for row in rows]
 

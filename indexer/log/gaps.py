@@ -46,7 +46,7 @@ class Open(msgspec.Struct, frozen=True):
 
 
 async def add(connection: Connection, gaps: Iterable[Gap]) -> None:
-    """Note gaps; one that is noted already and still open is not noted twice."""
+    """Store gaps; one that is already stored and still open is not stored twice."""
     await connection.executemany(
         _SQL["add_gap"],
         [msgspec.structs.astuple(gap) for gap in gaps],
@@ -70,7 +70,7 @@ async def add_observations(connection: Connection, found: Iterable[view_call.Vie
 
 
 async def still_open(connection: Connection) -> Open:
-    """What is still to be repaired."""
+    """The gaps that are still to be repaired."""
     rows = await connection.fetch(_SQL["open_blocks"])
     return Open(
         tuple(row["block_number"] for row in rows),

@@ -37,7 +37,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Points of a grid that nobody sampled: the multiples above `after` and up to `until`."""
+    """Points of a grid that were not sampled: the multiples above `after` and up to `until`."""
 
     step_seconds: int
     after: int
@@ -75,7 +75,7 @@ async def store(
 
 
 async def _hold(connection: asyncpg.Connection, committed: cursor.Cursor) -> None:
-    """Keep the cursor where it is for the moment that storing takes."""
+    """Lock the cursor while samples are stored."""
     await locks.limit_idle(connection, in_this_transaction=True)
     row = await connection.fetchrow(_SQL["hold"])
     if row is None or (row["fork_counter"], row["writer_token"]) != (
@@ -86,7 +86,7 @@ async def _hold(connection: asyncpg.Connection, committed: cursor.Cursor) -> Non
 
 
 async def answered(connection: Connection, point: Point) -> tuple[set[str], int]:
-    """The ids of the assets that were sampled at a block, and how often it was tried."""
+    """The ids of the assets that were sampled at a block, and the number of attempts."""
     row = await connection.fetchrow(
         _SQL["answered"], point.block_number, facts.padded(point.block_hash)
     )

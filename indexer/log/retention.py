@@ -1,4 +1,4 @@
-"""How long the audit tables are kept: what reorganisations took out of the log, by age."""
+"""Retention of the audit tables: deletes what reorganisations took out of the log, by age."""
 
 from __future__ import annotations
 

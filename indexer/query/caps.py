@@ -1,4 +1,4 @@
-"""How much may still be lent: each pair's debt cap, and the room that is left below it."""
+"""Each pair's debt cap, and how much may still be borrowed below it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the log's completeness: verified ranges, what they leave open, gaps found."""
+"""The log's completeness as far as it is known: verified ranges, holes, and gaps found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SQL = sqlfile.load(__package__, "completeness")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 MOST = 20
-"""How many ranges, holes and gaps are listed; the counts are of all."""
+"""How many ranges, holes and gaps are listed; the counts include all."""
 
 
 def _named(first: int, last: int) -> str:
@@ -32,7 +32,7 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Hole(msgspec.Struct, frozen=True):
-    """A closed range of committed blocks that nobody looked at."""
+    """A closed range of committed blocks that were never verified."""
 
     first_block: int
     last_block: int
@@ -91,7 +91,7 @@ class Completeness(msgspec.Struct, frozen=True):
 
 
 async def read(connection: Connection) -> Completeness:
-    """What is known now, of the blocks that are committed."""
+    """The completeness of the committed blocks as it is known now."""
     blocks = {row["method"]: int(row["blocks"]) for row in await connection.fetch(_SQL["blocks"])}
     counts = await connection.fetchrow(_SQL["counts"])
     assert counts is not None  # aggregates have one row

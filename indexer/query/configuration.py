@@ -1,4 +1,4 @@
-"""A pool's configuration through time: what was changed, from what to what, in which event."""
+"""The history of a pool's configuration: each setting's old and new value, and the event."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """What names the change among all of its pool."""
+        """The identifier of the change among all changes of its pool."""
         event_key = (self.block_number, self.transaction_index, self.event_index)
         owner = (self.of, self.collateral_address or "", self.debt_address or "")
         return "/".join(map(str, (*event_key, *owner, self.setting)))

@@ -57,7 +57,7 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """Counts, and what they hold for as long as."""
+    """Counts, and the fold and listing for which they are valid."""
 
     counted: Counted
     block_hash: str
@@ -97,7 +97,7 @@ class Counts:
     async def _holding(
         self, connection: Connection, standing: database_state.DatabaseState, listing: str
     ) -> AsyncIterator[_Kept]:
-        """What still holds: of this fold and listing, and not taken back by a rollback."""
+        """The counts that are still valid: of this fold and listing, and not rolled back."""
         for kept in self._kept:
             if (kept.generation, kept.listing) != (standing.generation, listing):
                 continue
@@ -129,7 +129,7 @@ class Counts:
 
 
 async def counted(connection: Connection, block: int) -> Counted:
-    """The counts at the committed block, out of whole tables."""
+    """The counts at the committed block, from whole tables."""
     await connection.execute(_SQL["allow_long"])
     limit = COUNTING_SECONDS
     positions = await connection.fetch(_SQL["positions"], timeout=limit)
@@ -139,14 +139,14 @@ async def counted(connection: Connection, block: int) -> Counted:
 
 
 async def rows(connection: Connection, limit: float | None = None) -> dict[str, int]:
-    """How many rows the large tables hold; each is read for it."""
+    """The number of rows of each large table; each table is read whole."""
     row = await connection.fetchrow(_SQL["rows"], timeout=limit)
     assert row is not None  # aggregates have one row
     return dict(row)
 
 
 async def _counts_beyond(connection: Connection, nearest: Counted, block: int) -> Counted:
-    """The counts at a block by those of another one, later or earlier."""
+    """The counts at a block, derived from those of a later or earlier block."""
     if block == nearest.block_number:
         return nearest
     ends = sorted((block, nearest.block_number))
@@ -184,7 +184,7 @@ Numbers = TypeVar("Numbers", Positions, Effects)
 def _added(
     known: dict[Key, Numbers], deltas: Iterator[tuple[Key, Numbers]], sign: int
 ) -> dict[Key, Numbers]:
-    """Numbers and what came to them; those of which nothing is left are left out."""
+    """The sums of two counts by key; keys whose sum is 0 are left out."""
     found = dict(known)
     for key, delta in deltas:
         before = found.get(key, type(delta)())

@@ -1,4 +1,4 @@
-"""Where the database stands, and which moment a question is about: by block, hash or time."""
+"""The state of the database, and the moment that a question names by block, hash or time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DatabaseState(msgspec.Struct, frozen=True):
 
     @property
     def newest(self) -> point_in_time.Moment | None:
-        """The moment of who names none: the last stored block; None: no block is stored."""
+        """The moment of a question that names none: the last stored block; None: none is stored."""
         if self.stored_number is None or self.stored_hash is None or self.stored_time is None:
             return None
         return point_in_time.Moment(
@@ -83,7 +83,7 @@ class MomentQuery(msgspec.Struct, frozen=True):
 
 
 async def read(connection: Connection) -> DatabaseState:
-    """Where the database stands; NothingCommittedError before the first commit."""
+    """The state of the database; NothingCommittedError before the first commit."""
     row = await connection.fetchrow(_SQL["stands"])
     if row is None or row["block_hash"] is None:
         raise errors.NothingCommittedError(

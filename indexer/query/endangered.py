@@ -1,4 +1,4 @@
-"""What a change of a pool's configuration endangered: positions that it made liquidatable."""
+"""The positions that a change of a pool's configuration made liquidatable."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def of(
     pool_id: str,
     changes: Sequence[configuration.Change],
 ) -> list[Change]:
-    """The changes of a pool with what each endangered."""
+    """The changes of a pool, each with the positions that it made liquidatable."""
     found = []
     for change in changes:
         endangered = None

@@ -1,4 +1,4 @@
-"""Data out: the rows of a table as CSV, NDJSON or record batches, from one snapshot.
+"""Exports the rows of a table as CSV, NDJSON or record batches, from one snapshot.
 
 The rows are made in PostgreSQL, which writes every number exactly; nothing passes through float.
 They come in a fixed order (by event where rows have one, else by primary key), so that equal
@@ -24,7 +24,7 @@ _SQL = sqlfile.load(__package__, "export")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 HISTORIES = {table.name: table.past.name for table in tables.CURRENT}
-"""Tables whose state at any past block stands in their history."""
+"""Tables whose history holds their state at any past block."""
 
 
 UNUSED_QUOTE, UNUSED_DELIMITER = "\x01", "\x02"
@@ -213,7 +213,7 @@ def _conditions(
 
 
 def _order(columns: Sequence[Column], key: Sequence[str], *, by_event: bool) -> str:
-    """By event where the rows have one, then by primary key, else by all columns (views)."""
+    """Order by event if the rows have one, then by primary key, else by all columns (views)."""
     collated = {column.name: column.is_collated for column in columns}
     first = [name for name in tables.EVENT if by_event and name in collated]
     names = list(dict.fromkeys([*first, *key])) or list(collated)

@@ -1,4 +1,4 @@
-"""What borrowers paid over a time: interest by asset, the fees in it, and what suppliers got.
+"""Interest that borrowers paid over a period, by asset: the fees in it, and the suppliers' part.
 
 Interest is exact: nominal debt times the growth of the rate accumulator, from version to version of
 each asset's state, with both ends accrued to their time. USD values take the price at the end.
@@ -92,7 +92,7 @@ def _key(row: Any) -> tuple[str, str]:
 def _fees(
     now: query_assets.Asset, then: query_assets.Asset | None, inner: Any, edge: Any
 ) -> AssetFees:
-    """The inner versions' interest, and that of the two ends, which no version's row holds."""
+    """Interest of the versions inside the period and of its two ends, which no row holds."""
     scaled = 0 if inner is None else int(inner["interest"])
     charged = 0 if inner is None else int(inner["fees"])
     end = int(now.last_rate_accumulator)

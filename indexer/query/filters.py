@@ -1,4 +1,4 @@
-"""Which rows, in which order, and how many: the filters, orders and pages of every list."""
+"""The filters, orders and pages of every list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_VALUES = 100
 """Values of one `in` filter."""
 
 ORDERED = frozenset({"integer", "decimal", "block", "time"})
-"""Kinds with a smaller and a larger."""
+"""Kinds whose values are ordered."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class Order(msgspec.Struct, frozen=True):
-    """By which field, and whether the largest comes first."""
+    """An order: the field, and whether the largest value comes first."""
 
     field: str
     is_descending: bool = False

@@ -1,4 +1,4 @@
-"""What makes the tables unhealthy besides their age: every proof that fails, and its remedy.
+"""The reasons besides age that make the tables unhealthy: failed proofs, and their remedies.
 
 Health is the conjunction of all proofs: each reason is named, and none hides another.
 """
@@ -33,7 +33,7 @@ Name = Literal[
     "stale_prices",
 ]
 NAMES: tuple[Name, ...] = Name.__args__  # type: ignore[attr-defined]
-"""Every reason that there can be, as metrics label them."""
+"""Every possible reason, as the metrics label them."""
 
 REMEDIES: dict[Name, str] = {
     "starting": "wait; `vesu-indexer doctor` says what a start may be waiting for",
@@ -90,7 +90,7 @@ async def failed_proofs(connection: Connection, price_seconds: float) -> list[Re
 
 
 def differences(row: asyncpg.Record) -> str:
-    """What the last checks found of the tables, in a line."""
+    """What the last checks found in the tables, in one line."""
     return (
         f"{values.counted(row['differences'], 'value')} in {values.counted(row['rows'], 'row')} "
         "not equal to the contracts' own, first seen at block "

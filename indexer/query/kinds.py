@@ -140,7 +140,7 @@ def _field(name: str, declared: msgspec.inspect.Type) -> Field | None:
 
 
 def parse(field: Field, text: str, parameter: str) -> Any:
-    """The value that a text means for a field; QuestionError, naming the parameter, where none."""
+    """The value of a text for a field; QuestionError, naming the parameter, if it has none."""
     value = _PARSERS[field.kind](text, parameter)
     if field.values and value not in field.values:
         raise errors.QuestionError(

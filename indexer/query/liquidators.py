@@ -1,4 +1,4 @@
-"""Who liquidates: counts, volumes and profit at the prices that the contract used."""
+"""Liquidators: counts, volumes and profit at the prices that the contract used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SQL = sqlfile.load(__package__, "analysis")
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """Liquidations together, as a liquidator's are."""
+    """Sums over liquidations."""
 
     liquidations: kinds.Block
     users_liquidated: kinds.Block

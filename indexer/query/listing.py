@@ -50,23 +50,23 @@ class Listing(msgspec.Struct, frozen=True):
 
     @property
     def fields(self) -> Mapping[str, kinds.Field]:
-        """What the rows can be filtered by."""
+        """The fields that rows can be filtered by."""
         return kinds.fields(self.row)
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """What the rows can be ordered by; the first is the list's own."""
+        """The orders of the rows; the first is the default."""
         return (self.key[0], *self.orders)
 
     def order(self, page_query: filters.PageQuery) -> filters.Order:
-        """The asked order, or the list's own."""
+        """The order that the page asks for, or the list's default."""
         return page_query.order or filters.Order(self.key[0], self.is_newest_first)
 
 
 async def page(
     connection: Connection, listing: Listing, block_number: int, page_query: filters.PageQuery
 ) -> filters.Page:
-    """A page of a list, as it stood at a block."""
+    """A page of a list as of a block."""
     rows, next_key = await records(connection, listing, block_number, page_query)
     return filters.Page([_row(listing, row) for row in rows], next_key)
 
@@ -88,7 +88,7 @@ async def records(
 
 
 def _columns(listing: Listing, order: filters.Order) -> list[str]:
-    """What the rows are ordered by: the asked column, then the key."""
+    """The columns of the order: the requested one, then the key."""
     return list(dict.fromkeys([order.field, *listing.key]))
 
 

@@ -72,7 +72,7 @@ class Conditions(msgspec.Struct, frozen=True):
 
 
 AS_RECORDED = Conditions()
-"""The state as it stands."""
+"""The recorded state, without changes."""
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -178,7 +178,7 @@ def check_known(snapshot: point_in_time.Snapshot, changes: PriceChanges) -> None
 
 
 def in_mode(market_state: market.Market, conditions: Conditions) -> market.Market:
-    """The market in the shutdown mode that is asked for; its own where none is."""
+    """The market in the requested shutdown mode; in its own mode if none is requested."""
     if conditions.shutdown_mode is None:
         return market_state
     return msgspec.structs.replace(market_state, mode=conditions.shutdown_mode)
@@ -308,7 +308,7 @@ def price_of(
     moment: point_in_time.Moment,
     changes: PriceChanges,
 ) -> Price:
-    """The newest price known of an asset, its age at a moment, and what a change makes of it."""
+    """The newest known price of an asset, its age at a moment, and the price after a change."""
     asset = snapshot.world.assets[key]
     priced_at = point_in_time.time_of(asset.price_timestamp)
     used = asset.price

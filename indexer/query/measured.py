@@ -1,4 +1,4 @@
-"""Positions in the order of their worth, out of indexes: a page values its own rows, and few more.
+"""Lists positions in the order of their worth by indexes: a page values few rows but its own.
 
 Within a pair, health is one factor times shares over debt. Within an asset, a debt and its value
 are one factor times nominal debt; collateral and its value are one factor times shares. So the rows
@@ -33,7 +33,7 @@ EXACT_SCALE = 10**6
 """A token with fewer units is rounded too coarsely for a margin."""
 
 MOST_MEASURED = 10**77
-"""Above every measure that a column holds."""
+"""A number above every measure that a column holds."""
 
 
 class Group(NamedTuple):
@@ -61,7 +61,7 @@ class Measure(msgspec.Struct, frozen=True):
 
 
 class Ends(NamedTuple):
-    """The worth where a page begins, and where the last page ends; None: nowhere."""
+    """The worth where a page begins, and where the last page ends; None: no bound."""
 
     begin: decimal.Decimal | None = None
     end: decimal.Decimal | None = None
@@ -92,13 +92,13 @@ class Scan:
         self._ends = ends
 
     async def first(self, connection: Connection, count: int) -> CandidateBatch:
-        """About the first `count` of them."""
+        """About the first `count` candidates."""
         return await self._read(connection, self._ends.end, count)
 
     async def up_to(
         self, connection: Connection, worth: decimal.Decimal, most: int
     ) -> CandidateBatch:
-        """All that may come before a worth, or have it; not all where they are more than `most`."""
+        """All candidates up to a worth; some of them only if there are more than `most`."""
         return await self._read(connection, worth, most + 1)
 
     async def _read(
@@ -152,7 +152,7 @@ class Scan:
 
 
 def _decimal(unit: Fraction) -> decimal.Decimal:
-    """A factor for SQL, which orders by it roughly."""
+    """A factor for SQL, which only needs it for a rough order."""
     return decimal.Context(prec=30).divide(
         decimal.Decimal(unit.numerator), decimal.Decimal(unit.denominator)
     )
@@ -184,7 +184,7 @@ def _by_pair(snapshot: point_in_time.Snapshot, field: str) -> list[Group]:
 
 
 def _by_asset(snapshot: point_in_time.Snapshot, field: str) -> list[Group]:
-    """Assets, and what debts or collateral in them are worth, or come to in token units."""
+    """Assets, each with its price, or with its number of token units."""
     found, valuer = [], snapshot.valuer()
     for key, asset in snapshot.world.assets.items():
         position_key = state.PositionKey(key.pool, key.asset, key.asset, 0, 0)

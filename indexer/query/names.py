@@ -1,4 +1,4 @@
-"""What people call pools and assets: names and symbols, resolved to addresses.
+"""Resolves names and symbols of pools and assets to addresses.
 
 Anyone may name a pool or a token, so a name may mean several; where one is wanted, they are listed.
 """

@@ -1,4 +1,4 @@
-"""Positions near their limit, found by an index and not by valuing every position.
+"""Finds positions near their limit by an index, without valuing every position.
 
 Health is one factor of a pair times shares over debt, so a bound on health is a bound on shares to
 debt, which `idx_vesu_positions_shares_to_debt` answers for the current rows. What changed since an

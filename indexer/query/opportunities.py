@@ -1,4 +1,4 @@
-"""Positions that may be liquidated, now, at a past block, or at other prices; and for how much."""
+"""Finds positions that may be liquidated, now, at a past block or at other prices, and amounts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MARGIN_SECONDS = 600
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What a liquidator reckons with.
+    """The costs and limits that a liquidator calculates with.
 
     `gas_usd` for the transaction; `slippage`, the part of the seized value that selling it loses
     (0.01: one percent); `capital_usd`, the most that one liquidation may cost (None: no limit);
@@ -246,7 +246,7 @@ def _is_priced(market_state: market.Market) -> bool:
 
 
 def _most(market_state: market.Market, terms: Terms) -> int | None:
-    """The liquidator's means in raw units of the debt asset."""
+    """The liquidator's capital in raw units of the debt asset."""
     if terms.capital_usd is None:
         return None
     price = market_state.debt.price or 1

@@ -26,7 +26,7 @@ Connection = point_in_time.Connection
 _SQL = sqlfile.load(__package__, "pnl")
 
 MAX_DAYS = 1_100
-"""A period has at most so many days."""
+"""The longest period in days."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class _Point(NamedTuple):
 
 
 class _Flow(NamedTuple):
-    """What moved: signed raw units of one side, and their value x 10^18 USD (signed)."""
+    """A transfer: signed raw units of one side, and their value x 10^18 USD (signed)."""
 
     block: int
     type: str
@@ -357,7 +357,7 @@ def _pnl(first: _Point, last: _Point, flows: Sequence[_Flow]) -> int | None:
 
 
 def _with_start(first: _Point, flows: Sequence[_Flow]) -> list[_Flow]:
-    """What was there at the start counts as put in at the price of then."""
+    """Count the balance at the start as a deposit at the price of that time."""
     if not first.collateral:
         return list(flows)
     price = first.assets[0].price or 0

@@ -73,7 +73,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def steady(connection: Connection) -> AsyncIterator[None]:
-    """All questions inside see one commit: the caller's transaction, or one of our own."""
+    """Run all questions inside on one snapshot: the caller's transaction, or a new one."""
     if connection.is_in_transaction():
         yield
     else:
@@ -191,7 +191,7 @@ class Snapshot:
         return valuations.Block(self.moment.block_number, self.moment.now)
 
     def pool_name(self, pool: state.PoolKey) -> str | None:
-        """What a pool is called; None where nobody told."""
+        """The name of a pool; None where it is unknown."""
         contract = self.world.pools.get(pool) or self.world.contracts.get(pool.address)
         return contract.name if contract else None
 
@@ -204,7 +204,7 @@ class Snapshot:
         return self._listed.has(rows.padded(pool.id))
 
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
-        """A row of vesu_assets, as it stood at the moment, with what the market holds."""
+        """A row of vesu_assets at the moment, with the market's totals."""
         asset = self.world.assets[key]
         token = self._tokens.get(key.asset, tokens.Token())
         age = self._price_age(time_of(asset.price_timestamp))
@@ -213,7 +213,7 @@ class Snapshot:
         return row | assets.market(asset) | age
 
     def pair_row(self, key: state.PairKey) -> dict[str, Any]:
-        """A row of vesu_pools, as it stood at the moment, with V1's shutdown mode then."""
+        """A row of vesu_pools at the moment, with V1's shutdown mode of that time."""
         row = pools.current(
             self._protocols[key.pool],
             key,
@@ -226,7 +226,7 @@ class Snapshot:
         return row | {"shutdown_mode": None if mode is None else mode.name.lower()}
 
     def valuer(self) -> valuations.Valuer:
-        """Values positions as the world is now; a later edit of it is not seen."""
+        """Values positions in the current world; later edits have no effect."""
         return valuations.Valuer(self.world, self._block)
 
     def position_row(

@@ -1,4 +1,4 @@
-"""One pool whole: its sums, its assets and its pairs at a moment."""
+"""One pool with its sums, assets and pairs at a moment."""
 
 from __future__ import annotations
 

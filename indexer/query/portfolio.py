@@ -1,4 +1,4 @@
-"""All that a user holds and owes at a moment, over all pools and generations."""
+"""Everything that a user holds and owes at a moment, in all pools and generations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Connection = point_in_time.Connection
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """What positions are worth together.
+    """The worth of several positions.
 
     `unpriced` counts the positions that are in no sum because no price was known.
     """
@@ -61,7 +61,7 @@ async def of(
 def summed(
     moment: point_in_time.Moment, user_id: str, positions: list[positions.Position]
 ) -> Portfolio:
-    """The portfolio that a user's active positions make, the lowest health first."""
+    """The portfolio of a user's active positions, the lowest health first."""
     listed = [position for position in positions if position.is_listed]
     sums = _sums(listed)
     return Portfolio(

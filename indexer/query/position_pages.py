@@ -31,16 +31,16 @@ from indexer.query import (
 )
 
 MOST_RANKED = 50_000
-"""Positions that one question may value before it can filter or order them."""
+"""How many positions a question may value in order to filter or order them."""
 
 CEILINGS = (decimal.Decimal("1.05"), decimal.Decimal("1.3"), decimal.Decimal(2))
 """Healths below which positions are valued, one after another, for the lowest healths."""
 
 RANKINGS = 16
-"""Orders that are kept for the pages after."""
+"""How many orders are kept for later pages."""
 
 OF_DEBT = frozenset({"health_factor", "ltv", "liquidation_price", "price_drop"})
-"""What a position without debt does not have."""
+"""Fields that a position without debt does not have."""
 
 RENAMED = {"last_updated": "changed_at", "last_event_block": "block_number"}
 """Columns that the history has under another name."""
@@ -92,7 +92,7 @@ BY_POOL = filters.Order("pool_id")
 
 
 class Pages:
-    """Answers pages of positions; keeps the orders that were made last."""
+    """Answers pages of positions; keeps the latest orders."""
 
     def __init__(self) -> None:
         self._rankings: states.Kept[list[_Candidate]] = states.Kept(RANKINGS)
@@ -205,7 +205,7 @@ def _reaches(ranking: Sequence[_Candidate], page_query: filters.PageQuery) -> bo
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    """Where to find a row of a ranking."""
+    """The key of a ranking's row."""
 
     id: str
     pool_id: str
@@ -275,7 +275,7 @@ async def _records_of(
     candidates: near.Candidates,
     page_query: filters.PageQuery,
 ) -> list[asyncpg.Record]:
-    """The wanted ones of some positions, as they were at the moment."""
+    """The requested positions among the candidates, as of the moment."""
     of = msgspec.structs.replace(VERSIONS, statement="positions_of", arguments=tuple(candidates))
     records, _ = await listing.records(connection, of, state.moment.block_number, page_query)
     return records
@@ -348,7 +348,7 @@ async def of_user(
 
 
 def valued(state: states.State, stored_rows: Sequence[asyncpg.Record]) -> list[Position]:
-    """What positions are worth at the moment."""
+    """The positions with their values at the moment."""
     found, valuer = [], state.snapshot.valuer()
     for stored in stored_rows:
         row = state.snapshot.position_row(stored["protocol"], *position_rows.parse(stored), valuer)
@@ -358,7 +358,7 @@ def valued(state: states.State, stored_rows: Sequence[asyncpg.Record]) -> list[P
 
 
 def price_drop(health_factor: str | None) -> str | None:
-    """The part of the collateral's price that may go until a position can be liquidated."""
+    """The part of the collateral's price that may be lost until a position can be liquidated."""
     if health_factor is None:
         return None
     health = int(decimal.Decimal(health_factor).scaleb(18, point_in_time.EXACT))

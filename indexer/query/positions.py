@@ -73,7 +73,7 @@ class Position(msgspec.Struct, frozen=True):
 
     @property
     def health(self) -> decimal.Decimal | None:
-        """The health factor to reckon with; None: no debt, or no price known."""
+        """The health factor; None without debt or without a known price."""
         return None if self.health_factor is None else decimal.Decimal(self.health_factor)
 
 
@@ -90,7 +90,7 @@ class PositionAt(point_in_time.Moment, frozen=True):
 
 
 class PositionFilter(msgspec.Struct, frozen=True):
-    """Which positions: what is None does not matter.
+    """A filter of positions; fields that are None do not restrict it.
 
     `pool` is a pool id (V2: the pool's address), `status` is that of the moment. Health from
     `min_health` on and below `max_health`; without debt there is none. `listed`: of listed pools
@@ -125,7 +125,7 @@ async def find(
     at: point_in_time.When = None,
     max_price_age: int | None = None,
 ) -> Positions:
-    """The wanted positions at a moment, the lowest health first, those without one last.
+    """The filtered positions at a moment, the lowest health first, those without one last.
 
     Rows on prices older than `max_price_age` seconds say so.
     """
@@ -188,7 +188,7 @@ async def held_at(
 
 
 def valued(snapshot: point_in_time.Snapshot, stored: Stored) -> list[Position]:
-    """What positions are worth in the state and with the prices of a snapshot."""
+    """The positions valued in the state and with the prices of a snapshot."""
     return [msgspec.convert(snapshot.position_row(*position), Position) for position in stored]
 
 

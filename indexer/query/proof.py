@@ -1,4 +1,4 @@
-"""What is proved of a block, and of everything up to the committed one."""
+"""The proofs of a block, and of all blocks up to the committed one."""
 
 from __future__ import annotations
 

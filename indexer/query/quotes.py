@@ -1,4 +1,4 @@
-"""Quotes for a position: most to borrow and withdraw, what repays all, what a supply brings."""
+"""Quotes for a position: largest borrow and withdrawal, full repayment, shares of a supply."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def total_repay(
     at: point_in_time.When = None,
     margin_seconds: int = 0,
 ) -> Repayment:
-    """What clears a position's debt, with a margin for the interest of `margin_seconds`."""
+    """The amount that clears a position's debt, with a margin for `margin_seconds` of interest."""
     _needs_debt(position_ref, "repay")
     ahead = markets.Conditions(ahead_seconds=margin_seconds)
     position_market = await markets.find(connection, position_ref, at, ahead)

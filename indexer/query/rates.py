@@ -1,4 +1,4 @@
-"""The interest-rate model of an asset as a curve, with its state as it is at a moment."""
+"""The interest-rate model of an asset as a curve, with its state at a moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ YEAR_SECONDS = 365 * 86_400
 
 
 class CurvePoint(msgspec.Struct, frozen=True):
-    """What the model asks at a utilisation, with its state as it is at the moment."""
+    """The model's rate at a utilisation, with its state at the moment."""
 
     utilization: kinds.Ratio
     borrow_rate_per_second: kinds.Raw
@@ -53,7 +53,7 @@ def _rate(model: accrual.AssetState, utilization: int) -> int:
 
 
 def curve(state: states.State, asset: assets.Asset) -> Curve:
-    """The model of an asset at CURVE_STEPS + 1 even utilisations and at the one it has."""
+    """The model of an asset at CURVE_STEPS + 1 even utilisations and at the present one."""
     model = _state_of(state, asset)
     steps = {UNIT * step // CURVE_STEPS for step in range(CURVE_STEPS + 1)}
     found = []

@@ -29,7 +29,7 @@ _SQL = sqlfile.load(__package__, "analysis")
 
 UNIT = 10**18
 STEPS = 20
-"""Points of a curve: the price falls by a twentieth more at each."""
+"""The number of points of a curve; the price falls by a further twentieth at each."""
 
 BUCKETS = 20
 """Columns of the heatmap: each a twentieth of the LTV at which a position can be liquidated."""
@@ -49,14 +49,14 @@ class Unlisted(msgspec.Struct, frozen=True):
 
 
 class Indebted(NamedTuple):
-    """Positions with debt: those that are counted, and the rest."""
+    """Positions with debt: the counted ones, and those of unlisted pools."""
 
     counted: list[Position]
     rest: list[Position]
 
     @property
     def unlisted(self) -> Unlisted:
-        """The rest in numbers."""
+        """The sums of the positions in unlisted pools."""
         values = [_values(position) for position in self.rest if position.health_factor is not None]
         return Unlisted(
             len(self.rest),
@@ -106,7 +106,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """What one user owes, or holds, and which part of the whole that is."""
+    """The debt or collateral of one user, and its part of the whole."""
 
     user_id: kinds.Felt
     value_usd: kinds.Usd
@@ -319,7 +319,7 @@ def concentration(indebted: Indebted, of: str, top: int) -> Concentration:
 async def bad_debt(
     connection: listing.Connection, state: states.State, indebted: Indebted
 ) -> BadDebt:
-    """What is lost already, and what a liquidation at today's prices would lose."""
+    """The realised bad debt, and the loss of liquidations at the moment's prices."""
     realised = [
         _realised(row)
         for row in await connection.fetch(_SQL["bad_debt"], state.moment.block_number)

@@ -1,4 +1,4 @@
-"""History in points: the exact state at the ends of hours, days, weeks, months, or by block.
+"""Time series: the exact state at the ends of hours, days, weeks or months, or by block.
 
 Each point is the state at that very time, with interest accrued to it, from the histories: a point
 of yesterday's series is the same as the answer to the question at that time.
@@ -255,7 +255,7 @@ async def of_pool(
 async def of_user(
     connection: Connection, moment: point_in_time.Moment, user_id: str, span: Span
 ) -> list[UserPoint]:
-    """What a user held and owed over all pools, in sums; `interval` block: at each own change."""
+    """A user's sums over all pools; `interval` block: a point at each change of the user."""
     source = Source("", user_id, "changes_of_user")
     moments = await points(connection, moment, source, span)
     found = []
@@ -301,6 +301,6 @@ def _moment_of(state: states.State) -> tuple[datetime.datetime, int, str]:
 
 
 def _age(assets: Iterable[query_assets.Asset]) -> int | None:
-    """How old the oldest price of assets is; None without one."""
+    """The age of the oldest price of the assets; None without one."""
     ages = (asset.price_age_seconds for asset in assets)
     return max((age for age in ages if age is not None), default=None)

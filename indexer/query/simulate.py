@@ -171,7 +171,7 @@ def _exact(position_market: markets.PositionMarket, action: Action) -> int | Siz
 
 
 def standing(position_market: markets.PositionMarket, standing: simulation.Standing) -> Standing:
-    """A standing as people read it."""
+    """A position's state with its numbers as text."""
     worth = standing.worth
     return Standing(
         str(standing.collateral_shares),

@@ -38,7 +38,7 @@ def chosen(
 
 
 def key_of(field: kinds.Field, order: filters.Order, row: Any) -> tuple[bool, Any, str]:
-    """What a row sorts by: NULL goes last in either direction, the id settles ties."""
+    """The sort key of a row: NULL comes last in either direction, the id breaks ties."""
     value = comparable(field, getattr(row, field.name))
     if value is None:
         return (True, 0, row.id)

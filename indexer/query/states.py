@@ -1,4 +1,4 @@
-"""The whole state at a moment, kept for the moments that were asked for last."""
+"""The whole state at a moment; the states of the latest questions are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Connection = point_in_time.Connection
 
 
 class Kept(Generic[T]):
-    """The values that were used last, by key: at most `size` of them."""
+    """A cache of at most `size` values by key; the least recently used one is dropped."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -29,14 +29,14 @@ class Kept(Generic[T]):
         return self._values.get(key)
 
     def keep(self, key: Hashable, value: T) -> None:
-        """Keep a value; the one that was used longest ago goes."""
+        """Keep a value; drops the least recently used one."""
         self._values[key] = value
         self._values.move_to_end(key)
         while len(self._values) > self._size:
             self._values.popitem(last=False)
 
     def making(self, key: Hashable) -> asyncio.Lock:
-        """Held by the one who makes the value, so that nobody makes it a second time."""
+        """The lock held while a value is made, so that it is made only once."""
         if len(self._locks) > 4 * self._size:
             self._locks = {key: lock for key, lock in self._locks.items() if lock.locked()}
         return self._locks.setdefault(key, asyncio.Lock())
@@ -65,7 +65,7 @@ class State:
 
 
 class States:
-    """The states of the moments that were asked for last."""
+    """The states of the latest moments that questions asked for."""
 
     def __init__(self, size: int = 8) -> None:
         self._kept: Kept[State] = Kept(size)
@@ -93,5 +93,5 @@ class States:
 def identity(
     moment: point_in_time.Moment, standing: database_state.DatabaseState
 ) -> tuple[Hashable, ...]:
-    """What the rows at a moment depend on: the moment, rollbacks, replays put live, and samples."""
+    """Everything that the rows at a moment depend on: moment, rollbacks, live replays, samples."""
     return (*moment.parts, standing.fork_counter, standing.generation, standing.sampling)

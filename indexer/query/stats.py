@@ -1,4 +1,4 @@
-"""The protocol in numbers at a moment: what is supplied and owed, by generation, and by whom."""
+"""The protocol's numbers at a moment: supply, debt and users, by generation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Generation(Numbers, frozen=True, kw_only=True):
 
 
 class Effects(msgspec.Struct, frozen=True):
-    """How often people did one thing in listed pools, and in others (`unlisted_effects`)."""
+    """The number of effects of one type in listed pools, and in others (`unlisted_effects`)."""
 
     type: str
     effects: kinds.Block

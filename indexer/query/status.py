@@ -1,4 +1,4 @@
-"""How fresh the tables are, and what the log could not explain."""
+"""How fresh the tables are, and which events and contracts are not understood."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Freshness(msgspec.Struct, frozen=True):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the tables follow the head and nothing is doubted."""
+        """Whether the tables follow the head and no proof fails."""
         return self.state == "fresh"
 
 
 class Undecoded(msgspec.Struct, frozen=True):
-    """Events of one contract and selector that nobody can decode."""
+    """Events of one contract and selector that cannot be decoded."""
 
     contract: str
     address: str
@@ -250,7 +250,7 @@ async def read(
 async def _rows(
     connection: Connection, committed_hash: str | None, known: counts.Counts | None
 ) -> dict[str, int]:
-    """How many rows the tables hold."""
+    """The number of rows of each table."""
     markets = await connection.fetchrow(_SQL["counts"])
     assert markets is not None  # aggregates have one row
     if known is None or committed_hash is None:
@@ -263,7 +263,7 @@ async def _rows(
 
 
 async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshness:
-    """Whether the tables are fresh and every proof holds: what /health asks."""
+    """Whether the tables are fresh and every proof holds; /health answers with this."""
     row = await connection.fetchrow(_SQL["status"])
     if row is None or row["committed_hash"] is None:
         return unhealthy("nothing_committed", NOTHING_YET)
@@ -277,7 +277,7 @@ async def unknown_classes(connection: Connection) -> list[UnknownClass]:
 
 
 def unhealthy(name: health.Name, reason: str) -> Freshness:
-    """Tables of which nothing else is known."""
+    """The freshness of a database that cannot be read."""
     return Freshness("stale", reason, None, (health.reason(name, reason),))
 
 

@@ -37,7 +37,7 @@ ALL = Filter()
 
 
 async def counts(connection: Connection) -> dict[str, int]:
-    """How many rows there are in all, by the names of the functions below."""
+    """The total number of rows, by the names of the functions below."""
     return dict((await _rows(connection, "counts"))[0])
 
 

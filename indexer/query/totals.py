@@ -1,4 +1,4 @@
-"""What pools hold and have lent at a moment: by asset, by pool, and in all."""
+"""Supply and debt of pools at a moment: by asset, by pool, and in total."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def unlisted(members: list[assets.Asset]) -> Sums:
 
 
 def sums(members: list[assets.Asset]) -> tuple[str, str, list[str]]:
-    """What assets are worth together, lent together, and which have no price."""
+    """The sums of the assets' values and debts, and the assets without a price."""
     unpriced = sorted(
         {
             asset.symbol or asset.asset_address

@@ -1,4 +1,4 @@
-"""Pools of which nobody can tell what an action would do: frozen ones, and those of unknown rates.
+"""Pools whose actions cannot be computed: frozen ones, and those with unknown rates.
 
 Their rows say so; simulations and quotes refuse, because each of their numbers rests on interest.
 """
@@ -30,7 +30,7 @@ class UnknownPool(msgspec.Struct, frozen=True):
 
 
 def reason(world: state.World, now: int, pool: state.PoolKey, *assets: int) -> str | None:
-    """Why nobody can tell what an action in these markets of a pool does; None: it is known.
+    """Why an action in these markets of a pool cannot be computed; None if it can.
 
     At the very time of a market's last event no interest is missing, whatever its rates are.
     """
@@ -54,7 +54,7 @@ def _of_rates(market: accrual.AssetState, now: int) -> str | None:
 
 
 def require_known(world: state.World, now: int, pool: state.PoolKey, *assets: int) -> None:
-    """UnknownStateError where nobody can tell what an action in these markets does."""
+    """UnknownStateError where an action in these markets cannot be computed."""
     found = reason(world, now, pool, *assets)
     if found is not None:
         raise errors.UnknownStateError(
@@ -64,7 +64,7 @@ def require_known(world: state.World, now: int, pool: state.PoolKey, *assets: in
 
 
 def pools(snapshot: point_in_time.Snapshot) -> Iterator[tuple[state.PoolKey, UnknownPool]]:
-    """The pools of a snapshot of which this is so, by their keys."""
+    """The pools of a snapshot whose actions cannot be computed, by their keys."""
     world = snapshot.world
     markets: dict[state.PoolKey, list[int]] = {}
     for key in world.assets:

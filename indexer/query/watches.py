@@ -1,4 +1,4 @@
-"""Transactions by their hash: what became of them, and the watches that follow them."""
+"""Transactions by their hash: their state, and the watches that follow them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def read(connection: Connection, transaction_hash: int) -> Sighting:
 
 
 def as_of(known: Sighting, block_number: int) -> Sighting:
-    """What the blocks up to one say of a transaction: a watch tells of now, and is left out."""
+    """The state of a transaction as of a block; watches are left out, they are of the present."""
     sighting = msgspec.structs.replace(
         known, is_watched=False, node_status=None, started_at=None, asked_at=None, settled_at=None
     )

@@ -1,4 +1,4 @@
-"""Pages in an order by worth: rows out of `measured`, then those worth 0, then those of no worth.
+"""Pages in an order by worth: first rows from `measured`, then those worth 0, then unpriced ones.
 
 The order is the one that `sorting` gives to all rows: by worth, equal ones by id, NULL last.
 """
@@ -14,13 +14,13 @@ import msgspec
 from indexer.query import filters, measured, near, point_in_time
 
 MOST_TRIED = 5_000
-"""Candidates that are looked at for the rows of one page, where filters let few of them through."""
+"""How many candidates are read for one page where filters let few of them through."""
 
 MOST_TIED = 50_000
-"""Candidates between two ends of a page."""
+"""How many candidates may lie between two ends of a page."""
 
 MOST_CHANGED = 5_000
-"""Positions that may have changed since the moment of a page."""
+"""How many positions may have changed since the moment of a page."""
 
 AT_ONCE = 1_000
 NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -46,7 +46,7 @@ class _SortKey(NamedTuple):
 
 
 class _Pages(msgspec.Struct):
-    """One page in the making."""
+    """Builds one page."""
 
     connection: measured.Connection
     snapshot: point_in_time.Snapshot
@@ -58,7 +58,7 @@ class _Pages(msgspec.Struct):
     after: _SortKey | None
 
     def sort_key(self, row: Any) -> _SortKey:
-        """Where a row stands."""
+        """The sort key of a row."""
         return _sort_key(self.order, getattr(row, self.order.field), row.id)
 
     def beyond(self, rows: Iterable[Any], part: int) -> list[Any]:

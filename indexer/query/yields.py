@@ -1,4 +1,4 @@
-"""APYs that markets really had: over 1 to 365 days, from the accumulators at both ends."""
+"""Realised APYs of markets over 1 to 365 days, from the accumulators at both ends."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def _before(
     days: int,
     pools: set[int] | None,
 ) -> state.World:
-    """The state so many days earlier; an empty one before the first stored block."""
+    """The state a number of days earlier; an empty one before the first stored block."""
     then = moment.valued_at - datetime.timedelta(days=days)
     try:
         return (await point_in_time.snapshot(connection, then, pools)).world

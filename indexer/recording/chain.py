@@ -60,7 +60,7 @@ class Call(msgspec.Struct, gc=False):
 
     @property
     def question(self) -> tuple[str, ...]:
-        """What was asked, whatever the block: contract, selector and calldata."""
+        """The call without its block: contract, selector and calldata."""
         return (self.contract, self.selector, *self.calldata)
 
 

@@ -1,4 +1,4 @@
-"""What a JSON-RPC method is answered from, and the reading of its parameters."""
+"""The context from which a JSON-RPC method is answered, and the parsing of its parameters."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class RecordingServer:
 
     @property
     def url(self) -> str:
-        """Where the server listens; its root path speaks the recording's own RPC version."""
+        """The server's URL; its root path speaks the recording's own RPC version."""
         if self._runner is None:
             raise errors.RecordingError("The recording's server is not running.")
         host, port = self._runner.addresses[0][:2]

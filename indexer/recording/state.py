@@ -1,4 +1,4 @@
-"""What contracts say and are at a block: view answers, classes, nonces, state updates."""
+"""The recorded state of contracts at a block: view answers, classes, nonces, state updates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Context = context_module.Context
 
 
 class FunctionCall(msgspec.Struct):
-    """What starknet_call asks."""
+    """The request of starknet_call."""
 
     contract_address: str
     entry_point_selector: str
