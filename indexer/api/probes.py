@@ -16,6 +16,7 @@ import msgspec
 from litestar import datastructures
 
 from indexer import errors, metrics
+from indexer.api import problems
 from indexer.query import health as health_reasons
 from indexer.query import status
 
@@ -43,7 +44,7 @@ async def _freshness(state: datastructures.State) -> status.Freshness:
         await asyncio.wait([asking], timeout=ANSWER_SECONDS)
         if asking.done():
             return asking.result()
-        return status.unhealthy("database", _no_answer("TimeoutError"))
+        return status.unhealthy("database", _no_answer(TimeoutError()))
     finally:
         asking.cancel()
 
@@ -55,11 +56,11 @@ async def _ask(pool: asyncpg.Pool, limits: status.Limits) -> status.Freshness:
     except asyncpg.UndefinedTableError:
         return status.unhealthy("database", "the database is not migrated yet")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, errors.IndexerError) as error:
-        return status.unhealthy("database", _no_answer(type(error).__name__))
+        return status.unhealthy("database", _no_answer(error))
 
 
-def _no_answer(reason: str) -> str:
-    return f"the database does not answer: {reason}"
+def _no_answer(error: Exception) -> str:
+    return f"the database does not answer: {problems.silence(error)}"
 
 
 @litestar.route("/health", http_method=READ)

@@ -91,8 +91,21 @@ def of(error: BaseException) -> Problem | None:
     if isinstance(error, asyncpg.QueryCanceledError):
         return problem(503, "the database took too long: ask for less, or later")
     if isinstance(error, PASSING):
-        return problem(503, f"the database does not answer ({type(error).__name__}): ask again")
+        return problem(503, f"the database does not answer ({silence(error)}): ask again")
     return None
+
+
+def silence(error: BaseException) -> str:
+    """Why the database does not answer, without its address, which is nobody's business here."""
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return "no server listens at its address"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, asyncpg.CannotConnectNowError):
+        return "the server is starting or stopping"
+    if isinstance(error, ConnectionError):
+        return "the connection was lost"
+    return type(error).__name__
 
 
 _STATUS: Mapping[type[errors.QuestionError], int] = {

@@ -234,6 +234,13 @@ def _print_outcome(outcome: ShadowReplay, as_json: bool) -> None:
             f"They part at event {first.block_number}/{first.transaction_index}/"
             f"{first.event_index}: {first.name} of {first.contract}, {first.transaction_hash}"
         )
+    if outcome.difference.is_equal and not outcome.swapped:
+        click.echo(
+            f"Equal up to block {outcome.difference.block_number:,}: the live tables are what the "
+            "log gives."
+        )
+    elif not outcome.swapped:
+        click.echo("They differ, and the live tables are as they were.")
     if outcome.swapped:
         click.echo(f"Swapped: {values.counted(outcome.rows_changed, 'row')} changed.")
     if outcome.refused:

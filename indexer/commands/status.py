@@ -62,9 +62,6 @@ def _print(status_: status.Status, proved_per_minute: int) -> None:
     ]
     for name, value in lines:
         click.echo(f"{name:<10} {value}")
-    for reason in status_.reasons:
-        click.echo(f"{'unhealthy':<10} {reason.name}: {reason.reason}")
-        click.echo(f"{'remedy':<10} {reason.remedy}")
     for reorg in status_.reorgs:
         click.echo(
             f"{'':<10} block {reorg.old_number:,} back to {reorg.ancestor_number:,}: "
@@ -72,6 +69,9 @@ def _print(status_: status.Status, proved_per_minute: int) -> None:
             f"{reorg.detected_at:%F %T} UTC"
             f"{' (repair)' if reorg.cause == 'repair' else ''}"
         )
+    for reason in status_.reasons:
+        click.echo(f"{'unhealthy':<10} {reason.name}: {reason.reason}")
+        click.echo(f"{'remedy':<10} {reason.remedy}")
     click.echo(
         f"{'gaps':<10} {status_.completeness.gaps_open:,} open, "
         f"{status_.completeness.gaps_repaired:,} repaired"

@@ -35,6 +35,12 @@ CONNECTION_ERRORS = (
 )
 """Everything that a connection in use may raise."""
 
+GOING_ON = (
+    "nothing was half-written; `run` goes on once it is back, any other command is started again "
+    "then"
+)
+"""What holds after a loss of the database, and what is to be done."""
+
 PASSING = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
@@ -313,7 +319,7 @@ async def session(url: str) -> AsyncIterator[connections.Connection]:
     except PASSING as error:
         raise errors.DatabaseRefusalError(
             f"the database at {urls.redact(url)} cannot for now ({type(error).__name__}: "
-            f"{error}); nothing was half-written: start again once it can"
+            f"{error}); {GOING_ON}"
         ) from error
     except CONNECTION_ERRORS as error:
         # The server's last word may arrive before the connection is seen to be closed.
@@ -321,8 +327,7 @@ async def session(url: str) -> AsyncIterator[connections.Connection]:
             raise
         raise errors.DatabaseUnavailableError(
             f"the connection to the database at {urls.redact(url)} was lost "
-            f"({str(error) or type(error).__name__}); "
-            "nothing was half-written: start again once it is back"
+            f"({str(error) or type(error).__name__}); {GOING_ON}"
         ) from error
     finally:
         await close(connection)

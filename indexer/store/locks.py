@@ -105,8 +105,7 @@ class WriterLock:
                 "pooler in transaction mode gave it away: connect directly"
             )
         return errors.DatabaseUnavailableError(
-            f"the connection to {where} that held the writer's lock was lost; nothing was "
-            "half-written: start again once the database is back"
+            f"the connection to {where} that held the writer's lock was lost; {database.GOING_ON}"
         )
 
     @property

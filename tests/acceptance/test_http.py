@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 
 from indexer import app, config
+from indexer.api import problems
 from indexer.api import server as http
 from indexer.recording import chain, options, playhead, server
 from tests import postgres
@@ -305,6 +306,24 @@ def child_of(parent: int) -> int:
     ]
     assert len(found) == 1
     return found[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "/run/secret"), "no server listens at its address"),
+        (ConnectionRefusedError(111, "10.1.2.3"), "no server listens at its address"),
+        (TimeoutError(), "no answer in time"),
+        (ConnectionResetError("10.1.2.3"), "the connection was lost"),
+        (asyncpg.CannotConnectNowError("shutting down"), "the server is starting or stopping"),
+        (asyncpg.TooManyConnectionsError("of role x"), "TooManyConnectionsError"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
+)
+def test_why_the_database_does_not_answer_is_told_in_words(error: Exception, words: str) -> None:
+    found = problems.of(error)
+    assert found is not None
+    assert found.detail == f"the database does not answer ({words}): ask again"
 
 
 async def test_database_gone_is_not_healthy() -> None:

@@ -84,6 +84,10 @@ async def test_below_the_final_block_by_an_operator_s_word(
         done = await stage.json_of(environ, *asked)
         assert (done["done"], done["below_final"], done["to_block"]) == (True, True, fork.common)
         assert (await stage.json_of(environ, "status", expect=None))["state"] != "suspect"
+        _, told, _ = await stage.command(environ, "status", expect=None)
+        lines = told.splitlines()
+        of_reorgs = next(index for index, line in enumerate(lines) if line.startswith("reorgs "))
+        assert lines[of_reorgs + 1].strip().startswith(f"block {fork.last} back to {fork.common}:")
         await stage.command(environ, "run", "--until-block", last, "--no-serve")
         assert await _audit(url) == (done["events"], fork.last - fork.common)
         final: Any = await stage.json_of(environ, "digest")

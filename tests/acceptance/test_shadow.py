@@ -25,6 +25,8 @@ async def test_a_shadow_of_a_sound_database_is_equal(
 ) -> None:
     environ = stage.environment(recorded, NOWHERE, indexed_copy)
     found = await stage.json_of(environ, "replay", "--from-block", from_block, "--shadow")
+    _, out, _ = await stage.command(environ, "replay", "--from-block", from_block, "--shadow")
+    assert out.splitlines()[-1].startswith("Equal up to block ")
     assert found["difference"]["is_equal"]
     assert found["difference"]["tables"]["vesu_positions"]["live_rows"] == 100
     assert await postgres.value(indexed_copy, "SELECT to_regnamespace('vesu_shadow')") is None
@@ -56,6 +58,7 @@ async def test_a_wrong_row_is_named_and_swapped_out(
 
     start = ("replay", "--from-block", "0", "--shadow", "--swap")
     _, out, err = await stage.command(environ, *start, expect=1)
+    assert "They differ, and the live tables are as they were." in out
     assert "1 row differs in collateral_shares" in out
     assert "not swapped: 1 row differs, 0 allowed" in err
     refused = await stage.json_of(environ, *start, "--keep", expect=1)
