@@ -11,7 +11,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "indexer"
 SOURCES = {path: path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 
-ROOMS = ("commands", "log", "store", "chain", "audit")
+ROOMS = (
+    *("app", "api", "audit", "cairo", "chain", "commands", "config"),
+    *("daemon", "log", "projections", "store"),
+)
 """Not `query` and `vesu`, whose functions are a Python API as well."""
 
 USED_FROM_OUTSIDE = {
@@ -34,6 +37,31 @@ def references() -> collections.Counter[str]:
             elif isinstance(node, ast.keyword) and node.arg:
                 found[node.arg] += 1
     return found
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
+
+
+def qualified_references() -> set[str]:
+    """Every name that a module reads of its own or of an imported one, as module.name."""
+    read: set[str] = set()
+    for path, source in SOURCES.items():
+        tree, module = ast.parse(source), module_of(path)
+        imported: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        read.update(imported.values())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                read.add(f"{module}.{node.id}")
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                read.add(f"{imported.get(node.value.id, module)}.{node.attr}")
+    return read
 
 
 def definitions(body: list[ast.stmt]) -> Iterator[str]:
@@ -61,6 +89,27 @@ def test_every_function_has_a_caller_in_the_package() -> None:
         # A command's function is called by click; `main` by the console script.
         unused -= USED_FROM_OUTSIDE.get(name, set()) | {"command", "main"}
         assert not unused, name
+
+
+def test_every_function_and_constant_of_a_module_is_read_by_its_own_name() -> None:
+    """Another module's function of the same name keeps nothing alive."""
+    read = qualified_references()
+    unused = []
+    for path, source in SOURCES.items():
+        name = path.relative_to(PACKAGE.parent).as_posix()
+        if not name.startswith(tuple(f"indexer/{room}/" for room in ROOMS)):
+            continue
+        outside = USED_FROM_OUTSIDE.get(name, set()) | {"command", "main"}
+        for node in ast.parse(source).body:
+            names = set(definitions([node])) if not isinstance(node, ast.ClassDef) else set()
+            if isinstance(node, ast.Assign):
+                names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            unused += [
+                f"{name}: {each}"
+                for each in names - outside
+                if f"{module_of(path)}.{each}" not in read and not each.startswith("__")
+            ]
+    assert not unused, "\n".join(unused)
 
 
 def test_every_sql_statement_is_executed() -> None:
