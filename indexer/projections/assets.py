@@ -141,7 +141,7 @@ def _numbers(row: asyncpg.Record) -> Any:
 
 
 def market(asset: accrual.AssetState) -> dict[str, str | None]:
-    """What a pair can draw on: supply, debt and rates of its debt asset, in people's units."""
+    """The market of a pair's debt asset: supply, debt and rates, in token units."""
     decimals = rows.decimals_of(asset.scale)
     return {
         "total_supply": rows.units(asset.reserve + asset.total_debt, decimals),
@@ -153,5 +153,5 @@ def market(asset: accrual.AssetState) -> dict[str, str | None]:
 
 
 def bonus(liquidation_factor: int) -> int:
-    """What a liquidator earns, x 10^18: 1 / factor - 1; a factor of 0 counts as one."""
+    """The liquidator's bonus x 10^18: 1 / factor - 1; a factor of 0 counts as one."""
     return maths.SCALE * maths.SCALE // (liquidation_factor or maths.SCALE) - maths.SCALE

@@ -31,12 +31,12 @@ class Due(NamedTuple):
 
 
 async def due(connection: Connection, max_age_seconds: float) -> list[Due]:
-    """Contracts of no known answer, upgraded since, or whose answer is older than that."""
+    """Contracts without a stored answer, upgraded since, or with an answer older than that."""
     return [Due(*row) for row in await connection.fetch(_SQL["due"], max_age_seconds)]
 
 
 async def note(connection: Connection, contract: Due, class_hash: int) -> str | None:
-    """Keep a node's answer and mark the pools that it concerns; the class's name, where known."""
+    """Store a node's answer and mark the pools that it concerns; returns the known class's name."""
     name = known_classes.name_of(class_hash)
     async with connection.transaction():
         await connection.execute(
@@ -52,12 +52,12 @@ async def note(connection: Connection, contract: Due, class_hash: int) -> str | 
 
 
 async def settle(connection: Connection) -> None:
-    """Bring the mark of every pool up to the answers that are kept."""
+    """Mark every pool by the stored answers."""
     await connection.execute(_SQL["settle"])
 
 
 async def read_unknown(connection: Connection) -> Unknown:
-    """The contracts whose class nobody knows."""
+    """The contracts whose class this release does not know."""
     rows = await connection.fetch(_SQL["unknown"])
     return {int(row["address"], 16): row["class_hash"] for row in rows}
 

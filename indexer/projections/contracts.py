@@ -1,4 +1,4 @@
-"""The contracts table: who is ours, and the settings of every contract and V1 pool."""
+"""The contracts table: the watched contracts, and the settings of every contract and V1 pool."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def columns(address: int, contract: state.ContractState) -> dict[str, Any]:
 
 
 def _shutdown(contract: state.ContractState) -> dict[str, str | None]:
-    """A V1 pool's; NULL for all others."""
+    """The shutdown columns of a V1 pool; NULL for all others."""
     is_pool = contract.kind in POOL_KINDS
     violations = (
         f"{collateral:#x}/{debt:#x}={since}" for collateral, debt, since in contract.violations

@@ -52,7 +52,7 @@ class Decoder:
         self._decoded: dict[Key, Decoded] = {}
 
     def forget(self) -> None:
-        """Give up what was decoded ahead of a batch."""
+        """Drop the events that were decoded ahead of their batch."""
         self._decoded.clear()
 
     def discover(
@@ -85,7 +85,7 @@ class Decoder:
     def decode(
         self, emitted: Sequence[types.EmittedEvent], registry: discovery.Registry
     ) -> list[Decoded]:
-        """Decode a batch; discovery must have seen every event of it before."""
+        """Decode a batch; `discover` must have seen all of its events."""
         ahead, extra_layouts = self._decoded, self._extra_layouts
         decoded = [ahead.get(_key(raw)) or _decode(raw, registry, extra_layouts) for raw in emitted]
         ahead.clear()

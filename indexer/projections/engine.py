@@ -101,7 +101,7 @@ class Engine:
         self._missing: set[view_call.ViewCall] = set()
 
     async def load(self, connection: memory.Connection) -> None:
-        """Read what the tables hold; forget everything read before."""
+        """Load the state from the tables; everything loaded before is dropped."""
         self._answers.clear()
         self._unanswered.clear()
         self._decoder.forget()
@@ -109,7 +109,7 @@ class Engine:
         await self._memory.load(connection)
 
     async def read_list(self, connection: memory.Connection) -> None:
-        """Take up the list of pools that the database remembers now."""
+        """Load the list of pools that the database holds now."""
         self._memory.listed = await listed_pools.read(connection)
 
     def addresses(self) -> frozenset[int]:
@@ -122,7 +122,7 @@ class Engine:
         return [view for view in naming if view not in self._answers]
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
-        """Take up answers of views that were asked for, now or when the log was written."""
+        """Add the answers of views that were called, now or when the log was written."""
         seen = list(seen)
         self._memory.tokens = tokens.read(seen, self._memory.tokens)
         for observation in seen:
@@ -140,7 +140,7 @@ class Engine:
             self._memory.registry.learn_v_token(felts[0], pool, asset, call.block_number)
 
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
-        """Decode and fold a batch, and say which views the fold still needs.
+        """Decode and fold a batch; the result names the views that the fold still needs.
 
         The prepared batch leaves out what contracts emitted before the block that names them,
         and what emitters of refused names did: so the log is the same for every cut.
@@ -179,7 +179,7 @@ class Engine:
         prepared: Prepared,
         scope: revaluation.Scope = "touched",
     ) -> Summary:
-        """Write all tables as a prepared batch leaves them; `scope` says what is valued, too."""
+        """Write a prepared batch to all tables; `scope` says which rows are valued."""
         self._memory.world = prepared.world
         _report_refused(prepared.journal)
         _report_quarantined(prepared.journal)
@@ -213,7 +213,7 @@ class Engine:
         return await self._memory.samples.are_others(connection)
 
     async def revalue(self, connection: memory.Connection, block: valuations.Block) -> int:
-        """Bring rows up to the newest samples at the committed block; how many were written."""
+        """Value rows with the newest samples at the committed block; returns the number written."""
         others = await self._memory.take_up_samples(connection, block.number)
         await writing.write_prices(connection, self._memory, others)
         return await self._revaluation.run(connection, self._memory, block, "head")
@@ -309,7 +309,7 @@ class Engine:
         folding.finish()
 
     async def rollback(self, connection: memory.Connection, block: valuations.Block) -> int:
-        """Make all tables what they were at a block; returns the number of rows restored.
+        """Restore all tables to their state at a block; returns the number of rows restored.
 
         What was valued above it is valued at it.
         """

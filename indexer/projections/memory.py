@@ -42,7 +42,7 @@ class Memory:
         self.samples = samples.Known()
 
     async def load(self, connection: Connection) -> None:
-        """Read everything anew; forget everything read before."""
+        """Load everything again; everything loaded before is dropped."""
         self.world = (await worlds.current(connection)).world
         self.tokens = tokens.read(await observations.read(connection, tokens.VIEWS))
         self.listed = await listed_pools.read(connection)
@@ -51,7 +51,7 @@ class Memory:
         self.samples.forget()
 
     async def read_classes(self, connection: Connection) -> None:
-        """Take up the classes that a node named meanwhile."""
+        """Load the contract classes that were stored meanwhile."""
         self.unknown_classes = await contract_classes.read_unknown(connection)
 
     def _known_contracts(self) -> discovery.Registry:
@@ -78,7 +78,7 @@ class Memory:
         return rows.PROTOCOLS[known.kind if known else kinds.Kind.POOL_V2]
 
     def quarantined_pools(self) -> int:
-        """How many pools are frozen because they contradicted themselves."""
+        """The number of pools that are frozen because their events contradicted their state."""
         every = (*self.world.contracts.values(), *self.world.pools.values())
         return sum(contract.quarantine_reason is not None for contract in every)
 
@@ -124,5 +124,5 @@ class Memory:
         return self.listed.has(rows.padded(pool.id))
 
     def named(self, pool: state.PoolKey, asset: int) -> transactions.Named:
-        """An asset as transaction rows name it."""
+        """The symbol and decimals of an asset, as transaction rows show them."""
         return transactions.named(self.world, self.tokens, pool, asset)

@@ -1,4 +1,4 @@
-"""The accrual_mismatches table: accruals that the chain told otherwise than predicted."""
+"""The accrual_mismatches table: accruals on chain that differ from the predicted ones."""
 
 from __future__ import annotations
 

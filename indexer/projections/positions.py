@@ -42,7 +42,7 @@ def current(
     *,
     is_listed: bool,
 ) -> dict[str, Any]:
-    """A row of vesu_positions, worth what `valuer` says."""
+    """A row of vesu_positions, valued by `valuer`."""
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     has_pair = not key.v_token and own_pair in world.pairs
     return (

@@ -27,7 +27,7 @@ class PriceQuestion(NamedTuple):
 
     @property
     def views(self) -> tuple[view_call.ViewCall, ...]:
-        """All that is asked."""
+        """All views of the question."""
         return (self.price,) if self.model is None else (self.price, self.model)
 
 
@@ -57,7 +57,7 @@ def sampled(
     timestamp: int,
     answers: Mapping[view_call.ViewCall, Sequence[int] | None],
 ) -> dict[str, Any]:
-    """A row of vesu_sampled_prices: what the views answered; None: the contract refused."""
+    """A row of vesu_sampled_prices, made of the views' answers; None: the contract refused."""
     price = _price(answers[price_question.price])
     model = (
         None

@@ -1,4 +1,4 @@
-"""Replay: the projections made again from the log, without a node.
+"""Replay: rebuilds the projections from the log, without a node.
 
 They are built in the shadow, batch by batch, and put live in one transaction: readers see the
 old tables until then, and a replay that is killed goes on where it was.
@@ -16,7 +16,7 @@ from indexer.projections.shadow import build, swap
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What a replay did. `resumed_at`: the block at which it went on after a kill."""
+    """The result of a replay. `resumed_at`: the block at which it continued after a kill."""
 
     from_block: int
     to_block: int

@@ -55,11 +55,11 @@ class Revaluation:
 
     @property
     def active(self) -> int:
-        """How many positions were active when they were last counted; 0: not counted yet."""
+        """The number of active positions when they were last counted; 0: not counted yet."""
         return self._active or 0
 
     def forget(self) -> None:
-        """Read anew how many positions there are, before the next slice."""
+        """Count the positions again before the next slice."""
         self._active = self._sliced_at = None
 
     async def run(
@@ -69,7 +69,7 @@ class Revaluation:
         block: valuations.Block,
         scope: Scope,
     ) -> int:
-        """Bring stored rows up to `block`; returns how many were written."""
+        """Value stored rows at `block`; returns the number of rows written."""
         if scope == "touched":
             return 0
         sampling = memory_.samples.sampling
@@ -94,7 +94,7 @@ class Revaluation:
         return await self._write(connection, valuer, "above", block.number)
 
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
-        """How many of the oldest rows are valued at this block."""
+        """The number of the oldest rows that are valued at this block."""
         if self._active is None or block.timestamp - self._counted_at >= COUNT_SECONDS:
             self._active = int(await connection.fetchval(_SQL["count_active"]))
             self._counted_at = block.timestamp

@@ -1,4 +1,4 @@
-"""Rollback: all tables made what they were at a block, for reorganisations and replays."""
+"""Rollback: restores all tables to their state at a block, for reorganisations and replays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from indexer.projections import memory, storage, tables, valuations, world, writ
 async def rollback(
     connection: memory.Connection, memory_: memory.Memory, block: valuations.Block
 ) -> int:
-    """Make all tables what they were at a block; returns the number of rows restored.
+    """Restore all tables to their state at a block; returns the number of rows restored.
 
     Deletes what was appended above it and restores each touched row's latest version; nothing
     is ever un-added. Memory is read anew at the end.

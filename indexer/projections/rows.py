@@ -1,4 +1,4 @@
-"""From exact integers to what a column holds: padded hex, exact decimals, ids, times.
+"""Converts exact integers to column values: padded hex, exact decimals, ids, times.
 
 Rows travel to PostgreSQL with every number as text, so that no float is on the way.
 """
@@ -113,7 +113,7 @@ def _id(*parts: str) -> str:
 
 
 def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:
-    """The id of an accrual that the chain told otherwise."""
+    """The id of a row of accrual_mismatches."""
     parts = (
         *map(str, mismatch.event_key),
         hex(mismatch.asset.pool.id),
@@ -124,7 +124,7 @@ def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:
 
 
 def event_place(event_key: state.EventKey) -> dict[str, int]:
-    """The columns that say which event made a history row."""
+    """The columns that name the event of a history row."""
     return {
         "block_number": event_key.block_number,
         "transaction_index": event_key.transaction_index,

@@ -82,7 +82,7 @@ class Known:
         self._assets = -1
 
     def forget(self) -> None:
-        """Read all of them anew before the next use."""
+        """Load all samples again before the next use."""
         self.rows = {}
         self._block = self._assets = -1
 
@@ -110,7 +110,7 @@ class Known:
         )
 
     async def are_others(self, connection: storage.Connection) -> bool:
-        """Whether a sampling was stored since they were read."""
+        """Whether samples were stored since these were loaded."""
         row = await connection.fetchrow(_SQL["since"], self._block, self._block)
         assert row is not None  # aggregates have one row
         return bool(row["newest"] != self.sampling)

@@ -1,4 +1,4 @@
-"""Stored valuations checked: each row is valued anew at its own block, from the histories.
+"""Checks stored valuations: values each row again at its own block, from the histories.
 
 What a row says of its worth is a function of the state at `valued_at_block` and of the prices
 sampled up to its `sampling`; a value that is

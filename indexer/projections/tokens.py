@@ -1,4 +1,4 @@
-"""Tokens as they call themselves: symbol, name and decimals, from the log's observations."""
+"""Symbol, name and decimals of tokens, from the log's observations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vesu_transactions and vesu_liquidations tables: what people did, append-only."""
+"""The append-only tables vesu_transactions and vesu_liquidations."""
 
 from __future__ import annotations
 

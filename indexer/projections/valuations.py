@@ -1,4 +1,4 @@
-"""What positions are worth at one block: the valuation columns of vesu_positions.
+"""Values positions at one block: the valuation columns of vesu_positions.
 
 Each is a function of the state at the end of `valued_at_block` and of that block's time, so a
 stored row can be checked against the contract's own views at that block.
@@ -60,7 +60,7 @@ def markets(key: state.PositionKey, world: state.World) -> Markets:
 def value_at(
     key: state.PositionKey, position: state.PositionState, world: state.World, now: int
 ) -> valuation.Valuation:
-    """What a position is worth at time `now`, with the prices that `world` knows."""
+    """Value a position at time `now` with the prices in `world`."""
     return Valuer(world, Block(0, now)).worth(key, position)
 
 

@@ -1,4 +1,4 @@
-"""The state that the tables hold, now or at a past block, with the rows that it was read from."""
+"""The state in the tables, now or at a past block, with the rows from which it was loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shadow: projections built again beside the live ones, while readers and the daemon go on.
+"""The shadow: projections rebuilt in a schema of their own while readers and the daemon go on.
 
 The same engine writes them: on a connection whose search path begins with the schema
 `vesu_shadow`, the tables of the projections are found there and the log where it always is.
@@ -129,7 +129,7 @@ class Shadow:
         await self.connection.execute("SET lock_timeout = 0")
 
     async def _left_behind(self, first: int, to_block: int | None) -> int | None:
-        """Where a shadow stands that can be gone on with."""
+        """The block of a shadow that can be continued."""
         if not await self.connection.fetchval(_SQL["exists"]):
             return None
         row = await self.connection.fetchrow(_SQL["progress"])
@@ -274,12 +274,12 @@ async def left_at(connection: asyncpg.Connection) -> int | None:
 
 
 async def exists(connection: Connection) -> bool:
-    """Whether a shadow is there, finished or left by a kill."""
+    """Whether a shadow exists, finished or left by a kill."""
     return bool(await connection.fetchval(_SQL["exists"]))
 
 
 async def schema_exists(connection: Connection) -> bool:
-    """Whether the shadow's schema is there, whoever made it."""
+    """Whether the shadow's schema exists, whichever role created it."""
     return bool(await connection.fetchval(_SQL["schema_exists"]))
 
 
@@ -299,7 +299,7 @@ FOLD_PACKAGES = ("cairo", "vesu", "projections")
 
 @functools.cache
 def made_by() -> str:
-    """The fold's version and a hash of its code: a build is gone on with by the same code only."""
+    """The fold's version and a hash of its code: only the same code continues a build."""
     code_hash = hashlib.sha256()
     package = resources.files("indexer")
     for folder in FOLD_PACKAGES:

@@ -34,7 +34,7 @@ class Swapped(msgspec.Struct, frozen=True):
 
 
 def compared_tables(span: build.Span) -> tuple[tables.Table, ...]:
-    """What is compared: current rows only where the shadow stands at the committed block."""
+    """The tables to compare; current rows only if the shadow is at the committed block."""
     return tuple(
         table
         for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS)
@@ -69,7 +69,7 @@ async def _mark_wrong_valuations(built: build.Shadow) -> None:
 
 
 async def differing(built: build.Shadow) -> int:
-    """How many rows differ in state."""
+    """The number of rows that differ in state."""
     count = 0
     for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
         row = await built.connection.fetchrow(statements.fill(_SQL["count"], table, built.live))
@@ -166,7 +166,7 @@ async def _put_live(
 
 
 async def _keep_pool(built: build.Shadow, pool_id: str) -> None:
-    """Leave marked what belongs to a pool alone."""
+    """Keep only the marks on rows of one pool."""
     for table in tables.PROJECTIONS:
         is_of_contracts = table in (tables.CONTRACTS, tables.CONTRACTS.past)
         name = "keep_contracts" if is_of_contracts else "keep_pool"
@@ -175,7 +175,7 @@ async def _keep_pool(built: build.Shadow, pool_id: str) -> None:
 
 
 async def _tell(built: build.Shadow, tables: list[str]) -> None:
-    """Tell listeners that the tables are other ones at the same block."""
+    """Notify listeners that the tables changed at the same block."""
     committed = await cursor.read(built.connection)
     assert committed is not None, "a shadow is built of a filled log"
     await cursor.notify(built.connection, committed, tables)
