@@ -1,6 +1,6 @@
 """Reconcile: our rows against the contracts' own views at a block's hash, as integers.
 
-Tolerance 0. Each view is compared with what the rows say on both sides (see `held`). A
+Tolerance 0. Each view is compared with what the rows say on both sides (see `stored_state`). A
 difference that only follows from another one, such as a position's amount in an asset whose
 configuration differs, is not listed a second time.
 """

@@ -60,7 +60,7 @@ async def obstacle(connection: asyncpg.Connection) -> str | None:
 
 
 async def refold(connection: asyncpg.Connection, refolding: Refolding) -> Refolded:
-    """Refold what `how` asks for; the shadow is gone afterwards.
+    """Refold the parts that `refolding` names, in a temporary shadow.
 
     WriterConflictError: another replay builds a shadow, or the daemon is always ahead.
     """

@@ -210,7 +210,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 def with_sample(state: AssetState, sample: Sample) -> AssetState:
-    """The state with what a sample knows that no event since then told."""
+    """The state with the values of a sample that no later event changed."""
     if sample.model is not None and sample.block_number >= state.block_number:
         state = _with_sampled_model(state, sample.model, sample.block_number)
     event_block = -1 if state.price_block is None else state.price_block
@@ -235,7 +235,7 @@ def _with_sampled_model(state: AssetState, model: RateModel, block: int) -> Asse
 
 
 def with_model(state: AssetState, model: RateModel, block: int) -> AssetState:
-    """The state with the rate model that an event or a view of a block told."""
+    """The state with the rate model from an event or a view of a block."""
     is_same = model == state.model and state.rate_model_block is not None
     return msgspec.structs.replace(
         state,

@@ -1,4 +1,4 @@
-"""What an action asks for, and the deltas that the contract makes of it.
+"""The amounts of an action, and the deltas that the contract computes from them.
 
 Source: `deconstruct_collateral_amount` and `deconstruct_debt_amount` of `common.cairo`. A user
 names an amount in units of the asset, or in the contract's own (collateral shares, nominal

@@ -1,4 +1,4 @@
-"""The address book: the contracts that discovery starts from, by network.
+"""The contracts that discovery starts from, by network.
 
 Everything else (pools, vTokens, oracles, tokens) is discovered on chain. First blocks are the
 official listing or deployment blocks; where only a floor is public, the floor.

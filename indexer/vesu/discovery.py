@@ -75,11 +75,11 @@ class Registry:
             self.add(address, known)
 
     def get(self, address: int) -> Known | None:
-        """What is known of `address`; None for a stranger."""
+        """The known contract at `address`; None if it is not watched."""
         return self._contracts.get(address)
 
     def addresses(self) -> frozenset[int]:
-        """Every address that is watched."""
+        """All watched addresses."""
         return frozenset(self._contracts)
 
     def add(self, address: int, known: Known) -> bool:
@@ -92,7 +92,7 @@ class Registry:
         return True
 
     def refuse(self, address: int) -> None:
-        """Forget a contract that was named and is none of ours; it is not taken up again."""
+        """Remove a named contract that is not part of Vesu; it is not added again."""
         self._contracts.pop(address, None)
         self._refused.add(address)
 
@@ -118,7 +118,7 @@ class Registry:
     def learn(
         self, emitter: int, event: events.Struct, event_key: state.EventKey | None = None
     ) -> int | None:
-        """Take up the contract that an event names; its address, None where none is new."""
+        """Add the contract that an event names; returns its address, None if none is new."""
         found = self._named_by(emitter, event)
         if found is None:
             return None
@@ -132,7 +132,7 @@ class Registry:
     def learn_v_token(
         self, v_token: int, pool: state.PoolKey, asset: int, block: int | None = None
     ) -> bool:
-        """Take up a V1 vToken that a view named at a block's end; True if it is new."""
+        """Add a V1 vToken that a view named at a block's end; True if it is new."""
         singleton = self.get(pool.address)
         if singleton is None:
             return False

@@ -41,7 +41,7 @@ class InterestRateConfig(Struct, frozen=True, gc=False):
 
 
 class ContractUpgraded(Struct, frozen=True, gc=False):
-    """The contract runs another class from now on."""
+    """The contract was upgraded to another class."""
 
     new_implementation: Felt
 
@@ -54,7 +54,7 @@ class OwnershipTransferred(Struct, frozen=True, gc=False):
 
 
 class OwnershipTransferStarted(Struct, frozen=True, gc=False):
-    """An owner to be, who must accept."""
+    """A pending owner, who must accept."""
 
     previous_owner: Felt
     new_owner: Felt

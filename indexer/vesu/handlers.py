@@ -46,6 +46,6 @@ def setting(handlers: Handlers, type_: type, column: str, field: str) -> None:
 
 
 def upgradable(handlers: Handlers) -> None:
-    """What every upgradable contract with an owner tells of itself."""
+    """Register the handlers that every upgradable contract with an owner has."""
     setting(handlers, events.OwnershipTransferred, "owner", "new_owner")
     setting(handlers, events.ContractUpgraded, "class_hash", "new_implementation")

@@ -1,4 +1,4 @@
-"""The ledger of a fold: the state in hand, replaced value by value, each change noted.
+"""The ledger of a fold: the current state, replaced value by value, with a journal of changes.
 
 Handlers of events read and write through it, so that no change escapes the journal.
 """
@@ -243,11 +243,11 @@ class Ledger:
         return contract.kind is not kinds.Kind.VTOKEN_V2 or contract.name is not None
 
     def emitter(self, origin: Origin) -> Emitter:
-        """Who emitted the event in hand."""
+        """The emitter of the current event."""
         return Emitter(origin.emitter, origin.known, self.registry)
 
     def refuse(self, origin: Origin, reason: str) -> None:
-        """Note that the event in hand contradicts the state and is left out."""
+        """Record that the current event contradicts the state and is ignored."""
         self.journal.refused.append((origin.event_key, reason))
 
     def pair(self, origin: Origin, key: state.PairKey, **changes: Any) -> None:
@@ -322,7 +322,7 @@ class Ledger:
         asset: int,
         amount: int,
     ) -> None:
-        """The same, of an event of the past."""
+        """Note one effect on a position at the time of an earlier event."""
         if amount:
             self.journal.transactions.append(
                 state.TransactionEffect(event_key, leg, key, type_, asset, amount)

@@ -1,4 +1,4 @@
-"""What a liquidation pays and brings, and the call that asks for it.
+"""The amounts of a liquidation, and the call that requests it.
 
 `liquidate` is the contract's `liquidate_position`: a pure function of the market. Vesu has no
 close factor: a liquidator may repay all of a debt at once. The bonus is 1/f - 1 of what is
@@ -25,7 +25,7 @@ _ROUNDS_BAD_DEBT_UP = frozenset({maths.Variant.V1_1B, maths.Variant.V1_1C})
 
 
 class Sizes(NamedTuple):
-    """What a liquidation takes and leaves, in raw units, before any check.
+    """The amounts that a liquidation takes and leaves, in raw units, before any check.
 
     `removed` is the debt that goes, bad debt included; the liquidator pays the rest of it.
     """
@@ -53,7 +53,7 @@ class Liquidation(msgspec.Struct, frozen=True):
 
 
 def sizes(market_state: market.Market, repay_amount: int) -> Sizes:
-    """What repaying `asked` units takes, with the contract's rounding. Needs both prices."""
+    """Sizes of repaying `repay_amount` units, rounded as the contract; needs both prices."""
     collateral, debt = market_state.collateral, market_state.debt
     price, owed_price = collateral.price or 0, debt.price or 0
     factor = market_state.pair.liquidation_factor or maths.SCALE
@@ -74,7 +74,7 @@ def sizes(market_state: market.Market, repay_amount: int) -> Sizes:
 
 
 def liquidate(market_state: market.Market, repay_amount: int, least_seized: int = 0) -> Liquidation:
-    """Repay `asked` units of a position's debt, all of it where that is more."""
+    """Repay `repay_amount` units of a position's debt, all of it where that is more."""
     try:
         return _liquidated(market_state, repay_amount, least_seized)
     except maths.RevertedError:
@@ -100,7 +100,7 @@ def _liquidated(market_state: market.Market, repay_amount: int, least_seized: in
 
 
 def _closed(market_state: market.Market) -> Refusal | None:
-    """Why nothing at all can be liquidated."""
+    """The reason why nothing can be liquidated; None if something can."""
     if refusal := market.closed(market_state):
         return refusal
     if not market_state.is_v2:
@@ -161,7 +161,7 @@ class Opportunity(msgspec.Struct, frozen=True):
     partial: Liquidation | None
 
     def best(self, most: int | None = None) -> Liquidation | None:
-        """The larger one that is allowed and costs at most `most` raw units; None: neither."""
+        """The larger allowed repayment that costs up to `most` units; None if neither is."""
         for liquidation in (self.full, self.partial):
             if (
                 liquidation is not None

@@ -33,7 +33,7 @@ class Basis(msgspec.Struct, frozen=True):
 
 
 def fifo(flows: Iterable[Flow], scale: int) -> Basis:
-    """What goes out is what came in first."""
+    """Realised gain where the units that came in first go out first."""
     lots: collections.deque[tuple[int, int]] = collections.deque()
     gain = Fraction(0)
     for flow in flows:
@@ -54,7 +54,7 @@ def fifo(flows: Iterable[Flow], scale: int) -> Basis:
 
 
 def average(flows: Iterable[Flow], scale: int) -> Basis:
-    """What goes out costs the average of what is there."""
+    """Realised gain where units go out at the average cost of those that are there."""
     gain, cost, units = Fraction(0), Fraction(0), 0
     for flow in flows:
         if flow.amount > 0:

@@ -51,7 +51,7 @@ class Market(msgspec.Struct, frozen=True):
 
     @property
     def is_v2(self) -> bool:
-        """Which generation's rules hold."""
+        """Whether V2's rules apply."""
         return self.collateral.variant is maths.Variant.V2
 
     @property
@@ -137,7 +137,7 @@ def _modified(market: Market, collateral: amounts.Amount, debt: amounts.Amount) 
 
 
 def closed(market: Market) -> Refusal | None:
-    """Why the pool takes no action at all."""
+    """The reason why the pool takes no action; None if it does."""
     if market.is_paused:
         return Refusal.PAUSED
     if market.collateral.variant is maths.Variant.FROZEN:
@@ -214,7 +214,7 @@ def _checks_v2(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
 
 
 def invariants_v2(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
-    """What V2 asks of every change, a liquidation included."""
+    """The conditions of V2 for every change, including liquidations."""
     yield from _zero_deltas(deltas)
     yield from floors(after)
     yield from _debt_cap(after)
@@ -233,14 +233,14 @@ def _checks_v1(before: Market, after: Market, deltas: amounts.Deltas) -> Iterato
 
 
 def invariants_v1(after: Market, deltas: amounts.Deltas) -> Iterator[Refusal]:
-    """What V1 asks of every change, a liquidation included."""
+    """The conditions of V1 for every change, including liquidations."""
     yield from arithmetic(after)
     yield from _zero_deltas(deltas)
     yield from floors(after)
 
 
 def arithmetic(after: Market) -> Iterator[Refusal]:
-    """What the contract cannot subtract, or cannot store."""
+    """Refusals where the contract's arithmetic underflows or a value cannot be stored."""
     if after.collateral.reserve < 0 or after.debt.reserve < 0:
         yield Refusal.INSUFFICIENT_RESERVE
     if after.collateral_shares < 0 or after.collateral.total_collateral_shares < 0:

@@ -203,7 +203,7 @@ class Journal(msgspec.Struct):
     """What a fold changed, in chain order: one entry an event and row.
 
     `refused` holds the events that were left out, and why; `checks` counts the accruals that
-    the chain's own numbers confirmed or not. While `wanted` is not empty, the rest is no
+    the chain's own numbers confirmed or not. While `missing` is not empty, the rest is no
     result: these views must be answered first and the batch be folded again. `consulted`
     are the views whose answers were there.
     """

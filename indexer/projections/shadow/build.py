@@ -52,7 +52,7 @@ BATCH_EVENTS = 5_000
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a replay is: the last block folded, of how many, and the events so far."""
+    """The progress of a replay: the last block folded, the number of blocks, the events so far."""
 
     from_block: int
     block: int
