@@ -32,13 +32,16 @@ async def test_a_sound_database_passes(indexed_url: str, recorded: truth.Recorde
     assert "**no**" not in out
 
 
+# So much of the largest that its worth is another one, too, whatever is rounded.
 SPOIL_SHARES = (
-    "UPDATE vesu_positions SET collateral_shares = collateral_shares + 1 WHERE id = "
-    "(SELECT id FROM vesu_positions WHERE kind = 'borrow' AND status = 'active' LIMIT 1)"
+    "UPDATE vesu_positions SET collateral_shares = collateral_shares + 1000000000000 WHERE id = "
+    "(SELECT id FROM vesu_positions WHERE kind = 'borrow' AND status = 'active'"
+    " ORDER BY collateral_shares DESC, id LIMIT 1)"
 )
 SPOIL_BALANCE = (
-    "UPDATE vesu_positions SET vtoken_balance_raw = vtoken_balance_raw - 1 WHERE id = "
-    "(SELECT id FROM vesu_positions WHERE kind = 'earn' AND status = 'active' LIMIT 1)"
+    "UPDATE vesu_positions SET vtoken_balance_raw = vtoken_balance_raw - 1000000000000 WHERE id = "
+    "(SELECT id FROM vesu_positions WHERE kind = 'earn' AND status = 'active'"
+    " ORDER BY vtoken_balance_raw DESC, id LIMIT 1)"
 )
 
 
@@ -50,6 +53,7 @@ SPOIL_BALANCE = (
             {
                 "current rows equal their history",
                 "refolded log equals the tables",
+                "stored valuations",
                 "sum of collateral shares",
                 "sum of pair shares",
             },
