@@ -155,7 +155,6 @@ async def test_two_machines_with_users_settings_hold_the_same(recorded: truth.Re
             server.RecordingServer(chain.load(recorded.folder)) as node,
         ):
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS=size)
-            del environ["VESU_PRICES_SAMPLE_SECONDS"], environ["VESU_RECONCILE_EVERY_SECONDS"]
             for until in (
                 ("60", str(recorded.last_block)) if size == "7" else (str(recorded.last_block),)
             ):

@@ -67,7 +67,10 @@ async def test_an_extension_configured_later_is_read_back(
         lacking = await stage.json_of(environ, "digest")
         assert lacking != wanted
         await no_debt_is_told(fresh)
-        before = (await stage.json_of(environ, "status"))["completeness"]
+        # Nobody can ask for the prices of pools whose extension is unknown, so they grow old.
+        status = await stage.json_of(environ, "status", expect=1)
+        assert [reason["name"] for reason in status["reasons"]] == ["stale_prices"]
+        before = status["completeness"]
         assert (before["unproved_blocks"], before["outdated_blocks"]) == (0, 0)
         # Nothing is said to be complete for a list that the log was not read for.
         line = await refusal.refused(environ, "verify", code=2)
