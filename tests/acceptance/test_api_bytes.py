@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -65,6 +66,25 @@ async def test_from_another_machine(recorded: truth.Recorded, indexed_url: str) 
         same(await told(url), await told(indexed_url))
 
 
+SAMPLES = (
+    "SELECT count(*) FROM vesu_sampled_prices JOIN cursor ON cursor.block_number"
+    " = vesu_sampled_prices.block_number AND cursor.block_hash = vesu_sampled_prices.block_hash"
+)
+
+
+async def sampled_at_the_end(url: str) -> int:
+    ((count,),) = await postgres.fetch(url, SAMPLES)
+    return int(count)
+
+
+async def sampled(url: str, count: int) -> None:
+    """Until the last block has its prices: they are sampled after its commit."""
+    assert count > 0
+    async with asyncio.timeout(60):
+        while await sampled_at_the_end(url) < count:
+            await asyncio.sleep(0.1)
+
+
 async def test_from_a_machine_that_went_through_a_reorganisation(
     recorded: truth.Recorded, indexed_url: str
 ) -> None:
@@ -83,6 +103,7 @@ async def test_from_a_machine_that_went_through_a_reorganisation(
             head.go_to(loaded.main.last)
             await committed(api, loaded.main.last, loaded.main.blocks[loaded.main.last].hash)
             assert (await api.get("/v1/pools", limit=1))["meta"]["fork"] > 0
+            await sampled(url, await sampled_at_the_end(indexed_url))
         found, wanted = await told(url), await told(indexed_url)
     for answers_of in (found, wanted):
         for block in BLOCKS:

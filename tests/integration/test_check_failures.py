@@ -55,7 +55,8 @@ async def test_health_is_bad_until_the_check_is_done(
             await watcher._look()
             found = await status.freshness(connection)
             assert found.is_fresh == (attempt < bad_after)
-        assert found.reason.startswith(f"the check reconcile could not be done {bad_after} times")
+        times = "1 time" if bad_after == 1 else f"{bad_after} times"
+        assert found.reason.startswith(f"the check reconcile could not be done {times} in a row")
         assert str(error) in found.reason
         await reconciliations.note_done(connection, reconciler.NAME)
         assert (await status.freshness(connection)).is_fresh
