@@ -17,7 +17,7 @@ import msgspec
 
 from indexer import errors
 from indexer.projections import tables
-from indexer.store import sqlfile
+from indexer.store import database, sqlfile
 
 _SQL = sqlfile.load(__package__, "export")
 
@@ -85,13 +85,22 @@ async def selection(
     QuestionError: no such table, a filter that the table has no column for, or a block that is not
     committed.
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
+    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+    await transaction.start()
+    try:
         # What COPY writes depends on these; a role or database may have set them otherwise.
         for setting in ("timezone = 'UTC'", "datestyle = 'ISO'", "extra_float_digits = 1"):
             await connection.execute(f"SET LOCAL {setting}")
         await _require_table(connection, table)
         snapshot = await _snapshot(connection, filters)
         yield await _select(connection, table, filters, snapshot)
+    except BaseException:
+        # A COPY that is broken off is cancelled, which may close the connection. The error to raise
+        # is what broke it off, and not that a closed connection takes no ROLLBACK.
+        with contextlib.suppress(*database.CONNECTION_ERRORS):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
 
 
 async def copy(
