@@ -80,7 +80,7 @@ def rows(url: str, statement: str) -> list[Any]:
 
 
 def catalogue(url: str) -> set[tuple[str, str]]:
-    """What migrations may leave: relations, columns, types, functions, schemas; not yoyo's."""
+    """What migrations may leave: relations and their options, columns, types, functions, schemas; not yoyo's."""
     return set(
         rows(
             url,
@@ -96,6 +96,8 @@ def catalogue(url: str) -> set[tuple[str, str]]:
             JOIN pg_class c ON c.oid = a.attrelid
             JOIN ours ON ours.oid = c.relnamespace
             WHERE c.relname !~ 'yoyo' AND a.attnum > 0 AND NOT a.attisdropped
+            UNION SELECT 'option', place || relname || ' ' || option
+            FROM pg_class JOIN ours ON ours.oid = relnamespace, unnest(reloptions) AS option
             UNION SELECT 'type', place || typname FROM pg_type JOIN ours ON ours.oid = typnamespace
             WHERE typname !~ 'yoyo'
             UNION SELECT 'function', place || proname
