@@ -80,7 +80,7 @@ def rows(url: str, statement: str) -> list[Any]:
 
 
 def catalogue(url: str) -> set[tuple[str, str]]:
-    """What migrations may leave: relations and their options, columns, types, functions, schemas; not yoyo's."""
+    """What migrations may leave: relations with options, columns, types, functions, schemas."""
     return set(
         rows(
             url,
