@@ -104,6 +104,8 @@ class Daemon:
     async def stop(self, times: int = 1) -> None:
         """SIGTERM; it must end well and in time, and have logged nothing but lines of JSON."""
         for _ in range(times):
+            if self.process.returncode is not None:
+                break  # nothing was being committed: it ended at the one before
             self.process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.3 if times > 1 else 0)  # two at once would be heard as one
         async with asyncio.timeout(STOP_SECONDS):
