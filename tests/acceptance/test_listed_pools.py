@@ -149,7 +149,24 @@ async def test_a_portfolio_counts_listed_pools(recorded: truth.Recorded, indexed
     assert len(held) > 1
     environ = await listing(recorded, indexed_copy)
     whole = await stage.json_of(environ, "portfolio", user)
+    point = f"/v1/users/{user}/portfolio/history"
+    async with api_client.serving(indexed_copy) as api:
+        (whole_point,) = await api.data(point, interval="hour", points=1)
+        every_pool = await api.data("/v1/compat/vesu/pools")
     await listing(recorded, indexed_copy, held[0]["pool_id"])
+    async with api_client.serving(indexed_copy) as api:
+        (found_point,) = await api.data(point, interval="hour", points=1)
+        shown = await api.data("/v1/compat/vesu/pools")
+        others = await api.data("/v1/compat/vesu/pools", is_listed="false")
+        markets = await api.data("/v1/compat/vesu/markets", is_listed="false")
+    for name in ("collateral_usd", "earn_usd", "debt_usd", "net_usd"):
+        apart_point = Decimal(found_point["unlisted"][name])
+        assert Decimal(found_point[name]) + apart_point == Decimal(whole_point[name])
+    assert found_point["unlisted"] != whole_point["unlisted"]
+    assert 0 < found_point["positions"] < whole_point["positions"]
+    assert [one["id"] for one in shown] == [held[0]["pool_id"]]
+    assert {one["id"] for one in others} == {one["id"] for one in every_pool} - {shown[0]["id"]}
+    assert len(markets) == sum(len(one["assets"]) for one in others)
     found = await stage.json_of(environ, "portfolio", user)
     assert len(found["positions"]) == len(whole["positions"])
     for name in ("collateral_usd", "earn_usd", "debt_usd", "net_usd"):
