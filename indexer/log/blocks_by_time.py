@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from indexer import errors
 from indexer.log import facts
 from indexer.store import sqlfile
 
@@ -14,9 +15,14 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 async def around(connection: Connection, seconds: int) -> tuple[int | None, int]:
     """The last stored block before a time, None where there is none, and the first one at or
-    after it, which the committed block is or follows."""
+    after it, which the committed block is or follows.
+
+    LogMovedError where no such block is stored: a rollback took the committed block back since
+    the caller read the cursor.
+    """
     row = await connection.fetchrow(_SQL["around"], facts.as_datetime(seconds))
-    assert row is not None and row["first"] is not None, "the committed block is stored"
+    if row is None or row["first"] is None:
+        raise errors.LogMovedError()
     return row["last"], row["first"]
 
 

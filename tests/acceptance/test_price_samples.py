@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from indexer import errors
+from indexer.log import blocks_by_time, cursor
 from indexer.query import positions
 from indexer.recording import chain, server
 from tests import postgres
@@ -144,6 +146,20 @@ async def test_a_repair_and_a_replay_keep_every_sample(
         await stage.command(environ, "replay", "--from-block", "0")
         assert await stage.json_of(environ, "digest", "--samples") == samples
         assert await stage.json_of(environ, "digest") == state
+
+
+async def test_a_block_that_a_rollback_took_back_is_looked_for_again(
+    indexed: asyncpg.Connection,
+) -> None:
+    """The sampler reads the cursor first, and a rollback may land before it reads the blocks."""
+    committed = await cursor.read(indexed)
+    assert committed is not None
+    assert committed.timestamp is not None
+    low, high = await blocks_by_time.around(indexed, committed.timestamp)
+    assert low is not None
+    assert low < high == committed.block_number
+    with pytest.raises(errors.LogMovedError):
+        await blocks_by_time.around(indexed, committed.timestamp + 1)
 
 
 async def test_two_machines_with_users_settings_hold_the_same(recorded: truth.Recorded) -> None:

@@ -89,12 +89,11 @@ def catalogue(url: str) -> set[tuple[str, str]]:
                 SELECT oid, nspname || '.' AS place FROM pg_namespace
                 WHERE nspname IN ('public', 'vesu_guide')
             )
-            SELECT 'relation', place || relname FROM pg_class JOIN ours ON ours.oid = relnamespace
-            WHERE relname !~ 'yoyo'
+            SELECT 'relation', place || relname
+            FROM pg_class JOIN ours ON ours.oid = relnamespace WHERE relname !~ 'yoyo'
             UNION SELECT 'column', place || c.relname || '.' || a.attname
             FROM pg_attribute a
-            JOIN pg_class c ON c.oid = a.attrelid
-            JOIN ours ON ours.oid = c.relnamespace
+            JOIN pg_class c ON c.oid = a.attrelid JOIN ours ON ours.oid = c.relnamespace
             WHERE c.relname !~ 'yoyo' AND a.attnum > 0 AND NOT a.attisdropped
             UNION SELECT 'option', place || relname || ' ' || option
             FROM pg_class JOIN ours ON ours.oid = relnamespace, unnest(reloptions) AS option
@@ -107,8 +106,7 @@ def catalogue(url: str) -> set[tuple[str, str]]:
             UNION SELECT 'right of everybody', place || relname
             FROM pg_class JOIN ours ON ours.oid = relnamespace WHERE relacl::text ~ '[{,]='
             UNION SELECT 'schema', nspname FROM pg_namespace WHERE nspname !~ '^pg_'
-            UNION SELECT 'extension', extname FROM pg_extension
-            """,
+            UNION SELECT 'extension', extname FROM pg_extension""",
         )
     )
 
