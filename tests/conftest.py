@@ -1,10 +1,21 @@
-"""What all tests share: hypothesis with fixed seeds and no deadlines."""
+"""What all tests share: hypothesis with fixed seeds and no deadlines, and the log's defaults."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import hypothesis
+import pytest
+import structlog
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
 
 pytest_plugins = ["tests.postgres"]
+
+
+@pytest.fixture(autouse=True)
+def _log_of_a_new_process() -> Iterator[None]:
+    """A command that a test runs in this process sets the log's level: not for the next test."""
+    yield
+    structlog.reset_defaults()
