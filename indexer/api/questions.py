@@ -15,7 +15,6 @@ from indexer.query import (
     markets,
     opportunities,
     pnl,
-    position_pages,
     quotes,
     simulate,
     user_pnl,
@@ -104,18 +103,15 @@ def _priced_at(prices: list[markets.Price]) -> datetime.datetime | None:
 
 
 async def _max_borrow(question: routes.Question) -> routes.Answer:
-    quote = await quotes.max_borrow(
-        question.connection,
-        position_ref(question),
-        question.when,
-        conditions(question),
-        question.max_price_age,
-    )
-    return routes.Answer(quote, priced_at=_priced_at(quote.prices))
+    return await _largest(question, quotes.max_borrow)
 
 
 async def _max_withdraw(question: routes.Question) -> routes.Answer:
-    quote = await quotes.max_withdraw(
+    return await _largest(question, quotes.max_withdraw)
+
+
+async def _largest(question: routes.Question, ask: quotes.QuoteFunction) -> routes.Answer:
+    quote = await ask(
         question.connection,
         position_ref(question),
         question.when,
@@ -184,17 +180,7 @@ def _naming(parameter: str) -> Iterator[None]:
 
 async def _simulate_one(question: routes.Question) -> routes.Answer:
     position = await holdings.position(question)
-    return await _simulated(question, _named(position))
-
-
-def _named(position: position_pages.Position) -> markets.PositionRef:
-    return markets.PositionRef(
-        int(position.pool_id, 16),
-        int(position.collateral_address, 16),
-        int(position.debt_address or "0x0", 16),
-        int(position.user_id, 16),
-        int(position.v_token or "0x0", 16),
-    )
+    return await _simulated(question, markets.PositionRef.of(position))
 
 
 def _since(question: routes.Question) -> datetime.datetime:
@@ -206,7 +192,7 @@ def _since(question: routes.Question) -> datetime.datetime:
 async def _pnl(question: routes.Question) -> routes.Answer:
     position = await holdings.position(question)
     found = await pnl.of_position(
-        question.connection, _named(position), _since(question), question.when
+        question.connection, markets.PositionRef.of(position), _since(question), question.when
     )
     oldest = holdings.priced_at(await question.state(), {position.pool_id})
     return routes.Answer(found, priced_at=oldest)

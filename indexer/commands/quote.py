@@ -85,6 +85,21 @@ def _fields(found: Quoted) -> Iterator[tuple[str, Any]]:
         yield LABELS.get(name, name), value
 
 
+def _with_conditions(
+    ask: quotes.QuoteFunction,
+    conditions: simulate.Conditions,
+    at: point_in_time.When,
+    max_price_age: int | None,
+) -> Callable[[asyncpg.Connection, markets.PositionRef], Awaitable[quotes.Quote]]:
+    async def question(
+        connection: asyncpg.Connection, position_ref: markets.PositionRef
+    ) -> quotes.Quote:
+        resolved = await conditions.resolved(connection, position_ref.pool)
+        return await ask(connection, position_ref, at, resolved, max_price_age)
+
+    return question
+
+
 @command.command(epilog="Example: vesu-indexer quote max-borrow 0x0451… 0x049d… 0x053c… 0x01aa…")
 @arguments.options
 @simulate.position
@@ -100,13 +115,7 @@ def max_borrow(
     at: point_in_time.When,
 ) -> None:
     """The most that a position may borrow on top of what it owes."""
-
-    async def question(
-        connection: asyncpg.Connection, position_ref: markets.PositionRef
-    ) -> quotes.Quote:
-        met = await conditions.resolved(connection, position_ref.pool)
-        return await quotes.max_borrow(connection, position_ref, at, met, max_price_age)
-
+    question = _with_conditions(quotes.max_borrow, conditions, at, max_price_age)
     _say(config_file, as_json, named, question, max_price_age)
 
 
@@ -125,13 +134,7 @@ def max_withdraw(
     at: point_in_time.When,
 ) -> None:
     """The most collateral that may leave a position or a vToken holding."""
-
-    async def question(
-        connection: asyncpg.Connection, position_ref: markets.PositionRef
-    ) -> quotes.Quote:
-        met = await conditions.resolved(connection, position_ref.pool)
-        return await quotes.max_withdraw(connection, position_ref, at, met, max_price_age)
-
+    question = _with_conditions(quotes.max_withdraw, conditions, at, max_price_age)
     _say(config_file, as_json, named, question, max_price_age)
 
 

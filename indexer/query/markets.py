@@ -37,6 +37,17 @@ class PositionRef(msgspec.Struct, frozen=True):
     user: int
     v_token: int = 0
 
+    @classmethod
+    def of(cls, position: positions.Position) -> PositionRef:
+        """The reference of a position that was found."""
+        return cls(
+            int(position.pool_id, 16),
+            int(position.collateral_address, 16),
+            int(position.debt_address or "0x0", 16),
+            int(position.user_id, 16),
+            int(position.v_token or "0x0", 16),
+        )
+
     def check(self) -> None:
         """QuestionError for a pair of one asset."""
         if self.collateral == self.debt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+from collections.abc import Awaitable, Callable
 
 from indexer import errors
 from indexer.cairo import felt252
@@ -28,6 +29,13 @@ class Quote(point_in_time.Moment, frozen=True):
     is_all: bool
     limit: str | None
     prices: list[markets.Price]
+
+
+QuoteFunction = Callable[
+    [Connection, markets.PositionRef, point_in_time.When, markets.Conditions, int | None],
+    Awaitable[Quote],
+]
+"""`max_borrow` and `max_withdraw`."""
 
 
 class Repayment(point_in_time.Moment, frozen=True):

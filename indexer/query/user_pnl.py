@@ -48,7 +48,7 @@ async def of_user(
     async with point_in_time.steady(connection):
         history = await positions.find(connection, positions.PositionFilter(user=user), at)
         pairs = {
-            _position_ref(position): position
+            markets.PositionRef.of(position): position
             for position in history.positions
             if position.kind in PERSONAL
         }
@@ -78,14 +78,4 @@ def _summed(pnls: Sequence[pnl.Pnl], *, is_complete: bool) -> Sums:
     return Sums(
         None if None in known or not is_complete else point_in_time.total(known),
         point_in_time.total(pnl.liquidation_loss_usd for pnl in pnls),
-    )
-
-
-def _position_ref(position: positions.Position) -> markets.PositionRef:
-    return markets.PositionRef(
-        int(position.pool_id, 16),
-        int(position.collateral_address, 16),
-        int(position.debt_address or "0x0", 16),
-        int(position.user_id, 16),
-        int(position.v_token or "0x0", 16),
     )
