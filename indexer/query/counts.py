@@ -111,7 +111,8 @@ class Counts:
                     )
                 except errors.AbandonedBlockError:
                     continue
-            yield kept
+            # Looked at once after a rollback, not with every question from then on.
+            yield msgspec.structs.replace(kept, fork_counter=standing.fork_counter)
 
     async def _count(
         self, connection: Connection, standing: database_state.DatabaseState
