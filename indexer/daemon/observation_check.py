@@ -124,12 +124,7 @@ async def ask_unanswered(
         if has_answer:
             checked.asked += 1
             checked.differing.append(seen.call)
-            log.warning(
-                "view_answered_late",
-                block=seen.call.block_number,
-                contract=hex(seen.call.contract),
-                view=seen.call.view,
-            )
+            log.warning("view_answered_late", **view_calls.log_fields(seen.call))
     checked.unanswered = len(stored) - checked.asked
     return checked
 
@@ -163,9 +158,7 @@ async def _settle(
             checked.differing.append(observation.call)
             log.error(
                 "observation_differs",
-                block=observation.call.block_number,
-                contract=hex(observation.call.contract),
-                view=observation.call.view,
+                **view_calls.log_fields(observation.call),
                 stored=_described(observation),
                 answered=_described(other),
             )
@@ -176,10 +169,4 @@ def _described(observation: observations.Observation) -> str:
 
 
 def _warn(call: view_call.ViewCall, reason: str) -> None:
-    log.warning(
-        "observation_not_asked",
-        block=call.block_number,
-        contract=hex(call.contract),
-        view=call.view,
-        reason=reason,
-    )
+    log.warning("observation_not_asked", **view_calls.log_fields(call), reason=reason)

@@ -166,13 +166,7 @@ class Asker:
                 )
         self._spent.append((now, longest))
         for call, error in failed.items():
-            log.error(
-                "view_unanswered",
-                block=call.block_number,
-                contract=hex(call.contract),
-                view=call.view,
-                reason=str(error),
-            )
+            log.error("view_unanswered", **view_calls.log_fields(call), reason=str(error))
         metrics.views_unanswered_total.inc(len(failed))
         return [
             observations.Observation(call, hashes[call.block_number], None, observations.UNANSWERED)

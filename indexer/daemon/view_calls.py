@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -107,6 +107,11 @@ async def ask_apart(
         else:
             apart.seen.extend(task.result())
     return apart
+
+
+def log_fields(call: view_call.ViewCall) -> dict[str, Any]:
+    """The fields that say in a log line which view of which contract is meant."""
+    return {"block": call.block_number, "contract": hex(call.contract), "view": call.view}
 
 
 def _warn(pool: tuple[int, ...], reason: str) -> None:
