@@ -6,18 +6,17 @@ SELECT near.pool_id, near.id
 FROM unnest($1::uuid[], $2::numeric[], $3::numeric[], $4::numeric[])
     AS wanted (pool_pair_id, least, most, unit)
 CROSS JOIN LATERAL (
-    SELECT t.pool_id, t.id::text AS id,
-        CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
-            ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END AS measure
-    FROM vesu_positions t
+    SELECT t.pool_id, t.id::text AS id, t.measure
+    FROM (
+        SELECT pool_id, id, pool_pair_id, status, nominal_debt,
+            CASE WHEN LEAST(collateral_shares, nominal_debt) < 1000000000000000 THEN 0
+                ELSE div(collateral_shares * 1000000000, nominal_debt) END AS measure
+        FROM vesu_positions
+    ) AS t
     WHERE t.pool_pair_id = wanted.pool_pair_id
         AND t.status = 'active' AND t.nominal_debt > 0
-        AND CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
-            ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END >= wanted.least
-        AND CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
-            ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END < wanted.most
-    ORDER BY CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
-        ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END
+        AND t.measure >= wanted.least AND t.measure < wanted.most
+    ORDER BY t.measure
     LIMIT $5
 ) AS near
 ORDER BY near.measure * wanted.unit
