@@ -20,7 +20,7 @@ Run = dict[str, Any]
 
 
 def _output(*arguments: str) -> Iterator[str]:
-    """What a benchmark prints, line after line: a run is told once it is measured."""
+    """Yield each line that a benchmark prints, as soon as its run is measured."""
     command = [sys.executable, "-m", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -92,7 +92,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """So many bytes in the unit that a reader would choose."""
+    """A number of bytes in the largest unit that fits: `2.6 MB`, `500 bytes`."""
     for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= bytes_:
             return f"{count / bytes_:,.1f} {unit}"

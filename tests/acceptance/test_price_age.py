@@ -13,7 +13,7 @@ from tests.acceptance import stage
 from tests.acceptance.api_client import Client
 
 LATER = 100
-"""So many seconds after the newest price every price is at least so old."""
+"""Seconds after the newest price: every price is at least as old then."""
 
 STALE, FRESH = LATER - 1, 10 * 365 * 86_400
 
