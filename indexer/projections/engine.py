@@ -190,11 +190,10 @@ class Engine:
             await self._memory.read_classes(connection)
             others = await self._memory.take_up_samples(connection, block.number)
             valuer = self._memory.valuer(block)
-            priced = await writing.write(connection, self._memory, batch, prepared.journal, valuer)
+            await writing.write(connection, self._memory, batch, prepared.journal, valuer)
             await writing.write_prices(connection, self._memory, others)
             valued = await self._revaluation.run(connection, self._memory, block, scope)
             written = {
-                "vesu_event_prices": bool(priced),
                 "vesu_assets": bool(others),
                 "vesu_positions": bool(valued),
             }
@@ -372,7 +371,7 @@ def _summary(
         ("vesu_positions", journal.positions),
         ("vesu_transactions", journal.transactions),
         ("vesu_liquidations", journal.liquidations),
-        ("vesu_event_prices", ()),
+        ("vesu_event_prices", journal.told_prices),
     )
     return Summary(
         len(prepared.decoded),

@@ -1,4 +1,4 @@
-"""Prices: what events told, as rows of vesu_event_prices, and what is sampled beside the log.
+"""Prices that are sampled beside the log; what events told of prices stands in the state.
 
 A sample is a pool's `price` view, and V1's rate model, which changes without an event: asked at
 the hash of a block, it holds for the state at that block's end.
@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from indexer.cairo import view_call
-from indexer.log import facts
 from indexer.projections import rows
 from indexer.vesu import accrual, state, views
 
-EVENT, SAMPLE = "event", "sample"
-"""The sources of prices."""
+SAMPLE = "sample"
+"""The source of these prices; that of the others is "event"."""
 
 
 class PriceQuestion(NamedTuple):
@@ -64,9 +63,16 @@ def sampled(
         if price_question.model is None
         else accrual.model_of(answers.get(price_question.model) or ())
     )
-    return _row(
-        protocol, price_question.key, price_question.price.block_number, block_hash, timestamp
-    ) | {
+    key = price_question.key
+    return {
+        "pool_id": rows.padded(key.pool.id),
+        "asset_id": rows.asset_id(protocol, key),
+        "pool_address": rows.padded(key.pool.address),
+        "protocol": protocol,
+        "asset_address": rows.padded(key.asset),
+        "block_number": price_question.price.block_number,
+        "block_hash": rows.padded(int(block_hash, 16)),
+        "timestamp": rows.iso(timestamp),
         "price": None if price is None else str(price[0]),
         "is_valid": price is not None and price[1],
         "source": SAMPLE,
@@ -74,49 +80,9 @@ def sampled(
     }
 
 
-def event_rows(
-    protocols: Mapping[state.AssetKey, str], batch: facts.Batch, journal: state.Journal
-) -> list[dict[str, Any]]:
-    """Rows of vesu_event_prices: the last price of each asset that a block's events told."""
-    hashes = {raw.block_number: raw.block_hash for raw in batch.events}
-    last = {
-        (key, event_key.block_number): (event_key, asset)
-        for event_key, key, asset in journal.assets
-        if asset.price_block == event_key.block_number
-    }
-    return [
-        _row(protocols[key], key, number, hashes[number], batch.timestamps[number])
-        | {
-            "price": str(asset.price),
-            "is_valid": bool(asset.price_is_valid),
-            "source": EVENT,
-            "sampling": None,
-            "rate_model": None,
-            "transaction_index": event_key.transaction_index,
-            "event_index": event_key.event_index,
-        }
-        for (key, number), (event_key, asset) in last.items()
-    ]
-
-
 def model_of(values: Sequence[Any] | None) -> accrual.RateModel | None:
     """The rate model of a row."""
     return None if values is None else accrual.RateModel(*map(int, values))
-
-
-def _row(
-    protocol: str, key: state.AssetKey, number: int, block_hash: str, timestamp: int
-) -> dict[str, Any]:
-    return {
-        "pool_id": rows.padded(key.pool.id),
-        "asset_id": rows.asset_id(protocol, key),
-        "pool_address": rows.padded(key.pool.address),
-        "protocol": protocol,
-        "asset_address": rows.padded(key.asset),
-        "block_number": number,
-        "block_hash": rows.padded(int(block_hash, 16)),
-        "timestamp": rows.iso(timestamp),
-    }
 
 
 def _values(model: accrual.RateModel) -> tuple[int, ...]:

@@ -251,8 +251,8 @@ EVENT_PRICES = Table(
         price is_valid source sampling rate_model transaction_index event_index
         """
     ),
-    indexes=("idx_vesu_event_prices_block",),
 )
+"""A view: of each block and asset the last price that an event told, from the asset's history."""
 
 MISMATCHES = Table(
     name="accrual_mismatches",
@@ -270,7 +270,7 @@ CURRENT = (CONTRACTS, POOLS, ASSETS, POSITIONS)
 
 HISTORIES = tuple(history_of(table) for table in CURRENT)
 
-EFFECTS = (TRANSACTIONS, LIQUIDATIONS, MISMATCHES, EVENT_PRICES)
+EFFECTS = (TRANSACTIONS, LIQUIDATIONS, MISMATCHES)
 """Tables whose rows are what one event did, or told."""
 
 PROJECTIONS = (*CURRENT, *HISTORIES, *EFFECTS)
@@ -335,5 +335,7 @@ OTHER_INDEXES: dict[str, tuple[str, ...]] = {
 }
 """Indexes of tables that are neither projections nor digested."""
 
-NOTIFIED = tuple(table.name for table in (*CURRENT, *EFFECTS) if table.name.startswith("vesu_"))
+NOTIFIED = tuple(
+    table.name for table in (*CURRENT, *EFFECTS, EVENT_PRICES) if table.name.startswith("vesu_")
+)
 """The tables that a notification may name."""

@@ -12,7 +12,6 @@ from indexer.projections import (
     mismatches,
     pools,
     positions,
-    prices,
     storage,
     tables,
     transactions,
@@ -29,11 +28,8 @@ async def write(
     batch: facts.Batch,
     journal: state.Journal,
     valuer: valuations.Valuer,
-) -> int:
-    """Write all that a fold of `batch` changed; `memory_` is the memory after that fold.
-
-    Returns how many prices the batch's events told.
-    """
+) -> None:
+    """Write all that a fold of `batch` changed; `memory_` is the memory after that fold."""
     # Parents before children: positions refer to pools, transactions to positions.
     await _write_contracts(connection, memory_, journal)
     await _write_pools(connection, memory_, journal)
@@ -41,10 +37,6 @@ async def write(
     await _write_positions(connection, memory_, journal, valuer)
     await _write_effects(connection, memory_, _origins(batch), journal)
     await _write_mismatches(connection, memory_, batch, journal)
-    protocols = {key: memory_.protocol(key.pool) for _, key, _ in journal.assets}
-    event_prices = prices.event_rows(protocols, batch, journal)
-    await storage.append(connection, tables.EVENT_PRICES, event_prices)
-    return len(event_prices)
 
 
 async def write_prices(

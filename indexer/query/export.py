@@ -26,6 +26,9 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 HISTORIES = {table.name: table.past.name for table in tables.CURRENT}
 """Tables whose history holds their state at any past block."""
 
+KEYS = {table.name: table.key for table in (*tables.PROJECTIONS, tables.EVENT_PRICES)}
+"""What tells the rows of a table or view apart; a view has no primary key that says so."""
+
 
 UNUSED_QUOTE, UNUSED_DELIMITER = "\x01", "\x02"
 """JSON text never holds these bytes, so COPY in CSV form writes it as it is."""
@@ -183,6 +186,7 @@ async def _select(
     read = HISTORIES[table] if at_state else table
     columns = tuple(Column(**dict(row)) for row in await connection.fetch(_SQL["columns"], read))
     key = [row["name"] for row in await connection.fetch(_SQL["primary_key"], table)]
+    key = key or list(KEYS.get(table, ()))
     conditions, args = _conditions(table, {column.name for column in columns}, filters)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     inner = f"SELECT * FROM {sqlfile.quoted(read)}{where}"  # noqa: S608
@@ -222,10 +226,10 @@ def _conditions(
 
 
 def _order(columns: Sequence[Column], key: Sequence[str], *, by_event: bool) -> str:
-    """Order by event if the rows have one, then by primary key, else by all columns (views)."""
+    """Order by event if the rows have one, then by key, or where none is known all columns."""
     collated = {column.name: column.is_collated for column in columns}
     first = [name for name in tables.EVENT if by_event and name in collated]
-    names = list(dict.fromkeys([*first, *key])) or list(collated)
+    names = list(dict.fromkeys([*first, *(key or collated)]))
     # The bytes decide, not the database's language: equal tables give equal files.
     return ", ".join(
         sqlfile.quoted(name) + (' COLLATE "C"' if collated[name] else "") for name in names

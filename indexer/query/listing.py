@@ -34,14 +34,15 @@ CASTS: Mapping[str, str] = {
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """A list: the statement that yields its rows up to block $1, and how they are ordered.
+    """A list: the statements that yield its rows up to block $1, and how they are ordered.
 
-    `key` orders every row apart; `orders` are further columns, none of them NULL, that a page may
-    be ordered by before the key. `is_newest_first`: the order where none is asked for.
-    `arguments`: what the statement takes from $2 on.
+    A page of each statement is read and the pages are merged, so that each may come out of an
+    index. `key` orders every row apart; `orders` are further columns, none of them NULL, that a
+    page may be ordered by before the key. `is_newest_first`: the order where none is asked for.
+    `arguments`: what the statements take from $2 on.
     """
 
-    statement: str
+    statements: tuple[str, ...]
     row: type[msgspec.Struct]
     key: tuple[str, ...]
     orders: tuple[str, ...] = ()
@@ -106,12 +107,14 @@ def _composed(
     selected = ", ".join(_selected(field) for field in fields.values())
     ordered = ", ".join(f"source.{sqlfile.quoted(name)} {direction}" for name in columns)
     where = f" WHERE {' AND '.join(terms)}" if terms else ""
-    source = _SQL[listing.statement]
-    text = (
-        f"SELECT {selected} FROM ({source}) AS source{where} "  # noqa: S608 - names of our own
-        f"ORDER BY {ordered} LIMIT ${len(args)}"
-    )
-    return text, args
+    sources = [_SQL[statement] for statement in listing.statements]
+    rest = f"{where} ORDER BY {ordered} LIMIT ${len(args)}"
+    if len(sources) == 1:
+        (source,) = sources
+    else:
+        pages = (f"(SELECT * FROM ({source}) AS source{rest})" for source in sources)  # noqa: S608
+        source, rest = " UNION ALL ".join(pages), f" ORDER BY {ordered} LIMIT ${len(args)}"
+    return f"SELECT {selected} FROM ({source}) AS source{rest}", args  # noqa: S608
 
 
 def _selected(field: kinds.Field) -> str:
@@ -132,13 +135,18 @@ def _term(field: kinds.Field, condition: filters.Condition, args: list[Any]) -> 
 def _beyond(
     columns: Sequence[kinds.Field], order: filters.Order, after: Sequence[str], args: list[Any]
 ) -> str:
-    """Rows beyond the last one of the page before; one comparison, which an index can serve."""
+    """Rows beyond the last one of the page before; one comparison, which an index can serve.
+
+    The first column is also compared alone, for sources in which no index holds them all.
+    """
     conditions = []
     for field, text in zip(columns, after, strict=True):
         args.append(kinds.parse(field, text, "cursor"))
         conditions.append(f"${len(args)}::{CASTS[field.kind]}")
     names = ", ".join(f"source.{sqlfile.quoted(field.name)}" for field in columns)
-    return f"({names}) {'<' if order.is_descending else '>'} ({', '.join(conditions)})"
+    sign = "<" if order.is_descending else ">"
+    first = f"source.{sqlfile.quoted(columns[0].name)} {sign}= {conditions[0]}"
+    return f"{first} AND ({names}) {sign} ({', '.join(conditions)})"
 
 
 def _row(listing: Listing, row: asyncpg.Record) -> Any:

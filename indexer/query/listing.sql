@@ -32,11 +32,18 @@ SELECT *
 FROM reorgs
 WHERE $1::bigint IS NOT NULL;
 
--- name: prices
--- What oracles said, up to a block: told by events and sampled.
+-- name: event_prices
+-- What events told of prices, up to a block.
 SELECT asset_id, pool_id, pool_address, protocol, asset_address, block_number, block_hash,
     timestamp, price, is_valid, source
-FROM vesu_prices
+FROM vesu_event_prices
+WHERE block_number <= $1;
+
+-- name: sampled_prices
+-- What was sampled of prices, up to a block.
+SELECT asset_id, pool_id, pool_address, protocol, asset_address, block_number, block_hash,
+    timestamp, price, is_valid, source
+FROM vesu_sampled_prices
 WHERE block_number <= $1;
 
 -- name: positions

@@ -86,8 +86,10 @@ ORDERS = (
     *("debt_value_usd", "collateral_value_usd", "debt_amount", "collateral_amount"),
     *("created_at", "last_updated"),
 )
-VERSIONS = listing.Listing("positions", PositionVersion, ("pool_id", "id"), is_newest_first=False)
-BY_ID = listing.Listing("positions", PositionVersion, ("id",), is_newest_first=False)
+VERSIONS = listing.Listing(
+    ("positions",), PositionVersion, ("pool_id", "id"), is_newest_first=False
+)
+BY_ID = listing.Listing(("positions",), PositionVersion, ("id",), is_newest_first=False)
 BY_POOL = filters.Order("pool_id")
 
 

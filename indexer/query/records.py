@@ -143,15 +143,17 @@ class Price(msgspec.Struct, frozen=True):
 
 
 TRANSACTIONS = listing.Listing(
-    "transactions", Transaction, (*EVENT_KEY, "leg", "id"), ("timestamp", "created_at", "amount")
+    ("transactions",), Transaction, (*EVENT_KEY, "leg", "id"), ("timestamp", "created_at", "amount")
 )
 LIQUIDATIONS = listing.Listing(
-    "liquidations",
+    ("liquidations",),
     Liquidation,
     (*EVENT_KEY, "id"),
     ("timestamp", "created_at", "debt_repaid", "collateral_seized", "bad_debt"),
 )
-EVENTS = listing.Listing("events", Event, EVENT_KEY)
-BLOCKS = listing.Listing("blocks", Block, ("number",), ("timestamp",))
-REORGS = listing.Listing("reorgs", Reorg, ("id",))
-PRICES = listing.Listing("prices", Price, ("block_number", "pool_id", "asset_id", "source"))
+EVENTS = listing.Listing(("events",), Event, EVENT_KEY)
+BLOCKS = listing.Listing(("blocks",), Block, ("number",), ("timestamp",))
+REORGS = listing.Listing(("reorgs",), Reorg, ("id",))
+PRICES = listing.Listing(
+    ("event_prices", "sampled_prices"), Price, ("block_number", "pool_id", "asset_id", "source")
+)

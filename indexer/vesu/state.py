@@ -223,6 +223,11 @@ class Journal(msgspec.Struct):
     missing: list[view_call.ViewCall] = []
     consulted: set[view_call.ViewCall] = set()
 
+    @property
+    def told_prices(self) -> bool:
+        """Whether an event told a price."""
+        return any(asset.price_block == key.block_number for key, _, asset in self.assets)
+
     def lengths(self) -> tuple[int, ...]:
         """How much is noted so far."""
         return tuple(map(len, self.changes()))

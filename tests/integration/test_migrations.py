@@ -163,7 +163,7 @@ async def test_each_migration_can_be_taken_back_by_itself(empty_database_url: st
             (todo,) = [one for one in backend.to_apply(migrate._read()) if one.id == revision]
             migrate._move(backend, todo, "apply")
             made = catalogue(url)
-            assert made > before
+            assert made != before
             migrate._move(backend, todo, "rollback")
             assert catalogue(url) == before
             migrate._move(backend, todo, "apply")
@@ -263,7 +263,8 @@ async def test_keys_can_be_distributed_by_pool(made_url: str) -> None:
         GROUP BY t.relname, i.indexrelid
     """
     keys = rows(made_url, statement)
-    named = {name for name in PROMISED if name[:5] == "vesu_"} - {"vesu_prices"}  # its parts have
+    views = rows(made_url, "SELECT viewname FROM pg_views WHERE schemaname = 'public'")
+    named = {name for name in PROMISED if name[:5] == "vesu_"} - {name for (name,) in views}
     assert {tuple(row) for row in keys} == {(name, True) for name in named}
     triggers = """
         SELECT tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
