@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -84,10 +84,9 @@ async def read(
             break
     endpoint.limits.blocks.answered(to_block - from_block + 1)
     endpoint.limits.addresses.answered(min(size, len(texts)))
-    found = sorted((event for part in parts for event in part), key=_key)
+    found = _each_once(endpoint.name, itertools.chain.from_iterable(parts), profile.event_indexes)
     if most is not None and len(found) > most:
         raise _too_full(from_block, to_block, len(found))
-    _check_order(endpoint.name, found, profile.event_indexes)
     return found
 
 
@@ -140,28 +139,18 @@ async def _narrowed(
 async def _all_pages(
     endpoint: rpc.Endpoint, profile: probe.NodeProfile, event_filter: _EventFilter
 ) -> list[types.EmittedEvent]:
-    found: dict[tuple[int, int, int, int], types.EmittedEvent] = {}
+    found: list[types.EmittedEvent] = []
     token: str | None = None
     seen: set[str] = set()
-    repeated = 0
     size = endpoint.limits.page.size  # tokens may count pages of this size
     for _ in range(MOST_PAGES):
         page = await failures.retry_while_lagging(
             event_filter.node, functools.partial(_page, endpoint, event_filter, token, size)
         )
-        for event in page.events:
-            checked = _checked(event_filter, event, profile.event_indexes)
-            # A token may repeat events; without indexes they cannot be recognised.
-            key = (*_key(checked), 0 if profile.event_indexes else len(found))
-            repeated += key in found
-            if found.setdefault(key, checked) != checked:
-                raise errors.InconsistentAnswerError(
-                    f"{event_filter.node} answered two events at {_key(checked)}", kind="duplicate"
-                )
+        found += _emitted(event_filter, page, profile.event_indexes)
         token = page.continuation_token
         if token is None:
-            _note_repeated(event_filter, repeated)
-            return list(found.values())
+            return found
         if token in seen:
             raise errors.InconsistentAnswerError(
                 f"{event_filter.node} repeats the continuation token {endpoint.hide(token)[:40]!r}",
@@ -178,13 +167,6 @@ async def _all_pages(
 
 def _too_full(from_block: int, to_block: int, count: int) -> errors.RangeTooFullError:
     return errors.RangeTooFullError(f"blocks {from_block} to {to_block} hold {count} events")
-
-
-def _note_repeated(event_filter: _EventFilter, count: int) -> None:
-    if count:
-        message = f"{event_filter.node} returned {count} events twice: each counts once"
-        error = errors.InconsistentAnswerError(message, kind="duplicate")
-        failures.record(event_filter.node, error, "ignored", logging.INFO)
 
 
 async def _page(
@@ -251,55 +233,85 @@ def _error_of(event_filter: _EventFilter, raw: errors.RpcError) -> Exception:
     return _Unanswered(event_filter, raw)
 
 
-def _checked(
-    event_filter: _EventFilter, event: wire.Event, with_indexes: bool
-) -> types.EmittedEvent:
-    """The event as an EmittedEvent; InconsistentAnswerError where it was not asked for."""
-    number, hash_ = event.block_number, event.block_hash
-    if (
-        hash_ is None
-        or number is None
-        or not event_filter.from_block <= number <= event_filter.to_block
-    ):
-        raise errors.InconsistentAnswerError(
-            f"{event_filter.node} answered an event of block {number} ({hash_ or 'no hash'}) "
-            f"for the range {event_filter.from_block} to {event_filter.to_block}",
-            kind="unsealed" if hash_ is None else "range",
+def _emitted(
+    event_filter: _EventFilter, page: wire.EventsPage, with_indexes: bool
+) -> list[types.EmittedEvent]:
+    """A page's events; InconsistentAnswerError where one was not asked for, or is not sealed."""
+    first, last, addresses = event_filter.from_block, event_filter.to_block, event_filter.addresses
+    felt, felts = wire.felt, wire.felts
+    found = []
+    for event in page.events:
+        number, hash_ = event.block_number, event.block_hash
+        transaction_index, event_index = event.transaction_index, event.event_index
+        address = felt(event.from_address)
+        if hash_ is None or number is None or not first <= number <= last:
+            raise _out_of_range(event_filter, event)
+        if transaction_index is None or event_index is None:
+            if with_indexes:
+                raise errors.InconsistentAnswerError(
+                    f"{event_filter.node} answered an event without indexes", kind="shape"
+                )
+            transaction_index = event_index = -1
+        if address not in addresses:
+            raise errors.InconsistentAnswerError(
+                f"{event_filter.node} answered an event of {address}, not asked for", kind="range"
+            )
+        found.append(
+            types.EmittedEvent(
+                number,
+                transaction_index,
+                event_index,
+                felt(hash_),
+                felt(event.transaction_hash),
+                address,
+                felts(event.keys),
+                felts(event.data),
+            )
         )
-    if with_indexes and (event.transaction_index is None or event.event_index is None):
-        raise errors.InconsistentAnswerError(
-            f"{event_filter.node} answered an event without indexes", kind="shape"
-        )
-    felt = wire.felt
-    address = felt(event.from_address)
-    if address not in event_filter.addresses:
-        raise errors.InconsistentAnswerError(
-            f"{event_filter.node} answered an event of {address}, not asked for", kind="range"
-        )
-    return types.EmittedEvent(
-        number,
-        -1 if event.transaction_index is None else event.transaction_index,
-        -1 if event.event_index is None else event.event_index,
-        felt(hash_),
-        felt(event.transaction_hash),
-        address,
-        wire.felts(event.keys),
-        wire.felts(event.data),
+    return found
+
+
+def _out_of_range(event_filter: _EventFilter, event: wire.Event) -> errors.InconsistentAnswerError:
+    return errors.InconsistentAnswerError(
+        f"{event_filter.node} answered an event of block {event.block_number} "
+        f"({event.block_hash or 'no hash'}) for the range {event_filter.from_block} to "
+        f"{event_filter.to_block}",
+        kind="unsealed" if event.block_hash is None else "range",
     )
 
 
-def _key(event: types.EmittedEvent) -> tuple[int, int, int]:
-    return event.block_number, event.transaction_index, event.event_index
+def _each_once(
+    node: str, emitted: Iterable[types.EmittedEvent], with_indexes: bool
+) -> list[types.EmittedEvent]:
+    """Events in chain order. A token may repeat some: without indexes nothing tells them apart.
 
-
-def _check_order(node: str, found: Sequence[types.EmittedEvent], with_indexes: bool) -> None:
-    """Check that the events of a block have one block hash, and every event its own key."""
-    for before, after in itertools.pairwise(found):
-        if before.block_number == after.block_number and before.block_hash != after.block_hash:
-            raise errors.InconsistentAnswerError(
-                f"{node} answered events of two blocks {after.block_number}", kind="fork"
-            )
-        if with_indexes and _key(before) == _key(after):
-            raise errors.InconsistentAnswerError(
-                f"{node} answered two events at {_key(after)}", kind="duplicate"
-            )
+    InconsistentAnswerError where a block has two hashes, or two events have one place.
+    """
+    found: list[types.EmittedEvent] = []
+    before: types.EmittedEvent | None = None
+    repeated = 0
+    for event in sorted(emitted, key=types.event_key):
+        if before is not None and event.block_number == before.block_number:
+            if event.block_hash != before.block_hash:
+                raise errors.InconsistentAnswerError(
+                    f"{node} answered events of two blocks {event.block_number}", kind="fork"
+                )
+            if (
+                with_indexes
+                and event.event_index == before.event_index
+                and event.transaction_index == before.transaction_index
+            ):
+                if event != before:
+                    raise errors.InconsistentAnswerError(
+                        f"{node} answered two events at {types.event_key(event)}",
+                        kind="duplicate",
+                    )
+                repeated += 1
+                continue
+        found.append(event)
+        before = event
+    if repeated:
+        message = f"{node} returned {repeated} events twice: each counts once"
+        error = errors.InconsistentAnswerError(message, kind="duplicate")
+        failures.record(node, error, "ignored", logging.INFO)
+    return found

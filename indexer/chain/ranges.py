@@ -197,7 +197,9 @@ class RangeReader:
         events = await part.source.events(
             part.from_block, part.to_block, addresses, most, part.tip.hash
         )
-        part.events = sorted([*part.events, *events], key=windows.event_key)
+        part.events = (
+            sorted([*part.events, *events], key=types.event_key) if part.events else events
+        )
         if self._is_by_events_alone(part):
             await self._add_times(part)
             windows.check_hashes(part)

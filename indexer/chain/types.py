@@ -6,7 +6,8 @@ a decoder converts those that it needs to integers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import operator
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -34,6 +35,12 @@ class EmittedEvent(msgspec.Struct, frozen=True, gc=False):
     from_address: str
     keys: list[str]
     data: list[str]
+
+
+event_key: Callable[[EmittedEvent], tuple[int, int, int]] = operator.attrgetter(
+    "block_number", "transaction_index", "event_index"
+)
+"""An event's key: block number, transaction index, event index."""
 
 
 class BlockHeader(msgspec.Struct, frozen=True, gc=False):

@@ -70,8 +70,3 @@ def times_ascend(window: Window) -> bool:
     }
     ascending = [times[number] for number in sorted(times)]
     return all(before <= after for before, after in itertools.pairwise(ascending))
-
-
-def event_key(event: types.EmittedEvent) -> tuple[int, int, int]:
-    """The key of an event: block, transaction and event index."""
-    return event.block_number, event.transaction_index, event.event_index
