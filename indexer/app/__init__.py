@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -198,11 +199,13 @@ def ingestor(
     node: client.StarknetNode,
     connection: asyncpg.Connection,
     report: Callable[[ingestors.Progress], None] = lambda _: None,
+    url: str | None = None,
 ) -> ingestors.Ingestor:
-    """The ingestor as the settings describe it."""
+    """The ingestor as the settings describe it; `url`: where it may open a second connection."""
     followed = ingestor_settings(settings)
+    beside = None if url is None else functools.partial(database.session, url)
     return ingestors.Ingestor(
-        node, connection, engine(settings), followed, watched_contracts(settings), report
+        node, connection, engine(settings), followed, watched_contracts(settings), report, beside
     )
 
 
@@ -241,7 +244,7 @@ def daemon_parts(
         chain_id=hex(chain_id(settings)),
         start_block=start_block(settings),
         node=lambda: node(settings, settings.node.start_timeout_seconds),
-        ingestor=lambda node, connection: ingestor(settings, node, connection, report),
+        ingestor=lambda node, connection: ingestor(settings, node, connection, report, url),
         contracts=watched_contracts(settings),
         listed=listed.pools(settings),
         helpers=tuple(helpers),

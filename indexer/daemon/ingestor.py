@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -21,7 +21,7 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.chain import client, failures, ranges, types
-from indexer.daemon import finality, history, reorg_detector
+from indexer.daemon import finality, history, pipeline, reorg_detector
 from indexer.daemon import writer as writers
 from indexer.log import cursor, gaps, watch_list
 from indexer.projections import engine as engines
@@ -29,7 +29,9 @@ from indexer.projections import engine as engines
 log = structlog.get_logger(__name__)
 
 AT_HEAD_BLOCKS = 10
-"""Distance from the head within which every batch brings all valuations up to date."""
+"""Distance from the head within which every batch brings all valuations up to date.
+
+Further behind, a range is prepared while the one before it is being written."""
 
 LOOK_SECONDS = 10.0
 """How often the head is polled while catching up, so that lag and silence stay true."""
@@ -65,6 +67,7 @@ class Ingestor:
         settings: IngestorSettings,
         contracts: Sequence[watch_list.Contract],
         report: Callable[[Progress], None] = lambda _: None,
+        beside: pipeline.Beside | None = None,
     ) -> None:
         self._node = node
         self._contracts = contracts
@@ -76,6 +79,7 @@ class Ingestor:
         self._detector = reorg_detector.Detector(node, connection, settings.caution)
         self._finality = finality.Finality(settings.caution.looks)
         self._report = report
+        self._beside = beside
         self._total_events = 0
         self._looked_at = 0.0
         self._progressed_at = time.monotonic()
@@ -247,46 +251,57 @@ class Ingestor:
 
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
         """Read and commit every block up to `last`, polling the head meanwhile."""
+        is_far = last - self.position.block_number > AT_HEAD_BLOCKS
+        beside = self._beside if is_far else None
+        async with (
+            pipeline.running(self._writer, self._committed, beside) as committing,
+            self._read_ahead(last, committing) as parts,
+        ):
+            async for part in parts:
+                is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
+                await committing.add(
+                    part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
+                )
+                if is_at_head:
+                    await committing.finish()
+                if self.stopping.is_set():
+                    return
+                if time.monotonic() - self._looked_at > LOOK_SECONDS:
+                    await committing.finish()
+                    head = await self._look()
+
+    @contextlib.asynccontextmanager
+    async def _read_ahead(
+        self, last: int, committing: pipeline.Pipeline
+    ) -> AsyncIterator[AsyncIterator[types.Range]]:
+        """The ranges up to `last`; closed at once where they are left early: they read ahead."""
+
+        async def forget() -> None:
+            await committing.finish()
+            await self._writer.reload()
+
         reading = self._reader.ranges(
             self.position.block_number + 1,
             last,
             self._writer.addresses,
             self._writer.discover,
-            self._writer.reload,
+            forget,
             self._writer.event_times,
         )
-        # Closed at once even where it is left early: it reads ahead.
-        async with contextlib.aclosing(reading) as parts:
-            async for part in parts:
-                self._require_continuity(part)
-                await self._commit(part, head)
-                if self.stopping.is_set():
-                    return
-                if time.monotonic() - self._looked_at > LOOK_SECONDS:
-                    head = await self._look()
+        async with contextlib.aclosing(reading):
+            yield reading
 
-    def _require_continuity(self, part: types.Range) -> None:
-        """A range must continue the committed block, by what its own endpoint reported."""
-        committed = self.position
-        if committed.block_hash not in (None, part.parent_hash):
-            raise errors.InconsistentAnswerError(
-                f"the parent of block {part.from_block} is {part.parent_hash}, not the committed "
-                f"block {committed.block_number} ({committed.block_hash}): the chain changed",
-                kind="fork",
-            )
-
-    async def _commit(self, part: types.Range, head: types.BlockHeader) -> None:
-        began = time.monotonic()
-        is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
-        done = await self._writer.commit(
-            part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
-        )
+    def _committed(self, done: writers.Committed, seconds: float) -> None:
+        """Report a commit to whoever asks for progress."""
         self._progressed_at = time.monotonic()
         self._total_events += done.summary.events
-        _measure(done, self.position, self._progressed_at - began)
+        _measure(done, self.position, seconds)
         self._report(
             Progress(
-                self.position.block_number, head.number, done.summary.events, self._total_events
+                self.position.block_number,
+                self._head or self.position.block_number,
+                done.summary.events,
+                self._total_events,
             )
         )
 

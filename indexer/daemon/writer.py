@@ -19,22 +19,29 @@ from indexer.chain import client, types
 from indexer.daemon import history, rollback, unanswered_views
 from indexer.log import cursor, facts, gaps, observations, reorgs, verified, watch_list
 from indexer.projections import engine as engines
-from indexer.projections import replay, rows, tables, valuations
+from indexer.projections import memory, replay, revaluation, rows, summaries, tables, valuations
 from indexer.vesu import block_time
 
 
 class Committed(NamedTuple):
     """The changes of a commit, and the check of the touched markets' sums after it."""
 
-    summary: engines.Summary
+    summary: summaries.Summary
     sums: invariants.Watched
+
+
+class Ready(NamedTuple):
+    """A range that is folded and can be written."""
+
+    part: types.Range
+    prepared: engines.Prepared
 
 
 class Writer:
     """Commits ranges and rolls back, through one connection.
 
-    Invariant: between two calls, engine and cursor are what the database holds. After a failed
-    transaction the engine is loaded again, since it had folded what was not committed.
+    Invariant: while nothing is being written, engine and cursor are what the database holds. After
+    a failed transaction the engine is loaded again, since it had folded what was not committed.
     """
 
     def __init__(
@@ -94,23 +101,44 @@ class Writer:
 
         At the head also what is near a liquidation is valued, and a slice of the rest.
         """
-        batch = facts.batch_of(part)
-        prepared = await self._engine.prepare(self.connection, batch)
+        ready = await self.prepare(part, self.connection)
+        return await self.start(ready, is_at_head=is_at_head, close_gaps=close_gaps)
+
+    async def prepare(self, part: types.Range, reading: asyncpg.Connection) -> Ready:
+        """Fold a range on top of the one that was started last; writes nothing.
+
+        While that one is being written, `reading` must be another connection than the writer's.
+        """
+        prepared = await self._engine.prepare(reading, facts.batch_of(part))
         while prepared.needs:
             await self._observe(prepared.needs, _hashes(prepared.batch.events))
             prepared = self._engine.refold(prepared)
+        # What belongs to contracts that were not ours yet is no part of the log.
+        return Ready(msgspec.structs.replace(part, events=prepared.batch.events), prepared)
+
+    def start(
+        self, ready: Ready, *, is_at_head: bool, close_gaps: bool = False
+    ) -> asyncio.Task[Committed]:
+        """Begin to write a range; what is prepared from now on comes after it.
+
+        The task must be done before another one is started.
+        """
+        memory_ = self._engine.advance(ready.prepared)
+        scope: revaluation.Scope = "head" if is_at_head else "touched"
+        return asyncio.create_task(self._write(ready, memory_, scope, close_gaps=close_gaps))
+
+    async def _write(
+        self, ready: Ready, memory_: memory.Memory, scope: revaluation.Scope, *, close_gaps: bool
+    ) -> Committed:
+        part, prepared = ready
         async with self._transaction():
             advanced = await cursor.advance(self.connection, self.cursor, part.tip)
-            # What belongs to contracts that were not ours yet is no part of the log.
-            part = msgspec.structs.replace(part, events=prepared.batch.events)
             await facts.append(self.connection, part, prepared.batch, prepared.derived)
             await observations.append(self.connection, self._to_store(part, prepared))
             await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
             if close_gaps:
                 await gaps.close(self.connection, part.from_block, part.to_block)
-            summary = await self._engine.project(
-                self.connection, prepared, "head" if is_at_head else "touched"
-            )
+            summary = await self._engine.project(self.connection, prepared, memory_, scope)
             sums = await self._check_sums(part.to_block, summary)
             await cursor.notify(self.connection, advanced, summary.tables)
         self.cursor = advanced
@@ -133,7 +161,7 @@ class Writer:
             await cursor.notify(self.connection, committed, ("vesu_assets", "vesu_positions"))
         return written
 
-    async def _check_sums(self, block: int, summary: engines.Summary) -> invariants.Watched:
+    async def _check_sums(self, block: int, summary: summaries.Summary) -> invariants.Watched:
         keys = [(rows.padded(key.pool.id), rows.padded(key.asset)) for key in summary.assets]
         due = self._sums.due(keys, summary.positions)
         began = time.monotonic()

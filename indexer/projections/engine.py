@@ -6,12 +6,10 @@ given, inside the caller's transaction; after a failed transaction the caller lo
 
 from __future__ import annotations
 
-import collections
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-import structlog
 
 from indexer.cairo import felt252, view_call
 from indexer.chain import types
@@ -25,6 +23,7 @@ from indexer.projections import (
     rollback,
     rows,
     storage,
+    summaries,
     tables,
     tokens,
     valuations,
@@ -35,8 +34,6 @@ from indexer.vesu import decoders, discovery, fold, kinds, ledgers, state
 
 _SQL = sqlfile.load(__package__, "writing")
 
-log = structlog.get_logger(__name__)
-
 MAX_AGE_SECONDS = 86_400
 """How old a valuation at the head may be, where nothing else is configured."""
 
@@ -44,13 +41,16 @@ MAX_AGE_SECONDS = 86_400
 class Prepared(msgspec.Struct):
     """A batch, decoded and folded; `needs` are views that must be answered before it is true.
 
-    `needless` were answered on the way there, but the fold that knew all the rest did not ask
-    for them. They stay out of the log, which must not show where a batch began.
+    `before` is the world that the batch begins from, with the positions that it touches, and
+    `world` the one after it. `needless` were answered on the way there, but the fold that knew
+    all the rest did not ask for them. They stay out of the log, which must not show where a
+    batch began.
     """
 
     batch: facts.Batch
     decoded: list[decoding.Decoded]
     needs: list[view_call.ViewCall]
+    before: state.World
     world: state.World
     journal: state.Journal
     needless: frozenset[view_call.ViewCall] = frozenset()
@@ -59,24 +59,6 @@ class Prepared(msgspec.Struct):
     def derived(self) -> list[facts.Derived]:
         """What decoding says of each event, in the batch's order."""
         return [decoded.derived for decoded in self.decoded]
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """What a batch did: counts for progress, metrics and the notification.
-
-    `undecoded` counts by kind, address and first key of the events that nobody can decode;
-    `assets` are those whose state changed; `quarantined_pools` all that are frozen now.
-    """
-
-    events: int
-    undecoded: dict[tuple[str, str, str], int]
-    tables: tuple[str, ...]
-    accruals_checked: int = 0
-    accruals_wrong: int = 0
-    assets: frozenset[state.AssetKey] = frozenset()
-    quarantined_pools: int = 0
-    positions: int = 0
-    """How many positions are active, about; 0: not counted, far behind the head."""
 
 
 class Engine:
@@ -142,21 +124,28 @@ class Engine:
     async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
         """Decode and fold a batch; the result names the views that the fold still needs.
 
-        The prepared batch leaves out what contracts emitted before the block that names them,
-        and what emitters of refused names did: so the log is the same for every cut.
+        It begins from the batch that `advance` took last, which may still be being written:
+        `connection` need not see that one's rows. The prepared batch leaves out what contracts
+        emitted before the block that names them, and what emitters of refused names did: so the
+        log is the same for every cut.
         """
         self._missing.clear()
         self.discover(batch.events)
         batch = _members_only(batch, self._memory.registry)
         decoded = self._decoder.decode(batch.events, self._memory.registry)
-        await self._load_positions(connection, decoded)
-        await self._load_holders(connection, batch.from_block)
-        return self._fold(batch, decoded)
+        before = msgspec.structs.replace(
+            self._memory.world,
+            positions={},
+            loaded=self._touched(decoded),
+            holders=await self._holders(connection, batch.from_block),
+        )
+        await self._load_positions(connection, before)
+        return self._fold(batch, decoded, before)
 
     def refold(self, prepared: Prepared) -> Prepared:
         """Fold a prepared batch again, now that more views are answered; no fold reads tokens'."""
         if prepared.journal.missing:
-            return self._fold(prepared.batch, prepared.decoded)
+            return self._fold(prepared.batch, prepared.decoded, prepared.before)
         prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
         return prepared
 
@@ -173,39 +162,57 @@ class Engine:
             raise observations.missing(view)
         return prepared
 
+    def advance(self, prepared: Prepared) -> memory.Memory:
+        """Let the next batch begin after this one; returns the memory that this one is written by.
+
+        The batch must be written before another one is, or the engine be loaded again.
+        """
+        self._memory.world = prepared.world
+        return self._memory.snapshot()
+
     async def project(
         self,
         connection: memory.Connection,
         prepared: Prepared,
+        memory_: memory.Memory,
         scope: revaluation.Scope = "touched",
-    ) -> Summary:
-        """Write a prepared batch to all tables; `scope` says which rows are valued."""
-        self._memory.world = prepared.world
-        _report_refused(prepared.journal)
-        _report_quarantined(prepared.journal)
+    ) -> summaries.Summary:
+        """Write a prepared batch to all tables; `scope` says which rows are valued.
+
+        `memory_` is what `advance` returned for it.
+        """
+        summaries.report_refused(prepared.journal)
+        summaries.report_quarantined(prepared.journal)
         batch = prepared.batch
         block = revaluation.block_of(batch.timestamps, batch.to_block)
         written: dict[str, bool] = {}
         if block is not None:
-            await self._memory.read_classes(connection)
-            others = await self._memory.take_up_samples(connection, block.number)
-            valuer = self._memory.valuer(block)
-            await writing.write(connection, self._memory, batch, prepared.journal, valuer)
-            await writing.write_prices(connection, self._memory, others)
-            valued = await self._revaluation.run(connection, self._memory, block, scope)
+            await memory_.read_classes(connection)
+            others = await memory_.take_up_samples(connection, block.number)
+            valuer = memory_.valuer(block)
+            await writing.write(connection, memory_, batch, prepared.journal, valuer)
+            await writing.write_prices(connection, memory_, others)
+            valued = await self._revaluation.run(connection, memory_, block, scope)
             written = {
                 "vesu_assets": bool(others),
                 "vesu_positions": bool(valued),
             }
-        self._memory.world.positions.clear()
+        self._forget_answers(batch.to_block)
+        return summaries.of_batch(
+            prepared.decoded,
+            prepared.journal,
+            written,
+            memory_.quarantined_pools(),
+            self._revaluation.active,
+        )
+
+    def _forget_answers(self, to_block: int) -> None:
         self._answers = {
             question: felts
             for question, felts in self._answers.items()
-            if question.block_number > batch.to_block
+            if question.block_number > to_block
         }
         self._unanswered.intersection_update(self._answers)
-        quarantined = self._memory.quarantined_pools()
-        return _summary(prepared, written, quarantined, self._revaluation.active)
 
     async def has_to_revalue(self, connection: memory.Connection) -> bool:
         """Whether samples were stored since rows were valued."""
@@ -217,47 +224,55 @@ class Engine:
         await writing.write_prices(connection, self._memory, others)
         return await self._revaluation.run(connection, self._memory, block, "head")
 
-    async def _load_positions(
-        self, connection: memory.Connection, decoded: Iterable[decoding.Decoded]
-    ) -> None:
-        memory_ = self._memory
+    def _touched(self, decoded: Iterable[decoding.Decoded]) -> frozenset[state.PositionKey]:
+        """The positions that these events concern."""
+        registry = self._memory.registry
         emitters = {
-            address: ledgers.Emitter(address, known, memory_.registry)
+            address: ledgers.Emitter(address, known, registry)
             for address in {event.emitter for event in decoded}
-            if (known := memory_.registry.get(address))
+            if (known := registry.get(address))
         }
-        keys = {
+        return frozenset(
             key
             for event in decoded
             if event.event is not None and (emitter := emitters.get(event.emitter))
             for key in fold.touched_positions(emitter, event.event)
-        }
-        memory_.world.positions, memory_.world.loaded = {}, frozenset(keys)
-        if not keys:
-            return
+        )
+
+    async def _load_positions(self, connection: memory.Connection, world: state.World) -> None:
+        """Add the positions that exist of those in `world.loaded`.
+
+        What the batch before touched is known from its fold, and may not be in the tables yet.
+        """
+        keys, last = world.loaded or frozenset(), self._memory.world
+        world.positions |= {key: last.positions[key] for key in keys & last.positions.keys()}
         row_keys = [
-            (rows.padded(key.pool.id), rows.position_id(memory_.protocol(key.pool), key))
-            for key in keys
+            (rows.padded(key.pool.id), rows.position_id(self._memory.protocol(key.pool), key))
+            for key in keys - last.positions.keys() - (last.loaded or frozenset())
         ]
-        for row in await storage.load_rows(connection, tables.POSITIONS, row_keys):
-            key, position = positions.parse(row)
-            memory_.world.positions[key] = position
+        if row_keys:
+            for row in await storage.load_rows(connection, tables.POSITIONS, row_keys):
+                key, position = positions.parse(row)
+                world.positions[key] = position
 
-    async def _load_holders(self, connection: memory.Connection, from_block: int) -> None:
-        """Find out which of the newly named addresses hold positions already."""
+    async def _holders(self, connection: memory.Connection, from_block: int) -> frozenset[int]:
+        """Those of the newly named addresses that hold positions already."""
         named = self._memory.registry.named_since(from_block)
-        found = []
-        if named:
-            found = await connection.fetch(
-                _SQL["holders"], [rows.padded(holder) for holder in named]
-            )
-        self._memory.world.holders = frozenset(int(row["user_id"], 16) for row in found)
+        if not named:
+            return frozenset()
+        found = await connection.fetch(_SQL["holders"], [rows.padded(holder) for holder in named])
+        holding = {int(row["user_id"], 16) for row in found}
+        # The batch before may not be in the tables yet.
+        holding |= {key.user for key in self._memory.world.positions}.intersection(named)
+        return frozenset(holding)
 
-    def _fold(self, batch: facts.Batch, decoded: list[decoding.Decoded]) -> Prepared:
+    def _fold(
+        self, batch: facts.Batch, decoded: list[decoding.Decoded], before: state.World
+    ) -> Prepared:
         """Fold a batch until neither a view nor a settled amount changes the outcome.
 
         ```
-        world before the batch (self._memory.world), answers known so far
+        world before the batch (`before`), answers known so far
                │ copy
                ▼
         ┌─► fold events in chain order ──► journal ─────────────────────┐
@@ -277,7 +292,7 @@ class Engine:
         transfer_amounts: dict[state.EventKey, state.TransferAmounts] = {}
         consulted: set[view_call.ViewCall] = set()
         while True:
-            world = self._memory.world.copy()
+            world = before.copy()
             folding = fold.Fold(
                 world, self._memory.registry, self._answers, transfer_amounts, self._unanswered
             )
@@ -294,7 +309,7 @@ class Engine:
         needs = [*decoding.token_views(decoded, self._memory.tokens), *folding.journal.missing]
         self._missing.update(folding.journal.missing)
         needless = frozenset(self._missing - consulted)
-        return Prepared(batch, decoded, needs, world, folding.journal, needless)
+        return Prepared(batch, decoded, needs, before, world, folding.journal, needless)
 
     def _apply(
         self, batch: facts.Batch, decoded: Iterable[decoding.Decoded], folding: fold.Fold
@@ -331,69 +346,3 @@ def _members_only(batch: facts.Batch, registry: discovery.Registry) -> facts.Bat
     senders = {(event.block_number, event.transaction_index) for event in kept}
     fees = {key: fee for key, fee in batch.fees.items() if key in senders}
     return msgspec.structs.replace(batch, events=kept, fees=fees)
-
-
-def _report_quarantined(journal: state.Journal) -> None:
-    for event_key, pool, reason in journal.quarantined:
-        log.error(
-            "pool_quarantined",
-            pool=rows.padded(pool.id),
-            contract=rows.padded(pool.address),
-            block=event_key.block_number,
-            transaction_index=event_key.transaction_index,
-            event_index=event_key.event_index,
-            reason=reason,
-        )
-
-
-def _report_refused(journal: state.Journal) -> None:
-    for event_key, reason in journal.refused:
-        log.warning(
-            "refused_event",
-            block=event_key.block_number,
-            transaction_index=event_key.transaction_index,
-            event_index=event_key.event_index,
-            reason=reason,
-        )
-
-
-def _summary(
-    prepared: Prepared, written: Mapping[str, bool], quarantined_pools: int, positions_: int
-) -> Summary:
-    """What a batch did; `written`: tables that were written for another reason than its events."""
-    journal = prepared.journal
-    touched = (
-        (
-            "vesu_pools",
-            journal.pairs or journal.assets or journal.contracts or journal.pools,
-        ),
-        ("vesu_assets", journal.assets),
-        ("vesu_positions", journal.positions),
-        ("vesu_transactions", journal.transactions),
-        ("vesu_liquidations", journal.liquidations),
-        ("vesu_event_prices", journal.told_prices),
-    )
-    return Summary(
-        len(prepared.decoded),
-        _undecoded(prepared.decoded),
-        tuple(table for table, changes in touched if changes or written.get(table)),
-        journal.checks,
-        len(journal.mismatches),
-        frozenset(key for _, key, _ in journal.assets),
-        quarantined_pools,
-        positions_,
-    )
-
-
-def _undecoded(decoded: Iterable[decoding.Decoded]) -> dict[tuple[str, str, str], int]:
-    return dict(
-        collections.Counter(
-            (
-                event.derived.contract,
-                event.raw.from_address,
-                event.raw.keys[0] if event.raw.keys else "",
-            )
-            for event in decoded
-            if event.derived.name is None
-        )
-    )

@@ -5,6 +5,7 @@ Positions are many and so are read for each batch; everything else is few and st
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,13 @@ class Memory:
         await self.read_classes(connection)
         self.registry = self._known_contracts()
         self.samples.forget()
+
+    def snapshot(self) -> Memory:
+        """The memory as it is now, for a batch that is written while the next one is folded.
+
+        Known contracts and samples are shared: both only ever grow.
+        """
+        return copy.copy(self)
 
     async def read_classes(self, connection: Connection) -> None:
         """Load the contract classes that were stored meanwhile."""

@@ -213,16 +213,21 @@ async def index(
             await _commit(writer, start + 1, blocks[start : start + cut])
 
 
+async def read(writer: writers.Writer, first: int, batch: Sequence[Block]) -> types.Range:
+    """The range of these blocks, with the events of all contracts that they name."""
+    known: frozenset[int] = frozenset()
+    while known != writer.addresses():
+        known = writer.addresses()
+        part = _range(first, batch, known)
+        await writer.discover(part.events)
+    return part
+
+
 async def _commit(writer: writers.Writer, first: int, batch: Sequence[Block]) -> None:
     """Commit a batch; what the node does not answer is asked again, as by the ingestor."""
     for left in range(LOOKS, -1, -1):
         try:
-            known: frozenset[int] = frozenset()
-            while known != writer.addresses():
-                known = writer.addresses()
-                part = _range(first, batch, known)
-                await writer.discover(part.events)
-            await writer.commit(part, is_at_head=True)
+            await writer.commit(await read(writer, first, batch), is_at_head=True)
         except errors.RetryableNodeError:
             if not left:
                 raise

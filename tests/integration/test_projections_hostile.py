@@ -90,7 +90,8 @@ class Writer:
             self._stands = await cursor.advance(self._connection, self._stands, part.tip)
             await facts.append(self._connection, part, batch, prepared.derived)
             await observations.append(self._connection, seen)
-            await self._engine.project(self._connection, prepared, "head")
+            memory_ = self._engine.advance(prepared)
+            await self._engine.project(self._connection, prepared, memory_, "head")
 
 
 async def written(url: str, *blocks: Sequence[Sent]) -> asyncpg.Connection:

@@ -210,7 +210,8 @@ class Shadow:
                 _SQL["note_derived"],
                 *facts.derived_rows(prepared.batch.events, prepared.derived),
             )
-            await self._engine.project(self.connection, prepared, scope)
+            memory_ = self._engine.advance(prepared)
+            await self._engine.project(self.connection, prepared, memory_, scope)
             await self.connection.execute(_SQL["move"], batch.to_block)
 
     async def analyze(self) -> None:

@@ -1,0 +1,141 @@
+"""A range is folded while the one before it is being written, and the tables are the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import asyncpg
+import pytest
+
+from indexer import errors
+from indexer.daemon import writer as writers
+from tests import postgres
+from tests.integration import daemon_stage
+from tests.integration.daemon_stage import Following, Playhead, following, recording, serving
+
+LAST = 110
+FEW = {"VESU_INGEST_BATCH_EVENTS": "10"}
+"""So few events a range that there are many ranges."""
+
+
+@pytest.fixture(scope="module")
+async def undisturbed() -> AsyncIterator[str]:
+    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
+        yield await daemon_stage.digest_at(made, LAST)
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with postgres.fresh_database(migrated=True) as made:
+        yield made
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The last block of each range that was prepared."""
+    found: list[int] = []
+    prepare = writers.Writer.prepare
+
+    async def noting(
+        self: writers.Writer, part: object, reading: asyncpg.Connection
+    ) -> writers.Ready:
+        ready = await prepare(self, part, reading)  # type: ignore[arg-type]
+        found.append(ready.part.to_block)
+        return ready
+
+    monkeypatch.setattr(writers.Writer, "prepare", noting)
+    return found
+
+
+async def held_until(url: str, running: Following, holds: Callable[[], bool]) -> None:
+    """Let no transaction write its effects until this holds."""
+    holder = await asyncpg.connect(url)
+    try:
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE vesu_transactions IN SHARE MODE")
+
+            async def answer() -> bool:
+                return holds()
+
+            await running.until(answer)
+    finally:
+        await holder.close()
+
+
+@pytest.mark.parametrize("events", ["1", "10", "40"])
+async def test_ranges_of_any_size_give_the_same_tables(
+    url: str, undisturbed: str, events: str
+) -> None:
+    few = {"VESU_INGEST_BATCH_EVENTS": events}
+    async with (
+        serving(Playhead.at_block(recording(), LAST)) as node,
+        following(url, node.url, until_block=LAST, **few) as running,
+    ):
+        assert await running.ended() is None
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_the_next_range_is_folded_while_one_is_being_written(
+    url: str, undisturbed: str, prepared: list[int]
+) -> None:
+    async with (
+        serving(Playhead.at_block(recording(), LAST)) as node,
+        following(url, node.url, until_block=LAST, **FEW) as running,
+    ):
+
+        def is_ahead() -> bool:
+            return len(prepared) > 1 and prepared[-2] > running.worker.position.block_number
+
+        await held_until(url, running, is_ahead)
+        assert await running.ended() is None
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_a_range_that_fails_takes_the_one_folded_on_top_of_it_along(
+    url: str, undisturbed: str, prepared: list[int]
+) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON vesu_transactions
+        FOR EACH ROW WHEN (NEW.block_number > 60) EXECUTE FUNCTION refuse()
+        """
+    )
+    async with serving(Playhead.at_block(recording(), LAST)) as node:
+        async with following(url, node.url, until_block=LAST, **FEW) as running:
+            failure = await running.ended()
+            committed = running.worker.position.block_number
+        assert isinstance(failure, errors.DatabaseRefusalError)
+        assert committed <= 60 < prepared[-1]
+        assert committed == await connection.fetchval("SELECT block_number FROM cursor")
+        assert committed >= await connection.fetchval("SELECT max(block_number) FROM events")
+        await connection.execute("DROP TRIGGER refuse ON vesu_transactions")
+        async with following(url, node.url, until_block=LAST, **FEW) as running:
+            assert await running.ended() is None
+    await connection.close()
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_a_range_cancelled_while_it_is_written_leaves_nothing(
+    url: str, undisturbed: str, prepared: list[int]
+) -> None:
+    async with serving(Playhead.at_block(recording(), LAST)) as node:
+        async with following(url, node.url, until_block=LAST, **FEW) as running:
+
+            def is_cancelled() -> bool:
+                is_ahead = len(prepared) > 2 and prepared[-2] > running.worker.position.block_number
+                return is_ahead and running.task.cancel()
+
+            await held_until(url, running, is_cancelled)
+            await asyncio.wait([running.task])
+            committed = running.worker.position.block_number
+        found = await asyncpg.connect(url)
+        assert committed == await found.fetchval("SELECT block_number FROM cursor")
+        assert committed >= await found.fetchval("SELECT max(block_number) FROM events")
+        await found.close()
+        async with following(url, node.url, until_block=LAST, **FEW) as running:
+            assert await running.ended() is None
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
