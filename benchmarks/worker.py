@@ -60,9 +60,9 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
     reading = ranges.ReaderSettings(verify=job["verify"])
     async with database.session(job["database"]) as connection:
         followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
-        beside = functools.partial(database.session, job["database"])
+        open_second = functools.partial(database.session, job["database"])
         worker = ingestor.Ingestor(
-            node, connection, _engine(job, watch), followed, contracts(job), report, beside
+            node, connection, _engine(job, watch), followed, contracts(job), report, open_second
         )
         watch.watch(writer.Writer, "_write", "write")
         watch.watch(invariants, "watch", "sums")

@@ -203,9 +203,15 @@ def ingestor(
 ) -> ingestors.Ingestor:
     """The ingestor as the settings describe it; `url`: where it may open a second connection."""
     followed = ingestor_settings(settings)
-    beside = None if url is None else functools.partial(database.session, url)
+    open_second = None if url is None else functools.partial(database.session, url)
     return ingestors.Ingestor(
-        node, connection, engine(settings), followed, watched_contracts(settings), report, beside
+        node,
+        connection,
+        engine(settings),
+        followed,
+        watched_contracts(settings),
+        report,
+        open_second,
     )
 
 

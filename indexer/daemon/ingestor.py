@@ -67,7 +67,7 @@ class Ingestor:
         settings: IngestorSettings,
         contracts: Sequence[watch_list.Contract],
         report: Callable[[Progress], None] = lambda _: None,
-        beside: pipeline.Beside | None = None,
+        open_second: pipeline.OpenConnection | None = None,
     ) -> None:
         self._node = node
         self._contracts = contracts
@@ -79,7 +79,7 @@ class Ingestor:
         self._detector = reorg_detector.Detector(node, connection, settings.caution)
         self._finality = finality.Finality(settings.caution.looks)
         self._report = report
-        self._beside = beside
+        self._open_second = open_second
         self._total_events = 0
         self._looked_at = 0.0
         self._progressed_at = time.monotonic()
@@ -252,9 +252,9 @@ class Ingestor:
     async def _catch_up(self, last: int, head: types.BlockHeader) -> None:
         """Read and commit every block up to `last`, polling the head meanwhile."""
         is_far = last - self.position.block_number > AT_HEAD_BLOCKS
-        beside = self._beside if is_far else None
+        open_second = self._open_second if is_far else None
         async with (
-            pipeline.running(self._writer, self._committed, beside) as committing,
+            pipeline.running(self._writer, self._committed, open_second) as committing,
             self._read_ahead(last, committing) as parts,
         ):
             async for part in parts:

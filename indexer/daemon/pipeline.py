@@ -23,7 +23,7 @@ from indexer.daemon import writer as writers
 
 log = structlog.get_logger(__name__)
 
-Beside = Callable[[], contextlib.AbstractAsyncContextManager[asyncpg.Connection]]
+OpenConnection = Callable[[], contextlib.AbstractAsyncContextManager[asyncpg.Connection]]
 """Opens another connection to the writer's database."""
 
 Report = Callable[[writers.Committed, float], None]
@@ -33,16 +33,16 @@ Report = Callable[[writers.Committed, float], None]
 class Pipeline:
     """Commits ranges in order.
 
-    `beside` is the connection that preparing reads through meanwhile; None: a range is prepared
+    `reading` is the connection that preparing reads through meanwhile; None: a range is prepared
     once the one before it is committed.
     """
 
     def __init__(
-        self, writer: writers.Writer, report: Report, beside: asyncpg.Connection | None
+        self, writer: writers.Writer, report: Report, reading: asyncpg.Connection | None
     ) -> None:
         self._writer = writer
         self._report = report
-        self._beside = beside
+        self._reading = reading
         self._writing: asyncio.Task[writers.Committed] | None = None
         self._began = 0.0
         self._tip_hash = writer.cursor.block_hash
@@ -53,9 +53,9 @@ class Pipeline:
         InconsistentAnswerError: it does not continue that one.
         """
         self._require_continuity(part)
-        if self._beside is None:
+        if self._reading is None:
             await self.finish()
-        ready = await self._writer.prepare(part, self._beside or self._writer.connection)
+        ready = await self._writer.prepare(part, self._reading or self._writer.connection)
         await self.finish()
         self._began = time.monotonic()
         self._writing = self._writer.start(ready, is_at_head=is_at_head, close_gaps=close_gaps)
@@ -87,15 +87,15 @@ class Pipeline:
 
 @contextlib.asynccontextmanager
 async def running(
-    writer: writers.Writer, report: Report, open_beside: Beside | None
+    writer: writers.Writer, report: Report, open_second: OpenConnection | None
 ) -> AsyncIterator[Pipeline]:
     """A pipeline; at the end, also after an error, what is being written is committed first.
 
-    Cancelled, it rolls that back. A commit's own failure goes before the error. `open_beside`
+    Cancelled, it rolls that back. A commit's own failure goes before the error. `open_second`
     opens the second connection; where the server has none left, nothing overlaps.
     """
     async with contextlib.AsyncExitStack() as stack:
-        pipeline = Pipeline(writer, report, await _opened(stack, open_beside))
+        pipeline = Pipeline(writer, report, await _opened(stack, open_second))
         try:
             yield pipeline
         except asyncio.CancelledError:
@@ -108,12 +108,12 @@ async def running(
 
 
 async def _opened(
-    stack: contextlib.AsyncExitStack, open_beside: Beside | None
+    stack: contextlib.AsyncExitStack, open_second: OpenConnection | None
 ) -> asyncpg.Connection | None:
-    if open_beside is None:
+    if open_second is None:
         return None
     try:
-        return await stack.enter_async_context(open_beside())
+        return await stack.enter_async_context(open_second())
     except errors.DatabaseUnavailableError as error:
         log.info("no_second_connection", reason=str(error))
         return None

@@ -123,7 +123,7 @@ async def following(
             app.engine(set_up),
             msgspec.structs.replace(followed, reading=quick),
             app.watched_contracts(set_up),
-            beside=functools.partial(database.session, url),
+            open_second=functools.partial(database.session, url),
         )
         try:
             await made.worker.open(hex(app.chain_id(set_up)), app.start_block(set_up))
