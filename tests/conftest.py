@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 import structlog
+
+from tests import zygote
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
@@ -19,3 +21,10 @@ def _log_of_a_new_process() -> Iterator[None]:
     """A command that a test runs in this process sets the log's level: not for the next test."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _commands_are_forked() -> AsyncIterator[None]:
+    """The process that the tests' commands are forked from ends with the tests."""
+    yield
+    await zygote.shared.close()

@@ -97,9 +97,11 @@ def test_the_daemon_imports_no_starknet_py() -> None:
     ],
 )
 async def test_json_is_one_document_and_logs_stay_on_stderr(
-    environ: dict[str, str], arguments: tuple[str, ...]
+    environ: dict[str, str], arguments: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     environ = environ | {"VESU_LOG_LEVEL": "debug"}
+    if arguments == ("doctor",):
+        request.getfixturevalue("as_configured")
     if arguments[0] in ("status", "doctor"):
         await postgres.execute(environ["DATABASE_URL"], HEARD)
     _, out, err = await stage.command(environ, *arguments, "--json")
@@ -179,6 +181,7 @@ async def test_every_expected_index_has_its_statement() -> None:
     assert {index for names in indexes.EXPECTED.values() for index in names} <= set(statements)
 
 
+@pytest.mark.usefixtures("as_configured")
 async def test_doctor(environ: dict[str, str], empty_database_url: str) -> None:
     await postgres.execute(environ["DATABASE_URL"], HEARD)
     found = await stage.json_of(environ, "doctor")

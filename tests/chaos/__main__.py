@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import click
 
-from tests import postgres
-from tests.chaos import expected, schedule, simulator, zygote
+from tests import postgres, zygote
+from tests.chaos import expected, schedule, simulator
 
 Plans = Callable[[int], schedule.Schedule]
 

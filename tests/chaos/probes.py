@@ -9,7 +9,7 @@ from collections.abc import Callable
 import aiohttp
 import msgspec
 
-from tests.chaos import zygote
+from tests import zygote
 
 ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.05

@@ -16,7 +16,8 @@ import msgspec
 from indexer.audit import digest
 from indexer.projections import stored_valuations
 from indexer.query import health
-from tests.chaos import expected, probes, schedule, strangers, surroundings, zygote
+from tests import zygote
+from tests.chaos import expected, probes, schedule, strangers, surroundings
 
 World = surroundings.Surroundings
 

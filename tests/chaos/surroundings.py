@@ -20,9 +20,9 @@ import msgspec
 
 from indexer import errors
 from indexer.recording import options, playhead, server
-from tests import odd_gateway, postgres
+from tests import odd_gateway, postgres, zygote
 from tests.acceptance import stage
-from tests.chaos import expected, probes, proxy, schedule, strangers, zygote
+from tests.chaos import expected, probes, proxy, schedule, strangers
 
 LOOK = "starknet_getBlockWithTxHashes"
 PATIENCE = 60.0

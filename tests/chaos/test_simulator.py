@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.chaos import expected, schedule, simulator, zygote
+from tests import zygote
+from tests.chaos import expected, schedule, simulator
 
 SEEDS = range(1, 31)
 ODD_SEEDS = range(1, 13)

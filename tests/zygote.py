@@ -1,8 +1,9 @@
 """Starts `vesu-indexer` quickly: a process that has imported everything forks one for each run.
 
 Each child is a process of its own that runs the shipped command line from its `main()` on; only
-the second that Python takes to import it is saved. `python -m tests.chaos.zygote` takes lines of
-JSON on stdin (arguments, environ, log) and prints {"started": pid} and {"ended": pid, "code": n}.
+the second that Python takes to import it is saved. `python -m tests.zygote` takes lines of
+JSON on stdin (arguments, environ, folder, log, errors) and prints {"started": pid} and
+{"ended": pid, "code": n}.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from indexer import commands
+
+READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TZ")
+"""How variables begin that Python and the C library read when a process starts."""
 
 
 class Process:
@@ -66,7 +74,7 @@ class Zygote:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.chaos.zygote",
+            "tests.zygote",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**20,
@@ -87,9 +95,20 @@ class Zygote:
         await self._process.wait()
         await self._listening
 
-    async def start(self, environ: dict[str, str], log: Path, *arguments: str) -> Process:
-        """Start `vesu-indexer ARGUMENTS`; what it prints goes to `log`."""
-        asked = {"environ": environ, "log": str(log), "arguments": arguments}
+    async def start(
+        self, environ: dict[str, str], log: Path, *arguments: str, errors: Path | None = None
+    ) -> Process:
+        """Start `vesu-indexer ARGUMENTS` in the current folder.
+
+        What it prints goes to `log`, and what it prints to stderr to `errors`, if that is given.
+        """
+        asked = {
+            "environ": environ,
+            "folder": str(Path.cwd()),
+            "log": str(log),
+            "errors": str(errors or log),
+            "arguments": arguments,
+        }
         assert self._process.stdin is not None
         started: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
         self._asked.append((log, started))
@@ -109,6 +128,49 @@ class Zygote:
                 started.set_result(process)
 
 
+class Shared:
+    """One zygote for all tests of a process, started when it is first needed.
+
+    It lives in the event loop that all tests share, until `close`.
+    """
+
+    def __init__(self) -> None:
+        self._zygote: Zygote | None = None
+        self._starting = asyncio.Lock()
+
+    async def run(
+        self, environ: dict[str, str], *arguments: str, timeout: float
+    ) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of `vesu-indexer ARGUMENTS`; TimeoutError after seconds."""
+        async with self._starting:
+            if self._zygote is None:
+                self._zygote = await Zygote().__aenter__()
+        with tempfile.TemporaryDirectory(prefix="vesu-said-") as folder:
+            said = Path(folder) / "stdout", Path(folder) / "stderr"
+            process = await self._zygote.start(environ, said[0], *arguments, errors=said[1])
+            try:
+                code = await asyncio.wait_for(process.wait(), timeout)
+            finally:
+                process.signal(signal.SIGKILL)
+            out, err = (path.read_text("utf-8") for path in said)
+            return code, out, err
+
+    async def close(self) -> None:
+        """End it."""
+        if self._zygote is not None:
+            await self._zygote.__aexit__(None, None, None)
+            self._zygote = None
+
+
+shared = Shared()
+
+
+def can_start(environ: dict[str, str]) -> bool:
+    """Whether a fork is as good as a new process: what Python reads as it starts is as here."""
+    names = {name for name in environ.keys() | os.environ.keys() if name.startswith(READ_AT_START)}
+    return all(environ.get(name) == os.environ.get(name) for name in names)
+
+
 # --- the forking process itself ---------------------------------------------------------------
 
 
@@ -118,10 +180,13 @@ def _become(asked: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(asked["environ"])
-    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, target in ((0, nothing), (1, log), (2, log)):
+    os.chdir(asked["folder"])
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    targets = [os.open(asked[name], appending, 0o600) for name in ("log", "errors")]
+    targets.insert(0, os.open(os.devnull, os.O_RDONLY))
+    for number, target in enumerate(targets):
         os.dup2(target, number)
+        os.close(target)
     from indexer import cli
 
     sys.argv = ["vesu-indexer", *asked["arguments"]]
@@ -153,8 +218,10 @@ def _reap() -> None:
 def main() -> None:
     """Fork until stdin is closed."""
     # What the indexer imports late, here before any fork.
-    for name in ("yoyo.backends.core.postgresql", "indexer.cli", "indexer.commands.following"):
+    for name in ("yoyo.backends.core.postgresql", "indexer.cli"):
         importlib.import_module(name)
+    for module in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
+        importlib.import_module(module.name)
     gc.freeze()
     woken, waker = os.pipe()
     os.set_blocking(woken, False)
