@@ -18,10 +18,8 @@ def transaction(
     asset: Named,
 ) -> dict[str, Any]:
     """A row of vesu_transactions."""
-    fee = origin.fee
-    return _common(
-        "transaction", protocol, effect.event_key, effect.leg, effect.position, origin
-    ) | {
+    return {
+        **_common("transaction", protocol, effect.event_key, effect.leg, effect.position, origin),
         "leg": effect.leg,
         "type": effect.type,
         "asset": asset.symbol,
@@ -29,8 +27,8 @@ def transaction(
         "amount": rows.units(abs(effect.amount), asset.decimals),
         "amount_raw": str(effect.amount),
         "status": "confirmed",
-        "gas_used": rows.units(fee.amount, 18) if fee else None,
-        "fee_unit": fee.unit if fee else None,
+        "gas_used": origin.fee,
+        "fee_unit": origin.fee_unit,
         "error_message": None,
     }
 
@@ -64,14 +62,15 @@ def liquidation(
 
 
 class Origin:
-    """The transaction that an effect came from: hash, block time, fee."""
+    """The transaction that an effect came from: hash, block time, fee and its unit as text."""
 
-    __slots__ = ("fee", "hash", "timestamp")
+    __slots__ = ("fee", "fee_unit", "hash", "timestamp")
 
     def __init__(self, hash_: str, timestamp: int, fee: facts.Fee | None) -> None:
         self.hash = facts.padded(hash_)
         self.timestamp = rows.iso(timestamp)
-        self.fee = fee
+        self.fee = rows.units(fee.amount, 18) if fee else None
+        self.fee_unit = fee.unit if fee else None
 
 
 class Named:

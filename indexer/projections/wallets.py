@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 
 from indexer.projections import memory, rows
@@ -16,7 +15,7 @@ def user_id(address: str) -> str:
 
     The same as PostgreSQL's `wallet_uuid`.
     """
-    return str(uuid.uuid5(rows.NAMESPACE, address))
+    return rows.uuid_of(address)
 
 
 async def add(connection: memory.Connection, addresses: Iterable[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 
 from indexer.log import facts
 from indexer.projections import (
@@ -180,18 +181,20 @@ async def _write_positions(
 async def _write_effects(
     connection: memory.Connection,
     memory_: memory.Memory,
-    origins: dict[state.EventKey, transactions.Origin],
+    origins: Mapping[tuple[int, int], transactions.Origin],
     journal: state.Journal,
 ) -> None:
+    # Many effects are of a few pools and assets.
+    protocol, named = functools.cache(memory_.protocol), functools.cache(memory_.named)
     await storage.append(
         connection,
         tables.TRANSACTIONS,
         [
             transactions.transaction(
-                memory_.protocol(effect.position.pool),
+                protocol(effect.position.pool),
                 effect,
-                origins[effect.event_key],
-                memory_.named(effect.position.pool, effect.asset),
+                origins[effect.event_key[:2]],
+                named(effect.position.pool, effect.asset),
             )
             for effect in journal.transactions
         ],
@@ -201,11 +204,11 @@ async def _write_effects(
         tables.LIQUIDATIONS,
         [
             transactions.liquidation(
-                memory_.protocol(effect.position.pool),
+                protocol(effect.position.pool),
                 effect,
-                origins[effect.event_key],
-                memory_.named(effect.position.pool, effect.position.collateral),
-                memory_.named(effect.position.pool, effect.position.debt),
+                origins[effect.event_key[:2]],
+                named(effect.position.pool, effect.position.collateral),
+                named(effect.position.pool, effect.position.debt),
             )
             for effect in journal.liquidations
         ],
@@ -232,14 +235,12 @@ async def _write_mismatches(
     )
 
 
-def _origins(batch: facts.Batch) -> dict[state.EventKey, transactions.Origin]:
+def _origins(batch: facts.Batch) -> dict[tuple[int, int], transactions.Origin]:
+    """The transactions of a batch, by block number and transaction index."""
+    hashes = {
+        (raw.block_number, raw.transaction_index): raw.transaction_hash for raw in batch.events
+    }
     return {
-        state.EventKey(
-            raw.block_number, raw.transaction_index, raw.event_index
-        ): transactions.Origin(
-            raw.transaction_hash,
-            batch.timestamps[raw.block_number],
-            batch.fees.get((raw.block_number, raw.transaction_index)),
-        )
-        for raw in batch.events
+        key: transactions.Origin(hash_, batch.timestamps[key[0]], batch.fees.get(key))
+        for key, hash_ in hashes.items()
     }
