@@ -1,16 +1,11 @@
 """devnet-a with strangers on it: pools of theirs that do and answer the worst that they can.
 
 The recording is written anew with transactions of theirs at the end of some blocks, on the main
-chain and on the fork, and with the commitments that these blocks then have. Block hashes stay:
-they commit to what nobody can compute from a block's answer alone.
+chain and on the fork.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +15,10 @@ import asyncpg
 from indexer import errors
 from indexer.audit import digest
 from indexer.cairo import selector
-from indexer.chain import commitment, types
 from indexer.projections import tables
 from indexer.recording import options
 from tests.acceptance import truth
-from tests.hostile import chain
+from tests.hostile import chain, rewriting
 
 EXTREME, GREEDY, BROKEN = 0xBAD1, 0xBAD2, 0xBAD3
 """Pools: of extreme rates and prices; that takes what is not there; whose views no node can run."""
@@ -125,75 +119,18 @@ def _renamed(pool: int, wallet: int) -> list[int]:
 def join(recorded: truth.Recorded, folder: Path) -> None:
     """Write the recording with the strangers' transactions into a folder."""
     said = Said(recorded)
-    shutil.copytree(recorded.folder, folder, dirs_exist_ok=True)
-    (folder / "SHA256SUMS").unlink()
-    for branch in (folder, *folder.glob("forks/*")):
-        blocks, events = _lines(branch / "blocks.jsonl.gz"), _lines(branch / "events.jsonl.gz")
-        for block in blocks:
-            for sent in said.at(block["block_number"], block["timestamp"]):
-                events += _append(block, [_event(one) for one in sent])
-        events.sort(
-            key=lambda one: (one["block_number"], one["transaction_index"], one["event_index"])
-        )
-        _write(branch / "blocks.jsonl.gz", blocks)
-        _write(branch / "events.jsonl.gz", events)
+
+    def add(block: rewriting.Block) -> None:
+        for sent in said.at(block["block_number"], block["timestamp"]):
+            rewriting.append(block, [_event(one) for one in sent])
+
+    rewriting.rewrite(recorded, folder, add)
 
 
-def _append(block: dict[str, Any], emitted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add a transaction to the end of a block; the events as getEvents returns them."""
-    transactions = block["transactions"]
-    like = transactions[-1]
-    place = f"{block['block_hash']} {len(transactions)}"
-    receipt = like["receipt"] | {
-        "transaction_hash": hex(int.from_bytes(hashlib.sha256(place.encode()).digest()[:31])),
-        "events": emitted,
-    }
-    transactions.append(like | {"receipt": receipt})
-    receipts = [
-        types.Receipt(
-            one["receipt"]["transaction_hash"],
-            index,
-            0,
-            "FRI",
-            "SUCCEEDED",
-            [types.ReceiptEvent(**event) for event in one["receipt"]["events"]],
-        )
-        for index, one in enumerate(transactions)
-    ]
-    block["transaction_count"] = len(transactions)
-    block["event_count"] = sum(len(one.events) for one in receipts)
-    block["event_commitment"] = hex(commitment.of_block(receipts))
-    return [
-        event
-        | {
-            "block_number": block["block_number"],
-            "block_hash": block["block_hash"],
-            "transaction_hash": receipt["transaction_hash"],
-            "transaction_index": len(transactions) - 1,
-            "event_index": index,
-        }
-        for index, event in enumerate(emitted)
-    ]
-
-
-def _event(sent: chain.Sent) -> dict[str, Any]:
+def _event(sent: chain.Sent) -> rewriting.Event:
     emitter, name, keys, data = sent
-    selectors = chain.PREFIXES.get(name, name).split("/")
-    return {
-        "from_address": hex(emitter),
-        "keys": [*(hex(selector.of(one)) for one in selectors), *map(hex, keys)],
-        "data": [hex(felt) for felt in data],
-    }
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def _write(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    with gzip.open(path, "wt", 1) as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
+    selectors = map(selector.of, chain.PREFIXES.get(name, name).split("/"))
+    return rewriting.emitted(emitter, [*selectors, *keys], data)
 
 
 # --- what their contracts answer ----------------------------------------------------------------
