@@ -92,6 +92,31 @@ async def test_what_is_wrong_is_made_right(wrong: dict[str, str], digest: dict[s
     assert (await stage.json_of(wrong, "replay", "--from-block", "0"))["rows_changed"] == 0
 
 
+NONE = "00000000-0000-5000-8000-000000000000"
+OTHER_POSITION = f"""
+    INSERT INTO vesu_positions
+    SELECT (jsonb_populate_record(p, jsonb_build_object('id', '{NONE}'))).*
+    FROM vesu_positions p WHERE kind = 'earn' ORDER BY id LIMIT 1;
+    UPDATE vesu_transactions t SET position_id = '{NONE}'
+    FROM (SELECT pool_id, id FROM vesu_positions WHERE id <> '{NONE}' AND kind = 'earn') AS p
+    WHERE (t.pool_id, t.position_id) = (p.pool_id, p.id)
+        AND t.pool_id = (SELECT pool_id FROM vesu_positions WHERE id = '{NONE}');
+"""
+"""A position that the log does not make, which holds the transactions of another."""
+
+
+async def test_transactions_of_a_position_that_goes_are_given_back(
+    sound: dict[str, str], digest: dict[str, Any]
+) -> None:
+    async with postgres.fresh_database(copy_of=sound["DATABASE_URL"]) as url:
+        await postgres.execute(url, OTHER_POSITION)
+        environ = sound | {"DATABASE_URL": url}
+        assert await stage.json_of(environ, "digest") != digest
+        done = await stage.json_of(environ, "replay", "--from-block", "0")
+        assert done["rows_changed"] > 1
+        assert await stage.json_of(environ, "digest") == digest
+
+
 IN_SHADOW = ("--shadow", "--swap", "--allow-differences", "all")
 
 

@@ -212,11 +212,12 @@ async def _apply(built: build.Shadow, span: build.Span) -> dict[str, int]:
     connection, live = built.connection, built.live
     marked = [table for table in compared_tables(span) if table is not tables.DECODED_EVENTS]
     changed = dict.fromkeys((table.name for table in compared_tables(span)), 0)
-    for table in reversed(marked):
-        statement = statements.fill(_SQL["delete_gone"], table, live)
-        changed[table.name] += _count(await connection.execute(statement))
     for table in marked:
         statement = statements.fill(_SQL["put_rows"], table, live)
+        changed[table.name] += _count(await connection.execute(statement))
+    # Only now does no row refer to one that goes: it may have referred to another position.
+    for table in reversed(marked):
+        statement = statements.fill(_SQL["delete_gone"], table, live)
         changed[table.name] += _count(await connection.execute(statement))
     derived = statements.fill(_SQL["put_derived"], tables.DECODED_EVENTS, live)
     changed["events"] += _count(await connection.execute(derived, span.to_block))
