@@ -104,8 +104,12 @@ class Engine:
         return [view for view in naming if view not in self._answers]
 
     def observe(self, seen: Iterable[observations.Observation]) -> None:
-        """Add the answers of views that were called, now or when the log was written."""
-        seen = list(seen)
+        """Add the answers of views that were called, now or when the log was written.
+
+        They are taken up in the order of their calls, however they come: where two answers name
+        one contract, the first decides what it is.
+        """
+        seen = sorted(seen, key=lambda observation: observation.call)
         self._memory.tokens = tokens.read(seen, self._memory.tokens)
         for observation in seen:
             self._answers[observation.call] = observation.result

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from indexer import errors
+from indexer.vesu import discovery, kinds
 from tests import postgres
 from tests.hostile import chain, chain_v1
 from tests.hostile.chain import ALICE, ETH, MALLORY, USDC, i257, u256
@@ -250,3 +251,44 @@ async def test_answers_to_strangers_change_no_other_pool(
         chain_v1.modify(pool, MALLORY, 5),
     ]
     await compare(*honest, chain_v1.with_strangers([asking]), chain_v1.Node(ANSWERS[name]))
+
+
+GENESIS: chain.Roots = [
+    (SINGLETON, discovery.Known(kinds.Kind.SINGLETON_V1_0)),
+    (EXTENSION, discovery.Known(kinds.Kind.EXTENSION_V1_0_GENESIS)),
+]
+
+
+@pytest.mark.parametrize("assets", [(ETH, USDC), (USDC, ETH)])
+async def test_a_vtoken_that_a_view_names_twice_is_the_first_assets(
+    assets: tuple[int, int], migrated_database_url: str
+) -> None:
+    """Whatever order the views are asked in: so a replay finds what the daemon found."""
+    pool = FIRST_THEIRS
+    made: list[chain.Sent] = [
+        (SINGLETON, "SetExtension", [pool, EXTENSION], []),
+        *((SINGLETON, "SetAssetConfig", [pool, asset], []) for asset in assets),
+        (SINGLETON, "CreatePool", [pool, EXTENSION, 1], []),
+    ]
+    await chain.index(
+        migrated_database_url, [made], node=chain.Node([FIRST_V_THEIRS]), roots=GENESIS
+    )
+    statement = "SELECT asset_address FROM contracts WHERE kind = 'vtoken_v1_0'"
+    assert await postgres.value(migrated_database_url, statement) == f"0x{min(assets):064x}"
+    rows = await chain.rows(migrated_database_url)
+    await chain.replayed(migrated_database_url, GENESIS)
+    assert await chain.rows(migrated_database_url) == rows
+
+
+@pytest.mark.parametrize("generation", chain_v1.GENERATIONS)
+async def test_an_asset_of_a_pool_that_nothing_created_is_refused(
+    generation: str, migrated_database_url: str
+) -> None:
+    """No class of Vesu's tells it, so there is no pool that could be frozen for it."""
+    roots = chain_v1.GENERATIONS[generation]
+    said = (SINGLETON, "SetAssetConfig", [FIRST_THEIRS, ETH], [])
+    await chain.index(migrated_database_url, [*chain_v1.HONEST, [said]], roots=roots)
+    statement = "SELECT count(*) FROM contracts WHERE quarantine_reason > ''"
+    assert await postgres.value(migrated_database_url, statement) == 0
+    rows = await chain.rows(migrated_database_url, FIRST_THEIRS)
+    assert not any(rows.values())

@@ -103,6 +103,9 @@ def _set_asset_config(
     ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.SetAssetConfig
 ) -> None:
     pool = pool_of(origin, event.pool_id)
+    if pool not in ledger.world.pools:
+        ledger.refuse(origin, f"adds an asset to a pool that nothing created: {event.pool_id:#x}")
+        return
     key = state.AssetKey(pool, event.asset)
     asset = ledgers.replace(ledger.asset_state(key), variant=selfproof.variants(ledger, pool)[0])
     before = predecessor(ledger, origin, event.pool_id)
