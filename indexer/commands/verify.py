@@ -206,10 +206,11 @@ async def _prove(
             spans = await _unproved(connection, first, last)
         total = sum(span.last_block - span.first_block + 1 for span in spans)
         line = progress.Blocks("verifying", 1, quiet=quiet or not total)
+        addresses = app.known_addresses(settings)
         sweep = log_verification.sweep(
             node,
             connection,
-            app.known_addresses(settings),
+            addresses,
             committed,
             log_verification.batches(spans),
         )
@@ -218,9 +219,8 @@ async def _prove(
                 async for outcome in outcomes:
                     tally.add(outcome)
                     line.update(tally.blocks, total, tally.events)
-            tally.views = await observation_check.check(
-                node, connection, committed, first, last, with_confirmed=is_asked
-            )
+            check = observation_check.Check(node, connection, committed, min(addresses))
+            tally.views = await check.run(first, last, with_confirmed=is_asked)
             tally.views.add(await observation_check.ask_unanswered(node, connection, first, last))
             await log_verification.note_gaps(
                 connection, committed, tally.gaps, tally.views.differing

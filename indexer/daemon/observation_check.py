@@ -6,7 +6,8 @@ No event carries what a view answered, so nothing else can show that an answer w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import collections
+from collections.abc import Collection, Sequence
 
 import asyncpg
 import msgspec
@@ -27,8 +28,9 @@ AGAIN_SECONDS = 60.0
 """How long a view that was not answered before may take when it is asked again."""
 
 MOST_FAILURES = 5
-"""After so many views that a node cannot answer, the older ones are not asked: it holds states of
-the newest blocks only, as most do."""
+"""After so many views at whose blocks the node runs none at all, the older ones are not asked: it
+holds states of the newest blocks only, as most do. After as many that fail while it runs others,
+no more of that contract or V1 pool are asked: so no stranger's keep another's unconfirmed."""
 
 
 class Checked(msgspec.Struct):
@@ -38,7 +40,9 @@ class Checked(msgspec.Struct):
     differing: list[view_call.ViewCall] = []
     unanswered: int = 0
     unanswered_block: int = -1
-    """The newest block with a view that the node could not answer; -1: there is none."""
+    """The newest block at which the node runs no views; -1: there is none."""
+    unsettled: set[observations.Subject] = set()
+    """Whose views failed while the node ran others, or were not answered twice alike."""
 
     def add(self, other: Checked) -> None:
         """Add the result of another check."""
@@ -47,45 +51,91 @@ class Checked(msgspec.Struct):
         self.unanswered += other.unanswered
 
 
-async def check(
-    node: client.StarknetNode,
-    connection: asyncpg.Connection,
-    committed: cursor.Cursor,
-    first: int,
-    last: int,
-    *,
-    with_confirmed: bool,
-    most: int | None = None,
-) -> Checked:
-    """Ask the observations of a range again, and note which were confirmed.
+class Check:
+    """Asks observations again, and notes which were confirmed.
 
-    At most `most` of them are asked, the newest first (None: all). Those that differ are for the
-    caller to store (`log_verification.note_gaps`). LogMovedError where the log was rolled back
-    since `committed` was read.
+    `contract` is one of ours. LogMovedError where the log was rolled back since `committed` was
+    read.
     """
-    checked, failures = Checked(), 0
-    seen = await observations.to_confirm(
-        connection, first, last, with_confirmed=with_confirmed, most=most
-    )
-    waiting = [seen[start : start + VIEWS_AT_ONCE] for start in range(0, len(seen), VIEWS_AT_ONCE)]
-    while waiting:
-        part = waiting.pop(0)
-        if failures >= MOST_FAILURES:
-            checked.unanswered += len(part)
-            continue
+
+    def __init__(
+        self,
+        node: client.StarknetNode,
+        connection: asyncpg.Connection,
+        committed: cursor.Cursor,
+        contract: int,
+    ) -> None:
+        self._node = node
+        self._connection = connection
+        self._committed = committed
+        self._contract = contract
+        self._failures: collections.Counter[observations.Subject | None] = collections.Counter()
+        """By subject; those of the node itself under None."""
+        self.checked = Checked()
+
+    async def run(
+        self,
+        first: int,
+        last: int,
+        *,
+        with_confirmed: bool,
+        most: int | None = None,
+        without: Collection[observations.Subject] = (),
+    ) -> Checked:
+        """Ask the observations of a range, at most `most`, the newest first (None: all).
+
+        None of the subjects in `without` is asked. Those that differ are for the caller to store
+        (`log_verification.note_gaps`).
+        """
+        seen = await observations.to_confirm(
+            self._connection,
+            first,
+            last,
+            with_confirmed=with_confirmed,
+            most=most,
+            without=without,
+        )
+        parts = [
+            seen[start : start + VIEWS_AT_ONCE] for start in range(0, len(seen), VIEWS_AT_ONCE)
+        ]
+        while parts:
+            parts = [*await self._ask(parts.pop(0)), *parts]
+        return self.checked
+
+    async def _ask(
+        self, stored: list[observations.Observation]
+    ) -> list[list[observations.Observation]]:
+        """Ask a part again; what is to be asked apart because one of it fails."""
+        part = [observation for observation in stored if self._is_asked(observation)]
+        self.checked.unanswered += len(stored) - len(part)
+        if not part:
+            return []
         try:
-            again = await _asked_again(node, part)
+            again = await _asked_again(self._node, part)
         except errors.NodeError as error:
             if len(part) > 1:
-                waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
-                continue
-            failures += 1
-            checked.unanswered += 1
-            checked.unanswered_block = max(checked.unanswered_block, part[0].call.block_number)
-            _warn(part[0].call, str(error))
-            continue
-        await _settle(connection, committed, checked, part, again)
-    return checked
+                return [part[: len(part) // 2], part[len(part) // 2 :]]
+            await self._failed(part[0], error)
+            return []
+        await _settle(self._connection, self._committed, self.checked, part, again)
+        return []
+
+    def _is_asked(self, observation: observations.Observation) -> bool:
+        of_contract = self._failures[observations.subject_of(observation.call)]
+        return max(self._failures[None], of_contract) < MOST_FAILURES
+
+    async def _failed(self, observation: observations.Observation, error: errors.NodeError) -> None:
+        call = observation.call
+        _warn(call, str(error))
+        self.checked.unanswered += 1
+        hashes = {call.block_number: observation.block_hash}
+        if await view_calls.runs_views(self._node, self._contract, call.block_number, hashes):
+            subject = observations.subject_of(call)
+            self._failures[subject] += 1
+            self.checked.unsettled.add(subject)
+        else:
+            self._failures[None] += 1
+            self.checked.unanswered_block = max(self.checked.unanswered_block, call.block_number)
 
 
 async def _asked_again(
@@ -154,7 +204,9 @@ async def _settle(
         await observations.confirm(connection, confirmed)
     checked.asked += len(part)
     for observation, other in zip(part, again, strict=True):
-        if other is not None and observation != other:
+        if other is None:
+            checked.unsettled.add(observations.subject_of(observation.call))
+        elif observation != other:
             checked.differing.append(observation.call)
             log.error(
                 "observation_differs",

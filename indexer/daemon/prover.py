@@ -23,7 +23,7 @@ from indexer import errors, metrics
 from indexer.audit import log_verification
 from indexer.chain import block_proof, client, rpc, types
 from indexer.daemon import observation_check
-from indexer.log import cursor, facts, gaps, verified
+from indexer.log import cursor, facts, gaps, observations, verified
 from indexer.query import completeness
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,8 @@ NEAR_HEAD_BLOCKS = 10
 
 
 UNANSWERED_SECONDS = 3_600.0
-"""How long views are left alone that the node has no state for: an archive node may follow it."""
+"""How long views are left alone that the node has no state for, or that fail on their own: another
+node may follow it."""
 
 AGAIN_FIRST_SECONDS = 600.0
 AGAIN_LAST_SECONDS = 86_400.0
@@ -66,12 +67,17 @@ class _Work(msgspec.Struct, frozen=True):
     sampled: types.Verified | None = None
 
 
-class _Answerable:
-    """The block from which the node answers views: most nodes keep the newest states only."""
+class _PutOff:
+    """What is not worth asking for a while.
+
+    Views of old blocks: most nodes keep the newest states only. And views of contracts and V1
+    pools that fail alone: they would be the newest unconfirmed ones for ever.
+    """
 
     def __init__(self) -> None:
         self._first = 0
         self._until = 0.0
+        self._subjects: dict[observations.Subject, float] = {}
 
     def first_block(self) -> int:
         """The first block whose views are worth asking."""
@@ -79,11 +85,20 @@ class _Answerable:
             self._first = 0
         return self._first
 
-    def note(self, unanswered_block: int) -> None:
-        """Leave out views up to a block that the node did not answer, for a while."""
-        if unanswered_block >= 0:
-            self._first = unanswered_block + 1
-            self._until = time.monotonic() + UNANSWERED_SECONDS
+    def subjects(self) -> Collection[observations.Subject]:
+        """Whose views are not worth asking."""
+        now = time.monotonic()
+        self._subjects = {
+            subject: until for subject, until in self._subjects.items() if until > now
+        }
+        return self._subjects
+
+    def note(self, checked: observation_check.Checked) -> None:
+        """Leave out what a check could not settle."""
+        until = time.monotonic() + UNANSWERED_SECONDS
+        if checked.unanswered_block >= 0:
+            self._first, self._until = checked.unanswered_block + 1, until
+        self._subjects |= dict.fromkeys(checked.unsettled, until)
 
 
 class Prover:
@@ -102,7 +117,7 @@ class Prover:
         self._settings = settings
         budget = settings.blocks_per_minute
         self._most = math.ceil(budget * LOOK_SECONDS / 60)
-        self._answerable = _Answerable()
+        self._put_off = _PutOff()
         self._pause = 60 * self._most / budget if self._most else LOOK_SECONDS
         self._again = AGAIN_FIRST_SECONDS
         self._asked_at = time.monotonic()
@@ -152,16 +167,17 @@ class Prover:
 
     async def _ask_again(self, committed: cursor.Cursor) -> None:
         """Ask the newest observations that nobody confirmed yet once more; note what differs."""
-        checked = await observation_check.check(
-            self._node,
-            self._connection,
-            committed,
-            self._answerable.first_block(),
+        check = observation_check.Check(
+            self._node, self._connection, committed, min(self._addresses)
+        )
+        checked = await check.run(
+            self._put_off.first_block(),
             committed.block_number,
             with_confirmed=False,
             most=self._most,
+            without=self._put_off.subjects(),
         )
-        self._answerable.note(checked.unanswered_block)
+        self._put_off.note(checked)
         await log_verification.note_gaps(self._connection, committed, (), checked.differing)
 
     async def _ask_unanswered(self, committed: cursor.Cursor) -> None:

@@ -40,9 +40,6 @@ LEAST_SECONDS = 5.0
 CALLS_PER_SECOND = 20
 """How many more calls get one second more: they wait for each other."""
 
-ABSENT_VIEW = "__vesu_indexer_view_that_no_contract_has__"
-"""A node that runs views at a block refuses this one in a contract's words."""
-
 
 class _Failing(msgspec.Struct):
     """Since when a view fails, by the monotonic clock, and how often it did."""
@@ -124,7 +121,7 @@ class Asker:
         """
         groups = [[call] for call in calls]
         for block in {call.block_number for (call,) in groups}:
-            groups.append([view_call.ViewCall(block, contract, ABSENT_VIEW)])
+            groups.append([view_call.ViewCall(block, contract, view_calls.ABSENT_VIEW)])
             if self._last is not None:
                 groups.append([self._last._replace(block_number=block)])
         apart = await view_calls.ask_apart(self._node, groups, hashes, LONGEST_SECONDS)

@@ -16,6 +16,9 @@ from indexer.log import observations
 MOST_FELTS = 10_000
 """More felts than any view that the fold asks for has."""
 
+ABSENT_VIEW = "__vesu_indexer_view_that_no_contract_has__"
+"""A node that runs views at a block refuses this one in a contract's words."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +47,20 @@ async def ask(
 
 def _warn_of_hiccup(call: view_call.ViewCall, reason: str) -> None:
     log.warning("refusal_not_confirmed", view=call.view, contract=hex(call.contract), reason=reason)
+
+
+async def runs_views(
+    node: client.StarknetNode, contract: int, block: int, hashes: Mapping[int, str]
+) -> bool:
+    """Whether the node runs views at a block: it has the state, and is well.
+
+    `contract` is one of ours, whose code does not hinder it.
+    """
+    try:
+        await node.calls([view_call.ViewCall(block, contract, ABSENT_VIEW)], hashes)
+    except errors.NodeError:
+        return False
+    return True
 
 
 async def ask_within(

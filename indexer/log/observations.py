@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -32,6 +33,18 @@ class Observation(msgspec.Struct, frozen=True):
     block_hash: str
     result: tuple[int, ...] | None
     error: str | None = None
+
+
+class Subject(NamedTuple):
+    """What a view tells of: a contract, or what its first argument names in it, as V1's pools."""
+
+    contract: int
+    argument: int | None
+
+
+def subject_of(call: view_call.ViewCall) -> Subject:
+    """What a view tells of."""
+    return Subject(call.contract, call.calldata[0] if call.calldata else None)
 
 
 async def append(connection: Connection, observations: Iterable[Observation]) -> None:
@@ -68,12 +81,21 @@ async def to_confirm(
     *,
     with_confirmed: bool,
     most: int | None = None,
+    without: Collection[Subject] = (),
 ) -> list[Observation]:
     """The observations of a range that nobody asked again yet, or all of them; newest first.
 
-    At most `most` of them; None: every one.
+    At most `most` of them (None: every one), and none of the subjects in `without`.
     """
-    rows = await connection.fetch(_SQL["to_confirm"], from_block, to_block, with_confirmed, most)
+    rows = await connection.fetch(
+        _SQL["to_confirm"],
+        from_block,
+        to_block,
+        with_confirmed,
+        most,
+        [felt252.padded(subject.contract) for subject in without],
+        [None if subject.argument is None else hex(subject.argument) for subject in without],
+    )
     return [_observation(row) for row in rows]
 
 

@@ -18,12 +18,16 @@ WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, contract, view;
 
 -- name: to_confirm
--- The newest answers of a range that were not asked again yet, or all of them; at most $4. What
--- nobody answered is asked for itself.
+-- The newest answers of a range that were not asked again yet, or all of them; at most $4, and none
+-- of the contracts $5 with the first arguments $6. What nobody answered is asked for itself.
 SELECT block_number, block_hash, contract, view, calldata, result, error
-FROM observations
+FROM observations o
 WHERE block_number BETWEEN $1 AND $2 AND (confirmed_at IS NULL OR $3::boolean)
     AND error IS DISTINCT FROM 'unanswered'
+    AND NOT EXISTS (
+        SELECT FROM unnest($5::text[], $6::text[]) AS put_off (contract, argument)
+        WHERE put_off.contract = o.contract AND put_off.argument IS NOT DISTINCT FROM o.calldata[1]
+    )
 ORDER BY block_number DESC, contract, view, calldata
 LIMIT $4::bigint;
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from indexer.cairo import selector
+from indexer.daemon import view_calls
 from indexer.recording import chain, options, server
 from tests import postgres
 from tests.acceptance import stage, truth, truth_v1
@@ -187,3 +189,51 @@ async def test_a_lie_about_a_right_answer_takes_nothing_back(
         # The one that was answered otherwise once is not confirmed yet, and alone asked again.
         again = await stage.json_of(environ, "verify")
     assert again["observations"] == {"asked": 1, "differing": [], "unanswered": 0}
+
+
+no_entry_point = faults.refuse(21, "Requested entrypoint does not exist in the contract")
+
+
+async def test_views_that_fail_keep_no_others_from_being_confirmed(
+    indexed_copy: str, recorded: truth.Recorded, tmp_path: Path
+) -> None:
+    """Contracts of strangers answered once, and break the node that asks them again."""
+    newest = await postgres.fetch(
+        indexed_copy,
+        "SELECT contract FROM observations "
+        "GROUP BY contract ORDER BY max(block_number) DESC LIMIT 3",
+    )
+    failing = {int(row["contract"], 16) for row in newest}
+
+    def broken(method: str, params: Any) -> options.Fault | None:
+        if method != "starknet_call":
+            return None
+        request = params["request"]
+        if int(request["contract_address"], 16) in failing:
+            return options.Fault(edit=faults.refuse(-32603, "Internal error"))
+        if int(request["entry_point_selector"], 16) == selector.of(view_calls.ABSENT_VIEW):
+            return options.Fault(result=functools.partial(no_entry_point, None))
+        return None
+
+    serving = options.ServerOptions(fault=broken)
+    others = (
+        "SELECT count(*) FROM observations "
+        "WHERE confirmed_at IS NULL AND NOT contract = ANY ($1::text[])"
+    )
+    contracts = [row["contract"] for row in newest]
+    assert await postgres.value(indexed_copy, others, contracts) > 5
+    async with server.RecordingServer(chain.load(recorded.folder), options=serving) as node:
+        environ = stage.environment(
+            recorded, node.url, indexed_copy, VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="600"
+        )
+        found = await stage.json_of(environ, "verify", "--from-block", "0")
+        failed = "SELECT count(*) FROM observations WHERE contract = ANY ($1::text[])"
+        unanswered = await postgres.value(indexed_copy, failed, contracts)
+        assert found["observations"]["unanswered"] == unanswered
+        await postgres.execute(indexed_copy, "UPDATE observations SET confirmed_at = NULL")
+        async with daemon.started(environ, tmp_path / "log") as running, asyncio.timeout(120):
+            while await postgres.value(indexed_copy, others, contracts):
+                await asyncio.sleep(0.1)
+            await running.stop()
+    confirmed = f"{failed} AND confirmed_at IS NOT NULL"
+    assert await postgres.value(indexed_copy, confirmed, contracts) == 0
