@@ -54,6 +54,12 @@ REMEDIES: dict[Name, str] = {
     "stale_prices": "look after the node, which does not answer `price`; see prices.sample_seconds",
 }
 
+UNKNOWN_EXTENSION = (
+    "configure the extension in network.contracts: nobody else is asked for the pool's prices; or "
+    "take the pool from the listed pools"
+)
+"""The remedy for prices of V1 pools whose extension is none of the configured contracts."""
+
 
 class Reason(msgspec.Struct, frozen=True):
     """One thing that makes the tables unhealthy, and what to do about it."""
@@ -83,9 +89,8 @@ async def failed_proofs(connection: Connection, price_seconds: float) -> list[Re
     failed = await connection.fetch(_SQL["failed_checks"])
     found += [reason("check_not_done", _not_done(row)) for row in failed]
     if price_seconds:
-        stale = await connection.fetchrow(_SQL["stale_prices"], price_seconds)
-        if stale is not None and stale["count"]:
-            found.append(reason("stale_prices", _stale(stale)))
+        stale = await connection.fetch(_SQL["stale_prices"], price_seconds)
+        found += [_stale(row) for row in stale]
     return found
 
 
@@ -118,9 +123,12 @@ def _not_done(row: asyncpg.Record) -> str:
     )
 
 
-def _stale(row: asyncpg.Record) -> str:
-    return (
+def _stale(row: asyncpg.Record) -> Reason:
+    text = (
         f"stale in listed pools: {values.counted(row['count'], 'price')}; the oldest, "
         f"{row['first']}, lacked a newer one for {values.duration(row['oldest'])} at the committed "
         "block"
     )
+    if row["is_unknown"]:
+        return Reason("stale_prices", text, UNKNOWN_EXTENSION)
+    return reason("stale_prices", text)

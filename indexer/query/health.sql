@@ -68,12 +68,20 @@ ORDER BY first_failed_at;
 -- name: stale_prices
 -- Assets of listed pools that are supplied or owed and whose price passes for valid, but lacks a
 -- newer one since a block that is more than $1 seconds older than the committed one: how many, and
--- the one that lacks it longest. A chain that rests, and then makes one block, has not aged a price.
-SELECT count(*) AS count, max(age) AS oldest,
+-- the one that lacks it longest; apart those of V1 pools whose extension is not configured, and that
+-- extension. A chain that rests, and then makes one block, has not aged a price.
+SELECT unknown_extension IS NOT NULL AS is_unknown, count(*) AS count, max(age) AS oldest,
     (array_agg(coalesce(symbol, asset_address) || ' of pool ' || pool_id
+        || coalesce(', whose extension is ' || unknown_extension, '')
         ORDER BY age DESC, pool_id, asset_address))[1] AS first
 FROM (
     SELECT a.pool_id, a.symbol, a.asset_address,
+        (
+            SELECT p.extension FROM contracts p
+            WHERE p.kind IN ('pool_v1_0', 'pool_v1_1') AND p.pool_id = a.pool_id
+                AND p.pool_address = a.pool_address
+                AND NOT EXISTS (SELECT FROM configured_contracts WHERE address = p.extension)
+        ) AS unknown_extension,
         extract(epoch FROM c.block_timestamp - b.timestamp)::bigint AS age
     FROM vesu_assets a
     CROSS JOIN cursor c
@@ -89,4 +97,6 @@ FROM (
                 AND m.pool_address = a.pool_address AND m.successor IS NOT NULL
         )
 ) AS priced
-WHERE age > $1::double precision;
+WHERE age > $1::double precision
+GROUP BY is_unknown
+ORDER BY is_unknown;

@@ -69,7 +69,11 @@ async def test_an_extension_configured_later_is_read_back(
         await no_debt_is_told(fresh)
         # Nobody can ask for the prices of pools whose extension is unknown, so they grow old.
         status = await stage.json_of(environ, "status", expect=1)
-        assert [reason["name"] for reason in status["reasons"]] == ["stale_prices"]
+        (reason,) = status["reasons"]
+        assert reason["name"] == "stale_prices"
+        extension = next(root for root in v1.roots if root["kind"] == EXTENSION)["address"]
+        assert f"whose extension is 0x{int(extension, 16):064x}" in reason["reason"]
+        assert reason["remedy"].startswith("configure the extension in network.contracts")
         before = status["completeness"]
         assert (before["unproved_blocks"], before["outdated_blocks"]) == (0, 0)
         # Nothing is said to be complete for a list that the log was not read for.
