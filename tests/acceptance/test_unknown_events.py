@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexer.cairo import selector
+from indexer.recording import chain, server
 from tests import postgres
 from tests.acceptance import refusal, stage, test_http, truth
+from tests.hostile import rewriting
 
 NOWHERE = "http://127.0.0.1:1"
 DONATE = hex(selector.of("Donate"))
@@ -55,35 +57,38 @@ ABI: list[dict[str, Any]] = [
 ]
 
 
-def upgraded(pools: set[int]) -> stage.Edit:
-    """A node whose pools emit, beside what they do, one event unknown and one of a new layout."""
+def upgraded(pools: set[int]) -> Callable[[rewriting.Block], None]:
+    """Pools emit, beside what they do, one event unknown and one of a new layout."""
 
-    def edit(result: dict[str, Any]) -> dict[str, Any]:
-        for event in result["events"]:
-            if int(event["from_address"], 16) not in pools:
-                continue
-            if event["keys"][0] == DELEGATION:
-                event["data"] = [*event["data"], "0x63"]
-            elif event["keys"][0] == DONATE:
-                event["keys"] = [STRANGE, "0x7"]
-                event["data"] = ["0x2", "0x5", "0x0", "0x6", "0x1"]
-        return result
+    def change(block: rewriting.Block) -> None:
+        for transaction in block["transactions"]:
+            for event in transaction["receipt"]["events"]:
+                if int(event["from_address"], 16) not in pools:
+                    continue
+                if event["keys"][0] == DELEGATION:
+                    event["data"] = [*event["data"], "0x63"]
+                elif event["keys"][0] == DONATE:
+                    event["keys"] = [STRANGE, "0x7"]
+                    event["data"] = ["0x2", "0x5", "0x0", "0x6", "0x1"]
 
-    return edit
+    return change
 
 
 @pytest.fixture(scope="module")
-async def node(recorded: truth.Recorded) -> AsyncIterator[str]:
+async def node(
+    recorded: truth.Recorded, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
     pools = {int(pool["address"], 16) for pool in recorded.manifest["pools"].values()}
-    async with stage.edited(recorded, getEvents=upgraded(pools)) as url:
-        yield url
+    folder = tmp_path_factory.mktemp("upgraded")
+    rewriting.rewrite(recorded, folder, upgraded(pools))
+    async with server.RecordingServer(chain.load(folder)) as running:
+        yield running.url
 
 
 @pytest.fixture
 async def filled(recorded: truth.Recorded, node: str) -> AsyncIterator[str]:
     async with postgres.fresh_database() as url:
-        # The node tells other events than its receipts hold: nothing to prove here.
-        environ = stage.environment(recorded, node, url, VESU_INGEST_VERIFY="off")
+        environ = stage.environment(recorded, node, url)
         await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         yield url
 
@@ -131,7 +136,7 @@ async def test_metrics_count_them_by_contract_and_selector(
     recorded: truth.Recorded, node: str
 ) -> None:
     async with postgres.fresh_database() as url:
-        environ = stage.environment(recorded, node, url, VESU_INGEST_VERIFY="off")
+        environ = stage.environment(recorded, node, url)
         async with test_http.daemon(environ) as running:
             await running.health(200, committed_block=recorded.last_block)
             _, _, metrics = await running.ask("/metrics")
@@ -147,9 +152,7 @@ async def test_a_release_that_knows_the_abi_decodes_at_once(
 ) -> None:
     (tmp_path / "pool_v2.json").write_text(json.dumps(ABI))
     async with postgres.fresh_database() as url:
-        environ = stage.environment(
-            recorded, node, url, VESU_INGEST_VERIFY="off", VESU_ABI_FOLDER=str(tmp_path)
-        )
+        environ = stage.environment(recorded, node, url, VESU_ABI_FOLDER=str(tmp_path))
         await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         assert await stage.json_of(environ, "events", "--name", "Frobnicated")
         status = await stage.json_of(environ, "status", expect=None)

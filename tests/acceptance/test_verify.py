@@ -111,6 +111,7 @@ async def test_a_node_without_commitments_proves_by_receipts(
     fresh: str, recorded: truth.Recorded
 ) -> None:
     async with node(recorded) as url:
+        # With proofs before the commit, nothing would be left for the command.
         environ = stage.environment(recorded, f"{url}/rpc/v0_9", fresh, VESU_INGEST_VERIFY="off")
         await run(environ, recorded)
         found = await stage.json_of(environ, "verify")
@@ -255,6 +256,7 @@ async def test_a_reorganisation_takes_back_what_was_verified(
         head.go_to(fork.last, branch=1)
         await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")
         head.go_to(loaded.main.last)
+        # Nothing above the fork's ancestor is proved anew, so that what is left is seen.
         off = environ | {"VESU_INGEST_VERIFY": "off"}
         await run(off, recorded)
         found = (await stage.json_of(off, "status"))["completeness"]
@@ -317,6 +319,7 @@ async def test_what_escaped_the_reading_is_found_and_repaired_by_the_command(
     lone = (await lone_events(indexed_url))[3]
     fault = dropping.Dropping(lone)
     async with node(recorded, fault) as url:
+        # No sample: the block without stored events must escape the reading.
         environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY_SAMPLE_RATE="0")
         await run(environ, recorded)
         assert fault.dropped == [lone]
@@ -334,6 +337,7 @@ async def test_a_node_that_leaves_it_out_for_good_is_told_and_commits_nothing(
     lone = (await lone_events(indexed_url))[0]
     fault = dropping.Dropping(lone, times=10_000)
     async with node(recorded, fault) as url:
+        # A proof before the commit would find it at once.
         environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY="off")
         await run(environ, recorded)
         _, _, err = await stage.command(environ, "verify", expect=3)
@@ -356,7 +360,7 @@ async def test_the_daemon_finds_and_repairs_what_escaped_the_reading(
             recorded,
             url,
             fresh,
-            VESU_INGEST_VERIFY="off",
+            VESU_INGEST_VERIFY="off",  # the background alone is to find it
             VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="6000",
         )
         async with daemon(environ) as running:
@@ -382,7 +386,7 @@ async def test_a_gap_that_the_command_finds_is_repaired_by_the_running_daemon(
             recorded,
             url,
             fresh,
-            VESU_INGEST_VERIFY="off",
+            VESU_INGEST_VERIFY="off",  # the command alone is to find it
             VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="0",
         )
         async with daemon(environ) as running:
