@@ -13,7 +13,7 @@ import pytest
 
 from tests import postgres
 from tests.acceptance import api_client
-from tests.hostile import chain
+from tests.hostile import chain, questions
 from tests.hostile.chain import ETH, FACTORY, MALLORY, USDC, i257, u256
 
 LIMITS = (0, 1, 2**64 - 1, 2**128 - 1, 2**251 + 17 * 2**192)
@@ -100,39 +100,14 @@ async def test_no_field_at_its_limits_changes_another_pool(honest: Any) -> None:
     assert found[0] == found[1]
 
 
-QUESTIONS = (
-    *("/v1/pools", "/v1/assets", "/v1/positions", "/v1/transactions", "/v1/liquidations"),
-    *("/v1/events", "/v1/prices", "/v1/fees", "/v1/stats", "/v1/stats/history"),
-    *("/v1/liquidations/opportunities", "/v1/liquidations/leaderboard"),
-    *("/v1/risk/bad-debt", "/v1/risk/caps", "/v1/risk/concentration"),
-    *("/v1/risk/curve", "/v1/risk/heatmap"),
-    *("/v1/compat/defillama/pools", "/v1/compat/vesu/pools", "/v1/compat/vesu/markets"),
-    *(f"/v1/users/{MALLORY:#x}/{one}" for one in ("positions", "portfolio", "history", "pnl")),
-)
-
-
-OF_A_POOL = ("", "/history", "/config-history", "/interest-rate")
 SEED = 20261128
 
 
 async def answered(url: str) -> None:
-    """Every list and sum over these pools is answered, at the head and two blocks before.
-
-    So are questions about a pool of the stranger's, unless they are refused.
-    """
+    """Every list and sum is answered, and so are questions about pools of the strangers'."""
     chance = random.Random(SEED)
     print(f"seed {SEED}")
     chosen = chance.sample([pool for pool, _ in cases()], 30)
-    refused = {}
     async with api_client.serving(url) as client:
-        for path in QUESTIONS:
-            for more in ({}, {"at_block": 3}):
-                said = await client.ask(path, **more)
-                if said.status != 200:
-                    refused[path, *more] = said.body
-        for pool in chosen:
-            for part in OF_A_POOL:
-                said = await client.ask(f"/v1/pools/{pool:#x}{part}")
-                if said.status not in (200, 400, 409):
-                    refused[hex(pool), part] = said.body
+        refused = await questions.unanswered(client, MALLORY, 3, chosen)
     assert not refused, "\n".join(f"{key}: {body}" for key, body in refused.items())
