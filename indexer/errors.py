@@ -198,13 +198,20 @@ class NodeUnreachableError(RetryableNodeError):
 
 
 class NodeBusyError(RetryableNodeError):
-    """The node asks to be left alone for a while."""
+    """The node asks to be left alone for a while.
+
+    `retry_after`: the seconds it asks for. `is_rate`: it says that requests come too fast or that
+    it has too much to do; else it names a limit that may be one of this request alone.
+    """
 
     kind = "busy"
 
-    def __init__(self, message: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str = "", retry_after: float | None = None, *, is_rate: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_rate = is_rate
 
 
 class RangeTooLargeError(RetryableNodeError):

@@ -81,6 +81,11 @@ node_trouble = prometheus_client.Counter(
     "Failures of a node by kind and by what was done about them",
     ["endpoint", "kind", "outcome"],
 )
+requests_per_second = prometheus_client.Gauge(
+    "vesu_node_requests_per_second",
+    "Requests a second that an endpoint is sent at most: fewer than configured while it is busy",
+    ["endpoint"],
+)
 quarantined_pools = prometheus_client.Gauge(
     "vesu_quarantined_pools", "Pools frozen because they contradicted themselves"
 )

@@ -135,6 +135,7 @@ def refusal(
 class Gateway:
     """Passes requests on to `upstream` within `limits`; each kind of refusal is drawn once.
 
+    `asked`: every message; `passed`: those that were passed on.
     `passing`: how many more requests are refused for no reason, each in other words and by one of
     these `statuses`.
     """
@@ -144,6 +145,7 @@ class Gateway:
         self.passing = 0
         self.statuses = STATUSES
         self.asked: list[Any] = []
+        self.passed: list[Any] = []
         self.refused: dict[str, int] = dict.fromkeys(("blocks", "calls", "addresses", "events"), 0)
         self.refused |= {"rate": 0, "passing": 0}
         self.url = ""
@@ -229,6 +231,7 @@ class Gateway:
         refused = self._verdict(message)
         if refused is not None:
             return _answer(request, message, refused)
+        self.passed.append(message)
         try:
             async with self._session.post(self._upstream, data=body) as answer:
                 return web.Response(

@@ -15,18 +15,29 @@ ADDRESSES = range(1, 33)
 
 
 class Capacity(msgspec.Struct, frozen=True):
-    """The largest requests that were answered, up to those that were tried."""
+    """The largest requests that were answered, up to those that were tried.
+
+    `requests_per_second`: what the endpoint is sent at most, since it refused to take more; None
+    where it did not.
+    """
 
     calls: int
     blocks: int
     addresses: int
     events: int
+    requests_per_second: float | None = None
 
     def sentence(self) -> str:
         """Such as: answers batches of 20 calls, …; "1" where only single ones are answered."""
-        return (
+        sizes = (
             f"answers batches of {self.calls} calls, ranges of {self.blocks:,} blocks, lists of "
             f"{self.addresses} addresses, pages of {self.events:,} events"
+        )
+        if self.requests_per_second is None:
+            return sizes
+        return (
+            f"{sizes}; refused for coming too fast, so at most {self.requests_per_second:.1f} "
+            "requests a second are sent for now"
         )
 
 
@@ -46,5 +57,9 @@ async def measure(source: sources.Source, head: int) -> Capacity:
             blocks = limits.blocks.size
     lists = limits.addresses.size if source.profile.address_lists else 1
     return Capacity(
-        min(CALLS, limits.batch.size), blocks, min(len(ADDRESSES), lists), limits.page.size
+        min(CALLS, limits.batch.size),
+        blocks,
+        min(len(ADDRESSES), lists),
+        limits.page.size,
+        endpoint.lowered_rate,
     )

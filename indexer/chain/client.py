@@ -64,6 +64,10 @@ class StarknetNode:
         """When any endpoint last answered the writer well, by the monotonic clock."""
         return max(endpoint.answered_at for endpoint in self._endpoints)
 
+    def seconds_for(self, requests: int) -> float:
+        """How long so many requests wait for the lowered rate of the endpoint in use; else 0."""
+        return self._source.endpoint.seconds_for(requests)
+
     async def close(self) -> None:
         """Close the connections of every endpoint."""
         for endpoint in self._endpoints:

@@ -1,7 +1,8 @@
 """One endpoint: its requests are bounded, batched and retried, every failure typed.
 
 Failures that may pass (no connection, time-outs, 429, 5xx, bodies that are not JSON-RPC, errors
-in words of the node's own) are retried with growing, jittered pauses that honour Retry-After.
+in words of the node's own) are retried with growing, jittered pauses. Where the endpoint is busy
+(429, 503, its words) the pause and a lower rate are for all requests to it (`throttle`).
 Refusals of a request's size (408, 413, bodies beyond the limit) are raised at once, for the
 caller to ask for less. A refused batch is sent in smaller ones.
 """
@@ -10,18 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import logging
 import random
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-import aiolimiter
 import msgspec
 import structlog
 
-from indexer import errors, urls
-from indexer.chain import envelope, failures, limits, transport
+from indexer import errors, metrics, urls
+from indexer.chain import envelope, failures, limits, throttle, transport
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,6 @@ T = TypeVar("T")
 Request = envelope.Request
 Result = envelope.Result
 
-LONGEST_PAUSE = 30.0
 LARGEST_PAGE = 1_000
 """How many events a page of getEvents has at most: every known node answers so many."""
 
@@ -41,7 +41,8 @@ BATCH_ATTEMPTS = 2
 """How often a refused batch is repeated before it is divided."""
 
 is_background = contextvars.ContextVar("is_background", default=False)
-"""Set by background tasks: answers to them do not prove that the writer makes progress."""
+"""Set by background tasks: their requests wait for the writer's, and their answers do not prove
+that the writer makes progress."""
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
@@ -82,9 +83,13 @@ class Endpoint:
         )
         self._secrets = urls.secrets_of(url)
         self._reader = envelope.Reader(self.name, self.hide)
-        self._slots = asyncio.Semaphore(settings.max_concurrency)
-        rate = settings.max_requests_per_second
-        self._rate = aiolimiter.AsyncLimiter(max(rate, 1), max(1 / rate, 1))
+        self._throttle = throttle.Throttle(
+            settings.max_concurrency,
+            settings.max_requests_per_second,
+            settings.first_pause,
+            settings.attempts,
+        )
+        self._note_rate()
         self._ids = 0
         self._worked: set[str] = set()
         self._refused: dict[str, float] = {}
@@ -103,8 +108,18 @@ class Endpoint:
         """The proxy of the environment that requests go through, as it may be shown."""
         return self._transport.proxy
 
+    @property
+    def lowered_rate(self) -> float | None:
+        """The requests a second that it is sent at most because it refused more; None: none."""
+        return self._throttle.rate if self._throttle.is_lowered else None
+
+    def seconds_for(self, requests: int) -> float:
+        """How long so many requests wait for a lowered rate alone; 0 where it is not lowered."""
+        return self._throttle.seconds_for(requests)
+
     async def close(self) -> None:
         """Close every connection."""
+        self._throttle.close()
         await self._transport.close()
 
     async def call(self, request: Request, attempts: int | None = None) -> msgspec.Raw:
@@ -157,35 +172,64 @@ class Endpoint:
 
     async def _retried(self, requests: Sequence[Request], attempts: int) -> list[Result]:
         pause, spent, started = self._settings.first_pause, 0.0, time.monotonic()
-        for attempt in range(1, attempts + 1):
+        for attempt in itertools.count(1):
+            turn = await self._throttle.take(is_background=is_background.get())
             began = time.monotonic()
             try:
                 answers = await self._attempt(requests)
+            except errors.NodeBusyError as error:
+                if error.is_rate:
+                    self._note_refusal(error, turn, attempt)
+                    continue
+                refusal: errors.RetryableNodeError = error
             except errors.RetryableNodeError as error:
-                is_large = isinstance(error, errors.RangeTooLargeError)
-                if is_large and (len(requests) > 1 or requests[-1].is_divisible):
-                    raise  # The same request gets the same answer: less is asked for.
-                spent += time.monotonic() - began
-                # Five time-outs in a row would take too long.
-                is_late = spent > 2 * self._settings.request_timeout_seconds
-                if attempt == attempts or is_late or _is_divided(requests, error, attempt):
-                    raise self._lasting(requests, error, attempt, started) from None
-                retry_after = getattr(error, "retry_after", None)
-                jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311
-                wait = min(jittered if retry_after is None else retry_after, LONGEST_PAUSE)
-                failures.record(self.name, error, "retry", logging.INFO, seconds=round(wait, 3))
-                await asyncio.sleep(wait)
-                pause *= 2
+                refusal = error
             else:
-                self._note_success(requests)
+                self._note_answer(requests, turn)
                 return answers
+            finally:
+                self._throttle.give_back(turn)
+            is_large = isinstance(refusal, errors.RangeTooLargeError)
+            if is_large and (len(requests) > 1 or requests[-1].is_divisible):
+                raise refusal  # The same request gets the same answer: less is asked for.
+            spent += time.monotonic() - began
+            # Five time-outs in a row would take too long.
+            is_late = spent > 2 * self._settings.request_timeout_seconds
+            if attempt >= attempts or is_late or _is_divided(requests, refusal, attempt):
+                raise self._lasting(requests, refusal, attempt, started)
+            wait = pause * random.uniform(0.5, 1.5)  # noqa: S311
+            failures.record(self.name, refusal, "retry", logging.INFO, seconds=round(wait, 3))
+            await asyncio.sleep(wait)
+            pause *= 2
         raise AssertionError("the loop returns or raises")
 
-    def _note_success(self, requests: Sequence[Request]) -> None:
+    def _note_refusal(self, error: errors.NodeBusyError, turn: throttle.Turn, attempt: int) -> None:
+        """Leave the endpoint alone for a while; raises where it has refused often enough."""
+        seconds = self._throttle.refused(turn, error.retry_after)
+        self._note_rate()
+        if attempt >= self._settings.attempts or self._throttle.is_refusing:
+            raise error
+        failures.record(
+            self.name,
+            error,
+            "retry",
+            logging.INFO,
+            seconds=round(seconds, 3),
+            requests_per_second=round(self._throttle.rate, 1),
+        )
+
+    def _note_answer(self, requests: Sequence[Request], turn: throttle.Turn) -> None:
+        was_lowered = self._throttle.is_lowered
+        self._throttle.answered(turn)
+        if was_lowered:
+            self._note_rate()
         for request in requests:
             self._worked.add(request.method)
             if self._refused:
                 self._refused.pop(request.method, None)
+
+    def _note_rate(self) -> None:
+        metrics.requests_per_second.labels(self.name).set(self._throttle.rate)
 
     def _lasting(
         self,
@@ -217,8 +261,7 @@ class Endpoint:
         first = self._ids + 1
         self._ids += len(requests)
         body = envelope.encoded(requests, first)
-        async with self._slots, self._rate:
-            reply = await self._transport.post(body)
+        reply = await self._transport.post(body)
         if reply.status != 200:
             error = self._http_error(reply, requests)
             if isinstance(error, errors.RpcError) and len(requests) == 1:

@@ -53,6 +53,8 @@ _BUSY = re.compile(
     r"|credits|compute units|(?:per|/) ?s(?:ec|\b)|slow down|back.?off|maintenance|starting up"
 )
 _LIMIT = re.compile(r"limit|exceed")
+_BATCH = re.compile(r"\bbatch|\b(?:in|per) (?:one|each|a single|single) request\b")
+"""Words about the calls of one request, however busy the rest of the sentence sounds."""
 
 
 def meaning(
@@ -70,13 +72,13 @@ def meaning(
     if code in VIEW_REFUSALS or (code in ANSWERS and not is_busy):
         return errors.RpcError(text, code, data)
     if code in BUSY or (is_busy and not (is_divisible and _LARGE.search(words))):
-        return errors.NodeBusyError(text)
+        return errors.NodeBusyError(text, is_rate=_BATCH.search(words) is None)
     if is_divisible and (_LARGE.search(words) or _LATE.search(words)):
         return errors.RangeTooLargeError(text)
     if code in TRANSIENT or _LATE.search(words):
         return errors.NodeUnreachableError(text, kind="internal")
     if not is_divisible and (code == LIMIT_EXCEEDED or _LIMIT.search(words)):
-        return errors.NodeBusyError(text)
+        return errors.NodeBusyError(text, is_rate=code == LIMIT_EXCEEDED)
     return errors.RefusedRequestError(text, code, data, is_definite=code == METHOD_NOT_FOUND)
 
 

@@ -40,15 +40,10 @@ async def url() -> AsyncIterator[str]:
 LAVA = b'{"error":"This endpoint has been discontinued."}'
 
 BROKEN: dict[str, tuple[str, Fault]] = {
-    "429 without Retry-After": ("busy", Fault(status=429)),
-    "503": ("busy", Fault(status=503)),
     "500": ("http_5xx", Fault(status=500, body=b"<html>")),
     "502": ("http_5xx", Fault(status=502, body=b"<html>")),
     "504": ("http_5xx", Fault(status=504)),
     "200 with an internal error": ("internal", Fault(edit=refuse(-32603, "internal"))),
-    "200 with a rate limit": ("busy", Fault(edit=refuse(-32005, "rate limit exceeded"))),
-    "200 with credits used up": ("busy", Fault(edit=refuse(-32012, "credits limited"))),
-    "200 with a busy node": ("busy", Fault(edit=refuse(-32000, "node is busy"))),
     "200 with a text for an error": ("not_json_rpc", Fault(status=200, body=LAVA)),
     "200 with a page of HTML": ("not_json_rpc", Fault(status=200, body=b"<html>soon</html>")),
     "200 with nothing": ("not_json_rpc", Fault(status=200, body=b"")),
@@ -71,20 +66,6 @@ async def test_trouble_of_the_way_is_asked_again(url: str, undisturbed: str, nam
         assert await running.ended() is None
         assert running.said("node_trouble", kind=kind, outcome="retry") is not None, running.logged
         assert daemon_stage.count(node.url, kind, "retry") >= 1
-    assert await daemon_stage.digest_at(url, LAST) == undisturbed
-
-
-async def test_retry_after_is_kept_to(url: str, undisturbed: str) -> None:
-    busy = Failing("getEvents", Fault(status=429, headers={"Retry-After": "1"}))
-    async with (
-        serving(Playhead.at_block(recording(), LAST), fault=busy) as node,
-        following(url, node.url, until_block=LAST) as running,
-    ):
-        assert await running.ended() is None
-        line = running.said("node_trouble", kind="busy", outcome="retry")
-        assert line is not None
-        assert line["seconds"] == 1.0
-        assert daemon_stage.count(node.url, "busy", "retry") == 1
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
 
