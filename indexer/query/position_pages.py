@@ -278,7 +278,9 @@ async def _records_of(
     page_query: filters.PageQuery,
 ) -> list[asyncpg.Record]:
     """The requested positions among the candidates, as of the moment."""
-    of = msgspec.structs.replace(VERSIONS, statement="positions_of", arguments=tuple(candidates))
+    of = msgspec.structs.replace(
+        VERSIONS, statements=("positions_of",), arguments=tuple(candidates)
+    )
     records, _ = await listing.records(connection, of, state.moment.block_number, page_query)
     return records
 
