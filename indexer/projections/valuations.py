@@ -74,7 +74,8 @@ class Valuer:
         self._world = world
         self._block = block
         self._sampling = sampling
-        self._markets: dict[tuple[state.PoolKey, int, int, int], Markets] = {}
+        self._markets: dict[tuple[object, ...], Markets] = {}
+        self._accrued_markets: dict[tuple[object, ...], Markets] = {}
 
     def worth(self, key: state.PositionKey, position: state.PositionState) -> valuation.Valuation:
         """What holdings are worth; unvalued, with the reason, where the contract reverts."""
@@ -90,7 +91,7 @@ class Valuer:
         else:
             worth = valuation.Valuation(0, 0, 0, 0)
             block = Block(position.last_event_block, position.last_updated)
-        collateral, debt, _ = markets(key, self._world)
+        collateral, debt, _ = self._standing(key)
         collateral_decimals = rows.decimals_of(collateral.scale)
         debt_decimals = rows.decimals_of(debt.scale) if debt else 0
         return {
@@ -133,17 +134,27 @@ class Valuer:
             return EVERY_RATIO
         return health * RATIO_SCALE * _MARGIN // (factor * 1_000) + 1
 
+    def _standing(self, key: state.PositionKey) -> Markets:
+        """The markets of a position, as they stand; those of one pair and vToken are the same."""
+        market = key[:4]
+        found = self._markets.get(market)
+        if found is None:
+            found = self._markets[market] = markets(key, self._world)
+        return found
+
     def _accrued(self, key: state.PositionKey) -> Markets:
-        found = (key.pool, key.collateral, key.debt, key.v_token)
-        if found not in self._markets:
-            collateral, debt, max_ltv = markets(key, self._world)
+        """The same, with the interest up to the block."""
+        market = key[:4]
+        found = self._accrued_markets.get(market)
+        if found is None:
+            collateral, debt, max_ltv = self._standing(key)
             now = self._block.timestamp
-            self._markets[found] = Markets(
+            found = self._accrued_markets[market] = Markets(
                 accrual.accrue(collateral, now),
                 accrual.accrue(debt, now) if debt is not None else None,
                 max_ltv,
             )
-        return self._markets[found]
+        return found
 
 
 def _rests_on_invalid_price(

@@ -61,8 +61,10 @@ def value(
     """
     if position.migrated_block is not None:
         return Valuation(0, 0, 0, 0)
-    sides = (collateral, debt)
-    if now is not None and any(side and accrual.lacks_rates(side, now) for side in sides):
+    if now is not None and (
+        accrual.lacks_rates(collateral, now)
+        or (debt is not None and accrual.lacks_rates(debt, now))
+    ):
         return Valuation(None, None, unvalued_reason=UNKNOWN_EXTENSION)
     shares = position.collateral_shares + position.vtoken_balance
     try:
