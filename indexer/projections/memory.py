@@ -105,7 +105,7 @@ class Memory:
 
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets."""
-        token = self.tokens.get(key.asset, tokens.Token())
+        token = self.tokens.get(key.asset, tokens.UNKNOWN)
         asset = self.world.assets[key]
         sample = self.samples.rows.get(key)
         priced = None if sample is None else accrual.with_sample(asset, sample)

@@ -56,8 +56,8 @@ def current(
         | _totals(pair, collateral, debt, synced_at)
         | {
             "name": pool.name if pool else None,
-            "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
-            "debt_asset": named.get(key.debt, tokens.Token()).symbol,
+            "collateral_asset": named.get(key.collateral, tokens.UNKNOWN).symbol,
+            "debt_asset": named.get(key.debt, tokens.UNKNOWN).symbol,
             "collateral_supply_apy": rows.scaled(valuation.supply_apy(collateral)),
             "quarantine_reason": pool.quarantine_reason if pool else None,
             "is_active": pair.is_configured and not is_paused,

@@ -45,19 +45,17 @@ def current(
     """A row of vesu_positions, valued by `valuer`."""
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     has_pair = not key.v_token and own_pair in world.pairs
-    return (
-        columns(protocol, key, position)
-        | valuer.columns(key, position)
-        | {
-            "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
-            "collateral_asset": named.get(key.collateral, tokens.Token()).symbol,
-            "debt_asset": None if key.v_token else named.get(key.debt, tokens.Token()).symbol,
-            "is_listed": is_listed,
-            "vtoken_balance": rows.units(position.vtoken_balance, 18),
-            "last_updated": rows.iso(position.last_updated),
-            "last_event_block": position.last_event_block,
-        }
-    )
+    return {
+        **columns(protocol, key, position),
+        **valuer.columns(key, position),
+        "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
+        "collateral_asset": named.get(key.collateral, tokens.UNKNOWN).symbol,
+        "debt_asset": None if key.v_token else named.get(key.debt, tokens.UNKNOWN).symbol,
+        "is_listed": is_listed,
+        "vtoken_balance": rows.units(position.vtoken_balance, 18),
+        "last_updated": rows.iso(position.last_updated),
+        "last_event_block": position.last_event_block,
+    }
 
 
 def history(

@@ -25,6 +25,10 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     asked: frozenset[str] = frozenset()
 
 
+UNKNOWN = Token()
+"""A token that nothing is known of."""
+
+
 def read(
     seen: Iterable[observations.Observation], known: Mapping[int, Token] | None = None
 ) -> dict[int, Token]:

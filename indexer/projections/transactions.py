@@ -89,7 +89,7 @@ def named(
     """How people read an asset of a pool, or one of its vTokens."""
     asset_state = world.assets.get(state.AssetKey(pool, asset))
     if asset_state is not None:
-        return Named(tokens_.get(asset, tokens.Token()).symbol, rows.decimals_of(asset_state.scale))
+        return Named(tokens_.get(asset, tokens.UNKNOWN).symbol, rows.decimals_of(asset_state.scale))
     contract = world.contracts.get(asset)
     return Named(contract.symbol if contract else None, VTOKEN_DECIMALS)
 

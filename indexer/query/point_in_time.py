@@ -206,7 +206,7 @@ class Snapshot:
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets at the moment, with the market's totals."""
         asset = self.world.assets[key]
-        token = self._tokens.get(key.asset, tokens.Token())
+        token = self._tokens.get(key.asset, tokens.UNKNOWN)
         age = self._price_age(time_of(asset.price_timestamp))
         is_listed = self.is_listed(key.pool)
         row = assets.current(self._protocols[key.pool], key, asset, token, is_listed=is_listed)

@@ -25,5 +25,5 @@ def of_event(keys: Sequence[str], data: Sequence[str]) -> int | None:
     indexes = LAST_UPDATED.get(len(data))
     if indexes is None or not keys or keys[0] != UPDATE_CONTEXT:
         return None
-    found = {int(data[index], 16) for index in indexes} - {0}
-    return found.pop() if len(found) == 1 else None
+    found = {data[index] for index in indexes} - {"0x0"}
+    return int(found.pop(), 16) if len(found) == 1 else None
