@@ -8,8 +8,6 @@ import enum
 class Kind(enum.StrEnum):
     """Kind and generation; the value stands in configuration, log and tables."""
 
-    __hash__ = str.__hash__  # Enum's own is a Python function, called at every look-up
-
     POOL_FACTORY_V2 = "pool_factory_v2"
     POOL_V2 = "pool_v2"
     ORACLE_V2 = "oracle_v2"

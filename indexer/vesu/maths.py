@@ -45,8 +45,6 @@ class Variant(enum.StrEnum):
     `FROZEN`: a V1.0 pool that moved to V1.1; its accumulators stand still.
     """
 
-    __hash__ = str.__hash__  # Enum's own is a Python function, called at every look-up
-
     V1_0 = "v1.0"
     V1_1B = "v1.1b"
     V1_1C = "v1.1c"
