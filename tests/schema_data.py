@@ -46,7 +46,7 @@ async def dump(url: str) -> dict[str, Any]:
             waiting.pop(name)
             columns = await connection.fetch(
                 "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass "
-                "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                "AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
                 name,
             )
             out = io.BytesIO()
