@@ -116,27 +116,27 @@ JOIN template t ON t.place = n % (SELECT count(*) FROM template);
 
 -- name: events
 -- $1 raw events like the recorded ones, spread over blocks from $2 to $3.
-INSERT INTO events (
-    block_number, transaction_index, event_index, block_hash, transaction_hash, from_address, keys,
-    data, contract, name, args
+INSERT INTO event_log (
+    block_number, transaction_index, event_index, emitter, decoded_as, transaction_hash, keys, data
 )
-SELECT at, 10 + g % 1000, 0, b.hash, '0x0' || lpad(md5('hash' || g / 2), 63, '0'), e.from_address,
-    e.keys, e.data, e.contract, e.name, e.args
+SELECT at, 10 + g % 1000, 0, e.emitter, e.decoded_as,
+    decode('0' || lpad(md5('hash' || g / 2), 63, '0'), 'hex'), e.keys, e.data
 FROM generate_series(1, $1::bigint) AS g
 CROSS JOIN LATERAL (
     SELECT $2::bigint + g * ($3::bigint - $2::bigint) / ($1::bigint + 1) AS at
 ) p
 JOIN blocks b ON b.number = at
 JOIN (
-    SELECT row_number() OVER (ORDER BY block_number, transaction_index, event_index) - 1 AS place, *
-    FROM events
-    WHERE name = 'ModifyPosition'
+    SELECT row_number() OVER (ORDER BY block_number, transaction_index, event_index) - 1 AS place, l.*
+    FROM event_log l
+    JOIN event_layouts y ON y.id = l.decoded_as
+    WHERE y.name = 'ModifyPosition'
 ) e ON e.place = g % (SELECT count(*) FROM events WHERE name = 'ModifyPosition');
 
 -- name: indexes
 -- The indexes of the tables that are filled, but for their primary keys.
 SELECT indexname AS name, indexdef AS definition
 FROM pg_indexes
-WHERE tablename IN ('vesu_positions', 'vesu_position_history', 'vesu_transactions', 'events')
+WHERE tablename IN ('vesu_positions', 'vesu_position_history', 'vesu_transactions', 'event_log')
     AND schemaname = current_schema() AND indexname NOT LIKE '%\_pkey'
 ORDER BY indexname;

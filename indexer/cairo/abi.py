@@ -16,15 +16,21 @@ from indexer.cairo import selector, types
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """An event: its name, its value (None: no class fits it), and its arguments as text."""
+    """An event: its value (None: no class fits it), and the layout that it was read by."""
 
-    name: str
+    layout: Layout
     event: Any
-    args: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The event's name in its ABI."""
+        return self.layout.name
 
 
 class Layout(msgspec.Struct, frozen=True, gc=False):
     """How one event is laid out after its selectors: members among the keys, and in the data.
+
+    `selectors` is their number; `steps` make of the felts after them what the event shows.
 
     `make` builds the event's class from the members' values, keys first; None where there is no
     class. `read` reads both where their numbers are fixed. Felts are None where their number
@@ -32,13 +38,14 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
     """
 
     name: str
+    selectors: int
+    steps: types.Steps
     keys: tuple[types.Member, ...]
     data: tuple[types.Member, ...]
     make: Callable[[list[Any]], Any] | None
     read: Callable[[types.Felts, int], list[Any]]
     read_keys: Callable[[types.Felts, int], list[Any]]
     read_data: Callable[[types.Felts, int], list[Any]]
-    show: Callable[[list[Any]], dict[str, Any]]
     key_felts: int | None
     data_felts: int | None
 
@@ -52,8 +59,7 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
         else:
             values = _values(self.keys, self.read_keys, self.key_felts, keys)
             values += _values(self.data, self.read_data, self.data_felts, data)
-        event = None if self.make is None else self.make(values)
-        return Decoded(self.name, event, self.show(values))
+        return Decoded(self, None if self.make is None else self.make(values))
 
 
 Path = tuple[str, ...]
@@ -93,7 +99,7 @@ def compile_events(
     for root in enums:
         if root["name"] not in inner:
             for path, name, struct in _variants(root, (), found):
-                yield path, _layout(name, struct, defined, structs or {})
+                yield path, _layout(name, len(path), struct, defined, structs or {})
 
 
 def _variants(
@@ -111,6 +117,7 @@ def _variants(
 
 def _layout(
     name: str,
+    selectors: int,
     struct: types.Entry,
     defined: Mapping[str, types.Entry],
     structs: types.Structs,
@@ -125,13 +132,14 @@ def _layout(
     keys, data = members("key"), members("data")
     return Layout(
         name,
+        selectors,
+        types.steps_of((*keys, *data)),
         keys,
         data,
         types.maker(structs.get(name), (*keys, *data)),
         types.reader((*keys, *data)),
         types.reader(keys),
         types.reader(data),
-        types.shower((*keys, *data)),
         types.size(type_ for _, type_ in keys),
         types.size(type_ for _, type_ in data),
     )

@@ -1,8 +1,9 @@
-"""Cairo's types: from felts to values, and from values to what the log's arguments show.
+"""Cairo's types: from felts to values, and how the log's arguments show those values.
 
 Values are ints (felts, addresses, numbers, the index of a unit enum's variant), bools, text and
 structs. Shown as everywhere in the log: felts, addresses and class hashes as 0x and 64 digits,
-numbers as decimal text, bools as bools, structs as nested objects.
+numbers as decimal text, bools as bools, structs as nested objects, lists as lists. The database
+makes that of an event's felts when it is read, by the steps of the event's layout.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from indexer.cairo import felt252, text
+from indexer.cairo import text
 
 LIMB_BITS = 128
 
@@ -30,16 +31,21 @@ Structs = Mapping[str, type[msgspec.Struct]]
 """Classes that values of an ABI's structs and events become, by the last part of their name."""
 
 
+Steps = tuple[str, ...]
+"""How felts become JSON text: literal text and, between each two literals, the kind of value that
+the next felts hold. The kinds: felt, bool, number (of one felt), u256, i257, text (a ByteArray);
+list, which is followed by the steps of an item and the kind end."""
+
+
 class Source(NamedTuple):
-    """Python expressions: of the value at a position of the list `felts`, and of what a value
-    (an expression, too) is shown as. Names in them stand in `_NAMES`.
+    """A Python expression of the value at a position of the list `felts`. Names in it stand in
+    `_NAMES`.
 
     `limbs` gives the positions of felts that must be below 2^128: the reader checks them at
     once, before it reads any value.
     """
 
     read: Callable[[int], str]
-    show: Callable[[str], str]
     limbs: Callable[[int], tuple[int, ...]] = lambda _: ()
 
 
@@ -48,12 +54,12 @@ class Type(NamedTuple):
 
     `read(felts, at)` gives the value at a position: ValueError where the felts are not of the
     type, IndexError where they end too early. `felts` is None where the length depends on the
-    value; `length(felts, at)` then tells it. `source` is reading and showing as Python
-    expressions, where there are such.
+    value; `length(felts, at)` then tells it. `source` is reading as a Python expression, where
+    there is such.
     """
 
     read: Callable[[Felts, int], Any]
-    show: Callable[[Any], Any]
+    steps: Steps
     felts: int | None
     length: Callable[[Felts, int], int] | None = None
     source: Source | None = None
@@ -100,18 +106,17 @@ def below(felt: int, limit: int) -> int:
     return felt
 
 
-def _as_is(value: Any) -> Any:
-    return value
-
-
-def _shown_by(name: str) -> Callable[[str], str]:
-    return lambda value: f"{name}({value})"
+def _of_kind(kind: str) -> Steps:
+    """The steps of a single value."""
+    return ("", kind, "")
 
 
 def _number(bits: int) -> Type:
     limit = 1 << bits
-    source = Source(lambda offset: f"below(felts[{offset}], {limit})", _shown_by("str"))
-    return Type(lambda felts, offset: below(felts[offset], limit), str, 1, None, source)
+    source = Source(lambda offset: f"below(felts[{offset}], {limit})")
+    return Type(
+        lambda felts, offset: below(felts[offset], limit), _of_kind("number"), 1, None, source
+    )
 
 
 def too_large() -> NoReturn:
@@ -124,39 +129,31 @@ _NAMES: dict[str, Any] = {
     "i257": i257,
     "boolean": boolean,
     "below": below,
-    "padded": felt252.padded,
 }
-_FELT = Type(
-    operator.getitem,
-    felt252.padded,
-    1,
-    None,
-    Source(lambda offset: f"felts[{offset}]", _shown_by("padded")),
-)
+_FELT = Type(operator.getitem, _of_kind("felt"), 1, None, Source(lambda offset: f"felts[{offset}]"))
 _BOOL = Type(
     lambda felts, offset: boolean(felts[offset]),
-    _as_is,
+    _of_kind("bool"),
     1,
     None,
-    Source(lambda offset: f"boolean(felts[{offset}])", _as_is),
+    Source(lambda offset: f"boolean(felts[{offset}])"),
 )
 _U256 = Type(
     lambda felts, offset: u256(felts[offset], felts[offset + 1]),
-    str,
+    _of_kind("u256"),
     2,
     None,
     Source(
         lambda offset: f"felts[{offset}] | felts[{offset + 1}] << {LIMB_BITS}",
-        _shown_by("str"),
         lambda offset: (offset, offset + 1),
     ),
 )
 _I257 = Type(
     lambda felts, offset: i257(felts[offset], felts[offset + 1], felts[offset + 2]),
-    str,
+    _of_kind("i257"),
     3,
     None,
-    Source(lambda i: f"i257(felts[{i}], felts[{i + 1}], felts[{i + 2}])", _shown_by("str")),
+    Source(lambda i: f"i257(felts[{i}], felts[{i + 1}], felts[{i + 2}])"),
 )
 _BUILT_IN = {
     "core::felt252": _FELT,
@@ -165,7 +162,7 @@ _BUILT_IN = {
     "core::bool": _BOOL,
     "core::integer::u256": _U256,
     "alexandria_math::i257::i257": _I257,
-    "core::byte_array::ByteArray": Type(text.byte_array, text.storable, None, text.felts_of),
+    "core::byte_array::ByteArray": Type(text.byte_array, _of_kind("text"), None, text.felts_of),
     **{f"core::integer::u{bits}": _number(bits) for bits in (8, 16, 32, 64, 128)},
 }
 
@@ -228,15 +225,14 @@ def _struct(members: Sequence[Member], class_: type[msgspec.Struct] | None) -> T
         names = [name for name, _ in members]
         return Type(
             lambda felts, offset: dict(zip(names, read_values(felts, offset), strict=True)),
-            lambda value: {name: type_.show(value[name]) for name, type_ in members},
+            steps_of(members),
             felts,
             length,
         )
     attributes = {field.encode_name: field.name for field in msgspec.structs.fields(class_)}
-    shows = [(name, attributes[name], type_.show) for name, type_ in members]
     return Type(
         lambda felts, offset: make(read_values(felts, offset)),
-        lambda value: {name: show(getattr(value, field)) for name, field, show in shows},
+        steps_of(members),
         felts,
         length,
         _struct_source(members, class_, attributes),
@@ -257,14 +253,7 @@ def _struct_source(
         fields = [f"{attributes[key]}={source.read(start)}" for (key, _), source, start in placed]
         return f"{made}({', '.join(fields)})"
 
-    def show(value: str) -> str:
-        fields = [
-            f"{name!r}: {source.show(f'{value}.{attributes[name]}')}"
-            for (name, _), source in zip(members, sources, strict=True)
-        ]
-        return f"{{{', '.join(fields)}}}"
-
-    return Source(read, show, functools.partial(_limbs, members, sources))
+    return Source(read, functools.partial(_limbs, members, sources))
 
 
 def _sources(members: Sequence[Member]) -> list[Source] | None:
@@ -314,23 +303,23 @@ def reader(members: Sequence[Member]) -> Callable[[Felts, int], list[Any]]:
     return read
 
 
-def shower(members: Sequence[Member]) -> Callable[[Sequence[Any]], dict[str, Any]]:
-    """Shows the members' values, by name."""
-    sources = _sources(members)
-    if sources is None:
-        shows = [(name, type_.show) for name, type_ in members]
-        return lambda values: {
-            name: show(value) for (name, show), value in zip(shows, values, strict=True)
-        }
-    fields = [
-        f"{name!r}: {source.show(f'values[{index}]')}"
-        for index, ((name, _), source) in enumerate(zip(members, sources, strict=True))
-    ]
-    return _compiled(f"lambda values: {{{', '.join(fields)}}}")
+def steps_of(members: Iterable[Member]) -> Steps:
+    """The steps of an object that holds the members' values by name."""
+    found: list[str] = ["{"]
+    for number, (name, type_) in enumerate(members):
+        first, *others = type_.steps
+        found[-1] += f"{', ' if number else ''}{_quoted(name)}: {first}"
+        found += others
+    found[-1] += "}"
+    return tuple(found)
+
+
+def _quoted(name: str) -> str:
+    return msgspec.json.encode(name).decode()
 
 
 def _compiled(source: str) -> Callable[[Any], Any]:
-    """A function from its source, which holds names of ours, numbers and quoted names alone."""
+    """A function from its source, which holds names of ours and numbers alone."""
     made: Callable[[Any], Any] = eval(source, _NAMES)  # noqa: S307
     return made
 
@@ -379,7 +368,7 @@ def _list(item: Type) -> Type:
 
     return Type(
         lambda felts, offset: [item.read(felts, start) for start in starts(felts, offset)[0]],
-        lambda values: [item.show(value) for value in values],
+        ("", "list", *item.steps, "end", ""),
         None,
         lambda felts, offset: starts(felts, offset)[1] - offset,
     )
@@ -396,5 +385,5 @@ def _unit_enum(entry: Entry) -> Type:
         return felts[offset]
 
     count = len(variants)
-    source = Source(lambda offset: f"below(felts[{offset}], {count})", _shown_by("str"))
-    return Type(read, str, 1, None, source)
+    source = Source(lambda offset: f"below(felts[{offset}], {count})")
+    return Type(read, _of_kind("number"), 1, None, source)

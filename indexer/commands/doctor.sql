@@ -3,7 +3,7 @@
 SELECT quote_ident(current_user) AS role, quote_ident(current_schema()) AS schema,
     pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_read_only,
     has_schema_privilege(current_schema(), 'CREATE') AS may_create,
-    has_table_privilege('cursor', 'UPDATE') AND has_table_privilege('events', 'INSERT')
+    has_table_privilege('cursor', 'UPDATE') AND has_table_privilege('event_log', 'INSERT')
         AS may_write;
 
 -- name: settings

@@ -1,20 +1,22 @@
 """The facts of a range in the log: blocks, receipts and raw events, written once.
 
-Addresses and hashes are stored padded (0x and 64 digits), keys and data as the chain gives
-them. `contract`, `name` and `args` are derived by decoding and may be rewritten by a replay.
+Addresses and hashes of blocks are stored padded (0x and 64 digits); of events, hashes, keys and
+data as bytes, emitter and layout by their numbers. These two are derived by decoding and may be
+rewritten by a replay.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import asyncpg
 import msgspec
 
-from indexer.cairo import felt252
+from indexer.cairo import abi, felt252, packed
 from indexer.chain import types
+from indexer.log import dictionaries
 from indexer.store import copying, sqlfile
 
 _SQL = sqlfile.load(__package__, "facts")
@@ -25,14 +27,11 @@ EVENT_COLUMNS = (
     "block_number",
     "transaction_index",
     "event_index",
-    "block_hash",
+    "emitter",
+    "decoded_as",
     "transaction_hash",
-    "from_address",
     "keys",
     "data",
-    "contract",
-    "name",
-    "args",
 )
 
 
@@ -49,6 +48,10 @@ BLOCK_COLUMNS = (
 )
 
 
+_NULL = r"\N"
+"""NULL in COPY's text format."""
+
+
 class Fee(msgspec.Struct, frozen=True, gc=False):
     """What a transaction paid, in 10^-18 of STRK ('FRI') or ETH ('WEI')."""
 
@@ -57,11 +60,10 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
 
 
 class Derived(msgspec.Struct, frozen=True, gc=False):
-    """The decoded form of an event. `args` is a JSON text, None where it cannot be decoded."""
+    """What decoding says of an event. `layout` is None where it cannot be decoded."""
 
     contract: str
-    name: str | None = None
-    args: str | None = None
+    layout: abi.Layout | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -136,7 +138,9 @@ async def append(
         columns=("block_number", "transaction_index", "transaction_hash", "actual_fee", "fee_unit"),
         records=_receipt_rows(part, batch),
     )
-    await copying.copy(connection, "events", EVENT_COLUMNS, _event_lines(part.events, derived))
+    if part.events:
+        lines = await _event_lines(connection, part.events, derived)
+        await copying.copy(connection, "event_log", EVENT_COLUMNS, lines)
 
 
 async def _append_blocks(connection: Connection, part: types.Range) -> None:
@@ -196,38 +200,40 @@ def _receipt_rows(part: types.Range, batch: Batch) -> Iterable[tuple[object, ...
                 )
 
 
-def _event_lines(
-    emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> Iterable[str]:
-    for event, about in zip(emitted, derived, strict=True):
-        yield copying.line(
-            (
-                event.block_number,
-                event.transaction_index,
-                event.event_index,
-                padded(event.block_hash),
-                padded(event.transaction_hash),
-                padded(event.from_address),
-                copying.array(event.keys),
-                copying.array(event.data),
-                about.contract,
-                about.name,
-                about.args,
-            )
-        )
+async def _event_lines(
+    connection: Connection, emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
+) -> Iterator[str]:
+    emitters = [
+        (padded(event.from_address), about.contract)
+        for event, about in zip(emitted, derived, strict=True)
+    ]
+    emitter_ids = await dictionaries.emitter_ids(connection, emitters)
+    layout_ids = await dictionaries.layout_ids(connection, (about.layout for about in derived))
+    return (
+        # Nothing here needs an escape but the backslash before a bytea's x.
+        f"{event.block_number}\t{event.transaction_index}\t{event.event_index}\t"
+        f"{emitter_ids[emitter]}\t"
+        f"{_NULL if about.layout is None else layout_ids[id(about.layout)]}\t"
+        f"\\\\x{event.transaction_hash[2:]:0>64}\t"
+        f"\\\\x{packed.pack(event.keys)}\t\\\\x{packed.pack(event.data)}\n"
+        for event, about, emitter in zip(emitted, derived, emitters, strict=True)
+    )
 
 
-def derived_rows(
+def derived_columns(
     emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> tuple[list[object], ...]:
-    """The decoded events as columns: key, contract, name and args."""
+) -> tuple[Sequence[object], ...]:
+    """The decoded events as columns: key, contract, and the place of the layout, from 1 on, in
+    the columns of layouts that follow: name, number of selectors, steps."""
+    layouts = dictionaries.distinct(about.layout for about in derived)
+    numbers = {id(layout): number for number, layout in enumerate(layouts, 1)}
     return (
         [event.block_number for event in emitted],
         [event.transaction_index for event in emitted],
         [event.event_index for event in emitted],
         [about.contract for about in derived],
-        [about.name for about in derived],
-        [about.args for about in derived],
+        [numbers.get(id(about.layout)) for about in derived],
+        *dictionaries.columns(layouts),
     )
 
 
@@ -346,8 +352,8 @@ def _emitted(row: asyncpg.Record) -> types.EmittedEvent:
         row["transaction_index"],
         row["event_index"],
         minimal(row["block_hash"]),
-        minimal(row["transaction_hash"]),
+        minimal("0x" + row["transaction_hash"].hex()),
         minimal(row["from_address"]),
-        row["keys"],
-        row["data"],
+        packed.unpack(row["keys"]),
+        packed.unpack(row["data"]),
     )

@@ -1,7 +1,7 @@
 -- name: batch_end
 -- The last block of a batch of about so many events; NULL where the rest is smaller.
 SELECT block_number
-FROM events
+FROM event_log
 WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number, transaction_index, event_index
 OFFSET $3
@@ -9,15 +9,17 @@ LIMIT 1;
 
 -- name: count_between
 -- How many events the log holds from block to block.
-SELECT count(*) FROM events WHERE block_number BETWEEN $1 AND $2;
+SELECT count(*) FROM event_log WHERE block_number BETWEEN $1 AND $2;
 
 -- name: read
--- Raw events from block to block in chain order.
-SELECT block_number, transaction_index, event_index, block_hash, transaction_hash,
-    from_address, keys, data
-FROM events
-WHERE block_number BETWEEN $1 AND $2
-ORDER BY block_number, transaction_index, event_index;
+-- Raw events from block to block in chain order. A block that is not stored has no hash.
+SELECT l.block_number, l.transaction_index, l.event_index, COALESCE(b.hash, '0x') AS block_hash,
+    l.transaction_hash, COALESCE(m.address, '0x') AS from_address, l.keys, l.data
+FROM event_log l
+LEFT JOIN blocks b ON b.number = l.block_number
+LEFT JOIN event_emitters m ON m.id = l.emitter
+WHERE l.block_number BETWEEN $1 AND $2
+ORDER BY l.block_number, l.transaction_index, l.event_index;
 
 -- name: read_times
 -- Block times from block to block.
@@ -54,7 +56,7 @@ RETURNING block_number, transaction_index;
 -- name: newest_with_events
 -- The newest blocks of a range that hold events, at most so many.
 SELECT DISTINCT block_number
-FROM events
+FROM event_log
 WHERE block_number BETWEEN $1 AND $2
 ORDER BY block_number DESC
 LIMIT $3;

@@ -14,7 +14,7 @@ UPDATE reorgs SET events_orphaned = $2, rows_restored = $3, seconds = $4 WHERE i
 -- What a rollback to a block would take back.
 SELECT
     (SELECT count(*) FROM blocks WHERE number > $1) AS blocks,
-    (SELECT count(*) FROM events WHERE block_number > $1) AS events;
+    (SELECT count(*) FROM event_log WHERE block_number > $1) AS events;
 
 -- name: ladder
 -- Number and hash of stored blocks from a height down, highest first.
@@ -27,14 +27,15 @@ SELECT number, hash FROM blocks WHERE number > $1 ORDER BY number LIMIT 1;
 -- name: orphan_events
 -- Move the events above a block to the audit table.
 WITH gone AS (
-    DELETE FROM events WHERE block_number > $2 RETURNING *
+    DELETE FROM event_log WHERE block_number > $2
 )
 INSERT INTO orphaned_events
     (reorg_id, block_number, transaction_index, event_index, block_hash, transaction_hash,
      from_address, keys, data)
 SELECT $1, block_number, transaction_index, event_index, block_hash, transaction_hash,
     from_address, keys, data
-FROM gone;
+FROM events
+WHERE block_number > $2;
 
 -- name: drop_receipts
 -- Forget the receipts above a block.

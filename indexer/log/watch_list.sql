@@ -25,13 +25,15 @@ UPDATE configured_contracts SET class_hash = $2 WHERE address = $1;
 -- name: holds_event
 -- Whether the log holds an event.
 SELECT EXISTS (
-    SELECT FROM events
+    SELECT FROM event_log
     WHERE block_number = $1 AND transaction_index = $2 AND event_index = $3
 );
 
 -- name: first_event
 -- The first block with an event of a contract.
-SELECT min(block_number) FROM events WHERE from_address = $1;
+SELECT min(block_number)
+FROM event_log
+WHERE emitter = ANY (ARRAY(SELECT id FROM event_emitters WHERE address = $1));
 
 -- name: lower_start
 -- The log begins at a lower block; a cursor that holds no block goes there with it.

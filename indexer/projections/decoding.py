@@ -26,8 +26,6 @@ log = structlog.get_logger(__name__)
 _NAMING = frozenset({*kinds.FACTORIES, kinds.Kind.SINGLETON_V1_0, *kinds.EXTENSIONS})
 """Kinds whose events name contracts of ours, or call for a view that does."""
 
-_encode = msgspec.json.Encoder().encode
-
 Key = tuple[str, int, int]
 """Block hash, transaction index, event index: of one event on one branch."""
 
@@ -129,8 +127,7 @@ def _decode(
         found = None
     if found is None:
         return Decoded(raw, emitter, None, facts.Derived(known.kind.value))
-    derived = facts.Derived(known.kind.value, found.name, _encode(found.args).decode())
-    return Decoded(raw, emitter, found.event, derived)
+    return Decoded(raw, emitter, found.event, facts.Derived(known.kind.value, found.layout))
 
 
 def _naming_view(

@@ -98,6 +98,6 @@ def _undecoded(decoded: Iterable[decoding.Decoded]) -> dict[tuple[str, str, str]
                 event.raw.keys[0] if event.raw.keys else "",
             )
             for event in decoded
-            if event.derived.name is None
+            if event.derived.layout is None
         )
     )

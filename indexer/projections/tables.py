@@ -290,11 +290,11 @@ EVENTS = Table(
         "name",
         "args",
     ),
-    indexes=("idx_events_transaction_hash", "idx_events_undecoded"),
 )
+"""A view: the rows are in `event_log`, packed."""
 
 DECODED = ("contract", "name", "args")
-"""The columns of `events` that decoding fills; a replay writes them anew."""
+"""The columns of `events` that follow from decoding; a replay may change them."""
 
 DECODED_EVENTS = Table(name="events", key=EVENT, state=(*EVENT, *DECODED))
 """Of the log, what a replay writes."""
@@ -318,6 +318,7 @@ LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 
 OTHER_INDEXES: dict[str, tuple[str, ...]] = {
     "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
+    "event_log": ("idx_events_transaction_hash", "idx_events_undecoded"),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
     "vesu_sampled_prices": ("idx_vesu_sampled_prices_block", "idx_vesu_sampled_prices_known"),
     "price_samplings": (

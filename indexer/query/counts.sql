@@ -27,7 +27,7 @@ GROUP BY type;
 
 -- name: rows
 -- How many rows the large tables hold.
-SELECT (SELECT count(*) FROM events) AS events,
+SELECT (SELECT count(*) FROM event_log) AS events,
     (SELECT count(*) FROM vesu_positions) AS positions,
     (SELECT count(*) FROM vesu_transactions) AS transactions,
     (SELECT count(*) FROM vesu_liquidations) AS liquidations;
@@ -101,7 +101,7 @@ GROUP BY type;
 
 -- name: rows_between
 -- How many rows came above block $1 up to block $2.
-SELECT (SELECT count(*) FROM events WHERE block_number > $1 AND block_number <= $2) AS events,
+SELECT (SELECT count(*) FROM event_log WHERE block_number > $1 AND block_number <= $2) AS events,
     (SELECT count(*) FROM vesu_transactions WHERE block_number > $1 AND block_number <= $2)
         AS transactions,
     (SELECT count(*) FROM vesu_liquidations WHERE block_number > $1 AND block_number <= $2)

@@ -21,7 +21,7 @@ WHERE block_number <= $1;
 -- Stored blocks up to a block, and how many events of ours each holds.
 SELECT b.number, b.hash, b.parent_hash, b.timestamp,
     CASE WHEN b.number <= h.finalised_block THEN 'accepted_l1' ELSE 'accepted_l2' END AS finality,
-    (SELECT count(*) FROM events e WHERE e.block_number = b.number) AS events
+    (SELECT count(*) FROM event_log e WHERE e.block_number = b.number) AS events
 FROM blocks b
 LEFT JOIN chain_head h ON true
 WHERE b.number <= $1;

@@ -17,7 +17,7 @@ ORDER BY asset_address;
 
 -- name: event_names
 -- The names of all events that were decoded.
-SELECT DISTINCT name FROM events WHERE name IS NOT NULL ORDER BY name;
+SELECT DISTINCT name FROM event_layouts ORDER BY name;
 
 -- name: contracts
 -- Those of these addresses that are contracts of ours.

@@ -14,11 +14,13 @@ SELECT (SELECT count(*) FROM vesu_pools) AS pools, (SELECT count(*) FROM vesu_as
 
 -- name: undecoded
 -- Events of ours without a name, by contract and selector.
-SELECT contract, from_address, keys[1] AS selector, count(*) AS events
-FROM events
-WHERE name IS NULL
-GROUP BY contract, from_address, keys[1]
-ORDER BY count(*) DESC, from_address, keys[1]
+SELECT m.contract, m.address AS from_address, u.selector, count(*) AS events
+FROM (
+    SELECT emitter, (event_felts(keys))[1] AS selector FROM event_log WHERE decoded_as IS NULL
+) AS u
+JOIN event_emitters m ON m.id = u.emitter
+GROUP BY m.contract, m.address, u.selector
+ORDER BY count(*) DESC, m.address, u.selector
 LIMIT 20;
 
 -- name: reorgs

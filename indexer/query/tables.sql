@@ -67,16 +67,25 @@ ORDER BY l.block_number DESC, l.transaction_index DESC, l.event_index DESC
 LIMIT $7;
 
 -- name: events
--- The raw log, decoded, newest first.
-SELECT e.block_number, e.transaction_index, e.event_index, e.transaction_hash, e.from_address,
-    e.contract, e.name, e.args::text AS args, e.keys, e.data, b.timestamp
-FROM events e
-LEFT JOIN blocks b ON b.number = e.block_number
-WHERE ($1::bigint IS NULL OR e.block_number >= $1)
-    AND ($2::bigint IS NULL OR e.block_number <= $2)
-    AND ($3::text IS NULL OR e.transaction_hash = $3)
-    AND ($4::text IS NULL OR e.name = $4)
-    AND ($5::text[] IS NULL OR e.from_address = ANY ($5))
-    AND ($6::text IS NULL OR e.from_address = $6 OR e.args ->> 'pool_id' = $6)
-ORDER BY e.block_number DESC, e.transaction_index DESC, e.event_index DESC
+-- The raw log, decoded, newest first. Arguments are made of a pool's felts alone: a felt that is not
+-- among the bytes of an event is not its pool_id.
+SELECT l.block_number, l.transaction_index, l.event_index,
+    '0x' || encode(l.transaction_hash, 'hex') AS transaction_hash, m.address AS from_address,
+    m.contract, y.name, event_args(l.keys, l.data, y.selectors, y.steps)::text AS args,
+    event_felts(l.keys) AS keys, event_felts(l.data) AS data, b.timestamp
+FROM event_log l
+LEFT JOIN event_emitters m ON m.id = l.emitter
+LEFT JOIN event_layouts y ON y.id = l.decoded_as
+LEFT JOIN blocks b ON b.number = l.block_number
+WHERE ($1::bigint IS NULL OR l.block_number >= $1)
+    AND ($2::bigint IS NULL OR l.block_number <= $2)
+    AND ($3::text IS NULL OR '0x' || encode(l.transaction_hash, 'hex') = $3)
+    AND ($4::text IS NULL OR y.name = $4)
+    AND ($5::text[] IS NULL OR m.address = ANY ($5))
+    AND ($6::text IS NULL OR m.address = $6
+        OR CASE
+            WHEN position((SELECT pack_felts(ARRAY[$6])) IN l.keys || l.data) > 0
+                THEN event_args(l.keys, l.data, y.selectors, y.steps) ->> 'pool_id' = $6
+        END)
+ORDER BY l.block_number DESC, l.transaction_index DESC, l.event_index DESC
 LIMIT $7;

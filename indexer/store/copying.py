@@ -40,11 +40,6 @@ def line(values: Iterable[Any]) -> str:
     return "\t".join(escaped) + "\n"
 
 
-def array(texts: Iterable[str]) -> str:
-    """An array of texts that hold neither quotes, commas, braces, blanks nor backslashes."""
-    return "{" + ",".join(texts) + "}"
-
-
 async def copy(
     connection: Connection, table: str, columns: Iterable[str], lines: Iterable[str]
 ) -> None:

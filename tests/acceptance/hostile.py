@@ -47,10 +47,8 @@ async def spoil(url: str) -> None:
                 "UPDATE contracts SET name = $2, symbol = $2 WHERE address = $1", row[0], text
             )
         await connection.execute(
-            "UPDATE events SET name = $1, data = ARRAY[$2, NULL, '', 'NULL'], args = $3 "
-            "WHERE block_number = 35",
+            "UPDATE events SET name = $1, args = $2 WHERE block_number = 35",
             TEXTS[0],
-            TEXTS[2],
             '{"amount": 115792089237316195423570985008687907853269984665640564039457, "é": "\\n"}',
         )
         await connection.execute("UPDATE vesu_liquidations SET collateral_asset = ''")

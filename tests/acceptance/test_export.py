@@ -56,6 +56,8 @@ def plain(value: Any) -> Any:
         return format(value, "f")
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC)
+    if isinstance(value, bytes):
+        return rf"\x{value.hex()}"
     return str(value) if isinstance(value, uuid.UUID) else value
 
 

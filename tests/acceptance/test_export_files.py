@@ -100,10 +100,9 @@ async def long_url(recorded: truth.Recorded) -> AsyncIterator[str]:
             await stage.command(environ, "run", "--until-block", "10", "--no-serve")
         connection = await asyncpg.connect(url)
         await connection.execute(
-            "INSERT INTO events SELECT 1000 + g, 0, 0, block_hash, transaction_hash, "
-            "from_address, keys, array_fill('0x' || repeat('f', 62), ARRAY[12]), contract, name, "
-            "args "
-            "FROM generate_series(1, 200000) g, (SELECT * FROM events LIMIT 1) AS one"
+            "INSERT INTO event_log SELECT 1000 + g, 0, 0, emitter, decoded_as, transaction_hash, "
+            "keys, pack_felts(array_fill('0x' || repeat('f', 62), ARRAY[12])) "
+            "FROM generate_series(1, 200000) g, (SELECT * FROM event_log LIMIT 1) AS one"
         )
         await connection.close()
         yield url

@@ -13,7 +13,7 @@ from starknet_py.cairo import data_types
 
 from indexer.cairo import abi, selector, types
 from indexer.vesu import decoders, kinds, packaged
-from tests.unit import foreign, recorded
+from tests.unit import arguments, foreign, recorded
 from tests.unit.test_vesu_decoders import V1_ABIS, V2_ABIS
 
 PACKAGED = sorted(path.stem for path in foreign.ABIS.glob("*.json"))
@@ -179,7 +179,11 @@ def test_members_are_split_by_kind_however_they_are_declared() -> None:
     root = enum("Event", ("Deposit", "Mixed", "nested"))
     ((_, layout),) = abi.compile_events([mixed, root])
     decoded = abi.decode({(1, 3): layout}, [1], [7, 8, 0])
-    assert decoded.args == {"b": True, "a": "0x" + "7".zfill(64), "c": "8"}
+    assert arguments.of(decoded.layout, ["0x9", "0x1"], ["0x7", "0x8", "0x0"]) == {
+        "b": True,
+        "a": "0x" + "7".zfill(64),
+        "c": "8",
+    }
 
 
 def test_text_among_the_keys_makes_their_length_vary() -> None:
@@ -188,7 +192,9 @@ def test_text_among_the_keys_makes_their_length_vary() -> None:
     ((_, layout),) = abi.compile_events([named, root])
     layouts = {(layout.key_felts, layout.data_felts): layout}
     assert layout.key_felts is None
-    assert abi.decode(layouts, [0, 0x6869, 2, 5], []).args["n"] == "hi"
+    assert abi.decode(layouts, [0, 0x6869, 2, 5], []).layout is layout
+    keys = ["0x9", "0x0", "0x6869", "0x2", "0x5"]
+    assert arguments.of(layout, keys, []) == {"n": "hi", "x": "0x" + "5".zfill(64)}
     with pytest.raises(ValueError, match="1 felts are too many"):
         abi.decode(layouts, [0, 0x6869, 2, 5, 6], [])
     with pytest.raises(ValueError, match="3 felts are too few"):
@@ -229,7 +235,8 @@ def test_lists_say_their_length_first() -> None:
     pairs = types.type_of("core::array::Array::<core::array::Span::<core::integer::u256>>", {})
     assert pairs.felts is None
     felts = [9, 2, 1, 5, 0, 0, 7]
-    assert pairs.show(pairs.read(felts, 1)) == [["5"], []]
+    assert pairs.read(felts, 1) == [[5], []]
+    assert arguments.follow(pairs.steps, felts[1:6]) == '[["5"], []]'
     assert pairs.length_at(felts, 1) == 5
     for felts, error in (([3, 1], ValueError), ([2, 1, 5], (ValueError, IndexError))):
         with pytest.raises(error):

@@ -10,7 +10,7 @@ from indexer import errors
 from indexer.cairo import selector
 from indexer.vesu import decoders, kinds
 from indexer.vesu.v2 import events as events_v2
-from tests.unit import foreign, recorded
+from tests.unit import arguments, foreign, recorded
 from tests.unit import payloads as limits_of
 
 BOUNDARIES = [
@@ -58,7 +58,7 @@ def by_decoder(kind: kinds.Kind, payload: Payload) -> object:
         decoded = decoders.decode(kind, *payload)
     except errors.UndecodableEventError:
         return "refused"
-    return decoded and decoded.args
+    return decoded and arguments.of(decoded.layout, *payload)
 
 
 def by_starknet_py(kind: kinds.Kind, payload: Payload) -> object:

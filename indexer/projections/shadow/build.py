@@ -208,7 +208,7 @@ class Shadow:
         async with self.connection.transaction():
             await self.connection.execute(
                 _SQL["note_derived"],
-                *facts.derived_rows(prepared.batch.events, prepared.derived),
+                *facts.derived_columns(prepared.batch.events, prepared.derived),
             )
             memory_ = self._engine.advance(prepared)
             await self._engine.project(self.connection, prepared, memory_, scope)

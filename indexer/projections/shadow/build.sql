@@ -51,6 +51,8 @@ CREATE UNLOGGED TABLE vesu_shadow.derived (
     contract text,
     name text,
     args jsonb,
+    selectors integer,
+    steps text[],
     PRIMARY KEY (block_number, transaction_index, event_index)
 );
 
@@ -159,13 +161,26 @@ DELETE FROM vesu_shadow.{history} WHERE block_number < $1;
 
 -- name: note_derived
 -- Keep what decoding says now, where the log holds something else.
+WITH layouts AS (
+    SELECT place, name, selectors, steps::text[] AS steps
+    FROM unnest($6::text[], $7::int[], $8::text[])
+        WITH ORDINALITY AS w (name, selectors, steps, place)
+)
 INSERT INTO vesu_shadow.derived
-    (block_number, transaction_index, event_index, contract, name, args)
-SELECT d.block_number, d.transaction_index, d.event_index, d.contract, d.name, d.args::jsonb
-FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[])
-    AS d (block_number, transaction_index, event_index, contract, name, args)
-JOIN events e USING (block_number, transaction_index, event_index)
-WHERE (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args::jsonb);
+    (block_number, transaction_index, event_index, contract, name, args, selectors, steps)
+SELECT d.block_number, d.transaction_index, d.event_index, d.contract, n.name,
+    event_args(l.keys, l.data, n.selectors, n.steps), n.selectors, n.steps
+FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::int[])
+    AS d (block_number, transaction_index, event_index, contract, place)
+JOIN event_log l USING (block_number, transaction_index, event_index)
+LEFT JOIN event_emitters m ON m.id = l.emitter
+LEFT JOIN event_layouts y ON y.id = l.decoded_as
+LEFT JOIN layouts n ON n.place = d.place
+WHERE (m.contract, y.name, y.selectors, y.steps)
+        IS DISTINCT FROM (d.contract, n.name, n.selectors, n.steps)
+    -- Other steps may still show the same arguments.
+    AND (m.contract, y.name, event_args(l.keys, l.data, y.selectors, y.steps))
+        IS DISTINCT FROM (d.contract, n.name, event_args(l.keys, l.data, n.selectors, n.steps));
 
 -- name: drop_derived
 -- Forget what was noted of events above a block.

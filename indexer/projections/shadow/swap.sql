@@ -139,12 +139,42 @@ ON CONFLICT ({key}) DO UPDATE
 SET ({values}) = ROW({excluded_values})
 WHERE ROW({l_values}) IS DISTINCT FROM ROW({excluded_values});
 
+-- name: add_emitters
+-- Give a number to contracts that are of another kind now.
+INSERT INTO {live}.event_emitters (address, contract)
+SELECT DISTINCT e.from_address, d.contract
+FROM vesu_shadow.derived d
+JOIN {live}.events e USING (block_number, transaction_index, event_index)
+WHERE d.block_number <= $1
+    AND NOT EXISTS (
+        SELECT FROM {live}.event_emitters m
+        WHERE (m.address, m.contract) = (e.from_address, d.contract)
+    );
+
+-- name: add_layouts
+-- Give a number to layouts that the log does not know.
+INSERT INTO {live}.event_layouts (name, selectors, steps)
+SELECT DISTINCT d.name, d.selectors, d.steps
+FROM vesu_shadow.derived d
+WHERE d.block_number <= $1 AND d.name IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM {live}.event_layouts y
+        WHERE (y.name, y.selectors, y.steps) = (d.name, d.selectors, d.steps)
+    );
+
 -- name: put_derived
 -- Write what decoding says now to the log.
-UPDATE {live}.events e
-SET contract = d.contract, name = d.name, args = d.args
+UPDATE {live}.event_log l
+SET emitter = m.id,
+    decoded_as = (
+        SELECT min(y.id)
+        FROM {live}.event_layouts y
+        WHERE (y.name, y.selectors, y.steps) = (d.name, d.selectors, d.steps)
+    )
 FROM vesu_shadow.derived d
-WHERE (e.block_number, e.transaction_index, e.event_index)
+JOIN {live}.events e USING (block_number, transaction_index, event_index)
+JOIN {live}.event_emitters m ON (m.address, m.contract) = (e.from_address, d.contract)
+WHERE (l.block_number, l.transaction_index, l.event_index)
         = (d.block_number, d.transaction_index, d.event_index)
     AND d.block_number <= $1
     AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args);
