@@ -285,29 +285,21 @@ def _each_once(
 ) -> list[types.EmittedEvent]:
     """Events in chain order. A token may repeat some: without indexes nothing tells them apart.
 
-    InconsistentAnswerError where a block has two hashes, or two events have one place.
+    InconsistentAnswerError where a block or a transaction has two hashes, or two events have one
+    place.
     """
     found: list[types.EmittedEvent] = []
     before: types.EmittedEvent | None = None
     repeated = 0
     for event in sorted(emitted, key=types.event_key):
         if before is not None and event.block_number == before.block_number:
-            if event.block_hash != before.block_hash:
-                raise errors.InconsistentAnswerError(
-                    f"{node} answered events of two blocks {event.block_number}", kind="fork"
-                )
-            if (
-                with_indexes
-                and event.event_index == before.event_index
-                and event.transaction_index == before.transaction_index
-            ):
-                if event != before:
-                    raise errors.InconsistentAnswerError(
-                        f"{node} answered two events at {types.event_key(event)}",
-                        kind="duplicate",
-                    )
+            if event == before and with_indexes:
                 repeated += 1
                 continue
+            if contradiction := _contradiction(before, event, with_indexes):
+                raise errors.InconsistentAnswerError(
+                    f"{node} answered {contradiction[0]}", kind=contradiction[1]
+                )
         found.append(event)
         before = event
     if repeated:
@@ -315,3 +307,19 @@ def _each_once(
         error = errors.InconsistentAnswerError(message, kind="duplicate")
         failures.record(node, error, "ignored", logging.INFO)
     return found
+
+
+def _contradiction(
+    before: types.EmittedEvent, event: types.EmittedEvent, with_indexes: bool
+) -> tuple[str, str] | None:
+    """What cannot be of two events of a block, and which kind of lie that is."""
+    if event.block_hash != before.block_hash:
+        return f"events of two blocks {event.block_number}", "fork"
+    if not with_indexes or event.transaction_index != before.transaction_index:
+        return None
+    if event.event_index == before.event_index:
+        return f"two events at {types.event_key(event)}", "duplicate"
+    if event.transaction_hash != before.transaction_hash:
+        place = f"{event.transaction_index} of block {event.block_number}"
+        return f"two hashes of transaction {place}", "duplicate"
+    return None

@@ -120,6 +120,7 @@ def each(**fields: Any) -> Callable[[str, Any, Any], Any]:
         {"transaction_index": None},
         {"event_index": None},
         {"transaction_index": 0, "event_index": 0},
+        {"transaction_hash": "0xbad"},
     ],
 )
 async def test_an_event_that_cannot_be_is_refused(node: FakeNode, fields: dict[str, Any]) -> None:
