@@ -320,6 +320,6 @@ def _contradiction(
     if event.event_index == before.event_index:
         return f"two events at {types.event_key(event)}", "duplicate"
     if event.transaction_hash != before.transaction_hash:
-        place = f"{event.transaction_index} of block {event.block_number}"
-        return f"two hashes of transaction {place}", "duplicate"
+        index, number = event.transaction_index, event.block_number
+        return f"two hashes of transaction {index} of block {number}", "duplicate"
     return None
