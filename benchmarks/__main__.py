@@ -29,7 +29,7 @@ PHASES = ("fetch", "decode", "fold", "sums", "write", "compare", "swap")
 
 SPOIL = """
 UPDATE vesu_positions SET collateral_shares = collateral_shares + 1;
-UPDATE vesu_position_history SET collateral_shares = collateral_shares + 1;
+UPDATE position_versions SET collateral_shares = collateral_shares + 1;
 """
 """Every position and every version of it wrong: the swap that changes the most."""
 

@@ -81,14 +81,12 @@ JOIN template t ON t.place = g % (SELECT count(*) FROM template);
 
 -- name: versions
 -- The one version that each of them has.
-INSERT INTO vesu_position_history (
-    id, pool_id, pool_address, protocol, user_id, kind, collateral_address, debt_address, v_token,
-    collateral_shares, nominal_debt, vtoken_balance_raw, status, created_at, changed_at,
-    block_number, transaction_index, event_index
+INSERT INTO position_versions (
+    id, collateral_shares, nominal_debt, vtoken_balance_raw, status, changed_at, block_number,
+    transaction_index, event_index
 )
-SELECT p.id, p.pool_id, p.pool_address, p.protocol, p.user_id, p.kind, p.collateral_address,
-    p.debt_address, p.v_token, p.collateral_shares, p.nominal_debt, p.vtoken_balance_raw, p.status,
-    p.created_at, p.last_updated, p.last_event_block, g % 5, 0
+SELECT p.id, p.collateral_shares, p.nominal_debt, p.vtoken_balance_raw, p.status, p.last_updated,
+    p.last_event_block, g % 5, 0
 FROM invented i
 CROSS JOIN LATERAL (SELECT i.number AS g) AS place
 JOIN vesu_positions p ON p.id = i.id;
@@ -137,6 +135,6 @@ JOIN (
 -- The indexes of the tables that are filled, but for their primary keys.
 SELECT indexname AS name, indexdef AS definition
 FROM pg_indexes
-WHERE tablename IN ('vesu_positions', 'vesu_position_history', 'vesu_transactions', 'event_log')
+WHERE tablename IN ('vesu_positions', 'position_versions', 'vesu_transactions', 'event_log')
     AND schemaname = current_schema() AND indexname NOT LIKE '%\_pkey'
 ORDER BY indexname;

@@ -39,7 +39,7 @@ GoTo = Callable[[int, int], str]
 TABLES = (
     "events",
     "vesu_positions",
-    "vesu_position_history",
+    "position_versions",
     "vesu_asset_history",
     "vesu_transactions",
 )

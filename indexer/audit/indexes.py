@@ -15,7 +15,7 @@ _SQL = sqlfile.load(__package__, "indexes")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 EXPECTED: dict[str, tuple[str, ...]] = {
-    **{table.name: table.indexes for table in (*tables.PROJECTIONS, *tables.LOG)},
+    **{table.stored_name: table.indexes for table in (*tables.PROJECTIONS, *tables.LOG)},
     **tables.OTHER_INDEXES,
 }
 """The indexes that users and queries count on, by table."""

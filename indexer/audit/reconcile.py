@@ -209,6 +209,8 @@ class Comparing:
 
     def _compare_keys(self) -> None:
         """Every row is on both sides, under the id of its key."""
+        for row_version in self.stored.missing:
+            self._add(row_version, "id", _NO_CALL, MISSING, row_version.row_id)
         misnamed = {row_version for side in self.stored.sides for row_version, _ in side.misnamed}
         for side in self.stored.sides:
             for row_version, expected in side.misnamed:

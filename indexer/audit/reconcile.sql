@@ -7,14 +7,9 @@ LEFT JOIN blocks b ON b.number = COALESCE($1::bigint, c.block_number)
 WHERE c.block_hash IS NOT NULL;
 
 -- name: positions
--- Positions of a pool (id or contract) and user, those that only history knows among them.
+-- Positions of a pool (id or contract) and user.
 SELECT pool_id, id
 FROM vesu_positions
-WHERE ($1::text IS NULL OR $1 IN (pool_id, pool_address))
-    AND ($2::text IS NULL OR user_id = $2)
-UNION
-SELECT pool_id, id
-FROM vesu_position_history
 WHERE ($1::text IS NULL OR $1 IN (pool_id, pool_address))
     AND ($2::text IS NULL OR user_id = $2);
 

@@ -80,13 +80,17 @@ CURRENT = {kind: table.name for kind, table in _TABLES.items()}
 
 
 class StoredState(msgspec.Struct):
-    """Both sides at a block: history's first, the current rows' only at the committed one."""
+    """Both sides at a block: history's first, the current rows' only at the committed one.
+
+    `missing`: current rows that are gone while versions of them are there.
+    """
 
     block: Block
     committed: int
     sides: list[Side]
     scope: Scope
     valuations: stored_valuations.Checked
+    missing: list[RowVersion]
 
 
 async def stored_block(connection: Connection, number: int | None) -> tuple[Block | None, Block]:
@@ -135,7 +139,17 @@ async def read(connection: Connection, block: Block, scope: Scope, committed: in
     if block.number == committed:
         live = await connection.fetchval("SELECT quote_ident(current_schema())")
         valued = await stored_valuations.check(connection, live, chosen)
-    return StoredState(block, committed, sides, scope, valued)
+    missing = await _missing(connection) if block.number == committed else []
+    return StoredState(block, committed, sides, scope, valued, missing)
+
+
+async def _missing(connection: Connection) -> list[RowVersion]:
+    return [
+        RowVersion(table.name, row_id)
+        for table in tables.CURRENT
+        if table.versions
+        for row_id in await storage.versions_without_row(connection, table)
+    ]
 
 
 async def _chosen(connection: Connection, scope: Scope) -> list[storage.Key]:

@@ -11,17 +11,24 @@ from indexer.projections import assets, rows, tokens
 from indexer.vesu import accrual, maths, state, valuation
 
 
-def columns(
-    protocol: str, key: state.PairKey, pair: state.PairState, debt_decimals: int
-) -> dict[str, Any]:
-    """The columns that the current row and its history share."""
-    return _configuration(pair, debt_decimals) | {
-        "id": rows.pair_id(protocol, key),
+def fixed(protocol: str, key: state.PairKey, pair: state.PairState) -> dict[str, Any]:
+    """The columns that never change."""
+    return {
         "pool_id": rows.padded(key.pool.id),
         "pool_address": rows.padded(key.pool.address),
         "protocol": protocol,
         "collateral_address": rows.padded(key.collateral),
         "debt_address": rows.padded(key.debt),
+        "created_at": rows.iso(pair.created_at),
+    }
+
+
+def _changing(
+    protocol: str, key: state.PairKey, pair: state.PairState, debt_decimals: int
+) -> dict[str, Any]:
+    """The id, and the columns that the current row and a version share."""
+    return {
+        "id": rows.pair_id(protocol, key),
         "max_ltv_raw": str(pair.max_ltv),
         "liquidation_factor_raw": str(pair.liquidation_factor),
         "debt_cap_raw": str(pair.debt_cap),
@@ -29,8 +36,8 @@ def columns(
         "pair_nominal_debt": str(pair.total_nominal_debt),
         "is_configured": pair.is_configured,
         "shutdown_ltv_raw": None if pair.shutdown_ltv is None else str(pair.shutdown_ltv),
-        "created_at": rows.iso(pair.created_at),
         "changed_at": rows.iso(pair.updated_at),
+        "debt_cap": rows.units(pair.debt_cap, debt_decimals) if pair.debt_cap else None,
     }
 
 
@@ -51,7 +58,9 @@ def current(
     synced_at = max(pair.updated_at, collateral.updated_at, debt.updated_at)
     is_paused = pool is not None and pool.is_paused
     return (
-        columns(protocol, key, pair, rows.decimals_of(debt.scale))
+        fixed(protocol, key, pair)
+        | _changing(protocol, key, pair, rows.decimals_of(debt.scale))
+        | _limits(pair)
         | assets.market(debt)
         | _totals(pair, collateral, debt, synced_at)
         | {
@@ -71,13 +80,13 @@ def current(
     )
 
 
-def _configuration(pair: state.PairState, debt_decimals: int) -> dict[str, Any]:
+def _limits(pair: state.PairState) -> dict[str, Any]:
+    """What the view vesu_pool_history computes of a version, too."""
     return {
         "max_ltv": rows.scaled(pair.max_ltv),
         # Vesu has one limit: what may be borrowed is also where liquidation begins.
         "liquidation_threshold": rows.scaled(pair.max_ltv),
         "liquidation_bonus": rows.scaled(assets.bonus(pair.liquidation_factor)),
-        "debt_cap": rows.units(pair.debt_cap, debt_decimals) if pair.debt_cap else None,
     }
 
 
@@ -113,9 +122,11 @@ def history(
     pair: state.PairState,
     world: state.World,
 ) -> dict[str, Any]:
-    """A row of vesu_pool_history."""
+    """A row of pool_versions."""
     debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
-    return columns(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(event_key)
+    return _changing(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(
+        event_key
+    )
 
 
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:

@@ -10,10 +10,9 @@ from indexer.projections import rows, tokens, valuations
 from indexer.vesu import state
 
 
-def columns(protocol: str, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
-    """The columns that the current row and its history share."""
+def fixed(protocol: str, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
+    """The columns that never change."""
     return {
-        "id": rows.position_id(protocol, key),
         "pool_id": rows.padded(key.pool.id),
         "pool_address": rows.padded(key.pool.address),
         "protocol": protocol,
@@ -23,12 +22,21 @@ def columns(protocol: str, key: state.PositionKey, position: state.PositionState
         # 0x0 is what V1 takes for supply without a debt asset; a vToken holding has none.
         "debt_address": None if key.v_token else rows.padded(key.debt),
         "v_token": rows.padded_or_none(key.v_token),
+        "created_at": rows.iso(position.created_at),
+    }
+
+
+def _changing(
+    protocol: str, key: state.PositionKey, position: state.PositionState
+) -> dict[str, Any]:
+    """The id, and the columns that the current row and a version share."""
+    return {
+        "id": rows.position_id(protocol, key),
         "collateral_shares": str(position.collateral_shares),
         "nominal_debt": str(position.nominal_debt),
         "vtoken_balance_raw": str(position.vtoken_balance),
         "status": position.status,
         "migrated_block": position.migrated_block,
-        "created_at": rows.iso(position.created_at),
     }
 
 
@@ -46,7 +54,8 @@ def current(
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     has_pair = not key.v_token and own_pair in world.pairs
     return {
-        **columns(protocol, key, position),
+        **fixed(protocol, key, position),
+        **_changing(protocol, key, position),
         **valuer.columns(key, position),
         "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
         "collateral_asset": named.get(key.collateral, tokens.UNKNOWN).symbol,
@@ -61,9 +70,9 @@ def current(
 def history(
     protocol: str, event_key: state.EventKey, key: state.PositionKey, position: state.PositionState
 ) -> dict[str, Any]:
-    """A row of vesu_position_history."""
+    """A row of position_versions."""
     return (
-        columns(protocol, key, position)
+        _changing(protocol, key, position)
         | {"changed_at": rows.iso(position.last_updated)}
         | rows.event_place(event_key)
     )

@@ -22,6 +22,8 @@ def fill(text: str, table: tables.Table, live: str = "") -> str:
         name=table.name,
         live=live,
         history=table.history or table.name,
+        versions=_versions(table).stored_name,
+        stored=table.stored_name,
         key_arrays=_key_arrays(table),
         aliased=_aliased(table),
         **{name: _listed(columns) for name, columns in lists.items()},
@@ -51,8 +53,21 @@ def _column_lists(table: tables.Table) -> dict[str, Iterable[str]]:
         "valuation": table.valuation,
         "state": (*table.state, tables.EVENT[0]),
         "version": (*table.row_key, *(name for name in values if name not in tables.EVENT)),
+        "version_key": _row_key(_versions(table).stored_key),
+        "stored_key": table.stored_key,
+        "stored_row_key": _row_key(table.stored_key),
+        "stored_columns": table.stored_columns,
+        "stored_values": [name for name in table.stored_columns if name not in table.stored_key],
         "order": sorted(table.key, key=lambda column: column not in tables.EVENT),
     }
+
+
+def _versions(table: tables.Table) -> tables.Table:
+    return table if table.is_appended else table.past
+
+
+def _row_key(key: Iterable[str]) -> list[str]:
+    return [column for column in key if column not in tables.EVENT]
 
 
 def _key_arrays(table: tables.Table) -> str:

@@ -55,9 +55,17 @@ CROSS JOIN LATERAL (
 -- name: drop_versions
 -- Delete the versions above a block; returns the keys of the rows that they belonged to.
 WITH gone AS (
-    DELETE FROM {history} WHERE block_number > $1 RETURNING {key}
+    DELETE FROM {versions} WHERE block_number > $1 RETURNING {version_key}
 )
-SELECT DISTINCT {key} FROM gone;
+SELECT {c_key}
+FROM (SELECT DISTINCT {version_key} FROM gone) AS touched
+JOIN {name} c USING ({version_key});
+
+-- name: versions_without_row
+-- The ids of versions whose current row is gone: no history shows them.
+SELECT DISTINCT v.id
+FROM {versions} v
+WHERE NOT EXISTS (SELECT FROM {name} c WHERE c.id = v.id);
 
 -- name: delete_rows
 -- Delete the current rows of these keys.

@@ -48,6 +48,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     history_display: tuple[str, ...] = ()
     """The display columns that the history holds, too."""
     history_indexes: tuple[str, ...] = ()
+    versions: str | None = None
+    """The table that holds of each version what may change. The history is a view of it and of
+    the current rows then. None: the history is a table itself."""
+    fixed: tuple[str, ...] = ()
+    """The state columns that never change: the view takes them from the current row."""
+    computed: tuple[str, ...] = ()
+    """The display columns that the view computes."""
+    stored: str | None = None
+    """Of a history that is a view: the table of its versions."""
     names: tuple[tuple[str, str], ...] = ()
     """What the current row calls a column of its history, where that is another name."""
 
@@ -78,6 +87,22 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """The key of the row that a history's version belongs to."""
         return tuple(column for column in self.key if column not in EVENT)
 
+    @property
+    def stored_name(self) -> str:
+        """The table that is written: the versions' own where the history is a view."""
+        return self.stored or self.name
+
+    @property
+    def stored_columns(self) -> tuple[str, ...]:
+        """The columns of that table."""
+        left_out = {*self.fixed, *self.computed} if self.stored else ()
+        return tuple(column for column in self.columns if column not in left_out)
+
+    @property
+    def stored_key(self) -> tuple[str, ...]:
+        """The primary key of that table."""
+        return tuple(column for column in self.key if column in self.stored_columns)
+
 
 def history_of(table: Table) -> Table:
     """The description of a current table's history."""
@@ -88,6 +113,9 @@ def history_of(table: Table) -> Table:
         state=(*table.state, *EVENT),
         display=table.history_display,
         indexes=table.history_indexes,
+        stored=table.versions,
+        fixed=table.fixed,
+        computed=table.computed,
     )
 
 
@@ -138,7 +166,10 @@ POOLS = Table(
     ),
     history="vesu_pool_history",
     history_display=("max_ltv", "liquidation_threshold", "liquidation_bonus", "debt_cap"),
-    history_indexes=("idx_vesu_pool_history_block",),
+    history_indexes=("idx_pool_versions_block",),
+    versions="pool_versions",
+    fixed=_names("pool_id pool_address protocol collateral_address debt_address created_at"),
+    computed=("max_ltv", "liquidation_threshold", "liquidation_bonus"),
     names=(("block_number", "changed_block"),),
 )
 
@@ -195,7 +226,14 @@ POSITIONS = Table(
         """
     ),
     history="vesu_position_history",
-    history_indexes=("idx_vesu_position_history_block",),
+    history_indexes=("idx_position_versions_block",),
+    versions="position_versions",
+    fixed=_names(
+        """
+        pool_id pool_address protocol user_id kind collateral_address debt_address v_token
+        created_at
+        """
+    ),
     names=(("changed_at", "last_updated"), ("block_number", "last_event_block")),
 )
 

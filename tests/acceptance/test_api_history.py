@@ -315,10 +315,10 @@ async def test_caps_leave_what_the_debt_does_not_use(api: Client) -> None:
 
 
 LOWERED = """
-INSERT INTO vesu_pool_history
+INSERT INTO pool_versions
 SELECT (jsonb_populate_record(h, jsonb_build_object(
     'max_ltv_raw', div(h.max_ltv_raw * 9, 10), 'event_index', 1000))).*
-FROM vesu_pool_history h
+FROM pool_versions h
 WHERE h.id = $1::uuid
 ORDER BY block_number DESC, transaction_index DESC, event_index DESC LIMIT 1
 """

@@ -77,7 +77,7 @@ async def test_one_digit_of_history_changed_by_hand_is_named_at_its_block(
     environ = stage.environment(recorded, served, indexed_copy)
     (row,) = await postgres.fetch(
         indexed_copy,
-        "UPDATE vesu_position_history SET nominal_debt = nominal_debt + 1 WHERE (id, block_number)"
+        "UPDATE position_versions SET nominal_debt = nominal_debt + 1 WHERE (id, block_number)"
         " = (SELECT id, block_number FROM vesu_position_history WHERE nominal_debt > 0"
         " AND block_number < 80 ORDER BY block_number DESC, id LIMIT 1)"
         " RETURNING id, block_number, transaction_index, event_index, nominal_debt",

@@ -22,7 +22,7 @@ NEXT_FOLD = f"fold:{FOLD + 1}"
 MADE = f"made by fold {FOLD}, this version has fold {FOLD + 1}"
 
 REPEATED = (
-    "UPDATE vesu_position_history h SET collateral_shares = collateral_shares + 1 "
+    "UPDATE position_versions h SET collateral_shares = collateral_shares + 1 "
     "WHERE (id, block_number, transaction_index, event_index) = (SELECT id, block_number, "
     "transaction_index, event_index FROM vesu_position_history WHERE kind = 'borrow' "
     "AND block_number BETWEEN 35 AND 45 ORDER BY 2, 3, 4 LIMIT 1)"
@@ -209,12 +209,12 @@ async def test_a_range_is_mended_alone(wrong: dict[str, str], digest: dict[str, 
     url = wrong["DATABASE_URL"]
     again = await postgres.value(
         url,
-        "UPDATE vesu_pool_history SET pair_nominal_debt = pair_nominal_debt + 1 WHERE "
-        "(pool_id, id, block_number, transaction_index, event_index) = (SELECT h.pool_id, h.id, "
+        "UPDATE pool_versions SET pair_nominal_debt = pair_nominal_debt + 1 WHERE "
+        "(id, block_number, transaction_index, event_index) = (SELECT h.id, "
         "h.block_number, h.transaction_index, h.event_index FROM vesu_pool_history h WHERE EXISTS "
         "(SELECT FROM vesu_pool_history l WHERE (l.pool_id, l.id) = (h.pool_id, h.id) AND "
         "l.block_number > h.block_number AND l.block_number < 80) AND h.block_number > 20 "
-        "ORDER BY 3, 4, 5 LIMIT 1) RETURNING block_number",
+        "ORDER BY 2, 3, 4 LIMIT 1) RETURNING block_number",
     )
     start = ("replay", "--from-block", "10", "--to-block", "80")
     found = await stage.json_of(wrong, *start, "--shadow", expect=1)
@@ -337,7 +337,7 @@ async def test_a_replay_of_one_pool_changes_no_other(
     await postgres.execute(
         indexed_copy,
         "UPDATE vesu_positions SET nominal_debt = nominal_debt + 1 WHERE nominal_debt > 0",
-        "UPDATE vesu_position_history SET collateral_shares = collateral_shares + 1",
+        "UPDATE position_versions SET collateral_shares = collateral_shares + 1",
         "DELETE FROM vesu_liquidations",
         "DELETE FROM vesu_transactions WHERE type = 'borrow'",
         "UPDATE contracts SET quarantine_reason = 'a fault' WHERE kind = 'pool_v2'",

@@ -266,7 +266,7 @@ async def _spoil(url: str) -> dict[str, Any]:
     connection = await asyncpg.connect(url)
     try:
         row = await connection.fetchrow(
-            "UPDATE vesu_position_history h SET collateral_shares = collateral_shares + 1 "
+            "UPDATE position_versions h SET collateral_shares = collateral_shares + 1 "
             "WHERE (id, block_number, event_index) = (SELECT id, block_number, event_index "
             "FROM vesu_position_history WHERE kind = 'borrow' AND block_number BETWEEN 14 AND 20 "
             "ORDER BY block_number, transaction_index, event_index LIMIT 1) RETURNING *"

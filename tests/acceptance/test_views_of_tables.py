@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 FIRST = "0036_event_prices"
 """The first migration that put a view in the place of a table."""
 
-NAMES = ("vesu_prices", "vesu_event_prices", "vesu_sampled_prices")
+NAMES = (
+    *("vesu_prices", "vesu_event_prices", "vesu_sampled_prices"),
+    *("vesu_position_history", "vesu_pool_history"),
+)
 
 
 async def contents(url: str) -> dict[str, tuple[list[str], list[str]]]:

@@ -30,7 +30,7 @@ WRITES = (
     "vesu_asset_history",
     "vesu_pools",
     "vesu_positions",
-    "vesu_position_history",
+    "position_versions",
     "vesu_transactions",
 )
 TAKEN_BACK = (
@@ -41,7 +41,7 @@ TAKEN_BACK = (
     "vesu_transactions",
     "vesu_liquidations",
     "contract_history",
-    "vesu_position_history",
+    "position_versions",
     "vesu_asset_history",
     "vesu_positions",
     "vesu_pools",
@@ -50,7 +50,7 @@ OBJECTS = (
     "public.blocks",
     "public.cursor",
     "public.vesu_pools",
-    "public.vesu_position_history",
+    "public.position_versions",
     "public.vesu_transactions",
     "public.idx_vesu_transactions_hash",
     "public.indexer_status",

@@ -76,7 +76,7 @@ async def test_a_statement_runs_out_of_time(
         await running.commits(empty_database_url, 20)
         holder = await connected(empty_database_url)
         async with holder.transaction():
-            await holder.execute("LOCK TABLE vesu_position_history IN SHARE MODE")
+            await holder.execute("LOCK TABLE position_versions IN SHARE MODE")
             node.playhead.go_to(30)
             told = await running.tells("database_trouble")
         assert "statement timeout" in told["reason"]

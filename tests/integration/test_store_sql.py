@@ -11,6 +11,7 @@ import pytest
 
 from indexer.audit import digest
 from indexer.projections import statements, tables
+from indexer.projections.shadow import build
 from indexer.store import sqlfile
 
 PACKAGE = Path(str(resources.files("indexer")))
@@ -25,6 +26,10 @@ FILES = sorted(
 HISTORIES, EFFECTS, EVENTS = tables.HISTORIES, tables.EFFECTS, (tables.DECODED_EVENTS,)
 FOR_SOME = {
     "analyze_live": EVENTS,
+    "create_version_index": tables.CURRENT,
+    "versions_without_row": tuple(table for table in tables.CURRENT if table.versions),
+    "bring_foundation": HISTORIES,
+    "drop_foundation": HISTORIES,
     "create_block_index": HISTORIES + EFFECTS,
     "mark_appended": HISTORIES + EFFECTS,
     "count_appended": HISTORIES + EFFECTS,
@@ -57,7 +62,7 @@ FOR_SOME = {
 def test_every_projection_is_digested() -> None:
     log = {table.name for table in tables.LOG}
     hashed = {table.name for table in digest.DIGESTED} - log
-    assert hashed == {table.name for table in tables.PROJECTIONS}
+    assert hashed == {table.name for table in (*tables.PROJECTIONS, tables.EVENT_PRICES)}
 
 
 async def test_every_statement_fits_the_tables(migrated_database_url: str) -> None:
@@ -79,15 +84,13 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
 
 async def _make_shadow(connection: asyncpg.Connection) -> None:
     """Everything that the statements of a shadow replay may name."""
-    build = sqlfile.load("indexer.projections.shadow", "build")
+    made = sqlfile.load("indexer.projections.shadow", "build")
     swap = sqlfile.load("indexer.projections.shadow", "swap")
-    for name in ("create_schema", "create_progress", "create_derived"):
-        await connection.execute(build[name])
+    async with connection.transaction():
+        await build.create(connection, "public")
     for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
-        if table is not tables.DECODED_EVENTS:
-            await connection.execute(statements.fill(build["create_table"], table, "public"))
         if table in HISTORIES:
-            await connection.execute(statements.fill(build["create_touched"], table, "public"))
+            await connection.execute(statements.fill(made["create_touched"], table, "public"))
         await connection.execute(statements.fill(swap["create"], table, "public"))
 
 

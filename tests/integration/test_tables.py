@@ -44,6 +44,8 @@ async def test_every_column_is_described(migrated_database_url: str) -> None:
             )
         if unknown := sorted(set(table.columns) - types.keys()):
             pytest.fail(f"{table.name}.{unknown[0]} is described, but no migration makes it")
+        stored = {row["name"] for row in await connection.fetch(COLUMNS, table.stored_name)}
+        assert stored == set(table.stored_columns), f"what {table.stored_name} holds"
         for name, type_ in types.items():
             if name in table.columns and name not in table.display:
                 is_time = type_ == "timestamp with time zone"
@@ -57,10 +59,10 @@ async def test_keys_and_parents_are_those_of_the_database(migrated_database_url:
     connection = await asyncpg.connect(migrated_database_url)
     before: set[str] = set()
     for table in DESCRIBED:
-        stored = "event_log" if table is tables.EVENTS else table.name
-        key = [row["name"] for row in await connection.fetch(PRIMARY_KEY, stored)]
-        assert set(key) == set(table.key), f"{table.name}: its primary key is {key}"
-        parents = {row["name"] for row in await connection.fetch(PARENTS, table.name)}
+        name = "event_log" if table is tables.EVENTS else table.stored_name
+        key = [row["name"] for row in await connection.fetch(PRIMARY_KEY, name)]
+        assert set(key) == set(table.stored_key), f"{name}: its primary key is {key}"
+        parents = {row["name"] for row in await connection.fetch(PARENTS, name)}
         assert parents <= {*table.parents, "blocks"}, f"{table.name} refers to {parents}"
         assert set(table.parents) <= before, f"{table.name} stands before what it refers to"
         before.add(table.name)

@@ -1,6 +1,6 @@
 """A row holds the whole state: what a projection writes is what it reads back.
 
-A field that `columns` or `parse` forgets comes back as its default after each restart.
+A field that neither is written nor parsed comes back as its default after each restart.
 """
 
 from __future__ import annotations
@@ -77,11 +77,13 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
     asset = filled(accrual.AssetState)
     position = filled(state.PositionState)
     key = state.PositionKey(POOL, 3, 4, 0, 5)
+    pair_key = state.PairKey(POOL, 3, 4)
     rows = {
         tables.CONTRACTS: (contract, contracts.history(event_key, 0xA, contract), contracts),
         tables.POOLS: (
             pair,
-            pools.history("v2", event_key, state.PairKey(POOL, 3, 4), pair, state.World()),
+            pools.fixed("v2", pair_key, pair)
+            | pools.history("v2", event_key, pair_key, pair, state.World()),
             pools,
         ),
         tables.ASSETS: (
@@ -89,7 +91,12 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
             assets.history("v2", event_key, state.AssetKey(POOL, 3), asset),
             assets,
         ),
-        tables.POSITIONS: (position, positions.history("v2", event_key, key, position), positions),
+        tables.POSITIONS: (
+            position,
+            positions.fixed("v2", key, position)
+            | positions.history("v2", event_key, key, position),
+            positions,
+        ),
     }
     return {
         table: (made, row, module.parse(read_back(row))[1])

@@ -138,11 +138,10 @@ class Shadow:
             and (row["from_block"], row["made_by"]) == (first, self._made_by)
             and (to_block is None or row["block_number"] <= to_block)
         )
-        for table in tables.PROJECTIONS if fits else ():
+        names = {name for table in tables.PROJECTIONS for name in (table.name, table.stored_name)}
+        for name in sorted(names) if fits else ():
             fits = fits and await self.connection.fetchval(
-                _SQL["is_alike"],
-                f"{self.live}.{table.name}",
-                f"{SCHEMA}.{table.name}",
+                _SQL["is_alike"], f"{self.live}.{name}", f"{SCHEMA}.{name}"
             )
         return int(row["block_number"]) if row and fits else None
 
@@ -151,15 +150,7 @@ class Shadow:
         connection, live = self.connection, self.live
         async with connection.transaction(isolation="repeatable_read"):
             await connection.execute(_SQL["drop"])
-            for name in ("create_schema", "create_progress", "create_derived"):
-                await connection.execute(_SQL[name])
-            for table in tables.PROJECTIONS:
-                await connection.execute(statements.fill(_SQL["create_table"], table, live))
-                if table.is_appended:
-                    await connection.execute(
-                        statements.fill(_SQL["create_block_index"], table, live)
-                    )
-            await connection.execute(f"SET LOCAL search_path = {SCHEMA}, {live}")
+            await create(connection, live)
             if first > start_block:
                 await seed.seed(connection, self._engine, live, first)
             await connection.execute(_SQL["begin_progress"], first, self._made_by)
@@ -242,6 +233,31 @@ class Shadow:
     async def drop(self) -> None:
         """Remove the shadow."""
         await self.connection.execute(_SQL["drop"])
+
+
+async def create(connection: Connection, live: str) -> None:
+    """Make the shadow's empty tables and its views; the caller's transaction, in which the search
+    path begins with the shadow afterwards."""
+    for name in ("create_schema", "create_progress", "create_derived"):
+        await connection.execute(_SQL[name])
+    for table in tables.PROJECTIONS:
+        names = ["create_table"]
+        if table.is_appended:
+            names.append("create_block_index")
+        elif table.versions:
+            names.append("create_version_index")
+        for name in names:
+            await connection.execute(statements.fill(_SQL[name], table, live))
+    # Read while the live schema is the one in the search path, a definition names tables without
+    # their schema; made in the shadow, the view then reads the shadow's tables.
+    selects = {
+        table.name: await connection.fetchval(_SQL["view_definition"], f"{live}.{table.name}")
+        for table in tables.HISTORIES
+        if table.stored
+    }
+    await connection.execute(f"SET LOCAL search_path = {SCHEMA}, {live}")
+    for name, select in selects.items():
+        await connection.execute(f"CREATE VIEW {SCHEMA}.{name} AS {select}")
 
 
 async def _committed(

@@ -58,13 +58,21 @@ CREATE UNLOGGED TABLE vesu_shadow.derived (
 
 -- name: create_table
 -- An empty table like the live one; readers never see it, so it needs the key's index alone.
-CREATE UNLOGGED TABLE vesu_shadow.{name} (
-    LIKE {live}.{name} INCLUDING DEFAULTS INCLUDING GENERATED, PRIMARY KEY ({key})
+CREATE UNLOGGED TABLE vesu_shadow.{stored} (
+    LIKE {live}.{stored} INCLUDING DEFAULTS INCLUDING GENERATED, PRIMARY KEY ({stored_key})
 );
+
+-- name: view_definition
+-- What the view $1 of the live schema selects; tables that the search path finds are named alone.
+SELECT pg_get_viewdef($1::text::regclass);
 
 -- name: create_block_index
 -- What is appended is compared, swapped and taken back by block.
-CREATE INDEX ON vesu_shadow.{name} (block_number);
+CREATE INDEX ON vesu_shadow.{stored} (block_number);
+
+-- name: create_version_index
+-- The current row of a version is looked up by the versions' own key.
+CREATE INDEX ON vesu_shadow.{name} ({version_key});
 
 -- name: begin_progress
 -- The shadow's cursor before its first batch.
@@ -123,16 +131,16 @@ SELECT count(*) FROM vesu_shadow.touched_{history};
 
 -- name: bring_versions
 -- Of the touched rows $2 to $3 a version of block $1 or later, and the last one before it.
-INSERT INTO vesu_shadow.{history} ({columns})
-SELECT {v_columns}
+INSERT INTO vesu_shadow.{stored} ({stored_columns})
+SELECT {v_stored_columns}
 FROM vesu_shadow.touched_{history} t
 CROSS JOIN LATERAL (
-    (SELECT h.* FROM {live}.{history} h
-     WHERE ({h_row_key}) = ({t_row_key}) AND h.block_number >= $1
+    (SELECT h.* FROM {live}.{stored} h
+     WHERE ({h_stored_row_key}) = ({t_stored_row_key}) AND h.block_number >= $1
      LIMIT 1)
     UNION ALL
-    (SELECT h.* FROM {live}.{history} h
-     WHERE ({h_row_key}) = ({t_row_key}) AND h.block_number < $1
+    (SELECT h.* FROM {live}.{stored} h
+     WHERE ({h_stored_row_key}) = ({t_stored_row_key}) AND h.block_number < $1
      ORDER BY h.block_number DESC, h.transaction_index DESC, h.event_index DESC
      LIMIT 1)
 ) AS v
@@ -144,20 +152,21 @@ DROP TABLE vesu_shadow.touched_{history};
 
 -- name: drop_versions
 -- So have their versions.
-TRUNCATE vesu_shadow.{history};
+TRUNCATE vesu_shadow.{stored};
 
 -- name: bring_foundation
 -- The last version before block $1 of each row that the shadow changed above block $2.
-INSERT INTO vesu_shadow.{history} ({columns})
-SELECT DISTINCT ON ({h_row_key}) {h_columns}
-FROM {live}.{history} h
-JOIN (SELECT DISTINCT {row_key} FROM vesu_shadow.{history} WHERE block_number > $2) AS t USING ({row_key})
+INSERT INTO vesu_shadow.{stored} ({stored_columns})
+SELECT DISTINCT ON ({h_stored_row_key}) {h_stored_columns}
+FROM {live}.{stored} h
+JOIN (SELECT DISTINCT {stored_row_key} FROM vesu_shadow.{stored} WHERE block_number > $2) AS t
+    USING ({stored_row_key})
 WHERE h.block_number < $1
-ORDER BY {h_row_key}, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
+ORDER BY {h_stored_row_key}, h.block_number DESC, h.transaction_index DESC, h.event_index DESC;
 
 -- name: drop_foundation
 -- Take the versions before the first block out again.
-DELETE FROM vesu_shadow.{history} WHERE block_number < $1;
+DELETE FROM vesu_shadow.{stored} WHERE block_number < $1;
 
 -- name: note_derived
 -- Keep what decoding says now, where the log holds something else.
@@ -188,7 +197,7 @@ DELETE FROM vesu_shadow.derived WHERE block_number > $1;
 
 -- name: analyze
 -- Statistics of a table that was just filled: plans must not take it for empty.
-ANALYZE vesu_shadow.{name};
+ANALYZE vesu_shadow.{stored};
 
 -- name: analyze_live
 -- Without statistics the check of each deleted position reads all rows of its pool.

@@ -124,20 +124,22 @@ SELECT EXISTS (TABLE live_last EXCEPT TABLE shadow_last)
 
 -- name: delete_gone
 -- Take out what the shadow does not hold.
-DELETE FROM {live}.{name} l
+DELETE FROM {live}.{stored} l
 USING vesu_shadow.differing_{name} p
-WHERE ({l_key}) = ({p_key})
-    AND NOT EXISTS (SELECT FROM vesu_shadow.{name} s WHERE ({s_key}) = ({p_key}));
+WHERE ({l_stored_key}) = ({p_stored_key})
+    AND NOT EXISTS (
+        SELECT FROM vesu_shadow.{stored} s WHERE ({s_stored_key}) = ({p_stored_key})
+    );
 
 -- name: put_rows
 -- Write the shadow's rows where they differ.
-INSERT INTO {live}.{name} AS l ({columns})
-SELECT {columns}
-FROM vesu_shadow.{name} s
-JOIN vesu_shadow.differing_{name} p USING ({key})
-ON CONFLICT ({key}) DO UPDATE
-SET ({values}) = ROW({excluded_values})
-WHERE ROW({l_values}) IS DISTINCT FROM ROW({excluded_values});
+INSERT INTO {live}.{stored} AS l ({stored_columns})
+SELECT {s_stored_columns}
+FROM vesu_shadow.{stored} s
+JOIN vesu_shadow.differing_{name} p USING ({stored_key})
+ON CONFLICT ({stored_key}) DO UPDATE
+SET ({stored_values}) = ROW({excluded_stored_values})
+WHERE ROW({l_stored_values}) IS DISTINCT FROM ROW({excluded_stored_values});
 
 -- name: add_emitters
 -- Give a number to contracts that are of another kind now.
