@@ -40,7 +40,7 @@ TABLES = (
     "events",
     "vesu_positions",
     "position_versions",
-    "vesu_asset_history",
+    "asset_versions",
     "vesu_transactions",
 )
 

@@ -13,22 +13,22 @@ import asyncpg
 from indexer.projections import rows, tables, tokens
 from indexer.vesu import accrual, events, maths, state, valuation
 
-_CONFIG = (
+_CHANGING = (
     "total_collateral_shares",
     "total_nominal_debt",
     "reserve",
-    "max_utilization",
-    "floor",
-    "scale",
     "last_rate_accumulator",
     "last_full_utilization_rate",
-    "fee_rate",
     "fee_shares",
     "unowned_shares",
 )
+_SETTINGS = ("max_utilization", "floor", "scale", "fee_rate")
 _MODEL = events.InterestRateConfig.__struct_fields__
 
-_config = operator.attrgetter(*_CONFIG)
+_numbers_of = operator.attrgetter(*_CHANGING)
+_settings_of = operator.attrgetter(
+    *_SETTINGS, "is_legacy", "v_token", "variant", "rate_model_block", "model"
+)
 
 
 @functools.lru_cache(maxsize=1_024)
@@ -45,28 +45,42 @@ def identity(protocol: str, key: state.AssetKey) -> Mapping[str, Any]:
 
 def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> dict[str, Any]:
     """The columns that the current row and its history share."""
+    return {**settings(asset), **identity(protocol, key), **_changing(asset)}
+
+
+def settings(asset: accrual.AssetState) -> Mapping[str, Any]:
+    """A row of asset_settings."""
+    return _settings(*_settings_of(asset))
+
+
+@functools.lru_cache(maxsize=4_096)
+def _settings(*values: Any) -> Mapping[str, Any]:
+    """The row of values in the order of `_settings_of`: a market keeps them for months."""
+    *numbers, is_legacy, v_token, variant, rate_model_block, model = values
+    named = {
+        **dict(zip(_SETTINGS, map(str, numbers), strict=True)),
+        **{field: str(getattr(model, field)) for field in _MODEL},
+        "is_legacy": is_legacy,
+        "v_token": rows.padded_or_none(v_token),
+        "variant": str(variant),
+        "rate_model_block": rate_model_block,
+    }
+    ordered = {name: named[name] for name in tables.ASSETS.settings}
+    return {"id": rows.settings_id(ordered.values()), **ordered}
+
+
+def _changing(asset: accrual.AssetState) -> dict[str, Any]:
+    """What an event may change of an asset, but for its settings."""
     return {
-        **identity(protocol, key),
-        **dict(zip(_CONFIG, map(str, _config(asset)), strict=True)),
-        **_model(asset.model),
-        "rate_model_block": asset.rate_model_block,
+        **dict(zip(_CHANGING, map(str, _numbers_of(asset)), strict=True)),
         "rates_confirmed_block": asset.rates_confirmed_block,
-        "is_legacy": asset.is_legacy,
         "last_updated": rows.iso(asset.last_updated),
         "price": None if asset.price is None else str(asset.price),
         "price_is_valid": asset.price_is_valid,
         "price_block": asset.price_block,
         "price_timestamp": _time(asset.price_timestamp),
-        "variant": str(asset.variant),
-        "v_token": rows.padded_or_none(asset.v_token),
         "changed_at": rows.iso(asset.updated_at),
     }
-
-
-@functools.lru_cache(maxsize=1_024)
-def _model(model: events.InterestRateConfig) -> Mapping[str, str]:
-    """A rate model's columns: a market keeps its model for months."""
-    return {field: str(getattr(model, field)) for field in _MODEL}
 
 
 def current(
@@ -103,8 +117,13 @@ def current(
 def history(
     protocol: str, event_key: state.EventKey, key: state.AssetKey, asset: accrual.AssetState
 ) -> dict[str, Any]:
-    """A row of vesu_asset_history."""
-    return columns(protocol, key, asset) | rows.event_place(event_key)
+    """A row of asset_versions."""
+    return {
+        "id": rows.asset_id(protocol, key),
+        "settings_id": settings(asset)["id"],
+        **_changing(asset),
+        **rows.event_place(event_key),
+    }
 
 
 def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:
@@ -137,7 +156,7 @@ def _seconds(moment: datetime.datetime | None) -> int | None:
 
 
 def _numbers(row: asyncpg.Record) -> Any:
-    return {field: int(row[field]) for field in _CONFIG}
+    return {field: int(row[field]) for field in (*_CHANGING, *_SETTINGS)}
 
 
 def market(asset: accrual.AssetState) -> dict[str, str | None]:

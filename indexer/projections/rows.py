@@ -9,6 +9,8 @@ import datetime
 import functools
 import hashlib
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -119,6 +121,17 @@ def uuid_of(name: str) -> str:
 
 def _id(*parts: str) -> str:
     return uuid_of("/".join(parts))
+
+
+def settings_id(values: Iterable[Any]) -> str:
+    """The id of settings: the first 16 bytes of the SHA-256 of their values as text."""
+    texts = ("~" if value is None else _text(value) for value in values)
+    return str(uuid.UUID(bytes=hashlib.sha256("|".join(texts).encode()).digest()[:16]))
+
+
+def _text(value: Any) -> str:
+    """A value as PostgreSQL writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def mismatch_id(protocol: str, mismatch: state.Mismatch) -> str:

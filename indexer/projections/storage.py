@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -24,6 +24,15 @@ async def upsert(
     """Write current rows."""
     if records:
         statement = statements.fill(_SQL["upsert"], table)
+        await connection.execute(statement, rows.encode(records).decode())
+
+
+async def add(
+    connection: Connection, table: tables.Table, records: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write rows whose keys are made of their values; one that is there stays."""
+    if records:
+        statement = statements.fill(_SQL["add"], table)
         await connection.execute(statement, rows.encode(records).decode())
 
 

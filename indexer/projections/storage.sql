@@ -4,6 +4,12 @@ INSERT INTO {name} ({columns})
 SELECT {columns} FROM json_populate_recordset(NULL::{name}, $1::text::json)
 ON CONFLICT ({key}) DO UPDATE SET ({values}) = ROW({excluded_values});
 
+-- name: add
+-- Write rows from one JSON document where none is there of their key.
+INSERT INTO {name} ({columns})
+SELECT {columns} FROM json_populate_recordset(NULL::{name}, $1::text::json)
+ON CONFLICT ({key}) DO NOTHING;
+
 -- name: load
 -- All current rows, with the columns of their history.
 SELECT {aliased} FROM {name} t;

@@ -53,6 +53,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     the current rows then. None: the history is a table itself."""
     fixed: tuple[str, ...] = ()
     """The state columns that never change: the view takes them from the current row."""
+    settings: tuple[str, ...] = ()
+    """The state columns that seldom change: a version names by `settings_id` the row of
+    `asset_settings` that holds them."""
     computed: tuple[str, ...] = ()
     """The display columns that the view computes."""
     stored: str | None = None
@@ -95,8 +98,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def stored_columns(self) -> tuple[str, ...]:
         """The columns of that table."""
-        left_out = {*self.fixed, *self.computed} if self.stored else ()
-        return tuple(column for column in self.columns if column not in left_out)
+        if self.stored is None:
+            return self.columns
+        left_out = {*self.fixed, *self.settings, *self.computed}
+        stored_columns = tuple(column for column in self.columns if column not in left_out)
+        return (*stored_columns, "settings_id") if self.settings else stored_columns
 
     @property
     def stored_key(self) -> tuple[str, ...]:
@@ -115,6 +121,7 @@ def history_of(table: Table) -> Table:
         indexes=table.history_indexes,
         stored=table.versions,
         fixed=table.fixed,
+        settings=table.settings,
         computed=table.computed,
     )
 
@@ -158,11 +165,9 @@ POOLS = Table(
         unknown_class
         """
     ),
-    indexes=(
-        "idx_vesu_pools_address",
-        "idx_vesu_pools_asset_pair",
-        "idx_vesu_pools_is_active",
-        "idx_vesu_pools_last_synced",
+    indexes=_names(
+        "idx_vesu_pools_address idx_vesu_pools_asset_pair idx_vesu_pools_is_active "
+        "idx_vesu_pools_last_synced"
     ),
     history="vesu_pool_history",
     history_display=("max_ltv", "liquidation_threshold", "liquidation_bonus", "debt_cap"),
@@ -175,6 +180,20 @@ POOLS = Table(
 
 PRICE = ("price", "price_is_valid", "price_block", "price_timestamp")
 """Of an asset: in the history what events told, in the current row the newest that is known."""
+
+ASSET_SETTINGS = Table(
+    name="asset_settings",
+    key=("id",),
+    state=_names(
+        """
+        id max_utilization floor scale is_legacy fee_rate v_token min_target_utilization
+        max_target_utilization target_utilization min_full_utilization_rate
+        max_full_utilization_rate zero_utilization_rate rate_half_life target_rate_percent variant
+        rate_model_block
+        """
+    ),
+)
+"""Each combination of an asset's settings once, under an id made of the values."""
 
 ASSETS = Table(
     name="vesu_assets",
@@ -193,7 +212,10 @@ ASSETS = Table(
     display=_names("symbol name decimals utilization supply_apy borrow_apy is_listed"),
     valuation=PRICE,
     history="vesu_asset_history",
-    history_indexes=("idx_vesu_asset_history_block",),
+    history_indexes=("idx_asset_versions_block",),
+    versions="asset_versions",
+    fixed=("pool_id", "pool_address", "protocol", "asset_address"),
+    settings=ASSET_SETTINGS.state[1:],
     names=tuple((column, f"event_{column}") for column in PRICE),
 )
 
@@ -365,11 +387,8 @@ OTHER_INDEXES: dict[str, tuple[str, ...]] = {
         "idx_price_samplings_unchecked",
     ),
     "wallets": ("idx_wallets_user_id",),
-    "watches": (
-        "idx_watches_ask_at",
-        "idx_watches_status",
-        "idx_watches_guide_status",
-        "idx_watches_block",
+    "watches": _names(
+        "idx_watches_ask_at idx_watches_status idx_watches_guide_status idx_watches_block"
     ),
 }
 """Indexes of tables that are neither projections nor digested."""

@@ -147,6 +147,8 @@ async def _write_assets(
     changed = {key for _, key, _ in journal.assets}
     await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in changed])
     versions = {(event_key, key): asset for event_key, key, asset in journal.assets}
+    settings = {row["id"]: row for row in map(assets.settings, versions.values())}
+    await storage.add(connection, tables.ASSET_SETTINGS, list(settings.values()))
     await storage.append(
         connection,
         tables.ASSETS.past,

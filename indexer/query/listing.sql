@@ -54,8 +54,8 @@ SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collate
 FROM vesu_positions c
 CROSS JOIN LATERAL (
     SELECT *
-    FROM vesu_position_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    FROM position_versions v
+    WHERE v.id = c.id AND v.block_number <= $1
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h;
@@ -69,8 +69,8 @@ FROM unnest($2::text[], $3::uuid[]) AS wanted (pool_id, id)
 JOIN vesu_positions c ON c.pool_id = wanted.pool_id AND c.id = wanted.id
 CROSS JOIN LATERAL (
     SELECT *
-    FROM vesu_position_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    FROM position_versions v
+    WHERE v.id = c.id AND v.block_number <= $1
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h;

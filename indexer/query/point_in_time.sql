@@ -25,12 +25,13 @@ CROSS JOIN LATERAL (
 -- name: positions
 -- The newest versions up to a block of the positions of a pool and a user (NULL: of all), of
 -- listed pools, of the others, or of both (NULL).
-SELECT h.*
+SELECT c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, h.*
 FROM vesu_positions c
 CROSS JOIN LATERAL (
     SELECT *
-    FROM vesu_position_history v
-    WHERE v.pool_id = c.pool_id AND v.id = c.id AND v.block_number <= $1
+    FROM position_versions v
+    WHERE v.id = c.id AND v.block_number <= $1
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h

@@ -235,7 +235,7 @@ async def test_what_follows_from_a_wrong_range_is_made_again(
     await postgres.execute(
         url,
         "UPDATE vesu_assets SET reserve = reserve + 1",
-        "UPDATE vesu_asset_history SET reserve = reserve + 1 WHERE block_number >= 75",
+        "UPDATE asset_versions SET reserve = reserve + 1 WHERE block_number >= 75",
     )
     done = await stage.json_of(wrong, "replay", "--from-block", "60", "--to-block", "80")
     assert done["to_block"] == 125

@@ -333,11 +333,15 @@ async def test_a_strangers_rate_model_fails_no_other_answer(indexed_copy: str) -
     try:
         one = await first_loan(connection)
         spoiled = one.pool_id
-        for table in ("vesu_asset_history", "vesu_assets"):
+        settings = "SELECT settings_id FROM asset_versions JOIN vesu_assets USING (id)"
+        for table, where in (
+            ("asset_settings", f"id IN ({settings} WHERE pool_id = $1)"),
+            ("vesu_assets", "pool_id = $1"),
+        ):
             await connection.execute(
                 f"UPDATE {table} SET zero_utilization_rate = 18446744073709551615, "
                 "min_full_utilization_rate = 18446744073709551615, "
-                "max_full_utilization_rate = 18446744073709551615 WHERE pool_id = $1",
+                f"max_full_utilization_rate = 18446744073709551615 WHERE {where}",
                 spoiled,
             )
         month = markets.Conditions(ahead_seconds=30 * 86_400)

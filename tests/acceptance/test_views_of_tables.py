@@ -18,7 +18,7 @@ FIRST = "0036_event_prices"
 
 NAMES = (
     *("vesu_prices", "vesu_event_prices", "vesu_sampled_prices"),
-    *("vesu_position_history", "vesu_pool_history"),
+    *("vesu_position_history", "vesu_asset_history", "vesu_pool_history"),
 )
 
 

@@ -27,7 +27,7 @@ WRITES = (
     "receipts",
     "events",
     "vesu_assets",
-    "vesu_asset_history",
+    "asset_versions",
     "vesu_pools",
     "vesu_positions",
     "position_versions",
@@ -42,7 +42,7 @@ TAKEN_BACK = (
     "vesu_liquidations",
     "contract_history",
     "position_versions",
-    "vesu_asset_history",
+    "asset_versions",
     "vesu_positions",
     "vesu_pools",
 )

@@ -26,6 +26,8 @@ FILES = sorted(
 HISTORIES, EFFECTS, EVENTS = tables.HISTORIES, tables.EFFECTS, (tables.DECODED_EVENTS,)
 FOR_SOME = {
     "analyze_live": EVENTS,
+    "bring_settings": (tables.ASSET_SETTINGS,),
+    "put_settings": (tables.ASSET_SETTINGS,),
     "create_version_index": tables.CURRENT,
     "versions_without_row": tuple(table for table in tables.CURRENT if table.versions),
     "bring_foundation": HISTORIES,

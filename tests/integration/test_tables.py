@@ -7,7 +7,7 @@ import pytest
 
 from indexer.projections import tables
 
-DESCRIBED = (*tables.PROJECTIONS, *tables.LOG)
+DESCRIBED = (*tables.PROJECTIONS, tables.ASSET_SETTINGS, *tables.LOG)
 
 COLUMNS = """
 SELECT attname AS name, format_type(atttypid, NULL) AS type

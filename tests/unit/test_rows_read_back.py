@@ -77,6 +77,7 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
     asset = filled(accrual.AssetState)
     position = filled(state.PositionState)
     key = state.PositionKey(POOL, 3, 4, 0, 5)
+    asset_key = state.AssetKey(POOL, 3)
     pair_key = state.PairKey(POOL, 3, 4)
     rows = {
         tables.CONTRACTS: (contract, contracts.history(event_key, 0xA, contract), contracts),
@@ -88,7 +89,8 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
         ),
         tables.ASSETS: (
             asset,
-            assets.history("v2", event_key, state.AssetKey(POOL, 3), asset),
+            {**assets.settings(asset), **assets.identity("v2", asset_key)}
+            | assets.history("v2", event_key, asset_key, asset),
             assets,
         ),
         tables.POSITIONS: (

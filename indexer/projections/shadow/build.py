@@ -138,7 +138,8 @@ class Shadow:
             and (row["from_block"], row["made_by"]) == (first, self._made_by)
             and (to_block is None or row["block_number"] <= to_block)
         )
-        names = {name for table in tables.PROJECTIONS for name in (table.name, table.stored_name)}
+        made = (*tables.PROJECTIONS, tables.ASSET_SETTINGS)
+        names = {name for table in made for name in (table.name, table.stored_name)}
         for name in sorted(names) if fits else ():
             fits = fits and await self.connection.fetchval(
                 _SQL["is_alike"], f"{self.live}.{name}", f"{SCHEMA}.{name}"
@@ -240,6 +241,7 @@ async def create(connection: Connection, live: str) -> None:
     path begins with the shadow afterwards."""
     for name in ("create_schema", "create_progress", "create_derived"):
         await connection.execute(_SQL[name])
+    await connection.execute(statements.fill(_SQL["create_table"], tables.ASSET_SETTINGS, live))
     for table in tables.PROJECTIONS:
         names = ["create_table"]
         if table.is_appended:

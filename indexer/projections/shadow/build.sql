@@ -114,6 +114,11 @@ SELECT NOT EXISTS (
 -- Begin with the live rows of a table.
 INSERT INTO vesu_shadow.{name} ({columns}) SELECT {columns} FROM {live}.{name};
 
+-- name: bring_settings
+-- The live settings, which the live versions that are brought over refer to.
+INSERT INTO vesu_shadow.{name} ({columns}) SELECT {columns} FROM {live}.{name}
+ON CONFLICT ({key}) DO NOTHING;
+
 -- name: create_touched
 -- Room for the keys of the rows that changed in or after the first block.
 CREATE UNLOGGED TABLE vesu_shadow.touched_{history} AS

@@ -21,6 +21,7 @@ async def seed(
     connection: asyncpg.Connection, engine: engines.Engine, live: str, first: int
 ) -> None:
     """Fill the shadow's current rows as they were before `first`; the caller's transaction."""
+    await _bring_settings(connection, live)
     for table in tables.CURRENT:
         await connection.execute(statements.fill(_SQL["copy_current"], table, live))
     for history in tables.HISTORIES:
@@ -33,6 +34,11 @@ async def seed(
     for history in tables.HISTORIES:
         for name in ("drop_touched", "drop_versions"):
             await connection.execute(statements.fill(_SQL[name], history, live))
+
+
+async def _bring_settings(connection: asyncpg.Connection, live: str) -> None:
+    statement = statements.fill(_SQL["bring_settings"], tables.ASSET_SETTINGS, live)
+    await connection.execute(statement)
 
 
 async def block_at(connection: asyncpg.Connection, number: int) -> valuations.Block:
@@ -66,6 +72,7 @@ async def take_back(
     ancestor: int,
 ) -> None:
     """Make the shadow, begun at `first`, what it was at `ancestor`; the caller's transaction."""
+    await _bring_settings(connection, live)
     for history in tables.HISTORIES:
         await connection.execute(
             statements.fill(_SQL["bring_foundation"], history, live), first, ancestor

@@ -212,6 +212,7 @@ async def _apply(built: build.Shadow, span: build.Span) -> dict[str, int]:
     connection, live = built.connection, built.live
     marked = [table for table in compared_tables(span) if table is not tables.DECODED_EVENTS]
     changed = dict.fromkeys((table.name for table in compared_tables(span)), 0)
+    await connection.execute(statements.fill(_SQL["put_settings"], tables.ASSET_SETTINGS, live))
     for table in marked:
         statement = statements.fill(_SQL["put_rows"], table, live)
         changed[table.name] += _count(await connection.execute(statement))

@@ -164,6 +164,15 @@ WHERE d.block_number <= $1 AND d.name IS NOT NULL
         WHERE (y.name, y.selectors, y.steps) = (d.name, d.selectors, d.steps)
     );
 
+-- name: put_settings
+-- Write the settings that the shadow's versions refer to; those that only older ones do stay.
+INSERT INTO {live}.{name} AS l ({columns})
+SELECT {columns}
+FROM vesu_shadow.{name}
+ON CONFLICT ({key}) DO UPDATE
+SET ({values}) = ROW({excluded_values})
+WHERE ROW({l_values}) IS DISTINCT FROM ROW({excluded_values});
+
 -- name: put_derived
 -- Write what decoding says now to the log.
 UPDATE {live}.event_log l
