@@ -101,7 +101,7 @@ async def long_url(recorded: truth.Recorded) -> AsyncIterator[str]:
         connection = await asyncpg.connect(url)
         await connection.execute(
             "INSERT INTO event_log SELECT 1000 + g, 0, 0, emitter, decoded_as, transaction_hash, "
-            "keys, pack_felts(array_fill('0x' || repeat('f', 62), ARRAY[12])) "
+            "keys, pack_felts(array_fill('0x' || repeat('f', 62), ARRAY[14])) "
             "FROM generate_series(1, 200000) g, (SELECT * FROM event_log LIMIT 1) AS one"
         )
         await connection.close()

@@ -71,7 +71,7 @@ async def test_nothing_is_advised_away_that_the_indexer_made(environ: dict[str, 
     kept = {one["subject"] for one in told["advice"]["kept"]}
     assert "vesu_liquidations.idx_vesu_liquidations_liquidator" in kept
     sizes = {table["name"]: table["total_bytes"] for table in told["advice"]["tables"]}
-    assert sizes["events"] > 100_000
+    assert sizes["event_log"] > 100_000
     assert not [name for name in sizes if "yoyo" in name]
     _, out, _ = await stage.command(environ, "maintenance", "--advise")
     assert "promised indexes" in out
@@ -84,7 +84,7 @@ async def test_each_finding_has_a_remedy_that_ends_it(
         url,
         "ALTER TABLE observations SET (autovacuum_enabled = false)",
         "ALTER TABLE receipts SET (autovacuum_enabled = false)",
-        "CREATE INDEX mine_unused ON events (name)",
+        "CREATE INDEX mine_unused ON event_log (emitter)",
         "CREATE INDEX mine_twice ON vesu_positions (user_id)",
         "CREATE INDEX mine_broken ON blocks (parent_hash)",
         "CREATE INDEX mine_broken_ccnew ON blocks (parent_hash)",
@@ -109,7 +109,7 @@ async def test_each_finding_has_a_remedy_that_ends_it(
         for kind in ("unused index", "duplicate index", "invalid index", "bloated index")
     }
     assert subjects == {
-        "unused index": {"events.mine_unused"},
+        "unused index": {"event_log.mine_unused"},
         "duplicate index": {"vesu_positions.mine_twice"},
         "invalid index": {"blocks.mine_broken", "blocks.mine_broken_ccnew"},
         "bloated index": {"receipts.receipts_pkey"},
@@ -185,7 +185,7 @@ async def test_beside_a_writing_daemon(recorded: truth.Recorded, indexed_url: st
         assert [step for step in told["done"] if step["complaint"]] == []
         statements = " ".join(step["statement"] for step in told["done"])
         assert 'REINDEX INDEX CONCURRENTLY "idx_vesu_positions_health_factor"' in statements
-        assert 'VACUUM (ANALYZE) "events"' in statements
+        assert 'VACUUM (ANALYZE) "event_log"' in statements
         await daemon.reach(recorded.last_block)
         environ = daemon.environ
         await stage.command(environ, "verify-indexes")
