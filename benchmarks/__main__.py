@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib import parse
 
 import asyncpg
 import click
 
-from benchmarks import chain, reorg
-from indexer.store import embedded, migrate
+from benchmarks import chain, reorg, runs, serving
 
 RUNS = ("ingest", "ingest_proved", "replay", "replay_of_a_quarter")
 PHASES = ("fetch", "decode", "fold", "sums", "write", "compare", "swap")
@@ -39,7 +33,7 @@ ALONE_SECONDS = 2.0
 @click.command(epilog="Example: python -m benchmarks --events 100000 --runs 3")
 @click.option("--events", default=50_000, show_default=True, help="How many events to invent.")
 @click.option("--block-events", default=100, show_default=True, help="Events in a block.")
-@click.option("--runs", default=3, show_default=True, help="Runs; the median counts.")
+@click.option("--runs", "rounds", default=3, show_default=True, help="Runs; the median counts.")
 @click.option("--seed", default=chain.SEED, show_default=True, help="Of the invented chain.")
 @click.option("--database", help="URL of a server; default: a throwaway embedded one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -52,7 +46,7 @@ ALONE_SECONDS = 2.0
 def main(
     events: int,
     block_events: int,
-    runs: int,
+    rounds: int,
     seed: int,
     database: str | None,
     as_json: bool,
@@ -67,15 +61,18 @@ def main(
         told = _reorganise(events, block_events, seed, database, depth)
         _print_reorg(told, as_json)
         return
-    with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home, _server(database, home) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
+        runs.server(database, home) as url,
+    ):
         folder = Path(home) / "chain"
         small = Path(home) / "quarter"
         heads = {
             place: chain.build(place, count, seed, block_events)
             for place, count in ((folder, events), (small, events // 4))
         }
-        measured = asyncio.run(_measure(folder, small, heads, url, runs))
-    options = {"events": events, "block_events": block_events, "runs": runs, "seed": seed}
+        measured = asyncio.run(_measure(folder, small, heads, url, rounds))
+    options = {"events": events, "block_events": block_events, "runs": rounds, "seed": seed}
     report = {"options": options, **measured}
     if as_json:
         click.echo(json.dumps(report, indent=2))
@@ -83,55 +80,41 @@ def main(
         _print(report)
 
 
-@contextlib.contextmanager
-def _server(database: str | None, home: str) -> Iterator[str]:
-    if database:
-        yield database
-        return
-    server = embedded.EmbeddedPostgres(Path(home) / "postgres")
-    url = server.start()
-    try:
-        yield url
-    finally:
-        server.stop()
-
-
 async def _measure(
-    folder: Path, small: Path, heads: dict[Path, int], url: str, runs: int
+    folder: Path, small: Path, heads: dict[Path, int], url: str, rounds: int
 ) -> dict[str, Any]:
-    job = _job(folder, heads[folder])
+    job = runs.job(folder, heads[folder])
     found: dict[str, list[dict[str, Any]]] = {what: [] for what in RUNS}
     readers: list[dict[str, Any]] = []
-    with _node(folder) as node, _node(small) as small_node:
-        for _ in range(runs):
-            async with _fresh_database(url) as database:
-                found["ingest"].append(_run("ingest", job | {"node": node, "database": database}))
+    with serving.serving(folder) as node, serving.serving(small) as small_node:
+        for _ in range(rounds):
+            async with runs.fresh_database(url) as database:
+                found["ingest"].append(
+                    _run("ingest", job | {"node": node.url, "database": database})
+                )
                 found["replay"].append(_run("replay", job | {"database": database}))
                 readers.append(await _read_beside(job | {"database": database}))
-            async with _fresh_database(url) as database:
-                proving = job | {"node": node, "database": database, "verify": "events"}
+            async with runs.fresh_database(url) as database:
+                proving = job | {"node": node.url, "database": database, "verify": "events"}
                 found["ingest_proved"].append(_run("ingest", proving))
-            async with _fresh_database(url) as database:
-                quarter = _job(small, heads[small]) | {"node": small_node, "database": database}
+            async with runs.fresh_database(url) as database:
+                quarter = runs.job(small, heads[small]) | {
+                    "node": small_node.url,
+                    "database": database,
+                }
                 _run("ingest", quarter)
                 found["replay_of_a_quarter"].append(_run("replay", quarter))
     medians = {what: _median(results) for what, results in found.items()}
     return {
-        "machine": await _machine(url),
+        "machine": await runs.machine(url),
         **medians,
         "memory_growth": _growth(medians["replay_of_a_quarter"], medians["replay"]),
         "reader": max(readers, key=lambda reader: reader["beside_replay"]["longest_ms"]),
     }
 
 
-def _job(folder: Path, head: int) -> dict[str, Any]:
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    return {
-        "chain_id": manifest["chain_id"],
-        "factory": manifest["contracts"]["pool_factory"]["address"],
-        "until_block": head,
-        "verify": "off",
-    }
+def _run(what: str, job: dict[str, Any]) -> dict[str, Any]:
+    return runs.work(job, "benchmarks.worker", what)
 
 
 def _growth(small: dict[str, Any], large: dict[str, Any]) -> dict[str, Any]:
@@ -175,20 +158,6 @@ def _reader(database: str) -> Iterator[dict[str, Any]]:
         measured |= json.loads(out)
 
 
-def _run(what: str, job: dict[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.worker", what],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise click.ClickException(f"the {what} failed:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
 def _median(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The run of the median rate, with the rates of all runs."""
     ordered = sorted(results, key=lambda result: result["events_per_second"])
@@ -197,51 +166,34 @@ def _median(results: list[dict[str, Any]]) -> dict[str, Any]:
     return median | {"all_events_per_second": [result["events_per_second"] for result in results]}
 
 
-@contextlib.contextmanager
-def _node(folder: Path) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.node", str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.communicate()
-
-
-@contextlib.asynccontextmanager
-async def _fresh_database(url: str) -> AsyncIterator[str]:
-    name = f"bench_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(url)
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}"')
-        fresh = parse.urlunsplit(parse.urlsplit(url)._replace(path=f"/{name}"))
-        migrate.apply(fresh)
-        yield fresh
-    finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await admin.close()
-
-
 def _reorganise(
     events: int, block_events: int, seed: int, database: str | None, depth: int
 ) -> dict[str, Any]:
-    found = []
-    with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home, _server(database, home) as url:
-        for size in (max(events // 10, 1), events):
-            folder = Path(home) / f"chain-{size}"
-            common = chain.build_fork(folder, size, depth, seed, block_events)
-            found.append(asyncio.run(_reorganised(folder, url, common, depth)))
-        machine = asyncio.run(_machine(url))
+    with (
+        tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
+        runs.server(database, home) as url,
+    ):
+        found = reorganised(events, block_events, seed, url, depth)
+        machine = asyncio.run(runs.machine(url))
     options = {"events": events, "block_events": block_events, "depth": depth, "seed": seed}
     return {"options": options, "machine": machine, "reorgs": found}
 
 
+def reorganised(
+    events: int, block_events: int, seed: int, url: str, depth: int
+) -> list[dict[str, Any]]:
+    """A reorganisation above a tenth of the events, and above all of them."""
+    found = []
+    for size in (max(events // 10, 1), events):
+        with tempfile.TemporaryDirectory(prefix="vesu-bench-") as home:
+            folder = Path(home) / "chain"
+            common = chain.build_fork(folder, size, depth, seed, block_events)
+            found.append(asyncio.run(_reorganised(folder, url, common, depth)))
+    return found
+
+
 async def _reorganised(folder: Path, url: str, common: int, depth: int) -> dict[str, Any]:
-    async with _fresh_database(url) as database:
+    async with runs.fresh_database(url) as database:
         return await asyncio.to_thread(reorg.run, folder, database, common, depth)
 
 
@@ -263,26 +215,6 @@ def _print_reorg(report: dict[str, Any], as_json: bool) -> None:
             f"{found['rows_restored']:,} rows restored); indexing the other branch took "
             f"{found['again_seconds']} s more"
         )
-
-
-async def _machine(url: str) -> dict[str, Any]:
-    connection = await asyncpg.connect(url)
-    version = await connection.fetchval("SHOW server_version")
-    await connection.close()
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "cores": os.cpu_count(),
-        "cpu": _cpu(),
-        "python": platform.python_version(),
-        "postgresql": version,
-    }
-
-
-def _cpu() -> str:
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text("utf-8").splitlines() if told.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
+from benchmarks import clock
 from indexer.cairo import selector
 
 PAGE = 1_024
@@ -47,7 +48,6 @@ class Bare:
         self._session = session
         self._sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.events = 0
-        self.bytes = 0
 
     async def run(self, connection: asyncpg.Connection) -> None:
         """Read page after page, each while the one before is written."""
@@ -77,7 +77,6 @@ class Bare:
         }
         async with self._session.post(self._job["node"], json=call) as response:
             body = await response.read()
-        self.bytes += len(body)
         return msgspec.json.decode(body)["result"]
 
     async def _store(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
@@ -142,7 +141,7 @@ async def main(job: dict[str, Any]) -> None:
                 "seconds": round(seconds, 3),
                 "cpu_seconds": round(cpu, 3),
                 "events_per_second": round(bare.events / seconds),
-                "bytes": bare.bytes,
+                "peak_megabytes": clock.peak_megabytes(),
             }
         )
     )

@@ -14,24 +14,33 @@ import contextlib
 import copy
 import gzip
 import hashlib
+import itertools
 import json
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from benchmarks import actors
+from benchmarks import actors, crowd, folding
 from indexer.chain import commitment, types
+from indexer.projections import valuations
 from indexer.recording import chain as recordings
 
 SEED = 20_260_101
 BLOCK_EVENTS = 100
 SECONDS_PER_BLOCK = 30
 FEW_USERS = 40
+CROWDED_EVENTS = 5_000
+"""About how many events a block has in which positions are opened by the thousand."""
+
+NEAR_SHARE = 0.01
+"""The share of these positions whose health is below 1.3."""
+
 COMMITTED_BLOCKS = 1_010
 """How many of the last blocks have an event commitment: a few more than are proved by it."""
 
@@ -44,16 +53,26 @@ NOTHING: dict[str, Any] = {
 """What the header and body of a block without transactions say."""
 
 
+class Emitting(Protocol):
+    """Invents what Vesu's contracts emit."""
+
+    def transaction(self, timestamp: int) -> list[actors.Event]:
+        """The events of the next transaction, which is in a block of this time."""
+        ...
+
+
 def build(
     folder: Path,
     events: int,
     seed: int = SEED,
     block_events: int = BLOCK_EVENTS,
     empty_blocks: int = 0,
+    committed: int = COMMITTED_BLOCKS,
 ) -> int:
     """Write a recording of devnet-a and `events` more of Vesu's events; returns its head.
 
-    `empty_blocks` blocks without events follow each block with events.
+    `empty_blocks` blocks without events follow each block with events. The last `committed`
+    blocks have their event commitment.
     """
     recorded, told = _begin(folder)
     users = actors.Actors(recordings.bundled(), seed)
@@ -62,7 +81,7 @@ def build(
         invented = _invent(
             users, recorded[-1], block_events, proved=False, empty_blocks=empty_blocks
         )
-        return branch.grow(invented, events, COMMITTED_BLOCKS)
+        return branch.grow(invented, events, committed)
 
 
 def build_fork(
@@ -89,6 +108,39 @@ def build_fork(
     common = int(last["block_number"])
     (fork / "abort.json").write_text(json.dumps({"common_block_number": common}), "utf-8")
     return common
+
+
+def build_crowd(folder: Path, positions: int, blocks: int, seed: int = SEED) -> tuple[int, int]:
+    """As `build`: one market with so many positions, and then `blocks` blocks with a change of one.
+
+    Where positions are opened, headers have no event commitment, as before Starknet 0.13.2.
+    Without positions the blocks hold a transaction of anybody's in any market. Returns the number
+    of the last block before these blocks, and the head.
+    """
+    recorded, told = _begin(folder)
+    invented = actors.Actors(recordings.bundled(), seed)
+    users = _crowd(invented, recorded[-1], positions, seed) if positions else None
+    with _Branch(folder) as branch:
+        branch.copy(recorded, told)
+        while users is not None and users.left:
+            # Each position takes two events.
+            events = min(CROWDED_EVENTS, 2 * users.left)
+            block, emitted, _ = next(_invent(users, branch.last, events, proved=False))
+            del block["event_commitment"]
+            branch.add(block, emitted)
+        below = int(branch.last["block_number"])
+        following = _invent(users or invented, branch.last, 1, proved=False)
+        for block, emitted, _ in itertools.islice(following, blocks):
+            block["event_commitment"] = _commitment(block["transactions"])
+            branch.add(block, emitted)
+        return below, int(branch.last["block_number"])
+
+
+def _crowd(invented: actors.Actors, last: dict[str, Any], positions: int, seed: int) -> crowd.Crowd:
+    market = next(one for one in invented.markets if one.prices and one.debt)
+    world = folding.folded(recordings.bundled()).world
+    block = valuations.Block(last["block_number"], last["timestamp"])
+    return crowd.Crowd(invented, market, world, block, positions, NEAR_SHARE, random.Random(seed))
 
 
 def build_story(
@@ -155,6 +207,12 @@ class _Branch:
         self._events.writelines(_line(event) for event in events)
         self.last = blocks[-1]
 
+    def add(self, block: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        """Add one block as it is."""
+        self._blocks.write(_line(block))
+        self._events.writelines(_line(event) for event in events)
+        self.last = block
+
     def grow(
         self,
         invented: Iterator[tuple[dict[str, Any], list[dict[str, Any]], int]],
@@ -185,7 +243,7 @@ class _Branch:
 
 
 def _invent(
-    users: actors.Actors,
+    users: Emitting,
     last: dict[str, Any],
     block_events: int,
     proved: bool = True,

@@ -8,66 +8,16 @@ CPU seconds, calls by method, the size of the database, and the ratio to the bar
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import click
+import msgspec
 
-from benchmarks import __main__ as suite
-from benchmarks import chain
-
-
-class Node:
-    """A served chain, in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in, self._out = process.stdin, process.stdout
-        self.url = self._out.readline().strip()
-
-    def counts(self) -> dict[str, int]:
-        """Calls by method since the last time."""
-        self._in.write("counts\n")
-        self._in.flush()
-        found: dict[str, int] = json.loads(self._out.readline())
-        return found
-
-
-@contextlib.contextmanager
-def serving(folder: Path, latency: float) -> Iterator[Node]:
-    """A node while inside; `latency` in seconds a request."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.node", str(folder), str(latency)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Node(process)
-    finally:
-        process.communicate()
-
-
-def _worker(module: list[str], job: dict[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", *module],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise click.ClickException(f"{module[0]} failed:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+from benchmarks import chain, runs, serving
 
 
 async def _addresses(database: str) -> list[str]:
@@ -80,37 +30,34 @@ async def _addresses(database: str) -> list[str]:
         await connection.close()
 
 
-async def _megabytes(database: str) -> float:
-    connection = await asyncpg.connect(database)
-    try:
-        size = await connection.fetchval("SELECT pg_database_size(current_database())")
-        return round(int(size) / 1e6, 1)
-    finally:
-        await connection.close()
+async def measure(
+    folder: Path, head: int, url: str, latency: float, verify: str, replays: bool = False
+) -> dict[str, Any]:
+    """A fill and then the bare pipeline, each into a database of its own.
 
-
-async def measure(folder: Path, head: int, url: str, latency: float, verify: str) -> dict[str, Any]:
-    """A fill and then the bare pipeline, each into a database of its own."""
-    job = suite._job(folder, head) | {"verify": verify}
-    with serving(folder, latency) as node:
-        async with suite._fresh_database(url) as database:
-            fill = _worker(
-                ["benchmarks.worker", "ingest"], job | {"node": node.url, "database": database}
-            )
-            fill |= {"calls": node.counts(), "megabytes": await _megabytes(database)}
+    With `replays` the filled database is replayed as well.
+    """
+    task = runs.job(folder, head) | {"verify": verify}
+    found: dict[str, Any] = {}
+    with serving.serving(folder, latency) as node:
+        async with runs.fresh_database(url) as database:
+            here = task | {"node": node.url, "database": database}
+            found["fill"] = runs.work(here, "benchmarks.worker", "ingest")
+            found["fill"] |= _asked(node) | await runs.size(database)
             addresses = await _addresses(database)
-        async with suite._fresh_database(url) as database:
-            bare = _worker(
-                ["benchmarks.bare"],
-                job | {"node": node.url, "database": database, "addresses": addresses},
-            )
-            bare |= {"calls": node.counts()}
-    return {
-        "fill": fill,
-        "bare": bare,
-        "rate_to_bare": round(fill["events_per_second"] / bare["events_per_second"], 3),
-        "calls": sum(fill["calls"].values()),
-    }
+            if replays:
+                found["replay"] = runs.work(here, "benchmarks.worker", "replay")
+        async with runs.fresh_database(url) as database:
+            here = task | {"node": node.url, "database": database, "addresses": addresses}
+            found["bare"] = runs.work(here, "benchmarks.bare") | _asked(node)
+    rates = [found[what]["events_per_second"] for what in ("fill", "bare")]
+    return found | {"rate_to_bare": round(rates[0] / rates[1], 3)}
+
+
+def _asked(node: serving.Node) -> dict[str, Any]:
+    """What a node was asked since the last time, for a report."""
+    found: dict[str, Any] = msgspec.to_builtins(node.traffic())
+    return found
 
 
 @click.command(epilog="Example: python -m benchmarks.fill --events 20000 --empty 9 --latency 20")
@@ -140,11 +87,11 @@ def main(
     """Fill an empty database from an invented chain; one JSON line a latency on stdout."""
     with (
         tempfile.TemporaryDirectory(prefix="vesu-fill-") as home,
-        suite._server(database, home) as url,
+        runs.server(database, home) as url,
     ):
         folder = Path(home) / "chain"
         head = chain.build(folder, events, seed, block_events, empty)
-        machine = asyncio.run(suite._machine(url))
+        machine = asyncio.run(runs.machine(url))
         options = {
             "events": events,
             "blocks": head,

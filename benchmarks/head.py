@@ -24,9 +24,8 @@ import click
 import msgspec
 import structlog
 
-from benchmarks import __main__ as measuring
 from benchmarks import actors as invented
-from benchmarks import chain, many_rows, reorg, worker
+from benchmarks import chain, crowd, many_rows, reorg, runs, serving, worker
 from indexer.chain import client, ranges, types
 from indexer.daemon import ingestor
 from indexer.daemon import writer as writers
@@ -34,11 +33,10 @@ from indexer.projections import engine as engines
 from indexer.projections import rows, valuations
 from indexer.recording import chain as recordings
 from indexer.store import database
-from indexer.vesu import accrual, discovery, kinds, state
+from indexer.vesu import discovery, kinds
 
 BLOCK_SECONDS = 2
 FILL_EVENTS = 5_000
-SHARES = 10**20
 
 WARMING_BLOCKS = 20
 
@@ -91,10 +89,6 @@ class Head:
         """What the pool emits in the next block where a user supplies and borrows."""
         return self.actors.modify(self.market, user, shares, debt, self.next_time)
 
-    def donate(self, amount: int) -> list[invented.Event]:
-        """What the pool emits in the next block where somebody gives what is borrowed."""
-        return self.actors.donate(self.market, self.market.debt, amount, self.next_time)
-
     async def take_back(self, depth: int) -> float:
         """Milliseconds that it takes to go back by so many blocks; the last header is that one."""
         number = self.header.number - depth
@@ -114,16 +108,6 @@ class Head:
         """The next block's time."""
         return self.header.timestamp + BLOCK_SECONDS
 
-    def edge(self) -> int:
-        """Shares to debt, x 10^9, at a health of 1.3."""
-        world = self.engine._memory.world
-        market = self.market
-        pair = state.PairKey(state.v2_pool(market.pool), market.collateral, market.debt)
-        block = valuations.Block(self.header.number, self.header.timestamp)
-        bound = valuations.Valuer(world, block).edge(pair)
-        assert bound is not None
-        return bound
-
 
 def _hash(number: int) -> str:
     return hex(0xB10C << 32 | number)
@@ -131,10 +115,10 @@ def _hash(number: int) -> str:
 
 async def index(url: str, folder: Path) -> types.BlockHeader:
     """Fill an empty database with devnet-a; returns its last header."""
-    job = measuring._job(folder, json.loads((folder / "manifest.json").read_text())["last_block"])
-    with measuring._node(folder) as node_url:
+    job = runs.job(folder, json.loads((folder / "manifest.json").read_text())["last_block"])
+    with serving.serving(folder) as served:
         settings = client.NodeSettings(max_requests_per_second=1_000_000)
-        node = await client.connect([node_url], int(job["chain_id"], 16), settings)
+        node = await client.connect([served.url], int(job["chain_id"], 16), settings)
         async with database.session(url) as connection:
             reading = ranges.ReaderSettings(verify="off")
             followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
@@ -167,35 +151,23 @@ def engine_of(job: dict[str, Any]) -> engines.Engine:
     return engines.Engine([(int(job["factory"], 16), discovery.Known(kinds.Kind.POOL_FACTORY_V2))])
 
 
-async def _fill(head: Head, positions: int, edge: float, dice: random.Random) -> list[int]:
-    """Open positions, the share `edge` of them with a health below 1.3; returns their users."""
-    users = [dice.getrandbits(250) for _ in range(positions)]
-    bound = head.edge()
-    # As much as all of them borrow, and as much again.
-    most = 3 * positions * SHARES * valuations.RATIO_SCALE // bound
-    owed = accrual.debt_of(most, head.actors.asset(head.market, head.market.debt))
-    await head.commit(head.donate(owed), is_at_head=False)
-    events: list[invented.Event] = []
-    for user in users:
-        far = dice.uniform(1.5, 8.0) if dice.random() >= edge else dice.uniform(0.8, 0.99)
-        ratio = int(bound * far)
-        events += head.modify(user, SHARES, SHARES * valuations.RATIO_SCALE // ratio)
-        if len(events) >= FILL_EVENTS:
-            await head.commit(events, is_at_head=False)
-            events = []
-    if events:
+async def _fill(head: Head, users: crowd.Crowd) -> None:
+    """Open all positions, some thousand events a block."""
+    while users.left:
+        events: list[invented.Event] = []
+        while users.left and len(events) < FILL_EVENTS:
+            events += users.transaction(head.next_time)
         await head.commit(events, is_at_head=False)
-    return users
 
 
 async def _spend(
-    head: Head, connection: asyncpg.Connection, users: list[int], blocks: int, dice: random.Random
+    head: Head, connection: asyncpg.Connection, users: crowd.Crowd, blocks: int
 ) -> list[tuple[float, float, int]]:
     """Milliseconds, those of CPU, and bytes of write-ahead log of each of so many blocks."""
     backend = connection.get_server_pid()
     spent: list[tuple[float, float, int]] = []
     for _ in range(blocks):
-        events = head.modify(dice.choice(users), 1, 0)
+        events = users.transaction(head.next_time)
         before = await _wal(connection)
         began, cpu = time.perf_counter(), reorg._cpu_seconds(backend)
         await head.commit(events, is_at_head=True)
@@ -211,8 +183,7 @@ async def measure(
     """Milliseconds, CPU of this process and the server's, and write-ahead log of each block."""
     folder = recordings.bundled()
     header = await index(url, folder)
-    dice = random.Random(seed)
-    job = measuring._job(folder, header.number)
+    job = runs.job(folder, header.number)
     actors = invented.Actors(folder, seed)
     market = next(market for market in actors.markets if market.prices and market.debt)
     async with database.session(url) as connection:
@@ -222,11 +193,20 @@ async def measure(
         writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
         await writer.open(job["chain_id"], 0)
         head = Head(writer, engine, header, actors, market)
-        users = await _fill(head, positions, edge, dice)
+        users = crowd.Crowd(
+            actors,
+            market,
+            engine._memory.world,
+            valuations.Block(header.number, header.timestamp),
+            positions,
+            edge,
+            random.Random(seed),
+        )
+        await _fill(head, users)
         await connection.execute("VACUUM ANALYZE vesu_positions")
         # The slices' first round: afterwards every block costs what one costs in the long run.
-        await _spend(head, connection, users, WARMING_BLOCKS, dice)
-        spent = await _spend(head, connection, users, blocks, dice)
+        await _spend(head, connection, users, WARMING_BLOCKS)
+        spent = await _spend(head, connection, users, blocks)
         await worker.refuse_frozen(connection)
         near = await connection.fetchval(
             "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor < 1.3"
@@ -264,7 +244,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 async def _run(url: str, *options: Any) -> dict[str, Any]:
-    async with measuring._fresh_database(url) as database_url:
+    async with runs.fresh_database(url) as database_url:
         return await measure(database_url, *options)
 
 
@@ -282,7 +262,7 @@ def main(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with (
         tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
-        measuring._server(server, home) as url,
+        runs.server(server, home) as url,
     ):
         found = asyncio.run(_run(url, positions, other_positions, edge, blocks, seed))
         click.echo(json.dumps(found, indent=2))

@@ -1,34 +1,62 @@
 """Serve a recording, without compression, until stdin is closed.
 
 `python -m benchmarks.node FOLDER [LATENCY]`: every request takes LATENCY seconds. A line `BRANCH
-NUMBER` on stdin puts the head on that block; its hash is printed. A line `counts` prints the calls
-by method since the last such line, as JSON.
+NUMBER` on stdin puts the head on that block; its hash and the time are printed as JSON. A line
+`traffic` prints what was asked since the last such line, as JSON (`benchmarks.serving`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
+import time
 from pathlib import Path
 
+import msgspec
+from aiohttp import web
+
+from benchmarks import serving
 from indexer.recording import chain, options, server
+
+
+class CountingServer(server.RecordingServer):
+    """Counts its answers and the bytes of their bodies."""
+
+    requests = 0
+    body_bytes = 0
+
+    def _respond(self, request: web.Request, body: bytes) -> web.Response:
+        self.requests += 1
+        self.body_bytes += len(body)
+        return super()._respond(request, body)
+
+    def traffic(self) -> serving.Traffic:
+        """What was asked since the last time."""
+        found = serving.Traffic(dict(self.counts), self.requests, self.body_bytes)
+        self.counts.clear()
+        self.requests = self.body_bytes = 0
+        return found
 
 
 async def main(folder: Path, latency: float) -> None:
     """Print the address once listening."""
-    async with server.RecordingServer(
+    node = CountingServer(
         chain.load(folder), options=options.ServerOptions(gzip=False, latency=latency)
-    ) as node:
+    )
+    async with node:
         print(node.url, flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
-            if line.strip() == "counts":
-                print(json.dumps(node.counts), flush=True)
-                node.counts.clear()
+            if line.strip() == "traffic":
+                _tell(node.traffic())
                 continue
             branch, number = map(int, line.split())
             node.playhead.go_to(number, branch)
-            print(node.recording.branch(branch).blocks[number].hash, flush=True)
+            hash_ = node.recording.branch(branch).blocks[number].hash
+            _tell(serving.Shown(hash_, time.time()))
+
+
+def _tell(answer: msgspec.Struct) -> None:
+    print(msgspec.json.encode(answer).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ import asyncpg
 import click
 import structlog
 
-from benchmarks import __main__ as suite
-from benchmarks import chain, head, many_rows
+from benchmarks import chain, head, many_rows, runs
 from indexer import app, config
 from indexer.api import server
 from indexer.recording import chain as recordings
@@ -271,7 +270,7 @@ async def under_load(
 async def _run(
     server_url: str, size: many_rows.Size, rate: int, seconds: int, seed: int, out: Path
 ) -> None:
-    async with suite._fresh_database(server_url) as url:
+    async with runs.fresh_database(server_url) as url:
         await head.index(url, recordings.bundled())
         connection = await asyncpg.connect(url)
         click.echo(json.dumps({"filled": await many_rows.fill(connection, size)}))
@@ -323,7 +322,7 @@ def main(
     size = many_rows.Size(positions, transactions, events, blocks, near_every)
     with (
         tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
-        suite._server(server_url, home) as url,
+        runs.server(server_url, home) as url,
     ):
         asyncio.run(_run(url, size, rate, seconds, seed, out))
 

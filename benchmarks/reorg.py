@@ -7,22 +7,19 @@ database is indexed up to the fork's tip first; then the head goes over to the m
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import structlog
 
-from benchmarks import clock
+from benchmarks import clock, runs, serving
 from benchmarks import worker as workers
 from indexer.chain import client, ranges
 from indexer.daemon import ingestor
@@ -33,9 +30,6 @@ from indexer.vesu import discovery, kinds
 SHALLOW = 15
 """How many reorganisations of one block are gone through; their median counts."""
 
-GoTo = Callable[[int, int], str]
-"""Puts the head on a block of a branch; returns its hash."""
-
 TABLES = (
     "events",
     "vesu_positions",
@@ -45,37 +39,14 @@ TABLES = (
 )
 
 
-@contextlib.contextmanager
-def _node(folder: str) -> Iterator[tuple[str, GoTo]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.node", folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    told, asked = process.stdout, process.stdin
-    assert told is not None
-    assert asked is not None
-
-    def go_to(branch: int, number: int) -> str:
-        asked.write(f"{branch} {number}\n")
-        asked.flush()
-        return told.readline().strip()
-
-    try:
-        yield told.readline().strip(), go_to
-    finally:
-        process.communicate()
-
-
 class Measuring:
     """An ingestor, and a head that goes where it is sent."""
 
     def __init__(
-        self, worker: ingestor.Ingestor, go_to: GoTo, watch: clock.Clock, backend: int
+        self, worker: ingestor.Ingestor, served: serving.Node, watch: clock.Clock, backend: int
     ) -> None:
         self._worker = worker
-        self._go_to = go_to
+        self._served = served
         self._watch = watch
         self.cpu_seconds = 0.0
         """Of the last reorganisation: this process and the database's, waiting left out."""
@@ -95,7 +66,7 @@ class Measuring:
         """
         seconds = self._watch.seconds
         before = dict(seconds)
-        hash_ = self._go_to(branch, number)
+        hash_ = self._served.go_to(branch, number).hash
         while self._worker.position.block_hash != hash_:
             await self._worker.step()
         spent = {phase: seconds[phase] - before.get(phase, 0.0) for phase in seconds}
@@ -117,16 +88,16 @@ async def measure(job: dict[str, Any]) -> dict[str, Any]:
     """One-block reorganisations there and back, then a deep one."""
     common, depth = job["common"], job["depth"]
     async with database.session(job["database"]) as connection:
-        with _node(job["folder"]) as (url, go_to):
+        with serving.serving(Path(job["folder"])) as served:
             settings = client.NodeSettings(max_requests_per_second=1_000_000)
-            node = await client.connect([url], int(job["chain_id"], 16), settings)
+            node = await client.connect([served.url], int(job["chain_id"], 16), settings)
             factory = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
             engine = engines.Engine([(int(job["factory"], 16), factory)])
             reading = ranges.ReaderSettings(verify="off")
             followed = ingestor.IngestorSettings(poll_seconds=0.0, reading=reading)
             worker = ingestor.Ingestor(node, connection, engine, followed, workers.contracts(job))
             backend = connection.get_server_pid()
-            measuring = Measuring(worker, go_to, _watched(worker, node), backend)
+            measuring = Measuring(worker, served, _watched(worker, node), backend)
             await worker.open(job["chain_id"], 0)
             await measuring.follow(0, common)
             await connection.execute("ANALYZE")
@@ -172,24 +143,13 @@ async def _count(connection: asyncpg.Connection, table: str) -> int:
 
 def run(folder: Path, database: str, common: int, depth: int) -> dict[str, Any]:
     """Measure in a process of its own."""
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    job = {
+    task = runs.job(folder, common) | {
         "database": database,
         "folder": str(folder),
         "common": common,
         "depth": depth,
-        "chain_id": manifest["chain_id"],
-        "factory": manifest["contracts"]["pool_factory"]["address"],
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.reorg"],
-        input=json.dumps(job),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    return runs.work(task, "benchmarks.reorg")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ import time
 import asyncpg
 import structlog
 
-from benchmarks import __main__ as suite
-from benchmarks import actors, chain, head
+from benchmarks import actors, chain, crowd, head, runs
 from indexer.chain import types
 from indexer.daemon import writer as writers
 from indexer.recording import chain as recordings
@@ -37,7 +36,7 @@ async def _header(connection: asyncpg.Connection) -> types.BlockHeader:
 
 async def _main(url: str, seconds: int) -> None:
     folder, dice = recordings.bundled(), random.Random(chain.SEED)
-    job = suite._job(folder, 0)
+    job = runs.job(folder, 0)
     async with database.session(url) as connection:
         engine = head.engine_of(job)
         writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
@@ -48,7 +47,7 @@ async def _main(url: str, seconds: int) -> None:
         until, took = time.perf_counter() + seconds, list[tuple[float, float]]()
         while time.perf_counter() < until:
             began = time.perf_counter()
-            events = above.modify(dice.getrandbits(250), head.SHARES, 0)
+            events = above.modify(dice.getrandbits(250), crowd.SHARES, 0)
             await above.commit(events, is_at_head=True)
             took.append((began, (time.perf_counter() - began) * 1000))
             await asyncio.sleep(max(0.0, began + head.BLOCK_SECONDS - time.perf_counter()))

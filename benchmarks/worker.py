@@ -1,4 +1,4 @@
-"""One measured run in a process of its own: `python -m benchmarks.worker ingest|replay`.
+"""One measured run in a process of its own: `python -m benchmarks.worker ingest|replay|prove`.
 
 Takes a JSON job on stdin (database, node, chain_id, factory, until_block) and prints what it
 measured as JSON.
@@ -21,8 +21,8 @@ from benchmarks import clock
 from indexer.audit import invariants
 from indexer.chain import client, ranges
 from indexer.commands import event_loop
-from indexer.daemon import ingestor, writer
-from indexer.log import facts, watch_list
+from indexer.daemon import ingestor, prover, writer
+from indexer.log import cursor, facts, verified, watch_list
 from indexer.projections import engine as engines
 from indexer.projections import replay
 from indexer.projections.shadow import build, swap
@@ -30,6 +30,9 @@ from indexer.store import database
 from indexer.vesu import discovery, kinds
 
 UNLIMITED = 1_000_000
+
+PROVED_A_LOOK = 500
+"""Blocks that the background proves at a look; by default 5, with pauses between."""
 
 
 def _engine(job: dict[str, Any], watch: clock.Clock) -> engines.Engine:
@@ -101,6 +104,35 @@ async def again(job: dict[str, Any]) -> dict[str, Any]:
     return _measured(watch, done.events, seconds, cpu) | {"rows_changed": done.rows_changed}
 
 
+async def prove(job: dict[str, Any]) -> dict[str, Any]:
+    """Prove every block of a filled database in the background's way, without its pauses."""
+    settings = client.NodeSettings(max_requests_per_second=UNLIMITED)
+    node = await client.connect([job["node"]], int(job["chain_id"], 16), settings)
+    async with database.session(job["database"]) as connection:
+        committed = await cursor.read(connection)
+        assert committed is not None, "the database was filled"
+        blocks = range(committed.start_block, committed.block_number + 1)
+        proving = prover.Prover(
+            node,
+            connection,
+            [int(job["factory"], 16)],
+            prover.ProverSettings(PROVED_A_LOOK * round(60 / prover.LOOK_SECONDS)),
+        )
+        began, cpu = time.perf_counter(), time.process_time()
+        while await verified.lacking(connection, blocks[0], blocks[-1], most=1):
+            if found := await proving.look():
+                raise SystemExit(f"{len(found)} events of the log are not the chain's: {found[0]}")
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    await node.close()
+    return {
+        "blocks": len(blocks),
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu, 3),
+        "blocks_per_second": round(len(blocks) / seconds, 1),
+        "peak_megabytes": clock.peak_megabytes(),
+    }
+
+
 def _measured(watch: clock.Clock, events: int, seconds: float, cpu: float) -> dict[str, Any]:
     names = ("fetch", "decode", "fold", "write", "sums", "compare", "swap")
     phases = {name: watch.seconds[name] for name in names}
@@ -123,5 +155,5 @@ if __name__ == "__main__":
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     event_loop.collect_rarely()
-    work = {"ingest": ingest, "replay": again}[sys.argv[1]]
+    work = {"ingest": ingest, "replay": again, "prove": prove}[sys.argv[1]]
     print(json.dumps(asyncio.run(work(json.load(sys.stdin)))))

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
-from benchmarks import chain, folding
+from benchmarks import chain, folding, page
 from indexer.recording import chain as recordings
 from tests import postgres
 
@@ -27,6 +28,7 @@ async def reported(*arguments: str) -> Any:
     return msgspec.json.decode(out)
 
 
+@pytest.mark.heavy
 async def test_the_report_says_what_was_measured() -> None:
     report = await reported("--events", "200", "--runs", "1")
     assert report["options"]["seed"] == chain.SEED
@@ -49,25 +51,54 @@ async def test_the_report_says_what_was_measured() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 async def test_all_benchmarks_in_one_command(tmp_path: Path) -> None:
-    sizes = ("--events", "200", "--positions", "300", "--blocks", "5", "--depth", "5")
+    sizes = ("--events", "400", "--sizes", "500", "--positions", "300", "--blocks", "25")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "benchmarks.table", *sizes, "--markdown", str(tmp_path / "table.md")),
+        *("-m", "benchmarks.table", *sizes, "--depth", "5", "--out", str(tmp_path / "runs.jsonl")),
+        *("--database", postgres.server_url()),
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 900)
     assert process.returncode == 0
+    assert (tmp_path / "runs.jsonl").read_bytes() == out
     runs = [msgspec.json.decode(line) for line in out.splitlines()]
     fills = [one for one in runs if one["run"] == "fill"]
     latencies = [(one["options"]["empty"], one["options"]["latency_ms"]) for one in fills]
-    assert latencies == [(empty, latency) for empty in (0, 9) for latency in (0, 20, 50)]
-    assert all(0 < one["fill"]["events"] == one["bare"]["events"] for one in fills)
-    names = [one["run"] for one in runs[len(fills) :]]
-    assert names == ["ingest and replay", "head", "reorganisation"]
-    table = (tmp_path / "table.md").read_text().splitlines()
+    assert latencies == [(empty, latency) for empty in (0, 9) for latency in (0, 20, 50)] + [(0, 0)]
+    for fill in fills:
+        assert 0 < fill["fill"]["events"] == fill["bare"]["events"]
+        assert 0 < fill["bare"]["bytes"] < fill["fill"]["bytes"]
+        assert fill["fill"]["tables"]["vesu_positions"] > 0
+    assert [one["replay"]["events"] for one in fills if "replay" in one] == [
+        one["fill"]["events"] for one in fills if one["options"]["latency_ms"] == 0
+    ]
+    for proof in (one for one in runs if one["run"] == "proof"):
+        assert proof["calls"]["starknet_getBlockWithReceipts"] >= proof["blocks"] > 125
+        assert proof["events"] > proof["receipts"] > 0
+    few, crowd = (one for one in runs if one["run"] == "follow")
+    assert few["active"] + 200 < crowd["active"]
+    for one in (few, crowd):
+        assert one["blocks"] == 25 >= one["commits"] > 0
+        assert 0 < one["committed_ms"]["median"] <= one["committed_ms"]["p99"]
+    names = [one["run"] for one in runs[-3:]]
+    assert names == ["head", "reorganisation", "reorganisation"]
+    table = page.tables(runs).splitlines()
     assert sum(line.startswith("| fill, ") for line in table) == len(fills)
-    assert any(line.startswith("| head, a block | 39") for line in table)
+    assert sum(line.startswith("| the limit: ") for line in table) == len(fills)
+
+
+def test_the_page_s_table_is_that_of_its_runs() -> None:
+    runs = [msgspec.json.decode(line) for line in page.LINES.read_bytes().splitlines()]
+    text = page.PAGE.read_text("utf-8")
+    assert page.written(text, runs) == text
+    assert {one["run"] for one in runs} >= {"machine", "fill", "proof", "follow"}
+
+
+def test_a_page_without_marks_is_not_written() -> None:
+    with pytest.raises(click.ClickException):
+        page.written("# Benchmarks\n", [])
 
 
 async def test_a_reorganisation_is_measured_on_two_sizes_of_tables() -> None:
@@ -98,3 +129,15 @@ def test_invented_markets_accrue_as_the_fold_predicts(tmp_path: Path) -> None:
     assert not invented.quarantined
     assert not invented.refused
     assert len(invented.positions) > len(recorded.positions) + 100
+
+
+def test_a_crowded_market_is_folded(tmp_path: Path) -> None:
+    recorded = folding.folded(recordings.bundled()).journal
+    below, head = chain.build_crowd(tmp_path / "one", 250, 7, seed=7)
+    crowded = folding.folded(tmp_path / "one").journal
+    assert head == below + 7
+    assert not crowded.quarantined
+    assert not crowded.refused
+    assert len(crowded.positions) == len(recorded.positions) + 250 + 7
+    served = recordings.load(tmp_path / "one").main
+    assert [len(served.blocks[number].events) for number in range(below + 1, head + 1)] == [3] * 7
