@@ -6,9 +6,10 @@ change a rate model without an event, so that another variant than the true one 
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
-from indexer.vesu import accrual, maths
+from indexer.vesu import accrual, discovery, kinds, maths
 from tests import postgres
 from tests.hostile import chain, chain_v1
 from tests.hostile.chain import ETH, USDC, u256
@@ -103,3 +104,47 @@ async def test_a_hundred_pools_of_one_owner_outvote_nobody() -> None:
         found, theirs = await kept(hostile, cut)
         assert found == honest
         assert theirs == {"v1.1b"}
+
+
+OLD_SINGLETON, OLD_EXTENSION = 0x50, 0xE6
+BOTH: chain.Roots = [
+    (OLD_SINGLETON, discovery.Known(kinds.Kind.SINGLETON_V1_0)),
+    (OLD_EXTENSION, discovery.Known(kinds.Kind.EXTENSION_V1_0)),
+    *ROOTS,
+]
+
+
+def on_the_old_singleton(pool: int) -> list[chain.Sent]:
+    """A pool of V1.0, which V1.1 takes over where it makes one of the same id."""
+    places = {SINGLETON: OLD_SINGLETON, EXTENSION: OLD_EXTENSION}
+    return [
+        (places[emitter], name, [places.get(key, key) for key in keys], data)
+        for emitter, name, keys, data in chain_v1.created(pool)
+    ]
+
+
+async def test_a_hundred_owners_outvote_no_pool_that_was_taken_over() -> None:
+    """Only Vesu takes pools over from V1.0, and anybody may be many owners."""
+    blocks = grown(100, 0)
+    owners = itertools.count(0xBAD0_0000)
+    blocks[0] = [
+        *on_the_old_singleton(FIRST),
+        *(
+            (emitter, name, [keys[0], next(owners)], data)
+            if name == "SetPoolOwner" and keys[0] >= FIRST_THEIRS
+            else (emitter, name, keys, data)
+            for emitter, name, keys, data in blocks[0]
+        ),
+    ]
+    for cut in (1, len(blocks)):
+        async with postgres.fresh_database(migrated=True) as url:
+            await chain.index(url, blocks, cut, roots=BOTH)
+            assert await chain.reasons(url) == {}
+            for pool in (FIRST, SECOND, QUIET):
+                assets = (await chain.rows(url, pool))["vesu_assets"]
+                told = [row for row in assets if f"0x{SINGLETON:064x}" in row]
+                assert len(told) == 2
+                assert all("'variant': 'v1.1c'" in row for row in told), (cut, pool)
+            found = await chain.rows(url)
+            await chain.replayed(url, BOTH)
+            assert await chain.rows(url) == found

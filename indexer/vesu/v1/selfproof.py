@@ -3,8 +3,9 @@
 Each UpdateContext carries the accumulator and the full-utilisation rate after an accrual, each
 AccrueFees the shares that it minted. Which maths a V1.1 class runs no public source says for
 sure. A pool is computed with a variant that fits what it told itself. Where it told nothing that
-tells them apart, the owners of the others decide, each with one vote however many pools they have.
-Votes are part of the singleton's state, so a replay repeats them.
+tells them apart, the owners of the others decide, each with one vote however many pools they have:
+those of pools taken over from V1.0, else all. Votes are part of the singleton's state, so a replay
+repeats them.
 """
 
 from __future__ import annotations
@@ -89,10 +90,12 @@ def _scores(
 ) -> collections.Counter[maths.Variant]:
     """How many owners of pools each variant has: those that fit most pools of an owner.
 
-    Pools whose owner nothing tells count as one owner's.
+    Pools that were taken over from V1.0 decide, where they told something: anyone may own the
+    others under any number of addresses. Pools whose owner nothing tells count as one owner's.
     """
+    taken_over = {pool: votes[pool] for pool in votes if _is_taken_over(ledger, singleton, pool)}
     by_owner: dict[int | None, collections.Counter[maths.Variant]] = {}
-    for pool_id, fitting in votes.items():
+    for pool_id, fitting in (taken_over or votes).items():
         pool = ledger.world.pools.get(state.PoolKey(singleton, pool_id))
         owner = None if pool is None else pool.owner
         by_owner.setdefault(owner, collections.Counter()).update(fitting)
@@ -102,6 +105,13 @@ def _scores(
         for variant, pools in counted.items()
         if pools == max(counted.values())
     )
+
+
+def _is_taken_over(ledger: ledgers.Ledger, singleton: int, pool_id: int) -> bool:
+    """Whether V1.1 took the pool over from V1.0, as Vesu alone can: new pools have other ids."""
+    before = ledger.registry.singleton(kinds.Kind.SINGLETON_V1_0)
+    pool = None if before is None else ledger.world.pools.get(state.PoolKey(before, pool_id))
+    return pool is not None and pool.successor == singleton
 
 
 def _base(
