@@ -56,6 +56,7 @@ class Strangers:
     """Strangers' pools on one extension of a recorded chain; a pool for each case."""
 
     def __init__(self, recorded: truth_v1.RecordedV1, extension: str) -> None:
+        self.recorded = recorded
         generation = extension.removeprefix("extension_")
         self.extension = _address(recorded, extension)
         self.singleton = recorded.singleton_of(self.extension)
@@ -102,6 +103,20 @@ class Strangers:
         """A donation, which accrues what the market holds, and a deposit."""
         yield self._named(self.singleton, "Donate", pool)
         yield self._named(self.singleton, "ModifyPosition", pool)
+
+    def asking(self, pool: int, now: int) -> Iterator[Event]:
+        """Events that have the fold ask every view of a pool that it ever asks."""
+        yield self._named(self.singleton, "SetAssetParameter", pool)
+        yield self._named(self.singleton, "RetrieveReserve", pool)
+        yield self._named(self.singleton, "AccrueFees", pool)
+        yield self._named(self.extension, "SetFeeConfig", pool)
+        yield self._named(self.extension, "SetPoolOwner", pool)
+        yield self._named(self.extension, "SetInterestRateConfig", pool)
+        yield self._named(self.singleton, "TransferPosition", pool)
+        invalid = [*u256(10**18), 0]
+        yield self._named(
+            self.singleton, "UpdateContext", pool, now, collateral_asset_price=invalid
+        )
 
     def cases(self, now: int) -> Iterator[Case]:
         """Every event of a pool as it should be, and with each felt at each limit."""
