@@ -169,7 +169,9 @@ async def _soak(soak: Soak, home: Path) -> int:
         proxy.Proxy(url) as way,
         server.RecordingServer(loaded, head, settings) as node,
     ):
-        # The invented chain has events, and no contracts that could be asked for its positions.
+        # The invented chain has no contracts that could be asked for its positions. What its maker
+        # (benchmarks.actors) keeps of them is accrued by the indexer's own formulas: answers made
+        # from that would be equal whatever the formulas say, so reconcile has nothing to find here.
         environ = stage.environment(recorded, node.url, way.url, VESU_RECONCILE_EVERY_SECONDS="0")
         async with daemon.started(environ, home / "log") as running:
             await running.tells("started")
@@ -237,11 +239,7 @@ async def _is_equal(
     recorded: truth.Recorded, loaded: chain.Recording, environ: dict[str, str], last: int
 ) -> bool:
     async with postgres.fresh_database() as other, server.RecordingServer(loaded) as node:
-        calm = environ | {
-            "DATABASE_URL": other,
-            "VESU_NODE_URLS": node.url,
-            "VESU_INGEST_VERIFY": "off",
-        }
+        calm = environ | {"DATABASE_URL": other, "VESU_NODE_URLS": node.url}
         await stage.command(calm, "run", "--until-block", str(last), "--no-serve", timeout=1800)
         expected = await stage.json_of(calm, "digest")
         found = await stage.json_of(environ, "digest")
