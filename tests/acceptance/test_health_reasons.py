@@ -125,20 +125,20 @@ WHERE c.address = (SELECT min(address) FROM contracts WHERE kind = 'pool_v2')
 
 
 @pytest.mark.parametrize(
-    "spoiling",
+    ("spoiling", "shown"),
     [
-        REASONS["differences"],
-        (CHECK, POSITION_DIFFERS, PAIR_DIFFERS, SETTING_DIFFERS),
-        REASONS["broken_sums"],
-        REASONS["quarantined_pools"],
-        REASONS["stale_prices"],
+        (REASONS["differences"], "standing_differences"),
+        ((CHECK, POSITION_DIFFERS, PAIR_DIFFERS, SETTING_DIFFERS), "standing_differences"),
+        (REASONS["broken_sums"], "invariant_breaks"),
+        (REASONS["quarantined_pools"], "quarantined"),
+        (REASONS["stale_prices"], "prices"),
     ],
     ids=["an asset", "positions, pairs and settings", "sums", "frozen", "prices"],
 )
 async def test_a_pool_that_is_not_listed_makes_nothing_unhealthy(
-    spoiling: tuple[str, ...], sound: dict[str, str], indexed_copy: str
+    spoiling: tuple[str, ...], shown: str, sound: dict[str, str], indexed_copy: str
 ) -> None:
-    """A stranger's pool can be of any class, and nobody is woken for it."""
+    """A stranger's pool can be of any class: nobody is woken for it, and `status` shows it."""
     await postgres.execute(indexed_copy, *spoiling)
     assert (await stage.json_of(sound, "status", expect=1))["reasons"]
     await postgres.execute(
@@ -150,7 +150,9 @@ async def test_a_pool_that_is_not_listed_makes_nothing_unhealthy(
             for table in ("vesu_pools", "vesu_assets", "vesu_positions")
         ),
     )
-    assert (await stage.json_of(sound, "status"))["reasons"] == []
+    status = await stage.json_of(sound, "status")
+    assert status["reasons"] == []
+    assert status[shown]
 
 
 async def test_a_replay_settles_what_it_mends(

@@ -232,6 +232,8 @@ CONTRADICTING = (
     "interest up to the end of time",
     "taking what is not there",
     "fees of u256's maximum",
+    "a scale of u256's maximum",
+    "a scale of nought",
 )
 """What no pool of Vesu's class can tell."""
 
