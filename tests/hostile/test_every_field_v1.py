@@ -17,6 +17,7 @@ def share(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.mark.parametrize("extension", grown_v1.FIRST_BLOCK)
+@pytest.mark.timeout(1800)
 async def test_no_field_at_its_limits_changes_another_pool(
     extension: str, share: float, tmp_path: Path
 ) -> None:
