@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from indexer import app, config, errors, values
-from indexer.app import abi_folder
+from indexer.app import abi_folder, health_ages
 from indexer.audit import indexes
 from indexer.chain import capacity, client, types
 from indexer.commands import arguments, event_loop, output
@@ -139,7 +139,7 @@ def _migrations(url: str, pending: list[str]) -> Finding:
 
 async def _tables(settings: config.Settings, url: str) -> list[Finding]:
     async with database.session(url) as connection:
-        freshness = await status.freshness(connection, app.health_limits(settings))
+        freshness = await status.freshness(connection, health_ages.limits(settings))
         return [
             await _rights(connection),
             await _server(connection),

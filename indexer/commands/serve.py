@@ -10,6 +10,7 @@ import structlog
 
 from indexer import app, config
 from indexer.api import application, gate, server
+from indexer.app import health_ages
 from indexer.commands import arguments, event_loop, output
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ def options(settings: config.Settings, url: str) -> application.Options:
     """How the API behaves over the database at `url`."""
     api = settings.api
     return application.Options(
-        app.health_limits(settings),
+        health_ages.limits(settings),
         gate.Rules(api.keys, api.require_key, api.requests_per_minute, api.max_concurrency),
         api.cursor_secret or settings.network.chain_id,
         api.cors_origins,
