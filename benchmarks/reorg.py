@@ -77,7 +77,8 @@ def _watched(worker: ingestor.Ingestor, node: client.StarknetNode) -> clock.Cloc
     """Counts taking back, less what of it was waiting for the node, and committing."""
     watch = clock.Clock()
     watch.watch(worker, "_reorganise", "back")
-    watch.watch(worker, "_commit", "commit")
+    watch.watch(worker._writer, "prepare", "commit")
+    watch.watch(worker._writer, "_write", "commit")
     inside = clock.Clock()
     inside.watch(node, "header", "asking")
     watch.seconds = inside.seconds = watch.seconds
