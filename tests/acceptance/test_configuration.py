@@ -225,10 +225,10 @@ async def test_a_rollback_of_a_filled_database_needs_consent(
     assert "This drops all tables of the indexer" in line
     assert "block 125" in line
     assert "--yes" in line
-    assert "events" in await refusal.tables(indexed_copy)
+    assert "event_log" in await refusal.tables(indexed_copy)
     code, shown = on_terminal(environ, b"n\n", "migrate", "--rollback")
     assert (code, "Go on? [y/N]" in shown, "nothing was changed" in shown) == (2, True, True)
-    assert "events" in await refusal.tables(indexed_copy)
+    assert "event_log" in await refusal.tables(indexed_copy)
     code, shown = on_terminal(environ, b"y\n", "migrate", "--rollback")
     assert (code, "rolled back  0001_log" in shown) == (0, True)
     assert "events" not in await refusal.tables(indexed_copy)
