@@ -340,7 +340,7 @@ async def test_a_node_that_leaves_it_out_for_good_is_told_and_commits_nothing(
         # A proof before the commit would find it at once.
         environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY="off")
         await run(environ, recorded)
-        _, _, err = await stage.command(environ, "verify", expect=3)
+        _, _, err = await stage.command(environ, "verify", expect=3, timeout=300)
         assert "getEvents returned 0 watched events" in err
         assert (await stage.json_of(environ, "status", expect=1))["completeness"]["gaps_open"] == 1
     (row,) = await postgres.fetch(fresh, "SELECT block_number FROM cursor")
