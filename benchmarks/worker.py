@@ -21,6 +21,7 @@ from benchmarks import clock
 from indexer.audit import invariants
 from indexer.chain import client, ranges
 from indexer.commands import event_loop
+from indexer.config import sections
 from indexer.daemon import ingestor, prover, writer
 from indexer.log import cursor, facts, verified, watch_list
 from indexer.projections import engine as engines
@@ -60,7 +61,10 @@ async def ingest(job: dict[str, Any]) -> dict[str, Any]:
         nonlocal events
         events = progress.total_events
 
-    reading = ranges.ReaderSettings(verify=job["verify"])
+    # As users have it.
+    reading = ranges.ReaderSettings(
+        verify=job["verify"], target_events=sections.Ingest().batch_events
+    )
     async with database.session(job["database"]) as connection:
         followed = ingestor.IngestorSettings(poll_seconds=0.05, reading=reading)
         open_second = functools.partial(database.session, job["database"])
