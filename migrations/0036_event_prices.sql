@@ -1,5 +1,5 @@
 -- What events told of prices is read from the histories of assets, which hold it; no second copy is kept.
--- depends: 0034_fillfactor
+-- depends: 0035_packed_log
 
 ALTER TABLE vesu_prices DETACH PARTITION vesu_sampled_prices;
 ALTER TABLE vesu_prices RENAME TO vesu_prices_before;
