@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import itertools
 import logging
 import random
 import time
@@ -172,7 +171,9 @@ class Endpoint:
 
     async def _retried(self, requests: Sequence[Request], attempts: int) -> list[Result]:
         pause, spent, started = self._settings.first_pause, 0.0, time.monotonic()
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             turn = await self._throttle.take(is_background=is_background.get())
             began = time.monotonic()
             try:
@@ -201,7 +202,6 @@ class Endpoint:
             failures.record(self.name, refusal, "retry", logging.INFO, seconds=round(wait, 3))
             await asyncio.sleep(wait)
             pause *= 2
-        raise AssertionError("the loop returns or raises")
 
     def _note_refusal(self, error: errors.NodeBusyError, turn: throttle.Turn, attempt: int) -> None:
         """Leave the endpoint alone for a while; raises where it has refused often enough."""

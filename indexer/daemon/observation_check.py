@@ -117,7 +117,7 @@ class Check:
                 return [part[: len(part) // 2], part[len(part) // 2 :]]
             await self._failed(part[0], error)
             return []
-        await _settle(self._connection, self._committed, self.checked, part, again)
+        await self._settle(part, again)
         return []
 
     def _is_asked(self, observation: observations.Observation) -> bool:
@@ -136,6 +136,30 @@ class Check:
         else:
             self._failures[None] += 1
             self.checked.unanswered_block = max(self.checked.unanswered_block, call.block_number)
+
+    async def _settle(
+        self,
+        part: Sequence[observations.Observation],
+        again: Sequence[observations.Observation | None],
+    ) -> None:
+        """Confirm what was answered alike; note what was not."""
+        pairs = list(zip(part, again, strict=True))
+        confirmed = [observation for observation, other in pairs if observation == other]
+        async with self._connection.transaction():
+            await log_verification.hold(self._connection, self._committed)
+            await observations.confirm(self._connection, confirmed)
+        self.checked.asked += len(part)
+        for observation, other in pairs:
+            if other is None:
+                self.checked.unsettled.add(observations.subject_of(observation.call))
+            elif observation != other:
+                self.checked.differing.append(observation.call)
+                log.error(
+                    "observation_differs",
+                    **view_calls.log_fields(observation.call),
+                    stored=_described(observation),
+                    answered=_described(other),
+                )
 
 
 async def _asked_again(
@@ -187,33 +211,6 @@ async def _is_answered(node: client.StarknetNode, stored: observations.Observati
         _warn(stored.call, str(error) or f"no answer within {AGAIN_SECONDS:g} s")
         return False
     return again is not None
-
-
-async def _settle(
-    connection: asyncpg.Connection,
-    committed: cursor.Cursor,
-    checked: Checked,
-    part: Sequence[observations.Observation],
-    again: Sequence[observations.Observation | None],
-) -> None:
-    confirmed = [
-        observation for observation, other in zip(part, again, strict=True) if observation == other
-    ]
-    async with connection.transaction():
-        await log_verification.hold(connection, committed)
-        await observations.confirm(connection, confirmed)
-    checked.asked += len(part)
-    for observation, other in zip(part, again, strict=True):
-        if other is None:
-            checked.unsettled.add(observations.subject_of(observation.call))
-        elif observation != other:
-            checked.differing.append(observation.call)
-            log.error(
-                "observation_differs",
-                **view_calls.log_fields(observation.call),
-                stored=_described(observation),
-                answered=_described(other),
-            )
 
 
 def _described(observation: observations.Observation) -> str:

@@ -54,7 +54,8 @@ class Memory:
     def snapshot(self) -> Memory:
         """The memory as it is now, for a batch that is written while the next one is folded.
 
-        Known contracts and samples are shared: both only ever grow.
+        Known contracts and samples are shared with the memory that goes on: what a later batch
+        adds to them concerns no row of this one.
         """
         return copy.copy(self)
 

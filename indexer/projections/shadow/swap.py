@@ -220,10 +220,11 @@ async def _apply(built: build.Shadow, span: build.Span) -> dict[str, int]:
     for table in reversed(marked):
         statement = statements.fill(_SQL["delete_gone"], table, live)
         changed[table.name] += _count(await connection.execute(statement))
-    for name in ("add_emitters", "add_layouts", "put_derived"):
+    for name in ("add_emitters", "add_layouts"):
         statement = statements.fill(_SQL[name], tables.DECODED_EVENTS, live)
-        rows = _count(await connection.execute(statement, span.to_block))
-    changed["events"] += rows
+        await connection.execute(statement, span.to_block)
+    derived = statements.fill(_SQL["put_derived"], tables.DECODED_EVENTS, live)
+    changed["events"] += _count(await connection.execute(derived, span.to_block))
     return changed
 
 
