@@ -83,7 +83,8 @@ class Head:
             types.events_of(block, addresses),
             [block],
         )
-        await self.writer.commit(part, is_at_head=is_at_head)
+        ready = await self.writer.prepare(part, self.writer.connection)
+        await self.writer.start(ready, is_at_head=is_at_head)
 
     def modify(self, user: int, shares: int, debt: int) -> list[invented.Event]:
         """What the pool emits in the next block where a user supplies and borrows."""

@@ -94,16 +94,6 @@ class Writer:
         """Add the contracts that events name, and those that a view must name for them."""
         await self._observe(self._engine.discover(emitted), _hashes(emitted))
 
-    async def commit(
-        self, part: types.Range, *, is_at_head: bool, close_gaps: bool = False
-    ) -> Committed:
-        """Append a range to the log, fold it and move the cursor, in one transaction.
-
-        At the head also what is near a liquidation is valued, and a slice of the rest.
-        """
-        ready = await self.prepare(part, self.connection)
-        return await self.start(ready, is_at_head=is_at_head, close_gaps=close_gaps)
-
     async def prepare(self, part: types.Range, reading: asyncpg.Connection) -> Ready:
         """Fold a range on top of the one that was started last; writes nothing.
 
@@ -119,9 +109,10 @@ class Writer:
     def start(
         self, ready: Ready, *, is_at_head: bool, close_gaps: bool = False
     ) -> asyncio.Task[Committed]:
-        """Begin to write a range; what is prepared from now on comes after it.
+        """Begin to append a range to the log, write its fold and move the cursor: one transaction.
 
-        The task must be done before another one is started.
+        At the head also what is near a liquidation is valued, and a slice of the rest. What is
+        prepared from now on comes after the range; the task must be done before another is started.
         """
         memory_ = self._engine.advance(ready.prepared)
         scope: revaluation.Scope = "head" if is_at_head else "touched"

@@ -231,7 +231,8 @@ async def _commit(writer: writers.Writer, first: int, batch: Sequence[Block]) ->
     """Commit a batch; what the node does not answer is asked again, as by the ingestor."""
     for left in range(LOOKS, -1, -1):
         try:
-            await writer.commit(await read(writer, first, batch), is_at_head=True)
+            part = await read(writer, first, batch)
+            await writer.start(await writer.prepare(part, writer.connection), is_at_head=True)
         except errors.RetryableNodeError:
             if not left:
                 raise
