@@ -24,6 +24,7 @@ from indexer.store import database, migrate
 from indexer.vesu import accrual, deployments, discovery, kinds, maths, state
 from tests import postgres
 from tests.acceptance import stage
+from tests.hostile import rewriting
 
 FOLDER = Path(__file__).parents[1] / "data" / "mainnet-3573626"
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
@@ -39,20 +40,6 @@ POOL = state.PoolKey(felt("singleton"), felt("pool_id"))
 ETH, USDT = felt("collateral_asset"), felt("debt_asset")
 V_ETH, EXTENSION, USER = felt("vtoken_eth_genesis"), felt("extension"), felt("user")
 CONFIGS = EXPECTED["update_context"]
-
-
-def emitted(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The block's events as getEvents gives them, from its receipts."""
-    for index, transaction in enumerate(block["transactions"]):
-        receipt = transaction["receipt"]
-        for place, event in enumerate(receipt["events"]):
-            yield event | {
-                "block_number": block["block_number"],
-                "block_hash": block["block_hash"],
-                "transaction_hash": receipt["transaction_hash"],
-                "transaction_index": index,
-                "event_index": place,
-            }
 
 
 def samples(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -93,7 +80,7 @@ def recording(tmp_path: Path) -> chain.Recording:
     with gzip.open(tmp_path / "blocks.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(one) + "\n" for one in (parent, block))
     with gzip.open(tmp_path / "events.jsonl.gz", "wt") as lines:
-        lines.writelines(json.dumps(event) + "\n" for event in emitted(block))
+        lines.writelines(json.dumps(event) + "\n" for event in rewriting.events_of(block))
     with gzip.open(tmp_path / "calls.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(call) + "\n" for call in samples(block))
     return chain.load(tmp_path)

@@ -256,7 +256,7 @@ async def test_a_reorganisation_takes_back_what_was_verified(
         head.go_to(fork.last, branch=1)
         await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")
         head.go_to(loaded.main.last)
-        # Nothing above the fork's ancestor is proved anew, so that what is left is seen.
+        # Without new proofs, the ranges that the rollback left are all that `status` shows.
         off = environ | {"VESU_INGEST_VERIFY": "off"}
         await run(off, recorded)
         found = (await stage.json_of(off, "status"))["completeness"]

@@ -40,7 +40,7 @@ def rewrite(recorded: truth.Recorded, folder: Path, change: Callable[[Block], No
             if block != before:
                 _commit_to(block)
         _write(branch / "blocks.jsonl.gz", blocks)
-        _write(branch / "events.jsonl.gz", (event for one in blocks for event in _events(one)))
+        _write(branch / "events.jsonl.gz", (event for one in blocks for event in events_of(one)))
 
 
 def append(block: Block, emitted: Sequence[Event]) -> None:
@@ -81,7 +81,7 @@ def _commit_to(block: Block) -> None:
     block["event_commitment"] = hex(commitment.of_block(receipts))
 
 
-def _events(block: Block) -> Iterator[dict[str, Any]]:
+def events_of(block: Block) -> Iterator[dict[str, Any]]:
     """A block's events as getEvents answers them."""
     for index, transaction in enumerate(block["transactions"]):
         receipt = transaction["receipt"]

@@ -33,6 +33,9 @@ QUICK = rpc.NodeSettings(
 )
 SECONDS = 30.0
 
+LAST = 60
+"""The block up to which most tests index, and `undisturbed` is."""
+
 
 @functools.cache
 def recorded() -> truth.Recorded:

@@ -12,13 +12,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests import postgres
 from tests.integration import daemon_stage
-from tests.integration.daemon_stage import Playhead, following, recording, serving
+from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
 
 Choose = Callable[[list[dict[str, Any]]], int]
 
-LAST = 60
 BEHIND = 40
 FORK = recording().forks[0]
 
@@ -68,18 +66,6 @@ def in_turn_and_behind() -> Choose:
         return choose(calls)
 
     return of
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with postgres.fresh_database(migrated=True) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
-        yield await daemon_stage.digest_at(made, LAST)
 
 
 @pytest.mark.parametrize("verify", ["off", "events"])

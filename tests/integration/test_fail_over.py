@@ -18,19 +18,12 @@ from indexer import app
 from indexer.chain import client
 from indexer.daemon import prover
 from indexer.recording import options
-from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Playhead, following, recording, serving
 from tests.integration.faults import Fault, refuse
 
 FIRST, LAST = 10, 60
 DOWN = Fault(status=502)
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with postgres.fresh_database(migrated=True) as made:
-        yield made
 
 
 class Endpoint:

@@ -8,32 +8,16 @@ last never end: with one endpoint nothing is committed, with a second one that o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from indexer import errors, urls
 from indexer.chain import client, transport
-from tests import postgres
 from tests.integration import daemon_stage
-from tests.integration.daemon_stage import Playhead, following, recording, serving
+from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
 from tests.integration.faults import Failing, Fault, refuse, skipping
-
-LAST = 60
-
-
-@pytest.fixture(scope="module")
-async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
-        yield await daemon_stage.digest_at(made, LAST)
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with postgres.fresh_database(migrated=True) as made:
-        yield made
-
 
 # --- the way ----------------------------------------------------------------------------------
 

@@ -5,33 +5,18 @@ that lasts is never committed. docs/failure-modes.md is the same in words.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from indexer import urls
 from indexer.chain import rpc
-from tests import postgres
 from tests.integration import daemon_stage
-from tests.integration.daemon_stage import Playhead, following, recording, serving
+from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
 from tests.integration.faults import Edit, Failing, Fault, refuse, skipping
 
-LAST = 60
 PRIME = 2**251 + 17 * 2**192 + 1
 ALL = {"VESU_INGEST_VERIFY": "all"}
-
-
-@pytest.fixture(scope="module")
-async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
-        yield await daemon_stage.digest_at(made, LAST)
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with postgres.fresh_database(migrated=True) as made:
-        yield made
 
 
 # --- lies about events ----------------------------------------------------------------------

@@ -11,7 +11,6 @@ import pytest
 
 from indexer import errors
 from indexer.daemon import writer as writers
-from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Following, Playhead, following, recording, serving
 
@@ -24,12 +23,6 @@ FEW = {"VESU_INGEST_BATCH_EVENTS": "10"}
 async def undisturbed() -> AsyncIterator[str]:
     async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
         yield await daemon_stage.digest_at(made, LAST)
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with postgres.fresh_database(migrated=True) as made:
-        yield made
 
 
 @pytest.fixture

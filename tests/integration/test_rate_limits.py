@@ -16,9 +16,9 @@ import pytest
 
 from indexer import errors, metrics
 from indexer.chain import capacity, rpc, throttle
-from tests import odd_gateway, postgres
+from tests import odd_gateway
 from tests.integration import chain_stage, daemon_stage
-from tests.integration.daemon_stage import Playhead, following, recording, serving
+from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
 from tests.integration.faults import Failing, Fault, refuse
 
 SEEDS = range(8)
@@ -28,7 +28,6 @@ SETTINGS = msgspec.structs.replace(
 WRITERS = rpc.Request("starknet_chainId")
 BACKGROUNDS = rpc.Request("starknet_specVersion")
 BACKGROUND_TASKS = 24
-LAST = 60
 
 
 @contextlib.asynccontextmanager
@@ -147,18 +146,6 @@ async def test_doctor_says_which_rate_is_left(seed: int) -> None:
 
 
 # --- a daemon goes on -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
-        yield await daemon_stage.digest_at(made, LAST)
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with postgres.fresh_database(migrated=True) as made:
-        yield made
 
 
 BUSY: dict[str, Fault] = {

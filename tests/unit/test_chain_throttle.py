@@ -95,7 +95,7 @@ class Client:
                 return
 
     async def flood(self, is_background: bool, tasks: int, seconds: float) -> None:
-        """So many tasks that ask without end for so long."""
+        """Let `tasks` tasks ask one request after the other for `seconds` seconds."""
 
         async def ask_on() -> None:
             while True:
