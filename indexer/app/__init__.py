@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import asyncpg
@@ -319,6 +320,7 @@ def _new_watcher(
 
 def _reconciler(settings: config.Settings, url: str) -> process.Helper:
     """Compares rows with the contracts, concurrently with the ingestor, on its own connections."""
+    began = time.monotonic()
 
     async def compare(node: client.StarknetNode, stopping: asyncio.Event) -> None:
         await reconciler.Reconciler(
@@ -327,6 +329,7 @@ def _reconciler(settings: config.Settings, url: str) -> process.Helper:
             extensions(settings),
             settings.reconcile.every_seconds,
             settings.reconcile.sample,
+            began,
         ).run(stopping)
 
     return compare

@@ -37,6 +37,14 @@ INSERT INTO reconciliation_differences
      version_event, view, contract, calldata, ours, theirs)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
+-- name: age
+-- Seconds since the last check of origin $1.
+SELECT extract(epoch FROM clock_timestamp() - checked_at)::double precision
+FROM reconciliations
+WHERE origin = $1
+ORDER BY id DESC
+LIMIT 1;
+
 -- name: count_standing
 -- How many values are known to differ.
 SELECT count(*) FROM reconciliation_differences WHERE resolved_by IS NULL;

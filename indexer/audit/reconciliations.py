@@ -98,6 +98,12 @@ async def settle_gone(connection: asyncpg.Connection) -> None:
     await connection.execute(_SQL["resolve_gone"], None)
 
 
+async def age(connection: asyncpg.Connection, origin: str) -> float | None:
+    """Seconds since the last check of this origin; None: there was none."""
+    seconds: float | None = await connection.fetchval(_SQL["age"], origin)
+    return seconds
+
+
 async def standing(connection: asyncpg.Connection) -> int:
     """The number of values that are known to differ from the contracts'."""
     count: int = await connection.fetchval(_SQL["count_standing"])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Callable
 
 import asyncpg
@@ -20,6 +21,9 @@ log = structlog.get_logger(__name__)
 
 NAME = "reconcile"
 """The check's name in check_failures."""
+
+ORIGIN = "run"
+"""What its checks have in reconciliations.origin."""
 
 PASSING = (
     errors.RetryableNodeError,
@@ -37,7 +41,11 @@ Connect = Callable[[], contextlib.AbstractAsyncContextManager[asyncpg.Connection
 
 
 class Reconciler:
-    """Compares `rows` rows at the committed block with the contracts every `every_seconds`."""
+    """Compares `rows` rows at the committed block with the contracts every `every_seconds`.
+
+    So also where sessions and processes are shorter than that: the last check is in the database,
+    and `began` is when the daemon began, by the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -46,21 +54,33 @@ class Reconciler:
         extensions: views.Extensions,
         every_seconds: float,
         rows: int,
+        began: float,
     ) -> None:
         self._node = node
         self._connect = connect
         self._extensions = extensions
         self._every_seconds = every_seconds
         self._rows = rows
+        self._began = began
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Check until `stopping` is set; what the node cannot answer is left to the next time."""
         rpc.is_background.set(True)
+        left = await self._left()
         while not stopping.is_set():
             try:
-                await asyncio.wait_for(stopping.wait(), self._every_seconds)
+                await asyncio.wait_for(stopping.wait(), left)
             except TimeoutError:
                 await self._look()
+            left = self._every_seconds
+
+    async def _left(self) -> float:
+        """Seconds until the first check of this session is due."""
+        async with self._connect() as connection:
+            age = await reconciliations.age(connection, ORIGIN)
+        if age is None:
+            age = time.monotonic() - self._began
+        return max(self._every_seconds - age, 0.0)
 
     async def _look(self) -> None:
         scope = stored_state.Scope(sample=self._rows, seed=secrets.token_hex(8))
@@ -71,7 +91,7 @@ class Reconciler:
                 )
                 metrics.reconciled_values.inc(reconciliation.compared)
                 metrics.reconciled_differences.inc(len(reconciliation.differences))
-                await reconciliations.store(connection, reconciliation, equal, origin="run")
+                await reconciliations.store(connection, reconciliation, equal, ORIGIN)
                 await reconciliations.note_done(connection, NAME)
                 metrics.reconciled_standing.set(await reconciliations.standing(connection))
         except (errors.IndexerError, asyncpg.PostgresError) as error:

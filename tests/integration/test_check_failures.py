@@ -47,7 +47,7 @@ async def test_health_is_bad_until_the_check_is_done(
         raise error
 
     monkeypatch.setattr(reconcile, "check", fails)
-    watcher = reconciler.Reconciler(None, connect, {}, 300, 10)  # type: ignore[arg-type]
+    watcher = reconciler.Reconciler(None, connect, {}, 300, 10, 0.0)  # type: ignore[arg-type]
     async with connect() as connection:
         await connection.execute(FILLED)
         assert (await status.freshness(connection)).is_fresh
