@@ -151,8 +151,7 @@ class Actors:
         Rounded as the contract does: what comes in up, what goes out down.
         """
         collateral = self._accrued(market, market.collateral, timestamp)
-        assets = accrual.collateral_of(abs(shares), collateral)
-        assets = assets + 1 if shares > 0 else -assets
+        assets = _units_of(shares, collateral)
         self._keep(
             market,
             market.collateral,
@@ -163,8 +162,7 @@ class Actors:
             ),
         )
         debt = self._accrued(market, market.debt, timestamp)
-        owed = accrual.debt_of(abs(nominal), debt)
-        owed = owed if nominal > 0 else -owed
+        owed = _debt_of(nominal, debt)
         self._keep(
             market,
             market.debt,
@@ -216,6 +214,22 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
+
+
+def _units_of(shares: int, held: accrual.AssetState) -> int:
+    """Raw units that a supply (or, below 0, a withdrawal) of so many shares moves."""
+    if shares <= 0:
+        return -accrual.collateral_of(-shares, held)
+    owed = accrual.debt_of(held.total_nominal_debt, held)
+    total = held.total_collateral_shares
+    return maths.calculate_collateral(shares, held.reserve, owed, total, up=True)
+
+
+def _debt_of(nominal: int, held: accrual.AssetState) -> int:
+    """Raw units that a loan (or, below 0, a repayment) of so much nominal debt moves."""
+    if nominal <= 0:
+        return -accrual.debt_of(-nominal, held)
+    return maths.calculate_debt(nominal, held.last_rate_accumulator, held.scale, up=False)
 
 
 def _config(held: accrual.AssetState) -> list[int]:

@@ -2,7 +2,8 @@
 
 One process of `vesu-indexer run` follows an invented chain on which a block comes every 200 ms
 and a fork every hundred blocks, while its node fails and its database goes away by a seeded dice.
-In the end its memory must have stayed flat and its digest must be an undisturbed run's.
+In the end its memory must have stayed flat and its digest must be an undisturbed run's; its checks
+against the contracts (`tests.chaos.contracts`) must have compared values, all of them equal.
 """
 
 from __future__ import annotations
@@ -18,15 +19,12 @@ from typing import Any
 
 import asyncpg
 import click
-import msgspec
 
 from benchmarks import chain as chains
-from indexer import errors
-from indexer.cairo import selector
 from indexer.recording import chain, options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
-from tests.chaos import daemon, proxy, surroundings
+from tests.chaos import contracts, daemon, proxy, surroundings
 
 BLOCK_SECONDS = 0.2
 FORK_EVERY = 100
@@ -40,49 +38,19 @@ WARM_SHARE = 0.25
 FLAT_SHARE = 0.05
 """Growth over the rest, by the slope of a line through it, of the mean."""
 
+RECONCILE_SECONDS = 300.0
+"""How often the daemon checks by default; a soak of less than twenty minutes has it check more."""
+
+LEAST_CHECKS = 4
+
 FAULTS = ("busy", "unavailable", "cut", "truncated", "garbage", "slow", "internal")
-
-
-class Oracle:
-    """Answers `price` at invented blocks: on the invented chain prices stand still."""
-
-    def __init__(self) -> None:
-        recorded = chain.load(chain.bundled())
-        self.last = recorded.main.last
-        last_hash = recorded.main.blocks[self.last].hash
-        self.prices = {
-            (call.contract, *call.calldata): call
-            for call in recorded.main.calls.values()
-            if call.name == "price" and call.block_hash == last_hash
-        }
-        self._selector = hex(selector.of("price"))
-        self._known = {block.hash for block in recorded.main.blocks.values()}
-
-    def answer(self, method: str, params: Any) -> options.Fault | None:
-        """What the last recorded block's answer was; None where the recording knows itself."""
-        if method != "starknet_call":
-            return None
-        request, block_id = params["request"], params["block_id"]
-        if request["entry_point_selector"] != self._selector:
-            return None
-        if hex(int(block_id["block_hash"], 16)) in self._known:
-            return None
-        question = [request["contract_address"], *request["calldata"]]
-        call = self.prices.get(tuple(hex(int(felt, 16)) for felt in question))
-        return options.Fault(result=lambda: _told(call))
-
-
-def _told(call: chain.Call | None) -> Any:
-    if call is None or call.error:
-        raise errors.RpcError("Contract error", 40)
-    return msgspec.json.decode(call.result)
 
 
 class Soak:
     """One soak; `samples` are (seconds, kilobytes of resident memory)."""
 
     def __init__(self, minutes: float, seed: int) -> None:
-        self.oracle = Oracle()
+        self.contracts: contracts.Contracts | None = None
         self.blocks = int(minutes * 60 / BLOCK_SECONDS)
         self.seconds = minutes * 60
         self.samples: list[tuple[float, int]] = []
@@ -92,7 +60,7 @@ class Soak:
     def fault(self, method: str, params: Any) -> options.Fault | None:
         """One request in a hundred fails."""
         if method.endswith(("specVersion", "chainId")) or self._dice.random() > FAULTY_REQUESTS:
-            return self.oracle.answer(method, params)
+            return self.contracts.answer(method, params) if self.contracts else None
         self.faults += 1
         return surroundings.fault(self._dice.choice(FAULTS))
 
@@ -160,19 +128,20 @@ async def _soak(soak: Soak, home: Path) -> int:
     folder = home / "chain"
     last = chains.build_story(folder, soak.blocks, FORK_EVERY, FORK_DEPTH)
     loaded = chain.load(folder)
-    recorded = _Recorded(folder)
+    recorded = Recorded(folder)
     head = playhead.Playhead(loaded, story=True)
     head.release(head.steps_left - soak.blocks - len(loaded.forks) * (FORK_DEPTH + 1))
+    soak.contracts = contracts.Contracts(loaded)
     settings = options.ServerOptions(fault=soak.fault)
     async with (
         postgres.fresh_database() as url,
         proxy.Proxy(url) as way,
         server.RecordingServer(loaded, head, settings) as node,
     ):
-        # The invented chain has no contracts that could be asked for its positions. What its maker
-        # (benchmarks.actors) keeps of them is accrued by the indexer's own formulas: answers made
-        # from that would be equal whatever the formulas say, so reconcile has nothing to find here.
-        environ = stage.environment(recorded, node.url, way.url, VESU_RECONCILE_EVERY_SECONDS="0")
+        every = min(RECONCILE_SECONDS, soak.seconds / LEAST_CHECKS)
+        environ = stage.environment(
+            recorded, node.url, way.url, VESU_RECONCILE_EVERY_SECONDS=str(int(every))
+        )
         async with daemon.started(environ, home / "log") as running:
             await running.tells("started")
             sampling = asyncio.create_task(soak.sample(running.process.pid))
@@ -192,14 +161,16 @@ async def _soak(soak: Soak, home: Path) -> int:
             f"the database ({failures:.0f} sessions lost), {await _reorgs(url)} reorganisations; "
             f"{said}"
         )
-        wrong, sampled = await _samples(url, soak.oracle)
-        click.echo(f"{sampled} prices sampled at invented blocks, {wrong} of them wrong")
-        is_equal = await _is_equal(recorded, loaded, environ | {"DATABASE_URL": url}, last)
-        click.echo("digests are equal" if is_equal else "DIGESTS DIFFER")
-    return 0 if is_flat and is_equal and sampled and not wrong else 1
+        found = [
+            is_flat,
+            await _samples(url, soak.contracts),
+            await _reconciled(url, soak.contracts.first, environ | {"DATABASE_URL": url}),
+            await _is_equal(recorded, loaded, environ | {"DATABASE_URL": url}, last),
+        ]
+    return 0 if all(found) else 1
 
 
-class _Recorded(truth.Recorded):
+class Recorded(truth.Recorded):
     """What `stage` needs of a recording: its manifest."""
 
     def __init__(self, folder: Path) -> None:
@@ -216,23 +187,39 @@ async def _reorgs(url: str) -> int:
     return found
 
 
-async def _samples(url: str, oracle: Oracle) -> tuple[int, int]:
-    """How many prices sampled above the recorded blocks are not the oracle's, and how many are."""
-    connection = await asyncpg.connect(url)
-    try:
-        rows = await connection.fetch(
-            "SELECT pool_address, asset_address, price FROM vesu_sampled_prices "
-            "WHERE block_number > $1",
-            oracle.last,
-        )
-    finally:
-        await connection.close()
-    wrong = 0
-    for row in rows:
-        call = oracle.prices[hex(int(row[0], 16)), hex(int(row[1], 16))]
-        told = truth.u256s(truth.felts(_told(call)[:2]))[0] if call.result else None
-        wrong += told != (None if row[2] is None else int(row[2]))
-    return wrong, len(rows)
+async def _samples(url: str, answering: contracts.Contracts) -> bool:
+    """Whether prices were sampled at invented blocks, and all of them are the oracle's."""
+    rows = await postgres.fetch(
+        url,
+        "SELECT pool_address, asset_address, price FROM vesu_sampled_prices "
+        f"WHERE block_number >= {answering.first}",
+    )
+    wrong = [
+        row
+        for row in rows
+        if answering.price(int(row[0], 16), int(row[1], 16))
+        != (None if row[2] is None else int(row[2]))
+    ]
+    click.echo(f"{len(rows)} prices sampled at invented blocks, {len(wrong)} of them wrong")
+    return bool(rows) and not wrong
+
+
+async def _reconciled(url: str, first: int, environ: dict[str, str]) -> bool:
+    """Whether the daemon's checks, and one of every row in the end, found values, all equal.
+
+    Of the daemon's, those of invented blocks count.
+    """
+    every = await stage.json_of(environ, "reconcile", expect=None)
+    click.echo(f"all rows: {every['compared']} values, {len(every['differences'])} differ")
+    for difference in every["differences"][:5]:
+        click.echo(f"  {difference}")
+    ((checks, compared, differences),) = await postgres.fetch(
+        url,
+        "SELECT count(*), COALESCE(sum(compared), 0), COALESCE(sum(differences), 0) "
+        f"FROM reconciliations WHERE origin = 'run' AND block_number >= {first}",
+    )
+    click.echo(f"{checks} checks of the daemon's: {compared} values, {differences} differ")
+    return every["compared"] > 0 and every["is_equal"] and compared > 0 and not differences
 
 
 async def _is_equal(
@@ -251,6 +238,7 @@ async def _is_equal(
     for name in expected["tables"]:
         if found["tables"][name] != expected["tables"][name]:
             click.echo(f"another digest of {name}")
+    click.echo("digests are equal" if found == expected else "DIGESTS DIFFER")
     return bool(found == expected)
 
 
