@@ -17,6 +17,7 @@ from indexer.vesu import (
     handlers,
     kinds,
     ledgers,
+    maths,
     state,
     transaction,
     vtoken,
@@ -122,7 +123,7 @@ class Fold:
             work(*arguments)
         except Exception as error:  # noqa: BLE001 a stranger's pool may break anything
             self._ledger.undo()
-            reason = str(error) or type(error).__name__
+            reason = _in_words(origin, error)
             if key is None:
                 self._ledger.refuse(origin, reason)
             else:
@@ -157,6 +158,19 @@ class Fold:
     def finish(self) -> None:
         """Settle what the last transaction left open; the batch is folded."""
         self._begin(state.EventKey(-1, -1, -1))
+
+
+def _in_words(origin: ledgers.Origin, error: Exception) -> str:
+    """Why an event changed nothing, as people are told."""
+    event = f"event {tuple(origin.event_key)}"
+    if isinstance(error, errors.ProjectionError):
+        return str(error)
+    if isinstance(error, maths.RevertedError):
+        return f"{event} cannot be computed: {error}"
+    return (
+        f"{event} meets a fault of the indexer ({type(error).__name__}: {error}): "
+        "a release that mends it needs a replay of this pool"
+    )
 
 
 def touched_positions(

@@ -265,12 +265,12 @@ class Ledger:
     def known_position(self, key: state.PositionKey) -> state.PositionState | None:
         """A position's state; None before its first event.
 
-        ProjectionError for a position that was not loaded: the event's handler does not name it
-        among those that it touches.
+        LookupError for a position that was not loaded: a fault of the event's handler, which does
+        not name it among those that it touches.
         """
         position = self.world.positions.get(key)
         if position is None and self.world.loaded is not None and key not in self.world.loaded:
-            raise errors.ProjectionError(
+            raise LookupError(
                 f"a position of {key.user:#x} is read that the event's handler does not name"
             )
         return position

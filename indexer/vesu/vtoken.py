@@ -10,6 +10,8 @@ HANDLERS: handlers.Handlers = {}
 BALANCE_LIMIT = 1 << 128
 """vTokens stand for shares of the pool one to one, and the pool stores 128 bits of these."""
 
+OF_NOBODY = "tells of vTokens of 0x0, which can hold none"
+
 
 def _earn_key(origin: ledgers.Origin, holder: int) -> state.PositionKey:
     assert origin.known.asset is not None, "discovery gives a vToken its asset"
@@ -53,21 +55,24 @@ def _transfer(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Tran
 
 
 def _is_possible(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Transfer) -> bool:
-    """Whether the balances allow the transfer.
-
-    If not: ProjectionError for a vToken that the factory deployed, for then the log lacks
-    something. One that a curator merely named may be any contract and say anything: what it
-    says against itself is refused, and the fold goes on.
-    """
+    """Whether the balances allow the transfer."""
     wrong = _contradiction(ledger, origin, event)
-    if wrong is None:
-        return True
+    if wrong is not None:
+        _refuse(ledger, origin, wrong)
+    return wrong is None
+
+
+def _refuse(ledger: ledgers.Ledger, origin: ledgers.Origin, wrong: str) -> None:
+    """What a vToken says against itself changes nothing.
+
+    ProjectionError for one that the factory deployed, for then the log lacks something. One that
+    a curator merely named may be any contract and say anything: the fold goes on.
+    """
     if ledger.is_deployed_by_factory(origin.emitter):
         raise errors.ProjectionError(
             f"event {tuple(origin.event_key)} {wrong}; the log is incomplete"
         )
     ledger.refuse(origin, f"{wrong}; {origin.emitter:#x} is a vToken that no CreateVToken named")
-    return False
 
 
 def _contradiction(
@@ -97,12 +102,18 @@ def _change_balance(
 
 @handlers.on(HANDLERS, events.Deposit, touches=_owner)
 def _deposit(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Deposit) -> None:
+    if event.owner == 0:
+        _refuse(ledger, origin, OF_NOBODY)
+        return
     ledger.transient.explain(_earn_key(origin, event.owner), event.shares)
     _note_transaction(ledger, origin, event.owner, "supply", event.assets)
 
 
 @handlers.on(HANDLERS, events.Withdraw, touches=_owner)
 def _withdraw(ledger: ledgers.Ledger, origin: ledgers.Origin, event: events.Withdraw) -> None:
+    if event.owner == 0:
+        _refuse(ledger, origin, OF_NOBODY)
+        return
     ledger.transient.explain(_earn_key(origin, event.owner), -event.shares)
     _note_transaction(ledger, origin, event.owner, "withdraw", -event.assets)
 

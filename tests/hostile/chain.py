@@ -6,6 +6,7 @@ Two pools of one factory: `OURS` belongs to honest people, `THEIRS` to a strange
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
@@ -267,6 +268,16 @@ async def log(url: str) -> list[tuple[Any, ...]]:
     statement = "SELECT block_number, transaction_index, event_index, from_address FROM events"
     async with _connected(url) as connection:
         return sorted(tuple(row) for row in await connection.fetch(statement))
+
+
+PLAIN = re.compile(r"(event \(\d+, \d+, \d+\)|no node answered the view) [a-z][\w ,:;.'-]+")
+
+
+def require_plain(told: Iterable[str]) -> None:
+    """Why pools are frozen is told in words, by the event or the view; none is our own fault."""
+    for reason in told:
+        assert PLAIN.fullmatch(reason), reason
+        assert "fault of the indexer" not in reason, reason
 
 
 async def reasons(url: str) -> dict[int, str]:

@@ -203,6 +203,7 @@ async def compare(
             assert await chain.rows(url, OURS) == honest_rows, f"cut {cut}"
             reasons = await chain.reasons(url)
             assert OURS not in reasons
+            chain.require_plain(reasons.values())
             found.append(await chain.rows(url, valued=False))
             logs.append(await chain.log(url))
             if cut == 1:

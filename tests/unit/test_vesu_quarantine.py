@@ -30,6 +30,8 @@ from tests.unit.history import (
 
 U64 = 2**64 - 1
 MONTH = 30 * 86_400
+NAMED = 0x7E9
+"""A contract that the curator names as vToken."""
 
 IMPOSSIBLE = {
     "shares that no storage holds": {"total_collateral_shares": 2**128},
@@ -154,3 +156,47 @@ def test_powers_are_exact_where_a_u256_holds_every_product(base: int, exponent: 
             maths.pow_scale(base, exponent)
     else:
         assert maths.pow_scale(base, exponent) == result * square // SCALE
+
+
+def test_overflow_is_told_with_the_event_that_meets_it(history: History) -> None:
+    endless = events.InterestRateConfig(0, 99_999, 99_999, U64, U64, U64, 1, SCALE)
+    history.emit(POOL, events_v2.SetInterestRateConfig(USDC, endless))
+    lent = msgspec.structs.replace(config(10**6), total_nominal_debt=10**18)
+    history.emit(POOL, events_v2.SetAssetConfig(USDC, lent))
+    history.block += MONTH
+    history.emit(POOL, events_v2.Donate(USDC, 1))
+    assert history.frozen() == (
+        f"event ({history.block}, 0, 0) cannot be computed: "
+        "the contract's arithmetic overflows: its views revert"
+    )
+
+
+def test_a_fault_of_our_own_is_called_one(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("debt")
+
+    monkeypatch.setattr(accrual, "accrue", fails)
+    history.emit(POOL, events_v2.Donate(ETH, 1))
+    assert history.frozen() == (
+        f"event ({history.block}, 0, 0) meets a fault of the indexer (KeyError: 'debt'): "
+        "a release that mends it needs a replay of this pool"
+    )
+
+
+@pytest.mark.parametrize("event", [events.Deposit(ALICE, 0, 5, 5), events.Withdraw(1, 2, 0, 5, 5)])
+def test_vtokens_of_nobody_freeze_a_pool_by_a_vtoken_of_vesu_alone(
+    history: History, event: events.Struct
+) -> None:
+    """What a curator's own contract says against itself is refused, as its transfers are."""
+    history.emit(FACTORY, events_v2.UpdateVToken(POOL, ETH, V_ETH, NAMED))
+    history.emit(NAMED, event)
+    assert history.frozen() == ""
+    ((_, refused),) = history.journal.refused
+    assert refused.startswith("tells of vTokens of 0x0, which can hold none; ")
+    history.emit(V_ETH, event)
+    assert history.frozen() == (
+        f"event ({history.block}, 0, 0) tells of vTokens of 0x0, which can hold none; "
+        "the log is incomplete"
+    )
