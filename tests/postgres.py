@@ -23,6 +23,9 @@ import pytest
 
 from indexer.store import binaries, database, embedded, migrate
 
+ROOM = 6 * 2**30
+"""What a folder in memory must have free: each of several servers needs some hundred megabytes."""
+
 _server: dict[str, str] = {}
 
 
@@ -73,7 +76,7 @@ def server_url() -> str:
 
 
 def _start() -> str:
-    home = Path(tempfile.mkdtemp(prefix="vesu-pg-"))
+    home = Path(tempfile.mkdtemp(prefix="vesu-pg-", dir=_in_memory()))
     server = embedded.EmbeddedPostgres(home, programs())
 
     def stop() -> None:
@@ -85,6 +88,13 @@ def _start() -> str:
     # It need not survive a power cut, and each database that is dropped waits for a checkpoint.
     _set_fsync(url, "off")
     return url
+
+
+def _in_memory() -> str | None:
+    """A folder that no disk holds up, where there is one with room; else the usual one."""
+    folder = Path("/dev/shm")
+    has_room = folder.is_dir() and shutil.disk_usage(folder).free >= ROOM
+    return str(folder) if has_room else None
 
 
 def _set_fsync(url: str, value: str) -> None:
@@ -129,13 +139,19 @@ async def fresh_database(migrated: bool = False, copy_of: str = "") -> AsyncIter
     name = f"test_{uuid.uuid4().hex}"
     admin = await asyncpg.connect(server_url())
     try:
-        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {_way_to_copy(admin)}')
         try:
             yield with_name(server_url(), name)
         finally:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     finally:
         await admin.close()
+
+
+def _way_to_copy(admin: asyncpg.Connection) -> str:
+    """How a database is copied: file by file, a fifth of the work where no disk is waited for."""
+    is_ours = "TEST_DATABASE_URL" not in os.environ
+    return "STRATEGY FILE_COPY" if is_ours and admin.get_server_version().major >= 15 else ""
 
 
 def _migrated_template() -> str:

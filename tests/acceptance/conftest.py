@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -63,10 +64,10 @@ async def indexed(indexed_url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-@pytest.fixture(scope="session", params=truth_v1.RECORDINGS)
-async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[tables_v1.Indexed]:
+@contextlib.asynccontextmanager
+async def filled_v1(name: str) -> AsyncIterator[tables_v1.Indexed]:
     """A database that `vesu-indexer run` filled from a whole recording of Vesu V1."""
-    recorded = truth_v1.recorded(request.param)
+    recorded = truth_v1.recorded(name)
     async with postgres.fresh_database() as url:
         async with server.RecordingServer(recorded.chain) as node:
             await stage.command(
@@ -74,6 +75,33 @@ async def indexed_v1(request: pytest.FixtureRequest) -> AsyncIterator[tables_v1.
                 *("run", "--until-block", str(recorded.last_block), "--no-serve"),
             )
         yield await tables_v1.Indexed.read(recorded, url)
+
+
+FilledOnce = Callable[[str], Awaitable[tables_v1.Indexed]]
+
+
+@pytest.fixture(scope="session")
+async def indexed_v1_once() -> AsyncIterator[FilledOnce]:
+    """Those databases, each filled when it is first asked for; only to be copied."""
+    made: dict[str, tables_v1.Indexed] = {}
+    async with contextlib.AsyncExitStack() as kept:
+
+        async def once(name: str) -> tables_v1.Indexed:
+            if name not in made:
+                made[name] = await kept.enter_async_context(filled_v1(name))
+            return made[name]
+
+        yield once
+
+
+@pytest.fixture(scope="session", params=truth_v1.RECORDINGS)
+async def indexed_v1(
+    request: pytest.FixtureRequest, indexed_v1_once: FilledOnce
+) -> AsyncIterator[tables_v1.Indexed]:
+    """A copy of one of them, for all tests of a file."""
+    once = await indexed_v1_once(request.param)
+    async with postgres.fresh_database(copy_of=once.url) as url:
+        yield once._replace(url=url)
 
 
 @pytest.fixture
