@@ -2,7 +2,7 @@
 
 Each child is a process of its own that runs the shipped command line from its `main()` on; only
 the second that Python takes to import it is saved. `python -m tests.zygote` takes lines of
-JSON on stdin (arguments, environ, folder, log, errors) and prints {"started": pid} and
+JSON on stdin (arguments, environ, folder, log, errors, fault) and prints {"started": pid} and
 {"ended": pid, "code": n}.
 """
 
@@ -13,6 +13,7 @@ import collections
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -22,9 +23,11 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from indexer import commands
+
+ROOT = Path(__file__).parents[1]
 
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TZ")
 """How variables begin that Python and the C library read when a process starts."""
@@ -96,11 +99,17 @@ class Zygote:
         await self._listening
 
     async def start(
-        self, environ: dict[str, str], log: Path, *arguments: str, errors: Path | None = None
+        self,
+        environ: dict[str, str],
+        log: Path,
+        *arguments: str,
+        errors: Path | None = None,
+        fault: str = "",
     ) -> Process:
         """Start `vesu-indexer ARGUMENTS` in the current folder.
 
         What it prints goes to `log`, and what it prints to stderr to `errors`, if that is given.
+        A fault is one of tests/acceptance/spoiled.py.
         """
         asked = {
             "environ": environ,
@@ -108,6 +117,7 @@ class Zygote:
             "log": str(log),
             "errors": str(errors or log),
             "arguments": arguments,
+            "fault": fault,
         }
         assert self._process.stdin is not None
         started: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
@@ -128,6 +138,37 @@ class Zygote:
                 started.set_result(process)
 
 
+class Piped:
+    """A running indexer whose output comes through pipes, as asyncio's own processes have it."""
+
+    def __init__(
+        self, process: Process, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader
+    ) -> None:
+        self.pid = process.pid
+        self.stdout, self.stderr = stdout, stderr
+        self.send_signal = process.signal
+        self.wait = process.wait
+        self._process = process
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.code
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """Wait for its end; what it printed to stdout and to stderr."""
+        out, err, _ = await asyncio.gather(self.stdout.read(), self.stderr.read(), self.wait())
+        return out, err
+
+
 class Shared:
     """One zygote for all tests of a process, started when it is first needed.
 
@@ -138,16 +179,32 @@ class Shared:
         self._zygote: Zygote | None = None
         self._starting = asyncio.Lock()
 
-    async def run(
-        self, environ: dict[str, str], *arguments: str, timeout: float
-    ) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) of `vesu-indexer ARGUMENTS`; TimeoutError after seconds."""
+    async def _forking(self) -> Zygote:
         async with self._starting:
             if self._zygote is None:
                 self._zygote = await Zygote().__aenter__()
+        return self._zygote
+
+    async def start(self, environ: dict[str, str], *arguments: str) -> Piped:
+        """Start `vesu-indexer ARGUMENTS` and leave it running."""
+        zygote = await self._forking()
+        with tempfile.TemporaryDirectory(prefix="vesu-said-") as folder:
+            ends = Path(folder) / "stdout", Path(folder) / "stderr"
+            for end in ends:
+                os.mkfifo(end)
+            opened = [os.open(end, os.O_RDONLY | os.O_NONBLOCK) for end in ends]
+            process = await zygote.start(environ, ends[0], *arguments, errors=ends[1])
+        out, err = [await _reader(end) for end in opened]
+        return Piped(process, out, err)
+
+    async def run(
+        self, environ: dict[str, str], *arguments: str, timeout: float, fault: str = ""
+    ) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of `vesu-indexer ARGUMENTS`; TimeoutError after seconds."""
+        zygote = await self._forking()
         with tempfile.TemporaryDirectory(prefix="vesu-said-") as folder:
             said = Path(folder) / "stdout", Path(folder) / "stderr"
-            process = await self._zygote.start(environ, said[0], *arguments, errors=said[1])
+            process = await zygote.start(environ, said[0], *arguments, errors=said[1], fault=fault)
             try:
                 code = await asyncio.wait_for(process.wait(), timeout)
             finally:
@@ -162,33 +219,54 @@ class Shared:
             self._zygote = None
 
 
+async def _reader(pipe: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", 0)
+    )
+    return reader
+
+
 shared = Shared()
 
 
 def can_start(environ: dict[str, str]) -> bool:
-    """Whether a fork is as good as a new process: what Python reads as it starts is as here."""
+    """Whether a fork is as good as a new process: what Python reads as it starts is as here.
+
+    A search path that names this checkout alone finds nothing else than is found without it.
+    """
     names = {name for name in environ.keys() | os.environ.keys() if name.startswith(READ_AT_START)}
+    if environ.get("PYTHONPATH") == str(ROOT):
+        names.discard("PYTHONPATH")
     return all(environ.get(name) == os.environ.get(name) for name in names)
 
 
 # --- the forking process itself ---------------------------------------------------------------
 
 
-def _become(asked: dict[str, Any]) -> None:
+def _output(asked: dict[str, Any]) -> list[int]:
+    """Where it prints to; the reader of a pipe waits for its end from now on."""
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return [os.open(asked[name], appending, 0o600) for name in ("log", "errors")]
+
+
+def _become(asked: dict[str, Any], output: list[int]) -> None:
     """In the child: run the command line as the console script does."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(asked["environ"])
     os.chdir(asked["folder"])
-    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    targets = [os.open(asked[name], appending, 0o600) for name in ("log", "errors")]
-    targets.insert(0, os.open(os.devnull, os.O_RDONLY))
-    for number, target in enumerate(targets):
+    for number, target in enumerate([os.open(os.devnull, os.O_RDONLY), *output]):
         os.dup2(target, number)
         os.close(target)
+    sys.stdout, sys.stderr = _writing_to(1, sys.stdout), _writing_to(2, sys.stderr)
     from indexer import cli
 
+    if asked["fault"]:
+        from tests.acceptance import spoiled
+
+        spoiled.spoil(asked["fault"])
     sys.argv = ["vesu-indexer", *asked["arguments"]]
     code: object = None
     try:
@@ -198,6 +276,16 @@ def _become(asked: dict[str, Any]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _writing_to(output: int, like: TextIO) -> TextIO:
+    """A stream like that one, which may have been made for a file: a pipe has no position."""
+    return io.TextIOWrapper(
+        open(output, "wb", closefd=False),
+        encoding=like.encoding,
+        errors=like.errors,
+        line_buffering=like.line_buffering,
+    )
 
 
 def _tell(**told: int) -> None:
@@ -243,9 +331,13 @@ def main() -> None:
                 return
             *lines, unread = (unread + piece).split(b"\n")
             for line in lines:
+                asked = json.loads(line)
+                output = _output(asked)
                 pid = os.fork()
                 if pid == 0:
-                    _become(json.loads(line))
+                    _become(asked, output)
+                for target in output:
+                    os.close(target)
                 _tell(started=pid)
 
 

@@ -1,40 +1,29 @@
 """`vesu-indexer` with a fault built in: killed at a place, with a bug in a fold, another fold.
 
-Runs as a process of its own, `python -m tests.acceptance.spoiled FAULT[:VALUE] ARGUMENTS`, so
-that a kill is a kill and nothing is patched in the tests' own process.
+Runs as a process of its own, which is forked (tests/zygote.py) and then spoiled with
+FAULT[:VALUE], so that a kill is a kill and nothing is patched in the tests' own process.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from indexer import cli
 from indexer.projections import tables
 from indexer.projections.shadow import build, seed, swap
 from indexer.vesu import ledgers
+from tests import zygote
 
 
 async def command(
     environ: dict[str, str], fault: str, *arguments: str, timeout: float = 120
 ) -> tuple[int, str, str]:
     """Run `vesu-indexer ARGUMENTS` with a fault; returns (exit code, stdout, stderr)."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.acceptance.spoiled", fault, *arguments),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), timeout)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await zygote.shared.run(environ, *arguments, timeout=timeout, fault=fault)
 
 
 async def killed(environ: dict[str, str], where: str, *arguments: str) -> None:
@@ -106,8 +95,3 @@ def spoil(fault: str) -> None:
         tables.FOLD_VERSION = int(value)
     else:
         raise ValueError(fault)
-
-
-if __name__ == "__main__":
-    spoil(sys.argv.pop(1))
-    cli.main()

@@ -43,8 +43,21 @@ def environment(
     }
 
 
-async def start(environ: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
-    """Start `vesu-indexer ARGUMENTS` and leave it running."""
+async def start(
+    environ: dict[str, str], *arguments: str
+) -> asyncio.subprocess.Process | zygote.Piped:
+    """Start `vesu-indexer ARGUMENTS` and leave it running.
+
+    In a process of its own, which is forked from one that has imported everything: most commands
+    take less time than their imports.
+    """
+    if zygote.can_start(environ):
+        return await zygote.shared.start(environ, *arguments)
+    return await start_python(environ, *arguments)
+
+
+async def start_python(environ: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    """The same in a new Python, which also flushes and closes its output as it ends."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -59,15 +72,11 @@ async def start(environ: dict[str, str], *arguments: str) -> asyncio.subprocess.
 async def command(
     environ: dict[str, str], *arguments: str, expect: int | None = 0, timeout: float = 120
 ) -> tuple[int, str, str]:
-    """Run `vesu-indexer ARGUMENTS`; returns (exit code, stdout, stderr).
-
-    In a process of its own, which is forked from one that has imported everything: most commands
-    take less time than their imports.
-    """
+    """Run `vesu-indexer ARGUMENTS`, forked like `start`; returns (exit code, stdout, stderr)."""
     if zygote.can_start(environ):
         code, out, err = await zygote.shared.run(environ, *arguments, timeout=timeout)
     else:
-        process = await start(environ, *arguments)
+        process = await start_python(environ, *arguments)
         told = await asyncio.wait_for(process.communicate(), timeout)
         assert process.returncode is not None
         code, out, err = process.returncode, *(text.decode() for text in told)

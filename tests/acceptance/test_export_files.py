@@ -135,7 +135,9 @@ async def test_a_reader_that_goes_away_ends_it_quietly(
     recorded: truth.Recorded, long_url: str
 ) -> None:
     environ = stage.environment(recorded, NOWHERE, long_url)
-    process = await stage.start(environ, "export", "events", "--format", "ndjson", "--out", "-")
+    process = await stage.start_python(
+        environ, "export", "events", "--format", "ndjson", "--out", "-"
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     first = json.loads(await process.stdout.readline())
