@@ -41,9 +41,14 @@ class Clock:
 def peak_megabytes(pid: int | str = "self") -> float:
     """The most memory that this process has held, or on Linux another one."""
     # getrusage's peak also counts what the parent held when it started this process.
-    status = Path(f"/proc/{pid}/status")
-    if status.is_file():
-        fields = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines())
-        return round(int(fields["VmHWM"].split()[0]) / 2**10, 1)
+    if Path(f"/proc/{pid}/status").is_file():
+        return megabytes("VmHWM", pid)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def megabytes(field: str, pid: int | str = "self") -> float:
+    """What Linux tells of a process's memory: VmRSS is what it holds now, VmHWM the most."""
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return round(int(fields[field].split()[0]) / 2**10, 1)

@@ -73,13 +73,11 @@ class Memory:
         self, connection: Connection, block: int
     ) -> frozenset[state.AssetKey]:
         """Know the samples up to a block; the assets of which something else is known now."""
-        ids = {key: rows.asset_id(self.protocol(key.pool), key) for key in self.world.assets}
-        return await self.samples.take_up(connection, ids, block)
+        return await self.samples.take_up(connection, self.world.assets, self.protocol, block)
 
     def valuer(self, block: valuations.Block) -> valuations.Valuer:
         """Values positions at a block, whose samples are known, with the newest prices."""
-        priced = samples.over(self.world, self.samples.rows)
-        return valuations.Valuer(priced, block, self.samples.sampling)
+        return valuations.Valuer(self.world, block, self.samples.sampling, self.samples.rows)
 
     def protocol(self, pool: state.PoolKey) -> str:
         """The protocol's generation that a pool is of, as the tables name it."""
@@ -100,7 +98,7 @@ class Memory:
             key,
             self.world,
             self.tokens,
-            is_listed=self._is_listed(key.pool),
+            is_listed=self.is_listed(key.pool),
             unknown_class=contract_classes.of_pool(self.unknown_classes, key.pool, self.world),
         )
 
@@ -111,7 +109,7 @@ class Memory:
         sample = self.samples.rows.get(key)
         priced = None if sample is None else accrual.with_sample(asset, sample)
         return assets.current(
-            self.protocol(key.pool), key, asset, token, priced, is_listed=self._is_listed(key.pool)
+            self.protocol(key.pool), key, asset, token, priced, is_listed=self.is_listed(key.pool)
         )
 
     def position_row(
@@ -126,10 +124,11 @@ class Memory:
             self.world,
             self.tokens,
             valuer,
-            is_listed=self._is_listed(key.pool),
+            is_listed=self.is_listed(key.pool),
         )
 
-    def _is_listed(self, pool: state.PoolKey) -> bool:
+    def is_listed(self, pool: state.PoolKey) -> bool:
+        """Whether a pool counts."""
         return self.listed.has(rows.padded(pool.id))
 
     def named(self, pool: state.PoolKey, asset: int) -> transactions.Named:

@@ -2,18 +2,22 @@
 
 Far behind the head only the positions that an event touched are valued. At the head also those
 whose health is or may be below 1.3, at every block, and a slice of the others, the oldest first,
-so that none is older than the configured age.
+so that none is older than the configured age. Pools that are not listed have their turn: anyone may
+make thousands of them, with loans near their limit.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import asyncpg
 
 from indexer.projections import memory, positions, rows, statements, tables, valuations
 from indexer.store import sqlfile
+from indexer.vesu import state
 
 _SQL = {
     name: statements.fill(text, tables.POSITIONS)
@@ -37,6 +41,12 @@ LARGEST_SLICE = 500
 """A commit at the head takes no longer for it: with more positions, or after a time away, the
 oldest are older than the configured age for some hundred blocks."""
 
+UNLISTED_PAIRS = 50
+"""So many pairs of pools that are not listed are looked at in a block, in turn."""
+
+UNLISTED_ROWS = 10
+"""So many rows of each, those nearest to their limit; a slice has the others in the end."""
+
 COUNT_SECONDS = 3_600
 """How often positions are counted anew, in seconds of the chain's time."""
 
@@ -52,6 +62,7 @@ class Revaluation:
         self._active: int | None = None
         self._counted_at = 0
         self._sliced_at: int | None = None
+        self._turn = 0
 
     @property
     def active(self) -> int:
@@ -76,11 +87,13 @@ class Revaluation:
         valuer = memory_.valuer(block)
         if scope == "all":
             return await self._write(connection, valuer, "active", block.number, sampling)
-        pairs, bounds = _edges(memory_, valuer)
         await connection.execute(_SQL["without_bitmaps"])
-        near = await self._write(
-            connection, valuer, "near_liquidation", block.number, sampling, pairs, bounds
-        )
+        near = 0
+        for keys, most in self._pairs(memory_):
+            bounds = _edges(memory_, valuer, keys)
+            near += await self._write(
+                connection, valuer, "near_liquidation", block.number, sampling, *bounds, most
+            )
         await connection.execute(_SQL["with_bitmaps"])
         size = await self._slice(connection, block)
         rest = await self._write(connection, valuer, "oldest", block.number, sampling, size)
@@ -92,6 +105,27 @@ class Revaluation:
         """Value the rows at `block` that were valued above it; returns how many there were."""
         valuer = memory_.valuer(block)
         return await self._write(connection, valuer, "above", block.number)
+
+    def _pairs(self, memory_: memory.Memory) -> Iterator[tuple[list[state.PairKey], int | None]]:
+        """Pairs that are borrowed from, and how many rows of each may be valued (None: all).
+
+        Those of listed pools, and so many of the others, beginning where the last block ended.
+        """
+        listed: list[state.PairKey] = []
+        others: list[state.PairKey] = []
+        for key in memory_.world.pairs:
+            (listed if memory_.is_listed(key.pool) else others).append(key)
+        yield [key for key in listed if _is_borrowed_from(key, memory_.world)], None
+        turn = self._turn % len(others) if others else 0
+        chosen: list[state.PairKey] = []
+        for key in itertools.chain(others[turn:], others[:turn]):
+            if len(chosen) == UNLISTED_PAIRS:
+                break
+            self._turn += 1
+            if _is_borrowed_from(key, memory_.world):
+                chosen.append(key)
+        if chosen:
+            yield chosen, UNLISTED_ROWS
 
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
         """The number of the oldest rows that are valued at this block."""
@@ -131,14 +165,18 @@ def _valued(row: asyncpg.Record, valuer: valuations.Valuer) -> dict[str, Any]:
     return {"pool_id": row["pool_id"], "id": str(row["id"])} | valuer.columns(*positions.parse(row))
 
 
-def _edges(memory_: memory.Memory, valuer: valuations.Valuer) -> tuple[list[str], list[int]]:
-    """The ids of the pairs that are borrowed from, and the bound of each."""
+def _is_borrowed_from(key: state.PairKey, world: state.World) -> bool:
+    """Whether a position of the pair may have debt."""
+    # The totals of a V1.0 pool that V1.1 took over are not those of its positions.
+    return bool(world.pairs[key].total_nominal_debt) or world.market(key.pool) != key.pool
+
+
+def _edges(
+    memory_: memory.Memory, valuer: valuations.Valuer, keys: Iterable[state.PairKey]
+) -> tuple[list[str], list[int]]:
+    """The ids of pairs, and the bound of each."""
     pairs, bounds = [], []
-    world = memory_.world
-    for key, pair in world.pairs.items():
-        # The totals of a V1.0 pool that V1.1 took over are not those of its positions.
-        if not pair.total_nominal_debt and world.market(key.pool) == key.pool:
-            continue
+    for key in keys:
         bound = valuer.edge(key)
         if bound is not None:
             pairs.append(rows.pair_id(memory_.protocol(key.pool), key))

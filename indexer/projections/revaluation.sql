@@ -18,7 +18,8 @@ SELECT t.ctid, {aliased} FROM {name} t WHERE t.status = 'active' AND t.valued_at
 
 -- name: near_liquidation
 -- Active rows of pairs ($3) whose shares to debt lie below the pair's bound ($4), valued below
--- block $1 or without sampling $2. The expression is that of idx_vesu_positions_shares_to_debt.
+-- block $1 or without sampling $2; of each pair $5 at most, the lowest first (NULL: all). The
+-- expression is that of idx_vesu_positions_shares_to_debt.
 SELECT near.*
 FROM unnest($3::uuid[], $4::numeric[]) AS wanted (pool_pair_id, bound)
 CROSS JOIN LATERAL (
@@ -29,7 +30,9 @@ CROSS JOIN LATERAL (
         AND CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
             ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END < wanted.bound
         AND (t.valued_at_block < $1 OR t.sampling < $2)
-    OFFSET 0
+    ORDER BY CASE WHEN LEAST(t.collateral_shares, t.nominal_debt) < 1000000000000000 THEN 0
+        ELSE div(t.collateral_shares * 1000000000, t.nominal_debt) END
+    LIMIT $5
 ) AS near;
 
 -- name: without_bitmaps

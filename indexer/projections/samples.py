@@ -6,7 +6,7 @@ valued with the newest price known, told or sampled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import asyncpg
 import msgspec
@@ -79,17 +79,26 @@ class Known:
         self.sampling = 0
         """The newest sampling whose samples are among these."""
         self._block = -1
-        self._assets = -1
+        self._assets: set[state.AssetKey] = set()
 
     def forget(self) -> None:
         """Load all samples again before the next use."""
         self.rows = {}
-        self._block = self._assets = -1
+        self._block = -1
+        self._assets = set()
 
     async def take_up(
-        self, connection: storage.Connection, ids: Ids, block: int
+        self,
+        connection: storage.Connection,
+        assets: Collection[state.AssetKey],
+        protocol: Callable[[state.PoolKey], str],
+        block: int,
     ) -> frozenset[state.AssetKey]:
-        """Bring them up to a block; the assets of which something else is known now."""
+        """Bring them up to a block; the assets of which something else is known now.
+
+        Where no sample is new, only those of new assets are read: anyone may add many, and a
+        block must not read what is known of all others again for it.
+        """
         row = await connection.fetchrow(_SQL["since"], self._block, block)
         assert row is not None  # aggregates have one row
         is_known = (
@@ -97,17 +106,18 @@ class Known:
             and self._block <= block
             and row["newest"] == self.sampling
             and not row["has_between"]
-            and self._assets == len(ids)
         )
-        self._block, self._assets = block, len(ids)
-        if is_known:
+        self._block = block
+        if is_known and len(self._assets) == len(assets):
             return frozenset()
+        wanted = set(assets) - self._assets if is_known else assets
         before = self.rows
-        self.sampling = row["newest"]
-        self.rows = await newest(connection, ids, block, self.sampling)
-        return frozenset(
-            key for key in {*before, *self.rows} if before.get(key) != self.rows.get(key)
-        )
+        self.sampling, self._assets = row["newest"], set(assets)
+        ids = {key: rows.asset_id(protocol(key.pool), key) for key in wanted}
+        found = await newest(connection, ids, block, self.sampling)
+        self.rows = {**before, **found} if is_known else found
+        changed = found if is_known else {*before, *found}
+        return frozenset(key for key in changed if before.get(key) != self.rows.get(key))
 
     async def are_others(self, connection: storage.Connection) -> bool:
         """Whether samples were stored since these were loaded."""

@@ -6,6 +6,7 @@ stored row can be checked against the contract's own views at that block.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from indexer.projections import rows
@@ -42,19 +43,11 @@ class Markets(NamedTuple):
     max_ltv: int
 
 
-def markets(key: state.PositionKey, world: state.World) -> Markets:
-    """The markets that a position is valued with, as they stand in `world`.
+Samples = Mapping[state.AssetKey, accrual.Sample]
 
-    What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
-    """
-    pool = world.market(key.pool)
-    blank = accrual.AssetState()
-    collateral = world.assets.get(state.AssetKey(pool, key.collateral), blank)
-    if key.v_token:
-        return Markets(collateral, None, 0)
-    pair = world.pairs.get(state.PairKey(pool, key.collateral, key.debt))
-    debt = world.assets.get(state.AssetKey(pool, key.debt), blank)
-    return Markets(collateral, debt, pair.max_ltv if pair else 0)
+NO_SAMPLES: Samples = {}
+
+_BLANK = accrual.AssetState()
 
 
 def value_at(
@@ -67,15 +60,21 @@ def value_at(
 class Valuer:
     """Values positions in a world at a block; the interest of each market is accrued once.
 
-    `sampling` is the newest sampling whose prices the world knows.
+    `sampling` is the newest sampling whose prices the world knows, or `samples` beside it: these
+    are laid over the assets that are looked at, since a block looks at few of them.
     """
 
-    def __init__(self, world: state.World, block: Block, sampling: int = 0) -> None:
+    def __init__(
+        self, world: state.World, block: Block, sampling: int = 0, samples: Samples = NO_SAMPLES
+    ) -> None:
         self._world = world
         self._block = block
         self._sampling = sampling
+        self._samples = samples
         self._markets: dict[tuple[object, ...], Markets] = {}
         self._accrued_markets: dict[tuple[object, ...], Markets] = {}
+        self._assets: dict[state.AssetKey, accrual.AssetState] = {}
+        self._accrued_assets: dict[state.AssetKey, accrual.AssetState] = {}
 
     def worth(self, key: state.PositionKey, position: state.PositionState) -> valuation.Valuation:
         """What holdings are worth; unvalued, with the reason, where the contract reverts."""
@@ -120,7 +119,7 @@ class Valuer:
         None: no position of the pair has a health, since a price is not known.
         """
         key = state.PositionKey(pair.pool, pair.collateral, pair.debt, 0, 0)
-        collateral, debt, _ = markets(key, self._world)
+        collateral, debt, _ = self._standing(key)
         reference = state.PositionState(
             kind="borrow", collateral_shares=_REFERENCE, nominal_debt=_REFERENCE
         )
@@ -139,7 +138,7 @@ class Valuer:
         market = key[:4]
         found = self._markets.get(market)
         if found is None:
-            found = self._markets[market] = markets(key, self._world)
+            found = self._markets[market] = self._of(key, self._asset)
         return found
 
     def _accrued(self, key: state.PositionKey) -> Markets:
@@ -147,13 +146,41 @@ class Valuer:
         market = key[:4]
         found = self._accrued_markets.get(market)
         if found is None:
-            collateral, debt, max_ltv = self._standing(key)
-            now = self._block.timestamp
-            found = self._accrued_markets[market] = Markets(
-                accrual.accrue(collateral, now),
-                accrual.accrue(debt, now) if debt is not None else None,
-                max_ltv,
-            )
+            found = self._accrued_markets[market] = self._of(key, self._accrued_asset)
+        return found
+
+    def _of(
+        self, key: state.PositionKey, asset: Callable[[state.AssetKey], accrual.AssetState]
+    ) -> Markets:
+        """The markets that a position is valued with.
+
+        What V1.1 took over and nobody touched yet is valued with V1.1's markets and limits.
+        """
+        pool = self._world.market(key.pool)
+        collateral = asset(state.AssetKey(pool, key.collateral))
+        if key.v_token:
+            return Markets(collateral, None, 0)
+        pair = self._world.pairs.get(state.PairKey(pool, key.collateral, key.debt))
+        debt = asset(state.AssetKey(pool, key.debt))
+        return Markets(collateral, debt, pair.max_ltv if pair else 0)
+
+    def _asset(self, key: state.AssetKey) -> accrual.AssetState:
+        """An asset as it stands, with what samples know of it."""
+        found = self._assets.get(key)
+        if found is None:
+            found = self._world.assets.get(key, _BLANK)
+            sample = self._samples.get(key)
+            if sample is not None and found is not _BLANK:
+                found = accrual.with_sample(found, sample)
+            self._assets[key] = found
+        return found
+
+    def _accrued_asset(self, key: state.AssetKey) -> accrual.AssetState:
+        """The same, with the interest up to the block; several pairs have one asset."""
+        found = self._accrued_assets.get(key)
+        if found is None:
+            found = accrual.accrue(self._asset(key), self._block.timestamp)
+            self._accrued_assets[key] = found
         return found
 
 

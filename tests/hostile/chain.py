@@ -207,15 +207,25 @@ async def index(
     roots: Roots = OF_V2,
 ) -> None:
     """Commit the chain from block `first` on in batches of `cut` blocks, each with a new writer."""
+    async with writing(url, node, roots) as writer:
+        for start in range(first - 1, len(blocks), cut):
+            await writer.open(CHAIN, 1)
+            await commit(writer, start + 1, blocks[start : start + cut])
+
+
+@contextlib.asynccontextmanager
+async def writing(
+    url: str, node: Node | None = None, roots: Roots = OF_V2
+) -> AsyncIterator[writers.Writer]:
+    """An open writer."""
     async with database.session(url) as connection:
         writer = writers.Writer(
             node or Node(),  # type: ignore[arg-type]
             connection,
             engine(roots),
         )
-        for start in range(first - 1, len(blocks), cut):
-            await writer.open(CHAIN, 1)
-            await _commit(writer, start + 1, blocks[start : start + cut])
+        await writer.open(CHAIN, 1)
+        yield writer
 
 
 async def read(writer: writers.Writer, first: int, batch: Sequence[Block]) -> types.Range:
@@ -228,7 +238,7 @@ async def read(writer: writers.Writer, first: int, batch: Sequence[Block]) -> ty
     return part
 
 
-async def _commit(writer: writers.Writer, first: int, batch: Sequence[Block]) -> None:
+async def commit(writer: writers.Writer, first: int, batch: Sequence[Block]) -> None:
     """Commit a batch; what the node does not answer is asked again, as by the ingestor."""
     for left in range(LOOKS, -1, -1):
         try:
