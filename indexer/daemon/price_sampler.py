@@ -2,7 +2,8 @@
 
 Works through a connection of its own, once the tables follow the head. The newest point of the grid
 comes first; points that were missed are filled later, and a coarser grid back to the beginning if
-asked. What a pool's views do not answer is lacking for that pool alone.
+asked. What a pool's views do not answer is lacking for that pool alone. Listed pools come first, in
+requests of their own: the time for a point may not be enough for strangers' oracles.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from indexer.cairo import view_call
 from indexer.chain import client, rpc, types
 from indexer.daemon import view_calls
 from indexer.log import blocks_by_time, cursor, price_samples
-from indexer.projections import prices, world
+from indexer.projections import listed_pools, prices, rows, world
 from indexer.vesu import views
 
 log = structlog.get_logger(__name__)
@@ -202,11 +203,13 @@ class Sampler:
         ids = loaded.asset_ids
         price_questions = prices.questions(loaded.world, self._extensions, point.block_number)
         answered, tries = await price_samples.answered(self._connection, point)
+        listed = await listed_pools.read(self._connection)
         lacking = [price for price in price_questions if ids[price.key] not in answered]
+        lacking.sort(key=lambda price: not listed.has(rows.padded(price.key.pool.id)))
         if tries >= TRIES or not price_questions:
             return 0, 0
-        answers = await self._ask(lacking, point)
-        rows = [
+        answers = await self._ask(lacking, point, listed)
+        sampled = [
             prices.sampled(
                 loaded.rows[price.key]["protocol"],
                 price,
@@ -217,16 +220,21 @@ class Sampler:
             for price in lacking
             if price.price in answers
         ]
-        await price_samples.store(self._connection, committed, point, rows, len(lacking), len(rows))
-        return len(price_questions), len(answered) + len(rows)
+        await price_samples.store(
+            self._connection, committed, point, sampled, len(lacking), len(sampled)
+        )
+        return len(price_questions), len(answered) + len(sampled)
 
     async def _ask(
-        self, price_questions: Sequence[prices.PriceQuestion], point: price_samples.Point
+        self,
+        price_questions: Sequence[prices.PriceQuestion],
+        point: price_samples.Point,
+        listed: listed_pools.Listed,
     ) -> dict[view_call.ViewCall, tuple[int, ...] | None]:
         """The answers that the node gives in time, some pools at a time."""
         found: dict[view_call.ViewCall, tuple[int, ...] | None] = {}
         deadline = time.monotonic() + POINT_SECONDS
-        for part in _parts(price_questions):
+        for part in _parts(price_questions, listed):
             if time.monotonic() > deadline:
                 log.info("sampling_put_off", reason=f"not done within {POINT_SECONDS:g} s")
                 break
@@ -251,14 +259,20 @@ class Sampler:
             )
 
 
-def _parts(price_questions: Sequence[prices.PriceQuestion]) -> Iterator[list[prices.PriceQuestion]]:
-    """The assets of some pools at a time."""
+def _parts(
+    price_questions: Sequence[prices.PriceQuestion], listed: listed_pools.Listed
+) -> Iterator[list[prices.PriceQuestion]]:
+    """The assets of some pools at a time, listed ones apart from others."""
     part: list[prices.PriceQuestion] = []
     pools: set[object] = set()
+    was_listed = True
     for price in price_questions:
-        if price.key.pool not in pools and len(pools) == POOLS_AT_ONCE:
+        is_listed = listed.has(rows.padded(price.key.pool.id))
+        is_full = price.key.pool not in pools and len(pools) == POOLS_AT_ONCE
+        if part and (is_full or is_listed != was_listed):
             yield part
             part, pools = [], set()
+        was_listed = is_listed
         part.append(price)
         pools.add(price.key.pool)
     if part:
