@@ -110,10 +110,10 @@ class Known:
         self._block = block
         if is_known and len(self._assets) == len(assets):
             return frozenset()
-        wanted = set(assets) - self._assets if is_known else assets
+        unread = set(assets) - self._assets if is_known else assets
         before = self.rows
         self.sampling, self._assets = row["newest"], set(assets)
-        ids = {key: rows.asset_id(protocol(key.pool), key) for key in wanted}
+        ids = {key: rows.asset_id(protocol(key.pool), key) for key in unread}
         found = await newest(connection, ids, block, self.sampling)
         self.rows = {**before, **found} if is_known else found
         changed = found if is_known else {*before, *found}

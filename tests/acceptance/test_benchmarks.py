@@ -112,6 +112,26 @@ async def test_a_reorganisation_is_measured_on_two_sizes_of_tables() -> None:
         assert 0 < told["shallow"]["median_milliseconds"] <= told["shallow"]["worst_milliseconds"]
 
 
+async def test_strangers_pools_are_measured_beside_none() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "benchmarks.pools", "--pools", "30", "--blocks", "3", "--near"),
+        *("--database", postgres.server_url()),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 240)
+    assert process.returncode == 0
+    told = msgspec.json.decode(out)
+    without, with_ = told["without"], told["with"]
+    assert with_["pools"] == 30 > without["pools"] == 0
+    assert with_["active_positions"] == without["active_positions"] + 30
+    assert with_["sampled_prices"] == without["sampled_prices"] + 2 * 30
+    for one in (without, with_):
+        assert 0 < one["commit_ms"]["median"] <= one["commit_ms"]["p99"]
+        assert one["wal_bytes"]["median"] > 0
+        assert 0 < one["megabytes"] <= one["peak_megabytes"]
+
+
 def test_the_same_seed_invents_the_same_chain(tmp_path: Path) -> None:
     heads = [chain.build(tmp_path / name, 300, seed=7) for name in ("one", "two")]
     one, two = (recordings.load(tmp_path / name) for name in ("one", "two"))
