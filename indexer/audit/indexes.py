@@ -14,9 +14,29 @@ _SQL = sqlfile.load(__package__, "indexes")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+OTHER: dict[str, tuple[str, ...]] = {
+    "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
+    "event_log": ("idx_events_transaction_hash", "idx_events_undecoded"),
+    "orphaned_events": ("idx_orphaned_events_block_hash",),
+    "vesu_sampled_prices": ("idx_vesu_sampled_prices_block", "idx_vesu_sampled_prices_known"),
+    "price_samplings": (
+        "idx_price_samplings_grid",
+        "idx_price_samplings_block",
+        "idx_price_samplings_unchecked",
+    ),
+    "wallets": ("idx_wallets_user_id",),
+    "watches": (
+        "idx_watches_ask_at",
+        "idx_watches_status",
+        "idx_watches_guide_status",
+        "idx_watches_block",
+    ),
+}
+"""Indexes of tables that are neither projections nor digested."""
+
 EXPECTED: dict[str, tuple[str, ...]] = {
     **{table.stored_name: table.indexes for table in (*tables.PROJECTIONS, *tables.LOG)},
-    **tables.OTHER_INDEXES,
+    **OTHER,
 }
 """The indexes that users and queries count on, by table."""
 

@@ -11,13 +11,15 @@ from collections.abc import Iterable
 MOST_REMEMBERED = 16_384
 
 
-class _Packed(dict[str, str]):
-    """Packed felts as hex digits, by their minimal texts; most repeat. Full, it begins anew."""
+_COUNTS = [bytes((count,)) for count in range(33)]
 
-    def __missing__(self, text: str) -> str:
-        digits = text[2:] if text != "0x0" else ""
-        count = (len(digits) + 1) // 2
-        found = f"{count:02x}{digits.rjust(2 * count, '0')}"
+
+class _Packed(dict[str, bytes]):
+    """Packed felts by their minimal texts; most repeat. Full, it begins anew."""
+
+    def __missing__(self, text: str) -> bytes:
+        count = (len(text) - 1) // 2 if text != "0x0" else 0
+        found = _COUNTS[count] + int(text, 16).to_bytes(count, "big")
         if len(self) >= MOST_REMEMBERED:
             self.clear()
         self[text] = found
@@ -39,9 +41,9 @@ _packed = _Packed().__getitem__
 _texts = _Texts()
 
 
-def pack(felts: Iterable[str]) -> str:
-    """Felts in minimal hex, packed, as hex digits."""
-    return "".join(map(_packed, felts))
+def pack(felts: Iterable[str]) -> bytes:
+    """Felts in minimal hex, packed."""
+    return b"".join(map(_packed, felts))
 
 
 def unpack(packed: bytes) -> list[str]:

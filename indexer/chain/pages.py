@@ -18,6 +18,8 @@ from indexer import errors
 from indexer.chain import failures, probe, rpc, rpc_errors, types, wire
 
 MOST_PAGES = 2_000
+TELLING_SHARE = 1 / 8
+"""The share of the most events that tells how full a range is."""
 NARROWED_ATTEMPTS = 2
 """How often a narrower filter is sent: an endpoint that is down must not be waited for."""
 
@@ -157,16 +159,29 @@ async def _all_pages(
                 kind="token",
             )
         seen.add(token)
-        if event_filter.most is not None and len(found) > event_filter.most:
-            raise _too_full(event_filter.from_block, event_filter.to_block, len(found))
+        _require_room(event_filter, found)
     raise errors.RangeTooLargeError(
         f"{event_filter.node} needs more than {len(seen)} pages for blocks "
         f"{event_filter.from_block} to {event_filter.to_block}"
     )
 
 
+def _require_room(event_filter: _EventFilter, found: Sequence[types.EmittedEvent]) -> None:
+    """Refuse a range that holds too many events, as soon as its first pages tell.
+
+    RangeTooFullError: what was read of it is lost, so that this is noticed early.
+    """
+    first, last, most = event_filter.from_block, event_filter.to_block, event_filter.most
+    if most is None or len(found) <= most * TELLING_SHARE:
+        return
+    blocks_read = max(found[-1].block_number - first + 1, 1)
+    expected = len(found) * (last - first + 1) // blocks_read
+    if max(expected, len(found)) > most:
+        raise _too_full(first, last, max(expected, len(found)))
+
+
 def _too_full(from_block: int, to_block: int, count: int) -> errors.RangeTooFullError:
-    return errors.RangeTooFullError(f"blocks {from_block} to {to_block} hold {count} events")
+    return errors.RangeTooFullError(f"blocks {from_block} to {to_block} hold about {count} events")
 
 
 async def _page(

@@ -49,7 +49,7 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     for a block whose time no event of its own tells.
     """
 
-    first_window: int = 1_000
+    first_window: int = 250
     largest_window: int = 80_000
     target_events: int = 10_000
     target_blocks: int = 200
@@ -313,6 +313,7 @@ class RangeReader:
                 return
             part.addresses |= missing
             await self._add_events(part, missing)
+            self._adapt(part)
 
     @property
     def _is_proving(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -102,7 +103,7 @@ class Writer:
         prepared = await self._engine.prepare(reading, facts.batch_of(part))
         while prepared.needs:
             await self._observe(prepared.needs, _hashes(prepared.batch.events))
-            prepared = self._engine.refold(prepared)
+            prepared = await self._engine.refold(prepared)
         # What belongs to contracts that were not ours yet is no part of the log.
         return Ready(msgspec.structs.replace(part, events=prepared.batch.events), prepared)
 
@@ -124,12 +125,18 @@ class Writer:
         part, prepared = ready
         async with self._transaction():
             advanced = await cursor.advance(self.connection, self.cursor, part.tip)
-            await facts.append(self.connection, part, prepared.batch, prepared.derived)
+            await facts.append_blocks(self.connection, part, prepared.batch)
+            numbered = await facts.number(self.connection, part.events, prepared.derived)
             await observations.append(self.connection, self._to_store(part, prepared))
             await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
             if close_gaps:
                 await gaps.close(self.connection, part.from_block, part.to_block)
-            summary = await self._engine.project(self.connection, prepared, memory_, scope)
+            # The events' rows, which need most time here, are made while PostgreSQL is busy with
+            # those of transactions.
+            append_events = functools.partial(facts.append_events, numbered=numbered)
+            summary = await self._engine.project(
+                self.connection, prepared, memory_, scope, append_events
+            )
             sums = await self._check_sums(part.to_block, summary)
             await cursor.notify(self.connection, advanced, summary.tables)
         self.cursor = advanced

@@ -8,8 +8,10 @@ rewritten by a replay.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import struct
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import asyncpg
 import msgspec
@@ -17,7 +19,7 @@ import msgspec
 from indexer.cairo import abi, felt252, packed
 from indexer.chain import types
 from indexer.log import dictionaries
-from indexer.store import copying, sqlfile
+from indexer.store import copying, sqlfile, statement_pipeline
 
 _SQL = sqlfile.load(__package__, "facts")
 
@@ -48,8 +50,14 @@ BLOCK_COLUMNS = (
 )
 
 
-_NULL = r"\N"
-"""NULL in COPY's text format."""
+_HEAD = struct.Struct(">h iq ii ii ii ii").pack
+"""The fields of a row of event_log before its bytes, each after its length."""
+
+_HEAD_WITHOUT_LAYOUT = struct.Struct(">h iq ii ii ii i").pack
+
+_NULL_LENGTH = -1
+
+_length = struct.Struct(">i").pack
 
 
 class Fee(msgspec.Struct, frozen=True, gc=False):
@@ -128,22 +136,57 @@ def batch_of(part: types.Range) -> Batch:
     )
 
 
-async def append(
-    connection: Connection, part: types.Range, batch: Batch, derived: Sequence[Derived]
-) -> None:
-    """Write a range's blocks, receipts and events, inside the caller's transaction."""
-    await _append_blocks(connection, part)
+async def append_blocks(connection: Connection, part: types.Range, batch: Batch) -> None:
+    """Write a range's blocks and receipts, inside the caller's transaction."""
+    await connection.copy_records_to_table(
+        "blocks", columns=BLOCK_COLUMNS, records=_block_rows(part)
+    )
     await connection.copy_records_to_table(
         "receipts",
         columns=("block_number", "transaction_index", "transaction_hash", "actual_fee", "fee_unit"),
         records=_receipt_rows(part, batch),
     )
-    if part.events:
-        lines = await _event_lines(connection, part.events, derived)
-        await copying.copy(connection, "event_log", EVENT_COLUMNS, lines)
 
 
-async def _append_blocks(connection: Connection, part: types.Range) -> None:
+class Numbered(msgspec.Struct, frozen=True):
+    """Events of a range, with the numbers of their emitters and layouts in the dictionaries."""
+
+    emitted: Sequence[types.EmittedEvent]
+    emitters: Sequence[int]
+    layouts: Sequence[int | None]
+
+
+async def number(
+    connection: Connection, emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
+) -> Numbered:
+    """Add what the dictionaries lack, inside the caller's transaction."""
+    contracts = [
+        (padded(event.from_address), about.contract)
+        for event, about in zip(emitted, derived, strict=True)
+    ]
+    emitter_ids = await dictionaries.emitter_ids(connection, contracts)
+    layout_ids = await dictionaries.layout_ids(connection, (about.layout for about in derived))
+    return Numbered(
+        emitted,
+        [emitter_ids[contract] for contract in contracts],
+        [None if about.layout is None else layout_ids[id(about.layout)] for about in derived],
+    )
+
+
+async def append_events(pipeline: statement_pipeline.StatementPipeline, numbered: Numbered) -> None:
+    """Write a range's events, inside the caller's transaction."""
+    if numbered.emitted:
+        parts = copying.Parts(is_binary=True)
+        copy = functools.partial(
+            copying.copy, table="event_log", columns=EVENT_COLUMNS, parts=parts
+        )
+        await pipeline.run(copy)
+        await parts.fill_binary(
+            map(_event_row, numbered.emitted, numbered.emitters, numbered.layouts)
+        )
+
+
+def _block_rows(part: types.Range) -> list[tuple[object, ...]]:
     events = by_block(part.events)
     records: list[tuple[object, ...]] = [
         (
@@ -160,7 +203,7 @@ async def _append_blocks(connection: Connection, part: types.Range) -> None:
         for header in _headers(part)
     ]
     records += [_block_of_events(events[number], time) for number, time in part.event_times.items()]
-    await connection.copy_records_to_table("blocks", columns=BLOCK_COLUMNS, records=records)
+    return records
 
 
 def _headers(part: types.Range) -> list[types.BlockHeader]:
@@ -200,23 +243,18 @@ def _receipt_rows(part: types.Range, batch: Batch) -> Iterable[tuple[object, ...
                 )
 
 
-async def _event_lines(
-    connection: Connection, emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> Iterator[str]:
-    emitters = [
-        (padded(event.from_address), about.contract)
-        for event, about in zip(emitted, derived, strict=True)
-    ]
-    emitter_ids = await dictionaries.emitter_ids(connection, emitters)
-    layout_ids = await dictionaries.layout_ids(connection, (about.layout for about in derived))
-    return (
-        # Nothing here needs an escape but the backslash before a bytea's x.
-        f"{event.block_number}\t{event.transaction_index}\t{event.event_index}\t"
-        f"{emitter_ids[emitter]}\t"
-        f"{_NULL if about.layout is None else layout_ids[id(about.layout)]}\t"
-        f"\\\\x{event.transaction_hash[2:]:0>64}\t"
-        f"\\\\x{packed.pack(event.keys)}\t\\\\x{packed.pack(event.data)}\n"
-        for event, about, emitter in zip(emitted, derived, emitters, strict=True)
+def _event_row(event: types.EmittedEvent, emitter: int, layout: int | None) -> bytes:
+    """A row of event_log in COPY's binary format."""
+    keys, data = packed.pack(event.keys), packed.pack(event.data)
+    event_key = (8, event.block_number, 4, event.transaction_index, 4, event.event_index)
+    head = (
+        _HEAD_WITHOUT_LAYOUT(len(EVENT_COLUMNS), *event_key, 4, emitter, _NULL_LENGTH)
+        if layout is None
+        else _HEAD(len(EVENT_COLUMNS), *event_key, 4, emitter, 4, layout)
+    )
+    hash_ = bytes.fromhex(event.transaction_hash[2:].rjust(64, "0"))
+    return b"".join(
+        (head, _length(len(hash_)), hash_, _length(len(keys)), keys, _length(len(data)), data)
     )
 
 

@@ -17,6 +17,7 @@ from indexer.cairo import felt252, view_call
 from indexer.chain import types
 from indexer.log import facts
 from indexer.projections import tokens
+from indexer.store import turns
 from indexer.vesu import decoders, discovery, events, kinds, state
 from indexer.vesu.v1 import events as events_v1
 from indexer.vesu.v2 import events as events_v2
@@ -80,12 +81,16 @@ class Decoder:
                     found += _naming_view(raw, extensions, decoded.event, registry)
         return found
 
-    def decode(
+    async def decode(
         self, emitted: Sequence[types.EmittedEvent], registry: discovery.Registry
     ) -> list[Decoded]:
         """Decode a batch; `discover` must have seen all of its events."""
         ahead, extra_layouts = self._decoded, self._extra_layouts
-        decoded = [ahead.get(_key(raw)) or _decode(raw, registry, extra_layouts) for raw in emitted]
+        decoded: list[Decoded] = []
+        async for part in turns.of(emitted):
+            decoded += [
+                ahead.get(_key(raw)) or _decode(raw, registry, extra_layouts) for raw in part
+            ]
         ahead.clear()
         return decoded
 

@@ -29,7 +29,7 @@ from indexer.projections import (
     valuations,
     writing,
 )
-from indexer.store import sqlfile
+from indexer.store import sqlfile, turns
 from indexer.vesu import decoders, discovery, fold, kinds, ledgers, state
 
 _SQL = sqlfile.load(__package__, "writing")
@@ -136,7 +136,7 @@ class Engine:
         self._missing.clear()
         self.discover(batch.events)
         batch = _members_only(batch, self._memory.registry)
-        decoded = self._decoder.decode(batch.events, self._memory.registry)
+        decoded = await self._decoder.decode(batch.events, self._memory.registry)
         before = msgspec.structs.replace(
             self._memory.world,
             positions={},
@@ -144,12 +144,12 @@ class Engine:
             holders=await self._holders(connection, batch.from_block),
         )
         await self._load_positions(connection, before)
-        return self._fold(batch, decoded, before)
+        return await self._fold(batch, decoded, before)
 
-    def refold(self, prepared: Prepared) -> Prepared:
+    async def refold(self, prepared: Prepared) -> Prepared:
         """Fold a prepared batch again, now that more views are answered; no fold reads tokens'."""
         if prepared.journal.missing:
-            return self._fold(prepared.batch, prepared.decoded, prepared.before)
+            return await self._fold(prepared.batch, prepared.decoded, prepared.before)
         prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
         return prepared
 
@@ -180,21 +180,23 @@ class Engine:
         prepared: Prepared,
         memory_: memory.Memory,
         scope: revaluation.Scope = "touched",
+        append_events: writing.Append | None = None,
     ) -> summaries.Summary:
         """Write a prepared batch to all tables; `scope` says which rows are valued.
 
-        `memory_` is what `advance` returned for it.
+        `memory_` is what `advance` returned for it. `append_events` adds its events to the log.
         """
         summaries.report_refused(prepared.journal)
         summaries.report_quarantined(prepared.journal)
         batch = prepared.batch
         block = revaluation.block_of(batch.timestamps, batch.to_block)
+        assert block is not None or append_events is None, "a range of the chain has a tip"
         written: dict[str, bool] = {}
         if block is not None:
             await memory_.read_classes(connection)
             others = await memory_.take_up_samples(connection, block.number)
             valuer = memory_.valuer(block)
-            await writing.write(connection, memory_, batch, prepared.journal, valuer)
+            await writing.write(connection, memory_, batch, prepared.journal, valuer, append_events)
             await writing.write_prices(connection, memory_, others)
             valued = await self._revaluation.run(connection, memory_, block, scope)
             written = {
@@ -270,7 +272,7 @@ class Engine:
         holding |= {key.user for key in self._memory.world.positions}.intersection(named)
         return frozenset(holding)
 
-    def _fold(
+    async def _fold(
         self, batch: facts.Batch, decoded: list[decoding.Decoded], before: state.World
     ) -> Prepared:
         """Fold a batch until neither a view nor a settled amount changes the outcome.
@@ -300,7 +302,7 @@ class Engine:
             folding = fold.Fold(
                 world, self._memory.registry, self._answers, transfer_amounts, self._unanswered
             )
-            self._apply(batch, decoded, folding)
+            await self._apply(batch, decoded, folding)
             consulted |= folding.journal.consulted
             if folding.journal.missing or not folding.settled:
                 break
@@ -315,15 +317,18 @@ class Engine:
         needless = frozenset(self._missing - consulted)
         return Prepared(batch, decoded, needs, before, world, folding.journal, needless)
 
-    def _apply(
-        self, batch: facts.Batch, decoded: Iterable[decoding.Decoded], folding: fold.Fold
+    async def _apply(
+        self, batch: facts.Batch, decoded: Sequence[decoding.Decoded], folding: fold.Fold
     ) -> None:
-        for decoded_event in decoded:
-            raw = decoded_event.raw
-            if decoded_event.event is not None:
-                event_key = state.EventKey(raw.block_number, raw.transaction_index, raw.event_index)
-                time = batch.timestamps[raw.block_number]
-                folding.apply(event_key, time, decoded_event.emitter, decoded_event.event)
+        async for part in turns.of(decoded):
+            for decoded_event in part:
+                raw = decoded_event.raw
+                if decoded_event.event is not None:
+                    event_key = state.EventKey(
+                        raw.block_number, raw.transaction_index, raw.event_index
+                    )
+                    time = batch.timestamps[raw.block_number]
+                    folding.apply(event_key, time, decoded_event.emitter, decoded_event.event)
         folding.finish()
 
     async def rollback(self, connection: memory.Connection, block: valuations.Block) -> int:

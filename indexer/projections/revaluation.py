@@ -50,6 +50,9 @@ UNLISTED_ROWS = 10
 COUNT_SECONDS = 3_600
 """How often positions are counted anew, in seconds of the chain's time."""
 
+COUNTED_EACH_TIME = 5_000
+"""Far behind the head, positions are counted after each batch until there are so many."""
+
 SPARE = 1.25
 """Slices take so many times what the age needs: a block may be late, a position may be new."""
 
@@ -66,7 +69,7 @@ class Revaluation:
 
     @property
     def active(self) -> int:
-        """The number of active positions when they were last counted; 0: not counted yet."""
+        """The number of active positions when they were last counted."""
         return self._active or 0
 
     def forget(self) -> None:
@@ -82,6 +85,8 @@ class Revaluation:
     ) -> int:
         """Value stored rows at `block`; returns the number of rows written."""
         if scope == "touched":
+            if self.active <= COUNTED_EACH_TIME:
+                await self._count(connection, block)
             return 0
         sampling = memory_.samples.sampling
         valuer = memory_.valuer(block)
@@ -130,15 +135,18 @@ class Revaluation:
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
         """The number of the oldest rows that are valued at this block."""
         if self._active is None or block.timestamp - self._counted_at >= COUNT_SECONDS:
-            self._active = int(await connection.fetchval(_SQL["count_active"]))
-            self._counted_at = block.timestamp
-        if self._active <= SMALL_TABLE:
+            await self._count(connection, block)
+        if self.active <= SMALL_TABLE:
             return ROWS_AT_ONCE
         before = self._sliced_at
         elapsed = self._max_age if before is None else block.timestamp - before
         self._sliced_at = block.timestamp
-        due = math.ceil(self._active * min(elapsed, self._max_age) * SPARE / self._max_age)
+        due = math.ceil(self.active * min(elapsed, self._max_age) * SPARE / self._max_age)
         return min(max(due, SMALLEST_SLICE), LARGEST_SLICE)
+
+    async def _count(self, connection: memory.Connection, block: valuations.Block) -> None:
+        self._active = int(await connection.fetchval(_SQL["count_active"]))
+        self._counted_at = block.timestamp
 
     async def _write(
         self,

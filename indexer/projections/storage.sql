@@ -4,6 +4,20 @@ INSERT INTO {name} ({columns})
 SELECT {columns} FROM json_populate_recordset(NULL::{name}, $1::text::json)
 ON CONFLICT ({key}) DO UPDATE SET ({values}) = ROW({excluded_values});
 
+-- name: stage
+-- A table for rows that are about to be written.
+CREATE TEMP TABLE staged_rows ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA;
+
+-- name: upsert_staged
+-- Write current rows from that table; an older version of a row is replaced.
+INSERT INTO {name} ({columns})
+SELECT {columns} FROM pg_temp.staged_rows
+ON CONFLICT ({key}) DO UPDATE SET ({values}) = ROW({excluded_values});
+
+-- name: drop_staged
+-- The rows are written.
+DROP TABLE pg_temp.staged_rows;
+
 -- name: add
 -- Write rows from one JSON document where none is there of their key.
 INSERT INTO {name} ({columns})

@@ -243,7 +243,7 @@ POSITIONS = Table(
         idx_vesu_positions_user_id idx_vesu_positions_pool_address idx_vesu_positions_status
         idx_vesu_positions_health_factor idx_vesu_positions_user_pool
         idx_vesu_positions_status_health idx_vesu_positions_last_updated
-        idx_vesu_positions_id idx_vesu_positions_valued_at_block
+        idx_vesu_positions_pool_id idx_vesu_positions_valued_at_block
         idx_vesu_positions_shares_to_debt
         """
     ),
@@ -275,7 +275,8 @@ TRANSACTIONS = Table(
         idx_vesu_transactions_user_id idx_vesu_transactions_position_id
         idx_vesu_transactions_hash idx_vesu_transactions_type idx_vesu_transactions_status
         idx_vesu_transactions_user_type idx_vesu_transactions_created_at
-        idx_vesu_transactions_timestamp idx_vesu_transactions_block idx_vesu_transactions_id
+        idx_vesu_transactions_timestamp idx_vesu_transactions_block
+        idx_vesu_transactions_pool_id
         """
     ),
 )
@@ -297,7 +298,7 @@ LIQUIDATIONS = Table(
         idx_vesu_liquidations_position_id idx_vesu_liquidations_liquidator
         idx_vesu_liquidations_hash idx_vesu_liquidations_timestamp
         idx_vesu_liquidations_created_at idx_vesu_liquidations_block
-        idx_vesu_liquidations_id
+        idx_vesu_liquidations_pool_id
         """
     ),
 )
@@ -375,23 +376,6 @@ OBSERVATIONS = Table(
 
 LOG = (EVENTS, RECEIPTS, OBSERVATIONS)
 """The log's tables that a digest holds."""
-
-OTHER_INDEXES: dict[str, tuple[str, ...]] = {
-    "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
-    "event_log": ("idx_events_transaction_hash", "idx_events_undecoded"),
-    "orphaned_events": ("idx_orphaned_events_block_hash",),
-    "vesu_sampled_prices": ("idx_vesu_sampled_prices_block", "idx_vesu_sampled_prices_known"),
-    "price_samplings": (
-        "idx_price_samplings_grid",
-        "idx_price_samplings_block",
-        "idx_price_samplings_unchecked",
-    ),
-    "wallets": ("idx_wallets_user_id",),
-    "watches": _names(
-        "idx_watches_ask_at idx_watches_status idx_watches_guide_status idx_watches_block"
-    ),
-}
-"""Indexes of tables that are neither projections nor digested."""
 
 NOTIFIED = tuple(
     table.name for table in (*CURRENT, *EFFECTS, EVENT_PRICES) if table.name.startswith("vesu_")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from indexer.log import facts
 from indexer.projections import (
@@ -13,6 +13,7 @@ from indexer.projections import (
     mismatches,
     pools,
     positions,
+    rows,
     storage,
     tables,
     transactions,
@@ -20,7 +21,11 @@ from indexer.projections import (
     wallets,
     world,
 )
+from indexer.store import statement_pipeline
 from indexer.vesu import state
+
+Append = Callable[[statement_pipeline.StatementPipeline], Awaitable[None]]
+"""Adds rows of other tables through the same pipeline."""
 
 
 async def write(
@@ -29,22 +34,30 @@ async def write(
     batch: facts.Batch,
     journal: state.Journal,
     valuer: valuations.Valuer,
+    append_events: Append | None = None,
 ) -> None:
-    """Write all that a fold of `batch` changed; `memory_` is the memory after that fold."""
+    """Write all that a fold of `batch` changed, and what `append_events` adds.
+
+    `memory_` is the memory after that fold.
+    """
     # Parents before children: positions refer to pools, transactions to positions.
-    await _write_contracts(connection, memory_, journal)
-    await _write_pools(connection, memory_, journal)
-    await _write_assets(connection, memory_, journal)
-    await _write_positions(connection, memory_, journal, valuer)
-    await _write_effects(connection, memory_, _origins(batch), journal)
-    await _write_mismatches(connection, memory_, batch, journal)
+    async with statement_pipeline.running(connection) as pipeline:
+        await _write_contracts(pipeline, memory_, journal)
+        await _write_pools(pipeline, memory_, journal)
+        await _write_assets(pipeline, memory_, journal)
+        await _write_positions(pipeline, memory_, journal, valuer)
+        await _write_effects(pipeline, memory_, _origins(batch), journal)
+        await _write_mismatches(pipeline, memory_, batch, journal)
+        if append_events is not None:
+            await append_events(pipeline)
 
 
 async def write_prices(
     connection: memory.Connection, memory_: memory.Memory, keys: Iterable[state.AssetKey]
 ) -> None:
     """Write the rows of assets anew of which samples say something else."""
-    await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in keys])
+    async with statement_pipeline.running(connection) as pipeline:
+        await storage.upsert(pipeline, tables.ASSETS, map(memory_.asset_row, keys))
 
 
 async def restore(
@@ -55,34 +68,37 @@ async def restore(
 ) -> None:
     """Write rows that a rollback to `block` found in the histories, valued at it."""
     old = restored.world
-    await storage.upsert(
-        connection,
-        tables.CONTRACTS,
-        [contracts.current(address, contract) for address, contract in old.contracts.items()]
-        + [contracts.current(key.id, pool) for key, pool in old.pools.items()],
-    )
+    async with statement_pipeline.running(connection) as pipeline:
+        await storage.upsert(
+            pipeline,
+            tables.CONTRACTS,
+            [contracts.current(address, contract) for address, contract in old.contracts.items()]
+            + [contracts.current(key.id, pool) for key, pool in old.pools.items()],
+        )
     await memory_.load(connection)
     memory_.world.assets |= old.assets
     memory_.world.pairs |= old.pairs
     await memory_.take_up_samples(connection, block.number)
     valuer = memory_.valuer(block)
-    await storage.upsert(
-        connection, tables.POOLS, [memory_.pool_row(key) for key in memory_.world.pairs]
-    )
-    await write_prices(connection, memory_, memory_.world.assets)
-    await storage.upsert(
-        connection,
-        tables.POSITIONS,
-        [memory_.position_row(key, position, valuer) for key, position in old.positions.items()],
-    )
+    async with statement_pipeline.running(connection) as pipeline:
+        await storage.upsert(pipeline, tables.POOLS, map(memory_.pool_row, memory_.world.pairs))
+        await storage.upsert(pipeline, tables.ASSETS, map(memory_.asset_row, memory_.world.assets))
+        await storage.upsert(
+            pipeline,
+            tables.POSITIONS,
+            (
+                memory_.position_row(key, position, valuer)
+                for key, position in old.positions.items()
+            ),
+        )
 
 
 async def _write_contracts(
-    connection: memory.Connection, memory_: memory.Memory, journal: state.Journal
+    pipeline: statement_pipeline.StatementPipeline, memory_: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {address for _, address, _ in journal.contracts}
     await storage.upsert(
-        connection,
+        pipeline,
         tables.CONTRACTS,
         [contracts.current(address, memory_.world.contracts[address]) for address in changed]
         + [
@@ -95,7 +111,7 @@ async def _write_contracts(
     }
     pools_then = {(event_key, key): pool for event_key, key, pool in journal.pools}
     await storage.append(
-        connection,
+        pipeline,
         tables.CONTRACTS.past,
         [
             contracts.history(event_key, address, contract)
@@ -109,18 +125,18 @@ async def _write_contracts(
 
 
 async def _write_pools(
-    connection: memory.Connection, memory_: memory.Memory, journal: state.Journal
+    pipeline: statement_pipeline.StatementPipeline, memory_: memory.Memory, journal: state.Journal
 ) -> None:
     concerned = _pairs_concerned(memory_.world, journal)
-    await storage.upsert(connection, tables.POOLS, [memory_.pool_row(key) for key in concerned])
+    await storage.upsert(pipeline, tables.POOLS, map(memory_.pool_row, concerned))
     versions = {(event_key, key): pair for event_key, key, pair in journal.pairs}
     await storage.append(
-        connection,
+        pipeline,
         tables.POOLS.past,
-        [
+        (
             pools.history(memory_.protocol(key.pool), event_key, key, pair, memory_.world)
             for (event_key, key), pair in versions.items()
-        ],
+        ),
     )
 
 
@@ -142,46 +158,51 @@ def _pairs_concerned(world: state.World, journal: state.Journal) -> list[state.P
 
 
 async def _write_assets(
-    connection: memory.Connection, memory_: memory.Memory, journal: state.Journal
+    pipeline: statement_pipeline.StatementPipeline, memory_: memory.Memory, journal: state.Journal
 ) -> None:
     changed = {key for _, key, _ in journal.assets}
-    await storage.upsert(connection, tables.ASSETS, [memory_.asset_row(key) for key in changed])
+    await storage.upsert(pipeline, tables.ASSETS, map(memory_.asset_row, changed))
     versions = {(event_key, key): asset for event_key, key, asset in journal.assets}
     settings = {row["id"]: row for row in map(assets.settings, versions.values())}
-    await storage.add(connection, tables.ASSET_SETTINGS, list(settings.values()))
+    await storage.add(pipeline, tables.ASSET_SETTINGS, list(settings.values()))
     await storage.append(
-        connection,
+        pipeline,
         tables.ASSETS.past,
-        [
+        (
             assets.history(memory_.protocol(key.pool), event_key, key, asset)
             for (event_key, key), asset in versions.items()
-        ],
+        ),
     )
 
 
 async def _write_positions(
-    connection: memory.Connection,
+    pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
     journal: state.Journal,
     valuer: valuations.Valuer,
 ) -> None:
     changed = {key for _, key, _ in journal.positions}
-    current = [memory_.position_row(key, memory_.world.positions[key], valuer) for key in changed]
-    await storage.upsert(connection, tables.POSITIONS, current)
-    await wallets.add(connection, (row["user_id"] for row in current if row["kind"] != "system"))
+    current = {key: memory_.world.positions[key] for key in changed}
+    await storage.upsert(
+        pipeline,
+        tables.POSITIONS,
+        (memory_.position_row(key, position, valuer) for key, position in current.items()),
+    )
+    holders = (key.user for key, position in current.items() if position.kind != "system")
+    await pipeline.run(functools.partial(wallets.add, addresses=list(map(rows.padded, holders))))
     versions = {(event_key, key): position for event_key, key, position in journal.positions}
     await storage.append(
-        connection,
+        pipeline,
         tables.POSITIONS.past,
-        [
+        (
             positions.history(memory_.protocol(key.pool), event_key, key, position)
             for (event_key, key), position in versions.items()
-        ],
+        ),
     )
 
 
 async def _write_effects(
-    connection: memory.Connection,
+    pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
     origins: Mapping[tuple[int, int], transactions.Origin],
     journal: state.Journal,
@@ -189,9 +210,9 @@ async def _write_effects(
     # Many effects are of a few pools and assets.
     protocol, named = functools.cache(memory_.protocol), functools.cache(memory_.named)
     await storage.append(
-        connection,
+        pipeline,
         tables.TRANSACTIONS,
-        [
+        (
             transactions.transaction(
                 protocol(effect.position.pool),
                 effect,
@@ -199,10 +220,10 @@ async def _write_effects(
                 named(effect.position.pool, effect.asset),
             )
             for effect in journal.transactions
-        ],
+        ),
     )
     await storage.append(
-        connection,
+        pipeline,
         tables.LIQUIDATIONS,
         [
             transactions.liquidation(
@@ -218,13 +239,13 @@ async def _write_effects(
 
 
 async def _write_mismatches(
-    connection: memory.Connection,
+    pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
     batch: facts.Batch,
     journal: state.Journal,
 ) -> None:
     await storage.append(
-        connection,
+        pipeline,
         tables.MISMATCHES,
         [
             mismatches.row(

@@ -175,7 +175,7 @@ async def seed(url: str, parent: chain.Block) -> None:
         ]
         await watch_list.remember(connection, tip.number, known)
         batch = facts.batch_of(part)
-        await facts.append(connection, part, batch, [])
+        await facts.append_blocks(connection, part, batch)
         valuer = valuations.Valuer(held.world, valuations.Block(tip.number, tip.timestamp))
         await writing.write(connection, held, batch, journal, valuer)
     await connection.close()

@@ -35,7 +35,7 @@ async def connection(migrated_database_url: str) -> AsyncIterator[asyncpg.Connec
 
 
 def raw(felts: Iterable[str]) -> bytes:
-    return bytes.fromhex(packed.pack(felts))
+    return packed.pack(felts)
 
 
 async def shown(connection: asyncpg.Connection, steps: types.Steps, keys: Iterable[str]) -> Any:

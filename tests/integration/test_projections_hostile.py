@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import asyncpg
@@ -85,13 +86,15 @@ class Writer:
         prepared = await self._engine.prepare(self._connection, batch)
         seen = [observations.Observation(call, part.tip.hash, (0x12,)) for call in prepared.needs]
         self._engine.observe(seen)
-        prepared = self._engine.refold(prepared)
+        prepared = await self._engine.refold(prepared)
         async with self._connection.transaction():
             self._stands = await cursor.advance(self._connection, self._stands, part.tip)
-            await facts.append(self._connection, part, batch, prepared.derived)
+            await facts.append_blocks(self._connection, part, batch)
+            numbered = await facts.number(self._connection, part.events, prepared.derived)
+            append_events = functools.partial(facts.append_events, numbered=numbered)
             await observations.append(self._connection, seen)
             memory_ = self._engine.advance(prepared)
-            await self._engine.project(self._connection, prepared, memory_, "head")
+            await self._engine.project(self._connection, prepared, memory_, "head", append_events)
 
 
 async def written(url: str, *blocks: Sequence[Sent]) -> asyncpg.Connection:

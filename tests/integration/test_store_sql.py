@@ -60,6 +60,9 @@ FOR_SOME = {
 }
 """Statements that do not go for every projection."""
 
+STAGED = ("upsert_staged", "drop_staged")
+"""Statements of the rows that `stage` makes room for."""
+
 
 def test_every_projection_is_digested() -> None:
     log = {table.name for table in tables.LOG}
@@ -74,9 +77,13 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
     prepared = 0
     for package, file in FILES:
         for name, statement in sqlfile.load(package, file).items():
-            for filled in _filled(file, name, statement):
+            for table, filled in _filled(file, name, statement):
                 try:
-                    await connection.prepare(filled)
+                    async with connection.transaction():
+                        if name in STAGED:
+                            stage = sqlfile.load("indexer.projections", "storage")["stage"]
+                            await connection.execute(statements.fill(stage, table, "public"))
+                        await connection.prepare(filled)
                 except asyncpg.PostgresError as error:
                     pytest.fail(f"{package} {file}.sql, {name}: {error}\n{filled}")
                 prepared += 1
@@ -96,14 +103,14 @@ async def _make_shadow(connection: asyncpg.Connection) -> None:
         await connection.execute(statements.fill(swap["create"], table, "public"))
 
 
-def _filled(file: str, name: str, statement: str) -> list[str]:
+def _filled(file: str, name: str, statement: str) -> list[tuple[tables.Table, str]]:
     """The statement as it is, or for each table that it goes for."""
     if "{" not in statement:
         # psycopg's parameters, as migrations' own connection takes them.
-        return [re.sub(r"%\(\w+\)s", "$1", statement)]
+        return [(tables.POSITIONS, re.sub(r"%\(\w+\)s", "$1", statement))]
     if file == "digest":
         return [
-            digest.statement(name, table)
+            (table, digest.statement(name, table))
             for table in digest.DIGESTED
             if table.is_appended == (name == "log_at")
         ]
@@ -114,4 +121,4 @@ def _filled(file: str, name: str, statement: str) -> list[str]:
     else:
         is_history = "{history}" in statement
         wanted = FOR_SOME.get(name, HISTORIES if is_history else tables.PROJECTIONS)
-    return [statements.fill(statement, table, "public") for table in wanted]
+    return [(table, statements.fill(statement, table, "public")) for table in wanted]

@@ -175,13 +175,17 @@ async def test_a_token_of_another_node_is_a_contradiction(node: FakeNode) -> Non
         await read(node)
 
 
-async def test_more_than_wanted_is_not_read_to_the_end(node: FakeNode) -> None:
-    prepared(node, BUSY).page = 2
+@pytest.mark.parametrize(("block", "pages_read"), [(3, 1), (HEAD, 3)])
+async def test_more_than_wanted_is_not_read_to_the_end(
+    node: FakeNode, block: int, pages_read: int
+) -> None:
+    """The first page tells that events this dense are too many; at the end their number does."""
+    prepared(node, {block: [Said(0, i, A, (block, i)) for i in range(8)]}).page = 2
     async with chain_stage.connected(node) as starknet:
-        with pytest.raises(errors.RangeTooLargeError):
+        with pytest.raises(errors.RangeTooFullError):
             await starknet.source.events(0, HEAD, {A}, most=5)
     asked = [params for method, params in node.asked if method == "starknet_getEvents"]
-    assert len(asked) == 3
+    assert len(asked) == pages_read
 
 
 async def test_a_head_is_never_left_open(node: FakeNode) -> None:
