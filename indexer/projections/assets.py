@@ -114,16 +114,39 @@ def current(
     )
 
 
-def history(
+VERSION = (
+    "id",
+    "settings_id",
+    *_CHANGING,
+    "rates_confirmed_block",
+    "last_updated",
+    "price",
+    "price_is_valid",
+    "price_block",
+    "price_timestamp",
+    "changed_at",
+    *tables.EVENT,
+)
+"""The columns of a row of asset_versions."""
+
+
+def version(
     protocol: str, event_key: state.EventKey, key: state.AssetKey, asset: accrual.AssetState
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     """A row of asset_versions."""
-    return {
-        "id": rows.asset_id(protocol, key),
-        "settings_id": settings(asset)["id"],
-        **_changing(asset),
-        **rows.event_place(event_key),
-    }
+    return (
+        rows.asset_id(protocol, key),
+        settings(asset)["id"],
+        *_numbers_of(asset),
+        asset.rates_confirmed_block,
+        rows.iso(asset.last_updated),
+        asset.price,
+        asset.price_is_valid,
+        asset.price_block,
+        _time(asset.price_timestamp),
+        rows.iso(asset.updated_at),
+        *event_key,
+    )
 
 
 def parse(row: asyncpg.Record) -> tuple[state.AssetKey, accrual.AssetState]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from indexer.projections import assets, rows, tokens
+from indexer.projections import assets, rows, tables, tokens
 from indexer.vesu import accrual, maths, state, valuation
 
 
@@ -115,17 +115,44 @@ def _totals(
     }
 
 
-def history(
+VERSION = (
+    "id",
+    "max_ltv_raw",
+    "liquidation_factor_raw",
+    "debt_cap_raw",
+    "pair_collateral_shares",
+    "pair_nominal_debt",
+    "is_configured",
+    "shutdown_ltv_raw",
+    "changed_at",
+    "debt_cap",
+    *tables.EVENT,
+)
+"""The columns of a row of pool_versions."""
+
+
+def version(
     protocol: str,
     event_key: state.EventKey,
     key: state.PairKey,
     pair: state.PairState,
     world: state.World,
-) -> dict[str, Any]:
-    """A row of pool_versions."""
-    debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
-    return _changing(protocol, key, pair, rows.decimals_of(debt.scale)) | rows.event_place(
-        event_key
+) -> tuple[Any, ...]:
+    """A row of pool_versions; the debt cap in the units of the debt asset in `world`."""
+    debt = world.assets.get(state.AssetKey(key.pool, key.debt))
+    decimals = rows.decimals_of(debt.scale) if debt else 0
+    return (
+        rows.pair_id(protocol, key),
+        pair.max_ltv,
+        pair.liquidation_factor,
+        pair.debt_cap,
+        pair.total_collateral_shares,
+        pair.total_nominal_debt,
+        pair.is_configured,
+        pair.shutdown_ltv,
+        rows.iso(pair.updated_at),
+        rows.units(pair.debt_cap, decimals) if pair.debt_cap else None,
+        *event_key,
     )
 
 

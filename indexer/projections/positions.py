@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from indexer.projections import rows, tokens, valuations
+from indexer.projections import rows, tables, tokens, valuations
 from indexer.vesu import state
 
 
@@ -67,14 +67,32 @@ def current(
     }
 
 
-def history(
+VERSION = (
+    "id",
+    "collateral_shares",
+    "nominal_debt",
+    "vtoken_balance_raw",
+    "status",
+    "migrated_block",
+    "changed_at",
+    *tables.EVENT,
+)
+"""The columns of a row of position_versions."""
+
+
+def version(
     protocol: str, event_key: state.EventKey, key: state.PositionKey, position: state.PositionState
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     """A row of position_versions."""
     return (
-        _changing(protocol, key, position)
-        | {"changed_at": rows.iso(position.last_updated)}
-        | rows.event_place(event_key)
+        rows.position_id(protocol, key),
+        position.collateral_shares,
+        position.nominal_debt,
+        position.vtoken_balance,
+        position.status,
+        position.migrated_block,
+        rows.iso(position.last_updated),
+        *event_key,
     )
 
 

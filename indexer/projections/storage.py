@@ -79,17 +79,27 @@ async def append(
     records: Iterable[dict[str, Any]],
 ) -> None:
     """Add rows, all with the stored columns or fewer, to a table that only grows."""
-    # COPY takes the server a third of the time that rows in JSON take it.
     records = iter(records)
     for first in records:
-        parts = copying.Parts()
-        await pipeline.run(
-            functools.partial(
-                copying.copy, table=table.stored_name, columns=tuple(first), parts=parts
-            )
-        )
         every = itertools.chain([first], records)
-        await parts.fill(copying.line(record.values()) for record in every)
+        lines = (copying.line(record.values()) for record in every)
+        await append_lines(pipeline, table, tuple(first), lines)
+
+
+async def append_lines(
+    pipeline: statement_pipeline.StatementPipeline,
+    table: tables.Table,
+    columns: tuple[str, ...],
+    lines: Iterable[str],
+) -> None:
+    """The same of rows that are lines of COPY already, with these columns."""
+    # COPY takes the server a third of the time that rows in JSON take it.
+    parts = copying.Parts()
+    copy = functools.partial(copying.copy, table=table.stored_name, columns=columns, parts=parts)
+    lines = iter(lines)
+    for first in lines:
+        await pipeline.run(copy)
+        await parts.fill(itertools.chain([first], lines))
 
 
 async def load(connection: Connection, table: tables.Table) -> list[asyncpg.Record]:

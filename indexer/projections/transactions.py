@@ -6,31 +6,62 @@ from typing import Any
 
 from indexer.log import facts
 from indexer.projections import rows, tokens
+from indexer.store import copying
 from indexer.vesu import state
 
 VTOKEN_DECIMALS = 18
 
 
+TRANSACTION = (
+    "id",
+    "pool_id",
+    "position_id",
+    "user_id",
+    "transaction_hash",
+    "transaction_index",
+    "event_index",
+    "block_number",
+    "timestamp",
+    "created_at",
+    "leg",
+    "type",
+    "asset",
+    "asset_address",
+    "amount",
+    "amount_raw",
+    "status",
+    "gas_used",
+    "fee_unit",
+)
+"""The columns of a row of vesu_transactions that are written: a confirmed one has no error."""
+
+
 def transaction(
-    protocol: str,
-    effect: state.TransactionEffect,
-    origin: Origin,
-    asset: Named,
-) -> dict[str, Any]:
-    """A row of vesu_transactions."""
-    return {
-        **_common("transaction", protocol, effect.event_key, effect.leg, effect.position, origin),
-        "leg": effect.leg,
-        "type": effect.type,
-        "asset": asset.symbol,
-        "asset_address": rows.padded(effect.asset),
-        "amount": rows.units(abs(effect.amount), asset.decimals),
-        "amount_raw": str(effect.amount),
-        "status": "confirmed",
-        "gas_used": origin.fee,
-        "fee_unit": origin.fee_unit,
-        "error_message": None,
-    }
+    protocol: str, effect: state.TransactionEffect, origin: Origin, asset: Named
+) -> tuple[Any, ...]:
+    """A row of vesu_transactions, its texts as COPY takes them."""
+    position, (block_number, transaction_index, event_index) = effect.position, effect.event_key
+    return (
+        rows.effect_id("transaction", effect.event_key, effect.leg),
+        rows.padded(position.pool.id),
+        rows.position_id(protocol, position),
+        rows.padded(position.user),
+        origin.hash,
+        transaction_index,
+        event_index,
+        block_number,
+        origin.timestamp,
+        origin.timestamp,
+        effect.leg,
+        effect.type,
+        asset.field,
+        rows.padded(effect.asset),
+        rows.units(abs(effect.amount), asset.decimals),
+        effect.amount,
+        "confirmed",
+        origin.fee_field,
+        origin.fee_unit_field,
+    )
 
 
 def liquidation(
@@ -41,8 +72,15 @@ def liquidation(
     debt: Named,
 ) -> dict[str, Any]:
     """A row of vesu_liquidations."""
-    row = _common("liquidation", protocol, effect.event_key, 0, effect.position, origin)
-    row |= {
+    row = {
+        "id": rows.effect_id("liquidation", effect.event_key, 0),
+        "pool_id": rows.padded(effect.position.pool.id),
+        "position_id": rows.position_id(protocol, effect.position),
+        "user_id": rows.padded(effect.position.user),
+        "transaction_hash": origin.hash,
+        **rows.event_place(effect.event_key),
+        "timestamp": origin.timestamp,
+        "created_at": origin.timestamp,
         "liquidator_address": rows.padded(effect.liquidator),
         "collateral_asset": collateral.symbol,
         "debt_asset": debt.symbol,
@@ -62,24 +100,25 @@ def liquidation(
 
 
 class Origin:
-    """The transaction that an effect came from: hash, block time, fee and its unit as text."""
+    """The transaction that an effect came from: hash, block time, fee and its unit for COPY."""
 
-    __slots__ = ("fee", "fee_unit", "hash", "timestamp")
+    __slots__ = ("fee_field", "fee_unit_field", "hash", "timestamp")
 
     def __init__(self, hash_: str, timestamp: int, fee: facts.Fee | None) -> None:
         self.hash = facts.padded(hash_)
         self.timestamp = rows.iso(timestamp)
-        self.fee = rows.units(fee.amount, 18) if fee else None
-        self.fee_unit = fee.unit if fee else None
+        self.fee_field = copying.field(rows.units(fee.amount, 18) if fee else None)
+        self.fee_unit_field = copying.field(fee.unit if fee else None)
 
 
 class Named:
-    """An asset as people read it: symbol (None: not known) and decimals."""
+    """An asset as people read it: symbol (None: not known), the same as COPY's text, decimals."""
 
-    __slots__ = ("decimals", "symbol")
+    __slots__ = ("decimals", "field", "symbol")
 
     def __init__(self, symbol: str | None, decimals: int) -> None:
         self.symbol = symbol
+        self.field = copying.field(symbol)
         self.decimals = decimals
 
 
@@ -92,25 +131,3 @@ def named(
         return Named(tokens_.get(asset, tokens.UNKNOWN).symbol, rows.decimals_of(asset_state.scale))
     contract = world.contracts.get(asset)
     return Named(contract.symbol if contract else None, VTOKEN_DECIMALS)
-
-
-def _common(
-    suffix: str,
-    protocol: str,
-    event_key: state.EventKey,
-    leg: int,
-    position: state.PositionKey,
-    origin: Origin,
-) -> dict[str, Any]:
-    return {
-        "id": rows.effect_id(suffix, event_key, leg),
-        "pool_id": rows.padded(position.pool.id),
-        "position_id": rows.position_id(protocol, position),
-        "user_id": rows.padded(position.user),
-        "transaction_hash": origin.hash,
-        "transaction_index": event_key.transaction_index,
-        "event_index": event_key.event_index,
-        "block_number": event_key.block_number,
-        "timestamp": origin.timestamp,
-        "created_at": origin.timestamp,
-    }

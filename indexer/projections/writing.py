@@ -21,7 +21,7 @@ from indexer.projections import (
     wallets,
     world,
 )
-from indexer.store import statement_pipeline
+from indexer.store import copying, statement_pipeline
 from indexer.vesu import state
 
 Append = Callable[[statement_pipeline.StatementPipeline], Awaitable[None]]
@@ -130,11 +130,14 @@ async def _write_pools(
     concerned = _pairs_concerned(memory_.world, journal)
     await storage.upsert(pipeline, tables.POOLS, map(memory_.pool_row, concerned))
     versions = {(event_key, key): pair for event_key, key, pair in journal.pairs}
-    await storage.append(
+    await storage.append_lines(
         pipeline,
         tables.POOLS.past,
+        pools.VERSION,
         (
-            pools.history(memory_.protocol(key.pool), event_key, key, pair, memory_.world)
+            copying.plain_line(
+                pools.version(memory_.protocol(key.pool), event_key, key, pair, memory_.world)
+            )
             for (event_key, key), pair in versions.items()
         ),
     )
@@ -165,11 +168,12 @@ async def _write_assets(
     versions = {(event_key, key): asset for event_key, key, asset in journal.assets}
     settings = {row["id"]: row for row in map(assets.settings, versions.values())}
     await storage.add(pipeline, tables.ASSET_SETTINGS, list(settings.values()))
-    await storage.append(
+    await storage.append_lines(
         pipeline,
         tables.ASSETS.past,
+        assets.VERSION,
         (
-            assets.history(memory_.protocol(key.pool), event_key, key, asset)
+            copying.plain_line(assets.version(memory_.protocol(key.pool), event_key, key, asset))
             for (event_key, key), asset in versions.items()
         ),
     )
@@ -191,11 +195,14 @@ async def _write_positions(
     holders = (key.user for key, position in current.items() if position.kind != "system")
     await pipeline.run(functools.partial(wallets.add, addresses=list(map(rows.padded, holders))))
     versions = {(event_key, key): position for event_key, key, position in journal.positions}
-    await storage.append(
+    await storage.append_lines(
         pipeline,
         tables.POSITIONS.past,
+        positions.VERSION,
         (
-            positions.history(memory_.protocol(key.pool), event_key, key, position)
+            copying.plain_line(
+                positions.version(memory_.protocol(key.pool), event_key, key, position)
+            )
             for (event_key, key), position in versions.items()
         ),
     )
@@ -209,15 +216,18 @@ async def _write_effects(
 ) -> None:
     # Many effects are of a few pools and assets.
     protocol, named = functools.cache(memory_.protocol), functools.cache(memory_.named)
-    await storage.append(
+    await storage.append_lines(
         pipeline,
         tables.TRANSACTIONS,
+        transactions.TRANSACTION,
         (
-            transactions.transaction(
-                protocol(effect.position.pool),
-                effect,
-                origins[effect.event_key[:2]],
-                named(effect.position.pool, effect.asset),
+            copying.plain_line(
+                transactions.transaction(
+                    protocol(effect.position.pool),
+                    effect,
+                    origins[effect.event_key[:2]],
+                    named(effect.position.pool, effect.asset),
+                )
             )
             for effect in journal.transactions
         ),

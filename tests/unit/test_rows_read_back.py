@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import datetime
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ def read_back(row: dict[str, Any]) -> Any:
     }
 
 
+def row(columns: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+    """A row by the names of its columns."""
+    return dict(zip(columns, values, strict=True))
+
+
 def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
     """By table: a state, its row of the history, and what that row is parsed as."""
     event_key = state.EventKey(BLOCK, 2, 3)
@@ -84,19 +89,19 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
         tables.POOLS: (
             pair,
             pools.fixed("v2", pair_key, pair)
-            | pools.history("v2", event_key, pair_key, pair, state.World()),
+            | row(pools.VERSION, pools.version("v2", event_key, pair_key, pair, state.World())),
             pools,
         ),
         tables.ASSETS: (
             asset,
             {**assets.settings(asset), **assets.identity("v2", asset_key)}
-            | assets.history("v2", event_key, asset_key, asset),
+            | row(assets.VERSION, assets.version("v2", event_key, asset_key, asset)),
             assets,
         ),
         tables.POSITIONS: (
             position,
             positions.fixed("v2", key, position)
-            | positions.history("v2", event_key, key, position),
+            | row(positions.VERSION, positions.version("v2", event_key, key, position)),
             positions,
         ),
     }

@@ -23,3 +23,17 @@ def test_a_copied_row_reads_back(values: list[object]) -> None:
         None if field == r"\N" else re.sub(r"\\.", lambda found: ESCAPED[found[0]], field)
         for field in fields
     ] == [None if value is None else str(value) for value in values]
+
+
+@given(st.lists(TEXT | st.none() | st.integers() | st.booleans(), min_size=1))
+def test_a_plain_line_of_fields_is_the_same_line(values: list[object]) -> None:
+    fields = (
+        copying.field(value) if value is None or isinstance(value, str) else value
+        for value in values
+    )
+    assert copying.plain_line(tuple(fields)) == copying.line(values)
+
+
+@given(st.lists(st.sampled_from(["None", "a", None, 1, True]), min_size=1))
+def test_a_null_and_a_text_that_says_none_are_told_apart(values: list[object]) -> None:
+    assert copying.plain_line(tuple(values)) == copying.line(values)

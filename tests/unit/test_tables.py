@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 from indexer.projections import (
     assets,
@@ -12,8 +14,10 @@ from indexer.projections import (
     statements,
     tables,
     tokens,
+    transactions,
     valuations,
 )
+from indexer.store import copying
 from indexer.vesu import accrual, kinds, state
 
 STATE_OF_FOLD = {
@@ -61,15 +65,33 @@ def test_rows_have_the_columns_of_their_descriptions() -> None:
     for table, row in made.items():
         assert set(row) == set(table.columns), f"{table.name}: {set(row) ^ set(table.columns)}"
     at = state.EventKey(1, 2, 3)
-    versions = {
-        tables.CONTRACTS: contracts.history(at, 1, contract),
-        tables.POOLS: pools.history("v2", at, state.PairKey(POOL, 3, 4), state.PairState(), world),
-        tables.ASSETS: assets.history("v2", at, asset, accrual.AssetState()),
-        tables.POSITIONS: positions.history("v2", at, key, state.PositionState(kind="borrow")),
+    pair_key, position = state.PairKey(POOL, 3, 4), state.PositionState(kind="borrow")
+    versions: dict[tables.Table, tuple[Sequence[str], Sequence[Any]]] = {
+        tables.POOLS: (pools.VERSION, pools.version("v2", at, pair_key, state.PairState(), world)),
+        tables.ASSETS: (assets.VERSION, assets.version("v2", at, asset, accrual.AssetState())),
+        tables.POSITIONS: (positions.VERSION, positions.version("v2", at, key, position)),
+        tables.CONTRACTS: ([*(row := contracts.history(at, 1, contract))], [*row.values()]),
     }
-    for table, row in versions.items():
+    for table, (columns, values) in versions.items():
         stored = set(table.past.stored_columns)
-        assert set(row) == stored, f"{table.past.stored_name}: {set(row) ^ stored}"
+        assert set(columns) == stored, f"{table.past.stored_name}: {set(columns) ^ stored}"
+        assert len(values) == len(columns), table.past.stored_name
+
+
+def test_transactions_have_the_columns_of_their_description() -> None:
+    """All but the error, which a confirmed one does not have."""
+    left_out = set(tables.TRANSACTIONS.columns) - set(transactions.TRANSACTION)
+    assert left_out == {"error_message"}
+    key = state.PositionKey(POOL, 3, 4, 0, 5)
+    effect = state.TransactionEffect(state.EventKey(1, 2, 3), 0, key, "supply", 3, 7)
+    origin = transactions.Origin("0x1", 1, None)
+    row = transactions.transaction("v2", effect, origin, transactions.Named("A\tB", 1))
+    assert len(row) == len(transactions.TRANSACTION)
+    texts = copying.plain_line(row)[:-1].split("\t")
+    fields = dict(zip(transactions.TRANSACTION, texts, strict=True))
+    assert fields["asset"] == r"A\tB"
+    assert fields["gas_used"] == fields["fee_unit"] == r"\N"
+    assert (fields["amount"], fields["amount_raw"]) == ("0.7", "7")
 
 
 def test_valuations_and_keys_are_not_compared() -> None:
