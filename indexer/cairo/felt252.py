@@ -20,7 +20,7 @@ def pad(minimal: str) -> str:
     return "0x" + minimal[2:].rjust(64, "0")
 
 
-MOST_REMEMBERED = 4_096
+MOST_REMEMBERED = 16_384
 
 
 class _Integers(dict[str, int]):

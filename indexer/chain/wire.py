@@ -22,7 +22,7 @@ _CANONICAL = re.compile(r"0x(?:0|[1-7][0-9a-f]{0,62}|[89a-f][0-9a-f]{0,61})")
 _VALUE = re.compile(r"value '.*'(?= - at `|$)", re.DOTALL)
 """What was answered, as msgspec repeats it where a few words are allowed."""
 
-MOST_REMEMBERED = 4_096
+MOST_REMEMBERED = 16_384
 
 # Bounds of what the chain can mean and the tables can hold: other values are refused.
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
