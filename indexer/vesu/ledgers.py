@@ -5,6 +5,7 @@ Handlers of events read and write through it, so that no change escapes the jour
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -223,17 +224,16 @@ class Ledger:
         what it names, so what has a past of its own was not deployed by one. That is refused.
         """
         known = self.registry.get(address)
-        if known is None or not known.is_same(expected):
-            return False
-        if address in self.world.contracts:
-            return True
-        if address not in self.world.holders and not any(
-            key.user == address for key in self.world.positions
-        ):
-            return True
-        self.journal.refused_names.add(address)
-        self.refuse(origin, f"names {address:#x}, which holds positions already")
-        return False
+        if known is None:
+            return False  # Named for a pool that is not ours, or refused before.
+        past = "" if known.is_same(expected) else f"is known as a {known.kind}"
+        users = itertools.chain(self.world.holders, (key.user for key in self.world.positions))
+        if not past and address not in self.world.contracts and address in users:
+            self.journal.refused_names.add(address)
+            past = "holds positions already"
+        if past:
+            self.refuse(origin, f"names {address:#x}, which {past}")
+        return not past
 
     def is_deployed_by_factory(self, v_token: int) -> bool:
         """Whether a contract of ours deployed this vToken. V2: its CreateVToken told a name."""

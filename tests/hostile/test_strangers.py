@@ -91,7 +91,25 @@ EXTREMES: dict[str, Sequence[chain.Sent]] = {
             [],
         )
     ],
-    "our pool created again": [(chain.FACTORY, "CreatePool", [chain.V_OURS, 1, 1, 2, 3], [])],
+    "our vToken named as a pool": [(chain.FACTORY, "CreatePool", [chain.V_OURS, 1, 1, 2, 3], [])],
+    "our pool created again": [
+        (chain.FACTORY, "CreatePool", [chain.OURS, 0x6D696E65, chain.MALLORY, chain.MALLORY, 3], [])
+    ],
+    "our pool named as an oracle": [
+        (chain.FACTORY, "CreateOracle", [chain.OURS, chain.MALLORY], [])
+    ],
+    "our pool named as their vToken": [
+        (
+            chain.FACTORY,
+            "UpdateVToken",
+            [chain.THEIRS, chain.ETH, chain.V_THEIRS, chain.OURS],
+            [],
+        )
+    ],
+    "a wallet named as a pool": [
+        (chain.FACTORY, "CreatePool", [chain.ALICE, 1, chain.MALLORY, 2, 3], []),
+        chain.context(chain.ALICE, 3),
+    ],
 }
 
 

@@ -20,6 +20,7 @@ from tests.unit.history import (
     FACTORY,
     MODEL,
     NOW,
+    OTHER_POOL,
     POOL,
     SCALE,
     USDC,
@@ -31,6 +32,8 @@ from tests.unit.history import (
     made_pool,
     modify,
 )
+
+ORACLE = 0x0AC1E
 
 
 @pytest.fixture
@@ -274,6 +277,35 @@ def test_a_vtoken_that_a_curator_named_cannot_stop_the_fold(
     assert "a vToken that no CreateVToken named" in reason
     history.emit(V_ETH_2, events.Transfer(0, BOB, 3))
     assert history.balance(BOB, V_ETH_2).vtoken_balance == 3
+
+
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [
+        (
+            events_v2.CreatePool(POOL, 0x6D696E65, owner=7, curator=7, oracle=7),
+            f"creates the pool {POOL:#x}, which was created before",
+        ),
+        (
+            events_v2.CreateOracle(ORACLE, 7),
+            f"creates the oracle {ORACLE:#x}, which was created before",
+        ),
+        (events_v2.CreateOracle(POOL, 7), f"names {POOL:#x}, which is known as a pool_v2"),
+        (
+            events_v2.UpdateVToken(OTHER_POOL, ETH, 0, V_ETH),
+            f"names {V_ETH:#x}, which is known as a vtoken_v2",
+        ),
+    ],
+)
+def test_what_a_factory_made_it_makes_no_second_time(
+    history: History, again: events.Struct, told: str
+) -> None:
+    """No class of Vesu's tells it; whoever upgrades the factory changes no pool that is there."""
+    history.emit(FACTORY, events_v2.CreateOracle(ORACLE, 3))
+    before = dict(history.world.contracts)
+    history.emit(FACTORY, again)
+    assert history.world.contracts == before
+    assert [reason for _, reason in history.journal.refused] == [told]
 
 
 def test_more_vtokens_than_a_pool_can_store_freeze_it(history: History) -> None:

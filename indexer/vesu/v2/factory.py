@@ -21,6 +21,10 @@ def _create_pool(
     known = discovery.Known(kinds.FACTORIES[origin.known.kind], state.v2_pool(event.pool))
     if not ledger.takes_name(origin, event.pool, known):
         return
+    created = ledger.world.contracts.get(event.pool)
+    if created is not None and created.name is not None:
+        ledger.refuse(origin, f"creates the pool {event.pool:#x}, which was created before")
+        return
     # `curator` is only nominated here: the factory is the curator until SetCurator.
     ledger.contract(
         origin,
@@ -36,8 +40,13 @@ def _create_pool(
 def _create_oracle(
     ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v2.CreateOracle
 ) -> None:
-    if ledger.takes_name(origin, event.oracle, discovery.Known(kinds.Kind.ORACLE_V2)):
-        ledger.contract(origin, event.oracle, curator=event.manager)
+    if not ledger.takes_name(origin, event.oracle, discovery.Known(kinds.Kind.ORACLE_V2)):
+        return
+    created = ledger.world.contracts.get(event.oracle)
+    if created is not None and created.curator not in (None, event.manager):
+        ledger.refuse(origin, f"creates the oracle {event.oracle:#x}, which was created before")
+        return
+    ledger.contract(origin, event.oracle, curator=event.manager)
 
 
 def _v_token(pool: int, asset: int) -> discovery.Known:
