@@ -34,7 +34,7 @@ READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TZ")
 
 
 class Process:
-    """A running indexer. `code` is its exit code, or minus the signal that ended it."""
+    """A running indexer, asked as asyncio's own processes are."""
 
     def __init__(self, pid: int, log: Path) -> None:
         self.pid = pid
@@ -42,8 +42,8 @@ class Process:
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
-    def code(self) -> int | None:
-        """How it ended; None while it runs."""
+    def returncode(self) -> int | None:
+        """Its exit code, or minus the signal that ended it; None while it runs."""
         return self._ended.result() if self._ended.done() else None
 
     def said(self) -> str:
@@ -54,12 +54,20 @@ class Process:
         """Wait for its end."""
         return await asyncio.shield(self._ended)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended already."""
         # It may have ended, and we may not have been told yet.
         with contextlib.suppress(ProcessLookupError):
             if not self._ended.done():
                 os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
 
     def ended(self, code: int) -> None:
         """Note its end."""
@@ -92,7 +100,7 @@ class Zygote:
         _traceback: TracebackType | None,
     ) -> None:
         for process in self._processes.values():
-            process.signal(signal.SIGKILL)
+            process.kill()
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()
@@ -139,29 +147,24 @@ class Zygote:
 
 
 class Piped:
-    """A running indexer whose output comes through pipes, as asyncio's own processes have it."""
+    """A running indexer whose output comes through pipes."""
 
     def __init__(
         self, process: Process, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader
     ) -> None:
-        self.pid = process.pid
+        self.pid, self.wait = process.pid, process.wait
+        self.send_signal, self.terminate, self.kill = (
+            process.send_signal,
+            process.terminate,
+            process.kill,
+        )
         self.stdout, self.stderr = stdout, stderr
-        self.send_signal = process.signal
-        self.wait = process.wait
         self._process = process
 
     @property
     def returncode(self) -> int | None:
         """How it ended; None while it runs."""
-        return self._process.code
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it."""
-        self.send_signal(signal.SIGKILL)
+        return self._process.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
         """Wait for its end; what it printed to stdout and to stderr."""
@@ -184,6 +187,10 @@ class Shared:
             if self._zygote is None:
                 self._zygote = await Zygote().__aenter__()
         return self._zygote
+
+    async def log_to(self, log: Path, environ: dict[str, str], *arguments: str) -> Process:
+        """Start `vesu-indexer ARGUMENTS`; what it prints goes to a file."""
+        return await (await self._forking()).start(environ, log, *arguments)
 
     async def start(self, environ: dict[str, str], *arguments: str) -> Piped:
         """Start `vesu-indexer ARGUMENTS` and leave it running."""
@@ -208,7 +215,7 @@ class Shared:
             try:
                 code = await asyncio.wait_for(process.wait(), timeout)
             finally:
-                process.signal(signal.SIGKILL)
+                process.kill()
             out, err = (path.read_text("utf-8") for path in said)
             return code, out, err
 

@@ -53,7 +53,10 @@ async def daemon(recorded: truth.Recorded, first: int) -> AsyncIterator[Moving]:
     """A daemon that has committed block `first` and follows the head; stopped afterwards."""
     loaded = chain.load(recorded.folder)
     head = playhead.Playhead.at_block(loaded, 0)
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         moving = Moving(stage.environment(recorded, node.url, url), head)
         listener = await asyncpg.connect(url)
         await listener.add_listener("vesu_blocks", moving.heard)

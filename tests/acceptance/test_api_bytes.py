@@ -54,7 +54,7 @@ async def test_from_a_restored_database(
 
 async def test_from_another_machine(recorded: truth.Recorded, indexed_url: str) -> None:
     """One that read the chain in other pieces, was stopped half-way, and replayed its log."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="40")
             # The other machine took no sample at block 77, which was never its head.
@@ -92,7 +92,7 @@ async def test_from_a_machine_that_went_through_a_reorganisation(
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, fork.common, story=True)
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with (
             server.RecordingServer(loaded, head) as node,
             following(recorded, node, url),

@@ -84,14 +84,14 @@ class Walk:
 
 
 async def test_walks_while_blocks_and_a_reorganisation_land(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Begun at a block, a walk shows that block to its end; taken back, it says 410."""
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     common = fork.common
     head = playhead.Playhead.at_block(loaded, common, story=True)
-    url = empty_database_url
+    url = migrated_database_url
     async with (
         server.RecordingServer(loaded, head) as node,
         following(recorded, node, url),
@@ -222,14 +222,14 @@ async def _walk_many(recorded: truth.Recorded, url: str, many: int, limit: int) 
 
 
 async def test_a_long_walk_while_a_reorganisation_lands(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
-    await _walk_many(recorded, empty_database_url, 3_000, 100)
+    await _walk_many(recorded, migrated_database_url, 3_000, 100)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1_200)
 async def test_a_hundred_thousand_rows_while_a_reorganisation_lands(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
-    await _walk_many(recorded, empty_database_url, 100_000, 500)
+    await _walk_many(recorded, migrated_database_url, 100_000, 500)

@@ -221,7 +221,7 @@ async def test_a_database_that_is_away_is_503(indexed_copy: str) -> None:
 
 
 async def test_the_daemon_follows_what_is_posted(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Through the shipped command: pending before its block, confirmed or failed after it."""
     loaded = chain.load(recorded.folder)
@@ -232,7 +232,7 @@ async def test_the_daemon_follows_what_is_posted(
         if one["block"]["block_number"] > 84
     }
     async with server.RecordingServer(loaded, head) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url, VESU_API_KEYS=KEY)
+        environ = stage.environment(recorded, node.url, migrated_database_url, VESU_API_KEYS=KEY)
         async with test_http.daemon(environ) as running:
             await running.health(200, committed_block=84)
             async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
@@ -243,7 +243,8 @@ async def test_the_daemon_follows_what_is_posted(
                 head.go_to(loaded.main.last)
                 async with asyncio.timeout(120):
                     while await postgres.value(
-                        empty_database_url, "SELECT count(*) FROM watches WHERE status = 'pending'"
+                        migrated_database_url,
+                        "SELECT count(*) FROM watches WHERE status = 'pending'",
                     ):
                         await asyncio.sleep(0.1)
                 for hash_, (status, number, block_hash, *_) in wanted.items():

@@ -101,6 +101,7 @@ def test_a_page_without_marks_is_not_written() -> None:
         page.written("# Benchmarks\n", [])
 
 
+@pytest.mark.heavy
 async def test_a_reorganisation_is_measured_on_two_sizes_of_tables() -> None:
     report = await reported("--reorg", "20", "--events", "400", "--block-events", "5")
     small, large = report["reorgs"]

@@ -17,7 +17,7 @@ SEED = 20261125
 
 @pytest.fixture
 async def fresh() -> AsyncIterator[str]:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         yield url
 
 

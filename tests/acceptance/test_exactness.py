@@ -335,7 +335,7 @@ async def test_the_abandoned_branch_while_it_was_the_chain(recorded: truth.Recor
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     head.go_to(fork.last, branch=1)
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(loaded, head) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")

@@ -238,7 +238,7 @@ async def test_the_abandoned_branch_while_it_was_the_chain() -> None:
     head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     head.go_to(fork.last, branch=fork.index)
     branch = truth_v1.recorded("devnet-v11", fork.index)
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(loaded, head) as node:
             await stage.command(
                 stage.environment(branch, node.url, url),

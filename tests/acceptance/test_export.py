@@ -33,7 +33,7 @@ CHANGING = {"indexer_status": {"age_seconds"}}
 @pytest.fixture(scope="module")
 async def spoilt_url(recorded: truth.Recorded) -> AsyncIterator[str]:
     """devnet-a, with hostile values written over it."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             until = str(recorded.last_block)
@@ -312,7 +312,7 @@ async def test_state_at_a_past_block(
     assert then["snapshot"]["block_number"] == stored
     assert int(then["snapshot"]["block_hash"], 16) == int(recorded.hashes[stored], 16)
     assert then["snapshot"]["committed_block"] == recorded.last_block
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             stopped = stage.environment(recorded, node.url, url)
             await stage.command(stopped, "run", "--until-block", str(block), "--no-serve")

@@ -94,7 +94,7 @@ async def test_parquet_without_its_library(environ: dict[str, str], tmp_path: Pa
 @pytest.fixture(scope="module")
 async def long_url(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A log so long that its export takes a while."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "10", "--no-serve")
@@ -165,7 +165,7 @@ async def test_a_full_disk_is_one_line_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("format_", ["csv", "ndjson"])
+@pytest.mark.parametrize("format_", [pytest.param("csv", marks=pytest.mark.heavy), "ndjson"])
 async def test_memory_does_not_grow_with_the_rows(
     recorded: truth.Recorded, long_url: str, format_: str
 ) -> None:

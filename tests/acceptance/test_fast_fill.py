@@ -34,7 +34,15 @@ UPDATE_CONTEXT = hex(selector.of("UpdateContext"))
 LIE_BLOCK = 60
 
 
-@pytest.fixture(params=["devnet-a", *truth_v1.RECORDINGS])
+LIGHT = ("devnet-a", "devnet-v10-migration")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[] if name in LIGHT else [pytest.mark.heavy])
+        for name in ("devnet-a", *truth_v1.RECORDINGS)
+    ]
+)
 def any_recorded(request: pytest.FixtureRequest, recorded: truth.Recorded) -> truth.Recorded:
     return recorded if request.param == "devnet-a" else truth_v1.recorded(request.param)
 
@@ -44,7 +52,7 @@ async def filled(
     recorded: truth.Recorded, node: server.RecordingServer, **more: str
 ) -> AsyncIterator[tuple[dict[str, str], asyncpg.Connection]]:
     """A database filled by `run` with these settings, its environment and a connection to it."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         environ = stage.environment(recorded, node.url, url, **FAST, **more)
         await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         connection = await asyncpg.connect(url)

@@ -10,7 +10,7 @@ from tests.acceptance.test_http import daemon, value
 
 
 async def test_a_suspect_chain_is_not_healthy(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """The head falls below the committed block and stays; then the chain goes on elsewhere."""
     loaded = chain.load(recorded.folder)
@@ -18,7 +18,7 @@ async def test_a_suspect_chain_is_not_healthy(
     fork = loaded.forks[0]
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(
-            recorded, node.url, empty_database_url, VESU_NODE_CONFIRM_LOOKS="100000"
+            recorded, node.url, migrated_database_url, VESU_NODE_CONFIRM_LOOKS="100000"
         )
         async with daemon(environ) as running:
             head.go_to(fork.last, branch=1)
@@ -38,12 +38,12 @@ async def test_a_suspect_chain_is_not_healthy(
 
 
 async def test_a_silent_node_is_not_healthy_after_the_configured_time(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     node = server.RecordingServer(chain.load(recorded.folder))
     await node.start()
     environ = stage.environment(
-        recorded, node.url, empty_database_url, VESU_HEALTH_SILENCE_SECONDS="2"
+        recorded, node.url, migrated_database_url, VESU_HEALTH_SILENCE_SECONDS="2"
     )
     async with daemon(environ) as running:
         await running.health(200, committed_block=recorded.last_block)
@@ -53,12 +53,12 @@ async def test_a_silent_node_is_not_healthy_after_the_configured_time(
 
 
 async def test_a_node_that_stands_still_is_not_healthy(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """It answers well, and its head is years old: on a public network that is a standstill."""
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
         environ = stage.environment(
-            recorded, node.url, empty_database_url, VESU_HEALTH_HALT_SECONDS="900"
+            recorded, node.url, migrated_database_url, VESU_HEALTH_HALT_SECONDS="900"
         )
         async with daemon(environ) as running:
             still = await running.health(503, status="stale", committed_block=recorded.last_block)

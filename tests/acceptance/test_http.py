@@ -99,14 +99,14 @@ def value(metrics: str, name: str) -> float:
     return float(line.split()[1])
 
 
-async def test_a_daemon_s_life(recorded: truth.Recorded, empty_database_url: str) -> None:
+async def test_a_daemon_s_life(recorded: truth.Recorded, migrated_database_url: str) -> None:
     """Fresh at the head, metrics through a reorganisation, silent node, its return, the end."""
     loaded = chain.load(recorded.folder)
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     node = server.RecordingServer(loaded, head, options.ServerOptions(port=free_port()))
     await node.start()
-    environ = stage.environment(recorded, node.url, empty_database_url)
+    environ = stage.environment(recorded, node.url, migrated_database_url)
     async with daemon(environ) as running:
         fresh = await running.health(200, committed_block=84)
         assert fresh["status"] == "fresh"
@@ -115,11 +115,11 @@ async def test_a_daemon_s_life(recorded: truth.Recorded, empty_database_url: str
         head.go_to(loaded.main.last)
         await running.health(200, committed_block=loaded.main.last)
         assert (await running.ask("/ready"))[0] == 200
-        await _check_metrics(running, empty_database_url, recorded)
+        await _check_metrics(running, migrated_database_url, recorded)
         await _check_manners(running)
 
         await node.stop()
-        await silence(empty_database_url)
+        await silence(migrated_database_url)
         silent = await running.health(503)
         assert silent["status"] == "stale"
         assert silent["reason"].startswith("no good answer from the node for 3 min")
@@ -169,7 +169,7 @@ async def _check_manners(running: Daemon) -> None:
         await asyncio.open_connection("127.0.0.2", running.port)
 
 
-async def test_lagging_is_not_healthy(recorded: truth.Recorded, empty_database_url: str) -> None:
+async def test_lagging_is_not_healthy(recorded: truth.Recorded, migrated_database_url: str) -> None:
     """The head is told and moves, but its events cannot be read."""
     broken = options.Fault(status=503)
     loaded = chain.load(recorded.folder)
@@ -180,7 +180,7 @@ async def test_lagging_is_not_healthy(recorded: truth.Recorded, empty_database_u
 
     settings = options.ServerOptions(fault=fault)
     async with server.RecordingServer(loaded, head, settings) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         async with daemon(environ) as running:
             await running.health(200, committed_block=50)
             head.go_to(60)
@@ -192,7 +192,7 @@ async def test_lagging_is_not_healthy(recorded: truth.Recorded, empty_database_u
 
 
 async def test_stopping_while_catching_up(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Events take half a minute to come: what is being read is given up, exit 0."""
     loaded = chain.load(recorded.folder)
@@ -201,7 +201,7 @@ async def test_stopping_while_catching_up(
         latency=0.1, fault=lambda method, _: slow if method == "starknet_getEvents" else None
     )
     async with server.RecordingServer(loaded, options=settings) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         async with daemon(environ) as running:
             await running.health(503, reason="nothing is committed yet")
             assert (await running.ask("/ready"))[0] == 503
@@ -212,7 +212,7 @@ async def test_stopping_while_catching_up(
 
 
 async def test_probes_are_answered_before_the_api_is_up(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """From before the daemon's own modules are there, and until its node is: never silent.
 
@@ -220,7 +220,7 @@ async def test_probes_are_answered_before_the_api_is_up(
     machine does.
     """
     async with unanswering() as silent:
-        environ = stage.environment(recorded, silent, empty_database_url)
+        environ = stage.environment(recorded, silent, migrated_database_url)
         async with daemon(environ) as running:
             first = await running.health(503)
             assert cpu_seconds(running.process.pid) < 1
@@ -273,11 +273,11 @@ async def unanswering() -> AsyncIterator[str]:
 
 
 async def test_the_api_is_a_process_of_its_own(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Killed, it is replaced and the port stays; the daemon killed, it goes and frees the port."""
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         async with daemon(environ) as running:
             await running.health(200, committed_block=recorded.last_block)
             first = child_of(running.process.pid)

@@ -35,7 +35,7 @@ async def undisturbed(indexed_url: str, recorded: truth.Recorded) -> dict[str, A
 
 @pytest.fixture
 async def fresh() -> AsyncIterator[str]:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         yield url
 
 

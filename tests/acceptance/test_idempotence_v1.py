@@ -48,7 +48,10 @@ async def test_piece_by_piece_equals_all_at_once(
     indexed_v1: tables_v1.Indexed, undisturbed: dict[str, Any]
 ) -> None:
     recorded = indexed_v1.recorded
-    async with postgres.fresh_database() as url, server.RecordingServer(recorded.chain) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(recorded.chain) as node,
+    ):
         environ = stage.environment(recorded, node.url, url)
         for until in (*PIECES[recorded.name], recorded.last_block):
             await stage.command(environ, "run", "--until-block", str(until), "--no-serve")
@@ -74,7 +77,7 @@ async def test_reorganisation_leaves_the_final_branch() -> None:
     fork = recorded.chain.forks[0]
     head = playhead.Playhead.at_block(recorded.chain, fork.common, story=True)
     last = str(recorded.last_block)
-    async with postgres.fresh_database() as url, postgres.fresh_database() as other:
+    async with postgres.fresh_database(migrated=True) as url, postgres.fresh_database() as other:
         async with server.RecordingServer(recorded.chain, head) as node:
             environ = stage.environment(recorded, node.url, url)
             head.go_to(fork.last, branch=fork.index)
@@ -112,7 +115,7 @@ async def test_what_an_abandoned_branch_named_is_forgotten_with_it(
 
     faults = options.ServerOptions(fault=fault)
     async with (
-        postgres.fresh_database() as url,
+        postgres.fresh_database(migrated=True) as url,
         server.RecordingServer(recorded.chain, options=faults) as node,
     ):
         environ = stage.environment(recorded, node.url, url)

@@ -20,7 +20,7 @@ SPOIL = (
 
 @pytest.fixture
 async def fresh() -> AsyncIterator[str]:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         yield url
 
 

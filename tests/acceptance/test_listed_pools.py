@@ -68,15 +68,15 @@ async def test_another_list_changes_rows_and_no_state(
 
 
 async def test_rows_say_so_from_the_first_block_on(
-    recorded: truth.Recorded, indexed_copy: str, empty_database_url: str
+    recorded: truth.Recorded, indexed_copy: str, migrated_database_url: str
 ) -> None:
     """The list of a new database, and one that is given later, make the same rows."""
     pools = sorted(await marked(indexed_copy))
     await listing(recorded, indexed_copy, pools[1])
-    await listing(recorded, empty_database_url, pools[1])
+    await listing(recorded, migrated_database_url, pools[1])
     for table in ("vesu_pools", "vesu_assets", "vesu_positions"):
         statement = f"SELECT id, pool_id, is_listed FROM {table} ORDER BY id, pool_id"
-        found = await postgres.fetch(empty_database_url, statement)
+        found = await postgres.fetch(migrated_database_url, statement)
         assert found == await postgres.fetch(indexed_copy, statement)
 
 

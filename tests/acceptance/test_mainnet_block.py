@@ -184,7 +184,10 @@ async def seed(url: str, parent: chain.Block) -> None:
 @pytest.fixture
 async def folded(recording: chain.Recording) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
     """The given state, with the block folded onto it; and what `doctor` said."""
-    async with postgres.fresh_database() as url, server.RecordingServer(recording) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(recording) as node,
+    ):
         environ = stage.clean_environment() | {
             "DATABASE_URL": url,
             "VESU_NETWORK_NAME": "mainnet",

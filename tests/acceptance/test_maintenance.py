@@ -23,7 +23,7 @@ NOWHERE = "http://127.0.0.1:1"
 @pytest.fixture(scope="module")
 async def filled_url(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database filled up to block 60, to be copied."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "60", "--no-serve")

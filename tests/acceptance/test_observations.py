@@ -54,7 +54,7 @@ class Lying:
 
 @pytest.fixture
 async def fresh() -> AsyncIterator[str]:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         yield url
 
 
@@ -119,7 +119,10 @@ async def test_a_symbol_that_was_refused_for_a_while_is_asked_again_by_verify(
 async def test_an_answer_that_was_wrong_is_found_and_repaired(fresh: str) -> None:
     """V1.0 names its vTokens by a view alone: refused, a whole contract's events are missing."""
     recorded = truth_v1.recorded("devnet-v10-genesis")
-    async with postgres.fresh_database() as other, server.RecordingServer(recorded.chain) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as other,
+        server.RecordingServer(recorded.chain) as node,
+    ):
         environ = stage.environment(recorded, node.url, other)
         until = str(recorded.last_block)
         await stage.command(environ, "run", "--until-block", until, "--no-serve")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
 
@@ -15,6 +17,17 @@ SHOWN_AS = {"asset_versions": "vesu_asset_history", "event_log": "events"}
 """The views that show stored tables."""
 
 
+@pytest.fixture(scope="module")
+async def other_machine(recorded: truth.Recorded) -> AsyncIterator[str]:
+    """A second database of the same chain, to be copied."""
+    async with postgres.fresh_database(migrated=True) as url:
+        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+            environ = stage.environment(recorded, node.url, url)
+            last = str(recorded.last_block)
+            await stage.command(environ, "run", "--until-block", last, "--no-serve")
+        yield url
+
+
 @pytest.mark.parametrize(
     ("table", "where", "change"),
     [
@@ -24,14 +37,14 @@ SHOWN_AS = {"asset_versions": "vesu_asset_history", "event_log": "events"}
     ],
 )
 async def test_the_parting_block_and_table_are_found(
-    indexed_url: str, recorded: truth.Recorded, table: str, where: str, change: str
+    other_machine: str,
+    indexed_url: str,
+    recorded: truth.Recorded,
+    table: str,
+    where: str,
+    change: str,
 ) -> None:
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            await stage.command(
-                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-            )
+    async with postgres.fresh_database(copy_of=other_machine) as url:
         environ = stage.environment(recorded, NOWHERE, url)
         same = await stage.json_of(environ, "digest", "--compare", indexed_url)
         assert same["first_block"] is None
@@ -51,7 +64,7 @@ async def test_the_parting_block_and_table_are_found(
 async def test_databases_at_different_blocks_compare_up_to_the_lower(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "70", "--no-serve")
@@ -90,7 +103,7 @@ async def test_a_machine_that_samples_and_one_that_does_not(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
     """What sampling alone makes is named as not compared; one unit of an amount is a difference."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="0")
             last = str(recorded.last_block)

@@ -296,7 +296,7 @@ async def test_interest_after_the_committed_block(
         )
     }
     compared = 0
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", str(known), "--no-serve")

@@ -40,7 +40,10 @@ def judged(recorded: truth.Recorded) -> dict[int, dict[tuple[int, ...], bool]]:
 async def filled(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database that was filled at once, and sampled back to the beginning afterwards."""
     loaded = chain.load(recorded.folder)
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded) as node,
+    ):
         environ = stage.environment(
             recorded,
             node.url,
@@ -167,7 +170,7 @@ async def test_two_machines_with_users_settings_hold_the_same(recorded: truth.Re
     found = []
     for size in ("7", "5000"):
         async with (
-            postgres.fresh_database() as url,
+            postgres.fresh_database(migrated=True) as url,
             server.RecordingServer(chain.load(recorded.folder)) as node,
         ):
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS=size)

@@ -27,7 +27,10 @@ async def sampled(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database of one daemon that sampled at each of its stops, also on the abandoned fork."""
     loaded = chain.load(recorded.folder)
     head = playhead.Playhead.at_block(loaded, STOPS[0], story=True)
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         environ = stage.environment(
             recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="1", VESU_LOG_LEVEL="error"
         )
@@ -259,7 +262,7 @@ async def test_without_sampling_nothing_is_asked(recorded: truth.Recorded) -> No
     loaded = chain.load(recorded.folder)
     settings = options.ServerOptions(fault=listen)
     async with (
-        postgres.fresh_database() as url,
+        postgres.fresh_database(migrated=True) as url,
         server.RecordingServer(loaded, options=settings) as node,
     ):
         environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="0")
@@ -306,7 +309,7 @@ async def test_a_price_that_fails_holds_up_no_other_and_no_commit(
 
     loaded = chain.load(recorded.folder)
     async with (
-        postgres.fresh_database() as url,
+        postgres.fresh_database(migrated=True) as url,
         server.RecordingServer(loaded, options=options.ServerOptions(fault=fault)) as node,
     ):
         environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="1")

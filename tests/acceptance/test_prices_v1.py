@@ -17,13 +17,18 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("name", STOPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("devnet-v11", marks=pytest.mark.heavy), *list(STOPS)[1:]]
+)
 async def test_live_replay_and_shadow_are_the_same(name: str) -> None:
     folder = test_reconcile_v1.DATA / name
     loaded, stops = chain.load(folder), STOPS[name]
     hashes = truth.Recorded(folder).hashes
     head = playhead.Playhead.at_block(loaded, stops[0])
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         environ = test_reconcile_v1.environment(folder, node.url, url)
         environ |= {"VESU_PRICES_SAMPLE_SECONDS": "1", "VESU_NODE_POLL_INTERVAL_SECONDS": "0.05"}
         process = await stage.start(environ, "run", "--no-serve")

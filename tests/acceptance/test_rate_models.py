@@ -86,7 +86,10 @@ async def test_a_sample_is_sure_from_its_block_on() -> None:
     folder = test_reconcile_v1.DATA / GENESIS
     loaded, recorded = chain.load(folder), truth_v1.recorded(GENESIS)
     head = playhead.Playhead.at_block(loaded, 30)
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         environ = test_reconcile_v1.environment(folder, node.url, url)
         unsampled = environ | {"VESU_PRICES_SAMPLE_SECONDS": "0"}
         await stage.command(unsampled, "run", "--until-block", "30", "--no-serve")

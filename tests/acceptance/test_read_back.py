@@ -44,13 +44,13 @@ def v1() -> truth_v1.RecordedV1:
 
 @pytest.fixture
 async def fresh() -> AsyncIterator[str]:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         yield url
 
 
 async def filled_digest(recorded: truth_v1.RecordedV1, node_url: str) -> Any:
     """The digest of a database that was filled with every contract from the beginning."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         environ = stage.environment(recorded, node_url, url)
         await stage.command(environ, *until(recorded.last_block))
         return await stage.json_of(environ, "digest")
@@ -148,7 +148,10 @@ async def test_a_factory_configured_later_is_read_back_across_a_kill_and_a_reorg
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     few, more = contracts([silent(recorded)]), contracts([*recorded.roots, silent(recorded)])
-    async with server.RecordingServer(loaded) as node, postgres.fresh_database() as other:
+    async with (
+        server.RecordingServer(loaded) as node,
+        postgres.fresh_database(migrated=True) as other,
+    ):
         environ = stage.environment(recorded, node.url, other) | more
         await stage.command(environ, *until(recorded.last_block))
         wanted = await stage.json_of(environ, "digest")

@@ -245,7 +245,7 @@ async def test_a_sample_in_the_background_is_seen_by_health(
     recorded: truth.Recorded, served: str
 ) -> None:
     """`run` finds a row that was changed by hand; /health says so until a check is equal."""
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         environ = stage.environment(
             recorded,
             served,

@@ -75,7 +75,10 @@ class Filled(NamedTuple):
 async def filled(request: pytest.FixtureRequest) -> AsyncIterator[Filled]:
     folder = DATA / request.param
     last = json.loads((folder / "manifest.json").read_text())["last_block"]
-    async with postgres.fresh_database() as url, server.RecordingServer(chain.load(folder)) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(chain.load(folder)) as node,
+    ):
         environ = environment(folder, node.url, url)
         await stage.command(environ, "run", "--until-block", str(last), "--no-serve")
         yield Filled(request.param, environ, last)
@@ -167,7 +170,10 @@ async def test_a_difference_ends_with_the_rows_next_version() -> None:
     folder = DATA / "devnet-v10-genesis"
     loaded = chain.load(folder)
     head = playhead.Playhead.at_block(loaded, 31)
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         # A sample at the head would tell the rate model that no event told.
         environ = environment(folder, node.url, url) | {"VESU_PRICES_SAMPLE_SECONDS": "0"}
         await stage.command(environ, "run", "--until-block", "31", "--no-serve")

@@ -47,10 +47,10 @@ async def follow_until_final(environ: dict[str, str], block: int) -> None:
 
 
 async def test_below_the_final_block_by_an_operator_s_word(
-    recorded: truth.Recorded, indexed_url: str, empty_database_url: str
+    recorded: truth.Recorded, indexed_url: str, migrated_database_url: str
 ) -> None:
     """Refused by `run`, done by `reorg --yes`, and in the end as if the fork had never been."""
-    url = empty_database_url
+    url = migrated_database_url
     loaded = chain.load(recorded.folder)
     fork, last = loaded.forks[0], str(recorded.last_block)
     head = playhead.Playhead.at_block(loaded, fork.common, story=True, finality_lag=2)

@@ -29,9 +29,9 @@ async def indexed() -> AsyncIterator[dict[str, Indexed]]:
     """All recordings, each in a database of its own."""
     found = {}
     async with (
-        postgres.fresh_database() as one,
-        postgres.fresh_database() as two,
-        postgres.fresh_database() as three,
+        postgres.fresh_database(migrated=True) as one,
+        postgres.fresh_database(migrated=True) as two,
+        postgres.fresh_database(migrated=True) as three,
     ):
         for (name, last), url in zip(LAST_BLOCKS.items(), (one, two, three), strict=True):
             recorded = truth_v1.recorded(name)
@@ -47,7 +47,7 @@ async def indexed() -> AsyncIterator[dict[str, Indexed]]:
 @pytest.mark.parametrize(
     ("name", "from_block"),
     [
-        pytest.param(name, block, marks=[pytest.mark.heavy] if block % 40 else [])
+        pytest.param(name, block, marks=[pytest.mark.heavy] if block % 80 else [])
         for name, last in LAST_BLOCKS.items()
         for block in range(0, last + 1, 10)
     ],

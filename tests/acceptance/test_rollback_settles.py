@@ -52,10 +52,10 @@ class Forked:
 
 
 async def test_a_break_above_the_ancestor_goes_with_its_cause(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Grace's row is changed by hand; her liquidation on the abandoned branch writes it again."""
-    forked = Forked(recorded, empty_database_url)
+    forked = Forked(recorded, migrated_database_url)
     async with forked.node:
         await forked.run(forked.fork.common)
         prime = int(recorded.manifest["pools"]["prime"]["address"], 16)
@@ -74,9 +74,9 @@ async def test_a_break_above_the_ancestor_goes_with_its_cause(
 
 
 async def test_a_break_that_agreed_only_above_the_ancestor_stands_again(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
-    forked = Forked(recorded, empty_database_url)
+    forked = Forked(recorded, migrated_database_url)
     async with forked.node:
         await forked.run(forked.fork.common)
         gone = {forked.account("grace"), forked.account("frank")}
@@ -97,10 +97,10 @@ async def test_a_break_that_agreed_only_above_the_ancestor_stands_again(
 
 
 async def test_a_difference_in_a_row_that_is_gone_is_closed(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Differences in a position of the abandoned branch, in its version, and in one that stays."""
-    forked = Forked(recorded, empty_database_url)
+    forked = Forked(recorded, migrated_database_url)
     async with forked.node:
         await forked.run(forked.fork.last, branch=1)
         await postgres.execute(forked.url, CHECK)

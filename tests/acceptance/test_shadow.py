@@ -169,7 +169,10 @@ async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.
     loaded = chain.load(recorded.folder)
     head = playhead.Playhead.at_block(loaded, 100)
     newer = f"fold:{tables.FOLD_VERSION + 1}"
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         environ = stage.environment(recorded, node.url, url)
         await stage.command(environ, "run", "--until-block", "100", "--no-serve")
         daemon = await stage.start(environ, "run", "--no-serve")
@@ -204,14 +207,14 @@ async def test_a_swap_is_told_to_listeners(indexed_copy: str, recorded: truth.Re
     assert message["tables"] == ["vesu_position_history"]
 
 
-@pytest.mark.parametrize("from_block", ["0", "60", "88"])
+@pytest.mark.parametrize("from_block", [pytest.param("0", marks=pytest.mark.heavy), "60", "88"])
 async def test_a_reorganisation_under_a_shadow(
     indexed_copy: str, recorded: truth.Recorded, from_block: str
 ) -> None:
     """Built on a branch, killed, gone on with when the branch was abandoned at block 84."""
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         head = playhead.Playhead.at_block(loaded, 84, story=True)
         async with server.RecordingServer(loaded, head) as node:
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="5")
@@ -234,7 +237,7 @@ async def test_swap_while_the_daemon_follows_and_a_reader_reads(
 ) -> None:
     """The daemon takes up the new rows and goes on; a reader never sees two blocks mixed."""
     loaded = chain.load(recorded.folder)
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         head = playhead.Playhead.at_block(loaded, 100)
         async with server.RecordingServer(loaded, head) as node:
             environ = stage.environment(recorded, node.url, url)

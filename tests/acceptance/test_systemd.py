@@ -75,11 +75,11 @@ def alive(message: Message) -> bool:
 
 
 async def test_a_service_s_life(
-    recorded: truth.Recorded, empty_database_url: str, manager: Manager
+    recorded: truth.Recorded, migrated_database_url: str, manager: Manager
 ) -> None:
     last = recorded.last_block
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         async with service(environ, manager) as process:
             ready = await manager.hears(lambda message: True)
             assert ready["READY"] == "1"
@@ -91,7 +91,7 @@ async def test_a_service_s_life(
 
 
 async def test_a_node_that_is_down_is_no_reason_to_be_killed(
-    recorded: truth.Recorded, empty_database_url: str, manager: Manager
+    recorded: truth.Recorded, migrated_database_url: str, manager: Manager
 ) -> None:
     """The status says what is wrong, and the watchdog is fed: a restart would not help."""
     down = [False]
@@ -101,7 +101,7 @@ async def test_a_node_that_is_down_is_no_reason_to_be_killed(
 
     served = options.ServerOptions(fault=fault)
     async with server.RecordingServer(chain.load(recorded.folder), options=served) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         async with service(environ, manager):
             await manager.hears(alive)
             down[0] = True
@@ -111,14 +111,14 @@ async def test_a_node_that_is_down_is_no_reason_to_be_killed(
 
 
 async def test_a_hang_is_not_told_as_alive(
-    recorded: truth.Recorded, empty_database_url: str, manager: Manager
+    recorded: truth.Recorded, migrated_database_url: str, manager: Manager
 ) -> None:
     """A statement that never ends: the process lives, and the watchdog goes hungry."""
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         async with service(environ, manager):
             await manager.hears(lambda message: str(recorded.last_block) in message["STATUS"])
-            locking = await asyncpg.connect(empty_database_url)
+            locking = await asyncpg.connect(migrated_database_url)
             held = locking.transaction()
             await held.start()
             await locking.execute("LOCK TABLE chain_head IN ACCESS EXCLUSIVE MODE")

@@ -56,7 +56,7 @@ async def test_a_view_that_no_node_answers_holds_up_no_block_for_good(
     view = dice.choice(["symbol", "name", "decimals"])
     failing = Failing(view, seed)
     print(f"seed {seed}: {view}")
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(
             chain.load(recorded.folder), options=options.ServerOptions(fault=failing)
         ) as node:

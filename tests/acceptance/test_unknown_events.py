@@ -87,7 +87,7 @@ async def node(
 
 @pytest.fixture
 async def filled(recorded: truth.Recorded, node: str) -> AsyncIterator[str]:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         environ = stage.environment(recorded, node, url)
         await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         yield url
@@ -135,7 +135,7 @@ async def test_a_replay_decodes_them_once_an_abi_is_there(
 async def test_metrics_count_them_by_contract_and_selector(
     recorded: truth.Recorded, node: str
 ) -> None:
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         environ = stage.environment(recorded, node, url)
         async with test_http.daemon(environ) as running:
             await running.health(200, committed_block=recorded.last_block)
@@ -151,7 +151,7 @@ async def test_a_release_that_knows_the_abi_decodes_at_once(
     recorded: truth.Recorded, node: str, tmp_path: Path
 ) -> None:
     (tmp_path / "pool_v2.json").write_text(json.dumps(ABI))
-    async with postgres.fresh_database() as url:
+    async with postgres.fresh_database(migrated=True) as url:
         environ = stage.environment(recorded, node, url, VESU_ABI_FOLDER=str(tmp_path))
         await stage.command(environ, "run", "--until-block", str(recorded.last_block), "--no-serve")
         assert await stage.json_of(environ, "events", "--name", "Frobnicated")

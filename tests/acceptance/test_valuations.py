@@ -81,18 +81,18 @@ async def test_one_changed_value_is_named(
 
 
 async def test_a_rollback_leaves_nothing_valued_above_it(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """What the abandoned branch was worth is not what the ancestor's state is worth."""
     loaded = chain.load(recorded.folder)
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     async with server.RecordingServer(loaded, head) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         head.go_to(fork.last, branch=1)
         await stage.command(environ, "run", "--until-block", str(fork.last), "--no-serve")
         await stage.command(environ, "reorg", "--to-block", str(fork.common), "--yes")
-        assert await _value(empty_database_url, ABOVE) == 0
+        assert await _value(migrated_database_url, ABOVE) == 0
         head.go_to(recorded.last_block)
         await stage.command(environ, "run", "--until-block", str(fork.common + 1), "--no-serve")
         audit = await stage.json_of(environ, "audit", "--views", "off", expect=None)

@@ -28,13 +28,13 @@ def configured(*contracts: dict[str, Any]) -> dict[str, str]:
 
 
 async def test_a_mistyped_address_is_told_before_anything_is_read(
-    recorded: truth.Recorded, empty_database_url: str, indexed: asyncpg.Connection
+    recorded: truth.Recorded, migrated_database_url: str, indexed: asyncpg.Connection
 ) -> None:
     wrong = mistyped(recorded)
     events = await indexed.fetchval("SELECT count(*) FROM events")
     emitting = [row[0] for row in await indexed.fetch("SELECT DISTINCT from_address FROM events")]
     async with server.RecordingServer(chain.load(recorded.folder)) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url) | configured(wrong)
+        environ = stage.environment(recorded, node.url, migrated_database_url) | configured(wrong)
         line = await refusal.refused(environ, *UNTIL, code=2)
         assert "no contract stands at pool_factory_v2" in line
         assert f"{int(wrong['address'], 16):064x} at block 125" in line
@@ -46,7 +46,7 @@ async def test_a_mistyped_address_is_told_before_anything_is_read(
         # Mended, the same database is filled as if nothing had been.
         environ |= configured(*recorded.roots)
         await stage.command(environ, *UNTIL)
-    connection = await asyncpg.connect(empty_database_url)
+    connection = await asyncpg.connect(migrated_database_url)
     try:
         assert await connection.fetchval("SELECT count(*) FROM events") == events
         [row] = await connection.fetch("SELECT * FROM configured_contracts")
@@ -103,7 +103,7 @@ async def test_a_database_of_an_earlier_version_remembers_from_now_on(
 
 
 async def test_a_node_that_cannot_tell_is_no_obstacle(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Some gateways serve no getClassHashAt."""
 
@@ -111,7 +111,7 @@ async def test_a_node_that_cannot_tell_is_no_obstacle(
         return None
 
     async with stage.edited(recorded, getClassHashAt=refuse) as url:
-        environ = stage.environment(recorded, url, empty_database_url)
+        environ = stage.environment(recorded, url, migrated_database_url)
         async with asyncio.timeout(100):
             _, _, err = await stage.command(environ, *UNTIL)
     assert "contracts_not_checked" in err

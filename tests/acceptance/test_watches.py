@@ -85,34 +85,34 @@ async def watched(
 
 
 async def test_every_transaction_of_a_recording_ends_as_its_receipt_says(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Reverted ones too, of which no event tells; nothing is asked about that nobody watches."""
     wanted = receipts(recorded.folder)
     assert sum(expected(one)[0] == "failed" for one in wanted.values()) > 5
-    async with watched(recorded, empty_database_url) as environ:
-        await begin(empty_database_url, list(wanted))
+    async with watched(recorded, migrated_database_url) as environ:
+        await begin(migrated_database_url, list(wanted))
         last = str(recorded.last_block)
         await stage.command(environ, "run", "--until-block", last, "--no-serve")
-    found = await held(empty_database_url)
+    found = await held(migrated_database_url)
     assert found == {hash_: expected(receipt) for hash_, receipt in wanted.items()}
 
 
 @pytest.mark.parametrize("name", truth_v1.RECORDINGS)
-async def test_the_same_of_earlier_generations(name: str, empty_database_url: str) -> None:
+async def test_the_same_of_earlier_generations(name: str, migrated_database_url: str) -> None:
     recorded = truth_v1.recorded(name)
     wanted = receipts(recorded.folder)
-    async with watched(recorded, empty_database_url) as environ:
-        await begin(empty_database_url, list(wanted))
+    async with watched(recorded, migrated_database_url) as environ:
+        await begin(migrated_database_url, list(wanted))
         last = str(recorded.last_block)
         await stage.command(environ, "run", "--until-block", last, "--no-serve")
-    assert await held(empty_database_url) == {
+    assert await held(migrated_database_url) == {
         hash_: expected(receipt) for hash_, receipt in wanted.items()
     }
 
 
 async def test_through_kills_and_the_recorded_reorganisation(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """What the abandoned branch decided is taken back, and decided anew by the branch that stays;
     what was on the abandoned branch alone is pending again."""
@@ -121,9 +121,9 @@ async def test_through_kills_and_the_recorded_reorganisation(
     main, aside = receipts(recorded.folder), receipts(fork.folder)
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with server.RecordingServer(loaded, head) as node:
-        environ = stage.environment(recorded, node.url, empty_database_url)
+        environ = stage.environment(recorded, node.url, migrated_database_url)
         await stage.command(environ, "migrate")
-        await begin(empty_database_url, [*main, *aside])
+        await begin(migrated_database_url, [*main, *aside])
 
         async def run_killed_at(wanted: dict[str, tuple[Any, ...]]) -> None:
             process = await stage.start(environ, "run", "--no-serve")
@@ -134,7 +134,7 @@ async def test_through_kills_and_the_recorded_reorganisation(
                 await process.communicate()
 
         async def _equal(wanted: dict[str, tuple[Any, ...]]) -> bool:
-            return await held(empty_database_url) == wanted
+            return await held(migrated_database_url) == wanted
 
         early = {
             hash_: expected(one)
@@ -149,7 +149,7 @@ async def test_through_kills_and_the_recorded_reorganisation(
         await run_killed_at(final)
     lost = aside.keys() - main.keys()
     states = await postgres.fetch(
-        empty_database_url,
+        migrated_database_url,
         "SELECT DISTINCT status, block_number FROM watches WHERE transaction_hash = ANY ($1)",
         list(lost),
     )
@@ -158,7 +158,7 @@ async def test_through_kills_and_the_recorded_reorganisation(
 
 
 async def test_one_never_seen_is_dropped_and_back_if_it_comes(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     loaded = chain.load(recorded.folder)
     late = next(
@@ -173,20 +173,20 @@ async def test_one_never_seen_is_dropped_and_back_if_it_comes(
         return str(found["status"])
 
     async with watched(
-        recorded, empty_database_url, head, VESU_WATCH_DROP_AFTER_SECONDS="0.5"
+        recorded, migrated_database_url, head, VESU_WATCH_DROP_AFTER_SECONDS="0.5"
     ) as environ:
         begun = await stage.json_of(environ, "watch", late)
         assert (begun["status"], begun["seen"]) == ("pending", "not_seen")
-        await begin(empty_database_url, [])
+        await begin(migrated_database_url, [])
         process = await stage.start(environ, "run", "--no-serve")
         try:
             dropped = "SELECT count(*) = 2 FROM watches WHERE status = 'dropped'"
-            await until(lambda: postgres.value(empty_database_url, dropped))
+            await until(lambda: postgres.value(migrated_database_url, dropped))
             assert await status_of(late) == await status_of(NEVER_SENT) == "dropped"
             head.go_to(22)
             # What was dropped is asked about again after a while; a tenth of its age at first.
             back = f"SELECT status = 'confirmed' FROM watches WHERE transaction_hash = '{late}'"
-            await until(lambda: postgres.value(empty_database_url, back))
+            await until(lambda: postgres.value(migrated_database_url, back))
             assert await status_of(NEVER_SENT) == "dropped"
         finally:
             process.kill()
@@ -194,7 +194,7 @@ async def test_one_never_seen_is_dropped_and_back_if_it_comes(
 
 
 async def test_the_guides_example_needs_no_code_of_the_applications(
-    recorded: truth.Recorded, empty_database_url: str
+    recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Created pending, confirmed by the application, shown as the chain has it once it has it."""
     loaded = chain.load(recorded.folder)
@@ -210,10 +210,10 @@ async def test_the_guides_example_needs_no_code_of_the_applications(
         for token in recorded.manifest["tokens"].values()
         if token["address"] == borrowed["debt_asset"]
     )
-    async with watched(recorded, empty_database_url, head) as environ:
+    async with watched(recorded, migrated_database_url, head) as environ:
         for one in (borrowed, failed):
             await postgres.execute(
-                empty_database_url,
+                migrated_database_url,
                 "INSERT INTO vesu_guide.vesu_transactions "
                 "(user_id, transaction_hash, type, asset, amount, status) "
                 f"VALUES ('{USER}', '{one['tx_hash']}', 'borrow', '{asset}', 1, 'pending')",
@@ -221,13 +221,13 @@ async def test_the_guides_example_needs_no_code_of_the_applications(
                 f"timestamp = now(), gas_used = 7 WHERE transaction_hash = '{one['tx_hash']}'",
             )
         mine = f"SELECT * FROM vesu_guide.vesu_transactions WHERE user_id = '{USER}' ORDER BY "
-        before = await postgres.fetch(empty_database_url, mine + "status")
+        before = await postgres.fetch(migrated_database_url, mine + "status")
         assert [row["status"] for row in before] == ["pending", "pending"]
         last = max(borrowed["block_number"], failed["block_number"])
         head.go_to(last)
         await stage.command(environ, "run", "--until-block", str(last), "--no-serve")
         seen = await stage.json_of(environ, "watch", failed["tx_hash"])
-    confirmed, refused = await postgres.fetch(empty_database_url, mine + "status")
+    confirmed, refused = await postgres.fetch(migrated_database_url, mine + "status")
     told = receipts(recorded.folder)
     receipt = told[padded(borrowed["tx_hash"])]
     assert (confirmed["status"], confirmed["block_number"]) == (
@@ -238,17 +238,17 @@ async def test_the_guides_example_needs_no_code_of_the_applications(
     assert confirmed["fee_unit"] == receipt["actual_fee"]["unit"]
     assert confirmed["timestamp"].timestamp() == receipt["block"]["timestamp"]
     assert await postgres.value(
-        empty_database_url,
+        migrated_database_url,
         "SELECT sum(amount_raw) FROM vesu_transactions WHERE transaction_hash = $1 "
         "AND type = 'borrow'",
         padded(borrowed["tx_hash"]),
     ) == int(borrowed["assets"])
     assert await postgres.value(
-        empty_database_url,
+        migrated_database_url,
         "SELECT count(*) FROM vesu_guide.vesu_transactions WHERE transaction_hash = $1",
         padded(borrowed["tx_hash"]),
     ) == await postgres.value(
-        empty_database_url,
+        migrated_database_url,
         "SELECT count(*) FROM vesu_transactions WHERE transaction_hash = $1",
         padded(borrowed["tx_hash"]),
     )

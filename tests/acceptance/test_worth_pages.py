@@ -90,15 +90,15 @@ async def no_ranking(*_: object) -> None:
     raise AssertionError("every candidate would be valued")
 
 
-@pytest.mark.parametrize("at_once", [1, 1_000])
+@pytest.mark.parametrize(("at_once", "every"), [(1, 40), (1_000, 10)])
 async def test_v2(
-    indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, at_once: int
+    indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, at_once: int, every: int
 ) -> None:
     """At blocks of the past and the head, without a look at every candidate."""
     monkeypatch.setattr(position_pages.Pages, "_ranking", no_ranking)
     monkeypatch.setattr(worth_pages, "AT_ONCE", at_once)
     compared = 0
-    async for asked in at(indexed, await blocks(indexed, 10)):
+    async for asked in at(indexed, await blocks(indexed, every)):
         compared += await check(asked, 7)
     assert compared > 1_000
 

@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from tests import zygote
+
 PATIENCE = 60.0
 ANSWER_SECONDS = 5.0
 STOP_SECONDS = 25.0
@@ -35,7 +37,9 @@ TERMINATE = """
 class Daemon:
     """The process; `log` holds what it printed."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path, port: int) -> None:
+    def __init__(
+        self, process: zygote.Process | asyncio.subprocess.Process, log: Path, port: int
+    ) -> None:
         self.process = process
         self.port = port
         self._log = log
@@ -123,18 +127,26 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def started(environ: dict[str, str], log: Path) -> AsyncIterator[Daemon]:
-    """A daemon that logs from level info on; killed in the end."""
+async def started(
+    environ: dict[str, str], log: Path, *, forked: bool = True
+) -> AsyncIterator[Daemon]:
+    """A daemon that logs from level info on; killed in the end.
+
+    Forked from a process that has imported everything, or in a new Python.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "indexer", "run"),
-            env=environ | {"VESU_LOG_LEVEL": "info", "VESU_API_PORT": str(port)},
-            stdout=out,
-            stderr=out,
-        )
+    environ = environ | {"VESU_LOG_LEVEL": "info", "VESU_API_PORT": str(port)}
+    process: zygote.Process | asyncio.subprocess.Process
+    if forked:
+        assert zygote.can_start(environ)
+        process = await zygote.shared.log_to(log, environ, "run")
+    else:
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "indexer", "run"), env=environ, stdout=out, stderr=out
+            )
     try:
         yield Daemon(process, log, port)
     finally:

@@ -42,7 +42,7 @@ class Probing:
             while True:
                 for path in ("/health", "/ready"):
                     process = self._process()
-                    if process is not None and process.code is None:
+                    if process is not None and process.returncode is None:
                         await self._ask(session, path, process)
                 await asyncio.sleep(PAUSE_SECONDS)
 
@@ -67,6 +67,6 @@ class Probing:
 
     async def _has_ended(self, process: zygote.Process) -> bool:
         until = time.monotonic() + KILLED_SECONDS
-        while process.code is None and time.monotonic() < until:
+        while process.returncode is None and time.monotonic() < until:
             await asyncio.sleep(0.01)
-        return process.code is not None
+        return process.returncode is not None

@@ -208,7 +208,7 @@ async def _kill_in_commit(world: World, move: schedule.Move) -> None:
         hit = await _first(world, move, world.at_our_trigger)
         if hit and move.what == "committed":
             # Asleep, it cannot see that its commit comes through.
-            process.signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGSTOP)
             told = len(world.commits)
             await holder.execute("SELECT pg_advisory_unlock($1::bigint)", expected.HOLD)
             async with asyncio.timeout(world.patience):

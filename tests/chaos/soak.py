@@ -142,7 +142,7 @@ async def _soak(soak: Soak, home: Path) -> int:
         environ = stage.environment(
             recorded, node.url, way.url, VESU_RECONCILE_EVERY_SECONDS=str(int(every))
         )
-        async with daemon.started(environ, home / "log") as running:
+        async with daemon.started(environ, home / "log", forked=False) as running:
             await running.tells("started")
             sampling = asyncio.create_task(soak.sample(running.process.pid))
             disturbing = asyncio.create_task(soak.disturb(way))

@@ -202,7 +202,7 @@ class Surroundings:
     async def running(self) -> zygote.Process:
         """The process; started if there is none."""
         self._check_end()
-        if self._process is None or self._process.code is not None:
+        if self._process is None or self._process.returncode is not None:
             environ = stage.environment(
                 self.truth.recorded,
                 ",".join(self._urls),
@@ -223,25 +223,25 @@ class Surroundings:
     def _check_end(self) -> None:
         """A process ends by a signal of ours; or where it could not begin, which it says."""
         process = self._process
-        if process is None or process.code in (None, 0, -signal.SIGKILL, *INTERRUPTED):
+        if process is None or process.returncode in (None, 0, -signal.SIGKILL, *INTERRUPTED):
             return
-        assert process.code == 3, f"ended with {process.code}"
+        assert process.returncode == 3, f"ended with {process.returncode}"
         assert STARTED not in process.said(), "did not outlive an outage"
 
     async def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         while True:
             process = await self.running()
-            process.signal(signal.SIGKILL)
+            process.send_signal(signal.SIGKILL)
             if await process.wait() == -signal.SIGKILL:
                 return
 
     async def stop(self) -> None:
         """SIGTERM; the process ends by itself, well."""
-        if self._process is None or self._process.code is not None:
+        if self._process is None or self._process.returncode is not None:
             return
         began = time.monotonic()
-        self._process.signal(signal.SIGTERM)
+        self._process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(STOP_SECONDS):
             code = await self._process.wait()
         self.slowest.stop = max(self.slowest.stop, time.monotonic() - began)
@@ -252,7 +252,7 @@ class Surroundings:
     async def end(self) -> None:
         """Whatever it is doing, it is over."""
         if self._process is not None:
-            self._process.signal(signal.SIGKILL)
+            self._process.send_signal(signal.SIGKILL)
             await self._process.wait()
 
     def said(self) -> str:

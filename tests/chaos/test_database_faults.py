@@ -41,10 +41,10 @@ RAISE = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{}'; END $$"
     ],
 )
 async def test_what_each_error_of_the_server_means(
-    empty_database_url: str, code: str, kind: type[Exception]
+    migrated_database_url: str, code: str, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind) as caught:
-        async with database.session(empty_database_url) as connection:
+        async with database.session(migrated_database_url) as connection:
             await connection.execute(RAISE.format(code))
     assert type(caught.value) is kind
 
@@ -66,22 +66,22 @@ async def grows(running: daemon.Daemon, node: server.RecordingServer, url: str, 
 async def test_a_statement_runs_out_of_time(
     recorded: truth.Recorded,
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
 ) -> None:
-    environ = stage.environment(recorded, node.url, empty_database_url)
-    name = empty_database_url.partition("?")[0].rpartition("/")[2]
-    await daemon.ask(empty_database_url, f'ALTER DATABASE "{name}" SET statement_timeout = 1000')
+    environ = stage.environment(recorded, node.url, migrated_database_url)
+    name = migrated_database_url.partition("?")[0].rpartition("/")[2]
+    await daemon.ask(migrated_database_url, f'ALTER DATABASE "{name}" SET statement_timeout = 1000')
     async with daemon.started(environ, tmp_path / "log") as running:
-        await running.commits(empty_database_url, 20)
-        holder = await connected(empty_database_url)
+        await running.commits(migrated_database_url, 20)
+        holder = await connected(migrated_database_url)
         async with holder.transaction():
             await holder.execute("LOCK TABLE position_versions IN SHARE MODE")
             node.playhead.go_to(30)
             told = await running.tells("database_trouble")
         assert "statement timeout" in told["reason"]
         await holder.close()
-        await grows(running, node, empty_database_url, 35)
+        await grows(running, node, migrated_database_url, 35)
         assert await running.failures() >= 1
         await running.stop()
     assert (await stage.json_of(environ, "audit"))["is_good"]
@@ -90,24 +90,24 @@ async def test_a_statement_runs_out_of_time(
 async def test_a_deadlock(
     recorded: truth.Recorded,
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
 ) -> None:
     """Somebody locks tables by hand and the cursor after them; the server picks the daemon."""
-    environ = stage.environment(recorded, node.url, empty_database_url)
+    environ = stage.environment(recorded, node.url, migrated_database_url)
     async with daemon.started(environ, tmp_path / "log") as running:
-        await running.commits(empty_database_url, 20)
-        holder = await connected(empty_database_url)
+        await running.commits(migrated_database_url, 20)
+        holder = await connected(migrated_database_url)
         await holder.execute("SET deadlock_timeout = '10min'")
         async with holder.transaction():
             await holder.execute("LOCK TABLE events IN SHARE MODE")
             node.playhead.go_to(30)
-            await running.until(lambda: is_blocked(empty_database_url))
+            await running.until(lambda: is_blocked(migrated_database_url))
             await holder.execute("SELECT FROM cursor FOR UPDATE")  # goes on once the daemon fails
             told = await running.tells("database_trouble")
         assert "deadlock" in told["reason"]
         await holder.close()
-        await grows(running, node, empty_database_url, 35)
+        await grows(running, node, migrated_database_url, 35)
         assert await running.failures() >= 1
         await running.stop()
     assert (await stage.json_of(environ, "audit"))["is_good"]
@@ -190,20 +190,20 @@ async def test_a_standby_by_mistake(
 async def test_the_primary_becomes_read_only_for_a_while(
     recorded: truth.Recorded,
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
 ) -> None:
     """As in a failover: who was well before waits."""
-    environ = stage.environment(recorded, node.url, empty_database_url)
-    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    environ = stage.environment(recorded, node.url, migrated_database_url)
+    name = migrated_database_url.partition("?")[0].rpartition("/")[2]
     switch = f'ALTER DATABASE "{name}" SET default_transaction_read_only = '
     async with daemon.started(environ, tmp_path / "log") as running:
-        await running.commits(empty_database_url, 20)
-        await daemon.ask(empty_database_url, switch + "on")
-        await daemon.ask(empty_database_url, daemon.TERMINATE)
+        await running.commits(migrated_database_url, 20)
+        await daemon.ask(migrated_database_url, switch + "on")
+        await daemon.ask(migrated_database_url, daemon.TERMINATE)
         await running.until(lambda: "takes no writes" in _last_reason(running))
         await daemon.ask(postgres.server_url(), f"{switch}off")
-        await grows(running, node, empty_database_url, 30)
+        await grows(running, node, migrated_database_url, 30)
         await running.stop()
 
 
@@ -219,13 +219,13 @@ def _last_reason(running: daemon.Daemon) -> str:
 async def two(
     recorded: truth.Recorded,
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
 ) -> AsyncIterator[tuple[daemon.Daemon, dict[str, str]]]:
     """A daemon at block 20, and the environment for a second one."""
-    environ = stage.environment(recorded, node.url, empty_database_url)
+    environ = stage.environment(recorded, node.url, migrated_database_url)
     async with daemon.started(environ, tmp_path / "first.log") as first:
-        await first.commits(empty_database_url, 20)
+        await first.commits(migrated_database_url, 20)
         yield first, environ
 
 
@@ -241,7 +241,7 @@ async def test_a_second_process_is_refused(
 async def test_a_paused_writer_wakes_up_after_another_took_over(
     two: tuple[daemon.Daemon, dict[str, str]],
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     indexed_url: str,
     recorded: truth.Recorded,
     tmp_path: Path,
@@ -249,7 +249,7 @@ async def test_a_paused_writer_wakes_up_after_another_took_over(
 ) -> None:
     """Asleep between two blocks, or in the middle of a transaction: it writes nothing more."""
     first, environ = two
-    url = empty_database_url
+    url = migrated_database_url
     if moment == "inside":
         await sleep_in_a_transaction(first, node, url)
     else:
@@ -284,21 +284,21 @@ async def sleep_in_a_transaction(
 async def test_only_the_lock_of_a_paused_writer_is_lost(
     two: tuple[daemon.Daemon, dict[str, str]],
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
 ) -> None:
     """Its other connection lives: the cursor's compare-and-swap keeps it from the tables."""
     first, environ = two
     first.process.send_signal(signal.SIGSTOP)
     lock = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
-    await daemon.ask(empty_database_url, f"{daemon.TERMINATE} AND pid IN ({lock})")
+    await daemon.ask(migrated_database_url, f"{daemon.TERMINATE} AND pid IN ({lock})")
     node.playhead.go_to(40)
     async with daemon.started(environ, tmp_path / "second.log") as second:
-        await second.commits(empty_database_url, 40)
+        await second.commits(migrated_database_url, 40)
         node.playhead.go_to(50)
         first.process.send_signal(signal.SIGCONT)
         assert "another indexer writes to this database" in await first.refuses()
-        await second.commits(empty_database_url, 50)
+        await second.commits(migrated_database_url, 50)
         await second.stop()
     assert (await stage.json_of(environ, "audit"))["is_good"]
 
@@ -306,19 +306,19 @@ async def test_only_the_lock_of_a_paused_writer_is_lost(
 async def test_the_lost_session_still_holds_the_lock(
     recorded: truth.Recorded,
     node: server.RecordingServer,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
 ) -> None:
     """The server has not noticed yet that the session is lost: the next one ends it."""
-    async with proxy.Proxy(empty_database_url) as way:
+    async with proxy.Proxy(migrated_database_url) as way:
         environ = stage.environment(recorded, node.url, way.url)
         async with daemon.started(environ, tmp_path / "log") as running:
-            await running.commits(empty_database_url, 20)
+            await running.commits(migrated_database_url, 20)
             way.leave_behind()
             await running.tells("database_back")
             told = [entry["reason"] for entry in running.logged("database_trouble")]
             assert not any("another indexer writes" in reason for reason in told)
-            await grows(running, node, empty_database_url, 30)
+            await grows(running, node, migrated_database_url, 30)
             await running.stop()
 
 

@@ -28,7 +28,9 @@ SEEDS = range(1, int(os.environ.get("VESU_TEST_CHAOS_SEEDS", "2")) + 1)
 KILLS = 5
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[] if seed == 1 else [pytest.mark.heavy]) for seed in SEEDS]
+)
 async def test_a_shadow_killed_again_and_again_while_the_chain_forks(
     recorded: truth.Recorded, indexed_url: str, seed: int
 ) -> None:
@@ -39,7 +41,10 @@ async def test_a_shadow_killed_again_and_again_while_the_chain_forks(
     loaded = chain.load(recorded.folder)
     head = playhead.Playhead.paced(loaded, held_back=60, blocks_per_second=8, story=True)
     start = ("replay", "--from-block", str(first), "--shadow", "--swap")
-    async with postgres.fresh_database() as url, server.RecordingServer(loaded, head) as node:
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        server.RecordingServer(loaded, head) as node,
+    ):
         environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="10")
         await stage.command(environ, "run", "--until-block", "66", "--no-serve")
         until = str(recorded.last_block)

@@ -24,8 +24,8 @@ SESSION_SECONDS = 90.0
 
 
 @pytest.fixture
-async def way(empty_database_url: str) -> AsyncIterator[proxy.Proxy]:
-    async with proxy.Proxy(empty_database_url) as made:
+async def way(migrated_database_url: str) -> AsyncIterator[proxy.Proxy]:
+    async with proxy.Proxy(migrated_database_url) as made:
         yield made
 
 
@@ -65,7 +65,7 @@ async def test_the_network_forgets_the_connections(
     recorded: truth.Recorded,
     node: server.RecordingServer,
     way: proxy.Proxy,
-    empty_database_url: str,
+    migrated_database_url: str,
     indexed_url: str,
     tmp_path: Path,
     variant: int,
@@ -74,15 +74,15 @@ async def test_the_network_forgets_the_connections(
     chance = random.Random(f"{SEED}-{variant}")
     environ = stage.environment(recorded, node.url, way.url)
     async with daemon.started(environ, tmp_path / "log") as running:
-        await running.commits(empty_database_url, 20)
+        await running.commits(migrated_database_url, 20)
         async with watched(running) as watcher:
             way.after(chance.randrange(60), forgetting(way, chance))
             node.playhead.go_to(recorded.last_block)
             await running.tells("database_back", seconds=SESSION_SECONDS)
-            await running.commits(empty_database_url, recorded.last_block)
+            await running.commits(migrated_database_url, recorded.last_block)
         assert 503 in watcher.answers
         await running.stop()
-    digest = await stage.json_of(environ | {"DATABASE_URL": empty_database_url}, "digest")
+    digest = await stage.json_of(environ | {"DATABASE_URL": migrated_database_url}, "digest")
     assert digest == await stage.json_of(environ | {"DATABASE_URL": indexed_url}, "digest")
 
 

@@ -45,7 +45,7 @@ async def truth() -> AsyncIterator[expected.Expected]:
         yield made
 
 
-@pytest.mark.parametrize("seed", first_light(SEEDS, 12))
+@pytest.mark.parametrize("seed", first_light(SEEDS, 5))
 async def test_a_seeded_run(truth: expected.Expected, maker: zygote.Zygote, seed: int) -> None:
     plan = schedule.draw(seed)
     print(plan.text())
@@ -54,7 +54,7 @@ async def test_a_seeded_run(truth: expected.Expected, maker: zygote.Zygote, seed
     assert outcome.phases, "nothing was killed"
 
 
-@pytest.mark.parametrize("seed", first_light(ODD_SEEDS, 3))
+@pytest.mark.parametrize("seed", first_light(ODD_SEEDS, 2))
 async def test_a_seeded_run_behind_an_odd_gateway(
     truth: expected.Expected, maker: zygote.Zygote, seed: int
 ) -> None:
@@ -66,7 +66,7 @@ async def test_a_seeded_run_behind_an_odd_gateway(
     assert outcome.refused, "nothing was refused"
 
 
-@pytest.mark.parametrize("seed", quick_light(PROXIED_SEEDS, 3))
+@pytest.mark.parametrize("seed", quick_light(PROXIED_SEEDS, 2))
 async def test_a_seeded_run_behind_a_bad_way_to_the_database(
     truth: expected.Expected, maker: zygote.Zygote, seed: int
 ) -> None:

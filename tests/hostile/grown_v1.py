@@ -146,7 +146,7 @@ async def indexed(
     """
     faults = options.ServerOptions(fault=grown.fault)
     async with (
-        postgres.fresh_database() as url,
+        postgres.fresh_database(migrated=True) as url,
         server.RecordingServer(recording, options=faults) as node,
     ):
         environ = settings(grown, node.url, url, **more)

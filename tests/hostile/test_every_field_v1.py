@@ -10,9 +10,9 @@ import pytest
 from tests.hostile import chain, events_v1, grown_v1
 
 
-@pytest.fixture(params=[0.1, pytest.param(1.0, marks=pytest.mark.heavy)])
+@pytest.fixture(params=[0.04, pytest.param(1.0, marks=pytest.mark.heavy)])
 def share(request: pytest.FixtureRequest) -> float:
-    """One case in ten, or all of them."""
+    """One case of twenty-five, or all of them."""
     return float(request.param)
 
 
