@@ -234,7 +234,7 @@ async def test_the_embedded_server_is_killed_under_its_daemon(
         assert await running.tells("database_back")
         assert embedded_stage.pid_of(home) != first
         await running.stop()
-        assert not embedded_stage.is_alive(first)
+        assert embedded_stage.has_ended(first)
 
 
 async def test_a_newer_version_migrated_meanwhile(

@@ -95,6 +95,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process ends in a moment: a server's pid file is gone before it is."""
+    deadline = time.monotonic() + 20
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not is_alive(pid)
+
+
 def kill_server(home: Path) -> int:
     """kill -9 the postmaster and wait for its end; returns its pid."""
     pid = pid_of(home)

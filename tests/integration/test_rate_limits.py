@@ -234,10 +234,16 @@ EVERYTHING_BUSY = (
     (200, "daily request count exceeded", "a quota"),
     (200, "server busy, try again", "a busy node"),
 )
+LIGHT = ("429", "words")
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "kind"), EVERYTHING_BUSY, ids=[kind for *_, kind in EVERYTHING_BUSY]
+    ("status", "words", "kind"),
+    # Each takes half a minute.
+    [
+        pytest.param(*one, id=one[-1], marks=[] if one[-1] in LIGHT else [pytest.mark.heavy])
+        for one in EVERYTHING_BUSY
+    ],
 )
 async def test_one_that_refuses_everything_for_being_busy_is_not_hammered(
     status: int, words: str, kind: str

@@ -81,7 +81,7 @@ def test_start_join_and_stop_with_each_programs(tmp_path: Path, asked: str) -> N
     patience = time.monotonic() + 10  # the system may take a moment to forget the process
     while stage.is_alive(pid) and time.monotonic() < patience:
         time.sleep(0.05)
-    assert not stage.is_alive(pid)
+    assert stage.has_ended(pid)
     second.stop()  # nothing left to let go of
 
     embedded.EmbeddedPostgres(tmp_path, folder).start()
@@ -112,7 +112,7 @@ def test_two_processes_start_at_once(tmp_path: Path) -> None:
         assert one.stop() == 0
         assert stage.is_alive(pid)
         assert other.stop() == 0
-        assert not stage.is_alive(pid)
+        assert stage.has_ended(pid)
 
 
 def test_variables_for_other_servers_have_no_say(home: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_killed_process_leaves_a_server_that_the_next_takes_over(home: Path) -
     assert server.start() == url
     assert stage.pid_of(home) == pid
     server.stop()
-    assert not stage.is_alive(pid)
+    assert stage.has_ended(pid)
 
 
 def test_a_killed_server_with_a_busy_child_recovers(home: Path) -> None:
@@ -237,7 +237,7 @@ def test_an_interrupted_start_leaves_no_server(home: Path, monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             embedded.EmbeddedPostgres(home).start()
     assert seen
-    assert not stage.is_alive(seen[0])
+    assert stage.has_ended(seen[0])
 
 
 # --- directories ----------------------------------------------------------------------------
