@@ -1,8 +1,9 @@
 """The least that a Python process does with the same chain: the limit of a fill.
 
-Reads the same pages over HTTP, keeps the raw log, one row a position event and the sums of each
-position, all by COPY in one transaction a page. No histories, no markets, no checks, no decoding
-beyond the felts that it adds up: `python -m benchmarks.bare < job.json`.
+Reads the same pages over HTTP and the header of each block with events, and keeps the raw log,
+the blocks' times, one row a position event and the sums of each position, all by COPY in one
+transaction a page. No histories, no markets, no checks, no decoding beyond the felts that it adds
+up: `python -m benchmarks.bare < job.json`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ TABLES = """
 CREATE TABLE bare_events (block_number bigint, transaction_index integer, event_index integer,
     address text, keys text[], data text[],
     PRIMARY KEY (block_number, transaction_index, event_index));
+CREATE TABLE bare_blocks (number bigint PRIMARY KEY, hash text, timestamp bigint);
 CREATE TABLE bare_transactions (block_number bigint, transaction_index integer,
     event_index integer, position text, collateral numeric, debt numeric);
 CREATE TABLE bare_positions (position text PRIMARY KEY, collateral numeric, debt numeric);
@@ -47,6 +49,7 @@ class Bare:
         self._job = job
         self._session = session
         self._sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self._last_block = -1
         self.events = 0
 
     async def run(self, connection: asyncpg.Connection) -> None:
@@ -58,9 +61,28 @@ class Bare:
             token = found.get("continuation_token")
             if token:
                 page = asyncio.create_task(self._page(token))
-            await self._store(connection, found["events"])
+            blocks = await self._headers(found["events"])
+            await self._store(connection, found["events"], blocks)
             if not token:
                 return
+
+    async def _headers(self, events: list[dict[str, Any]]) -> list[tuple[int, str, int]]:
+        """Number, hash and time of the blocks of these events that are not known yet."""
+        numbers = sorted({event["block_number"] for event in events} - {self._last_block})
+        if not numbers:
+            return []
+        self._last_block = numbers[-1]
+        calls = [
+            {
+                "jsonrpc": "2.0",
+                "id": number,
+                "method": "starknet_getBlockWithTxHashes",
+                "params": {"block_id": {"block_number": number}},
+            }
+            for number in numbers
+        ]
+        found = [answer["result"] for answer in await self._post(calls)]
+        return [(block["block_number"], block["block_hash"], block["timestamp"]) for block in found]
 
     async def _page(self, token: str | None) -> Any:
         criteria = {
@@ -75,11 +97,18 @@ class Bare:
             "method": "starknet_getEvents",
             "params": {"filter": criteria},
         }
-        async with self._session.post(self._job["node"], json=call) as response:
-            body = await response.read()
-        return msgspec.json.decode(body)["result"]
+        return (await self._post(call))["result"]
 
-    async def _store(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
+    async def _post(self, request: Any) -> Any:
+        async with self._session.post(self._job["node"], json=request) as response:
+            return msgspec.json.decode(await response.read())
+
+    async def _store(
+        self,
+        connection: asyncpg.Connection,
+        events: list[dict[str, Any]],
+        blocks: list[tuple[int, str, int]],
+    ) -> None:
         self.events += len(events)
         moved: list[tuple[Any, ...]] = []
         changed: set[str] = set()
@@ -110,6 +139,7 @@ class Bare:
                     for event in events
                 ],
             )
+            await connection.copy_records_to_table("bare_blocks", records=blocks)
             await connection.copy_records_to_table("bare_transactions", records=moved)
             keys = sorted(changed)
             await connection.execute(
