@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import itertools
+import operator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from indexer.log import facts
 from indexer.projections import (
@@ -23,6 +26,9 @@ from indexer.projections import (
 )
 from indexer.store import copying, statement_pipeline
 from indexer.vesu import state
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 Append = Callable[[statement_pipeline.StatementPipeline], Awaitable[None]]
 """Adds rows of other tables through the same pipeline."""
@@ -129,7 +135,6 @@ async def _write_pools(
 ) -> None:
     concerned = _pairs_concerned(memory_.world, journal)
     await storage.upsert(pipeline, tables.POOLS, map(memory_.pool_row, concerned))
-    versions = {(event_key, key): pair for event_key, key, pair in journal.pairs}
     await storage.append_lines(
         pipeline,
         tables.POOLS.past,
@@ -138,7 +143,7 @@ async def _write_pools(
             copying.plain_line(
                 pools.version(memory_.protocol(key.pool), event_key, key, pair, memory_.world)
             )
-            for (event_key, key), pair in versions.items()
+            for event_key, key, pair in last_of_each_event(journal.pairs)
         ),
     )
 
@@ -165,8 +170,8 @@ async def _write_assets(
 ) -> None:
     changed = {key for _, key, _ in journal.assets}
     await storage.upsert(pipeline, tables.ASSETS, map(memory_.asset_row, changed))
-    versions = {(event_key, key): asset for event_key, key, asset in journal.assets}
-    settings = {row["id"]: row for row in map(assets.settings, versions.values())}
+    versions = list(last_of_each_event(journal.assets))
+    settings = {row["id"]: row for row in (assets.settings(asset) for _, _, asset in versions)}
     await storage.add(pipeline, tables.ASSET_SETTINGS, list(settings.values()))
     await storage.append_lines(
         pipeline,
@@ -174,7 +179,7 @@ async def _write_assets(
         assets.VERSION,
         (
             copying.plain_line(assets.version(memory_.protocol(key.pool), event_key, key, asset))
-            for (event_key, key), asset in versions.items()
+            for event_key, key, asset in versions
         ),
     )
 
@@ -185,8 +190,7 @@ async def _write_positions(
     journal: state.Journal,
     valuer: valuations.Valuer,
 ) -> None:
-    changed = {key for _, key, _ in journal.positions}
-    current = {key: memory_.world.positions[key] for key in changed}
+    current = {key: position for _, key, position in journal.positions}
     await storage.upsert(
         pipeline,
         tables.POSITIONS,
@@ -194,7 +198,6 @@ async def _write_positions(
     )
     holders = (key.user for key, position in current.items() if position.kind != "system")
     await pipeline.run(functools.partial(wallets.add, addresses=list(map(rows.padded, holders))))
-    versions = {(event_key, key): position for event_key, key, position in journal.positions}
     await storage.append_lines(
         pipeline,
         tables.POSITIONS.past,
@@ -203,7 +206,7 @@ async def _write_positions(
             copying.plain_line(
                 positions.version(memory_.protocol(key.pool), event_key, key, position)
             )
-            for (event_key, key), position in versions.items()
+            for event_key, key, position in last_of_each_event(journal.positions)
         ),
     )
 
@@ -266,6 +269,26 @@ async def _write_mismatches(
             for mismatch in journal.mismatches
         ],
     )
+
+
+def last_of_each_event(
+    changes: Sequence[tuple[state.EventKey, Key, Value]],
+) -> Iterator[tuple[state.EventKey, Key, Value]]:
+    """The last change that each event made to a row.
+
+    Most changes of an event follow each other; what is settled at the end of a transaction is
+    noted under an earlier event, and may change a row of it again.
+    """
+    event_keys = [event_key for event_key, _, _ in changes]
+    if not all(map(operator.le, event_keys, event_keys[1:])):
+        every = {(event_key, key): value for event_key, key, value in changes}
+        for (event_key, key), value in every.items():
+            yield event_key, key, value
+        return
+    for event_key, group in itertools.groupby(changes, operator.itemgetter(0)):
+        last = {key: value for _, key, value in group}
+        for key, value in last.items():
+            yield event_key, key, value
 
 
 def _origins(batch: facts.Batch) -> dict[tuple[int, int], transactions.Origin]:

@@ -16,7 +16,7 @@ import asyncpg
 
 from indexer.store import turns
 
-ROWS_AT_ONCE = 100
+ROWS_AT_ONCE = 200
 """Rows between two turns of other tasks: they take a millisecond or two."""
 
 Row = TypeVar("Row", str, bytes)
