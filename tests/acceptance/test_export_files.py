@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import signal
@@ -91,20 +92,29 @@ async def test_parquet_without_its_library(environ: dict[str, str], tmp_path: Pa
 # --- half-way -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-async def long_url(recorded: truth.Recorded) -> AsyncIterator[str]:
-    """A log so long that its export takes a while."""
+ROWS = 30_000
+
+
+@contextlib.asynccontextmanager
+async def lengthened(recorded: truth.Recorded, rows: int) -> AsyncIterator[str]:
+    """A log with so many rows of a kilobyte."""
     async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(chain.load(recorded.folder)) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "10", "--no-serve")
-        connection = await asyncpg.connect(url)
-        await connection.execute(
+        await postgres.execute(
+            url,
             "INSERT INTO event_log SELECT 1000 + g, 0, 0, emitter, decoded_as, transaction_hash, "
             "keys, pack_felts(array_fill('0x' || repeat('f', 62), ARRAY[14])) "
-            "FROM generate_series(1, 200000) g, (SELECT * FROM event_log LIMIT 1) AS one"
+            f"FROM generate_series(1, {rows}) g, (SELECT * FROM event_log LIMIT 1) AS one",
         )
-        await connection.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def long_url(recorded: truth.Recorded) -> AsyncIterator[str]:
+    """A log so long that its export takes a while."""
+    async with lengthened(recorded, ROWS) as url:
         yield url
 
 
@@ -166,19 +176,18 @@ async def test_a_full_disk_is_one_line_and_no_file(
 
 
 @pytest.mark.parametrize("format_", [pytest.param("csv", marks=pytest.mark.heavy), "ndjson"])
-async def test_memory_does_not_grow_with_the_rows(
-    recorded: truth.Recorded, long_url: str, format_: str
-) -> None:
+async def test_memory_does_not_grow_with_the_rows(recorded: truth.Recorded, format_: str) -> None:
     """Far less memory is allowed than what goes through it."""
-    environ = stage.environment(recorded, NOWHERE, long_url)
-    process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", 'ulimit -d 120000; exec "$@" | wc -c', "sh", sys.executable, "-m", "indexer"),
-        *("export", "events", "--format", format_, "--out", "-"),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
+    limited = 'ulimit -d 120000; exec "$@" | wc -c'
+    async with lengthened(recorded, 200_000) as url:
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", limited, "sh", sys.executable, "-m", "indexer"),
+            *("export", "events", "--format", format_, "--out", "-"),
+            env=stage.environment(recorded, NOWHERE, url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
     assert int(out) > 2 * 120_000_000, err.decode()
 
 
@@ -201,4 +210,4 @@ async def test_two_at_once_do_not_mix(
     assert "another process is writing" in line
     await first.communicate()
     assert first.returncode == 0
-    assert path.read_bytes().count(b"\n") > 200_000
+    assert path.read_bytes().count(b"\n") > ROWS

@@ -90,7 +90,7 @@ async def no_ranking(*_: object) -> None:
     raise AssertionError("every candidate would be valued")
 
 
-@pytest.mark.parametrize(("at_once", "every"), [(1, 40), (1_000, 10)])
+@pytest.mark.parametrize(("at_once", "every"), [(1, 40), (1_000, 20)])
 async def test_v2(
     indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, at_once: int, every: int
 ) -> None:

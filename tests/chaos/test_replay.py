@@ -1,6 +1,6 @@
 """Replays under kills from outside: the process at random moments, the server in the middle.
 
-Seeds 1 to VESU_TEST_CHAOS_SEEDS (default 2; `make chaos SEEDS=100` runs more).
+Seeds 1 to VESU_TEST_CHAOS_SEEDS (default 2); all but the first are heavy.
 """
 
 from __future__ import annotations
