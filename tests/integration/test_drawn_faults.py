@@ -21,7 +21,7 @@ from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, READING, SETTINGS, truth
 from tests.integration.faults import Fault, refuse
 
-SEEDS = range(8)
+SEEDS = [pytest.param(seed, marks=[] if seed < 4 else [pytest.mark.heavy]) for seed in range(8)]
 FIRST = LAST - 59
 METHODS = ("starknet_getEvents", "starknet_getBlockWithReceipts", "starknet_getBlockWithTxHashes")
 Log = list[dict[str, Any]]
@@ -155,7 +155,7 @@ async def test_a_connection_that_is_cut_before_the_answer_passes(dice: random.Ra
     assert not passing.left
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", SEEDS[:6])
 async def test_a_question_that_is_never_answered_is_given_up(dice: random.Random) -> None:
     passing = Passing(dice, Fault(delay=60), most=1)
     settings = msgspec.structs.replace(
@@ -173,7 +173,7 @@ async def test_any_answer_left_out_of_a_batch_is_asked_again(dice: random.Random
     assert not passing.left
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", SEEDS[:6])
 async def test_any_limit_of_a_body_is_kept_by_smaller_ranges(
     dice: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:

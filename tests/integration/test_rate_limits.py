@@ -21,7 +21,7 @@ from tests.integration import chain_stage, daemon_stage
 from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
 from tests.integration.faults import Failing, Fault, refuse
 
-SEEDS = range(8)
+SEEDS = [pytest.param(seed, marks=[] if seed < 4 else [pytest.mark.heavy]) for seed in range(8)]
 SETTINGS = msgspec.structs.replace(
     chain_stage.SETTINGS, attempts=6, first_pause=0.02, max_requests_per_second=500
 )
