@@ -283,13 +283,22 @@ async def test_a_vtoken_that_a_view_names_twice_is_the_first_assets(
     assert await chain.rows(migrated_database_url) == rows
 
 
+def of_no_pool(event: str, generation: str) -> chain.Sent:
+    """An event of a pool that nothing created."""
+    if event == "SetAssetConfig":
+        return (SINGLETON, event, [FIRST_THEIRS, ETH], [])
+    moved = i257(-1, -1, 0, 0) if generation == "v1.1" else []
+    return (SINGLETON, event, [FIRST_THEIRS, ETH, USDC, ETH, USDC, MALLORY, ALICE], moved)
+
+
+@pytest.mark.parametrize("event", ["SetAssetConfig", "TransferPosition"])
 @pytest.mark.parametrize("generation", chain_v1.GENERATIONS)
-async def test_an_asset_of_a_pool_that_nothing_created_is_refused(
-    generation: str, migrated_database_url: str
+async def test_an_event_of_a_pool_that_nothing_created_is_refused(
+    generation: str, event: str, migrated_database_url: str
 ) -> None:
     """No class of Vesu's tells it, so there is no pool that could be frozen for it."""
     roots = chain_v1.GENERATIONS[generation]
-    said = (SINGLETON, "SetAssetConfig", [FIRST_THEIRS, ETH], [])
+    said = of_no_pool(event, generation)
     await chain.index(migrated_database_url, [*chain_v1.HONEST, [said]], roots=roots)
     statement = "SELECT count(*) FROM contracts WHERE quarantine_reason > ''"
     assert await postgres.value(migrated_database_url, statement) == 0

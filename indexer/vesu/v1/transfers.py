@@ -31,6 +31,9 @@ def _transfer_position(
     ledger: ledgers.Ledger, origin: ledgers.Origin, event: events_v1.TransferPosition
 ) -> None:
     pool = state.PoolKey(origin.emitter, event.pool_id)
+    if pool not in ledger.world.pools:
+        ledger.refuse(origin, f"moves a position of a pool that nothing created: {pool.id:#x}")
+        return
     giver, taker = _giver_and_taker(ledger.emitter(origin), event)
     for asset in {giver.collateral, giver.debt, taker.collateral, taker.debt} - {0}:
         key = state.AssetKey(pool, asset)
