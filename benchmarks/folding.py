@@ -118,9 +118,13 @@ def _fold(
 
 
 def _finished(work: Coroutine[Any, Any, engines.Prepared]) -> engines.Prepared:
-    """What a coroutine returns that never waits; also inside a running event loop."""
+    """What a coroutine returns that waits for nothing; also inside a running event loop.
+
+    It may let others run in between, as `asyncio.sleep(0)` does.
+    """
     try:
-        work.send(None)
+        while work.send(None) is None:
+            continue
     except StopIteration as done:
         prepared: engines.Prepared = done.value
         return prepared
