@@ -55,11 +55,13 @@ async def fill(
     moved = await connection.fetchrow(_SQL["move"])
     assert moved is not None, "the cursor has one row"
     await connection.execute(_SQL["positions"], size.positions, first, last, size.near_every)
+    await connection.execute("CREATE INDEX idx_vesu_positions_id ON vesu_positions (id)")
     await connection.execute(_SQL["versions"])
     await connection.execute(_SQL["transactions"], size.transactions, size.positions, first, last)
     await connection.execute(_SQL["events"], size.events, first, last)
     for index in dropped:
-        await connection.execute(index["definition"])
+        if index["name"] != "idx_vesu_positions_id":
+            await connection.execute(index["definition"])
     await connection.execute("RESET ALL")
     await connection.execute("VACUUM ANALYZE")
     bytes_ = await connection.fetchval("SELECT pg_database_size(current_database())")

@@ -5,20 +5,9 @@ CREATE INDEX idx_vesu_transactions_hash ON vesu_transactions (transaction_hash);
 
 DROP INDEX idx_vesu_liquidations_pool_id;
 DROP INDEX idx_vesu_transactions_pool_id;
-DROP INDEX idx_vesu_positions_pool_id;
 
-CREATE INDEX idx_vesu_positions_id ON vesu_positions (id);
 CREATE INDEX idx_vesu_transactions_id ON vesu_transactions (id);
 CREATE INDEX idx_vesu_liquidations_id ON vesu_liquidations (id);
 
-ALTER TABLE vesu_liquidations DROP CONSTRAINT vesu_liquidations_pool_id_position_id_fkey;
-ALTER TABLE vesu_transactions DROP CONSTRAINT vesu_transactions_pool_id_position_id_fkey;
-
 ALTER TABLE vesu_liquidations DROP CONSTRAINT vesu_liquidations_pkey, ADD PRIMARY KEY (pool_id, id);
 ALTER TABLE vesu_transactions DROP CONSTRAINT vesu_transactions_pkey, ADD PRIMARY KEY (pool_id, id);
-ALTER TABLE vesu_positions DROP CONSTRAINT vesu_positions_pkey, ADD PRIMARY KEY (pool_id, id);
-
-ALTER TABLE vesu_transactions
-    ADD FOREIGN KEY (pool_id, position_id) REFERENCES vesu_positions (pool_id, id);
-ALTER TABLE vesu_liquidations
-    ADD FOREIGN KEY (pool_id, position_id) REFERENCES vesu_positions (pool_id, id);

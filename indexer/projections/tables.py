@@ -243,7 +243,7 @@ POSITIONS = Table(
         idx_vesu_positions_user_id idx_vesu_positions_pool_address idx_vesu_positions_status
         idx_vesu_positions_health_factor idx_vesu_positions_user_pool
         idx_vesu_positions_status_health idx_vesu_positions_last_updated
-        idx_vesu_positions_pool_id idx_vesu_positions_valued_at_block
+        idx_vesu_positions_id idx_vesu_positions_valued_at_block
         idx_vesu_positions_shares_to_debt
         """
     ),

@@ -32,7 +32,7 @@ async def reported(*arguments: str) -> Any:
 async def test_the_report_says_what_was_measured() -> None:
     report = await reported("--events", "200", "--runs", "1")
     assert report["options"]["seed"] == chain.SEED
-    assert report["machine"].keys() == {"date", "cores", "cpu", "python", "postgresql"}
+    assert report["machine"].keys() == {"date", "cores", "cpu", "load", "python", "postgresql"}
     assert report["ingest"]["events"] == report["replay"]["events"] > 200
     for what, phases in (
         ("ingest", {"fetch", "decode", "fold", "sums", "write"}),
