@@ -83,6 +83,12 @@ def _changing(asset: accrual.AssetState) -> dict[str, Any]:
     }
 
 
+def prices(asset: accrual.AssetState) -> tuple[Any, ...]:
+    """The columns `tables.PRICE`, numbers and times as text."""
+    price = None if asset.price is None else str(asset.price)
+    return price, asset.price_is_valid, asset.price_block, _time(asset.price_timestamp)
+
+
 def current(
     protocol: str,
     key: state.AssetKey,
@@ -96,11 +102,10 @@ def current(
     known = rows.decimals_of(asset.scale) if asset.scale else token.decimals
     row = columns(protocol, key, asset)
     price_columns = {f"event_{name}": row[name] for name in tables.PRICE}
-    newest = columns(protocol, key, priced or asset)
     return (
         row
         | price_columns
-        | {name: newest[name] for name in tables.PRICE}
+        | dict(zip(tables.PRICE, prices(priced or asset), strict=True))
         | {
             "symbol": token.symbol,
             "name": token.name,

@@ -112,6 +112,13 @@ class Memory:
             self.protocol(key.pool), key, asset, token, priced, is_listed=self.is_listed(key.pool)
         )
 
+    def asset_prices(self, key: state.AssetKey) -> tuple[Any, ...]:
+        """Pool id and id of a row of vesu_assets, and its columns `tables.PRICE`."""
+        protocol, asset = self.protocol(key.pool), self.world.assets[key]
+        sample = self.samples.rows.get(key)
+        priced = asset if sample is None else accrual.with_sample(asset, sample)
+        return (rows.padded(key.pool.id), rows.asset_id(protocol, key), *assets.prices(priced))
+
     def position_row(
         self, key: state.PositionKey, position: state.PositionState, valuer: valuations.Valuer
     ) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from indexer.log import facts
@@ -24,8 +24,10 @@ from indexer.projections import (
     wallets,
     world,
 )
-from indexer.store import copying, statement_pipeline
+from indexer.store import copying, sqlfile, statement_pipeline
 from indexer.vesu import state
+
+_SQL = sqlfile.load(__package__, "writing")
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -59,11 +61,13 @@ async def write(
 
 
 async def write_prices(
-    connection: memory.Connection, memory_: memory.Memory, keys: Iterable[state.AssetKey]
+    connection: memory.Connection, memory_: memory.Memory, keys: Collection[state.AssetKey]
 ) -> None:
-    """Write the rows of assets anew of which samples say something else."""
-    async with statement_pipeline.running(connection) as pipeline:
-        await storage.upsert(pipeline, tables.ASSETS, map(memory_.asset_row, keys))
+    """Write the prices of assets of which samples say something else; nothing else of a row
+    follows from samples."""
+    if keys:
+        rows_ = [memory_.asset_prices(key) for key in keys]
+        await connection.execute(_SQL["write_prices"], *map(list, zip(*rows_, strict=True)))
 
 
 async def restore(
