@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
+from indexer.projections import revaluation
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "invariants")
@@ -35,8 +36,9 @@ NAMES = (
 )
 EXAMPLES = 5
 
-FEW_POSITIONS = 5_000
-"""The number of active positions up to which every touched asset is checked after each batch."""
+FEW_POSITIONS = revaluation.COUNTED_EACH_TIME
+"""The number of active positions up to which every touched asset is checked after each batch. Up to
+so many are counted anew each time."""
 
 TIME_SHARE = 0.0002
 """The part of the time that checking an asset's sums may take where positions are many."""

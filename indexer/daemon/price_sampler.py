@@ -9,8 +9,9 @@ requests of their own: the time for a point may not be enough for strangers' ora
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import asyncpg
 import msgspec
@@ -205,7 +206,6 @@ class Sampler:
         answered, tries = await price_samples.answered(self._connection, point)
         listed = await listed_pools.read(self._connection)
         lacking = [price for price in price_questions if ids[price.key] not in answered]
-        lacking.sort(key=lambda price: not listed.has(rows.padded(price.key.pool.id)))
         if tries >= TRIES or not price_questions:
             return 0, 0
         answers = await self._ask(lacking, point, listed)
@@ -262,17 +262,25 @@ class Sampler:
 def _parts(
     price_questions: Sequence[prices.PriceQuestion], listed: listed_pools.Listed
 ) -> Iterator[list[prices.PriceQuestion]]:
-    """The assets of some pools at a time, listed ones apart from others."""
+    """The assets of some pools at a time: listed pools first, and apart from the others."""
+
+    def is_strange(price: prices.PriceQuestion) -> bool:
+        return not listed.has(rows.padded(price.key.pool.id))
+
+    for _, group in itertools.groupby(sorted(price_questions, key=is_strange), is_strange):
+        yield from _some_pools(group)
+
+
+def _some_pools(
+    price_questions: Iterable[prices.PriceQuestion],
+) -> Iterator[list[prices.PriceQuestion]]:
+    """The assets of some pools at a time."""
     part: list[prices.PriceQuestion] = []
     pools: set[object] = set()
-    was_listed = True
     for price in price_questions:
-        is_listed = listed.has(rows.padded(price.key.pool.id))
-        is_full = price.key.pool not in pools and len(pools) == POOLS_AT_ONCE
-        if part and (is_full or is_listed != was_listed):
+        if price.key.pool not in pools and len(pools) == POOLS_AT_ONCE:
             yield part
             part, pools = [], set()
-        was_listed = is_listed
         part.append(price)
         pools.add(price.key.pool)
     if part:

@@ -8,7 +8,6 @@ rewritten by a replay.
 from __future__ import annotations
 
 import datetime
-import functools
 import hashlib
 import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -176,14 +175,8 @@ async def number(
 async def append_events(pipeline: statement_pipeline.StatementPipeline, numbered: Numbered) -> None:
     """Write a range's events, inside the caller's transaction."""
     if numbered.emitted:
-        parts = copying.Parts(is_binary=True)
-        copy = functools.partial(
-            copying.copy, table="event_log", columns=EVENT_COLUMNS, parts=parts
-        )
-        await pipeline.run(copy)
-        await parts.fill_binary(
-            map(_event_row, numbered.emitted, numbered.emitters, numbered.layouts)
-        )
+        rows = map(_event_row, numbered.emitted, numbered.emitters, numbered.layouts)
+        await copying.append_binary(pipeline, "event_log", EVENT_COLUMNS, rows)
 
 
 def _block_rows(part: types.Range) -> list[tuple[object, ...]]:

@@ -75,10 +75,7 @@ def _changing(asset: accrual.AssetState) -> dict[str, Any]:
         **dict(zip(_CHANGING, map(str, _numbers_of(asset)), strict=True)),
         "rates_confirmed_block": asset.rates_confirmed_block,
         "last_updated": rows.iso(asset.last_updated),
-        "price": None if asset.price is None else str(asset.price),
-        "price_is_valid": asset.price_is_valid,
-        "price_block": asset.price_block,
-        "price_timestamp": _time(asset.price_timestamp),
+        **dict(zip(tables.PRICE, prices(asset), strict=True)),
         "changed_at": rows.iso(asset.updated_at),
     }
 
@@ -125,10 +122,7 @@ VERSION = (
     *_CHANGING,
     "rates_confirmed_block",
     "last_updated",
-    "price",
-    "price_is_valid",
-    "price_block",
-    "price_timestamp",
+    *tables.PRICE,
     "changed_at",
     *tables.EVENT,
 )
@@ -145,10 +139,7 @@ def version(
         *_numbers_of(asset),
         asset.rates_confirmed_block,
         rows.iso(asset.last_updated),
-        asset.price,
-        asset.price_is_valid,
-        asset.price_block,
-        _time(asset.price_timestamp),
+        *prices(asset),
         rows.iso(asset.updated_at),
         *event_key,
     )

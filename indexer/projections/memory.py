@@ -105,19 +105,24 @@ class Memory:
     def asset_row(self, key: state.AssetKey) -> dict[str, Any]:
         """A row of vesu_assets."""
         token = self.tokens.get(key.asset, tokens.UNKNOWN)
-        asset = self.world.assets[key]
-        sample = self.samples.rows.get(key)
-        priced = None if sample is None else accrual.with_sample(asset, sample)
         return assets.current(
-            self.protocol(key.pool), key, asset, token, priced, is_listed=self.is_listed(key.pool)
+            self.protocol(key.pool),
+            key,
+            self.world.assets[key],
+            token,
+            self._priced(key),
+            is_listed=self.is_listed(key.pool),
         )
 
     def asset_prices(self, key: state.AssetKey) -> tuple[Any, ...]:
         """Pool id and id of a row of vesu_assets, and its columns `tables.PRICE`."""
-        protocol, asset = self.protocol(key.pool), self.world.assets[key]
-        sample = self.samples.rows.get(key)
-        priced = asset if sample is None else accrual.with_sample(asset, sample)
-        return (rows.padded(key.pool.id), rows.asset_id(protocol, key), *assets.prices(priced))
+        asset_id = rows.asset_id(self.protocol(key.pool), key)
+        return (rows.padded(key.pool.id), asset_id, *assets.prices(self._priced(key)))
+
+    def _priced(self, key: state.AssetKey) -> accrual.AssetState:
+        """An asset with the newest price that is known."""
+        asset, sample = self.world.assets[key], self.samples.rows.get(key)
+        return asset if sample is None else accrual.with_sample(asset, sample)
 
     def position_row(
         self, key: state.PositionKey, position: state.PositionState, valuer: valuations.Valuer

@@ -23,24 +23,6 @@ def fixed(protocol: str, key: state.PairKey, pair: state.PairState) -> dict[str,
     }
 
 
-def _changing(
-    protocol: str, key: state.PairKey, pair: state.PairState, debt_decimals: int
-) -> dict[str, Any]:
-    """The id, and the columns that the current row and a version share."""
-    return {
-        "id": rows.pair_id(protocol, key),
-        "max_ltv_raw": str(pair.max_ltv),
-        "liquidation_factor_raw": str(pair.liquidation_factor),
-        "debt_cap_raw": str(pair.debt_cap),
-        "pair_collateral_shares": str(pair.total_collateral_shares),
-        "pair_nominal_debt": str(pair.total_nominal_debt),
-        "is_configured": pair.is_configured,
-        "shutdown_ltv_raw": None if pair.shutdown_ltv is None else str(pair.shutdown_ltv),
-        "changed_at": rows.iso(pair.updated_at),
-        "debt_cap": rows.units(pair.debt_cap, debt_decimals) if pair.debt_cap else None,
-    }
-
-
 def current(
     protocol: str,
     key: state.PairKey,
@@ -59,11 +41,20 @@ def current(
     is_paused = pool is not None and pool.is_paused
     return (
         fixed(protocol, key, pair)
-        | _changing(protocol, key, pair, rows.decimals_of(debt.scale))
         | _limits(pair)
         | assets.market(debt)
         | _totals(pair, collateral, debt, synced_at)
         | {
+            "id": rows.pair_id(protocol, key),
+            "max_ltv_raw": str(pair.max_ltv),
+            "liquidation_factor_raw": str(pair.liquidation_factor),
+            "debt_cap_raw": str(pair.debt_cap),
+            "pair_collateral_shares": str(pair.total_collateral_shares),
+            "pair_nominal_debt": str(pair.total_nominal_debt),
+            "is_configured": pair.is_configured,
+            "shutdown_ltv_raw": rows.text_or_none(pair.shutdown_ltv),
+            "changed_at": rows.iso(pair.updated_at),
+            "debt_cap": _debt_cap(pair, debt),
             "name": pool.name if pool else None,
             "collateral_asset": named.get(key.collateral, tokens.UNKNOWN).symbol,
             "debt_asset": named.get(key.debt, tokens.UNKNOWN).symbol,
@@ -139,8 +130,7 @@ def version(
     world: state.World,
 ) -> tuple[Any, ...]:
     """A row of pool_versions; the debt cap in the units of the debt asset in `world`."""
-    debt = world.assets.get(state.AssetKey(key.pool, key.debt))
-    decimals = rows.decimals_of(debt.scale) if debt else 0
+    debt = world.assets.get(state.AssetKey(key.pool, key.debt), accrual.AssetState())
     return (
         rows.pair_id(protocol, key),
         pair.max_ltv,
@@ -151,9 +141,14 @@ def version(
         pair.is_configured,
         pair.shutdown_ltv,
         rows.iso(pair.updated_at),
-        rows.units(pair.debt_cap, decimals) if pair.debt_cap else None,
+        _debt_cap(pair, debt),
         *event_key,
     )
+
+
+def _debt_cap(pair: state.PairState, debt: accrual.AssetState) -> str | None:
+    """In units of the debt asset; None: there is none."""
+    return rows.units(pair.debt_cap, rows.decimals_of(debt.scale)) if pair.debt_cap else None
 
 
 def parse(row: asyncpg.Record) -> tuple[state.PairKey, state.PairState]:

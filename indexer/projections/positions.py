@@ -26,20 +26,6 @@ def fixed(protocol: str, key: state.PositionKey, position: state.PositionState) 
     }
 
 
-def _changing(
-    protocol: str, key: state.PositionKey, position: state.PositionState
-) -> dict[str, Any]:
-    """The id, and the columns that the current row and a version share."""
-    return {
-        "id": rows.position_id(protocol, key),
-        "collateral_shares": str(position.collateral_shares),
-        "nominal_debt": str(position.nominal_debt),
-        "vtoken_balance_raw": str(position.vtoken_balance),
-        "status": position.status,
-        "migrated_block": position.migrated_block,
-    }
-
-
 def current(
     protocol: str,
     key: state.PositionKey,
@@ -55,7 +41,12 @@ def current(
     has_pair = not key.v_token and own_pair in world.pairs
     return {
         **fixed(protocol, key, position),
-        **_changing(protocol, key, position),
+        "id": rows.position_id(protocol, key),
+        "collateral_shares": str(position.collateral_shares),
+        "nominal_debt": str(position.nominal_debt),
+        "vtoken_balance_raw": str(position.vtoken_balance),
+        "status": position.status,
+        "migrated_block": position.migrated_block,
         **valuer.columns(key, position),
         "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
         "collateral_asset": named.get(key.collateral, tokens.UNKNOWN).symbol,

@@ -42,10 +42,10 @@ LARGEST_SLICE = 500
 oldest are older than the configured age for some hundred blocks."""
 
 UNLISTED_PAIRS = 50
-"""So many pairs of pools that are not listed are looked at in a block, in turn."""
+"""How many pairs of pools that are not listed each block values; all of them have their turn."""
 
 UNLISTED_ROWS = 10
-"""So many rows of each, those nearest to their limit; a slice has the others in the end."""
+"""How many rows of each such pair, the nearest to their limit; the slices value the others."""
 
 COUNT_SECONDS = 3_600
 """How often positions are counted anew, in seconds of the chain's time."""

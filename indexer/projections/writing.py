@@ -66,8 +66,8 @@ async def write_prices(
     """Write the prices of assets of which samples say something else; nothing else of a row
     follows from samples."""
     if keys:
-        rows_ = [memory_.asset_prices(key) for key in keys]
-        await connection.execute(_SQL["write_prices"], *map(list, zip(*rows_, strict=True)))
+        columns = zip(*map(memory_.asset_prices, keys), strict=True)
+        await connection.execute(_SQL["write_prices"], *map(list, columns))
 
 
 async def restore(
@@ -116,20 +116,16 @@ async def _write_contracts(
             for key in {key for _, key, _ in journal.pools}
         ],
     )
-    versions = {
-        (event_key, address): contract for event_key, address, contract in journal.contracts
-    }
-    pools_then = {(event_key, key): pool for event_key, key, pool in journal.pools}
     await storage.append(
         pipeline,
         tables.CONTRACTS.past,
         [
             contracts.history(event_key, address, contract)
-            for (event_key, address), contract in versions.items()
+            for event_key, address, contract in last_of_each_event(journal.contracts)
         ]
         + [
             contracts.history(event_key, key.id, pool)
-            for (event_key, key), pool in pools_then.items()
+            for event_key, key, pool in last_of_each_event(journal.pools)
         ],
     )
 
@@ -278,18 +274,13 @@ async def _write_mismatches(
 def last_of_each_event(
     changes: Sequence[tuple[state.EventKey, Key, Value]],
 ) -> Iterator[tuple[state.EventKey, Key, Value]]:
-    """The last change that each event made to a row.
+    """The last change that each event made to a row, in the order of events.
 
-    Most changes of an event follow each other; what is settled at the end of a transaction is
-    noted under an earlier event, and may change a row of it again.
+    What is settled at the end of a transaction is noted under an earlier event, and may change a
+    row of it again.
     """
-    event_keys = [event_key for event_key, _, _ in changes]
-    if not all(map(operator.le, event_keys, event_keys[1:])):
-        every = {(event_key, key): value for event_key, key, value in changes}
-        for (event_key, key), value in every.items():
-            yield event_key, key, value
-        return
-    for event_key, group in itertools.groupby(changes, operator.itemgetter(0)):
+    by_event = operator.itemgetter(0)
+    for event_key, group in itertools.groupby(sorted(changes, key=by_event), by_event):
         last = {key: value for _, key, value in group}
         for key, value in last.items():
             yield event_key, key, value

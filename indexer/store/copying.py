@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any
 
 import asyncpg
 
-from indexer.store import turns
+from indexer.store import statement_pipeline, turns
 
 ROWS_AT_ONCE = 200
 """Rows between two turns of other tasks: they take a millisecond or two."""
-
-Row = TypeVar("Row", str, bytes)
 
 _NULL = r"\N"
 
@@ -79,26 +77,16 @@ def plain_line(values: tuple[Any, ...]) -> str:
 class Parts:
     """Encoded rows, a hundred or so at a time, which `copy` takes while more are made."""
 
-    def __init__(self, *, is_binary: bool = False) -> None:
-        self.is_binary = is_binary
+    def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-    async def fill(self, lines: Iterable[str]) -> None:
-        """Add all rows that there are, as `line` writes them."""
-        await self._add("".join(part).encode() for part in _hundreds(lines))
-
-    async def fill_binary(self, rows: Iterable[bytes]) -> None:
-        """The same in COPY's binary format: number of fields, of each its length and bytes."""
-        self._queue.put_nowait(_BINARY_HEADER)
-        await self._add(b"".join(part) for part in _hundreds(rows))
-
-    async def _add(self, parts: Iterable[bytes]) -> None:
+    async def fill(self, rows: Iterable[bytes]) -> None:
+        """Add all rows that there are."""
+        rows = iter(rows)
         with turns.first():
-            for part in parts:
-                self._queue.put_nowait(part)
+            while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
+                self._queue.put_nowait(b"".join(part))
                 await asyncio.sleep(0)
-        if self.is_binary:
-            self._queue.put_nowait(_BINARY_END)
         self._queue.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -106,18 +94,14 @@ class Parts:
             yield part
 
 
-def _hundreds(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rows = iter(rows)
-    while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
-        yield part
-
-
 async def copy(
     connection: Connection,
     table: str,
     columns: Iterable[str],
     parts: Parts,
+    *,
     schema: str | None = None,
+    is_binary: bool = False,
 ) -> None:
     """Add rows to a table."""
     await connection.copy_to_table(
@@ -125,5 +109,41 @@ async def copy(
         source=parts,
         columns=list(columns),
         schema_name=schema,
-        format="binary" if parts.is_binary else "text",
+        format="binary" if is_binary else "text",
     )
+
+
+async def append(
+    pipeline: statement_pipeline.StatementPipeline,
+    table: str,
+    columns: Iterable[str],
+    lines: Iterable[str],
+) -> None:
+    """Add rows, as `line` writes them, to a table as a step of a pipeline."""
+    await _append(pipeline, table, columns, map(str.encode, lines), is_binary=False)
+
+
+async def append_binary(
+    pipeline: statement_pipeline.StatementPipeline,
+    table: str,
+    columns: Iterable[str],
+    rows: Iterable[bytes],
+) -> None:
+    """The same in COPY's binary format: number of fields, and of each its length and its bytes."""
+    framed = itertools.chain([_BINARY_HEADER], rows, [_BINARY_END])
+    await _append(pipeline, table, columns, framed, is_binary=True)
+
+
+async def _append(
+    pipeline: statement_pipeline.StatementPipeline,
+    table: str,
+    columns: Iterable[str],
+    rows: Iterable[bytes],
+    *,
+    is_binary: bool,
+) -> None:
+    parts = Parts()
+    await pipeline.run(
+        functools.partial(copy, table=table, columns=columns, parts=parts, is_binary=is_binary)
+    )
+    await parts.fill(rows)

@@ -155,7 +155,7 @@ async def test_work_in_turns_waits_while_rows_are_made() -> None:
 
     async def rows() -> None:
         parts = copying.Parts()
-        await parts.fill(f"{number}\n" for number in range(5 * copying.ROWS_AT_ONCE))
+        await parts.fill(b"%d\n" % number for number in range(5 * copying.ROWS_AT_ONCE))
         done.append("rows")
 
     await asyncio.gather(long_work(), rows())
