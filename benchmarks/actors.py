@@ -84,7 +84,7 @@ class Actors:
         """What a pool emits where somebody gives raw units to an asset's reserve."""
         held = self._accrued(market, asset, timestamp)
         self._keep(market, asset, msgspec.structs.replace(held, reserve=held.reserve + amount))
-        return [(market.pool, [selector.of("Donate"), asset], _u256(amount))]
+        return [(market.pool, [selector.of("Donate"), asset], u256(amount))]
 
     def _borrow(self, market: Market, user: int, timestamp: int) -> list[Event]:
         """Open a position, or close the one that is open."""
@@ -134,7 +134,7 @@ class Actors:
         return [
             *moved,
             _moved(v_token, sender, recipient, abs(delta)),
-            (v_token, keys, [*_u256(abs(assets)), *_u256(abs(delta))]),
+            (v_token, keys, [*u256(abs(assets)), *u256(abs(delta))]),
         ]
 
     def _transfer(self, market: Market, v_token: int, user: int) -> list[Event]:
@@ -235,31 +235,32 @@ def _debt_of(nominal: int, held: accrual.AssetState) -> int:
 def _config(held: accrual.AssetState) -> list[int]:
     """V2's AssetConfig in felts."""
     return [
-        *_u256(held.total_collateral_shares),
-        *_u256(held.total_nominal_debt),
-        *_u256(held.reserve),
-        *_u256(held.max_utilization),
-        *_u256(held.floor),
-        *_u256(held.scale),
+        *u256(held.total_collateral_shares),
+        *u256(held.total_nominal_debt),
+        *u256(held.reserve),
+        *u256(held.max_utilization),
+        *u256(held.floor),
+        *u256(held.scale),
         int(held.is_legacy),
         held.last_updated,
-        *_u256(held.last_rate_accumulator),
-        *_u256(held.last_full_utilization_rate),
-        *_u256(held.fee_rate),
-        *_u256(held.fee_shares),
+        *u256(held.last_rate_accumulator),
+        *u256(held.last_full_utilization_rate),
+        *u256(held.fee_rate),
+        *u256(held.fee_shares),
     ]
 
 
 def _moved(v_token: int, sender: int, recipient: int, value: int) -> Event:
-    return v_token, [selector.of("Transfer"), sender, recipient], _u256(value)
+    return v_token, [selector.of("Transfer"), sender, recipient], u256(value)
 
 
-def _u256(value: int) -> list[int]:
-    """Two felts; ValueError for a value that no u256 holds."""
-    if not 0 <= value < maths.U256_LIMIT:
-        raise ValueError(f"{value} is no u256")
-    return [value & (2**128 - 1), value >> 128]
+def u256(*values: int) -> list[int]:
+    """Each value's low and high half; ValueError for a value that no u256 holds."""
+    for value in values:
+        if not 0 <= value < maths.U256_LIMIT:
+            raise ValueError(f"{value} is no u256")
+    return [half for value in values for half in (value & (2**128 - 1), value >> 128)]
 
 
 def _i257(value: int) -> list[int]:
-    return [*_u256(abs(value)), int(value < 0)]
+    return [*u256(abs(value)), int(value < 0)]

@@ -161,7 +161,7 @@ async def _fill(head: Head, users: crowd.Crowd) -> None:
         await head.commit(events, is_at_head=False)
 
 
-async def _spend(
+async def spend(
     head: Head, connection: asyncpg.Connection, users: crowd.Crowd, blocks: int
 ) -> list[tuple[float, float, int]]:
     """Milliseconds, those of CPU, and bytes of write-ahead log of each of so many blocks."""
@@ -178,36 +178,58 @@ async def _spend(
     return spent
 
 
+def borrowed(actors: invented.Actors) -> invented.Market:
+    """The first market that is lent from at prices that are told."""
+    return next(market for market in actors.markets if market.prices and market.debt)
+
+
+async def crowded(
+    node: Any,
+    connection: asyncpg.Connection,
+    folder: Path,
+    header: types.BlockHeader,
+    actors: invented.Actors,
+    positions: int,
+    edge: float,
+    seed: int,
+) -> tuple[Head, crowd.Crowd]:
+    """A head above `header`, and users who opened so many positions in one market below it.
+
+    The share `edge` of them has a health below 1.3. `node` answers views.
+    """
+    job, market = runs.job(folder, header.number), borrowed(actors)
+    engine = engine_of(job)
+    writer = writers.Writer(node, connection, engine)
+    await writer.open(job["chain_id"], 0)
+    head = Head(writer, engine, header, actors, market)
+    users = crowd.Crowd(
+        actors,
+        market,
+        engine._memory.world,
+        valuations.Block(header.number, header.timestamp),
+        positions,
+        edge,
+        random.Random(seed),
+    )
+    await _fill(head, users)
+    return head, users
+
+
 async def measure(
     url: str, positions: int, other_positions: int, edge: float, blocks: int, seed: int
 ) -> dict[str, Any]:
     """Milliseconds, CPU of this process and the server's, and write-ahead log of each block."""
     folder = recordings.bundled()
     header = await index(url, folder)
-    job = runs.job(folder, header.number)
     actors = invented.Actors(folder, seed)
-    market = next(market for market in actors.markets if market.prices and market.debt)
     async with database.session(url) as connection:
         if other_positions:
-            header = await others(connection, header, market, other_positions)
-        engine = engine_of(job)
-        writer = writers.Writer(None, connection, engine)  # type: ignore[arg-type]
-        await writer.open(job["chain_id"], 0)
-        head = Head(writer, engine, header, actors, market)
-        users = crowd.Crowd(
-            actors,
-            market,
-            engine._memory.world,
-            valuations.Block(header.number, header.timestamp),
-            positions,
-            edge,
-            random.Random(seed),
-        )
-        await _fill(head, users)
+            header = await others(connection, header, borrowed(actors), other_positions)
+        head, users = await crowded(None, connection, folder, header, actors, positions, edge, seed)
         await connection.execute("VACUUM ANALYZE vesu_positions")
         # The slices' first round: afterwards every block costs what one costs in the long run.
-        await _spend(head, connection, users, WARMING_BLOCKS)
-        spent = await _spend(head, connection, users, blocks)
+        await spend(head, connection, users, WARMING_BLOCKS)
+        spent = await spend(head, connection, users, blocks)
         await worker.refuse_frozen(connection)
         near = await connection.fetchval(
             "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND health_factor < 1.3"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,8 +26,7 @@ from indexer.cairo import selector, view_call
 from indexer.chain import types
 from indexer.commands import event_loop
 from indexer.daemon import price_sampler
-from indexer.daemon import writer as writers
-from indexer.projections import listed_pools, valuations
+from indexer.projections import listed_pools
 from indexer.recording import chain as recordings
 from indexer.store import database
 from indexer.vesu import maths
@@ -59,7 +57,7 @@ class Node:
 
     async def calls(self, calls: Sequence[view_call.ViewCall], _: object) -> list[list[int]]:
         """A price of one; names are nothing that can be read."""
-        return [[*_u256(ONE), 1] if call.view == "price" else [0x12] for call in calls]
+        return [[*invented.u256(ONE), 1] if call.view == "price" else [0x12] for call in calls]
 
     calls_elsewhere = calls
 
@@ -68,13 +66,9 @@ class Node:
         return 0.0
 
 
-def _u256(*values: int) -> list[int]:
-    return [limb for value in values for limb in (value % 2**128, value >> 128)]
-
-
 def _config(now: int, shares: int, nominal: int) -> list[int]:
-    amounts = _u256(shares, nominal, 10**21, ONE, 0, ONE)
-    return [*amounts, 0, now, *_u256(ONE, 10**9, 10**17, 0)]
+    amounts = invented.u256(shares, nominal, 10**21, ONE, 0, ONE)
+    return [*amounts, 0, now, *invented.u256(ONE, 10**9, 10**17, 0)]
 
 
 def _told(emitter: int, name: str, keys: Sequence[int], data: Sequence[int]) -> invented.Event:
@@ -85,10 +79,10 @@ def created(factory: int, number: int, now: int, nominal: int) -> list[invented.
     """What the factory and a stranger's pool emit where it is made and lends for the first time."""
     pool, v_token = FIRST_POOL + number, FIRST_V_TOKEN + number
     empty, lent = _config(now, 10**21, 0), _config(now, 10**21, nominal)
-    price = [*_u256(ONE), 1]
+    price = [*invented.u256(ONE), 1]
     pair = [COLLATERAL, DEBT]
     name = [0, int.from_bytes(b"v"), 1]
-    moved = [limb for value in (ONE, ONE, nominal, nominal) for limb in (*_u256(value), 0)]
+    moved = [limb for value in (ONE, ONE, nominal, nominal) for limb in (*invented.u256(value), 0)]
     return [
         _told(pool, "OwnershipTransferred", [0, factory], []),
         _told(factory, "CreatePool", [pool, 0x506F6F6C, 1, 2, 3], []),
@@ -98,7 +92,7 @@ def created(factory: int, number: int, now: int, nominal: int) -> list[invented.
                 pool,
                 "InterestRateModelEvents/SetInterestRateConfig",
                 [],
-                [asset, *_u256(*RATES)],
+                [asset, *invented.u256(*RATES)],
             )
             for asset in pair
         ),
@@ -136,27 +130,13 @@ async def measure(job: dict[str, Any]) -> dict[str, Any]:
     """One run in this process; the job names the database, pools, blocks and debts."""
     folder, url = recordings.bundled(), job["database"]
     header = await head.index(url, folder)
-    task = runs.job(folder, header.number)
     await listed(url)
-    actors = invented.Actors(folder, chain.SEED)
-    market = next(market for market in actors.markets if market.prices and market.debt)
-    node = Node()
+    actors, node = invented.Actors(folder, chain.SEED), Node()
     async with database.session(url) as connection:
-        engine = head.engine_of(task)
-        writer = writers.Writer(node, connection, engine)  # type: ignore[arg-type]
-        await writer.open(task["chain_id"], 0)
-        following = head.Head(writer, engine, header, actors, market)
-        users = crowd.Crowd(
-            actors,
-            market,
-            engine._memory.world,
-            valuations.Block(header.number, header.timestamp),
-            POSITIONS,
-            chain.NEAR_SHARE,
-            random.Random(chain.SEED),
+        following, users = await head.crowded(
+            node, connection, folder, header, actors, POSITIONS, chain.NEAR_SHARE, chain.SEED
         )
-        await head._fill(following, users)
-        factory = int(task["factory"], 16)
+        factory = int(runs.job(folder, header.number)["factory"], 16)
         for start in range(0, job["pools"], POOLS_A_BLOCK):
             numbers = range(start, min(start + POOLS_A_BLOCK, job["pools"]))
             made = [
@@ -177,9 +157,9 @@ async def _spend(
 ) -> dict[str, Any]:
     prices = await sample(job["database"], node, following.header)
     await connection.execute("VACUUM ANALYZE")
-    ((sampled_ms, _, _),) = await head._spend(following, connection, users, 1)
-    await head._spend(following, connection, users, head.WARMING_BLOCKS)
-    spent = await head._spend(following, connection, users, job["blocks"])
+    ((sampled_ms, _, _),) = await head.spend(following, connection, users, 1)
+    await head.spend(following, connection, users, head.WARMING_BLOCKS)
+    spent = await head.spend(following, connection, users, job["blocks"])
     await worker.refuse_frozen(connection)
     active = await connection.fetchval(follow.ACTIVE)
     return {
