@@ -9,7 +9,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
 from indexer.store import database
 from tests import node_modules, postgres
 from tests.acceptance import api_client, stage, tables_v1, truth, truth_v1
@@ -32,12 +31,7 @@ def recorded() -> truth.Recorded:
 @pytest.fixture(scope="session")
 async def indexed_once(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database that `vesu-indexer run` filled from the whole of devnet-a; only to be copied."""
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            await stage.command(
-                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-            )
+    async with stage.filled(recorded, migrated=False) as url:
         yield url
 
 
@@ -68,12 +62,7 @@ async def indexed(indexed_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def filled_v1(name: str) -> AsyncIterator[tables_v1.Indexed]:
     """A database that `vesu-indexer run` filled from a whole recording of Vesu V1."""
     recorded = truth_v1.recorded(name)
-    async with postgres.fresh_database() as url:
-        async with server.RecordingServer(recorded.chain) as node:
-            await stage.command(
-                stage.environment(recorded, node.url, url),
-                *("run", "--until-block", str(recorded.last_block), "--no-serve"),
-            )
+    async with stage.filled(recorded, recorded.chain, migrated=False) as url:
         yield await tables_v1.Indexed.read(recorded, url)
 
 

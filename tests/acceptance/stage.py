@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from indexer.recording import chain, options, server
-from tests import zygote
+from tests import postgres, zygote
 from tests.acceptance import truth
 
 Edit = Callable[[Any], Any]
@@ -41,6 +41,26 @@ def environment(
         "VESU_LOG_LEVEL": "warning",
         **more,
     }
+
+
+@contextlib.asynccontextmanager
+async def filled(
+    recorded: truth.Recorded,
+    loaded: chain.Recording | None = None,
+    *,
+    migrated: bool = True,
+    **more: str,
+) -> AsyncIterator[str]:
+    """The URL of a database that `vesu-indexer run` filled from a whole recording.
+
+    `loaded` is the recording, where it is loaded already, and `more` are settings of the run.
+    """
+    async with postgres.fresh_database(migrated=migrated) as url:
+        async with server.RecordingServer(loaded or chain.load(recorded.folder)) as node:
+            environ = environment(recorded, node.url, url, **more)
+            last = str(recorded.last_block)
+            await command(environ, "run", "--until-block", last, "--no-serve")
+        yield url
 
 
 async def start(

@@ -33,11 +33,7 @@ CHANGING = {"indexer_status": {"age_seconds"}}
 @pytest.fixture(scope="module")
 async def spoilt_url(recorded: truth.Recorded) -> AsyncIterator[str]:
     """devnet-a, with hostile values written over it."""
-    async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            until = str(recorded.last_block)
-            await stage.command(environ, "run", "--until-block", until, "--no-serve")
+    async with stage.filled(recorded) as url:
         await hostile.spoil(url)
         yield url
 

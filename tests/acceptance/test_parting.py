@@ -20,11 +20,7 @@ SHOWN_AS = {"asset_versions": "vesu_asset_history", "event_log": "events"}
 @pytest.fixture(scope="module")
 async def other_machine(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A second database of the same chain, to be copied."""
-    async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            last = str(recorded.last_block)
-            await stage.command(environ, "run", "--until-block", last, "--no-serve")
+    async with stage.filled(recorded) as url:
         yield url
 
 
@@ -103,11 +99,7 @@ async def test_a_machine_that_samples_and_one_that_does_not(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
     """What sampling alone makes is named as not compared; one unit of an amount is a difference."""
-    async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url, VESU_PRICES_SAMPLE_SECONDS="0")
-            last = str(recorded.last_block)
-            await stage.command(environ, "run", "--until-block", last, "--no-serve")
+    async with stage.filled(recorded, VESU_PRICES_SAMPLE_SECONDS="0") as url:
         sampled = "SELECT FROM vesu_sampled_prices"
         assert len(await postgres.fetch(indexed_url, sampled)) > 8
         assert not await postgres.fetch(url, sampled)

@@ -39,12 +39,7 @@ SPOILED = (
 @pytest.fixture(scope="module")
 async def sound(recorded: truth.Recorded) -> AsyncIterator[dict[str, str]]:
     """The environment of a database that replays leave as it is; small batches, no node."""
-    async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
-            environ = stage.environment(recorded, node.url, url)
-            await stage.command(
-                environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
-            )
+    async with stage.filled(recorded) as url:
         yield stage.environment(recorded, NOWHERE, url, VESU_INGEST_BATCH_EVENTS=SMALL_BATCHES)
 
 

@@ -170,7 +170,7 @@ class Contracts:
     def _modify(
         self, pool: int, keys: Sequence[int], event: types.EmittedEvent, place: Place
     ) -> None:
-        """So many shares and so much nominal debt more, or less."""
+        """Add the shares and the nominal debt that an event tells, which may be negative."""
         collateral, debt, user = keys
         felts = truth.felts(event.data)
         shares, nominal = _i257(felts[3:6]), _i257(felts[9:12])

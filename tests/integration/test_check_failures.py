@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
+import functools
 from typing import Any
 
 import asyncpg
@@ -13,6 +12,7 @@ from indexer import errors
 from indexer.audit import reconcile, reconciliations
 from indexer.daemon import reconciler
 from indexer.query import status
+from indexer.store import database
 
 FILLED = """
 INSERT INTO cursor (chain_id, start_block, block_number, block_hash, block_timestamp, fold_version)
@@ -37,11 +37,7 @@ async def test_health_is_bad_until_the_check_is_done(
     error: Exception,
     bad_after: int,
 ) -> None:
-    @contextlib.asynccontextmanager
-    async def connect() -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(migrated_database_url)
-        yield connection
-        await connection.close()
+    connect = functools.partial(database.session, migrated_database_url)
 
     async def fails(*_: Any) -> Any:
         raise error

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 
 from indexer import errors
 from indexer.audit import reconcile
 from indexer.daemon import reconciler
+from indexer.store import database
 
 EVERY = 300.0
 
@@ -48,11 +48,7 @@ async def test_a_new_session_checks_when_the_last_check_is_old(
     """`running_for`: so long ago the daemon began."""
     looked = asyncio.Event()
 
-    @contextlib.asynccontextmanager
-    async def connect() -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(migrated_database_url)
-        yield connection
-        await connection.close()
+    connect = functools.partial(database.session, migrated_database_url)
 
     async def check(*_: Any) -> Any:
         looked.set()
