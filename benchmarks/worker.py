@@ -96,12 +96,13 @@ async def refuse_frozen(connection: asyncpg.Connection) -> None:
 async def again(job: dict[str, Any]) -> dict[str, Any]:
     """Replay the whole log."""
     watch = clock.Clock()
-    watch.watch(facts, "_read_batch", "fetch")
+    watch.watch(facts, "read_batch", "fetch")
     watch.watch(engines.Engine, "project", "write")
     watch.watch(swap, "mark", "compare")
     watch.watch(swap, "_put_live", "swap")
     async with database.session(job["database"]) as connection:
-        built = build.Shadow(connection, _engine(job, watch))
+        open_second = functools.partial(database.session, job["database"])
+        built = build.Shadow(connection, _engine(job, watch), open_second=open_second)
         began, cpu = time.perf_counter(), time.process_time()
         done = await replay.replay(built, 0, None)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

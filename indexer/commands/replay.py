@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
+import asyncpg
 import click
 import msgspec
 
@@ -141,13 +143,18 @@ async def _in_place(
     settings: config.Settings, url: str, request: ReplayRequest, quiet: bool
 ) -> replay.Done:
     async with locks.WriterLock(url), database.session(url) as connection:
-        built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        built = _shadow_on(connection, settings, url)
         await watch_list.require_same(connection, app.watched_contracts(settings))
         report = _reporter("replaying", quiet)
         pool_id = None
         if request.pool is not None:
             pool_id = felt252.padded(await names.pool(connection, request.pool))
         return await replay.replay(built, request.from_block, request.to_block, report, pool_id)
+
+
+def _shadow_on(connection: asyncpg.Connection, settings: config.Settings, url: str) -> build.Shadow:
+    open_second = functools.partial(database.session, url)
+    return build.Shadow(connection, app.engine(settings), settings.ingest.batch_events, open_second)
 
 
 async def _settle(url: str) -> None:
@@ -163,7 +170,7 @@ async def _shadow(
     settings: config.Settings, url: str, request: ReplayRequest, quiet: bool
 ) -> ShadowReplay:
     async with database.session(url) as connection:
-        built = build.Shadow(connection, app.engine(settings), settings.ingest.batch_events)
+        built = _shadow_on(connection, settings, url)
         await watch_list.require_same(connection, app.watched_contracts(settings))
         if request.swap:
             await replay.require_enough(connection, request.from_block, request.to_block)

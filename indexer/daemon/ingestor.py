@@ -25,6 +25,7 @@ from indexer.daemon import finality, history, pipeline, reorg_detector
 from indexer.daemon import writer as writers
 from indexer.log import cursor, gaps, watch_list
 from indexer.projections import engine as engines
+from indexer.store import write_behind
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ class Ingestor:
         settings: IngestorSettings,
         contracts: Sequence[watch_list.Contract],
         report: Callable[[Progress], None] = lambda _: None,
-        open_second: pipeline.OpenConnection | None = None,
+        open_second: write_behind.OpenConnection | None = None,
     ) -> None:
         self._node = node
         self._contracts = contracts

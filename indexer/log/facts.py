@@ -347,13 +347,15 @@ async def read_batches(
     """The log from block to block in batches of whole blocks of about `size` events."""
     first = from_block
     while first <= to_block:
-        end = await batch_end(connection, first, to_block, size)
-        last = to_block if end is None else end
-        yield await _read_batch(connection, first, last)
-        first = last + 1
+        batch = await read_batch(connection, first, to_block, size)
+        yield batch
+        first = batch.to_block + 1
 
 
-async def _read_batch(connection: Connection, first: int, last: int) -> Batch:
+async def read_batch(connection: Connection, first: int, to_block: int, size: int) -> Batch:
+    """The log from block `first` on, whole blocks of about `size` events, at most to `to_block`."""
+    end = await batch_end(connection, first, to_block, size)
+    last = to_block if end is None else end
     emitted = await read_events(connection, first, last)
     times = await block_times(connection, first, last)
     fees = await connection.fetch(_SQL["read_fees"], first, last)

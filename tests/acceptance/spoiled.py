@@ -48,6 +48,17 @@ def _kill_after(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **
     setattr(owner, name, dying)
 
 
+def _kill_before(owner: Any, name: str, when: Callable[..., bool]) -> None:
+    inner = getattr(owner, name)
+
+    async def dying(*given: Any) -> Any:
+        if when(*given):
+            _die()
+        return await inner(*given)
+
+    setattr(owner, name, dying)
+
+
 def _shares_off_by_one(block: int) -> None:
     """The first position that changes in or after a block gets a share too many, each time."""
     inner = ledgers.Ledger.put_position
@@ -80,7 +91,10 @@ def spoil(fault: str) -> None:
     what, _, value = fault.partition(":")
     if what == "kill-after-block":
         at = int(value)
-        _kill_after(build.Shadow, "_fold", lambda _, batch, **__: batch.to_block >= at)
+        _kill_after(build.Shadow, "_write", lambda _, batch, *__: batch.to_block >= at)
+    elif what == "kill-before-block":
+        at = int(value)
+        _kill_before(build.Shadow, "_write", lambda _, batch, *__: batch.to_block >= at)
     elif what == "kill-while-seeding":
         _kill_after(seed, "seed")
     elif what == "kill-inside-swap":

@@ -121,6 +121,8 @@ IN_SHADOW = ("--shadow", "--swap", "--allow-differences", "all")
         ("kill-after-block:1", 0, ()),
         ("kill-after-block:64", 31, ()),
         ("kill-after-block:64", 31, IN_SHADOW),
+        ("kill-before-block:64", 0, ()),
+        ("kill-before-block:64", 31, IN_SHADOW),
         ("kill-while-seeding", 31, ()),
         ("kill-inside-swap", 0, ()),
         ("kill-inside-swap", 0, IN_SHADOW),
@@ -141,6 +143,9 @@ async def test_a_killed_replay_goes_on(
     done = await stage.json_of(wrong, *start)
     if where == "kill-while-seeding":
         assert done["resumed_at"] is None
+    elif where == "kill-before-block:64":
+        # That batch was folded, and is folded again: the one before it was the last committed.
+        assert from_block <= done["resumed_at"] < 64
     else:
         assert done["resumed_at"] >= int(where.partition(":")[2] or 125)
     assert await stage.json_of(wrong, "digest") == digest

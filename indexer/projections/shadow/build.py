@@ -4,11 +4,13 @@ The same engine writes them: on a connection whose search path begins with the s
 `vesu_shadow`, the tables of the projections are found there and the log where it always is.
 Current rows begin as they were before the first block; histories and effects hold what came
 since. The shadow has a cursor of its own, moved with each batch, so a killed build goes on
-where it was, and a reorganisation of the chain is followed.
+where it was, and a reorganisation of the chain is followed. While PostgreSQL writes a batch, the
+next one is read, decoded and folded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -25,6 +27,7 @@ from indexer.log import cursor, facts
 from indexer.projections import (
     contract_classes,
     listed_pools,
+    memory,
     revaluation,
     statements,
     stored_valuations,
@@ -32,7 +35,7 @@ from indexer.projections import (
 )
 from indexer.projections import engine as engines
 from indexer.projections.shadow import seed
-from indexer.store import locks, sqlfile
+from indexer.store import locks, sqlfile, write_behind
 
 _SQL = sqlfile.load(__package__, "build")
 
@@ -73,7 +76,8 @@ ReportProgress = Callable[[Progress], None]
 
 
 class Shadow:
-    """One shadow build. `connection` is the shadow's own; nobody else may use it.
+    """One shadow build. `connection` is the shadow's own; nobody else may use it. `open_second`
+    opens the connection that batches are read through while others are written.
 
     `resumed_at` is the block up to which an earlier build, killed, had come; None: begun anew.
     `events` were folded by this one. `valuations` are what the last comparison found of the live
@@ -85,9 +89,11 @@ class Shadow:
         connection: asyncpg.Connection,
         engine: engines.Engine,
         batch_events: int = BATCH_EVENTS,
+        open_second: write_behind.OpenConnection | None = None,
     ) -> None:
         self.connection = connection
         self._engine = engine
+        self._open_second = open_second
         self._batch_events = batch_events
         self._made_by = f"{made_by()}:{engine.knowledge}"
         self.live = ""
@@ -158,19 +164,54 @@ class Shadow:
 
     async def catch_up(self, report: ReportProgress, to_block: int | None = None) -> Span:
         """Fold the log up to `to_block` or the committed block; one transaction a batch."""
-        await self._follow_reorgs()
-        await self._follow_list()
-        committed = await cursor.read(self.connection)
-        row = await self.connection.fetchrow(_SQL["progress"])
-        assert committed is not None and row is not None, "open() made sure of both"
-        first, events = row["block_number"] + 1, 0
-        last = committed.block_number if to_block is None else min(to_block, committed.block_number)
-        async for batch in facts.read_batches(self.connection, first, last, self._batch_events):
-            await self._fold(batch, scope="all" if batch.to_block == last else "touched")
+        while True:
+            await self._follow_reorgs()
+            await self._follow_list()
+            committed = await cursor.read(self.connection)
+            row = await self.connection.fetchrow(_SQL["progress"])
+            assert committed is not None and row is not None, "open() made sure of both"
+            last = committed.block_number
+            last = last if to_block is None else min(to_block, last)
+            if await self._build(row["block_number"] + 1, last, report):
+                return Span(row["from_block"], last, last == committed.block_number)
+
+    async def _build(self, first: int, last: int, report: ReportProgress) -> bool:
+        """Fold the log from block to block; False: the chain was reorganised meanwhile."""
+        size, block, events = self._batch_events, first, 0
+
+        def note(batch: facts.Batch) -> None:
+            nonlocal events
             events += len(batch.events)
             self.events += len(batch.events)
             report(Progress(first, batch.to_block, last, events))
-        return Span(row["from_block"], last, last == committed.block_number)
+
+        writing = write_behind.WriteBehind(note)
+        async with self._reading(first, last) as second, write_behind.finishing(writing):
+            reading = second or self.connection
+            while block <= last:
+                # In one snapshot: what is read is of the branch that the shadow stands on.
+                async with reading.transaction(isolation="repeatable_read", readonly=True):
+                    if await reading.fetchval(_SQL["is_reorganised"]):
+                        return False
+                    batch = await facts.read_batch(reading, block, last, size)
+                    prepared = await self._engine.prepare_logged(reading, batch)
+                block = batch.to_block + 1
+                await writing.finish()
+                writing.start(self._start(batch, prepared, is_last=block > last))
+                if second is None:
+                    await writing.finish()
+        return True
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, first: int, last: int) -> AsyncIterator[asyncpg.Connection | None]:
+        """A second connection, if there is more than one batch to build and one can be had."""
+        end = await facts.batch_end(self.connection, first, last, self._batch_events)
+        open_second = None if end is None else self._open_second
+        async with write_behind.second_connection(open_second) as reading:
+            if reading is not None:
+                await reading.execute("SET statement_timeout = 0")
+                await reading.execute(f"SET search_path = {SCHEMA}, {self.live}")
+            yield reading
 
     async def _follow_list(self) -> None:
         """The rows say of their pools what the live list and the kept classes say now."""
@@ -195,16 +236,30 @@ class Shadow:
                 )
             await self.connection.execute(_SQL["take_back"], ancestor, row["newest_reorg"])
 
-    async def _fold(self, batch: facts.Batch, scope: revaluation.Scope) -> None:
-        prepared = await self._engine.prepare_logged(self.connection, batch)
+    def _start(
+        self, batch: facts.Batch, prepared: engines.Prepared, *, is_last: bool
+    ) -> asyncio.Task[facts.Batch]:
+        """Begin to write a batch; what is prepared from now on comes after it."""
+        memory_ = self._engine.advance(prepared)
+        return asyncio.create_task(
+            self._write(batch, prepared, memory_, "all" if is_last else "touched")
+        )
+
+    async def _write(
+        self,
+        batch: facts.Batch,
+        prepared: engines.Prepared,
+        memory_: memory.Memory,
+        scope: revaluation.Scope,
+    ) -> facts.Batch:
         async with self.connection.transaction():
             await self.connection.execute(
                 _SQL["note_derived"],
                 *facts.derived_columns(prepared.batch.events, prepared.derived),
             )
-            memory_ = self._engine.advance(prepared)
             await self._engine.project(self.connection, prepared, memory_, scope)
             await self.connection.execute(_SQL["move"], batch.to_block)
+        return batch
 
     async def analyze(self) -> None:
         """Give the planner statistics of what was built, and of what a swap may delete from."""

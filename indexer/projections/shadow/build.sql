@@ -86,6 +86,10 @@ SELECT p.from_block, p.block_number, p.made_by, p.last_reorg, p.compared_reorg, 
     (SELECT max(id) FROM reorgs) AS newest_reorg
 FROM vesu_shadow.progress p;
 
+-- name: is_reorganised
+-- Whether the log holds another branch than the shadow.
+SELECT EXISTS (SELECT FROM reorgs r JOIN vesu_shadow.progress p ON r.id > p.last_reorg);
+
 -- name: move
 -- Move the shadow's cursor.
 UPDATE vesu_shadow.progress SET block_number = $1;

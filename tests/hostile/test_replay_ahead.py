@@ -1,0 +1,147 @@
+"""A replay that folds a batch before the one it builds on is in the shadow gives the same rows."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from indexer import errors
+from indexer.log import facts
+from indexer.projections import engine as engines
+from indexer.projections import replay
+from indexer.projections.shadow import build
+from indexer.store import database
+from tests import postgres
+from tests.hostile import chain
+
+NAMED_LATER = [
+    *chain.HONEST,
+    [chain.modify(chain.OURS, chain.NAMED, 10**18)],
+    [
+        (
+            chain.FACTORY,
+            "UpdateVToken",
+            [chain.OURS, chain.ETH, chain.V_OURS, chain.NAMED],
+            [],
+        )
+    ],
+    [chain.context(chain.OURS, 8), chain.modify(chain.OURS, chain.NAMED, 10**18)],
+]
+"""A wallet opens a position in block 6, and block 7 names it as a vToken."""
+
+OTHER_BRANCH = [
+    *chain.HONEST[:2],
+    [(chain.V_OURS, "Transfer", [0, chain.MALLORY], chain.u256(900))],
+    [chain.context(chain.OURS, 4), chain.modify(chain.OURS, chain.MALLORY, 3 * 10**18)],
+    [chain.modify(chain.OURS, chain.ALICE, 10**17)],
+    [chain.context(chain.OURS, 6), chain.modify(chain.OURS, chain.BOB, 10**18)],
+]
+"""After block 2 another history than that of the honest chain."""
+
+SPOIL = "UPDATE vesu_positions SET collateral_shares = collateral_shares + 1"
+
+
+class Ahead(engines.Engine):
+    """Writes nothing of a batch before the next one, up to block `last`, is prepared.
+
+    `prepared` is called with each batch that is.
+    """
+
+    def __init__(self, last: int, prepared: Callable[[facts.Batch], Awaitable[None]]) -> None:
+        super().__init__(list(chain.OF_V2))
+        self.last = last
+        self.overlapped = 0
+        self._prepared = prepared
+        self._next = asyncio.Event()
+
+    async def prepare_logged(self, connection: Any, batch: facts.Batch) -> engines.Prepared:
+        found = await super().prepare_logged(connection, batch)
+        await self._prepared(batch)
+        self._next.set()
+        return found
+
+    def advance(self, prepared: engines.Prepared) -> Any:
+        self._next = asyncio.Event()
+        return super().advance(prepared)
+
+    async def project(self, connection: Any, prepared: engines.Prepared, *rest: Any) -> Any:
+        if prepared.batch.to_block < self.last:
+            await self._next.wait()
+            self.overlapped += 1
+        return await super().project(connection, prepared, *rest)
+
+
+async def nothing(_: facts.Batch) -> None:
+    """Lets a replay go on."""
+
+
+async def replayed(
+    url: str, engine: engines.Engine, open_second: Any, batch_events: int = 1
+) -> replay.Done:
+    """Replay the whole log."""
+    async with database.session(url) as connection:
+        built = build.Shadow(connection, engine, batch_events, open_second)
+        return await replay.replay(built, 1, None)
+
+
+@pytest.mark.parametrize("blocks", [chain.HONEST, NAMED_LATER], ids=["honest", "named later"])
+@pytest.mark.parametrize("batch_events", [1, 3])
+async def test_the_rows_are_those_of_one_batch_after_the_other(
+    blocks: list[chain.Block], batch_events: int
+) -> None:
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, blocks)
+        await chain.replayed(url)
+        plain = await chain.rows(url)
+        await postgres.execute(url, SPOIL)
+        engine = Ahead(len(blocks), nothing)
+        open_second = functools.partial(database.session, url)
+        done = await replayed(url, engine, open_second, batch_events)
+        assert engine.overlapped > 1
+        assert done.rows_changed == len(plain["vesu_positions"])
+        assert await chain.rows(url) == plain
+
+
+async def test_without_a_free_connection_batches_are_written_in_turn() -> None:
+    def refused() -> Any:
+        raise errors.DatabaseUnavailableError("no connection left")
+
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, chain.HONEST)
+        before = await chain.rows(url)
+        await postgres.execute(url, SPOIL)
+        done = await replayed(url, chain.engine(), refused)
+        assert (done.to_block, done.rows_changed) == (5, len(before["vesu_positions"]))
+        assert await chain.rows(url) == before
+
+
+@pytest.mark.parametrize("at", [3, 4, 5])
+async def test_a_reorganisation_between_reading_and_writing_is_followed(at: int) -> None:
+    """Block `at` is read of a branch that is gone before it is written."""
+    async with (
+        postgres.fresh_database(migrated=True) as url,
+        postgres.fresh_database(migrated=True) as undisturbed,
+    ):
+        await chain.index(url, chain.HONEST)
+        await postgres.execute(url, SPOIL)
+        forked = False
+
+        async def fork(batch: facts.Batch) -> None:
+            nonlocal forked
+            if batch.from_block <= at <= batch.to_block and not forked:
+                forked = True
+                async with chain.writing(url) as writer:
+                    await writer.roll_back((2, hex(2)), chain.header(6), "chain")
+                await chain.index(url, OTHER_BRANCH, first=3)
+
+        engine = Ahead(at, fork)
+        done = await replayed(url, engine, functools.partial(database.session, url))
+        assert forked
+        assert done.to_block == 6
+        await chain.index(undisturbed, OTHER_BRANCH)
+        await chain.replayed(undisturbed)
+        assert await chain.rows(url) == await chain.rows(undisturbed)
