@@ -7,10 +7,9 @@ worth what the state says, so every context is the one that the fold predicts. P
 
 from __future__ import annotations
 
-import gzip
+import itertools
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import msgspec
 
 from benchmarks import folding
 from indexer.cairo import selector
+from indexer.recording import lines
 from indexer.vesu import accrual, maths, state
 
 USERS = 5_000
@@ -138,7 +138,7 @@ class Actors:
         ]
 
     def _transfer(self, market: Market, v_token: int, user: int) -> list[Event]:
-        sender = self._dice.choice(list(market.earned)[:50])
+        sender = self._dice.choice(list(itertools.islice(market.earned, 50)))
         value = market.earned.pop(sender)
         market.earned[user] = market.earned.get(user, 0) + value
         return [_moved(v_token, sender, user, value)]
@@ -198,7 +198,7 @@ def _read_markets(folder: Path) -> list[Market]:
     }
     pools = {int(pool["address"], 16) for pool in manifest["pools"].values()}
     found: dict[tuple[int, int, int], Market] = {}
-    for event in lines(folder / "events.jsonl.gz"):
+    for event in lines.Lines(folder, "events").decoded(dict[str, Any]):
         keys = [int(key, 16) for key in event["keys"]]
         emitter = int(event["from_address"], 16)
         if emitter not in pools or keys[0] != selector.of("UpdateContext"):
@@ -207,13 +207,6 @@ def _read_markets(folder: Path) -> list[Market]:
         market = found.setdefault(key, Market(*key, v_tokens.get(key)))
         market.prices = [int(felt, 16) for felt in event["data"][2 * SIZE_OF_CONFIG :]]
     return list(found.values())
-
-
-def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON documents of a compressed file, one a line."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
 
 
 def _units_of(shares: int, held: accrual.AssetState) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
-import gzip
 import hashlib
 import itertools
 import json
@@ -30,6 +29,7 @@ from benchmarks import actors, crowd, folding
 from indexer.chain import commitment, types
 from indexer.projections import valuations
 from indexer.recording import chain as recordings
+from indexer.recording import lines
 
 SEED = 20_260_101
 BLOCK_EVENTS = 100
@@ -166,7 +166,7 @@ def _fork(folder: Path, common: dict[str, Any], users: actors.Actors, depth: int
     folder.mkdir(parents=True)
     others = copy.deepcopy(users)
     others.reseed(int(folder.name))
-    gzip.open(folder / "calls.jsonl.gz", "wt").close()
+    (folder / "calls.jsonl").touch()
     with _Branch(folder) as branch:
         branch.last = common
         for _ in range(depth):
@@ -181,11 +181,17 @@ def _begin(folder: Path) -> tuple[list[dict[str, Any]], Iterator[dict[str, Any]]
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("calls.jsonl.gz", "manifest.json"):
         shutil.copy(source / name, folder / name)
-    return list(actors.lines(source / "blocks.jsonl.gz")), actors.lines(source / "events.jsonl.gz")
+    blocks, events = (
+        lines.Lines(source, name).decoded(dict[str, Any]) for name in ("blocks", "events")
+    )
+    return list(blocks), events
 
 
 class _Branch:
-    """Writes a branch's blocks and events; `last` is its last block."""
+    """Writes a branch's blocks and events; `last` is its last block.
+
+    Not compressed: gigabytes are served as they lie on the disk.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -194,8 +200,8 @@ class _Branch:
 
     def __enter__(self) -> _Branch:
         opened = self._files.enter_context
-        self._blocks = opened(gzip.open(self._folder / "blocks.jsonl.gz", "wb", 1))
-        self._events = opened(gzip.open(self._folder / "events.jsonl.gz", "wb", 1))
+        self._blocks = opened((self._folder / "blocks.jsonl").open("wb"))
+        self._events = opened((self._folder / "events.jsonl").open("wb"))
         return self
 
     def __exit__(self, *_: object) -> None:

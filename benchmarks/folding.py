@@ -9,7 +9,6 @@ that one.
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import statistics
@@ -24,6 +23,7 @@ import structlog
 from indexer.chain import types
 from indexer.log import facts
 from indexer.projections import engine as engines
+from indexer.recording import lines
 from indexer.vesu import discovery, kinds
 
 ROOT = Path(__file__).parents[1]
@@ -50,19 +50,6 @@ class NoRows:
     async def fetch(self, *_: Any) -> list[Any]:
         """Nothing is held yet."""
         return []
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path) as file:
-        return [json.loads(line) for line in file]
-
-
-def _events(folder: Path) -> list[types.EmittedEvent]:
-    names = types.EmittedEvent.__struct_fields__
-    return [
-        types.EmittedEvent(**{name: raw[name] for name in names})
-        for raw in _lines(folder / "events.jsonl.gz")
-    ]
 
 
 def _roots(folder: Path) -> list[tuple[int, discovery.Known]]:
@@ -96,8 +83,11 @@ def _read(
     folder: Path,
 ) -> tuple[list[types.EmittedEvent], list[tuple[int, discovery.Known]], dict[int, int]]:
     """A recording's events, the contracts that are known from the start, and block times."""
-    times = {one["block_number"]: one["timestamp"] for one in _lines(folder / "blocks.jsonl.gz")}
-    return _events(folder), _roots(folder), times
+    times = {
+        block["block_number"]: block["timestamp"]
+        for block in lines.Lines(folder, "blocks").decoded(dict[str, Any])
+    }
+    return lines.rows(folder, "events", types.EmittedEvent), _roots(folder), times
 
 
 def _fold(

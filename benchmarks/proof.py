@@ -16,7 +16,13 @@ from typing import Any
 import click
 import msgspec
 
-from benchmarks import actors, chain, runs, serving
+from benchmarks import chain, runs, serving
+from indexer.recording import lines
+
+
+class _Counts(msgspec.Struct):
+    transaction_count: int
+    event_count: int
 
 
 async def measure(folder: Path, head: int, url: str, latency: float) -> dict[str, Any]:
@@ -29,10 +35,9 @@ async def measure(folder: Path, head: int, url: str, latency: float) -> dict[str
             node.traffic()
             found = runs.work(here, "benchmarks.worker", "prove")
             asked: dict[str, Any] = msgspec.to_builtins(node.traffic())
-    bodies = list(actors.lines(folder / "blocks.jsonl.gz"))
-    receipts, events = (
-        sum(body[count] for body in bodies) for count in ("transaction_count", "event_count")
-    )
+    bodies = lines.rows(folder, "blocks", _Counts)
+    receipts = sum(body.transaction_count for body in bodies)
+    events = sum(body.event_count for body in bodies)
     return found | {
         "receipts": receipts,
         "events": events,

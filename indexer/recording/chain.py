@@ -3,150 +3,28 @@
 A folder holds one run of a node: `manifest.json`, `blocks.jsonl.gz` (the node's
 starknet_getBlockWithReceipts results), `events.jsonl.gz`, `state_updates.jsonl.gz`,
 `calls.jsonl.gz` (answers of contract views), `classes/<class hash>.abi.json`, and under
-`forks/<n>/` the same files for branches that the node gave up, with an `abort.json`.
+`forks/<n>/` the same files for branches that the node gave up, with an `abort.json`. Files of
+lines may also lie there without compression, without the `.gz` of their names.
 All felts in these files are canonical hex text.
 """
 
 from __future__ import annotations
 
-import collections
+import bisect
 import functools
-import gzip
 import hashlib
 import itertools
 import pathlib
-import zlib
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from indexer import errors
-from indexer.chain import types
+from indexer.recording import branches, lines
 
-T = TypeVar("T")
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the latter inside a JSON string
-
-# Views whose answer never changes: any recorded answer is good for every block.
-CONSTANTS = frozenset({"name", "symbol", "decimals", "asset", "pool_contract", "pool_name"})
-
-
-class Block(msgspec.Struct, frozen=True, eq=False):
-    """A recorded block. `answer` is the node's getBlockWithReceipts result as JSON text.
-
-    `branch` is 0 on the main chain, n on fork n. `events` are in chain order.
-    """
-
-    branch: int
-    number: int
-    hash: str
-    parent_hash: str
-    answer: msgspec.Raw
-    events: list[types.EmittedEvent]
-
-
-class Call(msgspec.Struct, gc=False):
-    """A recorded answer of a contract view: `result` or `error` is empty, as JSON text."""
-
-    block_number: int
-    block_hash: str
-    contract: str
-    name: str
-    selector: str
-    calldata: list[str]
-    result: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def question(self) -> tuple[str, ...]:
-        """The call without its block: contract, selector and calldata."""
-        return (self.contract, self.selector, *self.calldata)
-
-
-class Branch:
-    """The blocks of one folder: the main chain (index 0), or fork `index` of it.
-
-    `common` is the number of the last main block below the branch: for the main chain the
-    number before its first. Block numbers are contiguous and parents are linked.
-    """
-
-    def __init__(self, folder: pathlib.Path, index: int, common: int | None = None) -> None:
-        self.folder = folder
-        self.index = index
-        self.blocks = {block.number: block for block in _read_blocks(folder, index)}
-        if not self.blocks:
-            raise errors.RecordingError(f"{folder / 'blocks.jsonl.gz'} holds no block.")
-        self.first = min(self.blocks)
-        self.last = max(self.blocks)
-        self.common = self.first - 1 if common is None else common
-
-    @functools.cached_property
-    def calls(self) -> dict[tuple[str, ...], Call]:
-        """Answers of views by (block hash, contract, selector, *calldata)."""
-        rows = _rows(self.folder / "calls.jsonl.gz", Call)
-        return {(row.block_hash, *row.question): row for row in rows}
-
-    @functools.cached_property
-    def constants(self) -> dict[tuple[str, ...], list[Call]]:
-        """Answers of views that never change, by question, in block order."""
-        found = collections.defaultdict(list)
-        for row in self.calls.values():
-            if row.name in CONSTANTS:
-                found[row.question].append(row)
-        return found
-
-    @property
-    def has_state_updates(self) -> bool:
-        """Whether the recording holds state updates: one of a few real blocks may not."""
-        return self._state_updates_path.exists()
-
-    @property
-    def _state_updates_path(self) -> pathlib.Path:
-        return self.folder / "state_updates.jsonl.gz"
-
-    @functools.cached_property
-    def state_updates(self) -> dict[int, msgspec.Raw]:
-        """The node's starknet_getStateUpdate results as JSON text, by block number."""
-        path = self._state_updates_path
-        lines = _rows(path, msgspec.Raw)
-        if len(lines) != len(self.blocks):
-            raise errors.RecordingError(
-                f"{path} holds {len(lines)} state updates for {len(self.blocks)} blocks; "
-                "take a fresh copy of the recording."
-            )
-        return dict(zip(sorted(self.blocks), lines, strict=True))
-
-    @functools.cached_property
-    def transactions(self) -> dict[str, tuple[int, int]]:
-        """(block number, transaction index) of each transaction, by its hash."""
-        return {
-            item.receipt.transaction_hash: (number, index)
-            for number, block in self.blocks.items()
-            for index, item in enumerate(_decode(block.answer, _BlockBody).transactions)
-        }
-
-    @functools.cached_property
-    def class_hashes(self) -> dict[str, list[tuple[int, str]]]:
-        """(block number, class hash) of each deployment and replacement, by contract."""
-        found = collections.defaultdict(list)
-        for number, diff in self._state_diffs():
-            for change in itertools.chain(diff.deployed_contracts, diff.replaced_classes):
-                found[change.address or change.contract_address].append((number, change.class_hash))
-        return found
-
-    @functools.cached_property
-    def nonces(self) -> dict[str, list[tuple[int, str]]]:
-        """(block number, new nonce) of each change of a nonce, by contract."""
-        found = collections.defaultdict(list)
-        for number, diff in self._state_diffs():
-            for change in diff.nonces:
-                found[change.contract_address].append((number, change.nonce))
-        return found
-
-    def _state_diffs(self) -> Iterator[tuple[int, _StateDiff]]:
-        for number, line in self.state_updates.items():
-            yield number, _decode(line, _StateUpdate).state_diff
+Block = branches.Block
+Branch = branches.Branch
+Call = branches.Call
 
 
 class Recording:
@@ -155,14 +33,11 @@ class Recording:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.manifest: dict[str, Any] = _read_json(folder / "manifest.json")
-        self.main = Branch(folder, 0)
+        self._hashes = lines.Hashes()
+        self.main = Branch(folder, 0, self._hashes)
         self.forks = [self._read_fork(path) for path in _fork_folders(folder)]
-        self._by_hash = {
-            block.hash: block
-            for branch in (self.main, *self.forks)
-            for block in branch.blocks.values()
-        }
-        self._check_links()
+        lengths = (len(branch.blocks) for branch in (self.main, *self.forks))
+        self._first_positions = [0, *itertools.accumulate(lengths)]
 
     @property
     def chain_id(self) -> str:
@@ -183,7 +58,14 @@ class Recording:
 
     def block_by_hash(self, block_hash: str) -> Block | None:
         """A block of any branch."""
-        return self._by_hash.get(block_hash)
+        every = (self.main, *self.forks)
+        for position in self._hashes.candidates(block_hash):
+            index = bisect.bisect_right(self._first_positions, position) - 1
+            branch = every[index]
+            block = branch.blocks[branch.first + position - self._first_positions[index]]
+            if block.hash == block_hash:
+                return block
+        return None
 
     def abi(self, class_hash: str) -> str | None:
         """The ABI of a class as JSON text, None where it was not recorded."""
@@ -212,22 +94,14 @@ class Recording:
 
     def _read_fork(self, folder: pathlib.Path) -> Branch:
         path = folder / "abort.json"
-        abort = _decode(_read(path), _Abort, path)
-        return Branch(folder, int(folder.name), abort.common_block_number)
-
-    def _check_links(self) -> None:
-        for branch in (self.main, *self.forks):
-            below = self.main.blocks.get(branch.common)
-            for number in range(branch.first, branch.last + 1):
-                block = branch.blocks.get(number)
-                if block is None or (
-                    number > self.main.first and (below is None or block.parent_hash != below.hash)
-                ):
-                    raise errors.RecordingError(
-                        f"In the recording {branch.folder} block {number} is missing or does not "
-                        f"follow block {number - 1}; take a fresh copy of it."
-                    )
-                below = block
+        abort = lines.decode(lines.read(path), _Abort, path)
+        common = self.main.blocks.get(abort.common_block_number)
+        if common is None:
+            raise errors.RecordingError(
+                f"The recording {folder} leaves the main chain at block "
+                f"{abort.common_block_number}, which that does not have; take a fresh copy of it."
+            )
+        return Branch(folder, int(folder.name), self._hashes, common)
 
 
 def load(path: str | pathlib.Path) -> Recording:
@@ -254,104 +128,14 @@ class _Abort(msgspec.Struct):
     common_block_number: int
 
 
-class _BlockLine(msgspec.Struct):
-    block_number: int
-    block_hash: str
-    parent_hash: str
-
-
-class _Hashed(msgspec.Struct):
-    transaction_hash: str
-
-
-class _Executed(msgspec.Struct):
-    receipt: _Hashed
-
-
-class _BlockBody(msgspec.Struct):
-    transactions: list[_Executed]
-
-
-class _ClassChange(msgspec.Struct):
-    class_hash: str
-    address: str = ""  # of a deployed contract
-    contract_address: str = ""  # of a replaced class
-
-
-class _NonceChange(msgspec.Struct):
-    contract_address: str
-    nonce: str
-
-
-class _StateDiff(msgspec.Struct):
-    deployed_contracts: list[_ClassChange]
-    replaced_classes: list[_ClassChange]
-    nonces: list[_NonceChange]
-
-
-class _StateUpdate(msgspec.Struct):
-    state_diff: _StateDiff
-
-
-def _read_blocks(folder: pathlib.Path, branch: int) -> Iterator[Block]:
-    events = collections.defaultdict(list)
-    for event in _rows(folder / "events.jsonl.gz", types.EmittedEvent):
-        events[event.block_hash].append(event)
-    path = folder / "blocks.jsonl.gz"
-    for answer in _rows(path, msgspec.Raw):
-        line = _decode(answer, _BlockLine, path)
-        yield Block(
-            branch,
-            line.block_number,
-            line.block_hash,
-            line.parent_hash,
-            answer,
-            events[line.block_hash],
-        )
-
-
 def _fork_folders(folder: pathlib.Path) -> list[pathlib.Path]:
     """The folders of abandoned branches, the older first."""
     found = (path for path in folder.glob("forks/*") if path.name.isdigit())
     return sorted(found, key=lambda path: int(path.name))
 
 
-def _rows(path: pathlib.Path, kind: type[T]) -> list[T]:
-    """The lines of a compressed file, each decoded as `kind`."""
-    try:
-        text = gzip.decompress(_read(path))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise errors.RecordingError(
-            f"{path} is not a complete gzip file ({error}); take a fresh copy of the recording."
-        ) from error
-    try:
-        return msgspec.json.Decoder(kind).decode_lines(text)
-    except _UNREADABLE as error:
-        raise _broken(path, error) from error
-
-
 def _read_json(path: pathlib.Path) -> Any:
-    return _decode(_read(path), dict, path)
-
-
-def _decode(text: bytes | msgspec.Raw, kind: type[T], path: pathlib.Path | None = None) -> T:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except _UNREADABLE as error:
-        raise _broken(path or "A block or state update", error) from error
-
-
-def _broken(reason: object, error: Exception) -> errors.RecordingError:
-    return errors.RecordingError(
-        f"{reason} does not hold the JSON of a recording ({error}); take a fresh copy of it."
-    )
-
-
-def _read(path: pathlib.Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise errors.RecordingError(f"The recording lacks {path}: {error.strerror}.") from error
+    return lines.decode(lines.read(path), dict, path)
 
 
 def _verify_sums(folder: pathlib.Path) -> None:
@@ -360,7 +144,7 @@ def _verify_sums(folder: pathlib.Path) -> None:
         return
     for line in sums.read_text(encoding="utf-8").splitlines():
         expected, _, name = line.partition("  ")
-        if hashlib.sha256(_read(folder / name)).hexdigest() != expected:
+        if hashlib.sha256(lines.read(folder / name)).hexdigest() != expected:
             raise errors.RecordingError(
                 f"{folder / name} differs from its SHA256SUMS; take a fresh copy of the recording."
             )

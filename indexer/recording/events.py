@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from indexer import errors
-from indexer.chain import types
 from indexer.recording import chain
 from indexer.recording import context as context_module
 
@@ -40,8 +39,12 @@ class EventWithoutIndexes(msgspec.Struct):
     data: list[str]
 
 
+class _Keys(msgspec.Struct):
+    keys: list[str]
+
+
 class _Matcher:
-    """The events that a filter matches."""
+    """The events that a filter matches, as JSON texts."""
 
     def __init__(self, event_filter: EventFilter) -> None:
         addresses = (
@@ -49,7 +52,7 @@ class _Matcher:
             if isinstance(event_filter.address, str)
             else event_filter.address or []
         )
-        self.addresses = {context_module.felt(item, "address") for item in addresses}
+        self._emitters = {context_module.felt(item, "address") for item in addresses} or None
         self.keys = [
             {context_module.felt(item, "keys") for item in position}
             for position in event_filter.keys or []
@@ -57,17 +60,14 @@ class _Matcher:
         while self.keys and not self.keys[-1]:
             self.keys.pop()
 
-    def events(self, block: chain.Block) -> list[types.EmittedEvent]:
-        return [event for event in block.events if self._matches(event)]
+    def events(self, block: chain.Block) -> list[bytes]:
+        texts = block.event_texts(self._emitters)
+        return [text for text in texts if self._matches(text)] if self.keys else texts
 
-    def _matches(self, event: types.EmittedEvent) -> bool:
-        if self.addresses and event.from_address not in self.addresses:
-            return False
-        if len(event.keys) < len(self.keys):
-            return False
-        return all(
-            not accepted or key in accepted
-            for accepted, key in zip(self.keys, event.keys, strict=False)
+    def _matches(self, text: bytes) -> bool:
+        keys = msgspec.json.decode(text, type=_Keys).keys
+        return len(keys) >= len(self.keys) and all(
+            not accepted or key in accepted for accepted, key in zip(self.keys, keys, strict=False)
         )
 
 
@@ -82,9 +82,9 @@ def get_events(context: Context, filter_: object) -> dict[str, Any]:
     first, last = _range(context, event_filter)
     first, skip = _resume(event_filter.continuation_token, first)
     page, token = _scan(context, matcher, event_filter.chunk_size, range(first, last + 1), skip)
-    answer: dict[str, Any] = {"events": page}
+    answer: dict[str, Any] = {"events": [msgspec.Raw(text) for text in page]}
     if not context.profile.indexes:
-        answer["events"] = [_without_indexes(event) for event in page]
+        answer["events"] = [msgspec.json.decode(text, type=EventWithoutIndexes) for text in page]
     if token is not None:
         answer["continuation_token"] = token
     return answer
@@ -137,8 +137,8 @@ def _resume(token: str | None, first: int) -> tuple[int, int]:
 
 def _scan(
     context: Context, matcher: _Matcher, size: int, numbers: range, skip: int
-) -> tuple[list[types.EmittedEvent], str | None]:
-    page: list[types.EmittedEvent] = []
+) -> tuple[list[bytes], str | None]:
+    page: list[bytes] = []
     for scanned, number in enumerate(numbers):
         if scanned == context.options.scan_limit:
             return page, f"{number}-0"
@@ -150,14 +150,3 @@ def _scan(
             return page, f"{number}-{skip + room}"
         skip = 0
     return page, None
-
-
-def _without_indexes(event: types.EmittedEvent) -> EventWithoutIndexes:
-    return EventWithoutIndexes(
-        block_number=event.block_number,
-        block_hash=event.block_hash,
-        transaction_hash=event.transaction_hash,
-        from_address=event.from_address,
-        keys=event.keys,
-        data=event.data,
-    )

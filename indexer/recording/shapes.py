@@ -22,18 +22,26 @@ _NEW_FIELDS = (
 )
 
 
+KEPT_BLOCKS = 512
+
+
 class Shapes:
-    """Blocks as JSON text, made once for each shape, profile and finality."""
+    """Blocks as JSON text, made once for each shape, profile and finality while they are asked for.
+
+    The KEPT_BLOCKS that were made last are kept.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, Shape, bool, bool], msgspec.Raw] = {}
+        self._made: dict[tuple[chain.Block, Shape, bool, bool], msgspec.Raw] = {}
 
     def block(
         self, block: chain.Block, shape: Shape, profile: profiles.Profile, final: bool
     ) -> msgspec.Raw:
         """The block's JSON text in one of its shapes."""
-        key = (block.hash, shape, profile.indexes, final)
+        key = (block, shape, profile.indexes, final)
         if key not in self._made:
+            if len(self._made) == KEPT_BLOCKS:
+                del self._made[next(iter(self._made))]
             body = _block(block, shape, profile, final)
             self._made[key] = msgspec.Raw(msgspec.json.encode(body))
         return self._made[key]

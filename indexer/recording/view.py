@@ -53,7 +53,7 @@ class View:
 
     def contains(self, block: chain.Block) -> bool:
         """Whether the block is on this chain."""
-        return self.block_at(block.number) is block
+        return self.block_at(block.number) == block
 
     def is_final(self, block: chain.Block) -> bool:
         """Whether the block is accepted on L1."""

@@ -43,7 +43,10 @@ async def test_the_report_says_what_was_measured() -> None:
         assert result["events_per_second"] > 0
         assert result["peak_megabytes"] > 0
         assert result["shares"].keys() == phases
-        assert abs(sum(result["shares"].values()) - 1) < 0.01
+        # An ingest decodes and folds while it writes; its waiting and its writing are its time.
+        beside: set[str] = set() if what == "replay" else {"decode", "fold"}
+        taken = (share for phase, share in result["shares"].items() if phase not in beside)
+        assert abs(sum(taken) - 1) < 0.01
     assert report["memory_growth"]["events"][0] < report["memory_growth"]["events"][1]
     assert report["memory_growth"]["memory_ratio"] > 0
     assert report["reader"]["rows_changed"] > 200, "the swap beside the reader changed rows"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
 import hypothesis
+import msgspec
 import pytest
 from hypothesis import strategies
 
@@ -13,7 +15,9 @@ from indexer.chain import types
 from indexer.recording import chain, node, options, playhead, profiles
 
 RECORDING = chain.load(chain.bundled())
-EVENTS = [event for block in RECORDING.main.blocks.values() for event in block.events]
+EVENTS = msgspec.json.Decoder(types.EmittedEvent).decode_lines(
+    gzip.decompress((chain.bundled() / "events.jsonl.gz").read_bytes())
+)
 ADDRESSES = sorted({event.from_address for event in EVENTS})
 SELECTORS = sorted({event.keys[0] for event in EVENTS})
 PROFILE = profiles.by_path("0.10.2")["/"]

@@ -89,9 +89,9 @@ def test_pace_plays_the_story() -> None:
 def test_go_to_switches_between_branches() -> None:
     head = Playhead.at_block(RECORDING, 90)
     head.go_to(91, branch=1)
-    assert head.view().block_at(91) is RECORDING.forks[0].blocks[91]
+    assert head.view().block_at(91) == RECORDING.forks[0].blocks[91]
     head.go_to(92)
-    assert head.view().block_at(91) is RECORDING.main.blocks[91]
+    assert head.view().block_at(91) == RECORDING.main.blocks[91]
     assert head.release() == Tip(0, 93)
 
 
@@ -118,7 +118,7 @@ def test_finality_follows_the_head() -> None:
     assert head.view().finalised is None
     head.release(10)
     here = head.view()
-    assert here.finalised is RECORDING.main.blocks[5]
+    assert here.finalised == RECORDING.main.blocks[5]
     assert here.is_final(RECORDING.main.blocks[5])
     assert not here.is_final(RECORDING.main.blocks[6])
 
@@ -139,4 +139,4 @@ def test_every_view_is_one_linked_chain(tip: Tip) -> None:
         assert block.parent_hash == below.hash
     assert here.block_at(tip.number + 1) is None
     assert here.block_at(-1) is None
-    assert here.head is blocks[-1]
+    assert here.head == blocks[-1]
