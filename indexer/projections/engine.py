@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import asyncpg
 import msgspec
 
 from indexer.cairo import felt252, view_call
@@ -229,6 +230,16 @@ class Engine:
         others = await self._memory.take_up_samples(connection, block.number)
         await writing.write_prices(connection, self._memory, others)
         return await self._revaluation.run(connection, self._memory, block, "head")
+
+    async def value(
+        self,
+        connection: memory.Connection,
+        block: valuations.Block,
+        found: Sequence[asyncpg.Record],
+    ) -> None:
+        """Value positions at the committed block, read with their ctid and state."""
+        await self._memory.take_up_samples(connection, block.number)
+        await revaluation.write(connection, self._memory.valuer(block), found)
 
     def _touched(self, decoded: Iterable[decoding.Decoded]) -> frozenset[state.PositionKey]:
         """The positions that these events concern."""

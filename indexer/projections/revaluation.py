@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import asyncpg
@@ -24,8 +24,8 @@ _SQL = {
     for name, text in sqlfile.load(__package__, "revaluation").items()
 }
 
-Scope = Literal["touched", "head", "all"]
-"""What is valued: what an event touched, also what the head needs, or every active position."""
+Scope = Literal["touched", "head"]
+"""What is valued: what an event touched, or also what the head needs."""
 
 ROWS_AT_ONCE = 5_000
 """The most rows in memory."""
@@ -90,8 +90,6 @@ class Revaluation:
             return 0
         sampling = memory_.samples.sampling
         valuer = memory_.valuer(block)
-        if scope == "all":
-            return await self._write(connection, valuer, "active", block.number, sampling)
         await connection.execute(_SQL["without_bitmaps"])
         near = 0
         for keys, most in self._pairs(memory_):
@@ -159,13 +157,19 @@ class Revaluation:
         count = 0
         row_cursor = await connection.cursor(_SQL[statement], *args)
         while part := await row_cursor.fetch(ROWS_AT_ONCE):
-            valued = [_valued(row, valuer) for row in part]
-            document = rows.encode(valued).decode()
-            done = await connection.execute(_SQL["write"], document, [row["ctid"] for row in part])
-            if done != f"UPDATE {len(part)}":
-                await connection.execute(_SQL["write_by_key"], document)
+            await write(connection, valuer, part)
             count += len(part)
         return count
+
+
+async def write(
+    connection: memory.Connection, valuer: valuations.Valuer, found: Sequence[asyncpg.Record]
+) -> None:
+    """Value stored rows, read with their ctid, and write what they are worth."""
+    document = rows.encode([_valued(row, valuer) for row in found]).decode()
+    done = await connection.execute(_SQL["write"], document, [row["ctid"] for row in found])
+    if done != f"UPDATE {len(found)}":
+        await connection.execute(_SQL["write_by_key"], document)
 
 
 def _valued(row: asyncpg.Record, valuer: valuations.Valuer) -> dict[str, Any]:

@@ -1,9 +1,3 @@
--- name: active
--- All active rows that were valued below block $1 or do not know sampling $2.
-SELECT t.ctid, {aliased}
-FROM {name} t
-WHERE t.status = 'active' AND (t.valued_at_block < $1 OR t.sampling < $2);
-
 -- name: oldest
 -- The $3 active rows that were valued longest ago, below block $1 or without sampling $2.
 SELECT t.ctid, {aliased}

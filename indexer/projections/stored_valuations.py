@@ -79,7 +79,7 @@ async def check(
 async def _valuer(
     connection: storage.Connection, block: int, sampling: int, rows: Sequence[asyncpg.Record]
 ) -> valuations.Valuer:
-    time = await connection.fetchval(_SQL["block_time"], block)
+    time = rows[0]["block_time"]
     valued_at = valuations.Block(block, 0 if time is None else int(time.timestamp()))
     if all(row["status"] != "active" for row in rows):
         return valuations.Valuer(state.World(), valued_at, sampling)
@@ -111,15 +111,11 @@ def _compare(
 
 
 def _is_equal(stored: Any, computed: Any) -> bool:
-    if stored is None or computed is None:
-        return stored is computed
-    if isinstance(stored, datetime.datetime):
-        return stored == datetime.datetime.fromisoformat(computed)
-    if isinstance(stored, str):
-        return bool(stored == computed)
-    if isinstance(stored, str):
-        return bool(stored == computed)
-    return bool(stored == decimal.Decimal(computed))
+    if stored.__class__ is decimal.Decimal:
+        return computed is not None and bool(stored == decimal.Decimal(computed))
+    if stored.__class__ is datetime.datetime:
+        return computed is not None and bool(stored == datetime.datetime.fromisoformat(computed))
+    return bool(stored == computed)
 
 
 def _text(value: Any) -> str | None:

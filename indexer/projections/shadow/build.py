@@ -12,11 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from importlib import resources
-from importlib.resources import abc
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -28,13 +24,12 @@ from indexer.projections import (
     contract_classes,
     listed_pools,
     memory,
-    revaluation,
     statements,
     stored_valuations,
     tables,
 )
 from indexer.projections import engine as engines
-from indexer.projections.shadow import seed
+from indexer.projections.shadow import fold_code, seed
 from indexer.store import locks, sqlfile, write_behind
 
 _SQL = sqlfile.load(__package__, "build")
@@ -95,7 +90,7 @@ class Shadow:
         self._engine = engine
         self._open_second = open_second
         self._batch_events = batch_events
-        self._made_by = f"{made_by()}:{engine.knowledge}"
+        self._made_by = f"{fold_code.version()}:{engine.knowledge}"
         self.live = ""
         self.resumed_at: int | None = None
         self.events = 0
@@ -186,7 +181,7 @@ class Shadow:
             report(Progress(first, batch.to_block, last, events))
 
         writing = write_behind.WriteBehind(note)
-        async with self._reading(first, last) as second, write_behind.finishing(writing):
+        async with self.second() as second, write_behind.finishing(writing):
             reading = second or self.connection
             while block <= last:
                 # In one snapshot: what is read is of the branch that the shadow stands on.
@@ -197,21 +192,20 @@ class Shadow:
                     prepared = await self._engine.prepare_logged(reading, batch)
                 block = batch.to_block + 1
                 await writing.finish()
-                writing.start(self._start(batch, prepared, is_last=block > last))
+                memory_ = self._engine.advance(prepared)
+                writing.start(asyncio.create_task(self._write(batch, prepared, memory_)))
                 if second is None:
                     await writing.finish()
         return True
 
     @contextlib.asynccontextmanager
-    async def _reading(self, first: int, last: int) -> AsyncIterator[asyncpg.Connection | None]:
-        """A second connection, if there is more than one batch to build and one can be had."""
-        end = await facts.batch_end(self.connection, first, last, self._batch_events)
-        open_second = None if end is None else self._open_second
-        async with write_behind.second_connection(open_second) as reading:
-            if reading is not None:
-                await reading.execute("SET statement_timeout = 0")
-                await reading.execute(f"SET search_path = {SCHEMA}, {self.live}")
-            yield reading
+    async def second(self) -> AsyncIterator[asyncpg.Connection | None]:
+        """Another connection that finds the shadow's tables; None where none can be had."""
+        async with write_behind.second_connection(self._open_second) as opened:
+            if opened is not None:
+                await opened.execute("SET statement_timeout = 0")
+                await opened.execute(f"SET search_path = {SCHEMA}, {self.live}")
+            yield opened
 
     async def _follow_list(self) -> None:
         """The rows say of their pools what the live list and the kept classes say now."""
@@ -236,30 +230,24 @@ class Shadow:
                 )
             await self.connection.execute(_SQL["take_back"], ancestor, row["newest_reorg"])
 
-    def _start(
-        self, batch: facts.Batch, prepared: engines.Prepared, *, is_last: bool
-    ) -> asyncio.Task[facts.Batch]:
-        """Begin to write a batch; what is prepared from now on comes after it."""
-        memory_ = self._engine.advance(prepared)
-        return asyncio.create_task(
-            self._write(batch, prepared, memory_, "all" if is_last else "touched")
-        )
-
     async def _write(
-        self,
-        batch: facts.Batch,
-        prepared: engines.Prepared,
-        memory_: memory.Memory,
-        scope: revaluation.Scope,
+        self, batch: facts.Batch, prepared: engines.Prepared, memory_: memory.Memory
     ) -> facts.Batch:
         async with self.connection.transaction():
             await self.connection.execute(
                 _SQL["note_derived"],
                 *facts.derived_columns(prepared.batch.events, prepared.derived),
             )
-            await self._engine.project(self.connection, prepared, memory_, scope)
+            await self._engine.project(self.connection, prepared, memory_)
             await self.connection.execute(_SQL["move"], batch.to_block)
         return batch
+
+    async def value(self, found: Sequence[asyncpg.Record]) -> None:
+        """Value some of its positions at the block that the shadow stands at."""
+        row = await self.connection.fetchrow(_SQL["progress"])
+        assert row is not None, "the shadow is there until it is dropped"
+        block = await seed.block_at(self.connection, row["block_number"])
+        await self._engine.value(self.connection, block, found)
 
     async def analyze(self) -> None:
         """Give the planner statistics of what was built, and of what a swap may delete from."""
@@ -365,28 +353,3 @@ async def may_create(connection: Connection) -> bool:
 async def drop(connection: Connection) -> None:
     """Remove a shadow, whoever built it."""
     await connection.execute(_SQL["drop"])
-
-
-FOLD_PACKAGES = ("cairo", "vesu", "projections")
-"""The packages whose code and statements decide what a replay writes."""
-
-
-@functools.cache
-def made_by() -> str:
-    """The fold's version and a hash of its code: only the same code continues a build."""
-    code_hash = hashlib.sha256()
-    package = resources.files("indexer")
-    for folder in FOLD_PACKAGES:
-        for path, content in sorted(_files(package.joinpath(folder), folder)):
-            code_hash.update(path.encode() + b"\0" + content)
-    return f"{tables.FOLD_VERSION}:{code_hash.hexdigest()}"
-
-
-def _files(folder: abc.Traversable, path: str) -> Iterator[tuple[str, bytes]]:
-    """Path and content of every file in a folder and in those below it, compiled code left out."""
-    for entry in folder.iterdir():
-        inner = f"{path}/{entry.name}"
-        if entry.is_dir() and entry.name != "__pycache__":
-            yield from _files(entry, inner)
-        elif entry.is_file():
-            yield inner, entry.read_bytes()

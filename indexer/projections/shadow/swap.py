@@ -7,6 +7,11 @@ no table is renamed, so readers, their rights and their views notice nothing but
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import uuid
+
+import asyncpg
 import msgspec
 import structlog
 
@@ -20,6 +25,8 @@ _SQL = sqlfile.load(__package__, "swap")
 _SHADOW_SQL = sqlfile.load(__package__, "build")
 
 log = structlog.get_logger(__name__)
+
+ROWS_AT_ONCE = 5_000
 
 ATTEMPTS = 20
 """How often a swap is tried until the shadow stands at the committed block."""
@@ -48,24 +55,61 @@ async def mark(built: build.Shadow, span: build.Span) -> None:
     for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
         for name in ("drop", "create", "create_key"):
             await connection.execute(statements.fill(_SQL[name], table, live))
-    await _mark(built, span, span.from_block, "mark_current")
     if span.is_whole:
-        await _mark_wrong_valuations(built)
+        await _compare(built, span)
+        await _value(built, span.to_block)
+    else:
+        await _mark(built, span, span.from_block, "mark_current")
     await connection.execute(_SQL["marked"])
 
 
-async def _mark_wrong_valuations(built: build.Shadow) -> None:
-    """Mark live rows that are not worth what they say at their own blocks."""
-    connection, live = built.connection, built.live
-    await connection.execute(f"SET LOCAL search_path = {live}")
-    checked = built.valuations = await stored_valuations.check(connection, live)
-    await connection.execute(f"SET LOCAL search_path = {build.SCHEMA}, {live}")
-    wrong = checked.wrong
-    await connection.execute(
-        statements.fill(_SQL["mark_keys"], tables.POSITIONS, live),
+async def _value(built: build.Shadow, valued_since: int) -> None:
+    """Value what is marked and active; what was valued in or after a block already stays."""
+    statement = statements.fill(_SQL["marked_active"], tables.POSITIONS, built.live)
+    after: tuple[object, ...] = ("", uuid.UUID(int=0))
+    # Not through a cursor: one that is open keeps the transaction from dropping the shadow.
+    while part := await built.connection.fetch(statement, valued_since, *after, ROWS_AT_ONCE):
+        await built.value(part)
+        after = (part[-1]["pool_id"], part[-1]["id"])
+
+
+async def _compare(built: build.Shadow, span: build.Span) -> None:
+    """Mark all rows that differ, and live ones that are not worth what they say at their own
+    blocks: that is computed while PostgreSQL compares, where there is a second connection."""
+    async with built.second() as second:
+        if second is None:
+            await _mark(built, span, span.from_block, "mark_current")
+            built.valuations = await _checked_valuations(built.connection, built.live)
+            await built.connection.execute(f"SET LOCAL search_path = {build.SCHEMA}, {built.live}")
+        else:
+            snapshot = await built.connection.fetchval(_SQL["export_snapshot"])
+            checking = asyncio.create_task(_checked_valuations(second, built.live, snapshot))
+            try:
+                await _mark(built, span, span.from_block, "mark_current")
+                built.valuations = await checking
+            finally:
+                checking.cancel()
+                await asyncio.wait([checking])
+    wrong = built.valuations.wrong
+    await built.connection.execute(
+        statements.fill(_SQL["mark_keys"], tables.POSITIONS, built.live),
         [differing_row.pool_id for differing_row in wrong],
         [differing_row.id for differing_row in wrong],
     )
+
+
+async def _checked_valuations(
+    connection: asyncpg.Connection, live: str, snapshot: str | None = None
+) -> stored_valuations.Checked:
+    """Check the live rows in the caller's transaction, or in a new one that sees `snapshot`."""
+    async with contextlib.AsyncExitStack() as stack:
+        if snapshot is not None:
+            await stack.enter_async_context(
+                connection.transaction(isolation="repeatable_read", readonly=True)
+            )
+            await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        await connection.execute(f"SET LOCAL search_path = {live}")
+        return await stored_valuations.check(connection, live)
 
 
 async def differing(built: build.Shadow) -> int:
@@ -148,7 +192,9 @@ async def _is_marked(built: build.Shadow, span: build.Span) -> bool:
 async def _put_live(
     built: build.Shadow, span: build.Span, allowed: int | None, pool_id: str | None
 ) -> int:
-    await _mark_recent(built, span)
+    compared_block = await _mark_recent(built, span)
+    if span.is_whole:
+        await _value(built, compared_block)
     if pool_id is not None:
         await _keep_pool(built, pool_id)
     found = await differing(built)
@@ -181,11 +227,13 @@ async def _tell(built: build.Shadow, tables: list[str]) -> None:
     await cursor.notify(built.connection, committed, tables)
 
 
-async def _mark_recent(built: build.Shadow, span: build.Span) -> None:
-    """Add what was written on either side since all rows were compared."""
+async def _mark_recent(built: build.Shadow, span: build.Span) -> int:
+    """Add what was written on either side since all rows were compared, at the returned block."""
     row = await built.connection.fetchrow(_SHADOW_SQL["progress"])
     assert row is not None, "the shadow is there until it is dropped"
-    await _mark(built, span, row["compared_block"] + 1, "mark_recent")
+    compared_block: int = row["compared_block"]
+    await _mark(built, span, compared_block + 1, "mark_recent")
+    return compared_block
 
 
 async def _mark(built: build.Shadow, span: build.Span, appended_from: int, current: str) -> None:

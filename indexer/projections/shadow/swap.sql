@@ -56,7 +56,8 @@ ON CONFLICT ({key}) DO UPDATE
 SET (in_live, in_shadow, differs) = (excluded.in_live, excluded.in_shadow, excluded.differs);
 
 -- name: mark_revalued
--- Rows of pools whose markets differ: what they are worth follows from those.
+-- Rows of pools whose markets differ: what they are worth follows from those. The shadow's own
+-- active rows are valued once they are marked.
 INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
 SELECT {key}, true, true, false
 FROM {live}.{name} l
@@ -73,8 +74,18 @@ WHERE (
             SELECT pool_id FROM vesu_shadow.differing_vesu_pools
         )
     )
-    AND ROW({l_valuation}) IS DISTINCT FROM ROW({s_valuation})
+    AND (l.status = 'active' OR ROW({l_valuation}) IS DISTINCT FROM ROW({s_valuation}))
 ON CONFLICT ({key}) DO NOTHING;
+
+-- name: marked_active
+-- The shadow's active rows that are to go live and were valued below block $1, at most $4 of them,
+-- in the order of their keys from ($2, $3) on.
+SELECT t.ctid, {aliased}
+FROM vesu_shadow.differing_{name} p
+JOIN vesu_shadow.{name} t USING ({key})
+WHERE t.status = 'active' AND t.valued_at_block < $1 AND ({p_key}) > ($2, $3)
+ORDER BY {p_key}
+LIMIT $4;
 
 -- name: mark_keys
 -- Rows that are not worth what they say.
@@ -99,6 +110,10 @@ UPDATE vesu_shadow.progress
 SET compared_block = block_number,
     compared_reorg = last_reorg,
     compared_xmin = pg_snapshot_xmin(pg_current_snapshot());
+
+-- name: export_snapshot
+-- Let another session see what this transaction sees.
+SELECT pg_export_snapshot();
 
 -- name: count
 -- How many rows differ in state, and how many at all.
