@@ -133,8 +133,11 @@ class Disturbed:
     def cursor(self, statement: str, *args: object) -> Any:
         return self._connection.cursor(statement, *args)
 
+    async def fetchval(self, statement: str, *args: object) -> Any:
+        return await self._connection.fetchval(statement, *args)
+
     async def execute(self, statement: str, *args: object) -> str:
-        if not self.moved:
+        if not self.moved and "UPDATE" in statement:
             done = await self._other.execute("UPDATE vesu_positions SET status = status")
             self.moved = int(done.split()[1])
         return str(await self._connection.execute(statement, *args))
@@ -154,7 +157,7 @@ async def test_rows_that_another_session_moves_meanwhile_are_valued(indexed_copy
             disturbed,  # type: ignore[arg-type]
             memory_,
             block,
-            "all",
+            "head",
         )
     left = await connection.fetchval(
         "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND valued_at_block < $1",

@@ -53,6 +53,7 @@ FOR_SOME = {
     "mark_events": EVENTS,
     "put_derived": EVENTS,
     "mark_revalued": (tables.POSITIONS,),
+    "marked_active": (tables.POSITIONS,),
     "mark_keys": (tables.POSITIONS,),
     "count_events": EVENTS,
     "count_column_of_events": EVENTS,
