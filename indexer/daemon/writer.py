@@ -18,7 +18,16 @@ from indexer.audit import invariants
 from indexer.cairo import view_call
 from indexer.chain import client, types
 from indexer.daemon import history, rollback, unanswered_views
-from indexer.log import cursor, facts, gaps, observations, reorgs, verified, watch_list
+from indexer.log import (
+    cursor,
+    encoded_range,
+    facts,
+    gaps,
+    observations,
+    reorgs,
+    verified,
+    watch_list,
+)
 from indexer.projections import engine as engines
 from indexer.projections import memory, replay, revaluation, rows, summaries, tables, valuations
 from indexer.vesu import block_time
@@ -36,6 +45,7 @@ class Ready(NamedTuple):
 
     part: types.Range
     prepared: engines.Prepared
+    log_rows: encoded_range.EncodedRange
 
 
 class Writer:
@@ -105,7 +115,9 @@ class Writer:
             await self._observe(prepared.needs, _hashes(prepared.batch.events))
             prepared = await self._engine.refold(prepared)
         # What belongs to contracts that were not ours yet is no part of the log.
-        return Ready(msgspec.structs.replace(part, events=prepared.batch.events), prepared)
+        part = msgspec.structs.replace(part, events=prepared.batch.events)
+        log_rows = await encoded_range.encode(part, prepared.batch, prepared.derived)
+        return Ready(part, prepared, log_rows)
 
     def start(
         self, ready: Ready, *, is_at_head: bool, close_gaps: bool = False
@@ -122,18 +134,15 @@ class Writer:
     async def _write(
         self, ready: Ready, memory_: memory.Memory, scope: revaluation.Scope, *, close_gaps: bool
     ) -> Committed:
-        part, prepared = ready
+        part, prepared, log_rows = ready
         async with self._transaction():
             advanced = await cursor.advance(self.connection, self.cursor, part.tip)
-            await facts.append_blocks(self.connection, part, prepared.batch)
-            numbered = await facts.number(self.connection, part.events, prepared.derived)
+            await encoded_range.append_blocks(self.connection, log_rows)
             await observations.append(self.connection, self._to_store(part, prepared))
             await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
             if close_gaps:
                 await gaps.close(self.connection, part.from_block, part.to_block)
-            # The events' rows, which need most time here, are made while PostgreSQL is busy with
-            # those of transactions.
-            append_events = functools.partial(facts.append_events, numbered=numbered)
+            append_events = functools.partial(encoded_range.append_events, encoded=log_rows)
             summary = await self._engine.project(
                 self.connection, prepared, memory_, scope, append_events
             )

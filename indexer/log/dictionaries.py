@@ -18,26 +18,20 @@ _SQL = sqlfile.load(__package__, "dictionaries")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-async def emitter_ids(
-    connection: Connection, emitters: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    """The numbers of contracts, by (address, kind and generation)."""
-    distinct_emitters = list(dict.fromkeys(emitters))
+async def emitter_ids(connection: Connection, emitters: Sequence[tuple[str, str]]) -> list[int]:
+    """The numbers of distinct contracts, each by address, and kind and generation."""
     rows = await connection.fetch(
         _SQL["emitters"],
-        [address for address, _ in distinct_emitters],
-        [contract for _, contract in distinct_emitters],
+        [address for address, _ in emitters],
+        [contract for _, contract in emitters],
     )
-    return {emitter: row["id"] for emitter, row in zip(distinct_emitters, rows, strict=True)}
+    return [row["id"] for row in rows]
 
 
-async def layout_ids(
-    connection: Connection, layouts: Iterable[abi.Layout | None]
-) -> dict[int, int]:
-    """The numbers of layouts, by the identity of the object."""
-    distinct_layouts = distinct(layouts)
-    rows = await connection.fetch(_SQL["layouts"], *columns(distinct_layouts))
-    return {id(layout): row["id"] for layout, row in zip(distinct_layouts, rows, strict=True)}
+async def layout_ids(connection: Connection, layouts: Sequence[abi.Layout]) -> list[int]:
+    """The numbers of distinct layouts."""
+    rows = await connection.fetch(_SQL["layouts"], *columns(layouts))
+    return [row["id"] for row in rows]
 
 
 def distinct(layouts: Iterable[abi.Layout | None]) -> list[abi.Layout]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import asyncpg
@@ -18,45 +17,11 @@ import msgspec
 from indexer.cairo import abi, felt252, packed
 from indexer.chain import types
 from indexer.log import dictionaries
-from indexer.store import copying, sqlfile, statement_pipeline
+from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "facts")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-
-EVENT_COLUMNS = (
-    "block_number",
-    "transaction_index",
-    "event_index",
-    "emitter",
-    "decoded_as",
-    "transaction_hash",
-    "keys",
-    "data",
-)
-
-
-BLOCK_COLUMNS = (
-    "number",
-    "hash",
-    "parent_hash",
-    "timestamp",
-    "finality",
-    "event_count",
-    "event_commitment",
-    "verified",
-    "seal",
-)
-
-
-_HEAD = struct.Struct(">h iq ii ii ii ii").pack
-"""The fields of a row of event_log before its bytes, each after its length."""
-
-_HEAD_WITHOUT_LAYOUT = struct.Struct(">h iq ii ii ii i").pack
-
-_NULL_LENGTH = -1
-
-_length = struct.Struct(">i").pack
 
 
 class Fee(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +88,7 @@ def batch_of(part: types.Range) -> Batch:
         part.from_block,
         part.to_block,
         part.events,
-        {header.number: header.timestamp for header in _headers(part)} | dict(part.event_times),
+        {header.number: header.timestamp for header in headers_of(part)} | dict(part.event_times),
         {
             (block.header.number, receipt.transaction_index): Fee(
                 receipt.actual_fee, receipt.fee_unit
@@ -135,120 +100,12 @@ def batch_of(part: types.Range) -> Batch:
     )
 
 
-async def append_blocks(connection: Connection, part: types.Range, batch: Batch) -> None:
-    """Write a range's blocks and receipts, inside the caller's transaction."""
-    await connection.copy_records_to_table(
-        "blocks", columns=BLOCK_COLUMNS, records=_block_rows(part)
-    )
-    await connection.copy_records_to_table(
-        "receipts",
-        columns=("block_number", "transaction_index", "transaction_hash", "actual_fee", "fee_unit"),
-        records=_receipt_rows(part, batch),
-    )
-
-
-class Numbered(msgspec.Struct, frozen=True):
-    """Events of a range, with the numbers of their emitters and layouts in the dictionaries."""
-
-    emitted: Sequence[types.EmittedEvent]
-    emitters: Sequence[int]
-    layouts: Sequence[int | None]
-
-
-async def number(
-    connection: Connection, emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> Numbered:
-    """Add what the dictionaries lack, inside the caller's transaction."""
-    contracts = [
-        (padded(event.from_address), about.contract)
-        for event, about in zip(emitted, derived, strict=True)
-    ]
-    emitter_ids = await dictionaries.emitter_ids(connection, contracts)
-    layout_ids = await dictionaries.layout_ids(connection, (about.layout for about in derived))
-    return Numbered(
-        emitted,
-        [emitter_ids[contract] for contract in contracts],
-        [None if about.layout is None else layout_ids[id(about.layout)] for about in derived],
-    )
-
-
-async def append_events(pipeline: statement_pipeline.StatementPipeline, numbered: Numbered) -> None:
-    """Write a range's events, inside the caller's transaction."""
-    if numbered.emitted:
-        rows = map(_event_row, numbered.emitted, numbered.emitters, numbered.layouts)
-        await copying.append_binary(pipeline, "event_log", EVENT_COLUMNS, rows)
-
-
-def _block_rows(part: types.Range) -> list[tuple[object, ...]]:
-    events = by_block(part.events)
-    records: list[tuple[object, ...]] = [
-        (
-            header.number,
-            padded(header.hash),
-            padded(header.parent_hash),
-            as_datetime(header.timestamp),
-            header.status,
-            header.event_count,
-            header.event_commitment,
-            True if header.number in part.proved else None,
-            seal(events.get(header.number, [])),
-        )
-        for header in _headers(part)
-    ]
-    records += [_block_of_events(events[number], time) for number, time in part.event_times.items()]
-    return records
-
-
-def _headers(part: types.Range) -> list[types.BlockHeader]:
+def headers_of(part: types.Range) -> list[types.BlockHeader]:
     """The headers of a range that were read, the tip's among them, each once."""
     found = {header.number: header for header in part.headers}
     found |= {block.header.number: block.header for block in part.blocks}
     found[part.tip.number] = part.tip
     return list(found.values())
-
-
-def _block_of_events(events: Sequence[types.EmittedEvent], seconds: int) -> tuple[object, ...]:
-    """A block known only by its events; the prover adds its header's fields later."""
-    first = events[0]
-    return (
-        first.block_number,
-        padded(first.block_hash),
-        None,
-        as_datetime(seconds),
-        "ACCEPTED_ON_L2",
-        None,
-        None,
-        None,
-        seal(events),
-    )
-
-
-def _receipt_rows(part: types.Range, batch: Batch) -> Iterable[tuple[object, ...]]:
-    for block in part.blocks:
-        for receipt in block.receipts:
-            if (block.header.number, receipt.transaction_index) in batch.fees:
-                yield (
-                    block.header.number,
-                    receipt.transaction_index,
-                    padded(receipt.transaction_hash),
-                    receipt.actual_fee,
-                    receipt.fee_unit,
-                )
-
-
-def _event_row(event: types.EmittedEvent, emitter: int, layout: int | None) -> bytes:
-    """A row of event_log in COPY's binary format."""
-    keys, data = packed.pack(event.keys), packed.pack(event.data)
-    event_key = (8, event.block_number, 4, event.transaction_index, 4, event.event_index)
-    head = (
-        _HEAD_WITHOUT_LAYOUT(len(EVENT_COLUMNS), *event_key, 4, emitter, _NULL_LENGTH)
-        if layout is None
-        else _HEAD(len(EVENT_COLUMNS), *event_key, 4, emitter, 4, layout)
-    )
-    hash_ = bytes.fromhex(event.transaction_hash[2:].rjust(64, "0"))
-    return b"".join(
-        (head, _length(len(hash_)), hash_, _length(len(keys)), keys, _length(len(data)), data)
-    )
 
 
 def derived_columns(

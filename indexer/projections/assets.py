@@ -130,12 +130,16 @@ VERSION = (
 
 
 def version(
-    protocol: str, event_key: state.EventKey, key: state.AssetKey, asset: accrual.AssetState
+    protocol: str,
+    event_key: state.EventKey,
+    key: state.AssetKey,
+    asset: accrual.AssetState,
+    settings_id: str,
 ) -> tuple[Any, ...]:
-    """A row of asset_versions."""
+    """A row of asset_versions; `settings_id` is that of `settings` of the asset."""
     return (
         rows.asset_id(protocol, key),
-        settings(asset)["id"],
+        settings_id,
         *_numbers_of(asset),
         asset.rates_confirmed_block,
         rows.iso(asset.last_updated),

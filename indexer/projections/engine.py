@@ -17,6 +17,7 @@ from indexer.chain import types
 from indexer.log import facts, observations
 from indexer.projections import (
     decoding,
+    encoded_rows,
     listed_pools,
     memory,
     positions,
@@ -30,7 +31,7 @@ from indexer.projections import (
     valuations,
     writing,
 )
-from indexer.store import sqlfile, turns
+from indexer.store import sqlfile, statement_pipeline, turns
 from indexer.vesu import decoders, discovery, fold, kinds, ledgers, state
 
 _SQL = sqlfile.load(__package__, "writing")
@@ -43,7 +44,8 @@ class Prepared(msgspec.Struct):
     """A batch, decoded and folded; `needs` are views that must be answered before it is true.
 
     `before` is the world that the batch begins from, with the positions that it touches, and
-    `world` the one after it. `needless` were answered on the way there, but the fold that knew
+    `world` the one after it. `encoded` are its rows, None while views are needed.
+    `needless` were answered on the way there, but the fold that knew
     all the rest did not ask for them. They stay out of the log, which must not show where a
     batch began.
     """
@@ -55,6 +57,7 @@ class Prepared(msgspec.Struct):
     world: state.World
     journal: state.Journal
     needless: frozenset[view_call.ViewCall] = frozenset()
+    encoded: encoded_rows.EncodedRows | None = None
 
     @property
     def derived(self) -> list[facts.Derived]:
@@ -145,13 +148,24 @@ class Engine:
             holders=await self._holders(connection, batch.from_block),
         )
         await self._load_positions(connection, before)
-        return await self._fold(batch, decoded, before)
+        return await self._encoded(await self._fold(batch, decoded, before))
 
     async def refold(self, prepared: Prepared) -> Prepared:
         """Fold a prepared batch again, now that more views are answered; no fold reads tokens'."""
         if prepared.journal.missing:
-            return await self._fold(prepared.batch, prepared.decoded, prepared.before)
-        prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
+            prepared = await self._fold(prepared.batch, prepared.decoded, prepared.before)
+        else:
+            prepared.needs = decoding.token_views(prepared.decoded, self._memory.tokens)
+        return await self._encoded(prepared)
+
+    async def _encoded(self, prepared: Prepared) -> Prepared:
+        """The batch with its rows encoded, once nothing has to be asked for it any more."""
+        if not prepared.needs:
+            memory_ = self._memory.snapshot()
+            memory_.world = prepared.world
+            batch = prepared.batch
+            block = revaluation.block_of(batch.timestamps, batch.to_block)
+            prepared.encoded = await encoded_rows.encode(memory_, batch, prepared.journal, block)
         return prepared
 
     async def prepare_logged(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
@@ -181,7 +195,7 @@ class Engine:
         prepared: Prepared,
         memory_: memory.Memory,
         scope: revaluation.Scope = "touched",
-        append_events: writing.Append | None = None,
+        append_events: statement_pipeline.Step | None = None,
     ) -> summaries.Summary:
         """Write a prepared batch to all tables; `scope` says which rows are valued.
 
@@ -192,12 +206,21 @@ class Engine:
         batch = prepared.batch
         block = revaluation.block_of(batch.timestamps, batch.to_block)
         assert block is not None or append_events is None, "a range of the chain has a tip"
+        assert prepared.encoded is not None, "all that the fold needs was answered"
         written: dict[str, bool] = {}
         if block is not None:
             await memory_.read_classes(connection)
             others = await memory_.take_up_samples(connection, block.number)
             valuer = memory_.valuer(block)
-            await writing.write(connection, memory_, batch, prepared.journal, valuer, append_events)
+            await writing.write(
+                connection,
+                memory_,
+                batch,
+                prepared.journal,
+                prepared.encoded,
+                valuer,
+                append_events,
+            )
             await writing.write_prices(connection, memory_, others)
             valued = await self._revaluation.run(connection, memory_, block, scope)
             written = {

@@ -26,6 +26,10 @@ STAGED_FROM = 200
 a row."""
 
 
+ROWS_AT_ONCE = 5_000
+"""The most rows that are in memory at once."""
+
+
 async def upsert(
     pipeline: statement_pipeline.StatementPipeline,
     table: tables.Table,
@@ -33,19 +37,26 @@ async def upsert(
 ) -> None:
     """Write current rows."""
     records = iter(records)
-    few = list(itertools.islice(records, STAGED_FROM))
-    if len(few) == STAGED_FROM:
-        parts = copying.Parts()
-        write = functools.partial(_upsert_staged, table=table, columns=tuple(few[0]), parts=parts)
-        await pipeline.run(write)
-        every = itertools.chain(few, records)
-        await parts.fill(copying.line(record.values()).encode() for record in every)
-    elif few:
-        await _run_with_document(pipeline, "upsert", table, few)
+    while some := list(itertools.islice(records, ROWS_AT_ONCE)):
+        if len(some) < STAGED_FROM:
+            await _run_with_document(pipeline, "upsert", table, some)
+        else:
+            lines = "".join(copying.line(record.values()) for record in some).encode()
+            await upsert_encoded(pipeline, table, tuple(some[0]), [lines])
+
+
+async def upsert_encoded(
+    pipeline: statement_pipeline.StatementPipeline,
+    table: tables.Table,
+    columns: tuple[str, ...],
+    parts: Sequence[bytes],
+) -> None:
+    """The same of many rows that are lines of COPY already, with these columns."""
+    await pipeline.run(functools.partial(_upsert_staged, table=table, columns=columns, parts=parts))
 
 
 async def _upsert_staged(
-    connection: Connection, table: tables.Table, columns: tuple[str, ...], parts: copying.Parts
+    connection: Connection, table: tables.Table, columns: tuple[str, ...], parts: Sequence[bytes]
 ) -> None:
     await connection.execute(statements.fill(_SQL["stage"], table))
     await copying.copy(connection, STAGED, columns, parts, schema="pg_temp")
@@ -80,22 +91,18 @@ async def append(
 ) -> None:
     """Add rows, all with the stored columns or fewer, to a table that only grows."""
     if records:
-        lines = (copying.line(record.values()) for record in records)
-        await append_lines(pipeline, table, tuple(records[0]), lines)
+        lines = "".join(copying.line(record.values()) for record in records).encode()
+        columns = tuple(records[0])
+        await pipeline.run(lambda connection: append_encoded(connection, table, columns, [lines]))
 
 
-async def append_lines(
-    pipeline: statement_pipeline.StatementPipeline,
-    table: tables.Table,
-    columns: tuple[str, ...],
-    lines: Iterable[str],
+async def append_encoded(
+    connection: Connection, table: tables.Table, columns: tuple[str, ...], parts: Sequence[bytes]
 ) -> None:
     """The same of rows that are lines of COPY already, with these columns."""
     # COPY takes the server a third of the time that rows in JSON take it.
-    lines = iter(lines)
-    for first in lines:
-        every = itertools.chain([first], lines)
-        await copying.append(pipeline, table.stored_name, columns, every)
+    if parts:
+        await copying.copy(connection, table.stored_name, columns, parts)
 
 
 async def load(connection: Connection, table: tables.Table) -> list[asyncpg.Record]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import operator
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection
 
 from indexer.log import facts
 from indexer.projections import (
     assets,
     contracts,
+    encoded_rows,
     memory,
     mismatches,
     pools,
@@ -24,16 +22,10 @@ from indexer.projections import (
     wallets,
     world,
 )
-from indexer.store import copying, sqlfile, statement_pipeline
+from indexer.store import sqlfile, statement_pipeline
 from indexer.vesu import state
 
 _SQL = sqlfile.load(__package__, "writing")
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-Append = Callable[[statement_pipeline.StatementPipeline], Awaitable[None]]
-"""Adds rows of other tables through the same pipeline."""
 
 
 async def write(
@@ -41,23 +33,39 @@ async def write(
     memory_: memory.Memory,
     batch: facts.Batch,
     journal: state.Journal,
+    encoded: encoded_rows.EncodedRows,
     valuer: valuations.Valuer,
-    append_events: Append | None = None,
+    append_events: statement_pipeline.Step | None = None,
 ) -> None:
     """Write all that a fold of `batch` changed, and what `append_events` adds.
 
-    `memory_` is the memory after that fold.
+    `memory_` is the memory after that fold, and `encoded` its rows.
     """
     # Parents before children: positions refer to pools, transactions to positions.
     async with statement_pipeline.running(connection) as pipeline:
         await _write_contracts(pipeline, memory_, journal)
         await _write_pools(pipeline, memory_, journal)
         await _write_assets(pipeline, memory_, journal)
-        await _write_positions(pipeline, memory_, journal, valuer)
-        await _write_effects(pipeline, memory_, _origins(batch), journal)
+        await storage.add(pipeline, tables.ASSET_SETTINGS, encoded.settings)
+        await pipeline.run(functools.partial(_append, encoded=encoded, append_events=append_events))
+        await _write_positions(pipeline, memory_, journal, encoded, valuer)
+        await _write_effects(pipeline, memory_, batch, journal, encoded)
         await _write_mismatches(pipeline, memory_, batch, journal)
-        if append_events is not None:
-            await append_events(pipeline)
+
+
+async def _append(
+    connection: memory.Connection,
+    encoded: encoded_rows.EncodedRows,
+    append_events: statement_pipeline.Step | None,
+) -> None:
+    if append_events is not None:
+        await append_events(connection)
+    for table, columns, parts in (
+        (tables.POOLS, pools.VERSION, encoded.pool_versions),
+        (tables.ASSETS, assets.VERSION, encoded.asset_versions),
+        (tables.POSITIONS, positions.VERSION, encoded.position_versions),
+    ):
+        await storage.append_encoded(connection, table.past, columns, parts)
 
 
 async def write_prices(
@@ -121,11 +129,11 @@ async def _write_contracts(
         tables.CONTRACTS.past,
         [
             contracts.history(event_key, address, contract)
-            for event_key, address, contract in last_of_each_event(journal.contracts)
+            for event_key, address, contract in encoded_rows.last_of_each_event(journal.contracts)
         ]
         + [
             contracts.history(event_key, key.id, pool)
-            for event_key, key, pool in last_of_each_event(journal.pools)
+            for event_key, key, pool in encoded_rows.last_of_each_event(journal.pools)
         ],
     )
 
@@ -135,17 +143,6 @@ async def _write_pools(
 ) -> None:
     concerned = _pairs_concerned(memory_.world, journal)
     await storage.upsert(pipeline, tables.POOLS, map(memory_.pool_row, concerned))
-    await storage.append_lines(
-        pipeline,
-        tables.POOLS.past,
-        pools.VERSION,
-        (
-            copying.plain_line(
-                pools.version(memory_.protocol(key.pool), event_key, key, pair, memory_.world)
-            )
-            for event_key, key, pair in last_of_each_event(journal.pairs)
-        ),
-    )
 
 
 def _pairs_concerned(world: state.World, journal: state.Journal) -> list[state.PairKey]:
@@ -170,71 +167,46 @@ async def _write_assets(
 ) -> None:
     changed = {key for _, key, _ in journal.assets}
     await storage.upsert(pipeline, tables.ASSETS, map(memory_.asset_row, changed))
-    versions = list(last_of_each_event(journal.assets))
-    settings = {row["id"]: row for row in (assets.settings(asset) for _, _, asset in versions)}
-    await storage.add(pipeline, tables.ASSET_SETTINGS, list(settings.values()))
-    await storage.append_lines(
-        pipeline,
-        tables.ASSETS.past,
-        assets.VERSION,
-        (
-            copying.plain_line(assets.version(memory_.protocol(key.pool), event_key, key, asset))
-            for event_key, key, asset in versions
-        ),
-    )
 
 
 async def _write_positions(
     pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
     journal: state.Journal,
+    encoded: encoded_rows.EncodedRows,
     valuer: valuations.Valuer,
 ) -> None:
-    current = {key: position for _, key, position in journal.positions}
-    await storage.upsert(
-        pipeline,
-        tables.POSITIONS,
-        (memory_.position_row(key, position, valuer) for key, position in current.items()),
-    )
-    holders = (key.user for key, position in current.items() if position.kind != "system")
+    made = encoded.positions
+    if made is None or not made.are_of(memory_.samples):
+        made = await encoded_rows.positions_of(memory_, journal, valuer)
+    changed = encoded_rows.last_positions(journal)
+    if made is None:
+        few = [memory_.position_row(key, position, valuer) for key, position in changed.items()]
+        await storage.upsert(pipeline, tables.POSITIONS, few)
+    else:
+        await storage.upsert_encoded(pipeline, tables.POSITIONS, made.columns, made.parts)
+    holders = (key.user for key, position in changed.items() if position.kind != "system")
     await pipeline.run(functools.partial(wallets.add, addresses=list(map(rows.padded, holders))))
-    await storage.append_lines(
-        pipeline,
-        tables.POSITIONS.past,
-        positions.VERSION,
-        (
-            copying.plain_line(
-                positions.version(memory_.protocol(key.pool), event_key, key, position)
-            )
-            for event_key, key, position in last_of_each_event(journal.positions)
-        ),
-    )
 
 
 async def _write_effects(
     pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
-    origins: Mapping[tuple[int, int], transactions.Origin],
+    batch: facts.Batch,
     journal: state.Journal,
+    encoded: encoded_rows.EncodedRows,
 ) -> None:
-    # Many effects are of a few pools and assets.
-    protocol, named = functools.cache(memory_.protocol), functools.cache(memory_.named)
-    await storage.append_lines(
-        pipeline,
-        tables.TRANSACTIONS,
-        transactions.TRANSACTION,
-        (
-            copying.plain_line(
-                transactions.transaction(
-                    protocol(effect.position.pool),
-                    effect,
-                    origins[effect.event_key[:2]],
-                    named(effect.position.pool, effect.asset),
-                )
-            )
-            for effect in journal.transactions
-        ),
+    await pipeline.run(
+        functools.partial(
+            storage.append_encoded,
+            table=tables.TRANSACTIONS,
+            columns=transactions.TRANSACTION,
+            parts=encoded.transactions,
+        )
     )
+    if not journal.liquidations:
+        return
+    protocol, named, origins = memory_.protocol, memory_.named, encoded_rows.origins_of(batch)
     await storage.append(
         pipeline,
         tables.LIQUIDATIONS,
@@ -269,29 +241,3 @@ async def _write_mismatches(
             for mismatch in journal.mismatches
         ],
     )
-
-
-def last_of_each_event(
-    changes: Sequence[tuple[state.EventKey, Key, Value]],
-) -> Iterator[tuple[state.EventKey, Key, Value]]:
-    """The last change that each event made to a row, in the order of events.
-
-    What is settled at the end of a transaction is noted under an earlier event, and may change a
-    row of it again.
-    """
-    by_event = operator.itemgetter(0)
-    for event_key, group in itertools.groupby(sorted(changes, key=by_event), by_event):
-        last = {key: value for _, key, value in group}
-        for key, value in last.items():
-            yield event_key, key, value
-
-
-def _origins(batch: facts.Batch) -> dict[tuple[int, int], transactions.Origin]:
-    """The transactions of a batch, by block number and transaction index."""
-    hashes = {
-        (raw.block_number, raw.transaction_index): raw.transaction_hash for raw in batch.events
-    }
-    return {
-        key: transactions.Origin(hash_, batch.timestamps[key[0]], batch.fees.get(key))
-        for key, hash_ in hashes.items()
-    }

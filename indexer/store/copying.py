@@ -6,18 +6,11 @@ array several times.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import itertools
 from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any
 
 import asyncpg
-
-from indexer.store import statement_pipeline, turns
-
-ROWS_AT_ONCE = 200
-"""Rows between two turns of other tasks: they take a millisecond or two."""
 
 _NULL = r"\N"
 
@@ -74,76 +67,33 @@ def plain_line(values: tuple[Any, ...]) -> str:
     return _template(len(values)) % tuple(_NULL if value is None else value for value in values)
 
 
-class Parts:
-    """Encoded rows, a hundred or so at a time, which `copy` takes while more are made."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    async def fill(self, rows: Iterable[bytes]) -> None:
-        """Add all rows that there are."""
-        rows = iter(rows)
-        with turns.first():
-            while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
-                self._queue.put_nowait(b"".join(part))
-                await asyncio.sleep(0)
-        self._queue.put_nowait(None)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (part := await self._queue.get()) is not None:
-            yield part
-
-
 async def copy(
     connection: Connection,
     table: str,
     columns: Iterable[str],
-    parts: Parts,
+    parts: Iterable[bytes],
     *,
     schema: str | None = None,
     is_binary: bool = False,
 ) -> None:
-    """Add rows to a table."""
+    """Add encoded rows to a table, some hundred in each part."""
     await connection.copy_to_table(
         table,
-        source=parts,
+        source=_each(parts),
         columns=list(columns),
         schema_name=schema,
         format="binary" if is_binary else "text",
     )
 
 
-async def append(
-    pipeline: statement_pipeline.StatementPipeline,
-    table: str,
-    columns: Iterable[str],
-    lines: Iterable[str],
+async def copy_binary(
+    connection: Connection, table: str, columns: Iterable[str], rows: bytes
 ) -> None:
-    """Add rows, as `line` writes them, to a table as a step of a pipeline."""
-    await _append(pipeline, table, columns, map(str.encode, lines), is_binary=False)
+    """Add rows in COPY's binary format: number of fields, and of each its length and its bytes."""
+    parts = (_BINARY_HEADER, rows, _BINARY_END)
+    await copy(connection, table, columns, parts, is_binary=True)
 
 
-async def append_binary(
-    pipeline: statement_pipeline.StatementPipeline,
-    table: str,
-    columns: Iterable[str],
-    rows: Iterable[bytes],
-) -> None:
-    """The same in COPY's binary format: number of fields, and of each its length and its bytes."""
-    framed = itertools.chain([_BINARY_HEADER], rows, [_BINARY_END])
-    await _append(pipeline, table, columns, framed, is_binary=True)
-
-
-async def _append(
-    pipeline: statement_pipeline.StatementPipeline,
-    table: str,
-    columns: Iterable[str],
-    rows: Iterable[bytes],
-    *,
-    is_binary: bool,
-) -> None:
-    parts = Parts()
-    await pipeline.run(
-        functools.partial(copy, table=table, columns=columns, parts=parts, is_binary=is_binary)
-    )
-    await parts.fill(rows)
+async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part

@@ -1,35 +1,27 @@
-"""Long work in turns: rows that PostgreSQL waits for are made first, everything else after them."""
+"""Long work in turns of a millisecond, so that answers of PostgreSQL are taken up in between."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
-TURN = 100
-"""Items in a turn: a few milliseconds. PostgreSQL has no more than that waiting in its socket."""
+TURN_SECONDS = 0.001
 
-_urgent: set[object] = set()
-
-
-@contextlib.contextmanager
-def first() -> Iterator[None]:
-    """While inside, what runs by `of` waits."""
-    work = object()
-    _urgent.add(work)
-    try:
-        yield
-    finally:
-        _urgent.discard(work)
+FIRST_TURN = 16
+"""Items in the first turn, before it is known how long one takes."""
 
 
 async def of(items: Sequence[Item]) -> AsyncIterator[Sequence[Item]]:
     """Consecutive parts of `items`; after each, other tasks run."""
-    for start in range(0, len(items), TURN):
-        yield items[start : start + TURN]
+    start, size = 0, FIRST_TURN
+    while start < len(items):
+        began = time.perf_counter()
+        yield items[start : start + size]
+        spent = max(time.perf_counter() - began, 1e-9)
+        start += size
+        size = max(1, min(2 * size, round(size * TURN_SECONDS / spent)))
         await asyncio.sleep(0)
-        while _urgent:  # noqa: ASYNC110 - the urgent work goes on in the same event loop
-            await asyncio.sleep(0)

@@ -17,8 +17,8 @@ import pytest
 
 from indexer.cairo import felt252, selector
 from indexer.chain import types
-from indexer.log import cursor, facts, watch_list
-from indexer.projections import memory, tables, valuations, writing
+from indexer.log import cursor, encoded_range, facts, watch_list
+from indexer.projections import encoded_rows, memory, tables, valuations, writing
 from indexer.recording import chain, server
 from indexer.store import database, migrate
 from indexer.vesu import accrual, deployments, discovery, kinds, maths, state
@@ -175,9 +175,11 @@ async def seed(url: str, parent: chain.Block) -> None:
         ]
         await watch_list.remember(connection, tip.number, known)
         batch = facts.batch_of(part)
-        await facts.append_blocks(connection, part, batch)
-        valuer = valuations.Valuer(held.world, valuations.Block(tip.number, tip.timestamp))
-        await writing.write(connection, held, batch, journal, valuer)
+        await encoded_range.append_blocks(connection, await encoded_range.encode(part, batch, []))
+        block = valuations.Block(tip.number, tip.timestamp)
+        valuer = valuations.Valuer(held.world, block)
+        encoded = await encoded_rows.encode(held, batch, journal, block)
+        await writing.write(connection, held, batch, journal, encoded, valuer)
     await connection.close()
 
 

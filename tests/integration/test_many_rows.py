@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import asyncpg
 import pytest
 
 from indexer.projections import storage, tables
-from indexer.store import copying, database, statement_pipeline, turns
+from indexer.store import database, statement_pipeline, turns
 
 POOL = "0x" + "ab" * 32
 COUNT = 3 * storage.STAGED_FROM
@@ -146,22 +147,27 @@ async def test_a_cancelled_writer_leaves_a_connection_that_works(
     assert await connection.fetchval("SELECT 1") == 1
 
 
-async def test_work_in_turns_waits_while_rows_are_made() -> None:
-    done: list[str] = []
+async def test_work_in_turns_lets_other_tasks_run_every_millisecond_or_so() -> None:
+    waits: list[float] = []
+    done = asyncio.Event()
 
     async def long_work() -> None:
-        async for part in turns.of(range(3 * turns.TURN)):
-            done.append(f"part from {part[0]}")  # noqa: PERF401 - each when it is done
+        async for part in turns.of(range(300)):
+            for _ in part:
+                time.sleep(0.0002)
+        done.set()
 
-    async def rows() -> None:
-        parts = copying.Parts()
-        await parts.fill(b"%d\n" % number for number in range(5 * copying.ROWS_AT_ONCE))
-        done.append("rows")
+    async def looks() -> None:
+        while not done.is_set():
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            waits.append(time.perf_counter() - began)
 
-    await asyncio.gather(long_work(), rows())
-    assert done == [
-        "part from 0",
-        "rows",
-        f"part from {turns.TURN}",
-        f"part from {2 * turns.TURN}",
-    ]
+    await asyncio.gather(long_work(), looks())
+    assert len(waits) > 300 * 0.0002 / turns.TURN_SECONDS / 4, "most turns took four times as long"
+
+
+async def test_turns_give_every_item_once_in_order() -> None:
+    for count in (0, 1, turns.FIRST_TURN, 10 * turns.FIRST_TURN + 1):
+        items = [item async for part in turns.of(range(count)) for item in part]
+        assert items == list(range(count))

@@ -9,7 +9,7 @@ import asyncpg
 
 from indexer.cairo import selector
 from indexer.chain import types
-from indexer.log import cursor, facts, observations
+from indexer.log import cursor, encoded_range, facts, observations
 from indexer.projections import engine as engines
 from indexer.projections import tables
 from indexer.store import database
@@ -87,11 +87,11 @@ class Writer:
         seen = [observations.Observation(call, part.tip.hash, (0x12,)) for call in prepared.needs]
         self._engine.observe(seen)
         prepared = await self._engine.refold(prepared)
+        log_rows = await encoded_range.encode(part, batch, prepared.derived)
         async with self._connection.transaction():
             self._stands = await cursor.advance(self._connection, self._stands, part.tip)
-            await facts.append_blocks(self._connection, part, batch)
-            numbered = await facts.number(self._connection, part.events, prepared.derived)
-            append_events = functools.partial(facts.append_events, numbered=numbered)
+            await encoded_range.append_blocks(self._connection, log_rows)
+            append_events = functools.partial(encoded_range.append_events, encoded=log_rows)
             await observations.append(self._connection, seen)
             memory_ = self._engine.advance(prepared)
             await self._engine.project(self._connection, prepared, memory_, "head", append_events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis
 from hypothesis import strategies
 
-from indexer.projections import writing
+from indexer.projections import encoded_rows
 from indexer.vesu import state
 
 CHANGES = strategies.lists(
@@ -26,5 +26,5 @@ def test_each_event_has_one_version_of_a_row(
     last: dict[tuple[state.EventKey, str], int] = {}
     for event_key, key, value in changes:
         last[event_key, key] = value
-    found = list(writing.last_of_each_event(changes))
+    found = list(encoded_rows.last_of_each_event(changes))
     assert sorted(found) == sorted((*key, value) for key, value in last.items())

@@ -95,7 +95,7 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
         tables.ASSETS: (
             asset,
             {**assets.settings(asset), **assets.identity("v2", asset_key)}
-            | row(assets.VERSION, assets.version("v2", event_key, asset_key, asset)),
+            | row(assets.VERSION, assets.version("v2", event_key, asset_key, asset, "")),
             assets,
         ),
         tables.POSITIONS: (

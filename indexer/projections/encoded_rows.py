@@ -1,0 +1,172 @@
+"""The rows of a folded batch as COPY takes them, made while PostgreSQL writes the batch before.
+
+Versions and transactions follow from the fold alone. Positions are valued with the prices that are
+known when they are encoded, and are encoded again where others are known once they are written.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from indexer.log import facts
+from indexer.projections import (
+    assets,
+    memory,
+    pools,
+    positions,
+    samples,
+    storage,
+    transactions,
+    valuations,
+)
+from indexer.store import copying, turns
+from indexer.vesu import accrual, state
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+
+class Positions(msgspec.Struct, frozen=True):
+    """Lines of vesu_positions with these columns, valued with these samples."""
+
+    columns: tuple[str, ...]
+    parts: Sequence[bytes]
+    prices: samples.Rows
+    sampling: int
+
+    def are_of(self, known: samples.Known) -> bool:
+        """Whether the samples that are known now are those that they were valued with."""
+        return self.prices is known.rows and self.sampling == known.sampling
+
+
+class EncodedRows(msgspec.Struct, frozen=True):
+    """Lines of COPY by table, some hundred in each part; `settings` are rows of asset_settings.
+
+    `positions` is None where they are too few for COPY, or the time of the batch is not known.
+    """
+
+    pool_versions: Sequence[bytes]
+    asset_versions: Sequence[bytes]
+    position_versions: Sequence[bytes]
+    transactions: Sequence[bytes]
+    settings: Sequence[Mapping[str, Any]]
+    positions: Positions | None
+
+
+async def encode(
+    memory_: memory.Memory,
+    batch: facts.Batch,
+    journal: state.Journal,
+    block: valuations.Block | None,
+) -> EncodedRows:
+    """Encode what a fold of `batch` writes; `memory_` is the memory after that fold.
+
+    Positions are valued at `block`.
+    """
+    # Many rows are of a few pools and assets.
+    protocol, named = functools.cache(memory_.protocol), functools.cache(memory_.named)
+    origins = origins_of(batch)
+    settings: dict[str, Mapping[str, Any]] = {}
+
+    def pool(change: tuple[state.EventKey, state.PairKey, state.PairState]) -> tuple[Any, ...]:
+        event_key, key, pair = change
+        return pools.version(protocol(key.pool), event_key, key, pair, memory_.world)
+
+    def asset(change: tuple[state.EventKey, state.AssetKey, accrual.AssetState]) -> tuple[Any, ...]:
+        event_key, key, asset_state = change
+        row = assets.settings(asset_state)
+        settings[row["id"]] = row
+        return assets.version(protocol(key.pool), event_key, key, asset_state, row["id"])
+
+    def position(
+        change: tuple[state.EventKey, state.PositionKey, state.PositionState],
+    ) -> tuple[Any, ...]:
+        event_key, key, position_state = change
+        return positions.version(protocol(key.pool), event_key, key, position_state)
+
+    def transaction(effect: state.TransactionEffect) -> tuple[Any, ...]:
+        return transactions.transaction(
+            protocol(effect.position.pool),
+            effect,
+            origins[effect.event_key[:2]],
+            named(effect.position.pool, effect.asset),
+        )
+
+    return EncodedRows(
+        await _encoded(last_of_each_event(journal.pairs), pool),
+        await _encoded(last_of_each_event(journal.assets), asset),
+        await _encoded(last_of_each_event(journal.positions), position),
+        await _encoded(journal.transactions, transaction),
+        list(settings.values()),
+        None if block is None else await positions_of(memory_, journal, memory_.valuer(block)),
+    )
+
+
+async def positions_of(
+    memory_: memory.Memory, journal: state.Journal, valuer: valuations.Valuer
+) -> Positions | None:
+    """The positions that a fold changed, valued by `valuer` of that memory; None: they are few."""
+    changed = [(key, position) for key, position in last_positions(journal).items()]
+    if len(changed) < storage.STAGED_FROM:
+        return None
+    columns = tuple(memory_.position_row(*changed[0], valuer))
+    known = memory_.samples
+    taken = known.rows, known.sampling
+    parts = [
+        "".join(
+            copying.line(memory_.position_row(key, position, valuer).values())
+            for key, position in part
+        ).encode()
+        async for part in turns.of(changed)
+    ]
+    return Positions(columns, parts, *taken)
+
+
+def last_positions(
+    journal: state.Journal,
+) -> dict[state.PositionKey, state.PositionState]:
+    """The positions that a fold changed, as it left them."""
+    return {key: position for _, key, position in journal.positions}
+
+
+async def _encoded(
+    items: Sequence[Item], row: Callable[[Item], tuple[Any, ...]]
+) -> Sequence[bytes]:
+    return [
+        "".join(copying.plain_line(row(item)) for item in part).encode()
+        async for part in turns.of(items)
+    ]
+
+
+def last_of_each_event(
+    changes: Sequence[tuple[state.EventKey, Key, Value]],
+) -> list[tuple[state.EventKey, Key, Value]]:
+    """The last change that each event made to a row, in the order of events.
+
+    What is settled at the end of a transaction is noted under an earlier event, and may change a
+    row of it again.
+    """
+    by_event = operator.itemgetter(0)
+    found: list[tuple[state.EventKey, Key, Value]] = []
+    for event_key, group in itertools.groupby(sorted(changes, key=by_event), by_event):
+        last = {key: value for _, key, value in group}
+        found += [(event_key, key, value) for key, value in last.items()]
+    return found
+
+
+def origins_of(batch: facts.Batch) -> dict[tuple[int, int], transactions.Origin]:
+    """The transactions of a batch, by block number and transaction index."""
+    hashes = {
+        (raw.block_number, raw.transaction_index): raw.transaction_hash for raw in batch.events
+    }
+    return {
+        key: transactions.Origin(hash_, batch.timestamps[key[0]], batch.fees.get(key))
+        for key, hash_ in hashes.items()
+    }
