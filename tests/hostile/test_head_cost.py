@@ -15,7 +15,7 @@ from indexer.projections import listed_pools, revaluation, rows, samples
 from indexer.store import database
 from indexer.vesu import accrual
 from tests import postgres
-from tests.hostile import chain
+from tests.hostile import chain, sampling
 from tests.hostile.chain import ETH, MALLORY, USDC, i257, u256
 
 FIRST_POOL, FIRST_V_TOKEN = 0xA0000, 0xB0000
@@ -90,28 +90,6 @@ async def counted(
     return found
 
 
-async def sampled(url: str, block: int) -> None:
-    """A price of every asset, sampled at a block."""
-    async with database.session(url) as connection:
-        await connection.execute(SAMPLED, f"0x{block:064x}", block)
-
-
-SAMPLED = """
-WITH sampling AS (
-    INSERT INTO price_samplings
-        (number, step_seconds, grid_time, previous_time, block_number, block_hash, asked, answered)
-    VALUES (1, 60, 0, 0, $2, $1, 0, 0)
-    RETURNING number
-)
-INSERT INTO vesu_sampled_prices
-    (pool_id, asset_id, pool_address, protocol, asset_address, block_number, block_hash, timestamp,
-     price, is_valid, source, sampling)
-SELECT pool_id, id, pool_address, protocol, asset_address, $2, $1, changed_at, 10^18, true,
-    'sample', (SELECT number FROM sampling)
-FROM vesu_assets
-"""
-
-
 async def test_a_block_costs_the_same_with_half_as_many_pools_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -121,7 +99,7 @@ async def test_a_block_costs_the_same_with_half_as_many_pools_more(
             await listed(url)
             blocks = grown(pools, later=3)
             await chain.index(url, blocks[:-2])
-            await sampled(url, len(blocks) - 2)
+            await sampling.sampled(url, len(blocks) - 2)
             works.append(await counted(url, monkeypatch, blocks))
     print(*works, sep="\n")
     assert works[0]["accrue"] > 0 < works[0]["with_sample"]
