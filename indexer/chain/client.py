@@ -8,6 +8,7 @@ these requests fail over by themselves.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -47,6 +48,7 @@ class StarknetNode:
         self._current = current
         self._source = sources.Source(endpoints[current], profile)
         self._moving = asyncio.Lock()
+        self._unfit_at: dict[rpc.Endpoint, float] = {}
         self._probed_at = self._better_asked_at = time.monotonic()
 
     @property
@@ -139,15 +141,22 @@ class StarknetNode:
                 self._take(index, profile)
             self._probed_at = time.monotonic()
 
-    async def alternatives(self) -> list[sources.Source]:
-        """The fit endpoints that are not in use, for a second opinion."""
+    async def alternatives(self, rest_seconds: float = 0.0) -> list[sources.Source]:
+        """The fit endpoints that are not in use, for a second opinion.
+
+        One that was found unfit here within the last `rest_seconds` is left out unasked: whether
+        a request fails for good is known only after all its retries.
+        """
         found = []
         for endpoint in self._endpoints:
-            if endpoint is self._source.endpoint:
+            unfit_at = self._unfit_at.get(endpoint, -math.inf)
+            if endpoint is self._source.endpoint or time.monotonic() - unfit_at < rest_seconds:
                 continue
             profile = await self._fit(endpoint, probe.identify)
-            if profile is not None:
-                found.append(sources.Source(endpoint, profile))
+            if profile is None:
+                self._unfit_at[endpoint] = time.monotonic()
+                continue
+            found.append(sources.Source(endpoint, profile))
         return found
 
     async def return_to_preferred(self, committed: tuple[int, str], every_seconds: float) -> None:

@@ -38,6 +38,10 @@ FIRST_RUNGS = 64
 """How many stored blocks are searched first; eight times as many whenever none is shared."""
 
 
+UNFIT_SECONDS = 5.0
+"""How long a look that decides nothing leaves an endpoint alone that was unfit to be a witness."""
+
+
 class Caution(msgspec.Struct, frozen=True):
     """When a verdict needs a second endpoint.
 
@@ -93,7 +97,7 @@ class Detector:
     def _clear(self) -> None:
         self._doubt: Hashable = None
         self._looks = 0
-        self._first_heads: dict[object, int] = {}
+        self._first_heads: dict[object, tuple[int, int]] = {}
 
     def _has_lasted(self, doubt: Hashable) -> bool:
         """Whether the same doubt came up in more than `looks` looks in a row."""
@@ -102,6 +106,16 @@ class Detector:
         self._doubt = doubt
         self._looks += 1
         return self._looks > self._caution.looks
+
+    async def _witnesses(self, doubt: Hashable) -> list[sources.Source]:
+        """The other endpoints that are fit to tell of a doubt.
+
+        Where this look decides, all of them are asked: nobody is believed because another was
+        unfit a moment ago.
+        """
+        earlier_looks = self._looks if doubt == self._doubt else 0
+        is_decisive = earlier_looks >= self._caution.looks
+        return await self._node.alternatives(0.0 if is_decisive else UNFIT_SECONDS)
 
     async def verdict(
         self, committed: cursor.Cursor, head: types.BlockHeader, final: int | None
@@ -155,7 +169,8 @@ class Detector:
     async def _of_a_low_head(self, look: _Look) -> Verdict:
         """The node lags, or the chain was cut back to its head: another endpoint may know."""
         source, committed, head, _ = look
-        for witness in await self._node.alternatives():
+        doubt = (head.hash, committed.block_hash)
+        for witness in await self._witnesses(doubt):
             if await _opinion(witness, (committed.block_number, "")) is None:
                 continue
             lag = errors.InconsistentAnswerError(
@@ -168,7 +183,7 @@ class Detector:
             return await self.verdict(committed, await witness.head(), look.final)
         rungs = await reorgs.ladder(self._connection, head.number, 1)
         # A node that catches up moves; the same head look after look is a chain cut back.
-        if self._has_lasted((head.hash, committed.block_hash)) and rungs:
+        if self._has_lasted(doubt) and rungs:
             return self._unless_final(rungs[0], look)
         return Suspect(
             f"the head fell to block {head.number}, below the committed block "
@@ -189,8 +204,9 @@ class Detector:
             return None
         if ancestor is not None and not self._is_deep(ancestor, look):
             return Abandoned(ancestor, head)
-        answers = await self._ask_others(committed, ancestor)
-        has_lasted = self._has_lasted((committed.block_hash, ancestor))
+        doubt = (committed.block_hash, ancestor)
+        answers = await self._ask_others(await self._witnesses(doubt), committed, ancestor)
+        has_lasted = self._has_lasted(doubt)
         holding = [witness for witness, holds in answers if holds]
         names = ", ".join(witness.name for witness in holding)
         if await self._is_moving(holding) or (holding and not has_lasted):
@@ -250,20 +266,23 @@ class Detector:
         return None
 
     async def _ask_others(
-        self, committed: cursor.Cursor, ancestor: tuple[int, str] | None
+        self,
+        witnesses: list[sources.Source],
+        committed: cursor.Cursor,
+        ancestor: tuple[int, str] | None,
     ) -> list[tuple[sources.Source, bool]]:
-        """For each other endpoint that can tell, whether it still holds the stored branch."""
+        """For each witness that can tell, whether it still holds the stored branch."""
         rungs = [(committed.block_number, committed.block_hash or "")]
         lowest = await reorgs.next_rung(self._connection, -1 if ancestor is None else ancestor[0])
         rungs += [lowest] if lowest is not None else []
-        opinions = [
-            (witness, await _opinion(witness, *rungs))
-            for witness in await self._node.alternatives()
-        ]
+        opinions = [(witness, await _opinion(witness, *rungs)) for witness in witnesses]
         return [(witness, holds) for witness, holds in opinions if holds is not None]
 
     async def _is_moving(self, holding: list[sources.Source]) -> bool:
-        """Whether the head of any of these moved since the doubt began, or is unknown."""
+        """Whether the head of any of these moved since the doubt began, or is unknown.
+
+        Who was heard for the first time only lately may move as well.
+        """
         is_moving = False
         for witness in holding:
             try:
@@ -271,8 +290,10 @@ class Detector:
             except errors.NodeError as error:
                 log.warning("witness_silent", endpoint=witness.name, reason=str(error))
                 return True
-            first = self._first_heads.setdefault(witness.endpoint, head.number)
-            is_moving |= first != head.number
+            heard = (head.number, self._looks)
+            first_number, first_look = self._first_heads.setdefault(witness.endpoint, heard)
+            is_moving |= first_number != head.number
+            is_moving |= self._looks - first_look < self._caution.looks
         return is_moving
 
 
