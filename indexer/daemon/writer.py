@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import functools
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from indexer.log import (
 )
 from indexer.projections import engine as engines
 from indexer.projections import memory, replay, revaluation, rows, summaries, tables, valuations
+from indexer.store import statement_pipeline, turns
 from indexer.vesu import block_time
 
 
@@ -136,16 +136,20 @@ class Writer:
     ) -> Committed:
         part, prepared, log_rows = ready
         async with self._transaction():
-            advanced = await cursor.advance(self.connection, self.cursor, part.tip)
-            await encoded_range.append_blocks(self.connection, log_rows)
-            await observations.append(self.connection, self._to_store(part, prepared))
-            await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
-            if close_gaps:
-                await gaps.close(self.connection, part.from_block, part.to_block)
-            append_events = functools.partial(encoded_range.append_events, encoded=log_rows)
-            summary = await self._engine.project(
-                self.connection, prepared, memory_, scope, append_events
-            )
+            with contextlib.ExitStack() as urgent:
+                # Some ten small statements come before rows that keep PostgreSQL busy.
+                urgent.enter_context(turns.first())
+                advanced = await cursor.advance(self.connection, self.cursor, part.tip)
+                await self._append_facts(ready, close_gaps=close_gaps)
+                numbers = await encoded_range.number(self.connection, log_rows)
+
+                async def append_events(connection: statement_pipeline.Connection) -> None:
+                    urgent.close()
+                    await encoded_range.append_events(connection, log_rows, numbers)
+
+                summary = await self._engine.project(
+                    self.connection, prepared, memory_, scope, append_events
+                )
             sums = await self._check_sums(part.to_block, summary)
             await cursor.notify(self.connection, advanced, summary.tables)
         self.cursor = advanced
@@ -155,6 +159,14 @@ class Writer:
             if observation.call.block_number > part.to_block
         ]
         return Committed(summary, sums)
+
+    async def _append_facts(self, ready: Ready, *, close_gaps: bool) -> None:
+        part, prepared, log_rows = ready
+        await encoded_range.append_blocks(self.connection, log_rows)
+        await observations.append(self.connection, self._to_store(part, prepared))
+        await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
+        if close_gaps:
+            await gaps.close(self.connection, part.from_block, part.to_block)
 
     async def revalue(self) -> int:
         """Value rows with prices sampled since the last commit; returns how many were written."""

@@ -108,13 +108,25 @@ async def append_blocks(connection: Connection, encoded: EncodedRange) -> None:
     )
 
 
-async def append_events(connection: Connection, encoded: EncodedRange) -> None:
-    """Write a range's events, and what the dictionaries lack of them, inside the caller's
-    transaction."""
-    emitters = await dictionaries.emitter_ids(connection, encoded.emitters)
-    layouts = await dictionaries.layout_ids(connection, encoded.layouts)
+class Numbers(msgspec.Struct, frozen=True):
+    """The numbers that the dictionaries give a range's emitters and layouts, in its order."""
+
+    emitters: Sequence[int]
+    layouts: Sequence[int]
+
+
+async def number(connection: Connection, encoded: EncodedRange) -> Numbers:
+    """Add what the dictionaries lack, inside the caller's transaction."""
+    return Numbers(
+        await dictionaries.emitter_ids(connection, encoded.emitters),
+        await dictionaries.layout_ids(connection, encoded.layouts),
+    )
+
+
+async def append_events(connection: Connection, encoded: EncodedRange, numbers: Numbers) -> None:
+    """Write a range's events, inside the caller's transaction."""
     heads = (
-        _head(key, emitters[emitter], None if layout is None else layouts[layout])
+        _head(key, numbers.emitters[emitter], None if layout is None else numbers.layouts[layout])
         for key, emitter, layout in zip(
             encoded.event_keys, encoded.emitter_of, encoded.layout_of, strict=True
         )

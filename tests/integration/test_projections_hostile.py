@@ -91,7 +91,11 @@ class Writer:
         async with self._connection.transaction():
             self._stands = await cursor.advance(self._connection, self._stands, part.tip)
             await encoded_range.append_blocks(self._connection, log_rows)
-            append_events = functools.partial(encoded_range.append_events, encoded=log_rows)
+            append_events = functools.partial(
+                encoded_range.append_events,
+                encoded=log_rows,
+                numbers=await encoded_range.number(self._connection, log_rows),
+            )
             await observations.append(self._connection, seen)
             memory_ = self._engine.advance(prepared)
             await self._engine.project(self._connection, prepared, memory_, "head", append_events)
