@@ -68,11 +68,13 @@ def build(
     block_events: int = BLOCK_EVENTS,
     empty_blocks: int = 0,
     committed: int = COMMITTED_BLOCKS,
+    most_blocks: int | None = None,
 ) -> int:
     """Write a recording of devnet-a and `events` more of Vesu's events; returns its head.
 
     `empty_blocks` blocks without events follow each block with events. The last `committed`
-    blocks have their event commitment.
+    blocks have their event commitment. With `most_blocks` the chain ends after so many more
+    blocks at the latest.
     """
     recorded, told = _begin(folder)
     users = actors.Actors(recordings.bundled(), seed)
@@ -81,7 +83,7 @@ def build(
         invented = _invent(
             users, recorded[-1], block_events, proved=False, empty_blocks=empty_blocks
         )
-        return branch.grow(invented, events, committed)
+        return branch.grow(itertools.islice(invented, most_blocks), events, committed)
 
 
 def build_fork(

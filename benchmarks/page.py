@@ -182,7 +182,8 @@ def _sizes(runs: list[Run]) -> list[str]:
 
 
 def _kind(options: Run) -> str:
-    return "sparse" if options["empty"] else "dense"
+    density = "sparse" if options["empty"] else "dense"
+    return f"{density}, without proofs" if options.get("verify") == "off" else density
 
 
 def _cpu(run: Run) -> str:
@@ -194,10 +195,10 @@ def _cpu(run: Run) -> str:
 def _asked(run: Run) -> str:
     """What the node was asked, a million events."""
     million = run["events"] / 1e6
-    calls = sum(run["calls"].values()) / million
+    calls = sum(run["calls"].values())
     return (
-        f"{calls:,.0f}, {run['requests'] / million:,.0f} and "
-        f"{run['bytes'] / million / 1e9:.2f} GB a million events"
+        f"{calls / million:,.0f}, {run['requests'] / million:,.0f} and "
+        f"{run['bytes'] / million / 1e9:.2f} GB a million events ({calls:,} calls)"
     )
 
 

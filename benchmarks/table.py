@@ -32,13 +32,17 @@ BLOCK_EVENTS = 19
 SPARSE = 9
 """Empty blocks after each block with events of the sparse chain."""
 
+THIN_BLOCK_EVENTS = 9
+THIN_LATENCY = 50
+"""Milliseconds that a request takes where a long chain is nearly empty."""
+
 REORG_BLOCK_EVENTS = 10
 
 
 class Sizes(click.ParamType[tuple[int, ...]]):
     """Numbers of events, separated by commas."""
 
-    name = "events,…"
+    name = "number,…"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
         """The numbers, in their order."""
@@ -59,6 +63,28 @@ def fills(
             measured = fill.measure(folder, blocks, url, latency / 1000, "events", is_first)
             options = {"blocks": blocks, "empty": empty, "latency_ms": latency}
             yield {"run": "fill", "options": options, **asyncio.run(measured)}
+
+
+def unproved(home: Path, url: str, events: int) -> Run:
+    """A fill of a dense chain without proofs, and a replay: what they take grows with it alone."""
+    with _folder(home) as folder:
+        blocks = chain.build(folder, events, chain.SEED, BLOCK_EVENTS, committed=0)
+        return _unproved(folder, url, {"blocks": blocks, "empty": 0, "latency_ms": 0}, replays=True)
+
+
+def thin(home: Path, url: str, blocks: int) -> Run:
+    """A fill of a long sparse chain without proofs: what counts is how often the node is asked."""
+    with _folder(home) as folder:
+        events = blocks * THIN_BLOCK_EVENTS
+        head = chain.build(folder, events, chain.SEED, THIN_BLOCK_EVENTS, SPARSE, 0, blocks)
+        options = {"blocks": head, "empty": SPARSE, "latency_ms": THIN_LATENCY}
+        return _unproved(folder, url, options, replays=False)
+
+
+def _unproved(folder: Path, url: str, options: Run, replays: bool) -> Run:
+    latency = options["latency_ms"] / 1000
+    measured = fill.measure(folder, options["blocks"], url, latency, "off", replays)
+    return {"run": "fill", "options": options | {"verify": "off"}, **asyncio.run(measured)}
 
 
 def proofs(home: Path, url: str, events: int, empty: int) -> Run:
@@ -88,6 +114,7 @@ def measure(
     url: str,
     events: int,
     sizes: tuple[int, ...],
+    lengths: tuple[int, ...],
     positions: int,
     blocks: int,
     depth: int,
@@ -97,7 +124,9 @@ def measure(
     yield from fills(home, url, events, 0, LATENCIES)
     yield from fills(home, url, events // 2, SPARSE, LATENCIES)
     for size in sizes:
-        yield from fills(home, url, size, 0, (0,))
+        yield unproved(home, url, size)
+    for length in lengths:
+        yield thin(home, url, length)
     yield proofs(home, url, events // 4, 0)
     yield proofs(home, url, events // 20, SPARSE)
     for several in (0, positions):
@@ -113,7 +142,19 @@ def measure(
 @click.command(epilog="Example: python -m benchmarks.table --sizes 100000,1000000 --out runs.jsonl")
 @click.option("--events", default=40_000, show_default=True, help="Events of the dense chain.")
 @click.option(
-    "--sizes", type=Sizes(), default="100000", show_default=True, help="More dense chains."
+    "--sizes",
+    type=Sizes(),
+    default="100000,1000000,5000000",
+    show_default=True,
+    help="Events of more dense chains, which are filled without proofs and replayed.",
+)
+@click.option(
+    "--thin",
+    "lengths",
+    type=Sizes(),
+    default="200000,1000000",
+    show_default=True,
+    help="Blocks of more sparse chains, a tenth of them with about ten events.",
 )
 @click.option("--positions", default=50_000, show_default=True, help="In one market at the head.")
 @click.option("--blocks", default=300, show_default=True, help="Blocks at the head.")
@@ -125,6 +166,7 @@ def measure(
 def main(
     events: int,
     sizes: tuple[int, ...],
+    lengths: tuple[int, ...],
     positions: int,
     blocks: int,
     depth: int,
@@ -138,7 +180,7 @@ def main(
         tempfile.TemporaryDirectory(prefix="vesu-bench-") as home,
         runs.server(server, home) as url,
     ):
-        for run in measure(Path(home), url, events, sizes, positions, blocks, depth):
+        for run in measure(Path(home), url, events, sizes, lengths, positions, blocks, depth):
             lines.append(json.dumps(run | {"load": round(os.getloadavg()[0], 1)}))
             click.echo(lines[-1])
     if out is not None:

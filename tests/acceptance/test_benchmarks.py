@@ -58,10 +58,12 @@ async def test_the_report_says_what_was_measured() -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
 async def test_all_benchmarks_in_one_command(tmp_path: Path) -> None:
-    sizes = ("--events", "400", "--sizes", "500", "--positions", "300", "--blocks", "25")
+    sizes = ("--events", "400", "--sizes", "500,700", "--thin", "300")
+    crowds = ("--positions", "300", "--blocks", "25")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "benchmarks.table", *sizes, "--depth", "5", "--out", str(tmp_path / "runs.jsonl")),
+        *("-m", "benchmarks.table", *sizes, *crowds, "--depth", "5"),
+        *("--out", str(tmp_path / "runs.jsonl")),
         *("--database", postgres.server_url()),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -71,7 +73,10 @@ async def test_all_benchmarks_in_one_command(tmp_path: Path) -> None:
     runs = [msgspec.json.decode(line) for line in out.splitlines()]
     fills = [one for one in runs if one["run"] == "fill"]
     latencies = [(one["options"]["empty"], one["options"]["latency_ms"]) for one in fills]
-    assert latencies == [(empty, latency) for empty in (0, 9) for latency in (0, 20, 50)] + [(0, 0)]
+    proved = [(empty, latency) for empty in (0, 9) for latency in (0, 20, 50)]
+    assert latencies == [*proved, (0, 0), (0, 0), (9, 50)]
+    assert ["verify" in one["options"] for one in fills] == [False] * len(proved) + [True] * 3
+    assert fills[-1]["options"]["blocks"] == 125 + 300
     for fill in fills:
         assert 0 < fill["fill"]["events"] == fill["bare"]["events"]
         assert 0 < fill["bare"]["bytes"] < fill["fill"]["bytes"]
