@@ -16,8 +16,7 @@ import msgspec
 
 from indexer.cairo import abi, felt252, packed
 from indexer.chain import types
-from indexer.log import dictionaries
-from indexer.store import sqlfile
+from indexer.store import sqlfile, turns
 
 _SQL = sqlfile.load(__package__, "facts")
 
@@ -42,6 +41,7 @@ class Batch(msgspec.Struct, frozen=True):
     """The input of a fold: events in chain order with the times and fees of their blocks.
 
     `timestamps` by block number, in seconds; `fees` by (block number, transaction index).
+    `numbers` are those of each event's emitter and layout, where the log was read.
     """
 
     from_block: int
@@ -49,6 +49,7 @@ class Batch(msgspec.Struct, frozen=True):
     events: Sequence[types.EmittedEvent]
     timestamps: dict[int, int]
     fees: dict[tuple[int, int], Fee]
+    numbers: Sequence[tuple[int | None, int | None]] = ()
 
 
 padded = felt252.pad
@@ -106,23 +107,6 @@ def headers_of(part: types.Range) -> list[types.BlockHeader]:
     found |= {block.header.number: block.header for block in part.blocks}
     found[part.tip.number] = part.tip
     return list(found.values())
-
-
-def derived_columns(
-    emitted: Sequence[types.EmittedEvent], derived: Sequence[Derived]
-) -> tuple[Sequence[object], ...]:
-    """The decoded events as columns: key, contract, and the place of the layout, from 1 on, in
-    the columns of layouts that follow: name, number of selectors, steps."""
-    layouts = dictionaries.distinct(about.layout for about in derived)
-    numbers = {id(layout): number for number, layout in enumerate(layouts, 1)}
-    return (
-        [event.block_number for event in emitted],
-        [event.transaction_index for event in emitted],
-        [event.event_index for event in emitted],
-        [about.contract for about in derived],
-        [numbers.get(id(about.layout)) for about in derived],
-        *dictionaries.columns(layouts),
-    )
 
 
 async def complete(
@@ -213,7 +197,10 @@ async def read_batch(connection: Connection, first: int, to_block: int, size: in
     """The log from block `first` on, whole blocks of about `size` events, at most to `to_block`."""
     end = await batch_end(connection, first, to_block, size)
     last = to_block if end is None else end
-    emitted = await read_events(connection, first, last)
+    rows = await connection.fetch(_SQL["read"], first, last)
+    emitted: list[types.EmittedEvent] = []
+    async for part in turns.of(rows):
+        emitted += map(_emitted, part)
     times = await block_times(connection, first, last)
     fees = await connection.fetch(_SQL["read_fees"], first, last)
     return Batch(
@@ -227,6 +214,7 @@ async def read_batch(connection: Connection, first: int, to_block: int, size: in
             )
             for row in fees
         },
+        [(row["emitter"], row["decoded_as"]) for row in rows],
     )
 
 

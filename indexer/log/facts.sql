@@ -14,7 +14,8 @@ SELECT count(*) FROM event_log WHERE block_number BETWEEN $1 AND $2;
 -- name: read
 -- Raw events from block to block in chain order. A block that is not stored has no hash.
 SELECT l.block_number, l.transaction_index, l.event_index, COALESCE(b.hash, '0x') AS block_hash,
-    l.transaction_hash, COALESCE(m.address, '0x') AS from_address, l.keys, l.data
+    l.transaction_hash, COALESCE(m.address, '0x') AS from_address, l.keys, l.data,
+    l.emitter, l.decoded_as
 FROM event_log l
 LEFT JOIN blocks b ON b.number = l.block_number
 LEFT JOIN event_emitters m ON m.id = l.emitter

@@ -29,7 +29,7 @@ from indexer.projections import (
     tables,
 )
 from indexer.projections import engine as engines
-from indexer.projections.shadow import fold_code, seed
+from indexer.projections.shadow import derived, fold_code, seed
 from indexer.store import locks, sqlfile, write_behind
 
 _SQL = sqlfile.load(__package__, "build")
@@ -234,10 +234,7 @@ class Shadow:
         self, batch: facts.Batch, prepared: engines.Prepared, memory_: memory.Memory
     ) -> facts.Batch:
         async with self.connection.transaction():
-            await self.connection.execute(
-                _SQL["note_derived"],
-                *facts.derived_columns(prepared.batch.events, prepared.derived),
-            )
+            await derived.note(self.connection, batch, prepared.decoded)
             await self._engine.project(self.connection, prepared, memory_)
             await self.connection.execute(_SQL["move"], batch.to_block)
         return batch
@@ -282,8 +279,9 @@ class Shadow:
 async def create(connection: Connection, live: str) -> None:
     """Make the shadow's empty tables and its views; the caller's transaction, in which the search
     path begins with the shadow afterwards."""
-    for name in ("create_schema", "create_progress", "create_derived"):
+    for name in ("create_schema", "create_progress"):
         await connection.execute(_SQL[name])
+    await derived.create(connection)
     await connection.execute(statements.fill(_SQL["create_table"], tables.ASSET_SETTINGS, live))
     for table in tables.PROJECTIONS:
         names = ["create_table"]

@@ -42,20 +42,6 @@ CREATE UNLOGGED TABLE vesu_shadow.progress (
     compared_xmin xid8
 );
 
--- name: create_derived
--- What decoding says now of events of which the log holds something else.
-CREATE UNLOGGED TABLE vesu_shadow.derived (
-    block_number bigint NOT NULL,
-    transaction_index integer NOT NULL,
-    event_index integer NOT NULL,
-    contract text,
-    name text,
-    args jsonb,
-    selectors integer,
-    steps text[],
-    PRIMARY KEY (block_number, transaction_index, event_index)
-);
-
 -- name: create_table
 -- An empty table like the live one; readers never see it, so it needs the key's index alone.
 CREATE UNLOGGED TABLE vesu_shadow.{stored} (
@@ -176,33 +162,6 @@ ORDER BY {h_stored_row_key}, h.block_number DESC, h.transaction_index DESC, h.ev
 -- name: drop_foundation
 -- Take the versions before the first block out again.
 DELETE FROM vesu_shadow.{stored} WHERE block_number < $1;
-
--- name: note_derived
--- Keep what decoding says now, where the log holds something else.
-WITH layouts AS (
-    SELECT place, name, selectors, steps::text[] AS steps
-    FROM unnest($6::text[], $7::int[], $8::text[])
-        WITH ORDINALITY AS w (name, selectors, steps, place)
-)
-INSERT INTO vesu_shadow.derived
-    (block_number, transaction_index, event_index, contract, name, args, selectors, steps)
-SELECT d.block_number, d.transaction_index, d.event_index, d.contract, n.name,
-    event_args(l.keys, l.data, n.selectors, n.steps), n.selectors, n.steps
-FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::int[])
-    AS d (block_number, transaction_index, event_index, contract, place)
-JOIN event_log l USING (block_number, transaction_index, event_index)
-LEFT JOIN event_emitters m ON m.id = l.emitter
-LEFT JOIN event_layouts y ON y.id = l.decoded_as
-LEFT JOIN layouts n ON n.place = d.place
-WHERE (m.contract, y.name, y.selectors, y.steps)
-        IS DISTINCT FROM (d.contract, n.name, n.selectors, n.steps)
-    -- Other steps may still show the same arguments.
-    AND (m.contract, y.name, event_args(l.keys, l.data, y.selectors, y.steps))
-        IS DISTINCT FROM (d.contract, n.name, event_args(l.keys, l.data, n.selectors, n.steps));
-
--- name: drop_derived
--- Forget what was noted of events above a block.
-DELETE FROM vesu_shadow.derived WHERE block_number > $1;
 
 -- name: analyze
 -- Statistics of a table that was just filled: plans must not take it for empty.

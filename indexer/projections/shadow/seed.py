@@ -10,6 +10,7 @@ import asyncpg
 
 from indexer.projections import engine as engines
 from indexer.projections import statements, tables, valuations
+from indexer.projections.shadow import derived
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "build")
@@ -80,4 +81,4 @@ async def take_back(
     await engine.rollback(connection, await block_at(connection, ancestor))
     for history in tables.HISTORIES:
         await connection.execute(statements.fill(_SQL["drop_foundation"], history, live), first)
-    await connection.execute(_SQL["drop_derived"], ancestor)
+    await derived.drop_above(connection, ancestor)

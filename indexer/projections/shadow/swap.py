@@ -18,7 +18,7 @@ import structlog
 from indexer import errors, values
 from indexer.log import cursor
 from indexer.projections import statements, stored_valuations, tables
-from indexer.projections.shadow import build
+from indexer.projections.shadow import build, derived
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "swap")
@@ -217,7 +217,7 @@ async def _keep_pool(built: build.Shadow, pool_id: str) -> None:
         is_of_contracts = table in (tables.CONTRACTS, tables.CONTRACTS.past)
         name = "keep_contracts" if is_of_contracts else "keep_pool"
         await built.connection.execute(statements.fill(_SQL[name], table, built.live), pool_id)
-    await built.connection.execute(_SHADOW_SQL["drop_derived"], -1)
+    await derived.drop_above(built.connection, -1)
 
 
 async def _tell(built: build.Shadow, tables: list[str]) -> None:
