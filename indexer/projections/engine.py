@@ -98,6 +98,10 @@ class Engine:
         """Load the list of pools that the database holds now."""
         self._memory.listed = await listed_pools.read(connection)
 
+    def leave_unvalued(self) -> None:
+        """From now on write active positions unvalued; `value` values those that matter."""
+        self._memory.is_valued = False
+
     def addresses(self) -> frozenset[int]:
         """Every address whose events belong to the log."""
         return self._memory.registry.addresses()
@@ -262,7 +266,9 @@ class Engine:
     ) -> None:
         """Value positions at the committed block, read with their ctid and state."""
         await self._memory.take_up_samples(connection, block.number)
-        await revaluation.write(connection, self._memory.valuer(block), found)
+        memory_ = self._memory.snapshot()
+        memory_.is_valued = True
+        await revaluation.write(connection, memory_.valuer(block), found)
 
     def _touched(self, decoded: Iterable[decoding.Decoded]) -> frozenset[state.PositionKey]:
         """The positions that these events concern."""

@@ -41,6 +41,8 @@ class Memory:
         self.listed = listed_pools.EVERY
         self.unknown_classes: contract_classes.Unknown = {}
         self.samples = samples.Known()
+        self.is_valued = True
+        """Whether active positions are valued as they are written."""
 
     async def load(self, connection: Connection) -> None:
         """Load everything again; everything loaded before is dropped."""
@@ -76,8 +78,10 @@ class Memory:
         return await self.samples.take_up(connection, self.world.assets, self.protocol, block)
 
     def valuer(self, block: valuations.Block) -> valuations.Valuer:
-        """Values positions at a block, whose samples are known, with the newest prices."""
-        return valuations.Valuer(self.world, block, self.samples.sampling, self.samples.rows)
+        """Values positions at a block, whose samples are known, with the newest prices; active
+        ones only where `is_valued`."""
+        made = valuations.Valuer if self.is_valued else valuations.Unvalued
+        return made(self.world, block, self.samples.sampling, self.samples.rows)
 
     def protocol(self, pool: state.PoolKey) -> str:
         """The protocol's generation that a pool is of, as the tables name it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from indexer.projections import rows
+from indexer.projections import rows, tables
 from indexer.vesu import accrual, maths, state, valuation
 
 EDGE_HEALTH = 13 * maths.SCALE // 10
@@ -48,6 +48,14 @@ Samples = Mapping[state.AssetKey, accrual.Sample]
 NO_SAMPLES: Samples = {}
 
 _BLANK = accrual.AssetState()
+
+UNVALUED: dict[str, Any] = dict.fromkeys(tables.POSITIONS.valuation) | {
+    "has_invalid_price": False,
+    "valued_at": rows.iso(0),
+    "valued_at_block": -1,
+    "sampling": 0,
+}
+"""The columns of an active position that was not valued yet: as of before every block."""
 
 
 def value_at(
@@ -182,6 +190,14 @@ class Valuer:
             found = accrual.accrue(self._asset(key), self._block.timestamp)
             self._accrued_assets[key] = found
         return found
+
+
+class Unvalued(Valuer):
+    """Values emptied positions alone: a shadow's others are valued once they are to go live."""
+
+    def columns(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
+        """The valuation columns of a row; of an active position they say nothing."""
+        return super().columns(key, position) if position.status != "active" else UNVALUED
 
 
 def _rests_on_invalid_price(

@@ -87,3 +87,15 @@ def test_without_a_price_there_is_no_edge() -> None:
     held = world(10**40, 10**40, SCALE, (18, 18), (SCALE, SCALE))
     held.assets[state.AssetKey(POOL, 3)] = accrual.AssetState(scale=SCALE)
     assert valuations.Valuer(held, valuations.Block(1, 1)).edge(PAIR) is None
+
+
+def test_what_is_not_valued_has_the_columns_of_what_is_in_their_order() -> None:
+    """Rows of both kinds go into one COPY, which names its columns once."""
+    block = valuations.Block(1, 1)
+    held = world(1, 1, SCALE, (18, 18), (1, 1))
+    valued, unvalued = valuations.Valuer(held, block), valuations.Unvalued(held, block)
+    position = state.PositionState(kind="borrow", collateral_shares=ROUNDED)
+    assert list(unvalued.columns(KEY, position)) == list(valued.columns(KEY, position))
+    assert unvalued.columns(KEY, position) != valued.columns(KEY, position)
+    emptied = state.PositionState(kind="borrow", status="closed", last_event_block=7)
+    assert unvalued.columns(KEY, emptied) == valued.columns(KEY, emptied)

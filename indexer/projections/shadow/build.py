@@ -90,6 +90,7 @@ class Shadow:
         self._engine = engine
         self._open_second = open_second
         self._batch_events = batch_events
+        engine.leave_unvalued()
         self._made_by = f"{fold_code.version()}:{engine.knowledge}"
         self.live = ""
         self.resumed_at: int | None = None
@@ -248,9 +249,11 @@ class Shadow:
 
     async def analyze(self) -> None:
         """Give the planner statistics of what was built, and of what a swap may delete from."""
+        await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
+        await self.connection.execute(_SQL["small_samples"])
         for table in tables.PROJECTIONS:
             await self.connection.execute(statements.fill(_SQL["analyze"], table, self.live))
-        await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
+        await self.connection.execute(_SQL["usual_samples"])
 
     async def discard(self) -> bool:
         """Remove a shadow that a kill left or somebody kept; False: there was none."""

@@ -163,6 +163,14 @@ ORDER BY {h_stored_row_key}, h.block_number DESC, h.transaction_index DESC, h.ev
 -- Take the versions before the first block out again.
 DELETE FROM vesu_shadow.{stored} WHERE block_number < $1;
 
+-- name: small_samples
+-- Plans need to know how large a shadow's tables are, and little of what is in them.
+SET default_statistics_target = 10;
+
+-- name: usual_samples
+-- Look at as many rows as usual again.
+RESET default_statistics_target;
+
 -- name: analyze
 -- Statistics of a table that was just filled: plans must not take it for empty.
 ANALYZE vesu_shadow.{stored};

@@ -38,13 +38,13 @@ async def note(
         combined.setdefault(key, []).append(event)
     groups = list(combined.values())
     layouts = dictionaries.distinct(group[0].derived.layout for group in groups)
-    places = {id(layout): place for place, layout in enumerate(layouts, 1)}
+    layout_numbers = {id(layout): number for number, layout in enumerate(layouts, 1)}
     rows = await connection.fetch(
         _SQL["differing"],
         [emitter for emitter, *_ in combined],
         [decoded_as for _, decoded_as, *_ in combined],
         [group[0].derived.contract for group in groups],
-        [places.get(id(group[0].derived.layout)) for group in groups],
+        [layout_numbers.get(id(group[0].derived.layout)) for group in groups],
         *dictionaries.columns(layouts),
     )
     differing = [event for row in rows for event in groups[row["number"] - 1]]
@@ -55,7 +55,7 @@ async def note(
             [event.raw.transaction_index for event in differing],
             [event.raw.event_index for event in differing],
             [event.derived.contract for event in differing],
-            [places.get(id(event.derived.layout)) for event in differing],
+            [layout_numbers.get(id(event.derived.layout)) for event in differing],
             *dictionaries.columns(layouts),
         )
 
