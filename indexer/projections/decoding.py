@@ -102,6 +102,10 @@ class Decoder:
         return found
 
 
+_NAMES = {kind: kind.value for kind in kinds.Kind}
+"""Looked up: an enum's `value` is computed at each access."""
+
+
 def _key(raw: types.EmittedEvent) -> Key:
     return (raw.block_hash, raw.transaction_index, raw.event_index)
 
@@ -131,8 +135,8 @@ def _decode(
         )
         found = None
     if found is None:
-        return Decoded(raw, emitter, None, facts.Derived(known.kind.value))
-    return Decoded(raw, emitter, found.event, facts.Derived(known.kind.value, found.layout))
+        return Decoded(raw, emitter, None, facts.Derived(_NAMES[known.kind]))
+    return Decoded(raw, emitter, found.event, facts.Derived(_NAMES[known.kind], found.layout))
 
 
 def _naming_view(

@@ -34,9 +34,8 @@ Item = TypeVar("Item")
 
 
 class Positions(msgspec.Struct, frozen=True):
-    """Lines of vesu_positions with these columns, valued with these samples."""
+    """Lines of vesu_positions, valued with these samples."""
 
-    columns: tuple[str, ...]
     parts: Sequence[bytes]
     prices: samples.Rows
     sampling: int
@@ -116,17 +115,15 @@ async def positions_of(
     changed = [(key, position) for key, position in last_positions(journal).items()]
     if len(changed) < storage.STAGED_FROM:
         return None
-    columns = tuple(memory_.position_row(*changed[0], valuer))
     known = memory_.samples
     taken = known.rows, known.sampling
     parts = [
         "".join(
-            copying.line(memory_.position_row(key, position, valuer).values())
-            for key, position in part
+            copying.line(memory_.position_row(key, position, valuer)) for key, position in part
         ).encode()
         async for part in turns.of(changed)
     ]
-    return Positions(columns, parts, *taken)
+    return Positions(parts, *taken)
 
 
 def last_positions(

@@ -130,11 +130,10 @@ class Memory:
 
     def position_row(
         self, key: state.PositionKey, position: state.PositionState, valuer: valuations.Valuer
-    ) -> dict[str, Any]:
-        """A row of vesu_positions."""
-        protocol = self.protocol(key.pool)
-        return positions.current(
-            protocol,
+    ) -> tuple[Any, ...]:
+        """A row of vesu_positions, in the order of `positions.COLUMNS`."""
+        return positions.values(
+            self.protocol(key.pool),
             key,
             position,
             self.world,

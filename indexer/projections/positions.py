@@ -10,23 +10,25 @@ from indexer.projections import rows, tables, tokens, valuations
 from indexer.vesu import state
 
 
-def fixed(protocol: str, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
-    """The columns that never change."""
-    return {
-        "pool_id": rows.padded(key.pool.id),
-        "pool_address": rows.padded(key.pool.address),
-        "protocol": protocol,
-        "user_id": rows.padded(key.user),
-        "kind": position.kind,
-        "collateral_address": rows.padded(key.collateral),
+def fixed(
+    protocol: str, key: state.PositionKey, position: state.PositionState
+) -> tuple[str | None, ...]:
+    """The values of the columns that never change: `tables.POSITIONS.fixed`."""
+    return (
+        rows.padded(key.pool.id),
+        rows.padded(key.pool.address),
+        protocol,
+        rows.padded(key.user),
+        position.kind,
+        rows.padded(key.collateral),
         # 0x0 is what V1 takes for supply without a debt asset; a vToken holding has none.
-        "debt_address": None if key.v_token else rows.padded(key.debt),
-        "v_token": rows.padded_or_none(key.v_token),
-        "created_at": rows.iso(position.created_at),
-    }
+        None if key.v_token else rows.padded(key.debt),
+        rows.padded_or_none(key.v_token),
+        rows.iso(position.created_at),
+    )
 
 
-def current(
+def values(
     protocol: str,
     key: state.PositionKey,
     position: state.PositionState,
@@ -35,27 +37,52 @@ def current(
     valuer: valuations.Valuer,
     *,
     is_listed: bool,
-) -> dict[str, Any]:
-    """A row of vesu_positions, valued by `valuer`."""
+) -> tuple[Any, ...]:
+    """A row of vesu_positions in the order of `COLUMNS`, valued by `valuer`."""
     own_pair = state.PairKey(key.pool, key.collateral, key.debt)
     has_pair = not key.v_token and own_pair in world.pairs
-    return {
-        **fixed(protocol, key, position),
-        "id": rows.position_id(protocol, key),
-        "collateral_shares": str(position.collateral_shares),
-        "nominal_debt": str(position.nominal_debt),
-        "vtoken_balance_raw": str(position.vtoken_balance),
-        "status": position.status,
-        "migrated_block": position.migrated_block,
-        **valuer.columns(key, position),
-        "pool_pair_id": rows.pair_id(protocol, own_pair) if has_pair else None,
-        "collateral_asset": named.get(key.collateral, tokens.UNKNOWN).symbol,
-        "debt_asset": None if key.v_token else named.get(key.debt, tokens.UNKNOWN).symbol,
-        "is_listed": is_listed,
-        "vtoken_balance": rows.units(position.vtoken_balance, 18),
-        "last_updated": rows.iso(position.last_updated),
-        "last_event_block": position.last_event_block,
-    }
+    return (
+        *fixed(protocol, key, position),
+        rows.position_id(protocol, key),
+        str(position.collateral_shares),
+        str(position.nominal_debt),
+        str(position.vtoken_balance),
+        position.status,
+        position.migrated_block,
+        rows.pair_id(protocol, own_pair) if has_pair else None,
+        named.get(key.collateral, tokens.UNKNOWN).symbol,
+        None if key.v_token else named.get(key.debt, tokens.UNKNOWN).symbol,
+        is_listed,
+        rows.units(position.vtoken_balance, 18),
+        rows.iso(position.last_updated),
+        position.last_event_block,
+        *valuer.values(key, position),
+    )
+
+
+COLUMNS = (
+    *tables.POSITIONS.fixed,
+    "id",
+    "collateral_shares",
+    "nominal_debt",
+    "vtoken_balance_raw",
+    "status",
+    "migrated_block",
+    "pool_pair_id",
+    "collateral_asset",
+    "debt_asset",
+    "is_listed",
+    "vtoken_balance",
+    "last_updated",
+    "last_event_block",
+    *valuations.COLUMNS,
+)
+"""The columns of a row of vesu_positions."""
+
+
+def by_column(row: tuple[Any, ...]) -> dict[str, Any]:
+    """The values of `COLUMNS` by their names."""
+    return dict(zip(COLUMNS, row, strict=True))
 
 
 VERSION = (

@@ -28,6 +28,27 @@ the index's threshold and the token has six decimals or more."""
 _EXACT_SCALE = 10**6
 
 
+COLUMNS = (
+    "collateral_raw",
+    "debt_raw",
+    "collateral_amount",
+    "debt_amount",
+    "collateral_value_usd",
+    "debt_value_usd",
+    "ltv",
+    "health_factor",
+    "liquidation_price",
+    "unvalued_reason",
+    "has_invalid_price",
+    "valued_at",
+    "valued_at_block",
+    "price_block",
+    "price_timestamp",
+    "sampling",
+)
+"""The valuation columns of vesu_positions, in the order of `Valuer.values`."""
+
+
 class Block(NamedTuple):
     """The block at whose state positions are valued, and its time in seconds since 1970."""
 
@@ -92,7 +113,11 @@ class Valuer:
             return valuation.unvalued(error)
 
     def columns(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
-        """The valuation columns of a row. An emptied position is valued at its last event."""
+        """The valuation columns of a row by their names."""
+        return dict(zip(COLUMNS, self.values(key, position), strict=True))
+
+    def values(self, key: state.PositionKey, position: state.PositionState) -> tuple[Any, ...]:
+        """The values of `COLUMNS`. An emptied position is valued at its last event."""
         if position.status == "active":
             worth, block = self.worth(key, position), self._block
         else:
@@ -101,23 +126,23 @@ class Valuer:
         collateral, debt, _ = self._standing(key)
         collateral_decimals = rows.decimals_of(collateral.scale)
         debt_decimals = rows.decimals_of(debt.scale) if debt else 0
-        return {
-            "collateral_raw": rows.text_or_none(worth.collateral),
-            "debt_raw": rows.text_or_none(worth.debt),
-            "collateral_amount": rows.units_or_none(worth.collateral, collateral_decimals),
-            "debt_amount": rows.units_or_none(worth.debt, debt_decimals),
-            "collateral_value_usd": rows.scaled(worth.collateral_usd),
-            "debt_value_usd": rows.scaled(worth.debt_usd),
-            "ltv": rows.scaled(worth.ltv),
-            "health_factor": rows.scaled(worth.health_factor),
-            "liquidation_price": rows.scaled(worth.liquidation_price),
-            "unvalued_reason": worth.unvalued_reason,
-            "has_invalid_price": _rests_on_invalid_price(position, collateral, debt),
-            "valued_at": rows.iso(block.timestamp),
-            "valued_at_block": block.number,
-            **_price_age(position, collateral, debt),
-            "sampling": self._sampling,
-        }
+        return (
+            rows.text_or_none(worth.collateral),
+            rows.text_or_none(worth.debt),
+            rows.units_or_none(worth.collateral, collateral_decimals),
+            rows.units_or_none(worth.debt, debt_decimals),
+            rows.scaled(worth.collateral_usd),
+            rows.scaled(worth.debt_usd),
+            rows.scaled(worth.ltv),
+            rows.scaled(worth.health_factor),
+            rows.scaled(worth.liquidation_price),
+            worth.unvalued_reason,
+            _rests_on_invalid_price(position, collateral, debt),
+            rows.iso(block.timestamp),
+            block.number,
+            *_oldest_price(position, collateral, debt),
+            self._sampling,
+        )
 
     def edge(self, pair: state.PairKey, health: int = EDGE_HEALTH) -> int | None:
         """Shares to debt, x 10^9, below which a position of the pair may have a lower health.
@@ -211,22 +236,24 @@ def _rests_on_invalid_price(
     )
 
 
-def _price_age(
+def _oldest_price(
     position: state.PositionState, collateral: accrual.AssetState, debt: accrual.AssetState | None
-) -> dict[str, Any]:
+) -> tuple[int | None, str | None]:
     """Block and time of the older of the prices that the values rest on; None: on no price."""
-    used = []
-    if position.status == "active" and (position.collateral_shares or position.vtoken_balance):
-        used.append(collateral)
-    if position.status == "active" and debt is not None and position.nominal_debt:
-        used.append(debt)
+    if position.status != "active":
+        return None, None
     known = [
         (asset.price_block, asset.price_timestamp)
-        for asset in used
-        if asset.price_block is not None and asset.price_timestamp is not None
+        for asset, is_used in (
+            (collateral, position.collateral_shares or position.vtoken_balance),
+            (debt, position.nominal_debt),
+        )
+        if is_used
+        and asset is not None
+        and asset.price_block is not None
+        and asset.price_timestamp is not None
     ]
-    block, timestamp = min(known, default=(None, None))
-    return {
-        "price_block": block,
-        "price_timestamp": None if timestamp is None else rows.iso(timestamp),
-    }
+    if not known:
+        return None, None
+    block, timestamp = min(known)
+    return block, rows.iso(timestamp)

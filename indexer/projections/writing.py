@@ -105,7 +105,7 @@ async def restore(
             pipeline,
             tables.POSITIONS,
             (
-                memory_.position_row(key, position, valuer)
+                positions.by_column(memory_.position_row(key, position, valuer))
                 for key, position in old.positions.items()
             ),
         )
@@ -181,10 +181,13 @@ async def _write_positions(
         made = await encoded_rows.positions_of(memory_, journal, valuer)
     changed = encoded_rows.last_positions(journal)
     if made is None:
-        few = [memory_.position_row(key, position, valuer) for key, position in changed.items()]
+        few = [
+            positions.by_column(memory_.position_row(key, position, valuer))
+            for key, position in changed.items()
+        ]
         await storage.upsert(pipeline, tables.POSITIONS, few)
     else:
-        await storage.upsert_encoded(pipeline, tables.POSITIONS, made.columns, made.parts)
+        await storage.upsert_encoded(pipeline, tables.POSITIONS, positions.COLUMNS, made.parts)
     holders = (key.user for key, position in changed.items() if position.kind != "system")
     await pipeline.run(functools.partial(wallets.add, addresses=list(map(rows.padded, holders))))
 

@@ -244,9 +244,10 @@ class Snapshot:
         # The world may have been edited since it was read, as by a what-if.
         valuer = valuer or self.valuer()
         is_listed = self.is_listed(key.pool)
-        row = positions.current(
+        values = positions.values(
             protocol, key, position, self.world, self._tokens, valuer, is_listed=is_listed
         )
+        row = positions.by_column(values)
         now, text = self.moment.now, row["price_timestamp"]
         priced_at = None if text is None else datetime.datetime.fromisoformat(text)
         return row | {

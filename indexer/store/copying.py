@@ -7,7 +7,7 @@ array several times.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import asyncpg
@@ -24,20 +24,17 @@ _BINARY_END = b"\xff\xff"
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-def line(values: Collection[Any]) -> str:
+def line(row: Iterable[Any]) -> str:
     """One row; None is NULL, everything else goes as its text."""
-    texts: list[str] = []
-    nulls = 0
-    for value in values:
-        if value is None:
-            nulls += 1
-            texts.append(_NULL)
-        else:
-            texts.append(value if value.__class__ is str else str(value))
+    values = tuple(row)
+    texts = [
+        value if value.__class__ is str else _NULL if value is None else str(value)
+        for value in values
+    ]
     found = "\t".join(texts)
     # Nearly no row holds anything to escape: four looks at the whole row find that out.
     if (
-        found.count("\\") == nulls
+        found.count("\\") == values.count(None)
         and found.count("\t") == len(texts) - 1
         and "\n" not in found
         and "\r" not in found
@@ -64,7 +61,7 @@ def plain_line(values: tuple[Any, ...]) -> str:
     # Few rows hold a NULL, and a text that says None only costs the second look.
     if "None" not in found:
         return found
-    return _template(len(values)) % tuple(_NULL if value is None else value for value in values)
+    return _template(len(values)) % tuple([_NULL if value is None else value for value in values])
 
 
 async def copy(

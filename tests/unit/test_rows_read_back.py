@@ -100,7 +100,7 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
         ),
         tables.POSITIONS: (
             position,
-            positions.fixed("v2", key, position)
+            row(tables.POSITIONS.fixed, positions.fixed("v2", key, position))
             | row(positions.VERSION, positions.version("v2", event_key, key, position)),
             positions,
         ),

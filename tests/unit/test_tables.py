@@ -58,8 +58,10 @@ def test_rows_have_the_columns_of_their_descriptions() -> None:
         tables.ASSETS: assets.current(
             "v2", asset, accrual.AssetState(), tokens.Token(), is_listed=True
         ),
-        tables.POSITIONS: positions.current(
-            "v2", key, state.PositionState(kind="borrow"), world, {}, valuer, is_listed=True
+        tables.POSITIONS: positions.by_column(
+            positions.values(
+                "v2", key, state.PositionState(kind="borrow"), world, {}, valuer, is_listed=True
+            )
         ),
     }
     for table, row in made.items():
