@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from indexer.projections import rows, tables
+from indexer.projections import rows
 from indexer.vesu import accrual, maths, state, valuation
 
 EDGE_HEALTH = 13 * maths.SCALE // 10
@@ -48,6 +48,9 @@ COLUMNS = (
 )
 """The valuation columns of vesu_positions, in the order of `Valuer.values`."""
 
+UNVALUED = (*[None] * 10, False, rows.iso(0), -1, None, None, 0)
+"""The values of an active position that was not valued yet: as of before every block."""
+
 
 class Block(NamedTuple):
     """The block at whose state positions are valued, and its time in seconds since 1970."""
@@ -69,14 +72,6 @@ Samples = Mapping[state.AssetKey, accrual.Sample]
 NO_SAMPLES: Samples = {}
 
 _BLANK = accrual.AssetState()
-
-UNVALUED: dict[str, Any] = dict.fromkeys(tables.POSITIONS.valuation) | {
-    "has_invalid_price": False,
-    "valued_at": rows.iso(0),
-    "valued_at_block": -1,
-    "sampling": 0,
-}
-"""The columns of an active position that was not valued yet: as of before every block."""
 
 
 def value_at(
@@ -220,9 +215,9 @@ class Valuer:
 class Unvalued(Valuer):
     """Values emptied positions alone: a shadow's others are valued once they are to go live."""
 
-    def columns(self, key: state.PositionKey, position: state.PositionState) -> dict[str, Any]:
-        """The valuation columns of a row; of an active position they say nothing."""
-        return super().columns(key, position) if position.status != "active" else UNVALUED
+    def values(self, key: state.PositionKey, position: state.PositionState) -> tuple[Any, ...]:
+        """The values of `COLUMNS`; of an active position they say nothing."""
+        return super().values(key, position) if position.status != "active" else UNVALUED
 
 
 def _rests_on_invalid_price(

@@ -13,7 +13,7 @@ from indexer import errors
 from indexer.log import facts
 from indexer.projections import engine as engines
 from indexer.projections import replay
-from indexer.projections.shadow import build
+from indexer.projections.shadow import build, swap
 from indexer.store import database
 from tests import postgres
 from tests.hostile import chain
@@ -145,3 +145,25 @@ async def test_a_reorganisation_between_reading_and_writing_is_followed(at: int)
         await chain.index(undisturbed, OTHER_BRANCH)
         await chain.replayed(undisturbed)
         assert await chain.rows(url) == await chain.rows(undisturbed)
+
+
+async def test_positions_of_a_shadow_are_valued_once_they_are_to_go_live() -> None:
+    count = """
+        SELECT count(*) FILTER (WHERE valued_at_block < 0), count(*)
+        FROM vesu_shadow.vesu_positions WHERE status = 'active'
+    """
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, chain.HONEST)
+        await postgres.execute(
+            url,
+            f"{SPOIL} WHERE id = (SELECT id FROM vesu_positions WHERE status = 'active' LIMIT 1)",
+        )
+        async with database.session(url) as connection:
+            built = build.Shadow(connection, chain.engine())
+            await built.open(1)
+            span = await built.catch_up(lambda _: None)
+            unvalued, active = await connection.fetchrow(count)
+            assert unvalued == active > 1
+            async with connection.transaction(isolation="repeatable_read"):
+                await swap.mark(built, span)
+            assert await connection.fetchrow(count) == (active - 1, active)

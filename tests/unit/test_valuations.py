@@ -89,13 +89,15 @@ def test_without_a_price_there_is_no_edge() -> None:
     assert valuations.Valuer(held, valuations.Block(1, 1)).edge(PAIR) is None
 
 
-def test_what_is_not_valued_has_the_columns_of_what_is_in_their_order() -> None:
-    """Rows of both kinds go into one COPY, which names its columns once."""
+def test_an_active_position_is_left_unvalued_and_an_emptied_one_is_not() -> None:
     block = valuations.Block(1, 1)
     held = world(1, 1, SCALE, (18, 18), (1, 1))
     valued, unvalued = valuations.Valuer(held, block), valuations.Unvalued(held, block)
     position = state.PositionState(kind="borrow", collateral_shares=ROUNDED)
-    assert list(unvalued.columns(KEY, position)) == list(valued.columns(KEY, position))
-    assert unvalued.columns(KEY, position) != valued.columns(KEY, position)
+    found = unvalued.columns(KEY, position)
+    assert {name for name, value in found.items() if value is not None} == {
+        *("has_invalid_price", "valued_at", "valued_at_block", "sampling")
+    }
+    assert found["valued_at_block"] < 0 < valued.columns(KEY, position)["valued_at_block"]
     emptied = state.PositionState(kind="borrow", status="closed", last_event_block=7)
-    assert unvalued.columns(KEY, emptied) == valued.columns(KEY, emptied)
+    assert unvalued.values(KEY, emptied) == valued.values(KEY, emptied)
