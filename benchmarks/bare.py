@@ -21,6 +21,7 @@ import msgspec
 
 from benchmarks import clock
 from indexer.cairo import selector
+from indexer.commands import event_loop
 
 PAGE = 1_024
 MODIFY = hex(selector.of("ModifyPosition"))
@@ -178,4 +179,4 @@ async def main(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.load(sys.stdin)))
+    event_loop.run(main(json.load(sys.stdin)), event_loop.fast())

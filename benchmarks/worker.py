@@ -6,7 +6,6 @@ measured as JSON.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import logging
@@ -161,4 +160,4 @@ if __name__ == "__main__":
     )
     event_loop.collect_rarely()
     work = {"ingest": ingest, "replay": again, "prove": prove}[sys.argv[1]]
-    print(json.dumps(asyncio.run(work(json.load(sys.stdin)))))
+    print(json.dumps(event_loop.run(work(json.load(sys.stdin)), event_loop.fast())))

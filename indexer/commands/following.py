@@ -36,7 +36,9 @@ def run(
             nodes=[urls.redact(url) for url in settings.node.urls],
         )
         event_loop.collect_rarely()
-        reached = event_loop.run(_run(settings, location, until_block, probes, service))
+        reached = event_loop.run(
+            _run(settings, location, until_block, probes, service), event_loop.fast()
+        )
     if reached is not None:
         log.info("stopped", committed_block=reached.block_number)
         if as_json:

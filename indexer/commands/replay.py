@@ -112,9 +112,9 @@ def command(
         event_loop.collect_rarely()
         request = ReplayRequest(from_block or 0, to_block, swap, _number(allowed), keep, pool)
         if in_shadow:
-            outcome = event_loop.run(_shadow(settings, url, request, as_json))
+            outcome = event_loop.run(_shadow(settings, url, request, as_json), event_loop.fast())
         else:
-            done = event_loop.run(_in_place(settings, url, request, as_json))
+            done = event_loop.run(_in_place(settings, url, request, as_json), event_loop.fast())
         if not in_shadow or outcome.swapped:
             event_loop.run(_settle(url))
     if in_shadow:
