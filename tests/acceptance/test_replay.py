@@ -324,10 +324,11 @@ async def test_progress_goes_to_stderr_with_an_eta(sound: dict[str, str]) -> Non
 
 
 async def test_a_replay_of_one_pool_changes_no_other(
-    recorded: truth.Recorded, indexed_url: str, indexed_copy: str
+    recorded: truth.Recorded, indexed_copy: str
 ) -> None:
     """Rows of two pools are spoiled: those of the named one are made again, the rest stays."""
     environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_copy)
+    sound = await of_pools(indexed_copy)
     mended, left, *_ = sorted(
         row["pool_id"]
         for row in await postgres.fetch(
@@ -344,7 +345,6 @@ async def test_a_replay_of_one_pool_changes_no_other(
         "UPDATE vesu_pools SET quarantine_reason = 'a fault'",
     )
     spoiled = await of_pools(indexed_copy)
-    sound = await of_pools(indexed_url)
     await stage.command(environ, "replay", "--pool", mended)
     found = await of_pools(indexed_copy)
     assert found[mended] == sound[mended] != spoiled[mended]
@@ -353,7 +353,9 @@ async def test_a_replay_of_one_pool_changes_no_other(
         pool: rows for pool, rows in spoiled.items() if pool != mended
     }
     await stage.command(environ, "replay", "--from-block", "0")
-    assert await of_pools(indexed_copy) == sound
+    found = await of_pools(indexed_copy)
+    assert found.keys() == sound.keys()
+    assert [row for pool in found for row in sorted({*found[pool]} ^ {*sound[pool]})] == []
 
 
 async def of_pools(url: str) -> dict[str, list[str]]:
