@@ -112,7 +112,7 @@ async def positions_of(
     memory_: memory.Memory, journal: state.Journal, valuer: valuations.Valuer
 ) -> Positions | None:
     """The positions that a fold changed, valued by `valuer` of that memory; None: they are few."""
-    changed = [(key, position) for key, position in last_positions(journal).items()]
+    changed = list(last_positions(journal).items())
     if len(changed) < storage.STAGED_FROM:
         return None
     known = memory_.samples

@@ -25,7 +25,6 @@ STAGED_FROM = 200
 """Rows from which a table for them is worth its creation: JSON takes the server four times as long
 a row."""
 
-
 ROWS_AT_ONCE = 5_000
 """The most rows that are in memory at once."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from indexer.projections import rows
+from indexer.projections import rows, tables
 from indexer.vesu import accrual, maths, state, valuation
 
 EDGE_HEALTH = 13 * maths.SCALE // 10
@@ -27,25 +27,7 @@ _MARGIN = 1_002
 the index's threshold and the token has six decimals or more."""
 _EXACT_SCALE = 10**6
 
-
-COLUMNS = (
-    "collateral_raw",
-    "debt_raw",
-    "collateral_amount",
-    "debt_amount",
-    "collateral_value_usd",
-    "debt_value_usd",
-    "ltv",
-    "health_factor",
-    "liquidation_price",
-    "unvalued_reason",
-    "has_invalid_price",
-    "valued_at",
-    "valued_at_block",
-    "price_block",
-    "price_timestamp",
-    "sampling",
-)
+COLUMNS = tables.POSITIONS.valuation
 """The valuation columns of vesu_positions, in the order of `Valuer.values`."""
 
 UNVALUED = (*[None] * 10, False, rows.iso(0), -1, None, None, 0)

@@ -15,7 +15,6 @@ TURN_SECONDS = 0.001
 FIRST_TURN = 16
 """Items in the first turn, before it is known how long one takes."""
 
-
 _urgent: set[object] = set()
 _waiting: list[asyncio.Future[None]] = []
 

@@ -126,6 +126,21 @@ HONEST: list[Block] = [
 ]
 """Blocks 1 to 5: both pools are made, people use OURS."""
 
+NAMED_LATER = [
+    *HONEST,
+    [modify(OURS, NAMED, 10**18)],
+    [
+        (
+            FACTORY,
+            "UpdateVToken",
+            [OURS, ETH, V_OURS, NAMED],
+            [],
+        )
+    ],
+    [context(OURS, 8), modify(OURS, NAMED, 10**18)],
+]
+"""A wallet opens a position in block 6, and block 7 names it as a vToken."""
+
 
 def with_event(block: int, *sent: Sent, blocks: Sequence[Block] = HONEST) -> list[Block]:
     """The chain grown by events at the end of a block."""

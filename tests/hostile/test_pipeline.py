@@ -14,21 +14,6 @@ from indexer.store import database
 from tests import postgres
 from tests.hostile import chain
 
-NAMED_LATER = [
-    *chain.HONEST,
-    [chain.modify(chain.OURS, chain.NAMED, 10**18)],
-    [
-        (
-            chain.FACTORY,
-            "UpdateVToken",
-            [chain.OURS, chain.ETH, chain.V_OURS, chain.NAMED],
-            [],
-        )
-    ],
-    [chain.context(chain.OURS, 8), chain.modify(chain.OURS, chain.NAMED, 10**18)],
-]
-"""A wallet opens a position in block 6, and block 7 names it as a vToken."""
-
 
 class Late(writers.Writer):
     """Writes nothing of a batch before the next one is prepared."""
@@ -63,7 +48,7 @@ async def pipelined(url: str, blocks: Sequence[chain.Block], cut: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 5])
-@pytest.mark.parametrize("blocks", [chain.HONEST, NAMED_LATER], ids=["honest", "named later"])
+@pytest.mark.parametrize("blocks", [chain.HONEST, chain.NAMED_LATER], ids=["honest", "named later"])
 async def test_the_rows_are_those_of_one_batch_after_the_other(
     blocks: list[chain.Block], cut: int
 ) -> None:

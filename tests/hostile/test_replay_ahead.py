@@ -18,21 +18,6 @@ from indexer.store import database
 from tests import postgres
 from tests.hostile import chain
 
-NAMED_LATER = [
-    *chain.HONEST,
-    [chain.modify(chain.OURS, chain.NAMED, 10**18)],
-    [
-        (
-            chain.FACTORY,
-            "UpdateVToken",
-            [chain.OURS, chain.ETH, chain.V_OURS, chain.NAMED],
-            [],
-        )
-    ],
-    [chain.context(chain.OURS, 8), chain.modify(chain.OURS, chain.NAMED, 10**18)],
-]
-"""A wallet opens a position in block 6, and block 7 names it as a vToken."""
-
 OTHER_BRANCH = [
     *chain.HONEST[:2],
     [(chain.V_OURS, "Transfer", [0, chain.MALLORY], chain.u256(900))],
@@ -88,7 +73,7 @@ async def replayed(
         return await replay.replay(built, 1, None)
 
 
-@pytest.mark.parametrize("blocks", [chain.HONEST, NAMED_LATER], ids=["honest", "named later"])
+@pytest.mark.parametrize("blocks", [chain.HONEST, chain.NAMED_LATER], ids=["honest", "named later"])
 @pytest.mark.parametrize("batch_events", [1, 3])
 async def test_the_rows_are_those_of_one_batch_after_the_other(
     blocks: list[chain.Block], batch_events: int
