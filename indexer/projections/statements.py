@@ -51,9 +51,14 @@ def _column_lists(table: tables.Table) -> dict[str, Iterable[str]]:
         "compared": compared(table),
         "display": table.display,
         "valuation": table.valuation,
+        "fixed": table.fixed,
+        "settings": table.settings,
         "state": (*table.state, tables.EVENT[0]),
         "version": (*table.row_key, *(name for name in values if name not in tables.EVENT)),
         "version_key": _row_key(_versions(table).stored_key),
+        "newest_first": [
+            f"{column} DESC" for column in (*_row_key(_versions(table).stored_key), *tables.EVENT)
+        ],
         "stored_key": table.stored_key,
         "stored_row_key": _row_key(table.stored_key),
         "stored_columns": table.stored_columns,

@@ -54,8 +54,12 @@ FROM {name} c
 CROSS JOIN LATERAL (
     SELECT {v_state}, v.transaction_index, v.event_index
     FROM {history} v
-    WHERE ({v_key}) = ({c_key}) AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    -- With an equality the planner, which takes versions for evenly spread, may go back through the
+    -- index of blocks, past all versions of other rows. Only the versions' own index has this order.
+    WHERE ({v_version_key}, v.block_number) <= ({c_version_key}, $1)
+        AND ({v_version_key}) >= ({c_version_key})
+        AND ROW({v_key}) IS NOT DISTINCT FROM ROW({c_key})
+    ORDER BY {v_newest_first}
     LIMIT 1
 ) h
 WHERE $2::text[] IS NULL OR c.pool_id = ANY ($2::text[]);
@@ -67,8 +71,11 @@ FROM (SELECT {key} FROM {name} UNION SELECT {key} FROM {history}) c
 CROSS JOIN LATERAL (
     SELECT {v_state}, v.transaction_index, v.event_index
     FROM {history} v
-    WHERE ({v_key}) = ({c_key}) AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    -- As above.
+    WHERE ({v_version_key}, v.block_number) <= ({c_version_key}, $1)
+        AND ({v_version_key}) >= ({c_version_key})
+        AND ROW({v_key}) IS NOT DISTINCT FROM ROW({c_key})
+    ORDER BY {v_newest_first}
     LIMIT 1
 ) h;
 
