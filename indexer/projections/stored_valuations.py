@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import itertools
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -26,6 +27,11 @@ ROWS_AT_ONCE = 5_000
 
 EXAMPLES = 1_000
 """The most wrong rows that are kept; all are counted."""
+
+_NUMBERS = frozenset(valuations.COLUMNS[: valuations.COLUMNS.index("unvalued_reason")])
+"""The columns of type numeric, which have many texts for one value."""
+
+_TIMES = [index for index, name in enumerate(valuations.COLUMNS) if name in tables.TIMES]
 
 
 class Wrong(msgspec.Struct, frozen=True):
@@ -91,13 +97,17 @@ async def _valuer(
 def _compare(
     checked: Checked, row: asyncpg.Record, valuer: valuations.Valuer, *, keep_right: bool
 ) -> None:
-    computed = valuer.columns(*positions.parse(row))
-    different = {
-        column: (_text(row[column]), _text(value))
-        for column, value in computed.items()
-        if not _is_equal(row[column], value)
-    }
-    if row["status"] == "active" and row["valued_at_block"] < row["block_number"]:
+    key, position = positions.parse(row)
+    stored: tuple[Any, ...] = row[-len(valuations.COLUMNS) :]
+    computed = valuer.values(key, position)
+    different: dict[str, tuple[str | None, str | None]] = {}
+    if stored != _typed(computed):
+        different = {
+            column: (_text(value), _text(expected))
+            for column, value, expected in zip(valuations.COLUMNS, stored, computed, strict=True)
+            if not _is_equal(column, value, expected)
+        }
+    if position.status == "active" and row["valued_at_block"] < position.last_event_block:
         different["valued_at_block"] = (str(row["valued_at_block"]), f">= {row['block_number']}")
     if not different:
         if keep_right:
@@ -110,15 +120,25 @@ def _compare(
             )
 
 
-def _is_equal(stored: Any, computed: Any) -> bool:
-    if stored.__class__ is decimal.Decimal:
-        return computed is not None and bool(stored == decimal.Decimal(computed))
-    if stored.__class__ is datetime.datetime:
-        return computed is not None and bool(stored == datetime.datetime.fromisoformat(computed))
-    return bool(stored == computed)
+def _typed(computed: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Computed values as the database gives them, where a number is written as it was stored."""
+    values = list(computed)
+    for index in _TIMES:
+        values[index] = _time(values[index])
+    return tuple(values)
+
+
+_time = functools.lru_cache(maxsize=1_024)(
+    lambda text: None if text is None else datetime.datetime.fromisoformat(text)
+)
+"""The moment that a computed time names; many rows share few."""
+
+
+def _is_equal(column: str, stored: Any, computed: Any) -> bool:
+    if column in _NUMBERS and stored is not None and computed is not None:
+        return decimal.Decimal(stored) == decimal.Decimal(computed)
+    return bool(stored == (_time(computed) if column in tables.TIMES else computed))
 
 
 def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    return f"{value:f}" if isinstance(value, decimal.Decimal) else str(value)
+    return None if value is None else str(value)
