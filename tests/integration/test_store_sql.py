@@ -24,12 +24,19 @@ FILES = sorted(
 
 
 HISTORIES, EFFECTS, EVENTS = tables.HISTORIES, tables.EFFECTS, (tables.DECODED_EVENTS,)
+VERSIONED = tuple(table for table in tables.CURRENT if table.versions)
+VIEWS = tuple(table.past for table in VERSIONED)
 FOR_SOME = {
     "analyze_live": EVENTS,
     "bring_settings": (tables.ASSET_SETTINGS,),
     "put_settings": (tables.ASSET_SETTINGS,),
     "create_version_index": tables.CURRENT,
-    "versions_without_row": tuple(table for table in tables.CURRENT if table.versions),
+    "versions_without_row": VERSIONED,
+    "create_suspected": VIEWS,
+    "suspect_versions": VIEWS,
+    "suspect_of_rows": VERSIONED,
+    "suspect_of_settings": (tables.ASSETS,),
+    "mark_suspected": VIEWS,
     "bring_foundation": HISTORIES,
     "drop_foundation": HISTORIES,
     "create_block_index": HISTORIES + EFFECTS,
@@ -61,8 +68,19 @@ FOR_SOME = {
 }
 """Statements that do not go for every projection."""
 
-STAGED = ("upsert_staged", "drop_staged")
-"""Statements of the rows that `stage` makes room for."""
+STAGE = ("indexer.projections", "storage", "stage")
+SUSPECT = ("indexer.projections.shadow", "compared_versions", "create_suspected")
+ROOM = {
+    "upsert_staged": STAGE,
+    "drop_staged": STAGE,
+    "suspect_versions": SUSPECT,
+    "suspect_of_rows": SUSPECT,
+    "suspect_of_settings": SUSPECT,
+    "analyze_suspected": SUSPECT,
+    "mark_suspected": SUSPECT,
+    "drop_suspected": SUSPECT,
+}
+"""Statements of a temporary table, and the one that makes it."""
 
 
 def test_every_projection_is_digested() -> None:
@@ -81,15 +99,22 @@ async def test_every_statement_fits_the_tables(migrated_database_url: str) -> No
             for table, filled in _filled(file, name, statement):
                 try:
                     async with connection.transaction():
-                        if name in STAGED:
-                            stage = sqlfile.load("indexer.projections", "storage")["stage"]
-                            await connection.execute(statements.fill(stage, table, "public"))
+                        await _make_room(connection, name, table)
                         await connection.prepare(filled)
                 except asyncpg.PostgresError as error:
                     pytest.fail(f"{package} {file}.sql, {name}: {error}\n{filled}")
                 prepared += 1
     await connection.close()
     assert prepared > 50
+
+
+async def _make_room(connection: asyncpg.Connection, name: str, table: tables.Table) -> None:
+    """Make the temporary table that a statement works on, if it does."""
+    if name in ROOM:
+        package, file, made_by = ROOM[name]
+        about = table if made_by == "stage" or not table.versions else table.past
+        made = sqlfile.load(package, file)[made_by]
+        await connection.execute(statements.fill(made, about, "public"))
 
 
 async def _make_shadow(connection: asyncpg.Connection) -> None:

@@ -18,7 +18,7 @@ import structlog
 from indexer import errors, values
 from indexer.log import cursor
 from indexer.projections import statements, stored_valuations, tables
-from indexer.projections.shadow import build, derived
+from indexer.projections.shadow import build, compared_versions, derived
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "swap")
@@ -27,6 +27,9 @@ _SHADOW_SQL = sqlfile.load(__package__, "build")
 log = structlog.get_logger(__name__)
 
 ROWS_AT_ONCE = 5_000
+
+MEMORY_OF_A_JOIN = "32MB"
+"""What one comparison may take of the server's memory, where its setting is less."""
 
 ATTEMPTS = 20
 """How often a swap is tried until the shadow stands at the committed block."""
@@ -52,6 +55,7 @@ def compared_tables(span: build.Span) -> tuple[tables.Table, ...]:
 async def mark(built: build.Shadow, span: build.Span) -> None:
     """Find the keys of all rows that differ; the caller's repeatable-read transaction."""
     connection, live = built.connection, built.live
+    await connection.execute(_SQL["large_joins"], MEMORY_OF_A_JOIN)
     for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
         for name in ("drop", "create", "create_key"):
             await connection.execute(statements.fill(_SQL[name], table, live))
@@ -239,7 +243,16 @@ async def _mark_recent(built: build.Shadow, span: build.Span) -> int:
 async def _mark(built: build.Shadow, span: build.Span, appended_from: int, current: str) -> None:
     """Mark rows: appended ones by block, current ones by the statement `current`."""
     values: tuple[int, ...]
+    versioned = {}
+    if span.is_whole and current == "mark_current":
+        # All current rows are compared here, so their marks say of which versions to look further.
+        versioned = {table.past.name: table for table in tables.CURRENT if table.versions}
     for table in compared_tables(span):
+        if table.name in versioned:
+            await compared_versions.mark(
+                built.connection, built.live, versioned[table.name], appended_from, span.to_block
+            )
+            continue
         if table is tables.DECODED_EVENTS:
             name, values = "mark_events", (span.to_block,)
         elif table.is_appended:

@@ -26,6 +26,11 @@ FULL JOIN (
 WHERE l.here IS NULL OR s.here IS NULL OR ROW({l_values}) IS DISTINCT FROM ROW({s_values})
 ON CONFLICT ({key}) DO NOTHING;
 
+-- name: large_joins
+-- Each side of most comparisons fits into memory then; a larger setting stays.
+SELECT set_config('work_mem', $1::text, true)
+WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes($1);
+
 -- name: mark_current
 -- Rows that differ, in a table of current rows.
 INSERT INTO vesu_shadow.differing_{name} ({key}, in_live, in_shadow, differs)
