@@ -225,6 +225,7 @@ def ingestor_settings(settings: config.Settings) -> ingestors.IngestorSettings:
         ),
         probe_seconds=settings.node.probe_seconds,
         return_seconds=settings.node.return_seconds,
+        defer_indexes_from=settings.ingest.defer_indexes_from,
     )
 
 

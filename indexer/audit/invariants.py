@@ -133,9 +133,11 @@ async def settle(connection: Connection, block: int) -> int:
     return count
 
 
-async def watch(connection: Connection, block: int, keys: Sequence[tuple[str, str]]) -> Watched:
+async def watch(
+    connection: Connection, block: int, keys: Sequence[tuple[str, str]], *, with_valuations: bool
+) -> Watched:
     """Check the sums of these assets (pool ids, addresses) after a batch up to `block`, inside
-    its transaction, and that no position is valued above it.
+    its transaction, and `with_valuations` that no position is valued above it.
 
     Records what is broken, and what agrees again.
     """
@@ -144,7 +146,8 @@ async def watch(connection: Connection, block: int, keys: Sequence[tuple[str, st
         rows = await connection.fetch(
             _SQL["touched"], [pool_id for pool_id, _ in keys], [asset for _, asset in keys]
         )
-    rows += await connection.fetch(_SQL["valued_above"])
+    if with_valuations:
+        rows += await connection.fetch(_SQL["valued_above"])
     new = []
     for row in rows:
         if row["found"] == row["expected"]:

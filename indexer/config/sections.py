@@ -91,7 +91,11 @@ class Database(msgspec.Struct, frozen=True):
 
 
 class Ingest(msgspec.Struct, frozen=True):
-    """How the log is filled and proved; far behind, about `batch_events` go into a transaction."""
+    """How the log is filled and proved; far behind, about `batch_events` go into a transaction.
+
+    `defer_indexes_from`: after so many events of a long first fill some indexes are dropped until
+    its end; 0: never.
+    """
 
     verify: Literal["all", "events", "off"] = "events"
     verify_sample_rate: Fraction = 0.001
@@ -99,6 +103,7 @@ class Ingest(msgspec.Struct, frozen=True):
     verify_near_blocks: Natural = 1_000
     verify_blocks_per_minute: Natural = 60
     batch_events: Count = 5_000
+    defer_indexes_from: Natural = 50_000
 
 
 class Health(msgspec.Struct, frozen=True):

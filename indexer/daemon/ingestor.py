@@ -21,7 +21,7 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.chain import client, failures, ranges, types
-from indexer.daemon import finality, history, pipeline, reorg_detector
+from indexer.daemon import deferred_indexes, finality, history, pipeline, reorg_detector
 from indexer.daemon import writer as writers
 from indexer.log import cursor, gaps, watch_list
 from indexer.projections import engine as engines
@@ -55,6 +55,7 @@ class IngestorSettings(msgspec.Struct, frozen=True):
     caution: reorg_detector.Caution = reorg_detector.Caution()
     probe_seconds: float = 60.0
     return_seconds: float = 300.0
+    defer_indexes_from: int = 50_000
 
 
 class Ingestor:
@@ -81,6 +82,7 @@ class Ingestor:
         self._finality = finality.Finality(settings.caution.looks)
         self._report = report
         self._open_second = open_second
+        self._indexes = deferred_indexes.DeferredIndexes(connection, settings.defer_indexes_from)
         self._total_events = 0
         self._looked_at = 0.0
         self._progressed_at = time.monotonic()
@@ -98,6 +100,7 @@ class Ingestor:
         ConfigError: the database was filled from a contract that is configured no more.
         """
         await self._writer.open(chain_id, start_block)
+        await self._indexes.open(is_new=self.position.block_hash is None)
         await watch_list.require_none_gone(self._connection, self.position, self._contracts)
         compared = await watch_list.compare(self._connection, self._contracts)
         self._is_history_read = not (compared.added or compared.unread)
@@ -150,6 +153,7 @@ class Ingestor:
             self._progressed_at = time.monotonic()
             has_arrived = until_block is not None and self.position.block_number >= until_block
             if has_arrived and self._is_history_read:
+                await self._indexes.build()
                 return
             if not await self._step_or_wait(until_block):
                 await self._pause()
@@ -260,6 +264,10 @@ class Ingestor:
         ):
             async for part in parts:
                 is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
+                left = last - part.to_block
+                if self._indexes.are_due(self._total_events, left, is_at_head=is_at_head):
+                    await committing.finish()
+                    await self._indexes.change()
                 await committing.add(
                     part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
                 )
@@ -270,6 +278,7 @@ class Ingestor:
                 if time.monotonic() - self._looked_at > LOOK_SECONDS:
                     await committing.finish()
                     head = await self._look()
+        await self._indexes.build()
 
     @contextlib.asynccontextmanager
     async def _read_ahead(

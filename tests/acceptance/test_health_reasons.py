@@ -178,7 +178,6 @@ async def test_a_replay_settles_what_it_mends(
 async def _note_breaks(connection: asyncpg.Connection, block: int) -> None:
     """As the daemon notes them after a batch."""
     assets = await connection.fetch("SELECT pool_id, asset_address FROM vesu_assets")
-    found = await invariants.watch(
-        connection, block, [(row["pool_id"], row["asset_address"]) for row in assets]
-    )
+    keys = [(row["pool_id"], row["asset_address"]) for row in assets]
+    found = await invariants.watch(connection, block, keys, with_valuations=True)
     assert found.standing == 1

@@ -165,6 +165,7 @@ def test_every_key_can_be_set_by_its_variable() -> None:
         "VESU_INGEST_VERIFY_NEAR_BLOCKS": ("7", 7),
         "VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE": ("0", 0),
         "VESU_INGEST_BATCH_EVENTS": ("77", 77),
+        "VESU_INGEST_DEFER_INDEXES_FROM": ("77", 77),
         "VESU_HEALTH_SILENCE_SECONDS": ("60", 60.0),
         "VESU_HEALTH_STALE_SECONDS": ("90", 90.0),
         "VESU_HEALTH_HALT_SECONDS": ("0", 0.0),
