@@ -235,6 +235,18 @@ class StarknetNode:
             log.info("finality_unknown", reason=str(error))
             return None
 
+    async def head_and_finalised(self) -> tuple[types.BlockHeader, int | None]:
+        """`head` and `finalised`, asked at the same time of the same endpoint."""
+        asked = self._source
+        finalised = asyncio.create_task(self.finalised())
+        try:
+            head = await self.head()
+            if self._source is asked:
+                return head, await finalised
+        finally:
+            finalised.cancel()
+        return head, await self.finalised()
+
     async def class_hash(self, address: int, block: int | None = None) -> int | None:
         """The class of the contract at an address after a block, or now; None where none stands."""
         return await self.ask_any(lambda any_source: any_source.class_hash(address, block))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from indexer import errors
-from indexer.chain import block_proof, client, failures, types, windows
+from indexer.chain import client, failures, range_proof, types, windows
 from indexer.chain import source as sources
 
 Known = Callable[[], frozenset[int]]
@@ -67,6 +66,7 @@ class _Ahead(NamedTuple):
     """A window that is being read."""
 
     from_block: int
+    addresses: frozenset[int]
     task: asyncio.Task[windows.Window]
 
 
@@ -99,16 +99,24 @@ class RangeReader:
         what `discover` added of a range that is read again: it may be of another branch.
         `event_times(events)` returns the times of those blocks whose own events tell them.
         """
+        settings = self._settings
         self._end = to_block
         self._event_times = event_times
+        self._proving = range_proof.Choice(
+            settings.verify,
+            to_block - settings.near_blocks,
+            settings.sample_rate,
+            settings.sample_seed,
+            self.suspects,
+        )
         ahead: collections.deque[_Ahead] = collections.deque()
         next_to_deliver = next_to_read = from_block
         try:
             while next_to_deliver <= to_block:
-                while next_to_read <= to_block and len(ahead) <= self._settings.windows_ahead:
-                    end = self._window_end(next_to_read)
-                    task = asyncio.create_task(self._read(next_to_read, end, known()))
-                    ahead.append(_Ahead(next_to_read, task))
+                while next_to_read <= to_block and len(ahead) <= settings.windows_ahead:
+                    end, addresses = self._window_end(next_to_read), known()
+                    task = asyncio.create_task(self._read(next_to_read, end, addresses))
+                    ahead.append(_Ahead(next_to_read, addresses, task))
                     next_to_read = end + 1
                 delivered = await self._deliver(await ahead[0].task, known, discover, forget)
                 ahead.popleft()
@@ -117,6 +125,7 @@ class RangeReader:
                     # The window was cut short: the windows read ahead leave a gap.
                     await _cancel(ahead)
                     next_to_read = next_to_deliver
+                self._grow_all(ahead, known())
                 yield delivered
         finally:
             await _cancel(ahead)
@@ -124,7 +133,7 @@ class RangeReader:
     def _window_end(self, from_block: int) -> int:
         """The last block of a window; none reaches from far behind the end to near it."""
         end = min(from_block + self._blocks_at_once(self._node.source) - 1, self._end)
-        far_end = self._end - self._settings.near_blocks
+        far_end = self._proving.far_end
         return min(end, far_end) if from_block <= far_end else end
 
     # --- failures ---------------------------------------------------------------------
@@ -188,7 +197,48 @@ class RangeReader:
         )
         await self._add_events(part, addresses)
         self._adapt(part)
+        await self._close_ahead(part)
         return part
+
+    async def _grow(
+        self, reading: asyncio.Task[windows.Window], addresses: frozenset[int]
+    ) -> windows.Window:
+        """A window that is being read, with addresses that became known meanwhile."""
+        part = await reading
+        try:
+            await self._add_missing(part, addresses)
+            await self._close_ahead(part)
+        except errors.NodeError as error:
+            attempts = int(not _asks_for_less(error, part.from_block, part.to_block))
+            end = await self._next_end(error, part.source, part.from_block, part.to_block, attempts)
+            return await self._read(part.from_block, end, addresses)
+        return part
+
+    def _grow_all(self, ahead: collections.deque[_Ahead], addresses: frozenset[int]) -> None:
+        """Begin to read the events of addresses that the windows read ahead lack."""
+        for index, window in enumerate(ahead):
+            if not addresses <= window.addresses:
+                task = asyncio.create_task(self._grow(window.task, addresses))
+                ahead[index] = _Ahead(window.from_block, addresses, task)
+
+    async def _close_ahead(self, part: windows.Window) -> None:
+        """Close a window far behind the end as soon as it is read: nothing waits for that then.
+
+        Nearer, where the chain may still change, a window is closed when it is delivered.
+        """
+        if self._proving.is_left_to_background(part):
+            await windows.close(part)
+
+    async def _add_missing(self, part: windows.Window, addresses: frozenset[int]) -> bool:
+        """Read the events of those addresses that the window lacks; False: it lacks none."""
+        missing = addresses - part.addresses
+        if not missing:
+            return False
+        part.addresses |= missing
+        part.is_closed = False
+        await self._add_events(part, missing)
+        self._adapt(part)
+        return True
 
     async def _add_events(self, part: windows.Window, addresses: frozenset[int]) -> None:
         """Read the events of these addresses and the blocks that hold them."""
@@ -200,7 +250,7 @@ class RangeReader:
         part.events = (
             sorted([*part.events, *events], key=types.event_key) if part.events else events
         )
-        if self._is_by_events_alone(part):
+        if self._proving.is_left_to_background(part):
             await self._add_times(part)
             windows.check_hashes(part)
             return
@@ -209,18 +259,9 @@ class RangeReader:
             raise errors.RangeTooFullError(
                 f"{len(missing)} of the blocks {part.from_block} to {part.to_block} hold events"
             )
-        for block in await part.source.blocks(sorted(missing), self._is_proving):
+        for block in await part.source.blocks(sorted(missing), self._proving.is_proving):
             part.blocks[block.header.number] = block
         windows.check_hashes(part)
-
-    def _is_by_events_alone(self, part: windows.Window) -> bool:
-        """Whether receipts and proofs of a window are left to the background."""
-        return (
-            self._settings.verify != "all"
-            and part.to_block <= self._end - self._settings.near_blocks
-            and part.source.profile.event_indexes
-            and self.suspects.isdisjoint(range(part.from_block, part.to_block + 1))
-        )
 
     async def _add_times(self, part: windows.Window) -> None:
         """Find the time of each block with events: by its events, else by its header.
@@ -242,13 +283,8 @@ class RangeReader:
             await self._add_headers(part, numbers)
 
     async def _add_headers(self, part: windows.Window, numbers: set[int]) -> None:
-        missing = sorted(numbers - part.headers.keys())
-        for start in range(0, len(missing), sources.BLOCKS_PER_BATCH):
-            batch = missing[start : start + sources.BLOCKS_PER_BATCH]
-            for header in await failures.retry_while_lagging(
-                part.source.name, functools.partial(part.source.headers, batch)
-            ):
-                part.headers[header.number] = header
+        for header in await part.source.headers(sorted(numbers - part.headers.keys())):
+            part.headers[header.number] = header
 
     def _blocks_at_once(self, node_source: sources.Source) -> int:
         """How many blocks a window has: few enough for the targets and for the endpoint."""
@@ -288,9 +324,9 @@ class RangeReader:
         self, part: windows.Window, known: Known, discover: Discover
     ) -> types.Range:
         await self._add_discovered(part, known, discover)
-        is_proved_later = self._is_by_events_alone(part)
-        proofs = {} if is_proved_later else await self._prove(part)
-        await self._close(part)
+        is_proved_later = self._proving.is_left_to_background(part)
+        proofs = {} if is_proved_later else await self._proving.prove(part)
+        await windows.close(part)
         return types.Range(
             part.from_block,
             part.to_block,
@@ -299,7 +335,7 @@ class RangeReader:
             part.events,
             [part.blocks[number] for number in sorted(part.blocks)],
             frozenset(number for number, proof in proofs.items() if proof == "commitment"),
-            () if is_proved_later else self._verified(part, proofs),
+            () if is_proved_later else self._proving.verified(part, proofs),
             tuple(part.headers[number] for number in sorted(part.headers)),
             part.event_times,
         )
@@ -308,81 +344,8 @@ class RangeReader:
         """Read the events of addresses that were not known when the window was read."""
         while True:
             await discover(part.events)
-            missing = known() - part.addresses
-            if not missing:
+            if not await self._add_missing(part, known()):
                 return
-            part.addresses |= missing
-            await self._add_events(part, missing)
-            self._adapt(part)
-
-    @property
-    def _is_proving(self) -> bool:
-        return self._settings.verify != "off" or bool(self.suspects)
-
-    async def _prove(self, part: windows.Window) -> dict[int, types.Proof]:
-        """Check the range against its blocks; returns the proof of each block checked."""
-        if not self._is_proving:
-            return {}
-        returned: dict[int, list[types.EmittedEvent]] = {}
-        for event in part.events:
-            returned.setdefault(event.block_number, []).append(event)
-        addresses = {hex(address) for address in part.addresses}
-        proofs: dict[int, types.Proof] = {}
-        async for block in self._to_prove(part):
-            number = block.header.number
-            events = returned.get(number, ())
-            if self._is_hashed(number):
-                # Hashing a busy block takes a tenth of a second: not on the event loop.
-                proof = await asyncio.to_thread(block_proof.prove, block, events, addresses)
-            else:
-                proof = block_proof.prove(block, events, addresses, hashed=False)
-            proofs[number] = proof
-        return proofs
-
-    def _is_hashed(self, number: int) -> bool:
-        """Whether a block's event commitment is computed: years of them would take days."""
-        is_near = number > self._end - self._settings.near_blocks
-        return is_near or self._is_always_proved(number)
-
-    def _is_always_proved(self, number: int) -> bool:
-        """Whether a block is proved though the node returned no watched event in it."""
-        settings = self._settings
-        if settings.verify == "all" or number in self.suspects:
-            return True
-        return settings.verify == "events" and block_proof.is_sampled(
-            number, settings.sample_rate, settings.sample_seed
-        )
-
-    def _verified(
-        self, part: windows.Window, proofs: dict[int, types.Proof]
-    ) -> tuple[types.Verified, ...]:
-        """The ranges proved; one "sampled" range where only some blocks are proved."""
-        if not self._is_proving:
-            return ()
-        if all(map(self._is_always_proved, range(part.from_block, part.to_block + 1))):
-            return types.runs(proofs)
-        return (types.Verified(part.from_block, part.to_block, "sampled"),)
-
-    async def _to_prove(self, part: windows.Window) -> AsyncIterator[types.BlockWithReceipts]:
-        """The blocks to prove: those with watched events, then the others in batches."""
-        for number in sorted(part.blocks):
-            yield part.blocks[number]
-        others = [
-            number
-            for number in range(part.from_block, part.to_block + 1)
-            if number not in part.blocks and self._is_always_proved(number)
-        ]
-        for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
-            batch = others[start : start + sources.BLOCKS_PER_BATCH]
-            for block in await part.source.blocks(batch, with_events=True):
-                yield block
-
-    async def _close(self, part: windows.Window) -> None:
-        again, _ = await windows.ends(part.source, part.to_block, part.to_block)
-        if again.hash != part.tip.hash:
-            raise errors.InconsistentAnswerError(
-                f"block {part.to_block} changed while the range up to it was read", kind="fork"
-            )
 
 
 def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> bool:

@@ -186,7 +186,7 @@ class Endpoint:
             except errors.RetryableNodeError as error:
                 refusal = error
             else:
-                self._note_answer(requests, turn)
+                self._note_answer(requests, answers, turn)
                 return answers
             finally:
                 self._throttle.give_back(turn)
@@ -218,12 +218,16 @@ class Endpoint:
             requests_per_second=round(self._throttle.rate, 1),
         )
 
-    def _note_answer(self, requests: Sequence[Request], turn: throttle.Turn) -> None:
+    def _note_answer(
+        self, requests: Sequence[Request], answers: Sequence[Result], turn: throttle.Turn
+    ) -> None:
         was_lowered = self._throttle.is_lowered
         self._throttle.answered(turn)
         if was_lowered:
             self._note_rate()
-        for request in requests:
+        for request, answer in zip(requests, answers, strict=True):
+            if request.is_optional and isinstance(answer, errors.RpcError):
+                continue  # Any refusal is an answer to it: it does not show that the method works.
             self._worked.add(request.method)
             if self._refused:
                 self._refused.pop(request.method, None)

@@ -7,14 +7,16 @@ lag behind the other.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from indexer import errors
 from indexer.cairo import selector, view_call
 from indexer.chain import failures, pages, probe, rpc, rpc_errors, types, wire
+
+T = TypeVar("T")
 
 BLOCKS_PER_BATCH = 20
 NO_ENTRYPOINT = int.from_bytes(b"ENTRYPOINT_NOT_FOUND", "big")
@@ -101,8 +103,11 @@ class Source:
     async def headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
         """Headers of blocks below a head that the node returned, in the order asked.
 
-        They are asked in one batch: a URL may be balanced over nodes on several forks.
+        So many as a batch has are asked in one: a URL may be balanced over nodes on several forks.
         """
+        return await self._in_batches(numbers, self._some_headers)
+
+    async def _some_headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
         answers = await self._endpoint.call_many(
             [_header_request({"block_number": number}) for number in numbers]
         )
@@ -130,13 +135,31 @@ class Source:
         self, numbers: Sequence[int], with_events: bool = False
     ) -> list[types.BlockWithReceipts]:
         """Blocks with receipts, in the order asked; with the receipts' events on request."""
-        block_with_receipts: list[types.BlockWithReceipts] = []
-        for start in range(0, len(numbers), BLOCKS_PER_BATCH):
-            part = numbers[start : start + BLOCKS_PER_BATCH]
-            block_with_receipts += await failures.retry_while_lagging(
-                self.name, functools.partial(self._some_blocks, part, with_events)
+        return await self._in_batches(numbers, lambda batch: self._some_blocks(batch, with_events))
+
+    async def _in_batches(
+        self, numbers: Sequence[int], ask: Callable[[Sequence[int]], Awaitable[list[T]]]
+    ) -> list[T]:
+        """What `ask` gives for batches of these blocks, in the order asked.
+
+        The batches after the first are asked at once, but one after the other of an endpoint that
+        refused a batch: it shows its limit by one of them, not by each.
+        """
+        found: list[T] = []
+        waiting = [
+            numbers[start : start + BLOCKS_PER_BATCH]
+            for start in range(0, len(numbers), BLOCKS_PER_BATCH)
+        ]
+        while waiting:
+            is_alone = not found or self._endpoint.limits.batch.is_known
+            at_once = waiting[:1] if is_alone else waiting
+            waiting = waiting[len(at_once) :]
+            answers = await rpc.gather(
+                failures.retry_while_lagging(self.name, functools.partial(ask, batch))
+                for batch in at_once
             )
-        return block_with_receipts
+            found += [answer for batch in answers for answer in batch]
+        return found
 
     async def _some_blocks(
         self, numbers: Sequence[int], with_events: bool

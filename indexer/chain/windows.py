@@ -7,8 +7,8 @@ import itertools
 import msgspec
 
 from indexer import errors
-from indexer.chain import failures, types
 from indexer.chain import source as sources
+from indexer.chain import types
 
 
 class Window(msgspec.Struct):
@@ -24,6 +24,8 @@ class Window(msgspec.Struct):
     blocks: dict[int, types.BlockWithReceipts]
     headers: dict[int, types.BlockHeader] = msgspec.field(default_factory=dict)
     event_times: dict[int, int] = msgspec.field(default_factory=dict)
+    is_closed: bool = False
+    """Whether the last block's hash was the same again after everything else was read."""
 
 
 async def ends(
@@ -34,10 +36,20 @@ async def ends(
     They are asked in one batch: from two nodes, the range could join two forks.
     """
     numbers = [to_block] if from_block == to_block else [to_block, from_block]
-    block_headers = await failures.retry_while_lagging(
-        node_source.name, lambda: node_source.headers(numbers)
-    )
+    block_headers = await node_source.headers(numbers)
     return block_headers[0], block_headers[-1]
+
+
+async def close(window: Window) -> None:
+    """Read the last block's hash again; InconsistentAnswerError where it changed meanwhile."""
+    if window.is_closed:
+        return
+    again, _ = await ends(window.source, window.to_block, window.to_block)
+    if again.hash != window.tip.hash:
+        raise errors.InconsistentAnswerError(
+            f"block {window.to_block} changed while the range up to it was read", kind="fork"
+        )
+    window.is_closed = True
 
 
 def check_hashes(window: Window) -> None:

@@ -21,7 +21,14 @@ import structlog
 
 from indexer import errors, metrics
 from indexer.chain import client, failures, ranges, types
-from indexer.daemon import deferred_indexes, finality, history, pipeline, reorg_detector
+from indexer.daemon import (
+    commit_metrics,
+    deferred_indexes,
+    history,
+    looks,
+    pipeline,
+    reorg_detector,
+)
 from indexer.daemon import writer as writers
 from indexer.log import cursor, gaps, watch_list
 from indexer.projections import engine as engines
@@ -79,17 +86,16 @@ class Ingestor:
         self._writer = writers.Writer(node, connection, engine)
         self._reader = ranges.RangeReader(node, settings.reading)
         self._detector = reorg_detector.Detector(node, connection, settings.caution)
-        self._finality = finality.Finality(settings.caution.looks)
+        self._looks = looks.Looks(
+            node, settings.probe_seconds, settings.return_seconds, settings.caution.looks
+        )
         self._report = report
         self._open_second = open_second
         self._indexes = deferred_indexes.DeferredIndexes(connection, settings.defer_indexes_from)
         self._total_events = 0
-        self._looked_at = 0.0
         self._progressed_at = time.monotonic()
         self._trouble: str | None = None
         self._is_pausing = False
-        self._head: int | None = None
-        self._final: int | None = None
         self.stopping = asyncio.Event()
         self.suspicion: str | None = None
         """Why the node's chain is doubted at present."""
@@ -126,7 +132,7 @@ class Ingestor:
         """The committed block, the head and the present failure, in one line for people."""
         if self.suspicion is not None:
             return f"suspect: {self.suspicion}"
-        head = "an unknown head" if self._head is None else self._head
+        head = "an unknown head" if self._looks.head is None else self._looks.head
         trouble = f"; trouble: {self._trouble}" if self._trouble else ""
         return f"block {self.position.block_number} of {head}{trouble}"
 
@@ -191,7 +197,7 @@ class Ingestor:
     async def step(self, until_block: int | None = None) -> bool:
         """Look at the chain once and commit all that is new. False: there was nothing to do."""
         head = await self._look()
-        verdict = await self._detector.verdict(self.position, head, self._final)
+        verdict = await self._detector.verdict(self.position, head, self._looks.final)
         if isinstance(verdict, reorg_detector.Abandoned):
             await self._reorganise(verdict.head, verdict.ancestor)
             return True
@@ -215,30 +221,31 @@ class Ingestor:
 
     async def _look(self) -> types.BlockHeader:
         """Ask for the head and the final block, and store what the node reported."""
-        settings, committed = self._settings, self.position
-        # An endpoint that answers again after trouble may be another node.
-        await self._node.probe_again(0.0 if self._trouble else settings.probe_seconds)
-        if committed.block_hash is not None and self.suspicion is None:
-            # A suspicion concerns the endpoint in use: it is kept until decided.
-            await self._node.return_to_preferred(
-                (committed.block_number, committed.block_hash), settings.return_seconds
-            )
-        head = await self._node.head()
-        final = self._finality.believed(await self._node.finalised(), head.number)
-        self._final = await cursor.note_head(self._connection, self.position, head, final)
-        self._head, self._trouble = head.number, None
-        metrics.set_head(head.number)
-        metrics.set_endpoint(self._node.source.name)
-        self._looked_at = time.monotonic()
-        return head
+        seen = await self._looks.ask(
+            self.position,
+            is_troubled=self._trouble is not None,
+            is_suspect=self.suspicion is not None,
+        )
+        await self._looks.note(self._connection, self.position, seen)
+        self._trouble = None
+        return seen.head
+
+    async def _look_meanwhile(self, committing: pipeline.Pipeline) -> types.BlockHeader | None:
+        """The head where a look is due and answered: no range waits for the node."""
+        if time.monotonic() - self._looks.noted_at > LOOK_SECONDS:
+            self._looks.begin(self.position)
+        seen = await self._looks.begun()
+        if seen is None:
+            return None
+        await self._looks.note(await committing.free_connection(), self.position, seen)
+        return seen.head
 
     async def _lower_final(self) -> None:
         """Lower the final block once the node, on the same chain, has long reported a lower one."""
-        lowered = self._finality.lowered(self._final)
+        before, lowered = self._looks.final, self._looks.lowered_final()
         if lowered is not None:
             await cursor.lower_finalised(self._connection, self.position, lowered)
-            log.warning("final_lowered", was=self._final, now=lowered)
-            self._final = lowered
+            log.warning("final_lowered", was=before, now=lowered)
 
     async def _note_suspicion(self, verdict: reorg_detector.Suspect | None) -> None:
         """Tell readers and operators that the chain is suspect, or is no longer."""
@@ -275,16 +282,14 @@ class Ingestor:
                     await committing.finish()
                 if self.stopping.is_set():
                     return
-                if time.monotonic() - self._looked_at > LOOK_SECONDS:
-                    await committing.finish()
-                    head = await self._look()
+                head = await self._look_meanwhile(committing) or head
         await self._indexes.build()
 
     @contextlib.asynccontextmanager
     async def _read_ahead(
         self, last: int, committing: pipeline.Pipeline
     ) -> AsyncIterator[AsyncIterator[types.Range]]:
-        """The ranges up to `last`; closed at once where they are left early: they read ahead."""
+        """The ranges up to `last`; what is asked ahead is broken off where they are left early."""
 
         async def forget() -> None:
             await committing.finish()
@@ -298,18 +303,21 @@ class Ingestor:
             forget,
             self._writer.event_times,
         )
-        async with contextlib.aclosing(reading):
-            yield reading
+        try:
+            async with contextlib.aclosing(reading):
+                yield reading
+        finally:
+            await self._looks.break_off()
 
     def _committed(self, done: writers.Committed, seconds: float) -> None:
         """Report a commit to whoever asks for progress."""
         self._progressed_at = time.monotonic()
         self._total_events += done.summary.events
-        _measure(done, self.position, seconds)
+        commit_metrics.count(done, self.position, seconds)
         self._report(
             Progress(
                 self.position.block_number,
-                self._head or self.position.block_number,
+                self._looks.head or self.position.block_number,
                 done.summary.events,
                 self._total_events,
             )
@@ -381,20 +389,3 @@ class Ingestor:
             gaps=open_gaps.untouched,
         )
         return True
-
-
-def _measure(done: writers.Committed, position: cursor.Cursor, seconds: float) -> None:
-    """Count a commit in the metrics and the log."""
-    summary = done.summary
-    metrics.set_committed(position.block_number, position.timestamp)
-    metrics.events_total.inc(summary.events)
-    metrics.count_undecoded(summary.undecoded)
-    metrics.accruals_checked.inc(summary.accruals_checked)
-    metrics.accruals_wrong.inc(summary.accruals_wrong)
-    metrics.quarantined_pools.set(summary.quarantined_pools)
-    metrics.commit_seconds.observe(seconds)
-    metrics.invariant_breaks_standing.set(done.sums.standing)
-    for broken in done.sums.new:
-        metrics.invariant_breaks_total.inc()
-        log.error("sum_broken", what=broken.what, found=broken.found, expected=broken.expected)
-    log.debug("committed", block=position.block_number, events=summary.events)

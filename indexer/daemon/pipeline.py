@@ -56,6 +56,13 @@ class Pipeline:
         self.writing.start(self._writer.start(ready, is_at_head=is_at_head, close_gaps=close_gaps))
         self._tip_hash = part.tip.hash
 
+    async def free_connection(self) -> asyncpg.Connection:
+        """A connection that is in no transaction now; it is until the next range is added."""
+        if self._reading is not None:
+            return self._reading
+        await self.finish()
+        return self._writer.connection
+
     def _require_continuity(self, part: types.Range) -> None:
         """A range must continue the block before it, by what its own endpoint reported."""
         if self._tip_hash not in (None, part.parent_hash):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 
 from indexer import errors
+from indexer.daemon import ingestor
 from indexer.daemon import writer as writers
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import Following, Playhead, following, recording, serving
@@ -88,6 +90,49 @@ async def test_the_next_range_is_folded_while_one_is_being_written(
             await is_folded_ahead(running, prepared)
         assert await running.ended() is None
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_no_range_waits_for_a_look_at_the_head(
+    url: str, undisturbed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node tells its head once, and is then asked in vain until the last block is committed."""
+    monkeypatch.setattr(ingestor, "LOOK_SECONDS", 0.0)
+    asked = 0
+
+    def silent(method: str, params: Any) -> daemon_stage.Fault | None:
+        nonlocal asked
+        if method != "starknet_getBlockWithTxHashes" or params["block_id"] != "latest":
+            return None
+        asked += 1
+        return daemon_stage.Fault(delay=600) if asked > 1 else None
+
+    async with (
+        serving(Playhead.at_block(recording(), LAST), fault=silent) as node,
+        following(url, node.url, until_block=LAST, **FEW) as running,
+    ):
+        assert await running.ended() is None
+    assert asked > 1
+    assert await daemon_stage.digest_at(url, LAST) == undisturbed
+
+
+async def test_a_head_that_moves_while_catching_up_is_noted(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each of many ranges, although all that is new is read up to the head of before."""
+    monkeypatch.setattr(ingestor, "LOOK_SECONDS", 0.0)
+    head = Playhead.at_block(recording(), LAST)
+
+    def move(method: str, _: Any) -> None:
+        if method == "starknet_getEvents":
+            head.go_to(LAST + 5)
+
+    async with (
+        serving(head, fault=move) as node,
+        following(url, node.url, until_block=LAST, **FEW) as running,
+    ):
+        assert await running.ended() is None
+        noted = await running.connection.fetchval("SELECT block_number FROM chain_head")
+    assert noted == LAST + 5
 
 
 async def test_a_range_that_fails_takes_the_one_folded_on_top_of_it_along(

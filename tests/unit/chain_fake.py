@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from indexer import errors
 from indexer.chain import types
+from tests.unit import chain_stage
 
 Version = dict[int, types.BlockWithReceipts]
 Trouble = Callable[["FakeSource", str, int, int], None]
@@ -65,6 +66,7 @@ class FakeSource:
         self.windows: list[int] = []
         self.stuck_from = 10**9
         self.most_blocks = 10**9
+        self.profile = chain_stage.profile("0.10.2")
 
     async def header(self, number: int) -> types.BlockHeader | None:
         await self._answer("header", number, number)

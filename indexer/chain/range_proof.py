@@ -1,0 +1,95 @@
+"""Which blocks of a range are proved before it is delivered, and their proofs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from indexer.chain import block_proof, types, windows
+from indexer.chain import source as sources
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which blocks are proved. `verify`, `sample_rate`, `sample_seed`: as the reader's settings.
+
+    `far_end`: the last block that counts as far from the end. `suspects`: blocks that are proved
+    whatever the settings are.
+    """
+
+    verify: str
+    far_end: int
+    sample_rate: float
+    sample_seed: int
+    suspects: frozenset[int]
+
+    @property
+    def is_proving(self) -> bool:
+        """Whether any block is proved."""
+        return self.verify != "off" or bool(self.suspects)
+
+    def is_left_to_background(self, part: windows.Window) -> bool:
+        """Whether a window is read by its events alone: receipts and proofs come later."""
+        return (
+            self.verify != "all"
+            and part.to_block <= self.far_end
+            and part.source.profile.event_indexes
+            and self.suspects.isdisjoint(range(part.from_block, part.to_block + 1))
+        )
+
+    async def prove(self, part: windows.Window) -> dict[int, types.Proof]:
+        """Check the window against its blocks; returns the proof of each block checked."""
+        if not self.is_proving:
+            return {}
+        returned: dict[int, list[types.EmittedEvent]] = {}
+        for event in part.events:
+            returned.setdefault(event.block_number, []).append(event)
+        addresses = {hex(address) for address in part.addresses}
+        proofs: dict[int, types.Proof] = {}
+        async for block in self._to_prove(part):
+            number = block.header.number
+            events = returned.get(number, ())
+            if self._is_hashed(number):
+                # Hashing a busy block takes a tenth of a second: not on the event loop.
+                proof = await asyncio.to_thread(block_proof.prove, block, events, addresses)
+            else:
+                proof = block_proof.prove(block, events, addresses, hashed=False)
+            proofs[number] = proof
+        return proofs
+
+    def verified(
+        self, part: windows.Window, proofs: dict[int, types.Proof]
+    ) -> tuple[types.Verified, ...]:
+        """The ranges proved; one "sampled" range where only some blocks are proved."""
+        if not self.is_proving:
+            return ()
+        if all(map(self._is_always_proved, range(part.from_block, part.to_block + 1))):
+            return types.runs(proofs)
+        return (types.Verified(part.from_block, part.to_block, "sampled"),)
+
+    def _is_hashed(self, number: int) -> bool:
+        """Whether a block's event commitment is computed: years of them would take days."""
+        return number > self.far_end or self._is_always_proved(number)
+
+    def _is_always_proved(self, number: int) -> bool:
+        """Whether a block is proved though the node returned no watched event in it."""
+        if self.verify == "all" or number in self.suspects:
+            return True
+        return self.verify == "events" and block_proof.is_sampled(
+            number, self.sample_rate, self.sample_seed
+        )
+
+    async def _to_prove(self, part: windows.Window) -> AsyncIterator[types.BlockWithReceipts]:
+        """The blocks to prove: those with watched events, then the others in batches."""
+        for number in sorted(part.blocks):
+            yield part.blocks[number]
+        others = [
+            number
+            for number in range(part.from_block, part.to_block + 1)
+            if number not in part.blocks and self._is_always_proved(number)
+        ]
+        for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
+            batch = others[start : start + sources.BLOCKS_PER_BATCH]
+            for block in await part.source.blocks(batch, with_events=True):
+                yield block
