@@ -7,7 +7,7 @@ given, inside the caller's transaction; after a failed transaction the caller lo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import asyncpg
 import msgspec
@@ -16,25 +16,20 @@ from indexer.cairo import felt252, view_call
 from indexer.chain import types
 from indexer.log import facts, observations
 from indexer.projections import (
+    batch_state,
     decoding,
     encoded_rows,
     listed_pools,
     memory,
-    positions,
     revaluation,
     rollback,
-    rows,
-    storage,
     summaries,
-    tables,
     tokens,
     valuations,
     writing,
 )
-from indexer.store import sqlfile, statement_pipeline, turns
+from indexer.store import statement_pipeline, turns
 from indexer.vesu import decoders, discovery, fold, kinds, ledgers, state
-
-_SQL = sqlfile.load(__package__, "writing")
 
 MAX_AGE_SECONDS = 86_400
 """How old a valuation at the head may be, where nothing else is configured."""
@@ -133,25 +128,28 @@ class Engine:
             pool = state.PoolKey(singleton or 0, pool_id)
             self._memory.registry.learn_v_token(felts[0], pool, asset, call.block_number)
 
-    async def prepare(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
+    async def prepare(
+        self,
+        connection: memory.Connection,
+        batch: facts.Batch,
+        loaded: Callable[[], None] | None = None,
+    ) -> Prepared:
         """Decode and fold a batch; the result names the views that the fold still needs.
 
         It begins from the batch that `advance` took last, which may still be being written:
         `connection` need not see that one's rows. The prepared batch leaves out what contracts
         emitted before the block that names them, and what emitters of refused names did: so the
-        log is the same for every cut.
+        log is the same for every cut. `loaded` is called once nothing more is read.
         """
         self._missing.clear()
         self.discover(batch.events)
         batch = _members_only(batch, self._memory.registry)
         decoded = await self._decoder.decode(batch.events, self._memory.registry)
-        before = msgspec.structs.replace(
-            self._memory.world,
-            positions={},
-            loaded=self._touched(decoded),
-            holders=await self._holders(connection, batch.from_block),
+        before = await batch_state.before(
+            connection, self._memory, batch.from_block, self._touched(decoded)
         )
-        await self._load_positions(connection, before)
+        if loaded is not None:
+            loaded()
         return await self._encoded(await self._fold(batch, decoded, before))
 
     async def refold(self, prepared: Prepared) -> Prepared:
@@ -172,15 +170,21 @@ class Engine:
             prepared.encoded = await encoded_rows.encode(memory_, batch, prepared.journal, block)
         return prepared
 
-    async def prepare_logged(self, connection: memory.Connection, batch: facts.Batch) -> Prepared:
+    async def prepare_logged(
+        self,
+        connection: memory.Connection,
+        batch: facts.Batch,
+        seen: Iterable[observations.Observation],
+        loaded: Callable[[], None] | None = None,
+    ) -> Prepared:
         """Decode and fold a batch of the log with the answers that it holds.
 
         MissingObservationError where one is not there.
         """
-        self.observe(await observations.read_blocks(connection, batch.from_block, batch.to_block))
+        self.observe(seen)
         for view in self.discover(batch.events):
             raise observations.missing(view)
-        prepared = await self.prepare(connection, batch)
+        prepared = await self.prepare(connection, batch, loaded)
         for view in prepared.needs:
             raise observations.missing(view)
         return prepared
@@ -284,33 +288,6 @@ class Engine:
             if event.event is not None and (emitter := emitters.get(event.emitter))
             for key in fold.touched_positions(emitter, event.event)
         )
-
-    async def _load_positions(self, connection: memory.Connection, world: state.World) -> None:
-        """Add the positions that exist of those in `world.loaded`.
-
-        What the batch before touched is known from its fold, and may not be in the tables yet.
-        """
-        keys, last = world.loaded or frozenset(), self._memory.world
-        world.positions |= {key: last.positions[key] for key in keys & last.positions.keys()}
-        row_keys = [
-            (rows.padded(key.pool.id), rows.position_id(self._memory.protocol(key.pool), key))
-            for key in keys - last.positions.keys() - (last.loaded or frozenset())
-        ]
-        if row_keys:
-            for row in await storage.load_rows(connection, tables.POSITIONS, row_keys):
-                key, position = positions.parse(row)
-                world.positions[key] = position
-
-    async def _holders(self, connection: memory.Connection, from_block: int) -> frozenset[int]:
-        """Those of the newly named addresses that hold positions already."""
-        named = self._memory.registry.named_since(from_block)
-        if not named:
-            return frozenset()
-        found = await connection.fetch(_SQL["holders"], [rows.padded(holder) for holder in named])
-        holding = {int(row["user_id"], 16) for row in found}
-        # The batch before may not be in the tables yet.
-        holding |= {key.user for key in self._memory.world.positions}.intersection(named)
-        return frozenset(holding)
 
     async def _fold(
         self, batch: facts.Batch, decoded: list[decoding.Decoded], before: state.World

@@ -1,7 +1,3 @@
--- name: holders
--- Those of these addresses that hold a position, or held one.
-SELECT DISTINCT user_id FROM vesu_positions WHERE user_id = ANY($1::text[]);
-
 -- name: write_prices
 -- The newest prices of assets ($1 pool ids, $2 ids), and when each was told.
 UPDATE vesu_assets t

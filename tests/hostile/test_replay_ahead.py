@@ -43,8 +43,10 @@ class Ahead(engines.Engine):
         self._prepared = prepared
         self._next = asyncio.Event()
 
-    async def prepare_logged(self, connection: Any, batch: facts.Batch) -> engines.Prepared:
-        found = await super().prepare_logged(connection, batch)
+    async def prepare_logged(
+        self, connection: Any, batch: facts.Batch, *more: Any
+    ) -> engines.Prepared:
+        found = await super().prepare_logged(connection, batch, *more)
         await self._prepared(batch)
         self._next.set()
         return found

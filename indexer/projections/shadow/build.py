@@ -5,7 +5,7 @@ The same engine writes them: on a connection whose search path begins with the s
 Current rows begin as they were before the first block; histories and effects hold what came
 since. The shadow has a cursor of its own, moved with each batch, so a killed build goes on
 where it was, and a reorganisation of the chain is followed. While PostgreSQL writes a batch, the
-next one is read, decoded and folded.
+next one is decoded and folded, and the one after it read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from indexer.projections import (
     tables,
 )
 from indexer.projections import engine as engines
-from indexer.projections.shadow import derived, fold_code, seed
+from indexer.projections.shadow import derived, fold_code, log_reader, seed
 from indexer.store import locks, sqlfile, write_behind
 
 _SQL = sqlfile.load(__package__, "build")
@@ -173,7 +173,7 @@ class Shadow:
 
     async def _build(self, first: int, last: int, report: ReportProgress) -> bool:
         """Fold the log from block to block; False: the chain was reorganised meanwhile."""
-        size, block, events = self._batch_events, first, 0
+        events = 0
 
         def note(batch: facts.Batch) -> None:
             nonlocal events
@@ -184,20 +184,23 @@ class Shadow:
         writing = write_behind.WriteBehind(note)
         async with self.second() as second, write_behind.finishing(writing):
             reading = second or self.connection
-            while block <= last:
-                # In one snapshot: what is read is of the branch that the shadow stands on.
-                async with reading.transaction(isolation="repeatable_read", readonly=True):
-                    if await reading.fetchval(_SQL["is_reorganised"]):
-                        return False
-                    batch = await facts.read_batch(reading, block, last, size)
-                    prepared = await self._engine.prepare_logged(reading, batch)
-                block = batch.to_block + 1
-                await writing.finish()
-                memory_ = self._engine.advance(prepared)
-                writing.start(asyncio.create_task(self._write(batch, prepared, memory_)))
-                if second is None:
+            reader = log_reader.LogReader(reading, first, last, self._batch_events)
+            # Where one connection is all there is, it first writes.
+            ahead = reader.read_ahead if second is not None else None
+            try:
+                while logged := await reader.next():
+                    prepared = await self._engine.prepare_logged(
+                        reading, logged.batch, logged.seen, ahead
+                    )
                     await writing.finish()
-        return True
+                    memory_ = self._engine.advance(prepared)
+                    write = self._write(logged.batch, prepared, memory_)
+                    writing.start(asyncio.create_task(write))
+                    if second is None:
+                        await writing.finish()
+            finally:
+                await reader.stop()
+        return not reader.is_reorganised
 
     @contextlib.asynccontextmanager
     async def second(self) -> AsyncIterator[asyncpg.Connection | None]:
@@ -248,12 +251,15 @@ class Shadow:
         await self._engine.value(self.connection, block, found)
 
     async def analyze(self) -> None:
-        """Give the planner statistics of what was built, and of what a swap may delete from."""
-        await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
+        """Give the planner statistics of what was built."""
         await self.connection.execute(_SQL["small_samples"])
         for table in tables.PROJECTIONS:
             await self.connection.execute(statements.fill(_SQL["analyze"], table, self.live))
         await self.connection.execute(_SQL["usual_samples"])
+
+    async def analyze_live(self) -> None:
+        """Give the planner statistics of what refers to live rows that a swap deletes."""
+        await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
 
     async def discard(self) -> bool:
         """Remove a shadow that a kill left or somebody kept; False: there was none."""
