@@ -7,7 +7,6 @@ known when they are encoded, and are encoded again where others are known once t
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -150,11 +149,21 @@ def last_of_each_event(
     What is settled at the end of a transaction is noted under an earlier event, and may change a
     row of it again.
     """
-    by_event = operator.itemgetter(0)
     found: list[tuple[state.EventKey, Key, Value]] = []
-    for event_key, group in itertools.groupby(sorted(changes, key=by_event), by_event):
-        last = {key: value for _, key, value in group}
-        found += [(event_key, key, value) for key, value in last.items()]
+    latest: state.EventKey | None = None
+    begun = 0
+    for change in sorted(changes, key=operator.itemgetter(0)):
+        if change[0] != latest:
+            latest, begun = change[0], len(found)
+            found.append(change)
+            continue
+        # One event changes few rows: to compare their keys takes less than to hash them.
+        for index in range(begun, len(found)):
+            if found[index][1] == change[1]:
+                found[index] = change
+                break
+        else:
+            found.append(change)
     return found
 
 
