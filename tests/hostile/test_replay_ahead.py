@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -91,6 +92,30 @@ async def test_the_rows_are_those_of_one_batch_after_the_other(
         assert engine.overlapped > 1
         assert done.rows_changed == len(plain["vesu_positions"])
         assert await chain.rows(url) == plain
+
+
+async def test_the_next_batch_is_read_before_the_one_in_hand_is_prepared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading: dict[int, asyncio.Event] = collections.defaultdict(asyncio.Event)
+    read_batch = facts.read_batch
+
+    async def noting(connection: Any, first: int, *more: int) -> facts.Batch:
+        reading[first].set()
+        return await read_batch(connection, first, *more)
+
+    async def wait_for_the_next(batch: facts.Batch) -> None:
+        if batch.to_block < len(chain.HONEST):
+            await asyncio.wait_for(reading[batch.to_block + 1].wait(), 60)
+
+    monkeypatch.setattr(facts, "read_batch", noting)
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, chain.HONEST)
+        before = await chain.rows(url)
+        engine = Ahead(0, wait_for_the_next)
+        await replayed(url, engine, functools.partial(database.session, url))
+        assert len(reading) > 3
+        assert await chain.rows(url) == before
 
 
 async def test_without_a_free_connection_batches_are_written_in_turn() -> None:

@@ -65,4 +65,5 @@ class LogReader:
         """Break off what is being read."""
         if self._ahead is not None:
             self._ahead.cancel()
-            await asyncio.wait([self._ahead])
+            # What it failed with, if anything, goes behind the error that ends the build.
+            await asyncio.gather(self._ahead, return_exceptions=True)
