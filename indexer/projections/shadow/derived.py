@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -31,23 +31,26 @@ async def note(
     Few combinations of stored and decoded values are many events: only where these differ are
     the events looked at.
     """
-    combined: dict[tuple[object, ...], list[decoding.Decoded]] = {}
-    for numbers, event in _numbered(batch, decoded):
-        about = event.derived
-        key = (*numbers, about.contract, id(about.layout))
-        combined.setdefault(key, []).append(event)
-    groups = list(combined.values())
-    layouts = dictionaries.distinct(group[0].derived.layout for group in groups)
+    numbered = _numbered(batch, decoded)
+    # One event of each combination; the others are looked for where it differs.
+    combined = {_combination(numbers, event): event for numbers, event in numbered}
+    layouts = dictionaries.distinct(event.derived.layout for event in combined.values())
     layout_numbers = {id(layout): number for number, layout in enumerate(layouts, 1)}
     rows = await connection.fetch(
         _SQL["differing"],
         [emitter for emitter, *_ in combined],
         [decoded_as for _, decoded_as, *_ in combined],
-        [group[0].derived.contract for group in groups],
-        [layout_numbers.get(id(group[0].derived.layout)) for group in groups],
+        [event.derived.contract for event in combined.values()],
+        [layout_numbers.get(id(event.derived.layout)) for event in combined.values()],
         *dictionaries.columns(layouts),
     )
-    differing = [event for row in rows for event in groups[row["number"] - 1]]
+    combinations = list(combined)
+    others = {combinations[row["number"] - 1] for row in rows}
+    differing = [
+        event
+        for numbers, event in (numbered if others else ())
+        if _combination(numbers, event) in others
+    ]
     if differing:
         await connection.execute(
             _SQL["note"],
@@ -60,18 +63,23 @@ async def note(
         )
 
 
+def _combination(
+    numbers: Numbers, event: decoding.Decoded
+) -> tuple[int | None, int | None, str, int]:
+    """What the log and decoding say of an event; decoding gives the same layout for the same."""
+    return *numbers, event.derived.contract, id(event.derived.layout)
+
+
 def _numbered(
     batch: facts.Batch, decoded: Sequence[decoding.Decoded]
-) -> Iterator[tuple[Numbers, decoding.Decoded]]:
+) -> list[tuple[Numbers, decoding.Decoded]]:
     """The decoded events, which may be fewer than the log's, with the numbers of each."""
-    stored = zip(batch.events, batch.numbers, strict=True)
-    for event in decoded:
-        for raw, numbers in stored:
-            if raw is event.raw:
-                yield numbers, event
-                break
-        else:
-            raise AssertionError("what is decoded is of the batch, in its order")
+    if len(decoded) == len(batch.events):
+        return list(zip(batch.numbers, decoded, strict=True))
+    numbers_of = {
+        id(raw): numbers for raw, numbers in zip(batch.events, batch.numbers, strict=True)
+    }
+    return [(numbers_of[id(event.raw)], event) for event in decoded]
 
 
 async def drop_above(connection: Connection, block: int) -> None:
