@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import msgspec
 
-from indexer.audit import digest
+from indexer.audit import digest, indexes
 from indexer.projections import stored_valuations
 from indexer.query import health
 from tests import zygote
@@ -277,6 +277,7 @@ async def _check(world: World) -> int:
         assert found == truth.digest, f"digests differ: {differing}"
         await _check_valuations(connection)
         await _check_samples(truth, connection)
+        assert (await indexes.check(connection)).is_good
         found_wrong = await health.failed_proofs(connection, price_seconds=0)
         assert not [one for one in found_wrong if one.name != "check_not_done"], found_wrong
         reorgs = await connection.fetch("SELECT * FROM reorgs ORDER BY id")

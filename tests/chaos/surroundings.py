@@ -35,6 +35,9 @@ ODD_PATIENCE = 180.0
 """The same behind odd gateways: each limit that is refused without a reason is found by several
 halvings, each after five tries with pauses between them."""
 
+IN_PARTS = {"VESU_INGEST_BATCH_EVENTS": "5", "VESU_INGEST_DEFER_INDEXES_FROM": "5"}
+"""A first fill in many ranges, which drops its indexes on the way, as a long one does."""
+
 STOP_SECONDS = 25.0
 """How long the end may take after SIGTERM, whatever holds the process."""
 
@@ -93,6 +96,7 @@ class Surroundings:
         self.patience = PATIENCE
         self._strangers = strangers.fault(truth.recorded)
         self._port: int | None = None
+        self._more: dict[str, str] = {}
         self._probing: probes.Probing | None = None
 
     @contextlib.asynccontextmanager
@@ -100,6 +104,7 @@ class Surroundings:
         """The node's endpoints, their head at FIRST."""
         self.head = playhead.Playhead.at_block(self.truth.loaded, schedule.FIRST)
         self.patience = ODD_PATIENCE if plan.is_odd else PATIENCE
+        self._more = IN_PARTS if plan.from_nothing else {}
         async with contextlib.AsyncExitStack() as stack:
             for endpoint in range(plan.endpoints):
                 settings = options.ServerOptions(
@@ -212,6 +217,7 @@ class Surroundings:
                 VESU_LOG_LEVEL="info",
                 # A run takes seconds.
                 VESU_RECONCILE_EVERY_SECONDS="1",
+                **self._more,
                 **expected.trusted(self.truth.recorded),
             )
             self._starts += 1
