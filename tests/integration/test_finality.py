@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from indexer.recording import options
-from tests import postgres
-from tests.integration import daemon_stage
+from tests.integration import fork_stage
 from tests.integration.daemon_stage import following, serving
-from tests.integration.test_suspicion import BEYOND, BRIEF, TIP, equal, on_fork, on_main
+from tests.integration.fork_stage import BEYOND, BRIEF, TIP, equal, on_fork
 
 Fault = options.Fault
 
 
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    """A database that stands on the fork's last block."""
-    async with (
-        daemon_stage.filled(on_fork(), TIP) as forked,
-        postgres.fresh_database(copy_of=forked) as made,
-    ):
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def truth() -> AsyncIterator[str]:
-    """A database that only ever saw the main chain."""
-    async with daemon_stage.filled(on_main(), BEYOND) as made:
-        yield made
+forked, truth, url = fork_stage.forked, fork_stage.truth, fork_stage.url
 
 
 class WrongFinality:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration import test_suspicion
+from tests.integration import fork_stage
 from tests.integration.daemon_stage import Playhead, following, serving
 
-forked, url = test_suspicion.forked, test_suspicion.url
+forked, url = fork_stage.forked, fork_stage.url
 
 
 def comes_back(head: Playhead, after: int) -> tuple[list[int], Any]:
@@ -19,7 +19,7 @@ def comes_back(head: Playhead, after: int) -> tuple[list[int], Any]:
         block = params["block_id"] if method == "starknet_getBlockWithTxHashes" else None
         if isinstance(block, dict) and "block_number" in block:
             if asked and asked[-1] == after and head.tip is not None and head.tip.branch == 0:
-                head.go_to(test_suspicion.TIP, branch=1)
+                head.go_to(fork_stage.TIP, branch=1)
             asked.append(block["block_number"])
 
     return asked, come_back
@@ -27,8 +27,8 @@ def comes_back(head: Playhead, after: int) -> tuple[list[int], Any]:
 
 async def test_a_chain_that_comes_back_while_the_ancestor_is_searched(url: str) -> None:
     """Our block is another one's at first, then ours: nothing, not even no block, is taken back."""
-    head = test_suspicion.on_main()
-    asked, fault = comes_back(head, test_suspicion.TIP)
+    head = fork_stage.on_main()
+    asked, fault = comes_back(head, fork_stage.TIP)
 
     async def has_looked_again() -> bool:
         return len(asked) > 30
@@ -37,14 +37,14 @@ async def test_a_chain_that_comes_back_while_the_ancestor_is_searched(url: str) 
         await running.until(has_looked_again)
         assert running.said("reorganised") is None
         assert await running.ask("SELECT count(*) FROM reorgs") == 0
-        assert await test_suspicion.forks(running) == 0
-        await test_suspicion.is_settled(running)
+        assert await fork_stage.forks(running) == 0
+        await fork_stage.is_settled(running)
 
 
 async def test_a_low_head_that_comes_back_while_the_ancestor_is_searched(url: str) -> None:
     """The same below our block: what is above the head may be ours again, too."""
-    head = test_suspicion.on_main(test_suspicion.COMMON + 3)
-    asked, fault = comes_back(head, test_suspicion.COMMON + 3)
+    head = fork_stage.on_main(fork_stage.COMMON + 3)
+    asked, fault = comes_back(head, fork_stage.COMMON + 3)
 
     async with serving(head, fault=fault) as node, following(url, node.url) as running:
         line = await running.says("node_trouble", kind="fork", outcome="wait")
@@ -57,4 +57,4 @@ async def test_a_low_head_that_comes_back_while_the_ancestor_is_searched(url: st
         await running.until(has_looked_again)
         assert running.said("reorganised") is None
         assert await running.ask("SELECT count(*) FROM reorgs") == 0
-        assert await test_suspicion.forks(running) == 0
+        assert await fork_stage.forks(running) == 0

@@ -7,64 +7,34 @@ with a database that holds the fork; `deep` makes its seven blocks a deep rollba
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import pytest
 
 from indexer import errors
 from indexer.query import status
 from indexer.recording import options
-from tests import postgres
-from tests.integration import daemon_stage
-from tests.integration.daemon_stage import Following, Playhead, following, recording, serving
+from tests.integration import daemon_stage, fork_stage
+from tests.integration.daemon_stage import Following, following, recording, serving
 from tests.integration.faults import refuse
+from tests.integration.fork_stage import (
+    BEYOND,
+    BRIEF,
+    COMMON,
+    DEEP,
+    FORK,
+    PATIENT,
+    TIP,
+    equal,
+    forks,
+    is_settled,
+    on_fork,
+    on_main,
+)
 
 Fault = options.Fault
 
-FORK = daemon_stage.recording().forks[0]
-COMMON, TIP = FORK.common, FORK.last
-BEYOND = 100
-DEEP = {"VESU_NODE_CONFIRM_ROLLBACK_DEPTH": "3"}
-PATIENT = {"VESU_NODE_CONFIRM_LOOKS": "100000"}
-BRIEF = {"VESU_NODE_CONFIRM_LOOKS": "3"}
-
-
-def on_fork(**settings: Any) -> Playhead:
-    """A head on the fork's last block."""
-    head = Playhead.at_block(recording(), COMMON, story=True, **settings)
-    head.go_to(TIP, branch=1)
-    return head
-
-
-def on_main(block: int = BEYOND) -> Playhead:
-    """A head on the main chain, which never saw the fork."""
-    return Playhead.at_block(recording(), block)
-
-
-@pytest.fixture(scope="module")
-async def forked() -> AsyncIterator[str]:
-    async with daemon_stage.filled(on_fork(), TIP) as url:
-        yield url
-
-
-@pytest.fixture
-async def url(forked: str) -> AsyncIterator[str]:
-    """A database that stands on the fork's last block."""
-    async with postgres.fresh_database(copy_of=forked) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def truth() -> AsyncIterator[str]:
-    """A database that only ever saw the main chain."""
-    async with daemon_stage.filled(on_main(), BEYOND) as made:
-        yield made
-
-
-async def equal(url: str, truth: str, block: int = BEYOND) -> None:
-    assert await daemon_stage.digest_at(url, block) == await daemon_stage.digest_at(truth, block)
+forked, truth, url = fork_stage.forked, fork_stage.truth, fork_stage.url
 
 
 async def is_suspect(running: Following, says: str) -> None:
@@ -79,17 +49,6 @@ async def is_suspect(running: Following, says: str) -> None:
     told = await status.read(running.connection)
     assert (told.state, told.is_fresh, told.reason) == ("suspect", False, seen["suspect_reason"])
     assert daemon_stage.count(running.node.source.name, "suspect", "suspect") >= 1
-
-
-async def is_settled(running: Following) -> None:
-    seen = await running.connection.fetchrow("SELECT * FROM indexer_status")
-    assert seen is not None
-    doubt = seen["is_suspect"], seen["suspect_reason"], seen["suspect_since"]
-    assert doubt == (False, None, None)
-
-
-async def forks(running: Following) -> int:
-    return int(await running.ask("SELECT fork_counter FROM cursor"))
 
 
 # --- a reorganisation -----------------------------------------------------------------------

@@ -6,31 +6,17 @@ it is asked at first. One that was unfit is left alone for longer than these tes
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from tests import postgres
-from tests.integration import daemon_stage
+from tests.integration import daemon_stage, fork_stage
 from tests.integration.daemon_stage import following, serving
 from tests.integration.faults import Fault
-from tests.integration.test_suspicion import BRIEF, COMMON, DEEP, TIP, forks, on_fork, on_main
+from tests.integration.fork_stage import BRIEF, COMMON, DEEP, forks, on_fork, on_main
 
 LOOKS = int(BRIEF["VESU_NODE_CONFIRM_LOOKS"])
 
 
-@pytest.fixture(scope="module")
-async def forked() -> AsyncIterator[str]:
-    async with daemon_stage.filled(on_fork(), TIP) as url:
-        yield url
-
-
-@pytest.fixture
-async def url(forked: str) -> AsyncIterator[str]:
-    """A database that stands on the fork's last block."""
-    async with postgres.fresh_database(copy_of=forked) as made:
-        yield made
+forked, url = fork_stage.forked, fork_stage.url
 
 
 class Shut:
