@@ -50,6 +50,11 @@ class Runner:
         """Whether a server runs on the cluster, ready or not."""
         return self._done("pg_ctl", self._cluster, ("status",)).returncode == 0
 
+    def takes(self, setting: str, value: str) -> bool:
+        """Whether the server knows a value of a setting: builds differ."""
+        options = ("-C", setting, "-c", f"{setting}={value}")
+        return self._done("postgres", self._cluster, options).returncode == 0
+
     def _done(
         self, program: str, cluster: Path, arguments: Sequence[str]
     ) -> subprocess.CompletedProcess[str]:
