@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import collections
 import datetime
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
 import structlog
 
 from indexer import errors
+from indexer.audit import proof_batches
 from indexer.cairo import view_call
 from indexer.chain import ancestry, block_proof, client, failures, types
 from indexer.chain import source as sources
@@ -43,6 +45,13 @@ class Proved(msgspec.Struct, frozen=True):
 
     block: types.BlockWithReceipts
     proof: types.Proof
+
+
+class _Ahead(NamedTuple):
+    """A batch that is being read, and how many stored events it will be compared with."""
+
+    events: int
+    task: asyncio.Task[list[Proved]]
 
 
 class VerifiedBatch(msgspec.Struct, frozen=True):
@@ -82,35 +91,27 @@ async def sweep(
     log was rolled back since `committed` was read, RetryableNodeError where the node gives no
     proof, and FatalNodeError where it refuses and there is no other.
     """
-    ahead: collections.deque[asyncio.Task[list[Proved]]] = collections.deque()
+    ahead: collections.deque[_Ahead] = collections.deque()
+    limited = proof_batches.limited(connection, batches)
     try:
         while True:
-            while len(ahead) < BATCHES_AHEAD and (numbers := next(batches, None)):
-                ahead.append(asyncio.create_task(_read(node, numbers, committed)))
+            while (
+                len(ahead) < BATCHES_AHEAD
+                and sum(batch.events for batch in ahead) < proof_batches.MOST_EVENTS
+                and (batch := await anext(limited, None))
+            ):
+                task = asyncio.create_task(_read(node, batch.numbers, committed))
+                ahead.append(_Ahead(batch.events, task))
             if not ahead:
                 return
-            proved_blocks = await ahead[0]
+            proved_blocks = await ahead[0].task
             ahead.popleft()
             yield await _settle(connection, addresses, committed, proved_blocks, note_ranges)
     finally:
-        for task in ahead:
+        tasks = [batch.task for batch in ahead]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
-
-
-def batches(spans: Iterable[verified.Span]) -> Iterator[Sequence[int]]:
-    """All blocks of these ranges, in batches that a node answers at once."""
-    size = sources.BLOCKS_PER_BATCH
-    for span in spans:
-        for first in range(span.first_block, span.last_block + 1, size):
-            yield range(first, min(first + size, span.last_block + 1))
-
-
-def batches_of(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Single blocks in batches that a node answers at once."""
-    size = sources.BLOCKS_PER_BATCH
-    for start in range(0, len(numbers), size):
-        yield numbers[start : start + size]
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 # --- what the chain has -----------------------------------------------------------------

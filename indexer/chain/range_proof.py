@@ -39,7 +39,10 @@ class Choice(msgspec.Struct, frozen=True):
         )
 
     async def prove(self, part: windows.Window) -> dict[int, types.Proof]:
-        """Check the window against its blocks; returns the proof of each block checked."""
+        """Check the window against its blocks; returns the proof of each block checked.
+
+        The blocks' own events are dropped then: the window holds those of the watched addresses.
+        """
         if not self.is_proving:
             return {}
         returned: dict[int, list[types.EmittedEvent]] = {}
@@ -56,6 +59,8 @@ class Choice(msgspec.Struct, frozen=True):
             else:
                 proof = block_proof.prove(block, events, addresses, hashed=False)
             proofs[number] = proof
+            if number in part.blocks:
+                part.blocks[number] = types.without_events(block)
         return proofs
 
     def verified(

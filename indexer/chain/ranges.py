@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -113,7 +114,7 @@ class RangeReader:
         next_to_deliver = next_to_read = from_block
         try:
             while next_to_deliver <= to_block:
-                while next_to_read <= to_block and len(ahead) <= settings.windows_ahead:
+                while next_to_read <= to_block and len(ahead) <= self._most_ahead(next_to_read):
                     end, addresses = self._window_end(next_to_read), known()
                     task = asyncio.create_task(self._read(next_to_read, end, addresses))
                     ahead.append(_Ahead(next_to_read, addresses, task))
@@ -129,6 +130,12 @@ class RangeReader:
                 yield delivered
         finally:
             await _cancel(ahead)
+
+    def _most_ahead(self, from_block: int) -> int:
+        """How many windows are read ahead: one where their receipts are held until they are proved,
+        which takes longer than reading the next."""
+        is_proved = self._proving.is_proving and from_block > self._proving.far_end
+        return min(self._settings.windows_ahead, 1) if is_proved else self._settings.windows_ahead
 
     def _window_end(self, from_block: int) -> int:
         """The last block of a window; none reaches from far behind the end to near it."""
@@ -243,7 +250,7 @@ class RangeReader:
     async def _add_events(self, part: windows.Window, addresses: frozenset[int]) -> None:
         """Read the events of these addresses and the blocks that hold them."""
         is_one_block = part.from_block == part.to_block
-        most = None if is_one_block else self._settings.target_events * self._settings.spare
+        most = None if is_one_block else self._most_events(part)
         events = await part.source.events(
             part.from_block, part.to_block, addresses, most, part.tip.hash
         )
@@ -262,6 +269,22 @@ class RangeReader:
         for block in await part.source.blocks(sorted(missing), self._proving.is_proving):
             part.blocks[block.header.number] = block
         windows.check_hashes(part)
+
+    def _target_events(self, part: windows.Window) -> float:
+        """How many events a window such as this one should hold."""
+        return self._settings.target_events / (2 if self._is_held_twice(part) else 1)
+
+    def _most_events(self, part: windows.Window) -> int:
+        """How many events it may hold, if it has several blocks."""
+        spare = self._settings.spare
+        if self._is_held_twice(part):
+            spare = max(spare // 2, 1)
+        return math.ceil(self._target_events(part) * spare)
+
+    def _is_held_twice(self, part: windows.Window) -> bool:
+        """Whether receipts are read with their events, and so hold each once more until they are
+        proved: target and spare are halved then."""
+        return self._proving.is_proving and not self._proving.is_left_to_background(part)
 
     async def _add_times(self, part: windows.Window) -> None:
         """Find the time of each block with events: by its events, else by its header.
@@ -295,7 +318,7 @@ class RangeReader:
         settings = self._settings
         size = part.to_block - part.from_block + 1
         fullness = max(
-            len(part.events) / settings.target_events, len(part.blocks) / settings.target_blocks
+            len(part.events) / self._target_events(part), len(part.blocks) / settings.target_blocks
         )
         if fullness > 1:
             self._window = max(int(size / fullness), 1)

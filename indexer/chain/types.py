@@ -159,6 +159,12 @@ def events_of(block: BlockWithReceipts, addresses: Collection[str]) -> list[Emit
     ]
 
 
+def without_events(block: BlockWithReceipts) -> BlockWithReceipts:
+    """A block with its receipts, but without the events in them."""
+    receipts = [msgspec.structs.replace(receipt, events=[]) for receipt in block.receipts]
+    return BlockWithReceipts(block.header, receipts)
+
+
 def runs(proofs: Mapping[int, Proof]) -> tuple[Verified, ...]:
     """Proofs by block number as the fewest ranges, ascending."""
     verified_ranges: list[Verified] = []

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from indexer import app, config, errors, values
-from indexer.audit import log_verification
+from indexer.audit import log_verification, proof_batches
 from indexer.cairo import felt252
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output, progress
@@ -212,7 +212,7 @@ async def _prove(
             connection,
             addresses,
             committed,
-            log_verification.batches(spans),
+            proof_batches.of_spans(spans),
         )
         try:
             async with contextlib.aclosing(sweep) as outcomes:

@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from indexer import errors, metrics
-from indexer.audit import log_verification
+from indexer.audit import log_verification, proof_batches
 from indexer.chain import block_proof, client, rpc, types
 from indexer.daemon import observation_check
 from indexer.log import cursor, facts, gaps, observations, verified
@@ -222,7 +222,7 @@ class Prover:
             verified.Span(max(span.first_block, span.last_block - self._most + 1), span.last_block)
             for span in spans
         ]
-        return _Work(log_verification.batches(top))
+        return _Work(proof_batches.of_spans(top))
 
     async def _with_events(self, span: verified.Span) -> _Work:
         """The top of a range: its newest blocks with events, and the sample of the others."""
@@ -233,7 +233,7 @@ class Prover:
         first = newest[-1] if len(newest) == self._most else lowest
         numbers = {*newest, *self._sampled(first, span.last_block)}
         sampled = types.Verified(first, span.last_block, "sampled")
-        return _Work(log_verification.batches_of(sorted(numbers)), sampled)
+        return _Work(proof_batches.of_blocks(sorted(numbers)), sampled)
 
     def _sampled(self, first: int, last: int) -> Iterator[int]:
         rate, seed = self._settings.sample_rate, self._settings.sample_seed

@@ -164,6 +164,24 @@ async def test_near_the_end_the_last_block_is_read_again_when_a_range_is_deliver
     assert await delivered_without_the_node(40) == []
 
 
+async def read_ahead(verify: str) -> int:
+    """How many windows near the end are read beside the first one."""
+    source = FakeSource("x", chain_with_a_pool())
+    made: Any = FakeNode(source)
+    watch = Watch([FACTORY, POOL])
+    settings = msgspec.structs.replace(READING, near_blocks=BLOCKS, verify=verify)
+    reading = ranges.RangeReader(made, settings).ranges(0, BLOCKS - 1, watch.known, watch.discover)
+    await anext(reading)
+    await quiet()
+    await reading.aclose()
+    return len(source.windows) - 1
+
+
+async def test_one_window_is_read_ahead_where_receipts_are_held_until_they_are_proved() -> None:
+    assert await read_ahead("off") == 2
+    assert await read_ahead("events") == 1
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_far_range_whose_last_block_changes_is_read_again(when: str) -> None:
     """Also where it changes while the events of a contract just discovered are read."""

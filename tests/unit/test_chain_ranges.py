@@ -188,6 +188,26 @@ async def test_no_range_holds_much_more_than_the_targets() -> None:
     assert len(parts) < 40
 
 
+@pytest.mark.parametrize(("verify", "most"), [("off", 32), ("events", 8), ("all", 8)])
+async def test_windows_that_hold_receipts_until_they_are_proved_are_smaller(
+    verify: str, most: int
+) -> None:
+    """Each event is held twice meanwhile; what is delivered holds it once."""
+    emitted = {number: [POOL] * 3 for number in range(BLOCKS)}
+    source = FakeSource("x", chain_fake.version("a", BLOCKS, emitted))
+    parts = await read(
+        FakeNode(source), Watch(ALL), target_events=8, verify=verify, spare=4, first_window=60
+    )
+    check_gapless(parts, 0, BLOCKS - 1)
+    assert [event for part in parts for event in part.events] == chain_fake.truth(
+        source.chain, 0, BLOCKS - 1, ALL
+    )
+    assert most / 2 < max(len(part.events) for part in parts) <= most
+    receipts = [receipt for part in parts for block in part.blocks for receipt in block.receipts]
+    assert len(receipts) == BLOCKS
+    assert verify == "off" or not any(receipt.events for receipt in receipts)
+
+
 async def test_one_block_may_hold_more_than_the_targets() -> None:
     source = FakeSource("x", chain_fake.version("a", 3, {1: [POOL] * 99}))
     parts = await read(FakeNode(source), Watch(ALL), 0, 2, target_events=5, spare=1)
