@@ -98,10 +98,10 @@ async def encode(
         )
 
     return EncodedRows(
-        await _encoded(last_of_each_event(journal.pairs), pool),
-        await _encoded(last_of_each_event(journal.assets), asset),
-        await _encoded(last_of_each_event(journal.positions), position),
-        await _encoded(journal.transactions, transaction),
+        await _encoded(last_of_each_event(journal.pairs), pool, copying.nullable_line),
+        await _encoded(last_of_each_event(journal.assets), asset, copying.nullable_line),
+        await _encoded(last_of_each_event(journal.positions), position, copying.nullable_line),
+        await _encoded(journal.transactions, transaction, copying.plain_line),
         list(settings.values()),
         None if block is None else await positions_of(memory_, journal, memory_.valuer(block)),
     )
@@ -118,7 +118,7 @@ async def positions_of(
     taken = known.rows, known.sampling
     parts = [
         "".join(
-            copying.line(memory_.position_row(key, position, valuer)) for key, position in part
+            [copying.line(memory_.position_row(key, position, valuer)) for key, position in part]
         ).encode()
         async for part in turns.of(changed)
     ]
@@ -133,12 +133,11 @@ def last_positions(
 
 
 async def _encoded(
-    items: Sequence[Item], row: Callable[[Item], tuple[Any, ...]]
+    items: Sequence[Item],
+    row: Callable[[Item], tuple[Any, ...]],
+    line: Callable[[tuple[Any, ...]], str],
 ) -> Sequence[bytes]:
-    return [
-        "".join(copying.plain_line(row(item)) for item in part).encode()
-        async for part in turns.of(items)
-    ]
+    return ["".join([line(row(item)) for item in part]).encode() async for part in turns.of(items)]
 
 
 def last_of_each_event(

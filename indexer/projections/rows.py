@@ -48,7 +48,12 @@ def iso(seconds: int) -> str:
 
 def pool_key(row: asyncpg.Record) -> state.PoolKey:
     """The pool that a row is of."""
-    return state.PoolKey(int(row["pool_address"], 16), int(row["pool_id"], 16))
+    return _pool_key(row["pool_address"], row["pool_id"])
+
+
+@functools.lru_cache(maxsize=4_096)
+def _pool_key(address: str, pool_id: str) -> state.PoolKey:
+    return state.PoolKey(int(address, 16), int(pool_id, 16))
 
 
 def units(raw: int, decimals: int) -> str:

@@ -56,11 +56,17 @@ def _template(fields: int) -> str:
 
 
 def plain_line(values: tuple[Any, ...]) -> str:
-    """As `line`, of values that need no escape: numbers, ids, hex, times, and texts by `field`."""
+    """As `line`, of values that need no escape: numbers, ids, hex, times, and texts by `field`.
+
+    For rows of which few hold a NULL.
+    """
     found = _template(len(values)) % values
-    # Few rows hold a NULL, and a text that says None only costs the second look.
-    if "None" not in found:
-        return found
+    # A text that says None only costs the second look.
+    return found if "None" not in found else nullable_line(values)
+
+
+def nullable_line(values: tuple[Any, ...]) -> str:
+    """The same of rows that mostly hold a NULL."""
     return _template(len(values)) % tuple([_NULL if value is None else value for value in values])
 
 
