@@ -62,5 +62,7 @@ class ClassWatcher:
                     kind=contract.kind,
                     class_hash=hex(found),
                 )
+        # A commit that began before an answer was stored wrote its rows without it.
+        await contract_classes.settle(self._connection)
         unknown = await contract_classes.read_unknown(self._connection)
         metrics.unknown_classes.set(len(unknown))

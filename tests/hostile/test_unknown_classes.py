@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.daemon import class_watcher
+from indexer.projections import memory
 from indexer.query import pools, status
 from indexer.store import database
 from tests import postgres
@@ -62,6 +63,31 @@ async def test_an_unknown_class_marks_its_pool_alone(cut: int, migrated_database
     assert await marked(url) == expected
     await chain.replayed(url)
     assert await marked(url) == expected
+
+
+async def test_a_class_that_is_named_while_a_block_is_written_marks_its_pool(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block writes the rows as its beginning knew them; the next look marks them again."""
+    url, node = migrated_database_url, Classes()
+    await chain.index(url, chain.HONEST)
+    read_classes = memory.Memory.read_classes
+
+    async def read_then_look(self: memory.Memory, connection: memory.Connection) -> None:
+        await read_classes(self, connection)
+        if not node.asked and connection.is_in_transaction():
+            await look(url, node)
+
+    monkeypatch.setattr(memory.Memory, "read_classes", read_then_look)
+    await chain.index(url, [*chain.HONEST, [chain.context(chain.THEIRS, 6)]], first=6)
+    assert node.asked
+    node.asked.clear()
+    await look(url, node)
+    assert node.asked == []
+    before = await marked(url)
+    assert before[THEIRS] == f"0x{STRANGE:064x}"
+    await chain.replayed(url)
+    assert await marked(url) == before
 
 
 async def test_an_upgrade_is_asked_again_and_a_known_class_is_not(
