@@ -137,13 +137,14 @@ async def test_database_of_another_chain(
 
 
 async def test_node_that_shares_no_block(
-    environ: dict[str, str], recorded: truth.Recorded, indexed_url: str
+    environ: dict[str, str], recorded: truth.Recorded, indexed_copy: str
 ) -> None:
+    # Beside the writer, before it is refused, classes are asked for, which marks a pool.
     def foreign(block: Any) -> Any:
         return block | {"block_hash": hex(int(block["block_hash"], 16) ^ 1)}
 
     async with stage.edited(recorded, getBlockWithTxHashes=foreign) as url:
-        environ |= {"DATABASE_URL": indexed_url, "VESU_NODE_URLS": url}
+        environ |= {"DATABASE_URL": indexed_copy, "VESU_NODE_URLS": url}
         # Whether something beside the writer warns of the node first depends on the machine.
         environ["VESU_LOG_LEVEL"] = "error"
         before = await stage.json_of(environ, "digest")
