@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from urllib import parse
 
 import asyncpg
-import pytest
 
 from indexer.audit import indexes
 from indexer.daemon import deferred_indexes
 from tests.integration import daemon_stage
-from tests.integration.daemon_stage import Playhead, following, recording, serving
+from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
 
-LAST = 110
 SOON = {"VESU_INGEST_BATCH_EVENTS": "5", "VESU_INGEST_DEFER_INDEXES_FROM": "10"}
 """A recorded chain has few events."""
-
-
-@pytest.fixture(scope="module")
-async def undisturbed() -> AsyncIterator[str]:
-    async with daemon_stage.filled(Playhead.at_block(recording(), LAST), LAST) as made:
-        yield await daemon_stage.digest_at(made, LAST)
 
 
 async def report(url: str) -> indexes.IndexReport:
