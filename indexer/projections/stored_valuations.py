@@ -11,7 +11,7 @@ import datetime
 import decimal
 import functools
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import asyncpg
@@ -56,8 +56,15 @@ class Checked(msgspec.Struct):
     right: list[str] = []
 
 
+NoteWrong = Callable[[Sequence[storage.Key]], Awaitable[None]]
+"""Takes the keys of wrong rows, some at a time, until all were told."""
+
+
 async def check(
-    connection: storage.Connection, live: str, keys: Collection[storage.Key] | None = None
+    connection: storage.Connection,
+    live: str,
+    keys: Collection[storage.Key] | None = None,
+    note_wrong: NoteWrong | None = None,
 ) -> Checked:
     """Check all rows of the schema `live` (its quoted name), or those of these keys.
 
@@ -70,6 +77,7 @@ async def check(
     valued: tuple[tuple[int, int], valuations.Valuer] | None = None
     row_cursor = await connection.cursor(query, *ids)
     while part := await row_cursor.fetch(ROWS_AT_ONCE):
+        wrong: list[storage.Key] = []
         for valued_at, group in itertools.groupby(
             part, lambda row: (row["valued_at_block"], row["sampling"])
         ):
@@ -77,8 +85,13 @@ async def check(
             checked.rows += len(rows)
             checked.blocks += valued is None or valued[0] != valued_at
             valued = (valued_at, await _valuer(connection, *valued_at, rows))
-            for row in rows:
-                _compare(checked, row, valued[1], keep_right=keys is not None)
+            wrong += [
+                (row["pool_id"], row["id"])
+                for row in rows
+                if not _compare(checked, row, valued[1], keep_right=keys is not None)
+            ]
+        if wrong and note_wrong is not None:
+            await note_wrong(wrong)
     return checked
 
 
@@ -96,7 +109,8 @@ async def _valuer(
 
 def _compare(
     checked: Checked, row: asyncpg.Record, valuer: valuations.Valuer, *, keep_right: bool
-) -> None:
+) -> bool:
+    """Whether a row is worth what it says."""
     key, position = positions.parse(row)
     stored: tuple[Any, ...] = row[-len(valuations.COLUMNS) :]
     computed = valuer.values(key, position)
@@ -118,6 +132,7 @@ def _compare(
             checked.wrong.append(
                 Wrong(row["pool_id"], str(row["id"]), row["valued_at_block"], different)
             )
+    return not different
 
 
 def _typed(computed: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -81,7 +81,7 @@ async def test_marks_are_the_differences_of_the_views(
                         assert found == []
 
 
-async def nothing_is_valued(*_: object) -> stored_valuations.Checked:
+async def nothing_is_valued(*_: object, **__: object) -> stored_valuations.Checked:
     """Some of what is spoiled here cannot be valued at all."""
     return stored_valuations.Checked()
 

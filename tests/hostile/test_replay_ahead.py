@@ -13,7 +13,7 @@ import pytest
 from indexer import errors
 from indexer.log import facts
 from indexer.projections import engine as engines
-from indexer.projections import replay
+from indexer.projections import replay, stored_valuations
 from indexer.projections.shadow import build, swap
 from indexer.store import database
 from tests import postgres
@@ -128,6 +128,23 @@ async def test_without_a_free_connection_batches_are_written_in_turn() -> None:
         await postgres.execute(url, SPOIL)
         done = await replayed(url, chain.engine(), refused)
         assert (done.to_block, done.rows_changed) == (5, len(before["vesu_positions"]))
+        assert await chain.rows(url) == before
+
+
+@pytest.mark.parametrize("has_second", [True, False])
+async def test_every_wrong_valuation_is_mended(
+    has_second: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of which no example is kept."""
+    monkeypatch.setattr(stored_valuations, "EXAMPLES", 1)
+    monkeypatch.setattr(stored_valuations, "ROWS_AT_ONCE", 2)
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, chain.HONEST)
+        before = await chain.rows(url)
+        await postgres.execute(url, "UPDATE vesu_positions SET collateral_raw = 77")
+        open_second = functools.partial(database.session, url) if has_second else None
+        done = await replayed(url, chain.engine(), open_second)
+        assert done.rows_changed == len(before["vesu_positions"]) > 2
         assert await chain.rows(url) == before
 
 

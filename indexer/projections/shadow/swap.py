@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
@@ -17,7 +18,7 @@ import structlog
 
 from indexer import errors, values
 from indexer.log import cursor
-from indexer.projections import statements, stored_valuations, tables
+from indexer.projections import statements, storage, stored_valuations, tables
 from indexer.projections.shadow import build, compared_versions, derived
 from indexer.store import sqlfile
 
@@ -80,30 +81,39 @@ async def _value(built: build.Shadow, valued_since: int) -> None:
 async def _compare(built: build.Shadow, span: build.Span) -> None:
     """Mark all rows that differ, and live ones that are not worth what they say at their own
     blocks: that is computed while PostgreSQL compares, where there is a second connection."""
+    marked = asyncio.Event()
+    mark_keys = statements.fill(_SQL["mark_keys"], tables.POSITIONS, built.live)
+
+    async def note_wrong(keys: Sequence[storage.Key]) -> None:
+        # The connection compares until then.
+        await marked.wait()
+        await built.connection.execute(mark_keys, *map(list, zip(*keys, strict=True)))
+
     async with built.second() as second:
         if second is None:
             await _mark(built, span, span.from_block, "mark_current")
-            built.valuations = await _checked_valuations(built.connection, built.live)
+            marked.set()
+            built.valuations = await _checked_valuations(built.connection, built.live, note_wrong)
             await built.connection.execute(f"SET LOCAL search_path = {build.SCHEMA}, {built.live}")
-        else:
-            snapshot = await built.connection.fetchval(_SQL["export_snapshot"])
-            checking = asyncio.create_task(_checked_valuations(second, built.live, snapshot))
-            try:
-                await _mark(built, span, span.from_block, "mark_current")
-                built.valuations = await checking
-            finally:
-                checking.cancel()
-                await asyncio.wait([checking])
-    wrong = built.valuations.wrong
-    await built.connection.execute(
-        statements.fill(_SQL["mark_keys"], tables.POSITIONS, built.live),
-        [differing_row.pool_id for differing_row in wrong],
-        [differing_row.id for differing_row in wrong],
-    )
+            return
+        snapshot = await built.connection.fetchval(_SQL["export_snapshot"])
+        checking = asyncio.create_task(
+            _checked_valuations(second, built.live, note_wrong, snapshot)
+        )
+        try:
+            await _mark(built, span, span.from_block, "mark_current")
+            marked.set()
+            built.valuations = await checking
+        finally:
+            checking.cancel()
+            await asyncio.wait([checking])
 
 
 async def _checked_valuations(
-    connection: asyncpg.Connection, live: str, snapshot: str | None = None
+    connection: asyncpg.Connection,
+    live: str,
+    note_wrong: stored_valuations.NoteWrong,
+    snapshot: str | None = None,
 ) -> stored_valuations.Checked:
     """Check the live rows in the caller's transaction, or in a new one that sees `snapshot`."""
     async with contextlib.AsyncExitStack() as stack:
@@ -113,7 +123,7 @@ async def _checked_valuations(
             )
             await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         await connection.execute(f"SET LOCAL search_path = {live}")
-        return await stored_valuations.check(connection, live)
+        return await stored_valuations.check(connection, live, note_wrong=note_wrong)
 
 
 async def differing(built: build.Shadow) -> int:
