@@ -251,7 +251,12 @@ class Shadow:
         await self._engine.value(self.connection, block, found)
 
     async def analyze(self) -> None:
-        """Give the planner statistics of what was built."""
+        """Give the planner statistics of what was built, and of live tables that have none or old
+        ones: a database that was just filled is compared by nested loops otherwise."""
+        for table in tables.PROJECTIONS:
+            live_table = f"{self.live}.{table.stored_name}"
+            if await self.connection.fetchval(_SQL["is_out_of_date"], live_table):
+                await self.connection.execute(f"ANALYZE {live_table}")
         await self.connection.execute(_SQL["small_samples"])
         for table in tables.PROJECTIONS:
             await self.connection.execute(statements.fill(_SQL["analyze"], table, self.live))

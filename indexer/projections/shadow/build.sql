@@ -175,6 +175,12 @@ RESET default_statistics_target;
 -- Statistics of a table that was just filled: plans must not take it for empty.
 ANALYZE vesu_shadow.{stored};
 
+-- name: is_out_of_date
+-- Whether the table $1 has no statistics, or more changed since they were gathered than it had.
+SELECT c.reltuples < 0 OR pg_stat_get_mod_since_analyze(c.oid) > c.reltuples
+FROM pg_class c
+WHERE c.oid = $1::text::regclass;
+
 -- name: analyze_live
 -- Without statistics the check of each deleted position reads all rows of its pool.
 ANALYZE {live}.vesu_transactions, {live}.vesu_liquidations;
