@@ -234,7 +234,7 @@ class Ingestor:
         """The head where a look is due and answered: no range waits for the node."""
         if time.monotonic() - self._looks.noted_at > LOOK_SECONDS:
             self._looks.begin(self.position)
-        seen = await self._looks.begun()
+        seen = await self._looks.answered()
         if seen is None:
             return None
         await self._looks.note(await committing.free_connection(), self.position, seen)

@@ -22,9 +22,12 @@ class Seen(NamedTuple):
 
 
 class Looks:
-    """Asks and notes. `probe_seconds`, `return_seconds`: how often the endpoint in use is probed
-    again, and the preferred one returned to; `lower_looks`: how often a lower final block must be
-    answered.
+    """Asks the node for its head and final block, and notes what it answered.
+
+    `probe_seconds`: after how many seconds the endpoint in use is probed again.
+    `return_seconds`: after how many seconds a preferred endpoint is tried again.
+    `lower_looks`: a lower final block is believed once the node has reported one in more looks
+    in a row than this.
     """
 
     def __init__(
@@ -63,8 +66,11 @@ class Looks:
             asking = self.ask(committed, is_troubled=False, is_suspect=False)
             self._asking = asyncio.create_task(asking)
 
-    async def begun(self) -> Seen | None:
-        """What was answered to what `begin` asked, once; None: nothing yet. Raises its error."""
+    async def answered(self) -> Seen | None:
+        """What the node answered to the look that `begin` started; None: nothing yet.
+
+        Each answer is returned once. Raises the error with which that look failed.
+        """
         if self._asking is None or not self._asking.done():
             return None
         asking, self._asking = self._asking, None
