@@ -184,7 +184,7 @@ class StarknetNode:
     ) -> probe.NodeProfile | None:
         """The profile of an endpoint that failed before; None, and why in the log, if unfit."""
         try:
-            # Indexing waits meanwhile, and a slow endpoint is not worth switching to.
+            # At the head indexing waits meanwhile, and a slow endpoint is not worth switching to.
             async with asyncio.timeout(BRIEF_SECONDS):
                 profile = await probe.probe(endpoint, self._chain_id)
                 if await ancestry.has_block(sources.Source(endpoint, profile), *committed):
@@ -245,6 +245,7 @@ class StarknetNode:
                 return head, await finalised
         finally:
             finalised.cancel()
+            await asyncio.gather(finalised, return_exceptions=True)
         return head, await self.finalised()
 
     async def class_hash(self, address: int, block: int | None = None) -> int | None:

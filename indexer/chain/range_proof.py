@@ -29,14 +29,21 @@ class Choice(msgspec.Struct, frozen=True):
         """Whether any block is proved."""
         return self.verify != "off" or bool(self.suspects)
 
-    def is_left_to_background(self, part: windows.Window) -> bool:
-        """Whether a window is read by its events alone: receipts and proofs come later."""
+    def is_left_to_background(self, node_source: sources.Source, blocks: range) -> bool:
+        """Whether these blocks are read by their events alone: receipts and proofs come later."""
         return (
             self.verify != "all"
-            and part.to_block <= self.far_end
-            and part.source.profile.event_indexes
-            and self.suspects.isdisjoint(range(part.from_block, part.to_block + 1))
+            and blocks[-1] <= self.far_end
+            and node_source.profile.event_indexes
+            and not any(number in blocks for number in self.suspects)
         )
+
+    def is_held_twice(self, node_source: sources.Source, blocks: range) -> bool:
+        """Whether each event of these blocks is held twice in memory until it is proved.
+
+        Their receipts are read with their events then, beside the events themselves.
+        """
+        return self.is_proving and not self.is_left_to_background(node_source, blocks)
 
     async def prove(self, part: windows.Window) -> dict[int, types.Proof]:
         """Check the window against its blocks; returns the proof of each block checked.
@@ -69,7 +76,7 @@ class Choice(msgspec.Struct, frozen=True):
         """The ranges proved; one "sampled" range where only some blocks are proved."""
         if not self.is_proving:
             return ()
-        if all(map(self._is_always_proved, range(part.from_block, part.to_block + 1))):
+        if all(map(self._is_always_proved, part.numbers)):
             return types.runs(proofs)
         return (types.Verified(part.from_block, part.to_block, "sampled"),)
 
@@ -91,7 +98,7 @@ class Choice(msgspec.Struct, frozen=True):
             yield part.blocks[number]
         others = [
             number
-            for number in range(part.from_block, part.to_block + 1)
+            for number in part.numbers
             if number not in part.blocks and self._is_always_proved(number)
         ]
         for start in range(0, len(others), sources.BLOCKS_PER_BATCH):

@@ -64,11 +64,15 @@ class ReaderSettings(msgspec.Struct, frozen=True):
 
 
 class _Ahead(NamedTuple):
-    """A window that is being read."""
+    """A window that is being read: `tasks` in order, each of which waits for the one before.
+
+    The last one returns the window. The others are kept to be cancelled, too: a task that is
+    cancelled before it has started does not cancel the one that it would wait for.
+    """
 
     from_block: int
     addresses: frozenset[int]
-    task: asyncio.Task[windows.Window]
+    tasks: tuple[asyncio.Task[windows.Window], ...]
 
 
 class RangeReader:
@@ -114,12 +118,14 @@ class RangeReader:
         next_to_deliver = next_to_read = from_block
         try:
             while next_to_deliver <= to_block:
-                while next_to_read <= to_block and len(ahead) <= self._most_ahead(next_to_read):
+                while next_to_read <= to_block:
                     end, addresses = self._window_end(next_to_read), known()
+                    if len(ahead) > self._most_ahead(range(next_to_read, end + 1)):
+                        break
                     task = asyncio.create_task(self._read(next_to_read, end, addresses))
-                    ahead.append(_Ahead(next_to_read, addresses, task))
+                    ahead.append(_Ahead(next_to_read, addresses, (task,)))
                     next_to_read = end + 1
-                delivered = await self._deliver(await ahead[0].task, known, discover, forget)
+                delivered = await self._deliver(await ahead[0].tasks[-1], known, discover, forget)
                 ahead.popleft()
                 next_to_deliver = delivered.to_block + 1
                 if next_to_deliver != (ahead[0].from_block if ahead else next_to_read):
@@ -131,11 +137,14 @@ class RangeReader:
         finally:
             await _cancel(ahead)
 
-    def _most_ahead(self, from_block: int) -> int:
-        """How many windows are read ahead: one where their receipts are held until they are proved,
-        which takes longer than reading the next."""
-        is_proved = self._proving.is_proving and from_block > self._proving.far_end
-        return min(self._settings.windows_ahead, 1) if is_proved else self._settings.windows_ahead
+    def _most_ahead(self, blocks: range) -> int:
+        """How many windows may be read ahead of the first where the last of them has these blocks.
+
+        At most one where events are held twice. More would save no time: proving a window takes
+        longer than reading the next.
+        """
+        most = self._settings.windows_ahead
+        return min(most, 1) if self._proving.is_held_twice(self._node.source, blocks) else most
 
     def _window_end(self, from_block: int) -> int:
         """The last block of a window; none reaches from far behind the end to near it."""
@@ -150,7 +159,8 @@ class RangeReader:
     ) -> int:
         """The last block of the next attempt; raises the error where none would succeed.
 
-        `_read` and `_deliver` go round this loop for each window:
+        `_read` and `_deliver` go round this loop for each window. `_grow` enters it where its own
+        attempt fails, and leaves the next attempts to `_read`.
 
             attempt from_..to ── answered ──────────────────────────────────► delivered
                ▲         └────── error
@@ -225,15 +235,15 @@ class RangeReader:
         """Begin to read the events of addresses that the windows read ahead lack."""
         for index, window in enumerate(ahead):
             if not addresses <= window.addresses:
-                task = asyncio.create_task(self._grow(window.task, addresses))
-                ahead[index] = _Ahead(window.from_block, addresses, task)
+                task = asyncio.create_task(self._grow(window.tasks[-1], addresses))
+                ahead[index] = _Ahead(window.from_block, addresses, (*window.tasks, task))
 
     async def _close_ahead(self, part: windows.Window) -> None:
         """Close a window far behind the end as soon as it is read: nothing waits for that then.
 
         Nearer, where the chain may still change, a window is closed when it is delivered.
         """
-        if self._proving.is_left_to_background(part):
+        if self._is_left_to_background(part):
             await windows.close(part)
 
     async def _add_missing(self, part: windows.Window, addresses: frozenset[int]) -> bool:
@@ -257,7 +267,7 @@ class RangeReader:
         part.events = (
             sorted([*part.events, *events], key=types.event_key) if part.events else events
         )
-        if self._proving.is_left_to_background(part):
+        if self._is_left_to_background(part):
             await self._add_times(part)
             windows.check_hashes(part)
             return
@@ -271,20 +281,24 @@ class RangeReader:
         windows.check_hashes(part)
 
     def _target_events(self, part: windows.Window) -> float:
-        """How many events a window such as this one should hold."""
+        """How many events a window such as this one should hold: half where each is held twice."""
         return self._settings.target_events / (2 if self._is_held_twice(part) else 1)
 
     def _most_events(self, part: windows.Window) -> int:
-        """How many events it may hold, if it has several blocks."""
+        """How many events it may hold, if it has several blocks: `spare` times its target.
+
+        Half as many times where each event is held twice.
+        """
         spare = self._settings.spare
         if self._is_held_twice(part):
             spare = max(spare // 2, 1)
         return math.ceil(self._target_events(part) * spare)
 
     def _is_held_twice(self, part: windows.Window) -> bool:
-        """Whether receipts are read with their events, and so hold each once more until they are
-        proved: target and spare are halved then."""
-        return self._proving.is_proving and not self._proving.is_left_to_background(part)
+        return self._proving.is_held_twice(part.source, part.numbers)
+
+    def _is_left_to_background(self, part: windows.Window) -> bool:
+        return self._proving.is_left_to_background(part.source, part.numbers)
 
     async def _add_times(self, part: windows.Window) -> None:
         """Find the time of each block with events: by its events, else by its header.
@@ -347,7 +361,7 @@ class RangeReader:
         self, part: windows.Window, known: Known, discover: Discover
     ) -> types.Range:
         await self._add_discovered(part, known, discover)
-        is_proved_later = self._proving.is_left_to_background(part)
+        is_proved_later = self._is_left_to_background(part)
         proofs = {} if is_proved_later else await self._proving.prove(part)
         await windows.close(part)
         return types.Range(
@@ -377,7 +391,7 @@ def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> b
 
 
 async def _cancel(ahead: collections.deque[_Ahead]) -> None:
-    tasks = [window.task for window in ahead]
+    tasks = [task for window in ahead for task in window.tasks]
     ahead.clear()
     for task in tasks:
         task.cancel()

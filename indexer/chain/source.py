@@ -19,6 +19,14 @@ from indexer.chain import failures, pages, probe, rpc, rpc_errors, types, wire
 T = TypeVar("T")
 
 BLOCKS_PER_BATCH = 20
+
+BATCHES_AT_ONCE = 4
+"""How many batches one call has on their way at once.
+
+The bodies of all of their answers may be in memory together, and each may be as large as
+`transport.LARGEST_BODY`.
+"""
+
 NO_ENTRYPOINT = int.from_bytes(b"ENTRYPOINT_NOT_FOUND", "big")
 """The felt that some nodes answer for a view that the contract does not have."""
 
@@ -142,8 +150,8 @@ class Source:
     ) -> list[T]:
         """What `ask` gives for batches of these blocks, in the order asked.
 
-        The batches after the first are asked at once, but one after the other of an endpoint that
-        refused a batch: it shows its limit by one of them, not by each.
+        After the first batch some are asked at once, but one after the other where the endpoint
+        has refused a batch: it shows its limit by one of them, not by each.
         """
         found: list[T] = []
         waiting = [
@@ -152,7 +160,7 @@ class Source:
         ]
         while waiting:
             is_alone = not found or self._endpoint.limits.batch.is_known
-            at_once = waiting[:1] if is_alone else waiting
+            at_once = waiting[: 1 if is_alone else BATCHES_AT_ONCE]
             waiting = waiting[len(at_once) :]
             answers = await rpc.gather(
                 failures.retry_while_lagging(self.name, functools.partial(ask, batch))

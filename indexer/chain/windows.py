@@ -27,6 +27,11 @@ class Window(msgspec.Struct):
     is_closed: bool = False
     """Whether the last block's hash was the same again after everything else was read."""
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of its blocks."""
+        return range(self.from_block, self.to_block + 1)
+
 
 async def ends(
     node_source: sources.Source, from_block: int, to_block: int

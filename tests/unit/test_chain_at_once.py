@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from indexer import errors
 from indexer.chain import ranges, types
 from tests.unit import chain_fake, chain_stage
 from tests.unit.chain_fake import FakeNode, FakeSource, Watch
@@ -76,6 +77,22 @@ async def test_the_final_block_is_of_the_endpoint_that_told_the_head(node: Gathe
         assert (head.number, final) == (20, 15)
 
 
+async def test_the_question_for_the_final_block_ends_where_the_head_is_refused(
+    node: Gathering,
+) -> None:
+    def refuse(method: str, params: Any) -> None:
+        if params and params["block_id"] == "latest":
+            raise chain_stage.RpcRefusal(-32603, "no")
+
+    async with chain_stage.connected(node) as starknet:
+        node.refuse = refuse
+        node.hold(2, lambda calls: calls[0]["params"] == {"block_id": "l1_accepted"})
+        with pytest.raises(errors.NodeError):
+            await starknet.head_and_finalised()
+        asked = [task.get_coro() for task in asyncio.all_tasks()]
+        assert not [coroutine for coroutine in asked if "finalised" in repr(coroutine)]
+
+
 @pytest.mark.parametrize("what", ["headers", "blocks"])
 async def test_batches_after_the_first_are_asked_at_once(node: Gathering, what: str) -> None:
     async with asyncio.timeout(PATIENCE), chain_stage.connected(node) as starknet:
@@ -88,27 +105,43 @@ async def test_batches_after_the_first_are_asked_at_once(node: Gathering, what: 
         assert [header.number for header in found] == list(numbers)
 
 
-async def test_batches_wait_for_each_other_where_the_endpoint_refused_one(node: Gathering) -> None:
-    """It would refuse each of those that are on their way together."""
+class Counting(Gathering):
+    """Counts how many requests were on their way together."""
+
     on_their_way, most = 0, 0
 
-    class Counting(Gathering):
-        async def _post(self, request: web.Request) -> web.StreamResponse:
-            nonlocal on_their_way, most
-            on_their_way += 1
-            most = max(most, on_their_way)
-            await asyncio.sleep(0.01)
-            try:
-                return await super()._post(request)
-            finally:
-                on_their_way -= 1
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        self.on_their_way += 1
+        self.most = max(self.most, self.on_their_way)
+        await asyncio.sleep(0.01)
+        try:
+            return await super()._post(request)
+        finally:
+            self.on_their_way -= 1
 
+
+async def test_four_batches_at_most_are_on_their_way() -> None:
+    """Each may be answered by a large body, and the memory must hold all of them."""
+    made = Counting(head=9 * 20 - 1)
+    made.hold(1, lambda calls: False)
+    async with (
+        asyncio.timeout(PATIENCE),
+        made.serving(),
+        chain_stage.connected(made) as starknet,
+    ):
+        made.hold(4, lambda calls: calls[0]["params"]["block_id"]["block_number"] >= 20)
+        await starknet.source.blocks(range(9 * 20))
+    assert made.most == 4
+
+
+async def test_batches_wait_for_each_other_where_the_endpoint_refused_one() -> None:
+    """It would refuse each of those that are on their way together."""
     made = Counting(head=BLOCKS - 1)
     made.hold(1, lambda calls: False)
     async with made.serving(), chain_stage.connected(made) as starknet:
         starknet.source.endpoint.limits.batch.refused(BLOCKS)
         await starknet.source.headers(range(BLOCKS))
-    assert most == 1
+    assert made.most == 1
 
 
 # --- the range reader -----------------------------------------------------------------------
@@ -164,22 +197,61 @@ async def test_near_the_end_the_last_block_is_read_again_when_a_range_is_deliver
     assert await delivered_without_the_node(40) == []
 
 
-async def read_ahead(verify: str) -> int:
-    """How many windows near the end are read beside the first one."""
+async def read_ahead(verify: str, near: int, spec: str, suspects: frozenset[int]) -> int:
+    """How many windows are read beside the first one."""
     source = FakeSource("x", chain_with_a_pool())
+    source.profile = chain_stage.profile(spec)
     made: Any = FakeNode(source)
     watch = Watch([FACTORY, POOL])
-    settings = msgspec.structs.replace(READING, near_blocks=BLOCKS, verify=verify)
-    reading = ranges.RangeReader(made, settings).ranges(0, BLOCKS - 1, watch.known, watch.discover)
+    reader = ranges.RangeReader(
+        made, msgspec.structs.replace(READING, near_blocks=near, verify=verify)
+    )
+    reader.suspects = suspects
+    reading = reader.ranges(0, BLOCKS - 1, watch.known, watch.discover)
     await anext(reading)
     await quiet()
     await reading.aclose()
     return len(source.windows) - 1
 
 
-async def test_one_window_is_read_ahead_where_receipts_are_held_until_they_are_proved() -> None:
-    assert await read_ahead("off") == 2
-    assert await read_ahead("events") == 1
+FAR, NEAR = 0, BLOCKS
+NEW, WITHOUT_INDEXES = "0.10.2", "0.9.0"
+NONE: frozenset[int] = frozenset()
+
+
+@pytest.mark.parametrize(
+    ("verify", "near", "spec", "suspects", "windows"),
+    [
+        ("off", NEAR, NEW, NONE, 2),
+        ("off", NEAR, WITHOUT_INDEXES, NONE, 2),
+        ("off", NEAR, NEW, frozenset([15]), 1),
+        ("events", NEAR, NEW, NONE, 1),
+        ("events", FAR, NEW, NONE, 2),
+        ("events", FAR, WITHOUT_INDEXES, NONE, 1),
+        ("events", FAR, NEW, frozenset([15, 25]), 1),
+        ("events", FAR, NEW, frozenset([35]), 2),
+        ("all", FAR, NEW, NONE, 1),
+    ],
+)
+async def test_one_window_is_read_ahead_where_receipts_are_held_until_they_are_proved(
+    verify: str, near: int, spec: str, suspects: frozenset[int], windows: int
+) -> None:
+    assert await read_ahead(verify, near, spec, suspects) == windows
+
+
+async def test_nothing_goes_on_where_a_reader_leaves_as_soon_as_it_has_a_range() -> None:
+    """The windows ahead are on their way, and are about to read what the range discovered."""
+    source = FakeSource("x", chain_with_a_pool())
+    source.stuck_from = 9
+    made: Any = FakeNode(source)
+    watch = Watch([FACTORY], {FACTORY: [POOL]})
+    before = asyncio.all_tasks()
+    reading = ranges.RangeReader(made, READING).ranges(0, BLOCKS - 1, watch.known, watch.discover)
+    await anext(reading)
+    ahead = asyncio.all_tasks() - before
+    await reading.aclose()
+    assert len(ahead) == 4
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
