@@ -6,6 +6,7 @@ Beside the ingestor: a class that this release does not know marks its pools, an
 from __future__ import annotations
 
 import asyncio
+import time
 
 import asyncpg
 import structlog
@@ -32,26 +33,47 @@ class ClassWatcher:
     def __init__(self, node: client.StarknetNode, connection: asyncpg.Connection) -> None:
         self._node = node
         self._connection = connection
+        self._failed: set[str] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Check again and again until `stopping` is set."""
         rpc.is_background.set(True)
+        ask_at = time.monotonic()
         while not stopping.is_set():
-            pause = LOOK_SECONDS
+            await self.mark()
+            if time.monotonic() >= ask_at:
+                try:
+                    await self.ask()
+                except errors.NodeError as error:
+                    log.warning("classes_not_checked", reason=str(error))
+                    ask_at = time.monotonic() + PAUSE_SECONDS
             try:
-                await self.look()
-            except errors.NodeError as error:
-                log.warning("classes_not_checked", reason=str(error))
-                pause = PAUSE_SECONDS
-            try:
-                await asyncio.wait_for(stopping.wait(), pause)
+                await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
             except TimeoutError:
                 continue
 
-    async def look(self) -> None:
-        """Ask for every class that is due; NodeError where the node cannot tell one."""
-        for contract in await contract_classes.due(self._connection, MAX_AGE_SECONDS):
-            found = await self._node.class_hash(int(contract.address, 16))
+    async def mark(self) -> None:
+        """Mark pools by the stored answers.
+
+        A commit that began before an answer was stored wrote its rows without it.
+        """
+        await contract_classes.settle(self._connection)
+        unknown = await contract_classes.read_unknown(self._connection)
+        metrics.unknown_classes.set(len(unknown))
+
+    async def ask(self) -> None:
+        """Ask for every class that is due; NodeError where the node cannot tell one.
+
+        Contracts that it could not tell before come last: one of them keeps no other from its turn.
+        """
+        due = await contract_classes.due(self._connection, MAX_AGE_SECONDS)
+        for contract in sorted(due, key=lambda contract: contract.address in self._failed):
+            try:
+                found = await self._node.class_hash(int(contract.address, 16))
+            except errors.NodeError:
+                self._failed.add(contract.address)
+                raise
+            self._failed.discard(contract.address)
             if found is None:
                 continue  # named a moment ago, and this node does not hold that block yet
             name = await contract_classes.note(self._connection, contract, found)
@@ -62,7 +84,3 @@ class ClassWatcher:
                     kind=contract.kind,
                     class_hash=hex(found),
                 )
-        # A commit that began before an answer was stored wrote its rows without it.
-        await contract_classes.settle(self._connection)
-        unknown = await contract_classes.read_unknown(self._connection)
-        metrics.unknown_classes.set(len(unknown))

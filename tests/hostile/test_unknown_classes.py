@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
 import pytest
 
+from indexer import errors
 from indexer.daemon import class_watcher
 from indexer.projections import memory
 from indexer.query import pools, status
@@ -15,6 +20,7 @@ POOL = 0x317CE57B2DE4A0C482F0EED58A635D100AC5B4801B38251607DCFA35A4128
 FACTORY = 0x5041CC424410E1A63E4F3EF7D65AB3115F19EABB2D45418E7AC245DF011D994
 STRANGE = 0xDEAD
 THEIRS = f"0x{chain.THEIRS:064x}"
+ASKED = "SELECT address FROM contract_classes"
 
 
 class Classes:
@@ -23,15 +29,40 @@ class Classes:
     def __init__(self) -> None:
         self.at = {chain.FACTORY: FACTORY, chain.OURS: POOL, chain.THEIRS: STRANGE}
         self.asked: list[int] = []
+        self.failing: set[int] = set()
 
     async def class_hash(self, address: int) -> int | None:
         self.asked.append(address)
+        if address in self.failing:
+            raise errors.RefusedRequestError(f"no class of {address:#x}")
         return self.at.get(address, POOL)
 
 
 async def look(url: str, node: Classes) -> None:
     async with database.session(url) as connection:
-        await class_watcher.ClassWatcher(node, connection).look()  # type: ignore[arg-type]
+        watcher = class_watcher.ClassWatcher(node, connection)  # type: ignore[arg-type]
+        await watcher.mark()
+        await watcher.ask()
+
+
+@contextlib.asynccontextmanager
+async def running(url: str, node: Classes) -> AsyncIterator[None]:
+    """A watcher looks again and again while inside."""
+    stopping = asyncio.Event()
+    async with database.session(url) as connection:
+        watcher = class_watcher.ClassWatcher(node, connection)  # type: ignore[arg-type]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.run(stopping))
+            try:
+                yield
+            finally:
+                stopping.set()
+
+
+async def until_marked(url: str) -> None:
+    async with asyncio.timeout(60):
+        while (await marked(url))[THEIRS] != f"0x{STRANGE:064x}":
+            await asyncio.sleep(0.02)
 
 
 async def marked(url: str) -> dict[str, str | None]:
@@ -88,6 +119,42 @@ async def test_a_class_that_is_named_while_a_block_is_written_marks_its_pool(
     assert before[THEIRS] == f"0x{STRANGE:064x}"
     await chain.replayed(url)
     assert await marked(url) == before
+
+
+async def test_a_pool_is_marked_while_the_node_cannot_tell_another_contract(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block that was written without a stored answer; the next look has a contract to ask."""
+    url, node = migrated_database_url, Classes()
+    await chain.index(url, chain.HONEST)
+    await look(url, node)
+    await postgres.execute(url, "UPDATE vesu_pools SET unknown_class = NULL")
+    await postgres.execute(url, f"DELETE FROM contract_classes WHERE address <> '{THEIRS}'")
+    node.failing = {chain.OURS}
+    monkeypatch.setattr(class_watcher, "LOOK_SECONDS", 0.01)
+    async with running(url, node):
+        await until_marked(url)
+        # Also once the node has failed, and is left alone.
+        await postgres.execute(url, "UPDATE vesu_pools SET unknown_class = NULL")
+        await until_marked(url)
+    assert node.asked[2:] == [chain.OURS]
+
+
+async def test_a_contract_that_the_node_cannot_tell_does_not_keep_others_from_being_asked(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, node = migrated_database_url, Classes()
+    await chain.index(url, chain.HONEST)
+    node.failing = {chain.OURS}
+    monkeypatch.setattr(class_watcher, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(class_watcher, "PAUSE_SECONDS", 0.01)
+    async with running(url, node):
+        await until_marked(url)
+        assert set(node.asked) >= {chain.OURS, chain.THEIRS}
+        node.failing.clear()
+        async with asyncio.timeout(60):
+            while len(await postgres.fetch(url, ASKED)) < 2:
+                await asyncio.sleep(0.02)
 
 
 async def test_an_upgrade_is_asked_again_and_a_known_class_is_not(
