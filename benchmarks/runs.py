@@ -25,7 +25,7 @@ SELECT coalesce(inhparent, c.oid)::regclass::text AS table,
     sum(pg_total_relation_size(c.oid))::bigint AS bytes
 FROM pg_class c
 LEFT JOIN pg_inherits ON inhrelid = c.oid
-WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+WHERE c.relkind = 'r' AND c.relnamespace = to_regnamespace(quote_ident(current_schema()))
 GROUP BY 1
 HAVING 100 * sum(pg_total_relation_size(c.oid)) >= $1::bigint
 ORDER BY 2 DESC, 1

@@ -5,4 +5,4 @@ SELECT t.relname AS table_name, c.relname AS index_name, i.indisvalid AS is_vali
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_class t ON t.oid = i.indrelid
-WHERE t.relnamespace = to_regnamespace(current_schema())::oid;
+WHERE t.relnamespace = to_regnamespace(quote_ident(current_schema()))::oid;

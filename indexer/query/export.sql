@@ -2,7 +2,7 @@
 -- The tables and views of the schema, without the migrations' own; kind r is a table, v a view.
 SELECT c.relname AS name, c.relkind::text AS kind
 FROM pg_class c
-WHERE c.relnamespace = to_regnamespace(current_schema())::oid
+WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema()))::oid
     AND c.relkind IN ('r', 'p', 'v', 'm')
     AND c.relname NOT LIKE '\_yoyo\_%' AND c.relname <> 'yoyo_lock'
 ORDER BY c.relname;

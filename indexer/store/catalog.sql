@@ -33,7 +33,7 @@ $$;
 -- The bytes of each table of the schema, without its indexes.
 SELECT relname AS name, pg_table_size(oid) AS bytes
 FROM pg_class
-WHERE relnamespace = to_regnamespace(current_schema())::oid AND relkind IN ('r', 'p');
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))::oid AND relkind IN ('r', 'p');
 
 -- name: schema
 -- The schema in which tables are made and found.

@@ -13,7 +13,7 @@ SELECT c.relname AS name,
     GREATEST(s.last_analyze, s.last_autoanalyze) AS analyzed_at
 FROM pg_class c
 LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-WHERE c.relnamespace = to_regnamespace(current_schema())::oid AND c.relkind IN ('r', 'p')
+WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema()))::oid AND c.relkind IN ('r', 'p')
     AND c.relname NOT LIKE '\_yoyo\_%' AND c.relname <> 'yoyo_lock'
 ORDER BY pg_total_relation_size(c.oid) DESC, c.relname;
 
@@ -48,7 +48,7 @@ CROSS JOIN LATERAL (
     LEFT JOIN pg_stats p ON p.schemaname = current_schema() AND p.tablename = t.relname
         AND p.attname = a.attname AND NOT p.inherited
 ) AS w
-WHERE t.relnamespace = to_regnamespace(current_schema())::oid AND x.relkind = 'i'
+WHERE t.relnamespace = to_regnamespace(quote_ident(current_schema()))::oid AND x.relkind = 'i'
     AND t.relname NOT LIKE '\_yoyo\_%' AND t.relname <> 'yoyo_lock'
 ORDER BY t.relname, x.relname;
 
