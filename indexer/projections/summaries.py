@@ -29,7 +29,9 @@ class Summary(msgspec.Struct, frozen=True):
     assets: frozenset[state.AssetKey] = frozenset()
     quarantined_pools: int = 0
     positions: int = 0
-    """How many positions are active, about; 0: not counted, far behind the head."""
+    """How many positions were active when they were last counted: far behind the head after each
+    batch, until they are more than `revaluation.COUNTED_EACH_TIME`; at the head once an hour of the
+    chain's time."""
 
 
 def report_quarantined(journal: state.Journal) -> None:
