@@ -22,6 +22,9 @@ FILES = sorted(
 )
 """Package and name of every file of statements."""
 
+PLACEHOLDER = re.compile(r"\{\w+\}")
+"""An identifier to be filled in; not an empty array, '{}'."""
+
 
 HISTORIES, EFFECTS, EVENTS = tables.HISTORIES, tables.EFFECTS, (tables.DECODED_EVENTS,)
 VERSIONED = tuple(table for table in tables.CURRENT if table.versions)
@@ -131,7 +134,7 @@ async def _make_shadow(connection: asyncpg.Connection) -> None:
 
 def _filled(file: str, name: str, statement: str) -> list[tuple[tables.Table, str]]:
     """The statement as it is, or for each table that it goes for."""
-    if "{" not in statement:
+    if not PLACEHOLDER.search(statement):
         # psycopg's parameters, as migrations' own connection takes them.
         return [(tables.POSITIONS, re.sub(r"%\(\w+\)s", "$1", statement))]
     if file == "digest":
