@@ -26,6 +26,7 @@ def fill(text: str, table: tables.Table, live: str = "") -> str:
         stored=table.stored_name,
         key_arrays=_key_arrays(table),
         aliased=_aliased(table),
+        read_as_text=_read_as_text(table),
         **{name: _listed(columns) for name, columns in lists.items()},
         **{
             f"{alias}_{name}": _listed(columns, alias)
@@ -87,6 +88,16 @@ def _aliased(table: tables.Table) -> str:
     """The state columns of a current row `t` under the names of its history."""
     columns = (*table.state, tables.EVENT[0])
     return ", ".join(f"t.{table.current_name(column)} AS {column}" for column in columns)
+
+
+def _read_as_text(table: tables.Table) -> str:
+    """The same columns, and the valuation as the last ones; numbers as text."""
+    names = {column: table.current_name(column) for column in (*table.state, tables.EVENT[0])}
+    names |= {column: column for column in table.valuation}
+    casts = dict.fromkeys(table.numbers, "::text")
+    return ", ".join(
+        f"t.{current}{casts.get(column, '')} AS {column}" for column, current in names.items()
+    )
 
 
 def _listed(names: Iterable[str], alias: str = "") -> str:

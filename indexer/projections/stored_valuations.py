@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 5_000
 EXAMPLES = 1_000
 """The most wrong rows that are kept; all are counted."""
 
-_NUMBERS = frozenset(valuations.COLUMNS[: valuations.COLUMNS.index("unvalued_reason")])
+_NUMBERS = frozenset(tables.POSITIONS.numbers)
 """The columns of type numeric, which have many texts for one value."""
 
 _TIMES = [index for index, name in enumerate(valuations.COLUMNS) if name in tables.TIMES]

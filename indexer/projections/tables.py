@@ -40,6 +40,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     state: tuple[str, ...]
     display: tuple[str, ...] = ()
     valuation: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    """The state and valuation columns of type numeric, where the check of valuations reads them."""
     parents: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     """The indexes beyond the primary key that users and queries count on."""
@@ -235,6 +237,13 @@ POSITIONS = Table(
         collateral_raw debt_raw collateral_amount debt_amount collateral_value_usd
         debt_value_usd ltv health_factor liquidation_price unvalued_reason has_invalid_price
         valued_at valued_at_block price_block price_timestamp sampling
+        """
+    ),
+    numbers=_names(
+        """
+        collateral_shares nominal_debt vtoken_balance_raw collateral_raw debt_raw
+        collateral_amount debt_amount collateral_value_usd debt_value_usd ltv health_factor
+        liquidation_price
         """
     ),
     parents=("vesu_pools",),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from indexer.projections import tables
+from indexer.projections import statements, tables
+from indexer.store import sqlfile
 
 DESCRIBED = (*tables.PROJECTIONS, tables.ASSET_SETTINGS, *tables.LOG)
 
@@ -66,4 +67,23 @@ async def test_keys_and_parents_are_those_of_the_database(migrated_database_url:
         assert parents <= {*table.parents, "blocks"}, f"{table.name} refers to {parents}"
         assert set(table.parents) <= before, f"{table.name} stands before what it refers to"
         before.add(table.name)
+    await connection.close()
+
+
+async def test_stored_valuations_are_read_last_and_numbers_as_text(
+    migrated_database_url: str,
+) -> None:
+    """The check of valuations compares texts, and takes the valuation from the end of a row."""
+    connection = await asyncpg.connect(migrated_database_url)
+    table = tables.POSITIONS
+    types = {row["name"]: row["type"] for row in await connection.fetch(COLUMNS, table.name)}
+    numbers = {name for name in (*table.state, *table.valuation) if types.get(name) == "numeric"}
+    assert set(table.numbers) == numbers
+    text = sqlfile.load("indexer.projections", "stored_valuations")["rows"]
+    statement = await connection.prepare(statements.fill(text, table, "public"))
+    read = {attribute.name: attribute.type.name for attribute in statement.get_attributes()}
+    assert tuple(read)[-len(table.valuation) :] == table.valuation
+    assert set(read) == {"block_time", *table.state, "block_number", *table.valuation}
+    assert {read[name] for name in numbers} == {"text"}
+    assert "numeric" not in read.values()
     await connection.close()

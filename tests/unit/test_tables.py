@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from indexer.projections import (
     assets,
     contracts,
@@ -109,3 +111,16 @@ def test_a_statement_is_filled_in_once() -> None:
     assert 't.last_event_block AS block_number FROM "a".contracts l' in filled
     assert filled.endswith("unnest($1::text[], $2::text[])")
     assert statements.fill(text, tables.CONTRACTS, '"a"') is filled
+
+
+def test_another_valuation_column_is_read_after_the_others() -> None:
+    known = tables.POSITIONS
+    wider = msgspec.structs.replace(
+        known, valuation=(*known.valuation, "worth_eur"), numbers=(*known.numbers, "worth_eur")
+    )
+    before = statements.fill("SELECT {read_as_text}", known)
+    assert statements.fill("SELECT {read_as_text}", wider) == (
+        before + ", t.worth_eur::text AS worth_eur"
+    )
+    assert "t.last_updated AS changed_at, t.last_event_block AS block_number, " in before
+    assert before.endswith(", t.price_timestamp AS price_timestamp, t.sampling AS sampling")
