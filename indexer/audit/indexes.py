@@ -110,12 +110,19 @@ def promised() -> set[str]:
 
 def statements() -> dict[str, str]:
     """The statement of the migrations that makes each index, on one line."""
+    return _of_migrations(r"CREATE INDEX (\w+)[^;]*;")
+
+
+def comments() -> dict[str, str]:
+    """The statement of the migrations that comments on an index, where there is one."""
+    return _of_migrations(r"COMMENT ON INDEX (\w+) IS '(?:[^']|'')*';")
+
+
+def _of_migrations(pattern: str) -> dict[str, str]:
+    """Statements, each on one line, by the name that the pattern's group finds."""
     text = "".join(
         path.read_text("utf-8")
         for path in sorted(migrate.folder().glob("*.sql"))
         if not path.stem.endswith(".rollback")
     )
-    return {
-        match[1]: " ".join(match[0].split())
-        for match in re.finditer(r"CREATE INDEX (\w+)[^;]*;", text)
-    }
+    return {match[1]: " ".join(match[0].split()) for match in re.finditer(pattern, text)}

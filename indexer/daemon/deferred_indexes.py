@@ -1,7 +1,7 @@
 """Indexes of positions that are left out while a long history is written for the first time.
 
 Every change of a position changes them too, at pages that are far apart. Made once at the end they
-cost a small part of that. Which of them are missing is all that has to be known: a daemon that was
+cost a small part of that. The table deferred_indexes says which were dropped: a daemon that was
 killed in between makes them after its next catch-up.
 """
 
@@ -33,77 +33,101 @@ NAMES = (
 them PostgreSQL updates a row within its page, and the other indexes stay as they are. Positions can
 be read by id, user and pool all the while; sorted by health or worth they are slow."""
 
+PUT_OFF_SECONDS = 60.0
+"""How long they are left alone where another session held the table."""
+
+_KEEP = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.FeatureNotSupportedError,
+)
+"""Why indexes cannot be dropped: somebody else's table, a reader, or a table that Citus holds."""
+
 
 class DeferredIndexes:
-    """Drops the indexes `NAMES` once in a first fill, and makes those that are missing."""
+    """Drops the indexes `NAMES` once, in a first fill, and makes those that it dropped.
+
+    `is_building`: PostgreSQL is making one, which may take minutes.
+    """
 
     def __init__(self, connection: asyncpg.Connection, from_events: int) -> None:
-        """`from_events` 0: nothing is dropped; what is missing is made all the same.
+        """`from_events` 0: nothing is dropped; what was dropped is made all the same.
 
         A fill of a few thousand events gains nothing by dropping them.
         """
+        self.is_building = False
         self._connection = connection
         self._from_events = from_events
         self._most_left = 0
-        self._missing: frozenset[str] = frozenset()
+        self._dropped: tuple[str, ...] = ()
+        self._put_off_until = 0.0
 
     async def open(self, *, is_new: bool) -> None:
-        """Find out which are missing.
-
-        Only in a new database anything is dropped later on: who reads one that is in use counts on
-        its indexes.
-        """
-        present = await self._connection.fetchval(_SQL["present"], NAMES)
-        self._missing = frozenset(NAMES).difference(present)
+        """Read which were dropped. Only in a new database others are dropped later on: readers of
+        one that is in use need its indexes."""
+        self._dropped = tuple(await self._connection.fetchval(_SQL["dropped"]))
         if not is_new:
             self._from_events = 0
 
-    def are_due(self, events: int, blocks_left: int, *, is_at_head: bool) -> bool:
-        """Whether `change` has to come before the next range, after so many events of this run.
+    @property
+    def are_missing(self) -> bool:
+        """Whether any is to be made: at the head every block reads them."""
+        return bool(self._dropped) and time.monotonic() >= self._put_off_until
 
-        They are dropped while at least half of the blocks are still to come, and made before the
-        head, where every block reads them.
-        """
-        if is_at_head:
-            return bool(self._missing)
+    def are_to_drop(self, events: int, blocks_left: int) -> bool:
+        """Whether to drop them now, after so many events: half of the blocks must still come."""
         self._most_left = max(self._most_left, blocks_left)
         is_long = blocks_left * 2 >= self._most_left
         return 0 < self._from_events <= events and is_long
 
-    async def change(self) -> None:
-        """Make those that are missing; where all are there, drop them."""
-        if self._missing:
-            await self.build()
-        else:
-            await self._drop()
-
-    async def build(self) -> None:
-        """Make those that are missing, each in a transaction of its own."""
-        statements = indexes.statements()
-        for name in NAMES:
-            if name in self._missing:
-                await self._build(name, statements[name])
-
-    async def _build(self, name: str, statement: str) -> None:
-        began = time.monotonic()
-        async with self._connection.transaction():
-            await self._connection.execute(_SQL["take_time"])
-            # A text of the migrations; an index of this name that somebody made meanwhile stays.
-            await self._connection.execute(statement.replace("INDEX", "INDEX IF NOT EXISTS", 1))
-        self._missing -= {name}
-        seconds = round(time.monotonic() - began, 1)
-        log.info("index_made", index=name, seconds=seconds, left=len(self._missing))
-
-    async def _drop(self) -> None:
-        """Drop them in one transaction; they stay where this role may not, or where a reader holds
-        the table. Tried once."""
+    async def drop(self) -> None:
+        """Drop them in one transaction. They stay where the role may not drop them, or where a
+        reader holds the table for seconds; this is tried once."""
         self._from_events = 0
         try:
             async with self._connection.transaction():
                 await self._connection.execute(_SQL["wait_little"])
+                dropped = await self._connection.fetchval(_SQL["note_dropped"], NAMES)
                 await self._connection.execute(_SQL["drop"])
-        except (asyncpg.InsufficientPrivilegeError, asyncpg.LockNotAvailableError) as error:
+        except _KEEP as error:
             log.info("indexes_kept", reason=str(error))
             return
-        self._missing = frozenset(NAMES)
-        log.info("indexes_deferred", indexes=sorted(NAMES))
+        self._dropped = tuple(dropped)
+        log.info("indexes_deferred", indexes=dropped)
+
+    async def build(self) -> None:
+        """Make those that were dropped, each in a transaction of its own. The first fill is over.
+
+        Where another session holds the table for seconds, the rest is put off for a minute.
+        """
+        self._from_events = 0
+        if not self.are_missing:
+            return
+        self.is_building = True
+        try:
+            for name in self._dropped:
+                await self._build(name)
+        except asyncpg.LockNotAvailableError as error:
+            self._put_off_until = time.monotonic() + PUT_OFF_SECONDS
+            log.info("indexes_put_off", indexes=self._dropped, reason=str(error))
+        except asyncpg.InsufficientPrivilegeError as error:
+            log.warning("indexes_not_made", indexes=self._dropped, reason=str(error))
+            self._dropped = ()
+        finally:
+            self.is_building = False
+
+    async def _build(self, name: str) -> None:
+        began = time.monotonic()
+        async with self._connection.transaction():
+            await self._connection.execute(_SQL["wait_little"])
+            await self._connection.execute(_SQL["take_time"])
+            # Texts of the migrations; an index of this name that somebody made meanwhile stays.
+            statement = indexes.statements()[name]
+            await self._connection.execute(statement.replace("INDEX", "INDEX IF NOT EXISTS", 1))
+            if comment := indexes.comments().get(name):
+                await self._connection.execute(comment)
+            await self._connection.execute(_SQL["note_made"], name)
+        self._dropped = tuple(other for other in self._dropped if other != name)
+        seconds = round(time.monotonic() - began, 1)
+        log.info("index_made", index=name, seconds=seconds, left=len(self._dropped))

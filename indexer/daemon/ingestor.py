@@ -121,10 +121,10 @@ class Ingestor:
     def alive_at(self) -> float:
         """When it last progressed, by the monotonic clock: a look, a commit, or a node's answer.
 
-        Trouble that was logged and will be retried counts as progress, and so does the pause
-        between two looks: only what hangs does not.
+        Trouble that was logged and will be retried counts as progress, and so do the pause
+        between two looks and an index that is being made: only what hangs does not.
         """
-        if self._is_pausing:
+        if self._is_pausing or self._indexes.is_building:
             return time.monotonic()
         return max(self._progressed_at, self._node.answered_at)
 
@@ -271,10 +271,12 @@ class Ingestor:
         ):
             async for part in parts:
                 is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
-                left = last - part.to_block
-                if self._indexes.are_due(self._total_events, left, is_at_head=is_at_head):
+                if is_at_head and self._indexes.are_missing:
                     await committing.finish()
-                    await self._indexes.change()
+                    await self._indexes.build()
+                elif self._indexes.are_to_drop(self._total_events, last - part.to_block):
+                    await committing.finish()
+                    await self._indexes.drop()
                 await committing.add(
                     part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
                 )
