@@ -38,6 +38,7 @@ REGISTRY_HOSTS = [
     )
 ]
 FOREIGN_PATH = re.compile(rb"(?<![\w.*}-])/(?:root|work|Users|home/[a-z_][\w-]*)/")
+CONFLICT = re.compile(rb"^(?:<{7}|>{7}) .*", re.MULTILINE)
 MODULE_LINES = 450
 SHIPPED_MODULE_LINES = 400
 FUNCTION_LINES = 60
@@ -89,6 +90,13 @@ def test_no_file_names_a_registry_or_a_path_of_a_build_machine() -> None:
         data = content(path)
         for pattern in (hosts, FOREIGN_PATH):
             found = pattern.search(data)
+            assert found is None, f"{path.relative_to(ROOT)}: {found and found.group()!r}"
+
+
+def test_no_file_holds_both_sides_of_a_merge() -> None:
+    for path in TRACKED:
+        if path.suffix != ".gz":
+            found = CONFLICT.search(path.read_bytes())
             assert found is None, f"{path.relative_to(ROOT)}: {found and found.group()!r}"
 
 
