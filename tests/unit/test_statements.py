@@ -57,3 +57,13 @@ def test_copies_name_their_columns() -> None:
                 seen += 1
                 assert "columns" in {one.arg for one in node.keywords}, f"{path}:{node.lineno}"
     assert seen >= 3
+
+
+def test_the_current_schema_is_quoted_where_it_is_read_as_a_name() -> None:
+    """Unquoted, "Vesu" would be read as vesu, which is no schema."""
+    quoted = 0
+    for place, text in statements():
+        assert not re.search(r"current_schema\(\)::regnamespace", text), place
+        assert not re.search(r"to_reg\w+\(\s*current_schema\(\)", text), place
+        quoted += text.count("to_regnamespace(quote_ident(current_schema()))")
+    assert quoted >= 5
