@@ -105,9 +105,11 @@ class DeferredIndexes:
         if not self.are_missing:
             return
         self.is_building = True
+        # Texts of the migrations.
+        statements, comments = indexes.statements(), indexes.comments()
         try:
             for name in self._dropped:
-                await self._build(name)
+                await self._build(name, statements[name], comments.get(name))
         except asyncpg.LockNotAvailableError as error:
             self._put_off_until = time.monotonic() + PUT_OFF_SECONDS
             log.info("indexes_put_off", indexes=self._dropped, reason=str(error))
@@ -117,15 +119,14 @@ class DeferredIndexes:
         finally:
             self.is_building = False
 
-    async def _build(self, name: str) -> None:
+    async def _build(self, name: str, statement: str, comment: str | None) -> None:
         began = time.monotonic()
         async with self._connection.transaction():
             await self._connection.execute(_SQL["wait_little"])
             await self._connection.execute(_SQL["take_time"])
-            # Texts of the migrations; an index of this name that somebody made meanwhile stays.
-            statement = indexes.statements()[name]
+            # An index of this name that somebody made meanwhile stays.
             await self._connection.execute(statement.replace("INDEX", "INDEX IF NOT EXISTS", 1))
-            if comment := indexes.comments().get(name):
+            if comment is not None:
                 await self._connection.execute(comment)
             await self._connection.execute(_SQL["note_made"], name)
         self._dropped = tuple(other for other in self._dropped if other != name)

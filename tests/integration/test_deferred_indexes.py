@@ -13,7 +13,7 @@ from indexer.audit import indexes
 from indexer.daemon import deferred_indexes
 from tests import postgres
 from tests.integration import daemon_stage
-from tests.integration.daemon_stage import LAST, Playhead, following, recording, serving
+from tests.integration.daemon_stage import LAST, Following, Playhead, following, recording, serving
 
 SOON = {"VESU_INGEST_BATCH_EVENTS": "5", "VESU_INGEST_DEFER_INDEXES_FROM": "10"}
 """A recorded chain has few events."""
@@ -47,6 +47,15 @@ async def require_all(url: str) -> None:
     assert await postgres.value(url, "SELECT count(*) FROM deferred_indexes") == 0
 
 
+async def indexed(
+    url: str, node: str, until_block: int = LAST, settings: dict[str, str] = SOON
+) -> Following:
+    """A daemon that came to its end, and what it said."""
+    async with following(url, node, until_block=until_block, **settings) as running:
+        assert await running.ended() is None
+    return running
+
+
 async def filled_until_dropped(url: str, node: str) -> None:
     """Index until the indexes are dropped, and stop there, as a kill would."""
     async with following(url, node, until_block=LAST, **SOON) as running:
@@ -55,46 +64,35 @@ async def filled_until_dropped(url: str, node: str) -> None:
 
 
 async def test_they_are_dropped_and_made_again(url: str, undisturbed: str) -> None:
-    async with (
-        serving(Playhead.at_block(recording(), LAST)) as node,
-        following(url, node.url, until_block=LAST, **SOON) as running,
-    ):
-        assert await running.ended() is None
-        dropped = running.said("indexes_deferred")
-        made = [line["index"] for line in running.logged if line["event"] == "index_made"]
-    assert dropped is not None
+    async with serving(Playhead.at_block(recording(), LAST)) as node:
+        running = await indexed(url, node.url)
+    made = [line["index"] for line in running.logged if line["event"] == "index_made"]
+    assert running.said("indexes_deferred") is not None
     assert sorted(made) == sorted(deferred_indexes.NAMES)
     await require_all(url)
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
 
 async def test_a_short_fill_keeps_them(url: str) -> None:
-    async with (
-        serving(Playhead.at_block(recording(), LAST)) as node,
-        following(url, node.url, until_block=LAST, VESU_INGEST_BATCH_EVENTS="5") as running,
-    ):
-        assert await running.ended() is None
-        assert running.said("indexes_deferred") is None
+    async with serving(Playhead.at_block(recording(), LAST)) as node:
+        running = await indexed(url, node.url, settings={"VESU_INGEST_BATCH_EVENTS": "5"})
+    assert running.said("indexes_deferred") is None
     await require_all(url)
 
 
 async def test_zero_means_never(url: str) -> None:
     never = SOON | {"VESU_INGEST_DEFER_INDEXES_FROM": "0"}
-    async with (
-        serving(Playhead.at_block(recording(), LAST)) as node,
-        following(url, node.url, until_block=LAST, **never) as running,
-    ):
-        assert await running.ended() is None
-        assert running.said("indexes_deferred") is None
+    async with serving(Playhead.at_block(recording(), LAST)) as node:
+        running = await indexed(url, node.url, settings=never)
+    assert running.said("indexes_deferred") is None
 
 
 async def test_after_a_kill_the_next_daemon_makes_them(url: str, undisturbed: str) -> None:
     async with serving(Playhead.at_block(recording(), LAST)) as node:
         await filled_until_dropped(url, node.url)
         assert (await report(url)).missing
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
-            assert running.said("indexes_deferred") is None
+        running = await indexed(url, node.url)
+    assert running.said("indexes_deferred") is None
     await require_all(url)
     assert await daemon_stage.digest_at(url, LAST) == undisturbed
 
@@ -105,18 +103,15 @@ async def test_a_kill_while_they_are_made_leaves_none_half_made(url: str) -> Non
             await running.says("index_made")
             running.task.cancel()
         assert (await report(url)).invalid == []
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
+        await indexed(url, node.url)
     await require_all(url)
 
 
 async def test_a_database_in_use_keeps_them(url: str) -> None:
     async with serving(Playhead.at_block(recording(), LAST)) as node:
-        async with following(url, node.url, until_block=20, **SOON) as running:
-            assert await running.ended() is None
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
-            assert running.said("indexes_deferred") is None
+        await indexed(url, node.url, until_block=20)
+        running = await indexed(url, node.url)
+    assert running.said("indexes_deferred") is None
     await require_all(url)
 
 
@@ -126,9 +121,7 @@ async def test_a_reader_that_holds_the_table_keeps_them(url: str) -> None:
         try:
             async with reader.transaction():
                 await reader.execute("LOCK TABLE vesu_positions IN ACCESS SHARE MODE")
-                async with following(url, node.url, until_block=LAST, **SOON) as running:
-                    assert await running.ended() is None
-                    kept = running.said("indexes_kept")
+                kept = (await indexed(url, node.url)).said("indexes_kept")
         finally:
             await reader.close()
     assert kept is not None
@@ -157,10 +150,8 @@ async def test_a_role_that_does_not_own_the_table_keeps_them(url: str) -> None:
     async with (
         limited_role(url) as writer,
         serving(Playhead.at_block(recording(), LAST)) as node,
-        following(writer, node.url, until_block=LAST, **SOON) as running,
     ):
-        assert await running.ended() is None
-        kept = running.said("indexes_kept")
+        kept = (await indexed(writer, node.url)).said("indexes_kept")
     assert kept is not None
     assert "must be owner" in kept["reason"]
 
@@ -168,27 +159,20 @@ async def test_a_role_that_does_not_own_the_table_keeps_them(url: str) -> None:
 async def test_an_index_that_somebody_makes_meanwhile_stays(url: str) -> None:
     async with serving(Playhead.at_block(recording(), LAST)) as node:
         await filled_until_dropped(url, node.url)
-        somebody = await asyncpg.connect(url)
-        await somebody.execute(indexes.statements()["idx_vesu_positions_status"])
-        await somebody.close()
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
+        await postgres.execute(url, indexes.statements()["idx_vesu_positions_status"])
+        await indexed(url, node.url)
     await require_all(url)
 
 
 async def test_a_role_that_may_not_make_them_goes_on_and_says_so(url: str) -> None:
     async with serving(Playhead.at_block(recording(), LAST)) as node:
         await filled_until_dropped(url, node.url)
-        async with (
-            limited_role(url) as writer,
-            following(writer, node.url, until_block=LAST, **SOON) as running,
-        ):
-            assert await running.ended() is None
-            refused = running.said("indexes_not_made", log_level="warning")
+        async with limited_role(url) as writer:
+            running = await indexed(writer, node.url)
+        refused = running.said("indexes_not_made", log_level="warning")
         assert refused is not None
         assert "must be owner" in refused["reason"]
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
+        await indexed(url, node.url)
     await require_all(url)
 
 
@@ -200,23 +184,19 @@ async def test_a_writer_of_another_session_puts_them_off(url: str) -> None:
         try:
             async with other.transaction():
                 await other.execute("LOCK TABLE vesu_positions IN ROW EXCLUSIVE MODE")
-                async with following(url, node.url, until_block=LAST, **SOON) as running:
-                    assert await running.ended() is None
-                    assert running.said("indexes_put_off") is not None
+                running = await indexed(url, node.url)
         finally:
             await other.close()
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
+        assert running.said("indexes_put_off") is not None
+        await indexed(url, node.url)
     await require_all(url)
 
 
 async def test_an_index_that_somebody_else_dropped_is_left_to_them(url: str) -> None:
     async with serving(Playhead.at_block(recording(), LAST)) as node:
-        async with following(url, node.url, until_block=20, **SOON) as running:
-            assert await running.ended() is None
+        await indexed(url, node.url, until_block=20)
         await postgres.execute(url, "DROP INDEX idx_vesu_positions_status")
-        async with following(url, node.url, until_block=LAST, **SOON) as running:
-            assert await running.ended() is None
+        await indexed(url, node.url)
     assert (await report(url)).missing == ["vesu_positions.idx_vesu_positions_status"]
 
 

@@ -30,7 +30,6 @@ HISTORIES, EFFECTS, EVENTS = tables.HISTORIES, tables.EFFECTS, (tables.DECODED_E
 VERSIONED = tuple(table for table in tables.CURRENT if table.versions)
 VIEWS = tuple(table.past for table in VERSIONED)
 FOR_SOME = {
-    "analyze_live": EVENTS,
     "bring_settings": (tables.ASSET_SETTINGS,),
     "put_settings": (tables.ASSET_SETTINGS,),
     "create_version_index": tables.CURRENT,

@@ -252,7 +252,7 @@ class Shadow:
 
     async def analyze(self) -> None:
         """Give the planner statistics of what was built, and of live tables that have none or old
-        ones: a database that was just filled is compared by nested loops otherwise."""
+        ones, as those of a database that was just filled."""
         for table in tables.PROJECTIONS:
             live_table = f"{self.live}.{table.stored_name}"
             if await self.connection.fetchval(_SQL["is_out_of_date"], live_table):
@@ -261,10 +261,6 @@ class Shadow:
         for table in tables.PROJECTIONS:
             await self.connection.execute(statements.fill(_SQL["analyze"], table, self.live))
         await self.connection.execute(_SQL["usual_samples"])
-
-    async def analyze_live(self) -> None:
-        """Give the planner statistics of what refers to live rows that a swap deletes."""
-        await self.connection.execute(_SQL["analyze_live"].format(live=self.live))
 
     async def discard(self) -> bool:
         """Remove a shadow that a kill left or somebody kept; False: there was none."""

@@ -177,13 +177,11 @@ ANALYZE vesu_shadow.{stored};
 
 -- name: is_out_of_date
 -- Whether the table $1 has no statistics, or more changed since they were gathered than it had.
+-- Without them tables are joined row by row, and the check of each position that a swap deletes
+-- reads all rows of its pool.
 SELECT c.reltuples < 0 OR pg_stat_get_mod_since_analyze(c.oid) > c.reltuples
 FROM pg_class c
 WHERE c.oid = $1::text::regclass;
-
--- name: analyze_live
--- Without statistics the check of each deleted position reads all rows of its pool.
-ANALYZE {live}.vesu_transactions, {live}.vesu_liquidations;
 
 -- name: block_at
 -- The highest stored block up to a number.

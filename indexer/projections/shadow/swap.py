@@ -200,8 +200,6 @@ async def _is_marked(built: build.Shadow, span: build.Span) -> bool:
         if not await is_level(built, span):
             return False
         await mark(built, span)
-    if await built.connection.fetchval(statements.fill(_SQL["has_gone"], tables.POSITIONS)):
-        await built.analyze_live()
     return True
 
 

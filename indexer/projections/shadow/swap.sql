@@ -109,10 +109,6 @@ WHERE block_number <= $1
     AND (e.contract, e.name, e.args) IS DISTINCT FROM (d.contract, d.name, d.args)
 ON CONFLICT (block_number, transaction_index, event_index) DO NOTHING;
 
--- name: has_gone
--- Whether a swap deletes rows.
-SELECT EXISTS (SELECT FROM vesu_shadow.differing_{name} WHERE NOT in_shadow);
-
 -- name: marked
 -- Remember for which block, branch and snapshot the rows were compared.
 UPDATE vesu_shadow.progress
