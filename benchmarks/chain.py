@@ -319,11 +319,16 @@ def _commitment(transactions: list[dict[str, Any]]) -> str:
             0,
             "FRI",
             "SUCCEEDED",
-            [types.ReceiptEvent(**event) for event in item["receipt"]["events"]],
+            [_receipt_event(event) for event in item["receipt"]["events"]],
         )
         for index, item in enumerate(transactions)
     ]
     return hex(commitment.of_block(receipts))
+
+
+def _receipt_event(event: dict[str, Any]) -> types.ReceiptEvent:
+    keys, data = ([int(felt, 16) for felt in event[name]] for name in ("keys", "data"))
+    return types.ReceiptEvent(event["from_address"], keys, data)
 
 
 def _event(emitter: int, keys: list[int], data: list[int]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import structlog
 from indexer.chain import types
 from indexer.log import facts
 from indexer.projections import engine as engines
-from indexer.recording import lines
+from indexer.recording import branches, lines
 from indexer.vesu import discovery, kinds
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +87,8 @@ def _read(
         block["block_number"]: block["timestamp"]
         for block in lines.Lines(folder, "blocks").decoded(dict[str, Any])
     }
-    return lines.rows(folder, "events", types.EmittedEvent), _roots(folder), times
+    events = [line.emitted() for line in lines.rows(folder, "events", branches.EventLine)]
+    return events, _roots(folder), times
 
 
 def _fold(

@@ -69,7 +69,7 @@ class Head:
             self.header.starknet_version,
         )
         emitted = [
-            types.ReceiptEvent(hex(emitter), list(map(hex, keys)), list(map(hex, data)))
+            types.ReceiptEvent(hex(emitter), list(keys), list(data))
             for emitter, keys, data in events
         ]
         receipt = types.Receipt(hex(0x7A << 64 | number), 0, 7, "FRI", "SUCCEEDED", emitted)

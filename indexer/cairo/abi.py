@@ -62,8 +62,8 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
         return Decoded(self, None if self.make is None else self.make(values))
 
 
-Path = tuple[str, ...]
-"""The selectors that an event's keys begin with, in minimal hex: one, or two if nested."""
+Path = tuple[int, ...]
+"""The selectors that an event's keys begin with: one, or two if nested."""
 
 Lengths = tuple[int | None, int | None]
 
@@ -108,7 +108,7 @@ def _variants(
     """Selectors, name and struct of every event below an enum."""
     for variant in enum["variants"]:
         name, target = variant["name"], found[variant["type"]]
-        step = () if variant["kind"] == "flat" else (hex(selector.of(name)),)
+        step = () if variant["kind"] == "flat" else (selector.of(name),)
         if target["kind"] == "enum":
             yield from _variants(target, path + step, found)
         else:
@@ -145,7 +145,7 @@ def _layout(
     )
 
 
-def find(table: Table, keys: Sequence[str]) -> tuple[int, Layouts] | None:
+def find(table: Table, keys: types.Felts) -> tuple[int, Layouts] | None:
     """How many of the keys are selectors, and the layouts that they name; None if unknown."""
     layouts = table.get(tuple(keys[:1]))
     if layouts is not None:

@@ -11,46 +11,31 @@ from collections.abc import Iterable
 MOST_REMEMBERED = 16_384
 
 
-_COUNTS = [bytes((count,)) for count in range(33)]
+class _Packed(dict[int, bytes]):
+    """Packed felts; most repeat. Full, it begins anew."""
 
-
-class _Packed(dict[str, bytes]):
-    """Packed felts by their minimal texts; most repeat. Full, it begins anew."""
-
-    def __missing__(self, text: str) -> bytes:
-        count = (len(text) - 1) // 2 if text != "0x0" else 0
-        found = _COUNTS[count] + int(text, 16).to_bytes(count, "big")
+    def __missing__(self, felt: int) -> bytes:
+        count = (felt.bit_length() + 7) // 8
+        found = bytes((count,)) + felt.to_bytes(count, "big")
         if len(self) >= MOST_REMEMBERED:
             self.clear()
-        self[text] = found
-        return found
-
-
-class _Texts(dict[bytes, str]):
-    """Felts in minimal hex by their bytes. Full, it begins anew."""
-
-    def __missing__(self, raw: bytes) -> str:
-        found = "0x" + (raw.hex().lstrip("0") or "0")
-        if len(self) >= MOST_REMEMBERED:
-            self.clear()
-        self[raw] = found
+        self[felt] = found
         return found
 
 
 _packed = _Packed().__getitem__
-_texts = _Texts()
 
 
-def pack(felts: Iterable[str]) -> bytes:
-    """Felts in minimal hex, packed."""
+def pack(felts: Iterable[int]) -> bytes:
+    """Felts, packed."""
     return b"".join(map(_packed, felts))
 
 
-def unpack(packed: bytes) -> list[str]:
-    """The felts that were packed, in minimal hex."""
-    texts, felts, offset = _texts, [], 0
+def unpack(packed: bytes) -> list[int]:
+    """The felts that were packed."""
+    felts, offset = [], 0
     while offset < len(packed):
         end = offset + 1 + packed[offset]
-        felts.append(texts[packed[offset + 1 : end]])
+        felts.append(int.from_bytes(packed[offset + 1 : end], "big"))
         offset = end
     return felts

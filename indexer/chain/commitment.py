@@ -29,8 +29,7 @@ def of_block(receipts: Sequence[types.Receipt]) -> int:
 
 
 def _leaf(event: types.ReceiptEvent, transaction_hash: int) -> int:
-    keys = [int(key, 16) for key in event.keys]
-    data = [int(item, 16) for item in event.data]
+    keys, data = event.keys, event.data
     felts = [int(event.from_address, 16), transaction_hash, len(keys), *keys, len(data), *data]
     return int(poseidon_hash.poseidon_hash_many(felts))
 

@@ -1,7 +1,7 @@
 """Blocks, receipts and events of Starknet as typed values, shared by all rooms.
 
-Felts are canonical hex text (`0x`, lower case, no leading zeros), because most are only stored;
-a decoder converts those that it needs to integers.
+Hashes and addresses are canonical hex text (`0x`, lower case, no leading zeros); the felts of an
+event's keys and data are integers below the field's prime.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ of the others."""
 class EmittedEvent(msgspec.Struct, frozen=True, gc=False):
     """One event of one accepted block. Its key is (block_number, transaction_index, event_index).
 
-    `event_index` counts inside its transaction. All felts are canonical hex text.
+    `event_index` counts inside its transaction.
     """
 
     block_number: int
@@ -33,8 +33,8 @@ class EmittedEvent(msgspec.Struct, frozen=True, gc=False):
     block_hash: str
     transaction_hash: str
     from_address: str
-    keys: list[str]
-    data: list[str]
+    keys: list[int]
+    data: list[int]
 
 
 event_key: Callable[[EmittedEvent], tuple[int, int, int]] = operator.attrgetter(
@@ -64,8 +64,8 @@ class ReceiptEvent(msgspec.Struct, frozen=True, gc=False):
     """An event in a receipt: its index is its position there."""
 
     from_address: str
-    keys: list[str]
-    data: list[str]
+    keys: list[int]
+    data: list[int]
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):

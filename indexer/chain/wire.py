@@ -189,9 +189,29 @@ felt = _Canonical().__getitem__
 """A felt in canonical form: 0x, lower case, no leading zeros, below the prime."""
 
 
-def felts(texts: list[str]) -> list[str]:
-    """Felts in canonical form."""
-    return list(map(felt, texts))
+class _Integers(dict[str, int]):
+    """Felts by the texts that were answered: most repeat. Full, it begins anew."""
+
+    def __missing__(self, text: str) -> int:
+        try:
+            found = int(text, 16)
+        except ValueError:
+            found = -1
+        # Python reads more spellings than a node may use.
+        if not 0 <= found < felt252.PRIME or hex(found) != text:
+            found = int(_canonical(text), 16)
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[text] = found
+        return found
+
+
+_integer = _Integers().__getitem__
+
+
+def felts(texts: list[str]) -> list[int]:
+    """The felts of an event. InconsistentAnswerError where a text holds none."""
+    return list(map(_integer, texts))
 
 
 def header(block: Header) -> types.BlockHeader:

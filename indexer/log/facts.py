@@ -8,6 +8,7 @@ rewritten by a replay.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
@@ -56,6 +57,7 @@ padded = felt252.pad
 """A canonical felt as the tables hold hashes and addresses."""
 
 
+@functools.lru_cache(maxsize=4_096)
 def minimal(felt: str) -> str:
     """A padded felt in the minimal hex of the chain."""
     return "0x" + (felt[2:].lstrip("0") or "0")
@@ -71,7 +73,24 @@ def seal(events: Sequence[types.EmittedEvent]) -> str:
 
     A row that is lost, added or changed later gives another one.
     """
-    return hashlib.sha256(msgspec.json.encode(events)).hexdigest()
+    return hashlib.sha256(f"[{','.join(map(_sealed, events))}]".encode()).hexdigest()
+
+
+def _sealed(event: types.EmittedEvent) -> str:
+    """The JSON text of an event, with its fields in their order and felts in minimal hex."""
+    return (
+        f'{{"block_number":{event.block_number},'
+        f'"transaction_index":{event.transaction_index},'
+        f'"event_index":{event.event_index},'
+        f'"block_hash":"{event.block_hash}",'
+        f'"transaction_hash":"{event.transaction_hash}",'
+        f'"from_address":"{event.from_address}",'
+        f'"keys":[{_quoted(event.keys)}],"data":[{_quoted(event.data)}]}}'
+    )
+
+
+def _quoted(felts: Sequence[int]) -> str:
+    return '"' + '","'.join(map(hex, felts)) + '"' if felts else ""
 
 
 def by_block(events: Iterable[types.EmittedEvent]) -> dict[int, list[types.EmittedEvent]]:

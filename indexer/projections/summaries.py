@@ -97,7 +97,7 @@ def _undecoded(decoded: Iterable[decoding.Decoded]) -> dict[tuple[str, str, str]
             (
                 event.derived.contract,
                 event.raw.from_address,
-                event.raw.keys[0] if event.raw.keys else "",
+                hex(event.raw.keys[0]) if event.raw.keys else "",
             )
             for event in decoded
             if event.derived.layout is None

@@ -19,6 +19,32 @@ from indexer.recording import lines
 CONSTANTS = frozenset({"name", "symbol", "decimals", "asset", "pool_contract", "pool_name"})
 
 
+class EventLine(msgspec.Struct):
+    """An event as a recording's file of events holds it: every felt is canonical hex text."""
+
+    block_number: int
+    transaction_index: int
+    event_index: int
+    block_hash: str
+    transaction_hash: str
+    from_address: str
+    keys: list[str]
+    data: list[str]
+
+    def emitted(self) -> types.EmittedEvent:
+        """The event as chain.types has it."""
+        return types.EmittedEvent(
+            self.block_number,
+            self.transaction_index,
+            self.event_index,
+            self.block_hash,
+            self.transaction_hash,
+            self.from_address,
+            [int(felt, 16) for felt in self.keys],
+            [int(felt, 16) for felt in self.data],
+        )
+
+
 class Block:
     """A recorded block; what it holds is decoded when asked for.
 
@@ -58,7 +84,7 @@ class Block:
     def events(self) -> list[types.EmittedEvent]:
         """Its events in chain order."""
         return [
-            lines.decode(text, types.EmittedEvent, "An event") for text in self.event_texts(None)
+            lines.decode(text, EventLine, "An event").emitted() for text in self.event_texts(None)
         ]
 
     def event_texts(self, emitters: Set[str] | None) -> list[bytes]:

@@ -10,20 +10,19 @@ from collections.abc import Sequence
 
 from indexer.cairo import selector
 
-UPDATE_CONTEXT = hex(selector.of("UpdateContext"))
+UPDATE_CONTEXT = selector.of("UpdateContext")
 
 LAST_UPDATED = {46: (13, 33), 50: (13, 35)}
 """Positions of the two `last_updated` felts by the number of data felts: V1 has 46, V2 has 50."""
 
 
-def of_event(keys: Sequence[str], data: Sequence[str]) -> int | None:
+def of_event(keys: Sequence[int], data: Sequence[int]) -> int | None:
     """Seconds since 1970 of the block that holds this event; None where it does not tell.
 
-    `keys` and `data` are canonical hex felts. An asset that does not exist has 0; two times that
-    differ tell nothing.
+    An asset that does not exist has 0; two times that differ tell nothing.
     """
     indexes = LAST_UPDATED.get(len(data))
     if indexes is None or not keys or keys[0] != UPDATE_CONTEXT:
         return None
-    found = {data[index] for index in indexes} - {"0x0"}
-    return int(found.pop(), 16) if len(found) == 1 else None
+    found = {data[index] for index in indexes} - {0}
+    return found.pop() if len(found) == 1 else None

@@ -8,7 +8,7 @@ ABIs of a kind are compiled into its event classes when its first event is met.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from indexer import errors
@@ -67,8 +67,8 @@ def table(kind: kinds.Kind) -> abi.Table:
 
 def decode(
     kind: kinds.Kind,
-    keys: Sequence[str],
-    data: Sequence[str],
+    keys: types.Felts,
+    data: types.Felts,
     extra_layouts: ExtraLayouts | None = None,
 ) -> Decoded | None:
     """The event; None for a selector that this kind does not know.
@@ -90,18 +90,16 @@ def decode(
 
 
 def _decode(
-    known: abi.Table, kind: kinds.Kind, keys: Sequence[str], data: Sequence[str]
+    known: abi.Table, kind: kinds.Kind, keys: types.Felts, data: types.Felts
 ) -> Decoded | None:
     found = abi.find(known, keys)
     if found is None:
         return None
     skip, layouts = found
     try:
-        return abi.decode(layouts, _felts(keys[skip:]), _felts(data))
+        if max(keys) >= felt252.PRIME or max(data, default=0) >= felt252.PRIME:
+            raise ValueError("a felt is out of range")
+        return abi.decode(layouts, keys[skip:], data)
     except ValueError as error:
         name = next(iter(layouts.values())).name
         raise errors.UndecodableEventError(f"{name} of {kind.value}: {error}") from error
-
-
-def _felts(hexes: Sequence[str]) -> list[int]:
-    return list(map(felt252.integer, hexes))

@@ -161,7 +161,7 @@ class Contracts:
         place = Place(block.branch, block.number, time)
         self._places[int(block.hash, 16)] = place
         for event in block.events:
-            emitter, keys = int(event.from_address, 16), truth.felts(event.keys)
+            emitter, keys = int(event.from_address, 16), event.keys
             if emitter in self._pools and keys[0] == MODIFY_POSITION:
                 self._modify(emitter, keys[1:], event, place)
             elif emitter in self._v_tokens and keys[0] == TRANSFER:
@@ -172,7 +172,7 @@ class Contracts:
     ) -> None:
         """Add the shares and the nominal debt that an event tells, which may be negative."""
         collateral, debt, user = keys
-        felts = truth.felts(event.data)
+        felts = event.data
         shares, nominal = _i257(felts[3:6]), _i257(felts[9:12])
         for asset, change in (
             (collateral, lambda market: market.supplied(shares)),
@@ -189,7 +189,7 @@ class Contracts:
         self, v_token: int, keys: Sequence[int], event: types.EmittedEvent, place: Place
     ) -> None:
         sender, recipient = keys
-        value = u256s(truth.felts(event.data))[0]
+        value = u256s(event.data)[0]
         for holder, moved in ((sender, -value), (recipient, value)):
             key = (BALANCE, v_token, holder) if holder else (SUPPLY, v_token)
             moved = moved if holder else -moved
@@ -268,9 +268,9 @@ def _written(main: chain.Branch, pools: set[int]) -> dict[Key, int]:
     found: dict[Key, int] = {}
     for block in main.blocks.values():
         for event in block.events:
-            emitter, keys = int(event.from_address, 16), truth.felts(event.keys)
+            emitter, keys = int(event.from_address, 16), event.keys
             if emitter in pools and writing.intersection(keys[:2]):
-                for felt in (*keys, *truth.felts(event.data[:1])):
+                for felt in (*keys, *event.data[:1]):
                     found[emitter, felt] = block.number
     return found
 

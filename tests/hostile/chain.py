@@ -185,8 +185,8 @@ def _block(number: int, block: Block) -> types.BlockWithReceipts:
         selectors = PREFIXES.get(name, name).split("/")
         event = types.ReceiptEvent(
             hex(emitter),
-            [*(hex(selector.of(one)) for one in selectors), *map(hex, keys)],
-            [hex(felt) for felt in data],
+            [*map(selector.of, selectors), *keys],
+            list(data),
         )
         # What the first block makes, a factory makes in one transaction.
         if number == 1 and receipts:

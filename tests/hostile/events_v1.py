@@ -159,10 +159,9 @@ class Strangers:
         **values: list[int],
     ) -> Event:
         known = self._values(layout.name, pool, now) | values
-        selectors = [int(one, 16) for one in path]
         keys, data = (_felts(members, known) for members in (layout.keys, layout.data))
         address = v_token_of(pool) if emitter == V_TOKEN else emitter
-        return address, [*selectors, *keys], data
+        return address, [*path, *keys], data
 
     def _values(self, event: str, pool: int, now: int) -> Mapping[str, list[int]]:
         """What a member of an event holds, by its name; what is not here holds ones."""

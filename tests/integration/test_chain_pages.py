@@ -99,7 +99,7 @@ async def test_felts_are_brought_into_canonical_form() -> None:
     (event,) = await read(
         [told(11, from_address="0X000ABC", keys=["0x00FF", "0x0"], block_hash="0x0B")]
     )
-    assert (event.from_address, event.keys, event.block_hash) == ("0xabc", ["0xff", "0x0"], "0xb")
+    assert (event.from_address, event.keys, event.block_hash) == ("0xabc", [255, 0], "0xb")
 
 
 async def test_too_many_events_are_refused_before_all_are_read() -> None:

@@ -39,7 +39,7 @@ class Watch:
         return self.now
 
     async def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
-        felts = {int(felt, 16) for event in events for felt in (*event.keys, *event.data)}
+        felts = {felt for event in events for felt in (*event.keys, *event.data)}
         found = (felts & NAMED) - self.now
         self.now |= found
         return found

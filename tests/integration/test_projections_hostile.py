@@ -55,8 +55,8 @@ def part_of(number: int, sent: Sequence[Sent]) -> types.Range:
     emitted = [
         types.ReceiptEvent(
             hex(emitter),
-            [hex(selector.of(name)), *map(hex, keys)],
-            [hex(felt) for felt in data],
+            [selector.of(name), *keys],
+            list(data),
         )
         for emitter, name, keys, data in sent
     ]

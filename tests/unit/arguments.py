@@ -9,9 +9,9 @@ from typing import Any
 from indexer.cairo import abi, text, types
 
 
-def of(layout: abi.Layout, keys: Sequence[str], data: Sequence[str]) -> dict[str, Any]:
+def of(layout: abi.Layout, keys: Sequence[int], data: Sequence[int]) -> dict[str, Any]:
     """The arguments of an event, selectors among its keys."""
-    felts = [int(felt, 16) for felt in (*keys[layout.selectors :], *data)]
+    felts = [*keys[layout.selectors :], *data]
     shown: dict[str, Any] = json.loads(follow(layout.steps, felts))
     return shown
 

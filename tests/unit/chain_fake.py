@@ -24,7 +24,10 @@ def version(name: str, blocks: int, emitted: dict[int, list[int]], before: Versi
     for number in range(len(before), blocks):
         hash_ = f"{name}{number}"
         parent = made[number - 1].header.hash if number else "none"
-        events = [types.ReceiptEvent(hex(a), [hex(a)], [hash_]) for a in emitted.get(number, [])]
+        events = [
+            types.ReceiptEvent(hex(a), [a], [int.from_bytes(hash_.encode())])
+            for a in emitted.get(number, [])
+        ]
         receipt = types.Receipt(f"t{hash_}", 0, 1, "FRI", "SUCCEEDED", events)
         header = types.BlockHeader(number, hash_, parent, number, "ACCEPTED_ON_L2", "")
         made[number] = types.BlockWithReceipts(header, [receipt])

@@ -31,7 +31,7 @@ class Layout(NamedTuple):
     """One event: its selectors and the starknet-py types of its keys and data."""
 
     name: str
-    path: tuple[str, ...]
+    path: tuple[int, ...]
     keys: Types
     data: Types
 
@@ -53,10 +53,10 @@ def of_abi(abi: list[dict[str, Any]]) -> Iterator[Layout]:
     enums = [entry for entry in raw.values() if entry["kind"] == "enum"]
     inner = {variant["type"] for entry in enums for variant in entry["variants"]}
 
-    def walk(enum: dict[str, Any], path: tuple[str, ...]) -> Iterator[Layout]:
+    def walk(enum: dict[str, Any], path: tuple[int, ...]) -> Iterator[Layout]:
         for variant in enum["variants"]:
             target = raw[variant["type"]]
-            step = (hex(get_selector_from_name(variant["name"])),)
+            step = (get_selector_from_name(variant["name"]),)
             below = path if variant["kind"] == "flat" else path + step
             if target["kind"] == "enum":
                 yield from walk(target, below)
@@ -81,7 +81,7 @@ def _parse(abi: list[dict[str, Any]]) -> Abi:
         return AbiParser(shapes).parse()
 
 
-def find(abi_names: tuple[str, ...], keys: list[str]) -> list[Layout]:
+def find(abi_names: tuple[str, ...], keys: list[int]) -> list[Layout]:
     """The layouts that the first selectors of an event name, in the order of the ABIs."""
     return [
         layout

@@ -36,8 +36,8 @@ class Event(NamedTuple):
     index: int
     emitter: int
     kind: kinds.Kind
-    keys: list[str]
-    data: list[str]
+    keys: list[int]
+    data: list[int]
 
 
 def kind_of(name: str, generation: str) -> kinds.Kind | None:
@@ -78,6 +78,12 @@ def lines(path: pathlib.Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
+def felts(raw: dict[str, Any]) -> tuple[list[int], list[int]]:
+    """Keys and data of an event."""
+    keys, data = ([int(felt, 16) for felt in raw[name]] for name in ("keys", "data"))
+    return keys, data
+
+
 @functools.cache
 def events(folder: pathlib.Path, *, with_forks: bool = True) -> tuple[Event, ...]:
     """All events of Vesu's contracts; those of abandoned branches at the end."""
@@ -89,8 +95,7 @@ def events(folder: pathlib.Path, *, with_forks: bool = True) -> tuple[Event, ...
             raw["event_index"],
             emitter,
             known[emitter],
-            raw["keys"],
-            raw["data"],
+            *felts(raw),
         )
         for place in (folder, *(_forks(folder) if with_forks else ()))
         for raw in lines(place / "events.jsonl.gz")

@@ -34,7 +34,7 @@ class Watch:
         return self.addresses
 
     async def discover(self, events: Sequence[types.EmittedEvent]) -> frozenset[int]:
-        named = frozenset(int(e.data[1], 16) for e in events if e.data[:1] == [hex(NAMES)])
+        named = frozenset(e.data[1] for e in events if e.data[:1] == [NAMES])
         new = named - self.addresses
         self.addresses |= new
         return new

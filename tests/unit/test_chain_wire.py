@@ -50,7 +50,7 @@ def test_a_list_of_felts_is_each_of_its_felts(texts: list[str]) -> None:
         with pytest.raises(errors.InconsistentAnswerError, match="holds no felt"):
             wire.felts(texts)
     else:
-        assert wire.felts(texts) == each
+        assert wire.felts(texts) == [int(text, 16) for text in each]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ def test_a_list_of_felts_is_each_of_its_felts(texts: list[str]) -> None:
         "0x" + "f" * 64,
         "0x" + "0" * 64 + "1",
         "0x-1",
+        "-0x1",
         "0x+1",
         "0x 1",
         "0x1 ",
@@ -74,8 +75,9 @@ def test_a_list_of_felts_is_each_of_its_felts(texts: list[str]) -> None:
     ],
 )
 def test_what_is_no_felt_is_refused(text: str) -> None:
-    with pytest.raises(errors.InconsistentAnswerError, match="holds no felt"):
-        wire.felt(text)
+    for read in (wire.felt, lambda one: wire.felts([one])):
+        with pytest.raises(errors.InconsistentAnswerError, match="holds no felt"):
+            read(text)
 
 
 @hypothesis.given(strategies.text(max_size=70))

@@ -38,10 +38,10 @@ def written() -> Iterator[tuple[int, int, int]]:
     """(block, pool, felt) of each event that stores an asset's configuration: one names it."""
     for block in chain.load(chain.bundled()).main.blocks.values():
         for event in block.events:
-            keys = [int(key, 16) for key in event.keys]
+            keys = event.keys
             if WRITING.intersection(keys[:2]):
                 for felt in (*event.keys, *event.data[:1]):
-                    yield block.number, int(event.from_address, 16), int(felt, 16)
+                    yield block.number, int(event.from_address, 16), felt
 
 
 def test_markets_accrue_as_the_contracts_say(recorded: truth.Recorded) -> None:

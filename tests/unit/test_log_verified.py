@@ -56,9 +56,9 @@ def test_ranges_say_what_was_said_of_each_block(
             assert one.last_block < after.first_block - 1 or one.method != after.method
 
 
-def event(transaction: int, index: int, address: int, data: str = "0x1") -> types.EmittedEvent:
+def event(transaction: int, index: int, address: int, data: int = 1) -> types.EmittedEvent:
     return types.EmittedEvent(
-        7, transaction, index, "0xb", hex(0xA0 + transaction), hex(address), ["0x5"], [data]
+        7, transaction, index, "0xb", hex(0xA0 + transaction), hex(address), [5], [data]
     )
 
 
@@ -105,7 +105,7 @@ def test_each_difference_has_its_name() -> None:
     chain = [one, two, three, stranger]
     assert found(chain, [one, two, three]) == []
     assert found(chain, [one, three]) == parted((two, "missing"))
-    assert found(chain, [event(0, 0, OURS, "0x2"), two, three]) == parted((one, "changed"))
+    assert found(chain, [event(0, 0, OURS, 2), two, three]) == parted((one, "changed"))
     extra = event(1, 9, OURS)
     assert found(chain, [one, two, three, extra]) == parted((extra, "extra"))
     assert found(chain, []) == parted((one, "missing"), (two, "missing"), (three, "missing"))

@@ -11,11 +11,10 @@ import msgspec
 import pytest
 from hypothesis import strategies
 
-from indexer.chain import types
-from indexer.recording import chain, node, options, playhead, profiles
+from indexer.recording import branches, chain, node, options, playhead, profiles
 
 RECORDING = chain.load(chain.bundled())
-EVENTS = msgspec.json.Decoder(types.EmittedEvent).decode_lines(
+EVENTS = msgspec.json.Decoder(branches.EventLine).decode_lines(
     gzip.decompress((chain.bundled() / "events.jsonl.gz").read_bytes())
 )
 ADDRESSES = sorted({event.from_address for event in EVENTS})
@@ -49,7 +48,7 @@ def pages(server: node.Node, filter_: dict[str, Any]) -> list[list[dict[str, Any
             return found
 
 
-def expected(filter_: dict[str, Any]) -> list[types.EmittedEvent]:
+def expected(filter_: dict[str, Any]) -> list[branches.EventLine]:
     """The filter's meaning, said once more in the plainest way."""
     first, last = filter_["from_block"]["block_number"], filter_["to_block"]["block_number"]
     return [

@@ -40,15 +40,11 @@ V1_ABIS = {
 MAINNET = recorded.DATA / "mainnet-3573626"
 
 
-def ints(hexes: list[str]) -> list[int]:
-    return [int(felt, 16) for felt in hexes]
-
-
 def by_starknet_py(names: tuple[str, ...], event: recorded.Event) -> dict | None:
     """The arguments by the layout that has as many felts as the event."""
     for layout in foreign.find(names, event.keys):
         after = len(layout.path)
-        return layout.decode(ints(event.keys[after:]), ints(event.data))
+        return layout.decode(event.keys[after:], event.data)
     return None
 
 
@@ -70,7 +66,7 @@ def test_every_recorded_v2_event_has_one_meaning() -> None:
 @pytest.mark.parametrize("folder", recorded.V1_RECORDINGS, ids=lambda folder: folder.name)
 def test_every_recorded_v1_event_has_one_meaning(folder: pathlib.Path) -> None:
     compared: collections.Counter[tuple[str, str]] = collections.Counter()
-    unknown: collections.Counter[tuple[str, str]] = collections.Counter()
+    unknown: collections.Counter[tuple[str, int]] = collections.Counter()
     for event in recorded.events(folder):
         compiled = decoders.decode(event.kind, event.keys, event.data)
         if compiled is None:
@@ -96,7 +92,7 @@ def test_a_migration_tells_with_one_selector_what_a_creation_tells_with_two(
             decoded = decoders.decode(event.kind, event.keys, event.data)
             assert decoded is not None
             if decoded.name in ("CreateVToken", "SetInterestRateConfig"):
-                nested.add(event.keys[0] != hex(selector.of(decoded.name)))
+                nested.add(event.keys[0] != selector.of(decoded.name))
     assert nested == {is_nested}
 
 
@@ -126,9 +122,9 @@ def _mainnet() -> tuple[list[Shown], dict]:
     answer = json.loads((MAINNET / "getEvents_vesu_v11_3573626.json").read_text())
     decoded = []
     for raw in answer["events"]:
-        event = decoders.decode(kinds.Kind.SINGLETON_V1_1, raw["keys"], raw["data"])
+        event = decoders.decode(kinds.Kind.SINGLETON_V1_1, *recorded.felts(raw))
         assert event is not None
-        args = arguments.of(event.layout, raw["keys"], raw["data"])
+        args = arguments.of(event.layout, *recorded.felts(raw))
         decoded.append(Shown(event.name, args))
     return decoded, json.loads((MAINNET / "expected.json").read_text())
 
@@ -201,9 +197,9 @@ def test_the_real_block_mints_vtokens_for_the_moved_shares() -> None:
         if int(event["from_address"], 16) == int(expected["vtoken_eth_genesis"], 16)
     ]
     minted = [
-        arguments.of(decoded.layout, raw["keys"], raw["data"])
+        arguments.of(decoded.layout, *recorded.felts(raw))
         for raw in raw_events
-        if (decoded := decoders.decode(kinds.Kind.VTOKEN_V1_1, raw["keys"], raw["data"]))
+        if (decoded := decoders.decode(kinds.Kind.VTOKEN_V1_1, *recorded.felts(raw)))
     ]
     assert [int(mint["value"]) for mint in minted] == [
         int(expected["token_flow"]["vETH_minted_to_user"])
@@ -251,41 +247,39 @@ def made_by_the_abis() -> set[type]:
 @pytest.mark.parametrize("kind", kinds.Kind)
 def test_strange_selectors_are_nobodys(kind: kinds.Kind) -> None:
     assert decoders.decode(kind, [], []) is None
-    assert decoders.decode(kind, ["0x1"], ["0x2"]) is None
-    assert decoders.decode(kind, ["0x1", hex(selector.of("Transfer"))], []) is None
+    assert decoders.decode(kind, [1], [2]) is None
+    assert decoders.decode(kind, [1, selector.of("Transfer")], []) is None
 
 
 def test_a_component_without_a_known_inner_event_is_nobodys() -> None:
-    prefix = hex(selector.of("InterestRateModelEvents"))
+    prefix = selector.of("InterestRateModelEvents")
     for kind in (kinds.Kind.POOL_V2, kinds.Kind.EXTENSION_V1_0, kinds.Kind.EXTENSION_V1_1):
         assert decoders.decode(kind, [prefix], []) is None
-        assert decoders.decode(kind, [prefix, "0x1"], []) is None
+        assert decoders.decode(kind, [prefix, 1], []) is None
 
 
-@pytest.mark.parametrize("felt", [hex(foreign.PRIME), "-0x1", "0xno", ""])
+@pytest.mark.parametrize("felt", [foreign.PRIME, 2**256 - 1])
 @pytest.mark.parametrize("kind", [kinds.Kind.VTOKEN_V2, kinds.Kind.VTOKEN_V1_0])
-def test_felts_that_are_none_do_not_decode(kind: kinds.Kind, felt: str) -> None:
-    keys = [hex(selector.of("Transfer")), "0x1", "0x2"]
-    with pytest.raises(errors.UndecodableEventError, match=f"Transfer of {kind.value}: "):
-        decoders.decode(kind, keys, ["0x0", felt])
+def test_felts_that_are_none_do_not_decode(kind: kinds.Kind, felt: int) -> None:
+    keys = [selector.of("Transfer"), 1, 2]
+    with pytest.raises(errors.UndecodableEventError, match=f"Transfer of {kind.value}: a felt"):
+        decoders.decode(kind, keys, [0, felt])
 
 
 def test_the_error_says_what_was_expected() -> None:
-    keys = [hex(selector.of("AccrueFees")), "0x1"]
+    keys = [selector.of("AccrueFees"), 1]
     with pytest.raises(
         errors.UndecodableEventError,
         match="AccrueFees of singleton_v1_0: expected 3 key and 2 data felts or 4 key and 4 data "
         "felts, found 1 and 1",
     ):
-        decoders.decode(kinds.Kind.SINGLETON_V1_0, keys, ["0x1"])
+        decoders.decode(kinds.Kind.SINGLETON_V1_0, keys, [1])
 
 
 def test_accrue_fees_has_two_layouts_that_their_lengths_tell_apart() -> None:
-    accrue = hex(selector.of("AccrueFees"))
-    deployed = decoders.decode(
-        kinds.Kind.SINGLETON_V1_0, [accrue, "0x1", "0x2", "0x3"], ["0x4", "0x0"]
-    )
-    keys, data = [accrue, "0x1", "0x2", "0x3", "0x4"], ["0x5", "0x0", "0x6", "0x1"]
+    accrue = selector.of("AccrueFees")
+    deployed = decoders.decode(kinds.Kind.SINGLETON_V1_0, [accrue, 1, 2, 3], [4, 0])
+    keys, data = [accrue, 1, 2, 3, 4], [5, 0, 6, 1]
     audited = decoders.decode(kinds.Kind.SINGLETON_V1_0, keys, data)
     assert deployed is not None
     assert deployed.event == events_v1.AccrueFees(pool_id=1, asset=2, recipient=3, fee_shares=4)
@@ -304,27 +298,27 @@ def test_accrue_fees_has_two_layouts_that_their_lengths_tell_apart() -> None:
 # --- shown arguments -----------------------------------------------------------------------
 
 
-def shown(kind: kinds.Kind, keys: list[str], data: list[str]) -> dict:
+def shown(kind: kinds.Kind, keys: list[int], data: list[int]) -> dict:
     decoded = decoders.decode(kind, keys, data)
     assert decoded is not None
     return arguments.of(decoded.layout, keys, data)
 
 
 def test_arguments_show_felts_as_hex_numbers_as_decimals_and_bools_as_bools() -> None:
-    keys = [hex(selector.of("Transfer")), "0x1", "0x2"]
-    assert shown(kinds.Kind.VTOKEN_V2, keys, [hex(10**30), "0x0"]) == {
+    keys = [selector.of("Transfer"), 1, 2]
+    assert shown(kinds.Kind.VTOKEN_V2, keys, [10**30, 0]) == {
         "from": "0x" + "1".zfill(64),
         "to": "0x" + "2".zfill(64),
         "value": "1" + "0" * 30,
     }
-    keys = [hex(selector.of("ModifyDelegation")), "0x1", "0x2"]
-    assert shown(kinds.Kind.POOL_V2, keys, ["0x1"])["delegation"] is True
+    keys = [selector.of("ModifyDelegation"), 1, 2]
+    assert shown(kinds.Kind.POOL_V2, keys, [1])["delegation"] is True
 
 
 def test_names_padded_with_zeros_stay_in_the_keys_and_leave_the_arguments() -> None:
     """PostgreSQL's jsonb holds no NUL; anyone may have the factory emit such a name."""
-    keys = [hex(selector.of("CreateVToken")), "0x1", "0x2", "0x3"]
-    padded = ["0x0", hex(int.from_bytes(b"\0\0vETH")), "0x6"]
+    keys = [selector.of("CreateVToken"), 1, 2, 3]
+    padded = [0, int.from_bytes(b"\0\0vETH"), 6]
     keys += padded + padded
     created = decoders.decode(kinds.Kind.POOL_FACTORY_V2, keys, [])
     assert created is not None

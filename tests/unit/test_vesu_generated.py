@@ -38,13 +38,13 @@ every_event = pytest.mark.parametrize(
 def decode(
     kind: kinds.Kind, layout: foreign.Layout, keys: list[int], data: list[int]
 ) -> decoders.Decoded | None:
-    return decoders.decode(kind, [*layout.path, *map(hex, keys)], [hex(felt) for felt in data])
+    return decoders.decode(kind, [*layout.path, *keys], data)
 
 
 def shown(
     decoded: decoders.Decoded, layout: foreign.Layout, keys: list[int], data: list[int]
 ) -> dict[str, Any]:
-    return arguments.of(decoded.layout, [*layout.path, *map(hex, keys)], list(map(hex, data)))
+    return arguments.of(decoded.layout, [*layout.path, *keys], data)
 
 
 def test_all_events_of_all_abis_are_here() -> None:
