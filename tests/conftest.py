@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import AsyncIterator, Iterator
 
@@ -9,12 +10,21 @@ import hypothesis
 import pytest
 import structlog
 
-from tests import zygote
+from tests import hashes, zygote
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
 
 pytest_plugins = ["tests.postgres"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The workers, if there are any, share the hashes of the process that starts them."""
+    if not hasattr(config, "workerinput"):
+        kept = contextlib.ExitStack()
+        kept.enter_context(hashes.kept())
+        config.add_cleanup(kept.close)
+    hashes.share()
 
 
 def pytest_collection_finish() -> None:

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from indexer import commands
+from tests import hashes
 
 ROOT = Path(__file__).parents[1]
 
@@ -317,6 +318,7 @@ def main() -> None:
         importlib.import_module(name)
     for module in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
         importlib.import_module(module.name)
+    hashes.share()
     gc.freeze()
     woken, waker = os.pipe()
     os.set_blocking(woken, False)
@@ -340,6 +342,7 @@ def main() -> None:
             for line in lines:
                 asked = json.loads(line)
                 output = _output(asked)
+                hashes.take_up()
                 pid = os.fork()
                 if pid == 0:
                     _become(asked, output)
