@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.store import migrate
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -85,9 +85,9 @@ def read(path: Path) -> dict[str, Any]:
 
 async def write() -> Path:
     """Index, dump, write; returns the file."""
-    recorded = truth.Recorded()
+    recorded = truth.devnet_a()
     async with postgres.fresh_database() as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", str(LAST_BLOCK), "--no-serve")
         held = await dump(url)

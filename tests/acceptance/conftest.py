@@ -25,7 +25,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 @pytest.fixture(scope="session")
 def recorded() -> truth.Recorded:
-    return truth.Recorded()
+    return truth.devnet_a()
 
 
 @pytest.fixture(scope="session")

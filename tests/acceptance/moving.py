@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -51,7 +51,7 @@ class Moving:
 @contextlib.asynccontextmanager
 async def daemon(recorded: truth.Recorded, first: int) -> AsyncIterator[Moving]:
     """A daemon that has committed block `first` and follows the head; stopped afterwards."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 0)
     async with (
         postgres.fresh_database(migrated=True) as url,

@@ -56,7 +56,7 @@ async def filled(
     `loaded` is the recording, where it is loaded already, and `more` are settings of the run.
     """
     async with postgres.fresh_database(migrated=migrated) as url:
-        async with server.RecordingServer(loaded or chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(loaded or recorded.chain) as node:
             environ = environment(recorded, node.url, url, **more)
             last = str(recorded.last_block)
             await command(environ, "run", "--until-block", last, "--no-serve")
@@ -119,7 +119,7 @@ async def edited(recorded: truth.Recorded, **edits: Edit) -> AsyncIterator[str]:
         edit = edits.get(method.removeprefix("starknet_"))
         return None if edit is None else options.Fault(edit=edit)
 
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with server.RecordingServer(
         loaded, options=options.ServerOptions(fault=fault)
     ) as running:

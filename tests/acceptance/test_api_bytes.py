@@ -6,7 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 from tests.acceptance.api_client import serving
@@ -55,7 +55,7 @@ async def test_from_a_restored_database(
 async def test_from_another_machine(recorded: truth.Recorded, indexed_url: str) -> None:
     """One that read the chain in other pieces, was stopped half-way, and replayed its log."""
     async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             # The last block of a range is stored, and may be sampled, also where it holds no event:
             # series name it. These ranges end at blocks that the other machine names, too.
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="160")
@@ -91,7 +91,7 @@ async def test_from_a_machine_that_went_through_a_reorganisation(
     recorded: truth.Recorded, indexed_url: str
 ) -> None:
     """Cursors alone are a machine's own, and what it says of rollbacks of its own (`reorgs`)."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     async with postgres.fresh_database(migrated=True) as url:

@@ -14,7 +14,7 @@ import pytest
 
 from indexer import app, config
 from indexer.query import filters, listing, records
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 from tests.acceptance.api_client import Client, serving
@@ -87,7 +87,7 @@ async def test_walks_while_blocks_and_a_reorganisation_land(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Begun at a block, a walk shows that block to its end; taken back, it says 410."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     common = fork.common
     head = playhead.Playhead.at_block(loaded, common, story=True)
@@ -178,7 +178,7 @@ async def _pages_read(url: str, block: int, limit: int) -> tuple[list[int], int]
 
 async def _walk_many(recorded: truth.Recorded, url: str, many: int, limit: int) -> None:
     """A walk that blocks and a reorganisation land in; another that begins on the other branch."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     common = fork.common
     head = playhead.Playhead.at_block(loaded, common, story=True)

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from indexer.api import gate
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, test_http, truth
 from tests.acceptance.api_client import Client, serving
@@ -224,7 +224,7 @@ async def test_the_daemon_follows_what_is_posted(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Through the shipped command: pending before its block, confirmed or failed after it."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84)
     wanted = {
         hash_: expected(one)

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.audit import refold
 from indexer.projections import engine
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.vesu import discovery, kinds
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -140,7 +140,7 @@ async def test_the_contracts_are_asked_where_a_node_is_configured(
 ) -> None:
     """Equal at the committed block; without a node, and with --views off, the report says why."""
     what = "rows equal the contracts' views"
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, indexed_url)
         found = await stage.json_of(environ, "audit", "--refold", "off", "--views", "all")
     [check] = [check for check in found["checks"] if check["name"] == what]

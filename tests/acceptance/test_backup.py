@@ -18,7 +18,7 @@ from urllib import parse
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.store import binaries, database, embedded, locks, migrate
 from tests import postgres
 from tests.acceptance import moving, refusal, stage, truth
@@ -76,7 +76,7 @@ async def test_an_indexer_goes_on_from_a_restored_database(
     recorded: truth.Recorded, kept: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """Also what no digest holds: the cursor, identities, indexes, comments."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with postgres.fresh_database() as url, server.RecordingServer(loaded) as node:
         environ = stage.environment(recorded, node.url, url)
         await stage.command(environ, "run", "--until-block", "60", "--no-serve")
@@ -138,7 +138,7 @@ async def test_the_embedded_server_by_default(
     digest = kept[1]
     file = str(tmp_path / "vesu.dump")
     data = tmp_path / "data"
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, "", VESU_DATA_DIR=str(data))
         until = str(recorded.last_block)
         await stage.command(environ, "run", "--until-block", until, "--no-serve")

@@ -12,7 +12,7 @@ from urllib import parse
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import refusal, stage, truth
 
@@ -21,7 +21,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 @pytest.fixture(scope="module")
 async def node(recorded: truth.Recorded) -> AsyncIterator[server.RecordingServer]:
-    async with server.RecordingServer(chain.load(recorded.folder)) as running:
+    async with server.RecordingServer(recorded.chain) as running:
         yield running
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.vesu import known_classes
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -15,7 +15,7 @@ ASKED = "SELECT address, class_hash, class_name FROM contract_classes"
 
 async def test_the_classes_of_a_recorded_chain(recorded: truth.Recorded, indexed_copy: str) -> None:
     """One pool of the recording was upgraded to a mock, which no release knows."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     told = loaded.main.class_hashes
     at_head = {int(address, 16): int(found[-1][1], 16) for address, found in told.items()}
     watched = await postgres.fetch(

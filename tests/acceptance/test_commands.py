@@ -20,7 +20,7 @@ import pytest
 
 from indexer import cli
 from indexer.audit import indexes
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -31,7 +31,7 @@ SILENCE = "UPDATE chain_head SET seen_at = clock_timestamp() - interval '200 sec
 @pytest.fixture(scope="module")
 async def environ(recorded: truth.Recorded, indexed_url: str) -> AsyncIterator[dict[str, str]]:
     """The indexed database, and a node that is at its block."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         yield stage.environment(recorded, node.url, indexed_url)
 
 

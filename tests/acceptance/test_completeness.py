@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -48,7 +48,7 @@ async def test_a_dropped_event_is_found_and_read_again(
     faults = options.ServerOptions(fault=dropping(dice.randrange(3, 40), times=1))
     environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
     undisturbed = await stage.json_of(environ, "digest")
-    async with server.RecordingServer(chain.load(recorded.folder), options=faults) as node:
+    async with server.RecordingServer(recorded.chain, options=faults) as node:
         environ = stage.environment(recorded, node.url, fresh, VESU_INGEST_VERIFY=verify)
         _, _, err = await stage.command(
             environ, "run", "--until-block", str(recorded.last_block), "--no-serve"
@@ -63,7 +63,7 @@ async def test_a_node_that_keeps_leaving_it_out_is_refused(
 ) -> None:
     """Nothing is committed of a range that contradicts its blocks."""
     faults = options.ServerOptions(fault=dropping(10, times=10_000))
-    async with server.RecordingServer(chain.load(recorded.folder), options=faults) as node:
+    async with server.RecordingServer(recorded.chain, options=faults) as node:
         environ = stage.environment(recorded, node.url, fresh, VESU_INGEST_VERIFY="events")
         process = await stage.start(environ, "run", "--no-serve")
         line = b""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from indexer.projections import tables
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.store import migrate
 from tests import postgres, schema_data
 from tests.acceptance import refusal, stage, truth
@@ -20,7 +20,7 @@ GONE_ON_TO = 90
 
 @pytest.fixture(scope="module")
 async def node(recorded: truth.Recorded) -> AsyncIterator[str]:
-    async with server.RecordingServer(chain.load(recorded.folder)) as running:
+    async with server.RecordingServer(recorded.chain) as running:
         yield running.url
 
 

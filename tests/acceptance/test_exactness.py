@@ -14,7 +14,7 @@ from indexer.projections import assets as asset_rows
 from indexer.projections import pools as pool_rows
 from indexer.projections import positions as position_rows
 from indexer.projections import rows
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from indexer.store import database
 from indexer.vesu import accrual, state, valuation
 from tests import postgres
@@ -331,7 +331,7 @@ async def test_liquidations_match(indexed: asyncpg.Connection, recorded: truth.R
 
 async def test_the_abandoned_branch_while_it_was_the_chain(recorded: truth.Recorded) -> None:
     """The same on the branch of the reorganisation, before it was abandoned."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     head.go_to(fork.last, branch=1)

@@ -20,7 +20,7 @@ from click import testing
 from pyarrow import parquet
 
 from indexer import cli
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import hostile, moving, refusal, stage, truth
 
@@ -309,7 +309,7 @@ async def test_state_at_a_past_block(
     assert int(then["snapshot"]["block_hash"], 16) == int(recorded.hashes[stored], 16)
     assert then["snapshot"]["committed_block"] == recorded.last_block
     async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             stopped = stage.environment(recorded, node.url, url)
             await stage.command(stopped, "run", "--until-block", str(block), "--no-serve")
         beside = str(tmp_path / "now.ndjson")

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import refusal, stage, truth
 
@@ -99,7 +99,7 @@ ROWS = 30_000
 async def lengthened(recorded: truth.Recorded, rows: int) -> AsyncIterator[str]:
     """A log with so many rows of a kilobyte."""
     async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "10", "--no-serve")
         await postgres.execute(

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from indexer.cairo import selector
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from tests import postgres
 from tests.acceptance import stage, truth, truth_v1
 
@@ -65,7 +65,7 @@ async def filled(
 async def all_first(recorded: truth.Recorded) -> dict[str, Any]:
     """The digest of a run that proves every block before its commit."""
     async with (
-        server.RecordingServer(chain.load(recorded.folder)) as node,
+        server.RecordingServer(recorded.chain) as node,
         filled(recorded, node, VESU_INGEST_VERIFY="all") as (environ, _),
     ):
         found: dict[str, Any] = await stage.json_of(environ, "digest")
@@ -103,7 +103,7 @@ async def test_events_alone_make_the_same_tables_and_the_background_the_rest(
     recorded = any_recorded
     expected = await all_first(recorded)
     async with (
-        server.RecordingServer(chain.load(recorded.folder)) as node,
+        server.RecordingServer(recorded.chain) as node,
         filled(recorded, node) as (environ, connection),
     ):
         far = recorded.last_block - NEAR
@@ -128,7 +128,7 @@ async def test_events_alone_make_the_same_tables_and_the_background_the_rest(
 async def test_kills_while_the_background_fills_leave_nothing_out(recorded: truth.Recorded) -> None:
     expected = await all_first(recorded)
     async with (
-        server.RecordingServer(chain.load(recorded.folder)) as node,
+        server.RecordingServer(recorded.chain) as node,
         filled(recorded, node) as (environ, connection),
     ):
         await proved(environ, connection, kills=3)
@@ -170,7 +170,7 @@ async def test_a_time_that_events_told_wrong_is_found_and_read_again(
                 lie(one["receipt"]["events"])
         return block
 
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with (
         server.RecordingServer(loaded, options=options.ServerOptions(fault=fault)) as node,
         filled(recorded, node) as (environ, connection),
@@ -187,7 +187,7 @@ async def test_a_time_that_events_told_wrong_is_found_and_read_again(
 
 async def test_status_says_what_is_still_to_be_read(recorded: truth.Recorded) -> None:
     async with (
-        server.RecordingServer(chain.load(recorded.folder)) as node,
+        server.RecordingServer(recorded.chain) as node,
         filled(recorded, node) as (environ, connection),
     ):
         waiting = await connection.fetchval("SELECT count(*) FROM blocks WHERE parent_hash IS NULL")

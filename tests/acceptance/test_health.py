@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests.acceptance import stage, truth
 from tests.acceptance.test_http import daemon, value
 
@@ -13,7 +13,7 @@ async def test_a_suspect_chain_is_not_healthy(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """The head falls below the committed block and stays; then the chain goes on elsewhere."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     async with server.RecordingServer(loaded, head) as node:
@@ -40,7 +40,7 @@ async def test_a_suspect_chain_is_not_healthy(
 async def test_a_silent_node_is_not_healthy_after_the_configured_time(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
-    node = server.RecordingServer(chain.load(recorded.folder))
+    node = server.RecordingServer(recorded.chain)
     await node.start()
     environ = stage.environment(
         recorded, node.url, migrated_database_url, VESU_HEALTH_SILENCE_SECONDS="2"
@@ -56,7 +56,7 @@ async def test_a_node_that_stands_still_is_not_healthy(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """It answers well, and its head is years old: on a public network that is a standstill."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(
             recorded, node.url, migrated_database_url, VESU_HEALTH_HALT_SECONDS="900"
         )

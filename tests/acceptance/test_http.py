@@ -20,7 +20,7 @@ import pytest
 from indexer import app, config
 from indexer.api import problems
 from indexer.api import server as http
-from indexer.recording import chain, options, playhead, server
+from indexer.recording import options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -101,7 +101,7 @@ def value(metrics: str, name: str) -> float:
 
 async def test_a_daemon_s_life(recorded: truth.Recorded, migrated_database_url: str) -> None:
     """Fresh at the head, metrics through a reorganisation, silent node, its return, the end."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     node = server.RecordingServer(loaded, head, options.ServerOptions(port=free_port()))
@@ -172,7 +172,7 @@ async def _check_manners(running: Daemon) -> None:
 async def test_lagging_is_not_healthy(recorded: truth.Recorded, migrated_database_url: str) -> None:
     """The head is told and moves, but its events cannot be read."""
     broken = options.Fault(status=503)
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 50)
 
     def fault(method: str, _: Any) -> options.Fault | None:
@@ -195,7 +195,7 @@ async def test_stopping_while_catching_up(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Events take half a minute to come: what is being read is given up, exit 0."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     slow = options.Fault(delay=30)
     settings = options.ServerOptions(
         latency=0.1, fault=lambda method, _: slow if method == "starknet_getEvents" else None
@@ -276,7 +276,7 @@ async def test_the_api_is_a_process_of_its_own(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Killed, it is replaced and the port stays; the daemon killed, it goes and frees the port."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, migrated_database_url)
         async with daemon(environ) as running:
             await running.health(200, committed_block=recorded.last_block)

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -51,7 +51,7 @@ async def test_block_by_block_equals_all_at_once(
     fresh: str, recorded: truth.Recorded, undisturbed: dict[str, Any]
 ) -> None:
     """Batch boundaries leave no trace: every fifth block a new process, overlapping restarts."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, fresh)
         for until in (0, 7, 8, 50, 51, 84, 100, 100, recorded.last_block):
             await stage.command(environ, "run", "--until-block", str(until), "--no-serve")
@@ -64,7 +64,7 @@ async def test_kills_lose_nothing(
     """SIGKILL at random moments while blocks come in, then a run to the end."""
     dice = random.Random(SEED)
     print(f"seed {SEED}")
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.paced(loaded, held_back=124, blocks_per_second=25)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)
@@ -102,7 +102,7 @@ async def test_reorganisation_leaves_the_final_branch(
 ) -> None:
     """The fork's blocks are indexed, then abandoned: the tables equal those of a run that
     never saw them, and the audit tables hold what was abandoned."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     async with server.RecordingServer(loaded, head) as node:
@@ -127,7 +127,7 @@ async def test_reorganisation_under_a_running_daemon(
     fresh: str, recorded: truth.Recorded, undisturbed: dict[str, Any]
 ) -> None:
     """The same while one process follows the head: no restart between the branches."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, test_http, truth
 
@@ -38,7 +38,7 @@ async def test_a_sound_run_breaks_nothing(indexed_url: str) -> None:
 async def test_a_break_is_recorded_and_shown_until_it_is_gone(
     fresh: str, recorded: truth.Recorded, column: str, asset: str, name: str
 ) -> None:
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 60)
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, fresh)

@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer import config
 from indexer.app import listed
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import api_client, stage, truth
 
@@ -19,7 +19,7 @@ ADDRESSES = Path(__file__).parents[1] / "data" / "addresses.json"
 
 async def listing(recorded: truth.Recorded, url: str, *pool_ids: str) -> dict[str, str]:
     """Start `run` with a list (none: every pool); the environment of further commands."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, url, VESU_TRUST_POOLS=" ".join(pool_ids))
         last = str(recorded.last_block)
         await stage.command(environ, "run", "--until-block", last, "--no-serve")

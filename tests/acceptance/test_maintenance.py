@@ -12,7 +12,7 @@ import pytest
 
 from indexer.audit import advice
 from indexer.log import retention
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.store import upkeep
 from tests import postgres
 from tests.acceptance import moving, refusal, stage, truth
@@ -24,7 +24,7 @@ NOWHERE = "http://127.0.0.1:1"
 async def filled_url(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database filled up to block 60, to be copied."""
     async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "60", "--no-serve")
         yield url

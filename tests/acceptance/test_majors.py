@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.store import binaries, embedded
 from tests.acceptance import stage, truth
 
@@ -19,7 +19,7 @@ async def test_digest_of_another_major(
     postgres = embedded.EmbeddedPostgres(tmp_path, folder)
     url = postgres.start()
     try:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url)
             until = str(recorded.last_block)
             await stage.command(environ, "run", "--until-block", until, "--no-serve")

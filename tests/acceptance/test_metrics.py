@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests.acceptance import stage, truth
 from tests.acceptance.test_http import daemon, value
 
@@ -10,7 +10,7 @@ from tests.acceptance.test_http import daemon, value
 async def test_gauges_after_a_restart_are_those_of_the_cursor(
     recorded: truth.Recorded, indexed_copy: str
 ) -> None:
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with server.RecordingServer(loaded) as node:
         endpoint = node.url
         environ = stage.environment(recorded, endpoint, indexed_copy)

@@ -12,7 +12,7 @@ import pytest
 
 from indexer.cairo import selector
 from indexer.daemon import view_calls
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from tests import postgres
 from tests.acceptance import stage, truth, truth_v1
 from tests.chaos import daemon
@@ -67,7 +67,7 @@ async def undisturbed(indexed_url: str, recorded: truth.Recorded) -> Any:
 async def fill(recorded: truth.Recorded, url: str, fault: Any) -> tuple[dict[str, str], str]:
     """Fill a database from a node with a fault; the environment for more, and what was logged."""
     async with server.RecordingServer(
-        chain.load(recorded.folder), options=options.ServerOptions(fault=fault)
+        recorded.chain, options=options.ServerOptions(fault=fault)
     ) as node:
         environ = stage.environment(recorded, node.url, url)
         _, _, err = await stage.command(
@@ -96,7 +96,7 @@ async def test_a_symbol_that_was_refused_for_a_while_is_asked_again_by_verify(
     environ, _ = await fill(recorded, fresh, Refusing("symbol", 8))
     assert None in await symbols(fresh)
     assert await stage.json_of(environ, "digest") != undisturbed
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = environ | {"VESU_NODE_URLS": node.url}
         looked = await stage.json_of(environ, "verify", "--no-repair", expect=1)
         assert looked["repair"] == "not_asked"
@@ -146,7 +146,7 @@ async def test_a_node_that_keeps_no_old_state_is_no_failure(
         return options.Fault(edit=faults.refuse(24, "Block not found")) if is_call else None
 
     async with server.RecordingServer(
-        chain.load(recorded.folder), options=options.ServerOptions(fault=forgotten)
+        recorded.chain, options=options.ServerOptions(fault=forgotten)
     ) as node:
         environ = stage.environment(recorded, node.url, indexed_copy)
         found = await stage.json_of(environ, "verify")
@@ -162,7 +162,7 @@ async def test_the_daemon_asks_again_and_repairs_what_a_node_lied_about_once(
 ) -> None:
     """No command is typed: the background asks each view again at its block's hash."""
     serving = options.ServerOptions(fault=Lying(True))
-    async with server.RecordingServer(chain.load(recorded.folder), options=serving) as node:
+    async with server.RecordingServer(recorded.chain, options=serving) as node:
         environ = stage.environment(
             recorded, node.url, fresh, VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="6000"
         )
@@ -185,7 +185,7 @@ async def test_a_lie_about_a_right_answer_takes_nothing_back(
 ) -> None:
     """What differs must be answered twice before the tables go back."""
     serving = options.ServerOptions(fault=Lying(True))
-    async with server.RecordingServer(chain.load(recorded.folder), options=serving) as node:
+    async with server.RecordingServer(recorded.chain, options=serving) as node:
         environ = stage.environment(recorded, node.url, indexed_copy)
         found = await stage.json_of(environ, "verify")
         assert found["observations"]["differing"] == []
@@ -225,7 +225,7 @@ async def test_views_that_fail_keep_no_others_from_being_confirmed(
     )
     contracts = [row["contract"] for row in newest]
     assert await postgres.value(indexed_copy, others, contracts) > 5
-    async with server.RecordingServer(chain.load(recorded.folder), options=serving) as node:
+    async with server.RecordingServer(recorded.chain, options=serving) as node:
         environ = stage.environment(
             recorded, node.url, indexed_copy, VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="600"
         )

@@ -10,7 +10,7 @@ import sys
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -96,7 +96,7 @@ async def test_a_daemon_outlives_its_log_reader(
     recorded: truth.Recorded, empty_database_url: str
 ) -> None:
     """The reader of standard error goes away at once; the whole chain is committed all the same."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, empty_database_url, VESU_LOG_LEVEL="debug")
         read, write = os.pipe()
         process = await asyncio.create_subprocess_exec(

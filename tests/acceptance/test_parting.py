@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import refusal, stage, truth
 
@@ -61,7 +61,7 @@ async def test_databases_at_different_blocks_compare_up_to_the_lower(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
     async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", "70", "--no-serve")
         environ = stage.environment(recorded, NOWHERE, url)

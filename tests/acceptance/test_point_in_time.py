@@ -16,7 +16,7 @@ import pytest
 
 from indexer import errors
 from indexer.query import assets, point_in_time, pools, portfolio, positions, totals
-from indexer.recording import chain, server
+from indexer.recording import server
 from indexer.store import database
 from tests import postgres
 from tests.acceptance import past, stage, truth
@@ -297,7 +297,7 @@ async def test_interest_after_the_committed_block(
     }
     compared = 0
     async with postgres.fresh_database(migrated=True) as url:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url)
             await stage.command(environ, "run", "--until-block", str(known), "--no-serve")
         connection = await database.connect(url)

@@ -11,7 +11,7 @@ import pytest
 from indexer import errors
 from indexer.log import blocks_by_time, cursor
 from indexer.query import positions
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import stage, test_prices, truth
 
@@ -39,7 +39,7 @@ def judged(recorded: truth.Recorded) -> dict[int, dict[tuple[int, ...], bool]]:
 @pytest.fixture(scope="module")
 async def filled(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database that was filled at once, and sampled back to the beginning afterwards."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with (
         postgres.fresh_database(migrated=True) as url,
         server.RecordingServer(loaded) as node,
@@ -119,7 +119,7 @@ async def test_a_repair_and_a_replay_keep_every_sample(
 ) -> None:
     async with (
         postgres.fresh_database(copy_of=filled) as url,
-        server.RecordingServer(chain.load(recorded.folder)) as node,
+        server.RecordingServer(recorded.chain) as node,
     ):
         environ = stage.environment(recorded, node.url, url)
         samples = await stage.json_of(environ, "digest", "--samples")
@@ -171,7 +171,7 @@ async def test_two_machines_with_users_settings_hold_the_same(recorded: truth.Re
     for size in ("7", "5000"):
         async with (
             postgres.fresh_database(migrated=True) as url,
-            server.RecordingServer(chain.load(recorded.folder)) as node,
+            server.RecordingServer(recorded.chain) as node,
         ):
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS=size)
             for until in (

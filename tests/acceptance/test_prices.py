@@ -14,7 +14,7 @@ import pytest
 from indexer import errors
 from indexer.cairo import felt252, selector
 from indexer.query import assets, positions
-from indexer.recording import chain, options, playhead, server
+from indexer.recording import options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -25,7 +25,7 @@ AFTER = (100, 110, 124)
 @pytest.fixture(scope="module")
 async def sampled(recorded: truth.Recorded) -> AsyncIterator[str]:
     """A database of one daemon that sampled at each of its stops, also on the abandoned fork."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, STOPS[0], story=True)
     async with (
         postgres.fresh_database(migrated=True) as url,
@@ -211,7 +211,7 @@ async def test_positions_are_worth_what_the_sample_says(
 
 
 async def test_reconcile_compares_sampled_prices(sampled: str, recorded: truth.Recorded) -> None:
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, sampled)
         for block in (60, 84, recorded.last_block):
             found = await stage.json_of(environ, "reconcile", "--block", str(block))
@@ -259,7 +259,7 @@ async def test_without_sampling_nothing_is_asked(recorded: truth.Recorded) -> No
             asked.append(request["entry_point_selector"])
         return None
 
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     settings = options.ServerOptions(fault=listen)
     async with (
         postgres.fresh_database(migrated=True) as url,
@@ -307,7 +307,7 @@ async def test_a_price_that_fails_holds_up_no_other_and_no_commit(
     def refuse(_: Any) -> Any:
         raise errors.RpcError("Internal error", -32603)
 
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with (
         postgres.fresh_database(migrated=True) as url,
         server.RecordingServer(loaded, options=options.ServerOptions(fault=fault)) as node,

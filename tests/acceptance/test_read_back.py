@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import refusal, stage, truth, truth_v1
 
@@ -119,7 +119,7 @@ async def test_what_was_proved_for_another_list_counts_as_unproved(
 ) -> None:
     """The added contract said nothing: the tables stay, and their proofs hold for it no more."""
     more = contracts([*recorded.roots, silent(recorded)])
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, fresh, VESU_INGEST_VERIFY="all")
         await stage.command(environ, *until(recorded.last_block))
         assert (await stage.json_of(environ, "verify"))["checked_blocks"] == 0
@@ -145,7 +145,7 @@ def silent(recorded: truth.Recorded) -> dict[str, Any]:
 async def test_a_factory_configured_later_is_read_back_across_a_kill_and_a_reorganisation(
     recorded: truth.Recorded, fresh: str
 ) -> None:
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     few, more = contracts([silent(recorded)]), contracts([*recorded.roots, silent(recorded)])
     async with (
@@ -180,7 +180,7 @@ async def test_a_start_above_the_first_event_begins_at_it(
     recorded: truth.Recorded, fresh: str, indexed_url: str
 ) -> None:
     """The factory spoke in block 4: what was configured would leave its pools out."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, fresh, VESU_NETWORK_START_BLOCK="60")
         _, _, err = await stage.command(environ, *until(recorded.last_block))
         assert "history_missing" in err
@@ -199,7 +199,7 @@ async def test_a_filled_database_that_began_too_late_is_filled_anew(
     DELETE FROM events WHERE block_number < 60;
     UPDATE cursor SET start_block = 60;
     """
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, fresh, VESU_NETWORK_START_BLOCK="60")
         await stage.command(environ, *until(recorded.last_block))
         await postgres.execute(fresh, spoil)

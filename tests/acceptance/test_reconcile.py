@@ -11,14 +11,14 @@ import pytest
 
 from indexer import errors
 from indexer.cairo import felt252, selector
-from indexer.recording import chain, options, playhead, server
+from indexer.recording import options, playhead, server
 from tests import postgres
 from tests.acceptance import changed_rows, refusal, stage, test_http, truth
 
 
 @pytest.fixture(scope="module")
 async def served(recorded: truth.Recorded) -> AsyncIterator[str]:
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         yield node.url
 
 
@@ -173,7 +173,7 @@ async def test_status_says_so_until_the_rows_are_found_equal(
 async def test_a_node_that_lacks_the_block_proves_nothing(
     indexed_url: str, recorded: truth.Recorded
 ) -> None:
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with server.RecordingServer(loaded, playhead.Playhead.at_block(loaded, 60)) as node:
         environ = stage.environment(recorded, node.url, indexed_url)
         line = await refusal.refused(environ, "reconcile", code=3)
@@ -198,7 +198,7 @@ async def test_a_pool_that_no_node_can_run_stops_the_check_where_it_is_listed(
     def fail() -> Any:
         raise errors.RpcError("Internal error", -32603)
 
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     settings = options.ServerOptions(fault=fault)
     async with server.RecordingServer(loaded, options=settings) as node:
         environ = stage.environment(recorded, node.url, indexed_copy)

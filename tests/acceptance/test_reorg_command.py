@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests.acceptance import refusal, stage, truth
 
 FINAL = "SELECT finalised_block FROM chain_head"
@@ -51,7 +51,7 @@ async def test_below_the_final_block_by_an_operator_s_word(
 ) -> None:
     """Refused by `run`, done by `reorg --yes`, and in the end as if the fork had never been."""
     url = migrated_database_url
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork, last = loaded.forks[0], str(recorded.last_block)
     head = playhead.Playhead.at_block(loaded, fork.common, story=True, finality_lag=2)
     async with server.RecordingServer(loaded, head) as node:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from indexer.projections import tables
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import joined, refusal, spoiled, stage, truth
 
@@ -282,7 +282,7 @@ async def test_a_newer_fold_says_so_and_offers_the_replay(
     recorded: truth.Recorded, wrong: dict[str, str], digest: dict[str, Any]
 ) -> None:
     """Old tables are not written on by a newer fold, nor made again by half."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         served = wrong | {"VESU_NODE_URLS": node.url}
         code, _, err = await spoiled.command(served, NEXT_FOLD, "run", "--no-serve")
     assert code == 3
@@ -301,7 +301,7 @@ async def test_a_newer_fold_says_so_and_offers_the_replay(
     assert (
         await postgres.value(wrong["DATABASE_URL"], "SELECT fold_version FROM cursor") == FOLD + 1
     )
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         served = wrong | {"VESU_NODE_URLS": node.url}
         line = await refusal.refused(served, "run", "--no-serve", code=3)
     assert f"made by fold {FOLD + 1}, this version has fold {FOLD}: upgrade the indexer" in line

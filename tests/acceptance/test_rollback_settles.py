@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -33,7 +33,7 @@ class Forked:
     def __init__(self, recorded: truth.Recorded, url: str) -> None:
         self.recorded = recorded
         self.url = url
-        self.loaded = chain.load(recorded.folder)
+        self.loaded = recorded.chain
         self.fork = self.loaded.forks[0]
         self.head = playhead.Playhead.at_block(self.loaded, self.fork.common, story=True)
         self.node = server.RecordingServer(self.loaded, self.head)

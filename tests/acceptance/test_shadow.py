@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from indexer.projections import tables
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import joined, spoiled, stage, truth
 
@@ -166,7 +166,7 @@ async def test_a_bug_in_the_state_is_found_where_it_begins(
 
 async def test_a_daemon_with_an_older_fold_stops_after_the_swap(recorded: truth.Recorded) -> None:
     """The upgrade path: the old daemon goes on meanwhile, then finds other tables and says so."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 100)
     newer = f"fold:{tables.FOLD_VERSION + 1}"
     async with (
@@ -212,7 +212,7 @@ async def test_a_reorganisation_under_a_shadow(
     indexed_copy: str, recorded: truth.Recorded, from_block: str
 ) -> None:
     """Built on a branch, killed, gone on with when the branch was abandoned at block 84."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     async with postgres.fresh_database(migrated=True) as url:
         head = playhead.Playhead.at_block(loaded, 84, story=True)
@@ -236,7 +236,7 @@ async def test_swap_while_the_daemon_follows_and_a_reader_reads(
     indexed_copy: str, recorded: truth.Recorded
 ) -> None:
     """The daemon takes up the new rows and goes on; a reader never sees two blocks mixed."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with postgres.fresh_database(migrated=True) as url:
         head = playhead.Playhead.at_block(loaded, 100)
         async with server.RecordingServer(loaded, head) as node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import refusal, stage, truth
 
@@ -53,7 +53,7 @@ async def test_a_schema_of_its_own_holds_everything(
     recorded: truth.Recorded, shared: str, indexed_url: str
 ) -> None:
     """Made by `run`, in the chain's every table; what others have in public stays as it was."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, shared, VESU_DATABASE_SCHEMA="vesu")
         until = ("run", "--until-block", str(recorded.last_block), "--no-serve")
         await stage.command(environ, *until)

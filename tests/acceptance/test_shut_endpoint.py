@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from indexer.recording import chain, options, playhead, server
+from indexer.recording import options, playhead, server
 from tests.acceptance import stage, truth
 from tests.acceptance.test_http import daemon
 
@@ -16,7 +16,7 @@ async def test_a_deep_rollback_does_not_wait_for_a_shut_endpoint_at_every_look(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """The first of two is shut, then the chain goes back below our block on another branch."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     fork = loaded.forks[0]
     refused = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from tests import postgres
 from tests.acceptance import stage, truth
 
@@ -45,7 +45,7 @@ async def test_a_node_that_comes_up_after_the_daemon(
         VESU_NODE_START_TIMEOUT_SECONDS="60",
     )
     made = options.ServerOptions(port=port, fault=fault)
-    node = server.RecordingServer(chain.load(recorded.folder), None, made)
+    node = server.RecordingServer(recorded.chain, None, made)
     if status:
         await node.start()
     running = await stage.start(environ, "run", "--no-serve", "--until-block", "5")

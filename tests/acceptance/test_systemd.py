@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from indexer.daemon import systemd
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from tests.acceptance import stage, truth
 
 Message = dict[str, str]
@@ -78,7 +78,7 @@ async def test_a_service_s_life(
     recorded: truth.Recorded, migrated_database_url: str, manager: Manager
 ) -> None:
     last = recorded.last_block
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, migrated_database_url)
         async with service(environ, manager) as process:
             ready = await manager.hears(lambda message: True)
@@ -100,7 +100,7 @@ async def test_a_node_that_is_down_is_no_reason_to_be_killed(
         return options.Fault(close_after=0) if down[0] else None
 
     served = options.ServerOptions(fault=fault)
-    async with server.RecordingServer(chain.load(recorded.folder), options=served) as node:
+    async with server.RecordingServer(recorded.chain, options=served) as node:
         environ = stage.environment(recorded, node.url, migrated_database_url)
         async with service(environ, manager):
             await manager.hears(alive)
@@ -114,7 +114,7 @@ async def test_a_hang_is_not_told_as_alive(
     recorded: truth.Recorded, migrated_database_url: str, manager: Manager
 ) -> None:
     """A statement that never ends: the process lives, and the watchdog goes hungry."""
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, migrated_database_url)
         async with service(environ, manager):
             await manager.hears(lambda message: str(recorded.last_block) in message["STATUS"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from indexer.cairo import selector
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from tests import odd_gateway, postgres
 from tests.acceptance import stage, truth
 from tests.integration import faults
@@ -58,7 +58,7 @@ async def test_a_view_that_no_node_answers_holds_up_no_block_for_good(
     print(f"seed {seed}: {view}")
     async with postgres.fresh_database(migrated=True) as url:
         async with server.RecordingServer(
-            chain.load(recorded.folder), options=options.ServerOptions(fault=failing)
+            recorded.chain, options=options.ServerOptions(fault=failing)
         ) as node:
             environ = stage.environment(recorded, node.url, url)
             until = str(recorded.last_block)
@@ -68,7 +68,7 @@ async def test_a_view_that_no_node_answers_holds_up_no_block_for_good(
             (one,) = status["unanswered_views"]
             assert (int(one["contract"], 16), one["view"]) == (failing.token, view)
             assert one["pools"]
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = environ | {"VESU_NODE_URLS": node.url}
             found = await stage.json_of(environ, "verify", expect=1)
             assert [one["view"] for one in found["observations"]["differing"]] == [view]

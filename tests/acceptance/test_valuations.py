@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from indexer.projections import memory, revaluation, valuations
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from indexer.store import database, sqlfile
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -25,7 +25,7 @@ ABOVE = (
 
 @pytest.fixture(scope="module")
 async def served(recorded: truth.Recorded) -> AsyncIterator[str]:
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         yield node.url
 
 
@@ -84,7 +84,7 @@ async def test_a_rollback_leaves_nothing_valued_above_it(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """What the abandoned branch was worth is not what the ancestor's state is worth."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     async with server.RecordingServer(loaded, head) as node:

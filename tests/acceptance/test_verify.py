@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from indexer.cairo import selector
-from indexer.recording import chain, options, playhead, server
+from indexer.recording import options, playhead, server
 from tests import dropping, postgres
 from tests.acceptance import stage, tables_v1, truth, truth_v1
 from tests.acceptance.test_http import Daemon, daemon
@@ -51,7 +51,7 @@ async def node(
     head: playhead.Playhead | None = None,
 ) -> AsyncIterator[str]:
     made = server.ServerOptions(fault=fault)
-    shown = chain.load(recorded.folder) if head is None else head.recording
+    shown = recorded.chain if head is None else head.recording
     async with server.RecordingServer(shown, head, made) as running:
         yield running.url
 
@@ -213,7 +213,7 @@ async def test_a_node_of_another_branch_proves_nothing(
     fresh: str, recorded: truth.Recorded
 ) -> None:
     """Its receipts are of other blocks: not a gap, and nothing is noted."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with node(recorded, head=head) as url:
         environ = stage.environment(recorded, url, fresh)
@@ -248,7 +248,7 @@ async def test_receipts_that_contradict_their_header_prove_nothing(
 async def test_a_reorganisation_takes_back_what_was_verified(
     fresh: str, recorded: truth.Recorded
 ) -> None:
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.at_block(loaded, 84, story=True)
     async with node(recorded, head=head) as url:
         environ = stage.environment(recorded, url, fresh, VESU_INGEST_VERIFY="all")

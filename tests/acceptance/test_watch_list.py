@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from indexer.recording import chain, server
+from indexer.recording import server
 from tests import postgres
 from tests.acceptance import refusal, stage, truth
 
@@ -33,7 +33,7 @@ async def test_a_mistyped_address_is_told_before_anything_is_read(
     wrong = mistyped(recorded)
     events = await indexed.fetchval("SELECT count(*) FROM events")
     emitting = [row[0] for row in await indexed.fetch("SELECT DISTINCT from_address FROM events")]
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, migrated_database_url) | configured(wrong)
         line = await refusal.refused(environ, *UNTIL, code=2)
         assert "no contract stands at pool_factory_v2" in line
@@ -52,7 +52,7 @@ async def test_a_mistyped_address_is_told_before_anything_is_read(
         [row] = await connection.fetch("SELECT * FROM configured_contracts")
         expected = recorded.manifest["contracts"]["pool_factory"]
         # The factory was upgraded since it was deployed: the class is the one at the head.
-        classes = chain.load(recorded.folder).main.class_hashes
+        classes = recorded.chain.main.class_hashes
         changes = {int(address, 16): found for address, found in classes.items()}
         assert int(row["class_hash"], 16) == int(changes[int(expected["address"], 16)][-1][1], 16)
         assert (row["from_block"], row["read_since"]) == (expected["deployed_at_block"], 0)
@@ -76,7 +76,7 @@ async def test_a_filled_database_refuses_other_contracts(
     """One that is read no more makes wrong tables; one that is added must stand on the chain."""
     other = {"kind": "pool_factory_v2", "address": "0x1234", "from_block": 0}
     contracts = [other] if change == "another" else [*recorded.roots, other]
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, indexed_copy) | configured(*contracts)
         line = await refusal.refused(environ, "run", "--no-serve", code=2)
         assert says in line
@@ -95,7 +95,7 @@ async def test_a_database_of_an_earlier_version_remembers_from_now_on(
     recorded: truth.Recorded, indexed_copy: str
 ) -> None:
     await postgres.execute(indexed_copy, "DELETE FROM configured_contracts")
-    async with server.RecordingServer(chain.load(recorded.folder)) as node:
+    async with server.RecordingServer(recorded.chain) as node:
         environ = stage.environment(recorded, node.url, indexed_copy)
         await stage.command(environ, *UNTIL)
         other = configured(*recorded.roots, mistyped(recorded))

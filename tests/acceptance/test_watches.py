@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth, truth_v1
 
@@ -77,7 +77,7 @@ async def watched(
     recorded: Any, url: str, head: playhead.Playhead | None = None, **more: str
 ) -> AsyncIterator[dict[str, str]]:
     """A served recording and a migrated database; the environment of commands on them."""
-    loaded = head.recording if head else chain.load(recorded.folder)
+    loaded = head.recording if head else recorded.chain
     async with server.RecordingServer(loaded, head) as node:
         environ = stage.environment(recorded, node.url, url, **more)
         await stage.command(environ, "migrate")
@@ -116,7 +116,7 @@ async def test_through_kills_and_the_recorded_reorganisation(
 ) -> None:
     """What the abandoned branch decided is taken back, and decided anew by the branch that stays;
     what was on the abandoned branch alone is pending again."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     fork = loaded.forks[0]
     main, aside = receipts(recorded.folder), receipts(fork.folder)
     head = playhead.Playhead.at_block(loaded, 84, story=True)
@@ -160,7 +160,7 @@ async def test_through_kills_and_the_recorded_reorganisation(
 async def test_one_never_seen_is_dropped_and_back_if_it_comes(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     late = next(
         hash_
         for hash_, one in receipts(recorded.folder).items()
@@ -197,7 +197,7 @@ async def test_the_guides_example_needs_no_code_of_the_applications(
     recorded: truth.Recorded, migrated_database_url: str
 ) -> None:
     """Created pending, confirmed by the application, shown as the chain has it once it has it."""
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     done = [json.loads(line) for line in (recorded.folder / "operations.jsonl").open()]
     borrowed = next(
         one for one in done if one["op"] == "borrow" and not one["reverted"] and one["assets"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 from collections import defaultdict
@@ -23,10 +24,13 @@ def u256s(values: list[int]) -> list[int]:
 
 
 class Recorded:
-    """A recording's blocks, view answers and operations, read once."""
+    """A recording's blocks, view answers and operations, read once; `chain` is what is served."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, recording: chain.Recording | None = None
+    ) -> None:
         self.folder = folder or chain.bundled()
+        self.chain = recording or chain.load(self.folder)
         self.manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text())
         self.timestamps: dict[int, int] = {}
         self.hashes: dict[int, str] = {}
@@ -35,14 +39,19 @@ class Recorded:
                 block = json.loads(line)
                 self.timestamps[block["block_number"]] = block["timestamp"]
                 self.hashes[block["block_number"]] = block["block_hash"]
-        self.calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        with gzip.open(self.folder / "calls.jsonl.gz", "rt") as lines:
-            for line in lines:
-                call = json.loads(line)
-                self.calls[call["name"]].append(call)
         self.operations = [
             json.loads(line) for line in (self.folder / "operations.jsonl").read_text().splitlines()
         ]
+
+    @functools.cached_property
+    def calls(self) -> dict[str, list[dict[str, Any]]]:
+        """The answers of views, by the view's name."""
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        with gzip.open(self.folder / "calls.jsonl.gz", "rt") as lines:
+            for line in lines:
+                call = json.loads(line)
+                found[call["name"]].append(call)
+        return found
 
     @property
     def last_block(self) -> int:
@@ -74,3 +83,9 @@ class Recorded:
             for call in self.calls[name]
             if "result" in call
         ]
+
+
+@functools.cache
+def devnet_a() -> Recorded:
+    """The recording that comes with the package; nobody changes it."""
+    return Recorded()

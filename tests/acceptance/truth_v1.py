@@ -180,7 +180,7 @@ class RecordedV1(truth.Recorded):
         self.name = name
         self.chain = chain.load(DATA / name)
         self.branch = self.chain.main if fork is None else self.chain.branch(fork)
-        super().__init__(self.branch.folder)
+        super().__init__(self.branch.folder, self.chain)
         self.manifest = self.chain.manifest  # a branch's own tells its story alone
 
     @functools.cached_property

@@ -129,9 +129,9 @@ async def prepared() -> AsyncIterator[Expected]:
     """
     await _settings()
     with tempfile.TemporaryDirectory(prefix="vesu-strangers-") as home:
-        strangers.join(truth.Recorded(), Path(home))
+        strangers.join(truth.devnet_a(), Path(home))
         recorded = truth.Recorded(Path(home))
-        loaded = chain.load(recorded.folder)
+        loaded = recorded.chain
         async with _run(recorded, loaded) as made:
             yield made
 
@@ -162,9 +162,9 @@ async def _run(recorded: truth.Recorded, loaded: chain.Recording) -> AsyncIterat
 
 async def _compare_with_nobody(url: str) -> None:
     """All other pools are what they are on the chain without strangers."""
-    recorded = truth.Recorded()
+    recorded = truth.devnet_a()
     async with postgres.fresh_database() as alone:
-        await _index(recorded, chain.load(recorded.folder), alone, (0, schedule.LAST))
+        await _index(recorded, recorded.chain, alone, (0, schedule.LAST))
         rows = await _others(alone)
     found = await _others(url)
     for table, expected in rows.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer.recording import chain, playhead, server
+from indexer.recording import playhead, server
 from indexer.store import embedded
 from tests import postgres
 from tests.acceptance import spoiled, stage, truth
@@ -38,7 +38,7 @@ async def test_a_shadow_killed_again_and_again_while_the_chain_forks(
     dice = random.Random(seed)
     first = dice.choice([0, 30, 70])
     print(f"seed {seed}, from block {first}")
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     head = playhead.Playhead.paced(loaded, held_back=60, blocks_per_second=8, story=True)
     start = ("replay", "--from-block", str(first), "--shadow", "--swap")
     async with (
@@ -83,7 +83,7 @@ async def test_a_crash_of_the_server_begins_a_replay_anew(
     server_ = embedded.EmbeddedPostgres(tmp_path)
     url = server_.start()
     try:
-        async with server.RecordingServer(chain.load(recorded.folder)) as node:
+        async with server.RecordingServer(recorded.chain) as node:
             environ = stage.environment(recorded, node.url, url, VESU_INGEST_BATCH_EVENTS="20")
             until = str(recorded.last_block)
             await stage.command(environ, "run", "--until-block", until, "--no-serve")

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from indexer.recording import chain, options, server
+from indexer.recording import options, server
 from indexer.store import migrate
 from tests.acceptance import stage, truth
 from tests.chaos import daemon, proxy
@@ -128,7 +128,7 @@ async def test_stopping_while_the_node_never_answers(
         silent.set()
         return options.Fault(delay=daemon.PATIENCE * 2)
 
-    loaded = chain.load(recorded.folder)
+    loaded = recorded.chain
     async with server.RecordingServer(loaded, options=options.ServerOptions(fault=swallow)) as node:
         environ = stage.environment(recorded, node.url, empty_database_url)
         async with daemon.started(environ, tmp_path / "log") as running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -54,31 +55,40 @@ SPOILED = {
 }
 
 
+@pytest.fixture(scope="module")
+async def honest() -> AsyncIterator[str]:
+    """A database with the honest chain; only to be copied."""
+    async with postgres.fresh_database(migrated=True) as url:
+        await chain.index(url, chain.HONEST)
+        yield url
+
+
 @pytest.mark.parametrize("spoiled", SPOILED.values(), ids=SPOILED.keys())
 @pytest.mark.parametrize("first", [1, 3])
 async def test_marks_are_the_differences_of_the_views(
-    spoiled: str, first: int, monkeypatch: pytest.MonkeyPatch
+    honest: str, spoiled: str, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_valuations, "check", nothing_is_valued)
-    async with postgres.fresh_database(migrated=True) as url:
-        await chain.index(url, chain.HONEST)
-        async with database.session(url) as connection:
-            built = build.Shadow(connection, chain.engine())
-            await built.open(first)
-            # No trigger looks whether something refers to what is deleted.
-            await postgres.execute(url, f"SET session_replication_role = replica; {spoiled}")
-            span = await built.catch_up(lambda _: None)
-            async with connection.transaction(isolation="repeatable_read"):
-                await swap.mark(built, span)
-                for history in tables.HISTORIES:
-                    marked = await connection.fetch(
-                        f"SELECT {', '.join(history.key)}, in_live, in_shadow "
-                        f"FROM vesu_shadow.differing_{history.name} WHERE differs"
-                    )
-                    found = sorted(map(tuple, marked))
-                    assert found == await differences(connection, history, first), history.name
-                    if spoiled == "SELECT":
-                        assert found == []
+    async with (
+        postgres.fresh_database(copy_of=honest) as url,
+        database.session(url) as connection,
+    ):
+        built = build.Shadow(connection, chain.engine())
+        await built.open(first)
+        # No trigger looks whether something refers to what is deleted.
+        await postgres.execute(url, f"SET session_replication_role = replica; {spoiled}")
+        span = await built.catch_up(lambda _: None)
+        async with connection.transaction(isolation="repeatable_read"):
+            await swap.mark(built, span)
+            for history in tables.HISTORIES:
+                marked = await connection.fetch(
+                    f"SELECT {', '.join(history.key)}, in_live, in_shadow "
+                    f"FROM vesu_shadow.differing_{history.name} WHERE differs"
+                )
+                found = sorted(map(tuple, marked))
+                assert found == await differences(connection, history, first), history.name
+                if spoiled == "SELECT":
+                    assert found == []
 
 
 async def nothing_is_valued(*_: object, **__: object) -> stored_valuations.Checked:

@@ -13,7 +13,7 @@ from indexer.store import sqlfile
 from tests import postgres
 from tests.hostile import chain
 
-LAST = 2_000
+LAST = 600
 
 OTHERS = """
     WITH other AS (SELECT md5(n::text)::uuid AS id FROM generate_series(1, 20) AS n),

@@ -12,9 +12,10 @@ from aiohttp import web
 
 from indexer import errors
 from indexer.chain import client, probe, ranges, rpc, source, types
-from indexer.recording import chain, options, playhead, server
+from indexer.recording import options, playhead, server
+from tests.acceptance.truth import devnet_a
 
-RECORDING = chain.load(chain.bundled())
+RECORDING = devnet_a().chain
 MAIN = RECORDING.main.blocks
 CHAIN_ID = int(RECORDING.chain_id, 16)
 LAST = RECORDING.main.last

@@ -37,14 +37,12 @@ LAST = 60
 """The block up to which most tests index, and `undisturbed` is."""
 
 
-@functools.cache
 def recorded() -> truth.Recorded:
-    return truth.Recorded()
+    return truth.devnet_a()
 
 
-@functools.cache
 def recording() -> chain.Recording:
-    return chain.load(recorded().folder)
+    return recorded().chain
 
 
 def settings(url: str, *nodes: str, **more: str) -> config.Settings:

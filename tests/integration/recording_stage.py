@@ -10,8 +10,9 @@ from typing import Any
 import aiohttp
 
 from indexer.recording import chain, options, playhead, server
+from tests.acceptance.truth import devnet_a
 
-RECORDING = chain.load(chain.bundled())
+RECORDING = devnet_a().chain
 MAIN = RECORDING.main.blocks
 PRIME_POOL = RECORDING.manifest["pools"]["prime"]["address"]
 

@@ -71,7 +71,16 @@ def of_abi(abi: list[dict[str, Any]]) -> Iterator[Layout]:
             yield from walk(root, ())
 
 
-_lark = functools.cache(lark.Lark)
+class _Grammar(lark.Lark):
+    """Parses each text once: ABIs are made of the same few types."""
+
+    @functools.cache  # noqa: B019 (there is one grammar, for as long as the tests last)
+    def parse(self, *arguments: Any, **named: Any) -> Any:
+        """The tree of a text, which nobody changes."""
+        return super().parse(*arguments, **named)
+
+
+_lark = functools.cache(_Grammar)
 """starknet-py builds the same grammar anew for each type of an ABI; once is enough."""
 
 

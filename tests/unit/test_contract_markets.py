@@ -23,7 +23,7 @@ WRITING = {
 
 @pytest.fixture(scope="module")
 def recorded() -> truth.Recorded:
-    return truth.Recorded()
+    return truth.devnet_a()
 
 
 def answers(recorded: truth.Recorded, view: str) -> dict[int, dict[tuple[int, ...], list[int]]]:

@@ -16,7 +16,7 @@ class Replay:
     """devnet-a's main branch, folded block by block with what discovery finds by itself."""
 
     def __init__(self) -> None:
-        self.recorded = truth.Recorded()
+        self.recorded = truth.devnet_a()
         factory = discovery.Known(kinds.Kind.POOL_FACTORY_V2)
         self.registry = discovery.Registry({int(self.recorded.factory, 16): factory})
         self.world = state.World()

@@ -11,7 +11,7 @@ from tests.acceptance import truth
 
 @pytest.fixture(scope="module")
 def recorded() -> truth.Recorded:
-    return truth.Recorded()
+    return truth.devnet_a()
 
 
 @pytest.fixture(scope="module")
