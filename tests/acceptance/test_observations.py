@@ -204,7 +204,7 @@ async def test_views_that_fail_keep_no_others_from_being_confirmed(
     newest = await postgres.fetch(
         indexed_copy,
         "SELECT contract FROM observations "
-        "GROUP BY contract ORDER BY max(block_number) DESC LIMIT 3",
+        "GROUP BY contract ORDER BY max(block_number) DESC LIMIT 2",
     )
     failing = {int(row["contract"], 16) for row in newest}
 

@@ -74,14 +74,26 @@ class Daemon:
 
     async def commits(self, url: str, block: int) -> None:
         """Wait until a block is committed; the database may be away meanwhile."""
+        asking: asyncpg.Connection | None = None
 
         async def has_committed() -> bool:
-            with contextlib.suppress(OSError, asyncpg.PostgresError):
-                found = await ask(url, COMMITTED)
-                return found is not None and found >= block
-            return False
+            nonlocal asking
+            try:
+                if asking is None:
+                    asking = await _connected(url)
+                found = await asking.fetchval(COMMITTED)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if asking is not None:
+                    asking.terminate()
+                    asking = None
+                return False
+            return found is not None and found >= block
 
-        await self.until(has_committed)
+        try:
+            await self.until(has_committed)
+        finally:
+            if asking is not None:
+                asking.terminate()
 
     async def health(self) -> int:
         """The status of /health."""
@@ -157,8 +169,12 @@ async def started(
 
 async def ask(url: str, statement: str, *arguments: Any) -> Any:
     """The one value that a statement answers."""
-    connection = await asyncpg.connect(url, server_settings={"application_name": "test"})
+    connection = await _connected(url)
     try:
         return await connection.fetchval(statement, *arguments)
     finally:
         await connection.close()
+
+
+async def _connected(url: str) -> asyncpg.Connection:
+    return await asyncpg.connect(url, server_settings={"application_name": "test"})
