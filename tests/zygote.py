@@ -21,6 +21,7 @@ import selectors
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -241,12 +242,21 @@ shared = Shared()
 def can_start(environ: dict[str, str]) -> bool:
     """Whether a fork is as good as a new process: what Python reads as it starts is as here.
 
-    A search path that names this checkout alone finds nothing else than is found without it.
+    A search path that names this checkout alone finds nothing else than is found without it, and
+    an empty variable says nothing.
     """
-    names = {name for name in environ.keys() | os.environ.keys() if name.startswith(READ_AT_START)}
-    if environ.get("PYTHONPATH") == str(ROOT):
-        names.discard("PYTHONPATH")
-    return all(environ.get(name) == os.environ.get(name) for name in names)
+    asked, here = read_at_start(environ), read_at_start(os.environ)
+    if asked.get("PYTHONPATH") == str(ROOT):
+        asked.pop("PYTHONPATH")
+        here.pop("PYTHONPATH", None)
+    return asked == here
+
+
+def read_at_start(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that Python and the C library read when a process starts."""
+    return {
+        name: value for name, value in environ.items() if value and name.startswith(READ_AT_START)
+    }
 
 
 # --- the forking process itself ---------------------------------------------------------------

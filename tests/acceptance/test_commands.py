@@ -21,7 +21,7 @@ import pytest
 from indexer import cli
 from indexer.audit import indexes
 from indexer.recording import server
-from tests import postgres
+from tests import postgres, zygote
 from tests.acceptance import stage, truth
 
 HEARD = "UPDATE chain_head SET seen_at = clock_timestamp()"
@@ -337,7 +337,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.chdir(tmp_path)
     root = str(Path(__file__).parents[2])
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": root, "COLUMNS": "80", **home}
+    started = zygote.read_at_start(os.environ)
+    return {**started, "PATH": os.environ["PATH"], "PYTHONPATH": root, "COLUMNS": "80", **home}
 
 
 def servers_left(bare: dict[str, str]) -> list[Path]:

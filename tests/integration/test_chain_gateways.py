@@ -20,7 +20,7 @@ from tests import odd_gateway
 from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, LAST, READING, truth
 
-SEEDS = range(8)
+SEEDS = [pytest.param(seed, marks=[] if seed < 4 else [pytest.mark.heavy]) for seed in range(8)]
 FIRST = LAST - 79
 
 
