@@ -68,6 +68,8 @@ FOR_SOME = {
     "put_derived": EVENTS,
     "mark_revalued": (tables.POSITIONS,),
     "marked_active": (tables.POSITIONS,),
+    "late_fees": (tables.TRANSACTIONS,),
+    "late_fees_of_marked": (tables.TRANSACTIONS,),
     "mark_keys": (tables.POSITIONS,),
     "count_events": EVENTS,
     "count_column_of_events": EVENTS,

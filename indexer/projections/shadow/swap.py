@@ -66,6 +66,7 @@ async def mark(built: build.Shadow, span: build.Span) -> None:
     for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
         for name in ("drop", "create", "create_key"):
             await connection.execute(statements.fill(_SQL[name], table, live))
+    await connection.execute(statements.fill(_SQL["late_fees"], tables.TRANSACTIONS, live))
     if span.is_whole:
         await _compare(built, span)
         await _value(built, span.to_block)
@@ -224,6 +225,8 @@ async def _put_live(
             f"{allowed:,} allowed; look at them, then say "
             f"--allow-differences {found}"
         )
+    late_fees = statements.fill(_SQL["late_fees_of_marked"], tables.TRANSACTIONS, built.live)
+    await built.connection.execute(late_fees)
     changed = await _apply(built, span)
     await built.connection.execute(_SQL["replaced"], tables.FOLD_VERSION)
     await _tell(built, [table for table, rows in changed.items() if rows])

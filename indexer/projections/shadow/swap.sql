@@ -116,6 +116,23 @@ SET compared_block = block_number,
     compared_reorg = last_reorg,
     compared_xmin = pg_snapshot_xmin(pg_current_snapshot());
 
+-- name: late_fees
+-- Give the shadow's transactions the fees that were read after they were folded.
+UPDATE vesu_shadow.vesu_transactions t
+SET gas_used = r.actual_fee * 0.000000000000000001, fee_unit = r.fee_unit
+FROM {live}.receipts r
+WHERE (t.block_number, t.transaction_index) = (r.block_number, r.transaction_index)
+    AND t.gas_used IS NULL;
+
+-- name: late_fees_of_marked
+-- The same for those that are to go live.
+UPDATE vesu_shadow.vesu_transactions t
+SET gas_used = r.actual_fee * 0.000000000000000001, fee_unit = r.fee_unit
+FROM vesu_shadow.differing_vesu_transactions p, {live}.receipts r
+WHERE (t.pool_id, t.id) = (p.pool_id, p.id)
+    AND (t.block_number, t.transaction_index) = (r.block_number, r.transaction_index)
+    AND t.gas_used IS NULL;
+
 -- name: export_snapshot
 -- Let another session see what this transaction sees.
 SELECT pg_export_snapshot();
