@@ -28,7 +28,7 @@ PIECES = {
 """Where a run ends and the next process goes on."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def undisturbed(indexed_v1: tables_v1.Indexed) -> dict[str, Any]:
     """The digest of one run over the whole recording."""
     environ = stage.environment(indexed_v1.recorded, NO_NODE, indexed_v1.url)

@@ -58,7 +58,7 @@ async def fresh() -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def undisturbed(indexed_url: str, recorded: truth.Recorded) -> Any:
     environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
     return await stage.json_of(environ, "digest")

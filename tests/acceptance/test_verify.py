@@ -37,7 +37,7 @@ async def fresh() -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def undisturbed(indexed_url: str, recorded: truth.Recorded) -> dict[str, Any]:
     environ = stage.environment(recorded, "http://127.0.0.1:1", indexed_url)
     digest: dict[str, Any] = await stage.json_of(environ, "digest")

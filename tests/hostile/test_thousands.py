@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
 from indexer.query import pools
 from indexer.store import database
 from tests import postgres
 from tests.hostile import chain
 from tests.hostile.chain import MALLORY
 
-BLOCKS, A_BLOCK = 8, 500
+A_BLOCK = 500
 FIRST_POOL, FIRST_V_TOKEN = 0xA0000, 0xB0000
 LATER = chain.modify(chain.OURS, chain.BOB, 10**17)
 
 
-def grown(strangers: int) -> list[chain.Block]:
-    """The honest chain, eight blocks of new pools, and people who go on in each of them."""
+def grown(blocks: int, strangers: int) -> list[chain.Block]:
+    """The honest chain, some blocks of new pools, and people who go on in each of them."""
     more: list[chain.Block] = []
-    for block in range(len(chain.HONEST) + 1, len(chain.HONEST) + BLOCKS + 1):
+    for block in range(len(chain.HONEST) + 1, len(chain.HONEST) + blocks + 1):
         made: list[chain.Sent] = [chain.context(chain.OURS, block), LATER]
         for place in range(strangers):
             number = (block - len(chain.HONEST) - 1) * A_BLOCK + place
@@ -27,19 +29,20 @@ def grown(strangers: int) -> list[chain.Block]:
     return [*chain.HONEST, *more]
 
 
-async def test_four_thousand_pools_change_no_other() -> None:
+@pytest.mark.parametrize("blocks", [2, pytest.param(8, marks=pytest.mark.heavy)])
+async def test_thousands_of_pools_change_no_other(blocks: int) -> None:
     async with postgres.fresh_database(migrated=True) as url:
-        await chain.index(url, grown(0))
+        await chain.index(url, grown(blocks, 0))
         honest = await chain.rows(url, chain.OURS, valued=False)
     async with postgres.fresh_database(migrated=True) as url:
-        await chain.index(url, grown(A_BLOCK), cut=2)
+        await chain.index(url, grown(blocks, A_BLOCK), cut=2)
         assert await chain.rows(url, chain.OURS, valued=False) == honest
         assert await chain.reasons(url) == {}
         async with database.session(url) as connection:
             found = await pools.find(connection)
         every = {int(pool.pool_id, 16) for pool in found.pools}
-        assert every >= set(range(FIRST_POOL, FIRST_POOL + BLOCKS * A_BLOCK))
+        assert every >= set(range(FIRST_POOL, FIRST_POOL + blocks * A_BLOCK))
         held = await postgres.value(
             url, f"SELECT count(*) FROM vesu_positions WHERE user_id = '0x{MALLORY:064x}'"
         )
-        assert held == BLOCKS * A_BLOCK
+        assert held == blocks * A_BLOCK

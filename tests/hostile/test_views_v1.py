@@ -43,7 +43,7 @@ ANSWERS: dict[str, grown_v1.Answer] = {
     "limbs of their maximum": [2**128 - 1] * 22,
     "limbs that are none": [2**128] * 22,
     "felts of the field's maximum": [TOP] * 22,
-    "more felts than any view has": [1] * 100_000,
+    "more felts than any view has": [1] * 20_000,
     "a refusal": errors.RpcError("Contract error", 40),
 }
 """How each view is answered; what no node answers is in test_unanswered_views."""
