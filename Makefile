@@ -18,7 +18,7 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench chaos drops fuzz soak lock wheel clean
+.PHONY: help demo test test-all checked compiled check format bench chaos drops fuzz soak lock wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,13 +27,21 @@ help: ## Show this list
 demo: $(VENV)/.installed ## Embedded database, recorded chain, filled tables (ARGS="--once" ends by itself)
 	@$(BIN)/vesu-indexer demo $(ARGS)
 
-test: check ## All checks, then the tests but for the heavy ones (ARGS="-k NAME" for some)
+test: checked ## All checks, then the tests but for the heavy ones (ARGS="-k NAME" for some)
 	@echo 'pytest'
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(SPREAD) -m 'not heavy' $(ARGS)
 
-test-all: check ## All checks, then all tests, the heavy ones too
+test-all: checked ## All checks, then all tests, the heavy ones too
 	@echo 'pytest, the heavy tests too'
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(SPREAD) $(ARGS)
+
+checked: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory --jobs=2 check compiled
+
+# Beside mypy, which takes one core: each worker would compile all tests for itself. What cannot be
+# collected is told by pytest.
+compiled: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q --collect-only > $(VENV)/collected.txt 2>&1 || true
 
 check: $(VENV)/.installed-dev ## Format, lint, types, rooms; changes nothing
 	@echo 'ruff format --check'
