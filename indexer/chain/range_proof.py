@@ -45,6 +45,18 @@ class Choice(msgspec.Struct, frozen=True):
         """
         return self.is_proving and not self.is_left_to_background(node_source, blocks)
 
+    async def prove_and_close(self, part: windows.Window) -> dict[int, types.Proof]:
+        """As `prove`; the window is closed meanwhile where nothing more is read for its proofs."""
+        if self.is_proving and self._others(part):
+            return await self.prove(part)
+        closing = asyncio.create_task(windows.close(part))
+        try:
+            proofs = await self.prove(part)
+            await closing
+        finally:
+            closing.cancel()
+        return proofs
+
     async def prove(self, part: windows.Window) -> dict[int, types.Proof]:
         """Check the window against its blocks; returns the proof of each block checked.
 
@@ -92,15 +104,19 @@ class Choice(msgspec.Struct, frozen=True):
             number, self.sample_rate, self.sample_seed
         )
 
-    async def _to_prove(self, part: windows.Window) -> AsyncIterator[types.BlockWithReceipts]:
-        """The blocks to prove: those with watched events, then the others in batches."""
-        for number in sorted(part.blocks):
-            yield part.blocks[number]
-        others = [
+    def _others(self, part: windows.Window) -> list[int]:
+        """The blocks to prove that the window does not hold."""
+        return [
             number
             for number in part.numbers
             if number not in part.blocks and self._is_always_proved(number)
         ]
+
+    async def _to_prove(self, part: windows.Window) -> AsyncIterator[types.BlockWithReceipts]:
+        """The blocks to prove: those with watched events, then the others in batches."""
+        for number in sorted(part.blocks):
+            yield part.blocks[number]
+        others = self._others(part)
         for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
             batch = others[start : start + sources.BLOCKS_PER_BATCH]
             for block in await part.source.blocks(batch, with_events=True):

@@ -362,7 +362,7 @@ class RangeReader:
     ) -> types.Range:
         await self._add_discovered(part, known, discover)
         is_proved_later = self._is_left_to_background(part)
-        proofs = {} if is_proved_later else await self._proving.prove(part)
+        proofs = {} if is_proved_later else await self._proving.prove_and_close(part)
         await windows.close(part)
         return types.Range(
             part.from_block,

@@ -38,6 +38,7 @@ class Source:
         self._endpoint = endpoint
         self.name = endpoint.name
         self.profile = profile
+        self._newest: types.BlockHeader | None = None
 
     @property
     def endpoint(self) -> rpc.Endpoint:
@@ -54,13 +55,22 @@ class Source:
     async def head(self) -> types.BlockHeader:
         """The newest sealed block; NodeUnreachableError while the node has none yet."""
         try:
-            return await self._header("latest")
+            self._newest = await self._header("latest")
+            return self._newest
         except errors.RpcError as error:
             if error.code not in (rpc_errors.BLOCK_NOT_FOUND, rpc_errors.NO_BLOCKS):
                 raise
             raise errors.NodeUnreachableError(
                 f"{self.name} has no block yet", kind="lagging"
             ) from None
+
+    def take_head(self, number: int) -> types.BlockHeader | None:
+        """The header of this block where it was told as the head last: each is given once.
+
+        It stands for the same header asked now where that is asked again in the end.
+        """
+        newest, self._newest = self._newest, None
+        return newest if newest is not None and newest.number == number else None
 
     async def header(self, number: int) -> types.BlockHeader | None:
         """A block's header; None where the node has no such block."""

@@ -38,8 +38,11 @@ async def ends(
 ) -> tuple[types.BlockHeader, types.BlockHeader]:
     """Headers of the last and of the first block, in this order.
 
-    They are asked in one batch: from two nodes, the range could join two forks.
+    They are asked in one batch: from two nodes, the range could join two forks. A range of the
+    head alone begins with the header that was told as the head.
     """
+    if from_block == to_block and (head := node_source.take_head(to_block)) is not None:
+        return head, head
     numbers = [to_block] if from_block == to_block else [to_block, from_block]
     block_headers = await node_source.headers(numbers)
     return block_headers[0], block_headers[-1]
@@ -49,7 +52,7 @@ async def close(window: Window) -> None:
     """Read the last block's hash again; InconsistentAnswerError where it changed meanwhile."""
     if window.is_closed:
         return
-    again, _ = await ends(window.source, window.to_block, window.to_block)
+    (again,) = await window.source.headers([window.to_block])
     if again.hash != window.tip.hash:
         raise errors.InconsistentAnswerError(
             f"block {window.to_block} changed while the range up to it was read", kind="fork"

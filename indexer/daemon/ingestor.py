@@ -186,9 +186,13 @@ class Ingestor:
             raise
 
     async def _pause(self) -> None:
+        """Wait until the next look is due; after trouble for the whole time."""
+        seconds = self._settings.poll_seconds
+        if self._trouble is None:
+            seconds -= min(time.monotonic() - self._progressed_at, seconds / 2)
         self._is_pausing = True
         try:
-            await asyncio.wait_for(self.stopping.wait(), self._settings.poll_seconds)
+            await asyncio.wait_for(self.stopping.wait(), seconds)
         except TimeoutError:
             return
         finally:
@@ -217,10 +221,7 @@ class Ingestor:
         return True
 
     async def revalue(self, *, is_at_head: bool = False) -> None:
-        """Take up prices that were sampled since the last commit.
-
-        At the head also value what was committed and not valued yet.
-        """
+        """Take up prices sampled since the last commit; at the head also what is not valued yet."""
         if rows := await self._writer.revalue(is_at_head=is_at_head):
             log.debug("revalued", block=self.position.block_number, rows=rows)
 
@@ -255,7 +256,7 @@ class Ingestor:
     async def _note_suspicion(self, verdict: reorg_detector.Suspect | None) -> None:
         """Tell readers and operators that the chain is suspect, or is no longer."""
         reason = None if verdict is None else verdict.reason
-        await cursor.note_suspicion(self._connection, self.position, reason)
+        await self._looks.tell_suspicion(self._connection, self.position, reason)
         metrics.suspect.set(reason is not None)
         if reason is not None and reason != self.suspicion:
             doubt = errors.InconsistentAnswerError(reason, kind="suspect")

@@ -48,6 +48,8 @@ class Looks:
         self.noted_at = 0.0
         """When the last look was noted, by the monotonic clock."""
         self._asking: asyncio.Task[Seen] | None = None
+        self._told: tuple[str | None, int] | None = None
+        """Why the chain is doubted as readers were told last, and after how many rollbacks."""
 
     async def ask(self, committed: cursor.Cursor, *, is_troubled: bool, is_suspect: bool) -> Seen:
         """Ask the node, once it is known to be the configured chain's, for its head."""
@@ -93,6 +95,15 @@ class Looks:
         metrics.set_head(seen.head.number)
         metrics.set_endpoint(self._node.source.name)
         self.noted_at = time.monotonic()
+
+    async def tell_suspicion(
+        self, connection: asyncpg.Connection, committed: cursor.Cursor, reason: str | None
+    ) -> None:
+        """Tell readers why the chain is doubted, None that it is not, unless they know."""
+        told = (reason, committed.fork_counter)
+        if told != self._told:
+            await cursor.note_suspicion(connection, committed, reason)
+            self._told = told
 
     def lowered_final(self) -> int | None:
         """What to believe from now on, once the node has long reported a lower final block.

@@ -41,11 +41,20 @@ FOR NO KEY UPDATE;
 
 -- name: note_head
 -- Remember the head that the node told, if no later writer has opened the cursor; what was final
--- once stays it, whatever a node says later.
+-- once stays it, whatever a node says later. The disk is waited for where a higher block is final;
+-- else a crash may forget what the next look asks again.
+WITH disk AS (
+    SELECT set_config(
+        'synchronous_commit',
+        CASE WHEN $4::bigint > COALESCE((SELECT finalised_block FROM chain_head), -1)
+            THEN current_setting('synchronous_commit') ELSE 'off' END,
+        true
+    ) AS waited_for
+)
 INSERT INTO chain_head (block_number, block_hash, block_timestamp, finalised_block, seen_at)
 SELECT $1::bigint, $2::text, $3::timestamptz, $4::bigint, clock_timestamp()
-FROM cursor
-WHERE writer_token = $5
+FROM cursor, disk
+WHERE writer_token = $5 AND disk.waited_for IS NOT NULL
 ON CONFLICT (singleton) DO UPDATE
 SET (block_number, block_hash, block_timestamp, finalised_block, seen_at)
     = (excluded.block_number, excluded.block_hash, excluded.block_timestamp,

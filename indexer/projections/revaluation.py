@@ -8,6 +8,7 @@ anyone may make thousands of them, with loans near their limit.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import asyncpg
 
 from indexer.projections import memory, positions, rows, statements, tables, valuations
-from indexer.store import sqlfile
+from indexer.store import sqlfile, statement_pipeline
 from indexer.vesu import state
 
 _SQL = {
@@ -29,6 +30,9 @@ Scope = Literal["touched", "head"]
 
 ROWS_AT_ONCE = 5_000
 """The most rows in memory."""
+
+ROWS_A_STATEMENT = 100
+"""So many are valued in some milliseconds, and written in no less."""
 
 SMALL_TABLE = 250
 """Up to so many active positions are all valued after each block."""
@@ -168,10 +172,23 @@ class Revaluation:
 async def write(
     connection: memory.Connection, valuer: valuations.Valuer, found: Sequence[asyncpg.Record]
 ) -> None:
-    """Value stored rows, read with their ctid, and write what they are worth."""
-    document = rows.encode([_valued(row, valuer) for row in found]).decode()
-    done = await connection.execute(_SQL["write"], document, [row["ctid"] for row in found])
-    if done != f"UPDATE {len(found)}":
+    """Value stored rows, read with their ctid, and write what they are worth.
+
+    Some are valued while PostgreSQL writes those before them.
+    """
+    async with statement_pipeline.running(connection) as pipeline:
+        for start in range(0, len(found), ROWS_A_STATEMENT):
+            part = found[start : start + ROWS_A_STATEMENT]
+            document = rows.encode([_valued(row, valuer) for row in part]).decode()
+            places = [row["ctid"] for row in part]
+            await pipeline.run(functools.partial(_write_part, document=document, places=places))
+
+
+async def _write_part(
+    connection: memory.Connection, document: str, places: Sequence[object]
+) -> None:
+    done = await connection.execute(_SQL["write"], document, places)
+    if done != f"UPDATE {len(places)}":
         await connection.execute(_SQL["write_by_key"], document)
 
 

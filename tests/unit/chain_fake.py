@@ -76,6 +76,9 @@ class FakeSource:
         block = self.chain.get(number)
         return None if block is None else block.header
 
+    def take_head(self, _: int) -> None:
+        """It told no head: each header is asked for."""
+
     async def headers(self, numbers: Sequence[int]) -> list[types.BlockHeader]:
         found = [await self.header(number) for number in numbers]
         if None in found:
