@@ -97,7 +97,10 @@ async def retreat(
 
 
 async def keep(connection: Connection, expected: Cursor) -> None:
-    """Lock the cursor until the transaction ends, if it is where `expected` says."""
+    """Lock the cursor until the transaction ends, if it is where `expected` says.
+
+    For what can be written again: a crash of the server may forget the transaction.
+    """
     row = await connection.fetchrow(
         _SQL["keep"],
         expected.block_number,

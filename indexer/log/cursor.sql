@@ -33,7 +33,8 @@ RETURNING chain_id, start_block, block_number, block_hash, block_timestamp, fork
 
 -- name: keep
 -- Lock the cursor if it still stands where the writer thinks, and no later writer has opened it.
-SELECT block_number
+-- What the transaction writes follows from what is committed: its commit waits for no disk.
+SELECT block_number, set_config('synchronous_commit', 'off', true)
 FROM cursor
 WHERE block_number = $1 AND block_hash IS NOT DISTINCT FROM $2 AND generation = $3
     AND writer_token = $4

@@ -88,15 +88,13 @@ async def lacking(
 
 
 async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -> None:
-    present = await connection.fetchval(_SQL["watch_list"])
-    new = msgspec.structs.replace(new, watch_list=present)
-    near = [
-        Row(*row.values())
-        for row in await connection.fetch(_SQL["near"], new.first_block, new.last_block)
-    ]
+    found = await connection.fetch(_SQL["near"], new.first_block, new.last_block)
+    new = msgspec.structs.replace(new, watch_list=found[0]["present"])
+    near = [Row(*tuple(row)[1:]) for row in found if row["first_block"] is not None]
     overlay_rows = overlaid(near, new, is_removal)
-    old = [row.first_block for row in near if row not in overlay_rows]
-    await connection.execute(_SQL["forget"], old)
+    firsts = {row.first_block for row in overlay_rows}
+    if old := [row.first_block for row in near if row.first_block not in firsts]:
+        await connection.execute(_SQL["forget"], old)
     for row in overlay_rows:
         if row not in near:
             await connection.execute(

@@ -1,22 +1,22 @@
 -- name: near
--- The verified ranges that overlap or touch a range.
-SELECT first_block, last_block, method, verified_at, watch_list
-FROM verified_ranges
-WHERE last_block >= $1::bigint - 1 AND first_block <= $2::bigint + 1
-ORDER BY first_block;
+-- The verified ranges that overlap or touch a range, after the digest of the present watch list;
+-- one row of that alone where there are none.
+SELECT present.digest AS present, r.first_block, r.last_block, r.method, r.verified_at, r.watch_list
+FROM (SELECT (SELECT digest FROM watch_list_version) AS digest) AS present
+LEFT JOIN verified_ranges r ON r.last_block >= $1::bigint - 1 AND r.first_block <= $2::bigint + 1
+ORDER BY r.first_block;
 
 -- name: forget
 -- Take out the ranges that begin at these blocks.
 DELETE FROM verified_ranges WHERE first_block = ANY ($1::bigint[]);
 
 -- name: put
--- Add a range.
+-- Add a range, or put it in the place of the one that begins with the same block.
 INSERT INTO verified_ranges (first_block, last_block, method, verified_at, watch_list)
-VALUES ($1, $2, $3, $4, $5);
-
--- name: watch_list
--- The digest of the present watch list.
-SELECT digest FROM watch_list_version;
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (first_block) DO UPDATE
+SET (last_block, method, verified_at, watch_list)
+    = (excluded.last_block, excluded.method, excluded.verified_at, excluded.watch_list);
 
 -- name: drop_above
 -- Forget the ranges that begin above a block.
