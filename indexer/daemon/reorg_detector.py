@@ -4,8 +4,8 @@ Decided by hash, never by height alone. A look ends in one of three verdicts: th
 chain; it is abandoned, down to a common ancestor; or the look is undecided, and nothing is
 committed until it is decided.
 
-    head: the committed block, or on it ───► on the chain
-    else header at the committed height
+    head with the committed block as parent ► on the chain
+    else the header at the committed height
     ├─ same hash ──────────────────────────► on the chain
     ├─ none, and the head below ours has our hash
     │      another endpoint knows the block ► turn to that endpoint, decide again
@@ -139,7 +139,8 @@ class Detector:
 
     async def _of(self, look: _Look) -> Verdict:
         source, committed, head, _ = look
-        if _tells_of(head, committed):
+        if head.number == committed.block_number + 1 and head.parent_hash == committed.block_hash:
+            # It says so itself: a new block is not kept waiting for a question.
             self._clear()
             return None
         header = await _known(source, committed.block_number)
@@ -315,13 +316,6 @@ class _StrictSource:
                 kind="lagging",
             )
         return header
-
-
-def _tells_of(head: types.BlockHeader, committed: cursor.Cursor) -> bool:
-    """Whether a head is the committed block, or names it as its parent: nothing has to be asked."""
-    if head.number == committed.block_number:
-        return head.hash == committed.block_hash
-    return head.number == committed.block_number + 1 and head.parent_hash == committed.block_hash
 
 
 async def _known(source: sources.Source, number: int) -> types.BlockHeader | None:

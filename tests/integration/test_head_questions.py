@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from indexer.chain import client, ranges, types
+from indexer.daemon import reorg_detector
+from indexer.log import cursor
 from indexer.recording import server
-from tests import postgres
-from tests.integration import chain_stage, daemon_stage
+from tests.integration import chain_stage
 from tests.integration.chain_stage import EMITTERS, MAIN, RECORDING, SETTINGS
-from tests.integration.daemon_stage import LAST, Playhead
+from tests.integration.daemon_stage import Playhead
 
 FULL = max(number for number, block in MAIN.items() if block.events)
 """The last block with events."""
@@ -85,32 +87,22 @@ async def test_a_head_that_is_another_block_when_it_is_read_is_read_as_that_one(
     assert {event.block_hash for event in part.events} <= {part.tip.hash}
 
 
-async def test_looks_at_a_chain_that_stands_or_grows_ask_for_new_blocks_alone() -> None:
-    """What the head is, or stands on, is on the node's chain: it is not asked by its number."""
-    head = Playhead.at_block(daemon_stage.recording(), LAST)
-    numbers: list[int] = []
-    looks = 0
+class OneSource:
+    """A node of one endpoint, which answers nothing."""
 
-    def note(method: str, params: Any) -> None:
-        nonlocal looks
-        block = params["block_id"] if method == "starknet_getBlockWithTxHashes" else None
-        looks += block == "latest"
-        if isinstance(block, dict):
-            numbers.append(block["block_number"])
+    source = object()
 
-    async def has_looked_again() -> bool:
-        return looks > 5
+    async def ask_any(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await question(self.source)
 
-    async with (
-        postgres.fresh_database(migrated=True) as url,
-        daemon_stage.serving(head, fault=note) as served,
-        daemon_stage.following(url, served.url, VESU_NODE_POLL_INTERVAL_SECONDS="0.01") as running,
-    ):
-        await running.committed(LAST)
-        numbers.clear()
-        for block in range(LAST + 1, LAST + 4):
-            looks = 0
-            await running.until(has_looked_again)
-            head.go_to(block)
-            await running.committed(block)
-    assert numbers == [*range(LAST + 1, LAST + 4)]
+
+async def test_a_head_that_names_the_committed_block_as_its_parent_is_asked_nothing() -> None:
+    header = MAIN[FULL]
+    below = MAIN[FULL - 1]
+    detector = reorg_detector.Detector(OneSource(), None, reorg_detector.Caution())  # type: ignore[arg-type]
+    committed = cursor.Cursor(RECORDING.chain_id, 0, below.number, below.hash, 1, 0, 0, 0)
+    head = types.BlockHeader(header.number, header.hash, below.hash, 2, "ACCEPTED_ON_L2", "")
+    assert await detector.verdict(committed, head, None) is None
+    other = msgspec.structs.replace(head, parent_hash="0xabc")
+    with pytest.raises(AttributeError, match="header"):
+        await detector.verdict(committed, other, None)

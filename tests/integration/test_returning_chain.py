@@ -9,18 +9,14 @@ from tests.integration.daemon_stage import Playhead, following, serving
 
 forked, url = fork_stage.forked, fork_stage.url
 
-LOOK = -1
-
 
 def comes_back(head: Playhead, after: int) -> tuple[list[int], Any]:
     """The head returns to the fork's last block at the first header after this block's; the
-    numbers that were asked for, and LOOK for the head, and the fault that does it."""
+    numbers that were asked for, and the fault that does it."""
     asked: list[int] = []
 
     def come_back(method: str, params: Any) -> None:
         block = params["block_id"] if method == "starknet_getBlockWithTxHashes" else None
-        if block == "latest":
-            asked.append(LOOK)
         if isinstance(block, dict) and "block_number" in block:
             if asked and asked[-1] == after and head.tip is not None and head.tip.branch == 0:
                 head.go_to(fork_stage.TIP, branch=1)
