@@ -48,7 +48,7 @@ class Looks:
         self.noted_at = 0.0
         """When the last look was noted, by the monotonic clock."""
         self._asking: asyncio.Task[Seen] | None = None
-        self._told: tuple[str | None, int] | None = None
+        self._reported: tuple[str | None, int] | None = None
         """Why the chain is doubted as readers were told last, and after how many rollbacks."""
 
     async def ask(self, committed: cursor.Cursor, *, is_troubled: bool, is_suspect: bool) -> Seen:
@@ -100,10 +100,10 @@ class Looks:
         self, connection: asyncpg.Connection, committed: cursor.Cursor, reason: str | None
     ) -> None:
         """Tell readers why the chain is doubted, None that it is not, unless they know."""
-        told = (reason, committed.fork_counter)
-        if told != self._told:
+        reported = (reason, committed.fork_counter)
+        if reported != self._reported:
             await cursor.note_suspicion(connection, committed, reason)
-            self._told = told
+            self._reported = reported
 
     def lowered_final(self) -> int | None:
         """What to believe from now on, once the node has long reported a lower final block.

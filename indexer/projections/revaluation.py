@@ -180,15 +180,15 @@ async def write(
         for start in range(0, len(found), ROWS_A_STATEMENT):
             part = found[start : start + ROWS_A_STATEMENT]
             document = rows.encode([_valued(row, valuer) for row in part]).decode()
-            places = [row["ctid"] for row in part]
-            await pipeline.run(functools.partial(_write_part, document=document, places=places))
+            ctids = [row["ctid"] for row in part]
+            await pipeline.run(functools.partial(_write_part, document=document, ctids=ctids))
 
 
 async def _write_part(
-    connection: memory.Connection, document: str, places: Sequence[object]
+    connection: memory.Connection, document: str, ctids: Sequence[object]
 ) -> None:
-    done = await connection.execute(_SQL["write"], document, places)
-    if done != f"UPDATE {len(places)}":
+    done = await connection.execute(_SQL["write"], document, ctids)
+    if done != f"UPDATE {len(ctids)}":
         await connection.execute(_SQL["write_by_key"], document)
 
 
