@@ -106,6 +106,12 @@ def below(felt: int, limit: int) -> int:
     return felt
 
 
+def _below_source(limit: int, offset: int) -> str:
+    """`below` of a felt, called only where it refuses it: a call takes longer than to compare."""
+    felt = f"felts[{offset}]"
+    return f"({felt} if {felt} < {limit} else below({felt}, {limit}))"
+
+
 def _of_kind(kind: str) -> Steps:
     """The steps of a single value."""
     return ("", kind, "")
@@ -113,7 +119,7 @@ def _of_kind(kind: str) -> Steps:
 
 def _number(bits: int) -> Type:
     limit = 1 << bits
-    source = Source(lambda offset: f"below(felts[{offset}], {limit})")
+    source = Source(functools.partial(_below_source, limit))
     return Type(
         lambda felts, offset: below(felts[offset], limit), _of_kind("number"), 1, None, source
     )
@@ -136,7 +142,9 @@ _BOOL = Type(
     _of_kind("bool"),
     1,
     None,
-    Source(lambda offset: f"boolean(felts[{offset}])"),
+    Source(
+        lambda i: f"(felts[{i}] == 1 if felts[{i}] < 2 else boolean(felts[{i}]))",
+    ),
 )
 _U256 = Type(
     lambda felts, offset: u256(felts[offset], felts[offset + 1]),
@@ -385,5 +393,5 @@ def _unit_enum(entry: Entry) -> Type:
         return felts[offset]
 
     count = len(variants)
-    source = Source(lambda offset: f"below(felts[{offset}], {count})")
+    source = Source(functools.partial(_below_source, count))
     return Type(read, _of_kind("number"), 1, None, source)
