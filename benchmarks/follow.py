@@ -2,8 +2,7 @@
 
 `vesu-indexer run` fills a database up to the block before the last ones of an invented chain. Then
 its node shows one more block every 200 ms. A block's time ends when a listener of `vesu_blocks`
-hears of it: its rows can be read then. Once the other positions are valued at the block, another
-notice tells so. Prints one JSON line.
+hears of it: its rows can be read then. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ class Heard:
 
     def __init__(self) -> None:
         self.committed: dict[int, float] = {}
-        self.valued: dict[int, float] = {}
         self.last = -1
         self._news = asyncio.Event()
 
@@ -46,25 +44,14 @@ class Heard:
         """A notice: its block and all since the last one are committed now."""
         number = json.loads(str(payload))["block_number"]
         now = time.time()
-        is_valued = number == self.last
         for block in range(self.last + 1, number + 1):
             self.committed[block] = now
-        for block in range(number, -1, -1) if is_valued else ():
-            if block in self.valued:
-                break
-            self.valued[block] = now
         self.last = max(self.last, number)
         self._news.set()
 
     async def until(self, block: int) -> None:
         """Wait for a block's commit; TimeoutError where no notice comes for PATIENCE seconds."""
         while self.last < block:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), PATIENCE)
-
-    async def until_valued(self, block: int) -> None:
-        """The same until the positions near a liquidation are valued at a block."""
-        while block not in self.valued:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE)
 
@@ -103,10 +90,7 @@ async def _running(environ: dict[str, str]) -> AsyncIterator[asyncio.subprocess.
 
 
 async def measure(folder: Path, below: int, last: int, database: str) -> dict[str, Any]:
-    """Follow the blocks after `below`; milliseconds from when each is shown until its commit.
-
-    Also until the positions near a liquidation are valued at it.
-    """
+    """Follow the blocks after `below`; milliseconds from when each is shown until its commit."""
     heard = Heard()
     shown: dict[int, float] = {}
     connection = await asyncpg.connect(database)
@@ -122,13 +106,12 @@ async def measure(folder: Path, below: int, last: int, database: str) -> dict[st
                 wait = began + turn * BLOCK_SECONDS - asyncio.get_running_loop().time()
                 await asyncio.sleep(max(0.0, wait))
                 shown[block] = node.go_to(0, block).at
-            await heard.until_valued(last)
+            await heard.until(last)
             cpu = _cpu_seconds(process.pid) - cpu
             peak = clock.peak_megabytes(process.pid)
     active = await connection.fetchval(ACTIVE)
     await connection.close()
     took = [(heard.committed[block] - at) * 1000 for block, at in shown.items()]
-    valued = [(heard.valued[block] - at) * 1000 for block, at in shown.items()]
     return {
         "active": active,
         "blocks": len(took),
@@ -136,7 +119,6 @@ async def measure(folder: Path, below: int, last: int, database: str) -> dict[st
         "poll_ms": round(POLL_SECONDS * 1000),
         "commits": len({heard.committed[block] for block in shown}),
         "committed_ms": head.spread(took),
-        "valued_ms": head.spread(valued),
         "cpu_ms_a_block": round(cpu / len(took) * 1000, 1),
         "peak_megabytes": peak,
     }

@@ -129,7 +129,7 @@ class Prices(msgspec.Struct, frozen=True):
 class Valuation(msgspec.Struct, frozen=True):
     """How old a stored valuation may be at the head, in seconds of the chain's time.
 
-    Positions that an event touched or whose health may be below 1.3 are valued after each block.
+    Positions that an event touched or whose health may be below 1.3 are valued at every block.
     """
 
     max_age_seconds: Count = 86_400

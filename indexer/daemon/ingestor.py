@@ -37,7 +37,7 @@ from indexer.store import write_behind
 log = structlog.get_logger(__name__)
 
 AT_HEAD_BLOCKS = 10
-"""Distance from the head within which valuations are brought up to date after every batch.
+"""Distance from the head within which every batch brings all valuations up to date.
 
 Further behind, a range is prepared while the one before it is being written."""
 
@@ -213,16 +213,14 @@ class Ingestor:
             return True
         last = head.number if until_block is None else min(head.number, until_block)
         if last <= self.position.block_number:
-            await self.revalue(
-                is_at_head=head.number - self.position.block_number <= AT_HEAD_BLOCKS
-            )
+            await self.revalue()
             return False
         await self._catch_up(last, head)
         return True
 
-    async def revalue(self, *, is_at_head: bool = False) -> None:
-        """Take up prices sampled since the last commit; at the head also what is not valued yet."""
-        if rows := await self._writer.revalue(is_at_head=is_at_head):
+    async def revalue(self) -> None:
+        """Take up prices that were sampled since the last commit."""
+        if rows := await self._writer.revalue():
             log.debug("revalued", block=self.position.block_number, rows=rows)
 
     async def _look(self) -> types.BlockHeader:

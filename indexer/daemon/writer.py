@@ -63,8 +63,6 @@ class Writer:
         self._engine = engine
         self._observed: list[observations.Observation] = []
         self._in_transaction = asyncio.Lock()
-        self._valued_at: cursor.Cursor | None = None
-        """Where the cursor stood when all was valued that the head needs."""
         self._sums = invariants.Schedule()
 
     async def open(self, chain_id: str, start_block: int) -> None:
@@ -126,9 +124,8 @@ class Writer:
     ) -> asyncio.Task[Committed]:
         """Begin to append a range to the log, write its fold and move the cursor: one transaction.
 
-        At the head a second transaction follows at once, which values what is near a liquidation
-        and a slice of the rest. What is prepared from now on comes after the range; the task must
-        be done before another is started.
+        At the head also what is near a liquidation is valued, and a slice of the rest. What is
+        prepared from now on comes after the range; the task must be done before another is started.
         """
         memory_ = self._engine.advance(ready.prepared)
         scope: revaluation.Scope = "head" if is_at_head else "touched"
@@ -137,18 +134,8 @@ class Writer:
     async def _write(
         self, ready: Ready, memory_: memory.Memory, scope: revaluation.Scope, *, close_gaps: bool
     ) -> Committed:
-        async with self._in_transaction:
-            committed = await self._commit(ready, memory_, scope, close_gaps=close_gaps)
-            if scope == "head":
-                # Whoever waits for the block need not wait for what it did not touch.
-                await self._value(is_due=True)
-        return committed
-
-    async def _commit(
-        self, ready: Ready, memory_: memory.Memory, scope: revaluation.Scope, *, close_gaps: bool
-    ) -> Committed:
         part, prepared, log_rows = ready
-        async with self._changes():
+        async with self._transaction():
             with contextlib.ExitStack() as urgent:
                 # Some ten small statements come before rows that keep PostgreSQL busy.
                 urgent.enter_context(turns.first())
@@ -181,30 +168,17 @@ class Writer:
         if close_gaps:
             await gaps.close(self.connection, part.from_block, part.to_block)
 
-    async def revalue(self, *, is_at_head: bool) -> int:
-        """Value positions with prices sampled since they were valued; returns how many.
-
-        At the head also where a kill or an error came between the committed block and its
-        valuations.
-        """
-        async with self._in_transaction:
-            return await self._value(is_due=is_at_head and self._valued_at != self.cursor)
-
-    async def _value(self, *, is_due: bool) -> int:
-        """Value what the head needs where it is due, or where prices were sampled since."""
+    async def revalue(self) -> int:
+        """Value rows with prices sampled since the last commit; returns how many were written."""
         committed = self.cursor
-        if committed.block_hash is None:
-            return 0
-        if not is_due and not await self._engine.has_to_revalue(self.connection):
+        if committed.block_hash is None or not await self._engine.has_to_revalue(self.connection):
             return 0
         block = valuations.Block(committed.block_number, committed.timestamp or 0)
-        async with self._changes():
+        async with self._transaction():
             await cursor.keep(self.connection, committed)
-            done = await self._engine.revalue(self.connection, block)
-            if done.tables:
-                await cursor.notify(self.connection, committed, done.tables)
-        self._valued_at = committed
-        return done.positions
+            written = await self._engine.revalue(self.connection, block)
+            await cursor.notify(self.connection, committed, ("vesu_assets", "vesu_positions"))
+        return written
 
     async def _check_sums(
         self, block: int, summary: summaries.Summary, scope: revaluation.Scope
@@ -263,14 +237,8 @@ class Writer:
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        async with self._in_transaction, self._changes():
-            yield
-
-    @contextlib.asynccontextmanager
-    async def _changes(self) -> AsyncIterator[None]:
-        """A transaction, for whoever is the only one to have one."""
         try:
-            async with self.connection.transaction():
+            async with self._in_transaction, self.connection.transaction():
                 yield
         except Exception:
             await self.reload()

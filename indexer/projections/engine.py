@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -59,19 +58,6 @@ class Prepared(msgspec.Struct):
     def derived(self) -> list[facts.Derived]:
         """What decoding says of each event, in the batch's order."""
         return [decoded.derived for decoded in self.decoded]
-
-
-class Revalued(NamedTuple):
-    """How many rows a revaluation wrote: assets with another price, and positions."""
-
-    assets: int
-    positions: int
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables that it wrote to."""
-        written = ("vesu_assets", self.assets), ("vesu_positions", self.positions)
-        return tuple(table for table, rows in written if rows)
 
 
 class Engine:
@@ -219,10 +205,9 @@ class Engine:
         scope: revaluation.Scope = "touched",
         append_events: statement_pipeline.Step | None = None,
     ) -> summaries.Summary:
-        """Write a prepared batch to all tables; only positions that it touches are valued.
+        """Write a prepared batch to all tables; `scope` says which rows are valued.
 
-        `scope` "head": `revalue` values the others afterwards. `memory_` is what `advance` returned
-        for it. `append_events` adds its events to the log.
+        `memory_` is what `advance` returned for it. `append_events` adds its events to the log.
         """
         summaries.report_refused(prepared.journal)
         summaries.report_quarantined(prepared.journal)
@@ -245,8 +230,11 @@ class Engine:
                 append_events,
             )
             await writing.write_prices(connection, memory_, others)
-            await self._revaluation.keep_count(connection, block, scope)
-            written = {"vesu_assets": bool(others)}
+            valued = await self._revaluation.run(connection, memory_, block, scope)
+            written = {
+                "vesu_assets": bool(others),
+                "vesu_positions": bool(valued),
+            }
         self._forget_answers(batch.to_block)
         return summaries.of_batch(
             prepared.decoded,
@@ -268,12 +256,11 @@ class Engine:
         """Whether samples were stored since rows were valued."""
         return await self._memory.samples.are_others(connection)
 
-    async def revalue(self, connection: memory.Connection, block: valuations.Block) -> Revalued:
-        """Value at the committed block what the head needs, with the newest samples."""
+    async def revalue(self, connection: memory.Connection, block: valuations.Block) -> int:
+        """Value rows with the newest samples at the committed block; returns the number written."""
         others = await self._memory.take_up_samples(connection, block.number)
         await writing.write_prices(connection, self._memory, others)
-        positions = await self._revaluation.run(connection, self._memory, block)
-        return Revalued(len(others), positions)
+        return await self._revaluation.run(connection, self._memory, block, "head")
 
     async def value(
         self,

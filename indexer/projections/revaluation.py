@@ -1,9 +1,9 @@
 """Revaluation: stored valuations follow prices and interest, at a cost of what changed.
 
 Far behind the head only the positions that an event touched are valued. At the head also those
-whose health is or may be below 1.3, after every block, and a slice of the others, the oldest
-first, so that none is older than the configured age. Pools that are not listed have their turn:
-anyone may make thousands of them, with loans near their limit.
+whose health is or may be below 1.3, at every block, and a slice of the others, the oldest first,
+so that none is older than the configured age. Pools that are not listed have their turn: anyone may
+make thousands of them, with loans near their limit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SQL = {
 }
 
 Scope = Literal["touched", "head"]
-"""What is valued of a batch: what an event touched, or afterwards also what the head needs."""
+"""What is valued: what an event touched, or also what the head needs."""
 
 ROWS_AT_ONCE = 5_000
 """The most rows in memory."""
@@ -35,7 +35,7 @@ ROWS_A_STATEMENT = 100
 """So many are valued in some milliseconds, and written in no less."""
 
 SMALL_TABLE = 250
-"""Up to so many active positions are all valued after each block."""
+"""Up to so many active positions are all valued at every block."""
 
 SMALLEST_SLICE = 25
 """What a block can always afford: a row of a large table is written into some ten pages that were
@@ -80,18 +80,18 @@ class Revaluation:
         """Count the positions again before the next slice."""
         self._active = self._sliced_at = None
 
-    async def keep_count(
-        self, connection: memory.Connection, block: valuations.Block, scope: Scope
-    ) -> None:
-        """Count the positions where that is due after a batch up to `block`."""
-        is_small = self.active <= COUNTED_EACH_TIME
-        if is_small if scope == "touched" else self._is_count_old(block):
-            await self._count(connection, block)
-
     async def run(
-        self, connection: memory.Connection, memory_: memory.Memory, block: valuations.Block
+        self,
+        connection: memory.Connection,
+        memory_: memory.Memory,
+        block: valuations.Block,
+        scope: Scope,
     ) -> int:
-        """Value at `block` what the head needs; returns the number of rows written."""
+        """Value stored rows at `block`; returns the number of rows written."""
+        if scope == "touched":
+            if self.active <= COUNTED_EACH_TIME:
+                await self._count(connection, block)
+            return 0
         sampling = memory_.samples.sampling
         valuer = memory_.valuer(block)
         await connection.execute(_SQL["without_bitmaps"])
@@ -136,7 +136,7 @@ class Revaluation:
 
     async def _slice(self, connection: memory.Connection, block: valuations.Block) -> int:
         """The number of the oldest rows that are valued at this block."""
-        if self._is_count_old(block):
+        if self._active is None or block.timestamp - self._counted_at >= COUNT_SECONDS:
             await self._count(connection, block)
         if self.active <= SMALL_TABLE:
             return ROWS_AT_ONCE
@@ -145,9 +145,6 @@ class Revaluation:
         self._sliced_at = block.timestamp
         due = math.ceil(self.active * min(elapsed, self._max_age) * SPARE / self._max_age)
         return min(max(due, SMALLEST_SLICE), LARGEST_SLICE)
-
-    def _is_count_old(self, block: valuations.Block) -> bool:
-        return self._active is None or block.timestamp - self._counted_at >= COUNT_SECONDS
 
     async def _count(self, connection: memory.Connection, block: valuations.Block) -> None:
         self._active = int(await connection.fetchval(_SQL["count_active"]))

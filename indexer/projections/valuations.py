@@ -13,7 +13,7 @@ from indexer.projections import rows, tables
 from indexer.vesu import accrual, maths, state, valuation
 
 EDGE_HEALTH = 13 * maths.SCALE // 10
-"""Below a health of 1.3 a position is valued after each block."""
+"""Below a health of 1.3 a position is valued at every block."""
 
 RATIO_SCALE = 10**9
 """The scale of shares to debt in idx_vesu_positions_shares_to_debt."""

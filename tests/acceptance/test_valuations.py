@@ -157,6 +157,7 @@ async def test_rows_that_another_session_moves_meanwhile_are_valued(indexed_copy
             disturbed,  # type: ignore[arg-type]
             memory_,
             block,
+            "head",
         )
     left = await connection.fetchval(
         "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND valued_at_block < $1",
@@ -193,7 +194,7 @@ async def test_a_slice_is_small_however_old_the_valuations_are(indexed_copy: str
             head["block"] + step, int(head["time"].timestamp()) + 86_400 * step
         )
         async with connection.transaction():
-            valued.append(await slices.run(connection, memory_, block))
+            valued.append(await slices.run(connection, memory_, block, "head"))
     oldest = await connection.fetchval(
         "SELECT min(valued_at_block) FROM vesu_positions WHERE status = 'active'"
     )
@@ -208,7 +209,7 @@ async def _valued_at(
     memory_ = memory.Memory({})
     await memory_.load(connection)
     async with connection.transaction():
-        return await slices.run(connection, memory_, block)
+        return await slices.run(connection, memory_, block, "head")
 
 
 async def test_positions_are_counted_anew_now_and_then(indexed_copy: str) -> None:
@@ -260,6 +261,6 @@ async def test_plans_are_as_before_after_a_block_at_the_head(indexed_copy: str) 
     memory_ = memory.Memory({})
     await memory_.load(connection)
     async with connection.transaction():
-        await revaluation.Revaluation(86_400).run(connection, memory_, block)
+        await revaluation.Revaluation(86_400).run(connection, memory_, block, "head")
         assert await connection.fetchval("SHOW enable_bitmapscan") == "on"
     await connection.close()

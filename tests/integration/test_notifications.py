@@ -14,8 +14,6 @@ from tests.integration.daemon_stage import Playhead, following, recording, servi
 
 LAST = 60
 
-BELOW = "SELECT count(*) FROM vesu_positions WHERE status = 'active' AND valued_at_block < $1"
-
 
 async def contents(connection: asyncpg.Connection) -> dict[str, str | None]:
     """A hash of each table."""
@@ -27,42 +25,8 @@ async def contents(connection: asyncpg.Connection) -> dict[str, str | None]:
     }
 
 
-async def untold(
-    connection: asyncpg.Connection,
-    told: asyncio.Queue[Any],
-    block: int,
-    before: dict[str, str | None],
-) -> tuple[dict[str, str | None], set[str]]:
-    """The tables once all positions are valued at a block, and the changed ones of which no
-    notice of the block tells."""
-    named: set[str] = set()
-    while True:
-        notice = await asyncio.wait_for(told.get(), 30)
-        # The last notice of the block before may come after it was looked at.
-        assert notice["block_number"] in (block - 1, block)
-        if notice["block_number"] == block:
-            named |= set(notice["tables"])
-        after = await contents(connection)
-        changed = {table for table in after if after[table] != before[table]}
-        is_valued = not await connection.fetchval(BELOW, block)
-        if is_valued and (changed <= named or await is_quiet(told)):
-            return after, changed - named
-
-
-async def is_quiet(told: asyncio.Queue[Any]) -> bool:
-    """Whether no notice comes any more."""
-    for _ in range(100):
-        if not told.empty():
-            return False
-        await asyncio.sleep(0.02)
-    return True
-
-
 async def test_every_table_that_a_commit_touched_is_told() -> None:
-    """Block by block at the head, where positions are valued anew though nobody moved them.
-
-    That follows in a transaction of its own, with a notice of its own.
-    """
+    """Block by block at the head, where positions are valued anew though nobody moved them."""
     told: asyncio.Queue[Any] = asyncio.Queue()
     head = Playhead.at_block(recording(), 0)
     async with (
@@ -78,6 +42,10 @@ async def test_every_table_that_a_commit_touched_is_told() -> None:
         silent: list[tuple[int, str]] = []
         for block in range(1, LAST + 1):
             head.go_to(block)
-            before, silent_tables = await untold(running.connection, told, block, before)
-            silent += [(block, table) for table in sorted(silent_tables)]
+            notice = await asyncio.wait_for(told.get(), 30)
+            after = await contents(running.connection)
+            assert notice["block_number"] == block
+            changed = {table for table in after if after[table] != before[table]}
+            silent += [(block, table) for table in sorted(changed - set(notice["tables"]))]
+            before = after
         assert silent == []
