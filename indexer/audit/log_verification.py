@@ -214,6 +214,9 @@ async def _settle(
         await _note(connection, proofs, wrong, stored, note_ranges)
         blocks = [proof.block for proof in proved_blocks if proof.block.header.number in proofs]
         await fees.fill(connection, await facts.complete(connection, blocks, stored))
+        if not wrong:
+            # The writer waits for the cursor, not for the disk too: a lost proof is made again.
+            await connection.execute(_SQL["wait_for_no_disk"])
     _report(wrong)
     events = sum(map(len, stored.values()))
     return VerifiedBatch(

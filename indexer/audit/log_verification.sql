@@ -2,6 +2,10 @@
 -- The cursor, kept from whoever writes until the transaction ends; readers are not held up.
 SELECT fork_counter FROM cursor FOR NO KEY UPDATE;
 
+-- name: wait_for_no_disk
+-- A crash of the server may forget this transaction: it can be made again.
+SET LOCAL synchronous_commit = off;
+
 -- name: seals
 -- Stored blocks from block to block, and their seals.
 SELECT number, seal FROM blocks WHERE number BETWEEN $1 AND $2;
