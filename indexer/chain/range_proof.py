@@ -55,6 +55,8 @@ class Choice(msgspec.Struct, frozen=True):
             await closing
         finally:
             closing.cancel()
+            # What it failed with goes behind the error of the proof.
+            await asyncio.gather(closing, return_exceptions=True)
         return proofs
 
     async def prove(self, part: windows.Window) -> dict[int, types.Proof]:
