@@ -11,7 +11,7 @@ import pytest
 
 from indexer.audit import digest
 from indexer.projections import statements, tables
-from indexer.projections.shadow import build, compared_ahead
+from indexer.projections.shadow import build
 from indexer.store import sqlfile
 
 PACKAGE = Path(str(resources.files("indexer")))
@@ -60,11 +60,6 @@ FOR_SOME = {
     ),
     "list_rows": (tables.POSITIONS, tables.POOLS, tables.ASSETS),
     "mark_events": EVENTS,
-    "suspect_ahead": compared_ahead.VERSIONS,
-    "suspect": compared_ahead.TABLES,
-    "suspected_exist": compared_ahead.TABLES,
-    "analyze_found": compared_ahead.TABLES,
-    "mark_still_differing": tables.EFFECTS,
     "put_derived": EVENTS,
     "mark_revalued": (tables.POSITIONS,),
     "marked_active": (tables.POSITIONS,),
@@ -83,7 +78,6 @@ ROOM = {
     "upsert_staged": STAGE,
     "drop_staged": STAGE,
     "suspect_versions": SUSPECT,
-    "suspect_ahead": SUSPECT,
     "suspect_of_rows": SUSPECT,
     "suspect_of_settings": SUSPECT,
     "analyze_suspected": SUSPECT,
@@ -133,7 +127,6 @@ async def _make_shadow(connection: asyncpg.Connection) -> None:
     swap = sqlfile.load("indexer.projections.shadow", "swap")
     async with connection.transaction():
         await build.create(connection, "public")
-        await compared_ahead.create(connection, "public", 0)
     for table in (*tables.PROJECTIONS, tables.DECODED_EVENTS):
         if table in HISTORIES:
             await connection.execute(statements.fill(made["create_touched"], table, "public"))

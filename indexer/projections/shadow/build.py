@@ -29,7 +29,7 @@ from indexer.projections import (
     tables,
 )
 from indexer.projections import engine as engines
-from indexer.projections.shadow import compared_ahead, derived, fold_code, log_reader, seed
+from indexer.projections.shadow import derived, fold_code, log_reader, seed
 from indexer.store import locks, sqlfile, write_behind
 
 _SQL = sqlfile.load(__package__, "build")
@@ -154,7 +154,6 @@ class Shadow:
         async with connection.transaction(isolation="repeatable_read"):
             await connection.execute(_SQL["drop"])
             await create(connection, live)
-            await compared_ahead.create(connection, live, first)
             if first > start_block:
                 await seed.seed(connection, self._engine, live, first)
             await connection.execute(_SQL["begin_progress"], first, self._made_by)
@@ -233,7 +232,6 @@ class Shadow:
                 await seed.take_back(
                     self.connection, self._engine, self.live, row["from_block"], ancestor
                 )
-            await compared_ahead.take_back(self.connection, ancestor)
             await self.connection.execute(_SQL["take_back"], ancestor, row["newest_reorg"])
 
     async def _write(
@@ -243,7 +241,6 @@ class Shadow:
             await derived.note(self.connection, batch, prepared.decoded)
             await self._engine.project(self.connection, prepared, memory_)
             await self.connection.execute(_SQL["move"], batch.to_block)
-        await compared_ahead.compare(self.connection, self.live, batch.to_block)
         return batch
 
     async def value(self, found: Sequence[asyncpg.Record]) -> None:

@@ -8,7 +8,6 @@ may differ.
 from __future__ import annotations
 
 import asyncpg
-import msgspec
 
 from indexer.projections import statements, tables
 from indexer.store import sqlfile
@@ -18,31 +17,22 @@ _SQL = sqlfile.load(__package__, "compared_versions")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-class Blocks(msgspec.Struct, frozen=True):
-    """The blocks to compare; the versions below block `rest` were compared ahead."""
-
-    first: int
-    rest: int
-    last: int
-
-
-async def mark(connection: Connection, live: str, table: tables.Table, blocks: Blocks) -> None:
-    """Mark rows of the history of a current table.
+async def mark(
+    connection: Connection, live: str, table: tables.Table, first: int, last: int
+) -> None:
+    """Mark rows of the history of a current table, from block to block.
 
     The rows of `table` itself are marked already: what a history takes from them differs there.
     """
     history = table.past
     await connection.execute(statements.fill(_SQL["create_suspected"], history, live))
     suspecting = [
-        (statements.fill(_SQL["suspect_ahead"], history, live), blocks.first),
-        (statements.fill(_SQL["suspect_versions"], history, live), blocks.rest),
-        (statements.fill(_SQL["suspect_of_rows"], table, live), blocks.first),
+        statements.fill(_SQL["suspect_versions"], history, live),
+        statements.fill(_SQL["suspect_of_rows"], table, live),
     ]
     if table.settings:
-        suspecting.append((statements.fill(_SQL["suspect_of_settings"], table, live), blocks.first))
-    statuses = [
-        await connection.execute(statement, first, blocks.last) for statement, first in suspecting
-    ]
+        suspecting.append(statements.fill(_SQL["suspect_of_settings"], table, live))
+    statuses = [await connection.execute(statement, first, last) for statement in suspecting]
     if any(status != "INSERT 0 0" for status in statuses):
         await connection.execute(_SQL["analyze_suspected"])
         await connection.execute(statements.fill(_SQL["mark_suspected"], history, live))

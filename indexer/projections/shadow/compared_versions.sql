@@ -3,11 +3,6 @@
 CREATE TEMP TABLE suspected ON COMMIT DROP AS
 SELECT {stored_key} FROM {live}.{stored} WITH NO DATA;
 
--- name: suspect_ahead
--- Versions of the blocks $1 to $2 that were found to be stored otherwise.
-INSERT INTO pg_temp.suspected ({stored_key})
-SELECT {stored_key} FROM vesu_shadow.suspected_{stored} WHERE block_number BETWEEN $1 AND $2;
-
 -- name: suspect_versions
 -- Versions of the blocks $1 to $2 that are stored otherwise.
 INSERT INTO pg_temp.suspected ({stored_key})

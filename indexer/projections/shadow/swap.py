@@ -19,7 +19,7 @@ import structlog
 from indexer import errors, values
 from indexer.log import cursor
 from indexer.projections import statements, storage, stored_valuations, tables
-from indexer.projections.shadow import build, compared_ahead, compared_versions, derived
+from indexer.projections.shadow import build, compared_versions, derived
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "swap")
@@ -34,12 +34,6 @@ MEMORY_OF_A_JOIN = "32MB"
 
 ATTEMPTS = 20
 """How often a swap is tried until the shadow stands at the committed block."""
-
-
-AHEAD = frozenset(table.name for table in compared_ahead.TABLES)
-
-VERSIONED = {table.past.name: table for table in tables.CURRENT if table.versions}
-"""The current tables whose histories are views of versions, by the histories' names."""
 
 
 class Swapped(msgspec.Struct, frozen=True):
@@ -262,10 +256,15 @@ async def _mark_recent(built: build.Shadow, span: build.Span) -> int:
 async def _mark(built: build.Shadow, span: build.Span, appended_from: int, current: str) -> None:
     """Mark rows: appended ones by block, current ones by the statement `current`."""
     values: tuple[int, ...]
-    is_first = span.is_whole and current == "mark_current"
+    versioned = {}
+    if span.is_whole and current == "mark_current":
+        # All current rows are compared here, so their marks say of which versions to look further.
+        versioned = {table.past.name: table for table in tables.CURRENT if table.versions}
     for table in compared_tables(span):
-        if is_first and table.name in AHEAD:
-            await _mark_ahead(built, span, table)
+        if table.name in versioned:
+            await compared_versions.mark(
+                built.connection, built.live, versioned[table.name], appended_from, span.to_block
+            )
             continue
         if table is tables.DECODED_EVENTS:
             name, values = "mark_events", (span.to_block,)
@@ -277,22 +276,6 @@ async def _mark(built: build.Shadow, span: build.Span, appended_from: int, curre
     if span.is_whole:
         revalued = statements.fill(_SQL["mark_revalued"], tables.POSITIONS, built.live)
         await built.connection.execute(revalued)
-
-
-async def _mark_ahead(built: build.Shadow, span: build.Span, table: tables.Table) -> None:
-    """Mark rows of a table of which the build compared the most part.
-
-    All current rows are marked before: their marks say of which versions to look further.
-    """
-    connection, live = built.connection, built.live
-    first = await compared_ahead.compared_to(connection) + 1
-    if table.name in VERSIONED:
-        blocks = compared_versions.Blocks(span.from_block, first, span.to_block)
-        await compared_versions.mark(connection, live, VERSIONED[table.name], blocks)
-        return
-    await compared_ahead.mark(connection, live, table, span.to_block)
-    statement = statements.fill(_SQL["mark_appended"], table, live)
-    await connection.execute(statement, first, span.to_block)
 
 
 async def _apply(built: build.Shadow, span: build.Span) -> dict[str, int]:
