@@ -81,7 +81,7 @@ async def test_blocks_come_in_the_order_asked_with_their_receipts(
     assert [receipt.transaction_index for receipt in plain[0].receipts] == [0, 1]
     assert plain[0].receipts[1].actual_fee == 16
     assert [one.data for block in full for one in block.receipts[1].events] == [
-        [hex(number)] for number in numbers
+        [number] for number in numbers
     ]
 
 

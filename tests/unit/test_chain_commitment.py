@@ -82,7 +82,7 @@ def test_receipts_that_lack_an_event_are_refused(busy: types.BlockWithReceipts) 
 
 def test_receipts_that_change_an_event_are_refused(busy: types.BlockWithReceipts) -> None:
     first = busy.receipts[0]
-    event = msgspec.structs.replace(first.events[-1], data=["0x1234"])
+    event = msgspec.structs.replace(first.events[-1], data=[0x1234])
     changed = msgspec.structs.replace(first, events=[*first.events[:-1], event])
     block = msgspec.structs.replace(busy, receipts=[changed, *busy.receipts[1:]])
     with pytest.raises(errors.InconsistentAnswerError, match="commitment"):

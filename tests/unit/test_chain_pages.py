@@ -74,7 +74,7 @@ async def test_every_event_of_the_range_comes_once_and_in_order(
     for one in found:
         expected = said[one.block_number, one.transaction_index, one.event_index]
         assert one.from_address == hex(expected.address)
-        assert one.data == [hex(felt) for felt in expected.data]
+        assert one.data == list(expected.data)
         assert one.block_hash == node.hash(one.block_number)
 
 

@@ -112,7 +112,8 @@ def test_a_block_has_the_events_that_its_receipts_have(recording: chain.Recordin
         ]
         assert json.loads(bytes(block.answer)) == body
         assert [
-            (event.transaction_hash, event.from_address, event.keys) for event in block.events
+            (event.transaction_hash, event.from_address, [*map(hex, event.keys)])
+            for event in block.events
         ] == emitted
         total += len(block.event_texts(some))
         chosen = [json.loads(text)["from_address"] for text in block.event_texts(some)]
