@@ -32,7 +32,7 @@ ROWS_AT_ONCE = 5_000
 """The most rows in memory."""
 
 ROWS_A_STATEMENT = 100
-"""So many are valued in some milliseconds, and written in no less."""
+"""Valuing this many rows takes some milliseconds, and writing them takes at least as long."""
 
 SMALL_TABLE = 250
 """Up to so many active positions are all valued at every block."""

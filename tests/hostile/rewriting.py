@@ -64,11 +64,6 @@ def emitted(emitter: int, keys: Iterable[int], data: Iterable[int]) -> Event:
     }
 
 
-def _receipt_event(event: dict[str, Any]) -> types.ReceiptEvent:
-    keys, data = ([int(felt, 16) for felt in event[name]] for name in ("keys", "data"))
-    return types.ReceiptEvent(event["from_address"], keys, data)
-
-
 def _commit_to(block: Block) -> None:
     receipts = [
         types.Receipt(
@@ -77,7 +72,12 @@ def _commit_to(block: Block) -> None:
             0,
             "FRI",
             "SUCCEEDED",
-            [_receipt_event(event) for event in one["receipt"]["events"]],
+            [
+                types.ReceiptEvent(
+                    event["from_address"], truth.felts(event["keys"]), truth.felts(event["data"])
+                )
+                for event in one["receipt"]["events"]
+            ],
         )
         for index, one in enumerate(block["transactions"])
     ]

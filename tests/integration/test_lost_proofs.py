@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncpg
 import pytest
 
-from indexer.audit import log_verification, proof_batches
-from indexer.log import verified
-from tests.integration import chain_stage, daemon_stage
-from tests.integration.daemon_stage import Playhead, recording, serving
+from tests.integration import proof_stage
 
 LAST = 30
 
@@ -41,33 +37,15 @@ WATCH_COMMITS = """
     ids=["proofs", "a gap"],
 )
 async def test_only_gaps_wait_for_the_disk(spoiled: str, setting: str) -> None:
-    head = Playhead.at_block(recording(), LAST)
-    async with (
-        daemon_stage.filled(head, LAST) as url,
-        serving(head) as node,
-        chain_stage.connected(node.url) as connected,
-    ):
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute("SET session_replication_role = replica")
-            await connection.execute(spoiled)
-            await connection.execute("RESET session_replication_role")
-            await connection.execute(WATCH_COMMITS)
-            committed = await log_verification.committed(connection)
-            factory = recording().manifest["contracts"]["pool_factory"]["address"]
-            gaps = 0
-            async for outcome in log_verification.sweep(
-                connected,
-                connection,
-                [int(factory, 16)],
-                committed,
-                proof_batches.of_spans([verified.Span(0, LAST)]),
-            ):
-                gaps += len(outcome.gaps)
-            found = {row["setting"] for row in await connection.fetch("SELECT * FROM waited")}
-            assert await connection.fetchval("SHOW synchronous_commit") == "local"
-        finally:
-            await connection.close()
+    async with proof_stage.filled(LAST) as (node, connection):
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(spoiled)
+        await connection.execute("RESET session_replication_role")
+        await connection.execute(WATCH_COMMITS)
+        outcomes = await proof_stage.sweep(node, connection, LAST)
+        found = {row["setting"] for row in await connection.fetch("SELECT * FROM waited")}
+        assert await connection.fetchval("SHOW synchronous_commit") == "local"
+    gaps = sum(len(outcome.gaps) for outcome in outcomes)
     assert (gaps > 0) == (setting == "local")
     # Of the blocks with a gap others are proved, in batches of their own.
     assert setting in found

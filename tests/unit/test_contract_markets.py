@@ -38,8 +38,7 @@ def written() -> Iterator[tuple[int, int, int]]:
     """(block, pool, felt) of each event that stores an asset's configuration: one names it."""
     for block in chain.load(chain.bundled()).main.blocks.values():
         for event in block.events:
-            keys = event.keys
-            if WRITING.intersection(keys[:2]):
+            if WRITING.intersection(event.keys[:2]):
                 for felt in (*event.keys, *event.data[:1]):
                     yield block.number, int(event.from_address, 16), felt
 
