@@ -25,7 +25,7 @@ from indexer.api import (
     table,
     watching,
 )
-from indexer.query import counts, position_pages, states, status
+from indexer.query import counts, debts, position_pages, states, status
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,13 @@ def app(
     metrics: probes.Metrics = probes.own_metrics,
 ) -> types.ASGIApp:
     """The application; it asks through `pool`, which stays the caller's to close."""
-    shared = routes.Shared(states.States(), position_pages.Pages(), options.limits, counts.Counts())
+    shared = routes.Shared(
+        states.States(),
+        position_pages.Pages(),
+        debts.Debts(),
+        options.limits,
+        counts.Counts(),
+    )
     signer = cursors.Signer(options.cursor_secret.encode())
     cache = "private, no-cache" if options.rules.is_key_required else "no-cache"
     service = answering.Service(pool, shared, signer, cache)

@@ -8,6 +8,7 @@ from indexer import errors
 from indexer.api import history, holdings, queries, routes
 from indexer.query import (
     caps,
+    computation,
     fees,
     filters,
     kinds,
@@ -109,7 +110,14 @@ async def _indebted(question: routes.Question) -> tuple[states.State, risk.Indeb
         if parameter.name in question.query_values
     ]
     state = await question.state()
-    return state, await risk.indebted(question.connection, state, conditions)
+    found = await question.shared.debts.find(
+        question.connection, state, question.database_state, conditions
+    )
+    return state, risk.indebted(found, is_of_pool="pool_id" in question.query_values)
+
+
+def _priced_at(state: states.State, indebted: risk.Indebted) -> datetime.datetime | None:
+    return holdings.priced_at(state, {debt.pool_id for debt in indebted.counted})
 
 
 async def _curve(question: routes.Question) -> routes.Answer:
@@ -118,28 +126,28 @@ async def _curve(question: routes.Question) -> routes.Answer:
     if "falling" in question.query_values:
         parts = question.query_values["falling"].split(",")
         falling = {kinds.felt(part, "falling") for part in parts}
-    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
-    return routes.Answer(risk.curve(state, found, falling), priced_at=oldest)
+    curve = await computation.of(risk.curve, state, found, falling)
+    return routes.Answer(curve, priced_at=_priced_at(state, found))
 
 
 async def _heatmap(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
-    return routes.Answer(risk.heatmap(found), priced_at=oldest)
+    cells = await computation.of(risk.heatmap, state, found)
+    return routes.Answer(cells, priced_at=_priced_at(state, found))
 
 
 async def _concentration(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
-    curve = risk.concentration(found, question.get("of", "debt"), question.get("top", 20))
-    return routes.Answer(curve, priced_at=oldest)
+    of, top = question.get("of", "debt"), question.get("top", 20)
+    concentration = await computation.of(risk.concentration, found, of, top)
+    return routes.Answer(concentration, priced_at=_priced_at(state, found))
 
 
 async def _bad_debt(question: routes.Question) -> routes.Answer:
     state, found = await _indebted(question)
-    oldest = holdings.priced_at(state, {position.pool_id for position in found.counted})
-    lost = await risk.bad_debt(question.connection, state, found)
-    return routes.Answer(lost, priced_at=oldest)
+    realised = await risk.realised(question.connection, state)
+    lost = await computation.of(risk.bad_debt, state, found, realised)
+    return routes.Answer(lost, priced_at=_priced_at(state, found))
 
 
 async def _caps(question: routes.Question) -> routes.Answer:

@@ -14,6 +14,7 @@ from indexer.query import (
     assets,
     counts,
     database_state,
+    debts,
     filters,
     kinds,
     point_in_time,
@@ -42,6 +43,7 @@ class Shared(msgspec.Struct, frozen=True):
 
     states: states.States
     positions: position_pages.Pages
+    debts: debts.Debts
     limits: status.Limits
     counts: counts.Counts
 

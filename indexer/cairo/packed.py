@@ -33,9 +33,20 @@ def pack(felts: Iterable[int]) -> bytes:
 
 def unpack(packed: bytes) -> list[int]:
     """The felts that were packed."""
-    felts, offset = [], 0
-    while offset < len(packed):
-        end = offset + 1 + packed[offset]
-        felts.append(int.from_bytes(packed[offset + 1 : end], "big"))
-        offset = end
+    felts: list[int] = []
+    add, number = felts.append, int.from_bytes
+    offset, length = 0, len(packed)
+    while offset < length:
+        count = packed[offset]
+        offset += 1
+        # Half of all felts are zero, and most others of one byte.
+        if count == 0:
+            add(0)
+        elif count == 1:
+            add(packed[offset])
+            offset += 1
+        else:
+            end = offset + count
+            add(number(packed[offset:end], "big"))
+            offset = end
     return felts

@@ -1,12 +1,12 @@
 -- name: interest
--- What debtors of each asset owed anew between two times ($1, $2), up to block $3, in raw units
--- x 10^36: nominal debt times the growth of the accumulator, from version to version. The ends are
+-- What debtors of each asset owed anew between two times ($1, $2), above block $4 up to block $3, in
+-- raw units x 10^36: nominal debt times the growth of the accumulator, from version to version. The ends are
 -- the caller's: rows at $1 and $2 with the accumulators accrued to them.
 WITH versions AS (
     SELECT pool_id, id, total_nominal_debt, last_rate_accumulator, fee_rate, scale,
         lead(last_rate_accumulator) OVER place AS next_accumulator
     FROM vesu_asset_history
-    WHERE block_number <= $3 AND changed_at > $1 AND changed_at <= $2
+    WHERE block_number > $4 AND block_number <= $3 AND changed_at > $1 AND changed_at <= $2
     WINDOW place AS (
         PARTITION BY pool_id, id ORDER BY block_number, transaction_index, event_index
     )
@@ -19,13 +19,14 @@ WHERE next_accumulator IS NOT NULL
 GROUP BY pool_id, id, scale;
 
 -- name: edges
--- The first and the last version of each asset between two times ($1, $2), up to block $3.
+-- The first and the last version of each asset between two times ($1, $2), above block $4 up to
+-- block $3.
 SELECT DISTINCT ON (pool_id, id) pool_id, id::text, last_rate_accumulator::text AS first_accumulator,
     last_value(last_rate_accumulator) OVER whole AS last_accumulator,
     last_value(total_nominal_debt) OVER whole AS last_debt,
     last_value(fee_rate) OVER whole AS last_fee_rate
 FROM vesu_asset_history
-WHERE block_number <= $3 AND changed_at > $1 AND changed_at <= $2
+WHERE block_number > $4 AND block_number <= $3 AND changed_at > $1 AND changed_at <= $2
 WINDOW whole AS (
     PARTITION BY pool_id, id ORDER BY block_number, transaction_index, event_index
     ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING

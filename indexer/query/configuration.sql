@@ -19,33 +19,45 @@ WHERE (max_ltv_raw, liquidation_factor_raw, debt_cap_raw) IS DISTINCT FROM
 ORDER BY block_number, transaction_index, event_index, id;
 
 -- name: assets
--- Every version of the assets of a pool up to a block whose settings differ from the one before.
-SELECT *
-FROM (
-    SELECT h.id::text, h.asset_address, h.changed_at, h.block_number, h.transaction_index,
-        h.event_index, settings.now, lag(settings.now) OVER place AS before
-    FROM vesu_asset_history h
-    CROSS JOIN LATERAL (
-        SELECT jsonb_build_object(
-            'max_utilization', h.max_utilization::text, 'floor', h.floor::text,
-            'fee_rate', h.fee_rate::text, 'v_token', h.v_token,
-            'min_target_utilization', h.min_target_utilization::text,
-            'max_target_utilization', h.max_target_utilization::text,
-            'target_utilization', h.target_utilization::text,
-            'min_full_utilization_rate', h.min_full_utilization_rate::text,
-            'max_full_utilization_rate', h.max_full_utilization_rate::text,
-            'zero_utilization_rate', h.zero_utilization_rate::text,
-            'rate_half_life', h.rate_half_life::text,
-            'target_rate_percent', h.target_rate_percent::text
-        ) AS now
-    ) settings
-    WHERE h.pool_id = $1 AND h.block_number <= $2
-    WINDOW place AS (
-        PARTITION BY h.id ORDER BY h.block_number, h.transaction_index, h.event_index
-    )
-) AS versions
-WHERE before IS DISTINCT FROM now
-ORDER BY block_number, transaction_index, event_index, id;
+-- Every version of the assets of a pool up to a block whose settings differ from the one before, with
+-- both. Equal settings have one id, so that the versions are told apart by it.
+WITH changed AS (
+    SELECT *
+    FROM (
+        SELECT v.id, v.settings_id, v.changed_at, v.block_number, v.transaction_index,
+            v.event_index, lag(v.settings_id) OVER place AS before_id
+        FROM asset_versions v
+        WHERE v.id IN (SELECT id FROM vesu_assets WHERE pool_id = $1) AND v.block_number <= $2
+        WINDOW place AS (
+            PARTITION BY v.id ORDER BY v.block_number, v.transaction_index, v.event_index
+        )
+    ) AS versions
+    WHERE before_id IS DISTINCT FROM settings_id
+),
+settings AS (
+    SELECT id, jsonb_build_object(
+        'max_utilization', max_utilization::text, 'floor', floor::text,
+        'fee_rate', fee_rate::text, 'v_token', v_token,
+        'min_target_utilization', min_target_utilization::text,
+        'max_target_utilization', max_target_utilization::text,
+        'target_utilization', target_utilization::text,
+        'min_full_utilization_rate', min_full_utilization_rate::text,
+        'max_full_utilization_rate', max_full_utilization_rate::text,
+        'zero_utilization_rate', zero_utilization_rate::text,
+        'rate_half_life', rate_half_life::text,
+        'target_rate_percent', target_rate_percent::text
+    ) AS shown
+    FROM asset_settings
+    WHERE id IN (SELECT settings_id FROM changed UNION SELECT before_id FROM changed)
+)
+SELECT c.id::text, a.asset_address, c.changed_at, c.block_number, c.transaction_index,
+    c.event_index, now.shown AS now, before.shown AS before
+FROM changed c
+JOIN vesu_assets a ON a.pool_id = $1 AND a.id = c.id
+JOIN settings now ON now.id = c.settings_id
+LEFT JOIN settings before ON before.id = c.before_id
+WHERE before.shown IS DISTINCT FROM now.shown
+ORDER BY c.block_number, c.transaction_index, c.event_index, c.id;
 
 -- name: contracts
 -- Every version of a pool's own settings up to a block that differs from the one before.

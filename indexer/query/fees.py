@@ -74,7 +74,9 @@ async def between(
     """The fees between two moments; `then` None: from the first block on."""
     began = datetime.datetime.fromtimestamp(0, datetime.UTC)
     since = began if then is None else then.moment.valued_at
-    args = (since, now.moment.valued_at, now.moment.block_number)
+    # No version up to the block of `then` is later than `since`: an index finds those above it.
+    above = -1 if then is None else then.moment.block_number
+    args = (since, now.moment.valued_at, now.moment.block_number, above)
     sums = {_key(row): row for row in await connection.fetch(_SQL["interest"], *args)}
     edges = {_key(row): row for row in await connection.fetch(_SQL["edges"], *args)}
     before = {} if then is None else {(asset.pool_id, asset.id): asset for asset in then.assets}

@@ -6,15 +6,22 @@ import decimal
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import asyncpg
 import msgspec
 
 from indexer import errors
 from indexer.cairo import felt252
 from indexer.projections import positions as position_rows
-from indexer.projections import rows
-from indexer.query import markets, near, point_in_time, unknown_state
+from indexer.query import (
+    computation,
+    markets,
+    near,
+    opportunity,
+    point_in_time,
+    unknown_state,
+)
 from indexer.store import sqlfile
-from indexer.vesu import accrual, calls, liquidation, market, maths, quotes, state
+from indexer.vesu import liquidation, market, maths, state
 
 Connection = markets.Connection
 _SQL = sqlfile.load(__package__, "opportunities")
@@ -23,10 +30,10 @@ ROUNDED = decimal.Decimal("1.001")
 """Rounding moves a health by less than this."""
 
 MOST_CANDIDATES = 50_000
-"""Where more may be endangered, every position that owes something is looked at."""
+"""Where more may be endangered, or changed since, every position that owes something is judged."""
 
-MARGIN_SECONDS = 600
-"""A full repayment offers what will be owed so much later: the contract takes what is owed."""
+MOST_JUDGED = 50_000
+"""How many positions an answer judges."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -63,65 +70,6 @@ FREE = Terms()
 """No costs and no limits."""
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A call to send, as felts in hexadecimal."""
-
-    contract_address: str
-    function: str
-    selector: str
-    calldata: list[str]
-
-
-class Repayment(msgspec.Struct, frozen=True):
-    """One way to liquidate. Amounts exact; profits in USD at the prices of the answer.
-
-    `refusal`: what the contract would revert with; the amounts are 0 then. `is_bad_debt`: the
-    debt is worth more than the collateral covers, and its suppliers lose `bad_debt`.
-    """
-
-    refusal: str | None
-    repaid_raw: str
-    repaid: str
-    seized_raw: str
-    seized: str
-    bad_debt_raw: str
-    bad_debt: str
-    is_bad_debt: bool
-    gross_profit_usd: str
-    net_profit_usd: str
-
-
-class Opportunity(msgspec.Struct, frozen=True):
-    """A position that may be liquidated.
-
-    `full` repays all; `partial` is the largest repayment that leaves a rest, which is what the
-    contract allows where a full one is refused or costs more than the liquidator has. `best` is
-    the one of them that `calls` sends: an approval of the debt asset, and the liquidation.
-    """
-
-    pool_id: str
-    pool_address: str
-    pool_name: str | None
-    is_listed: bool
-    collateral_address: str
-    collateral_asset: str | None
-    debt_address: str
-    debt_asset: str | None
-    user_id: str
-    collateral_raw: str
-    debt_raw: str
-    ltv: str | None
-    health_factor: str | None
-    bonus: str
-    smallest_repay_raw: str
-    full: Repayment
-    partial: Repayment | None
-    best: str
-    net_profit_usd: str
-    prices: list[markets.Price]
-    calls: list[Call]
-
-
 class Opportunities(point_in_time.Moment, frozen=True):
     """Opportunities at a moment, the most profitable first. `refused` positions are below their
     limit, but their pool allows no liquidation now (paused, closing, or without a valid price).
@@ -129,15 +77,10 @@ class Opportunities(point_in_time.Moment, frozen=True):
     chooses; they are shown where the pool is named. No position is judged in the pools under
     `unknown`, which are frozen or have rates that nobody knows: listed pools, or the named one."""
 
-    opportunities: list[Opportunity]
+    opportunities: list[opportunity.Opportunity]
     refused: int
     unlisted: int
     unknown: list[unknown_state.UnknownPool]
-
-
-class _Borrower(NamedTuple):
-    key: state.PositionKey
-    position: state.PositionState
 
 
 async def find(
@@ -161,34 +104,77 @@ async def find(
         snapshot = point_in_time.Snapshot(later, max_price_age)
         await snapshot.load(connection, None if pool is None else {pool})
         markets.check_known(snapshot, conditions.price_changes)
-        borrowers = await _borrowers(connection, snapshot, pool, _bound(conditions))
-    listed, refused, unlisted = [], 0, 0
-    for under_water in _under_water(snapshot, borrowers, conditions):
-        opportunity = liquidation.opportunity(under_water.market, _most(under_water.market, terms))
-        best = opportunity.best(_most(under_water.market, terms)) if opportunity else None
-        if opportunity is None or best is None:
-            refused += opportunity is None
-            continue
-        net = terms.costs.net(best)
-        if terms.min_profit_usd is not None and net < _scaled(terms.min_profit_usd):
-            continue
-        if pool is None and not snapshot.is_listed(under_water.key.pool):
-            unlisted += 1
-        else:
-            listed.append((net, under_water, opportunity, best))
-    listed.sort(key=lambda entry: (-entry[0], entry[1].key))
-    prices = _Prices(snapshot, moment, conditions)
+        stored = await _borrowers(connection, snapshot, pool, _bound(conditions))
+    question = _Question(snapshot, moment, terms, conditions, pool, limit)
+    return await computation.of(_answer, question, stored)
+
+
+class _Question(NamedTuple):
+    snapshot: point_in_time.Snapshot
+    moment: point_in_time.Moment
+    terms: Terms
+    conditions: markets.Conditions
+    pool: int | None
+    limit: int
+
+
+class _Profit(NamedTuple):
+    """A position that may be liquidated: its best liquidation, and what that brings in the end."""
+
+    net: int
+    position: _UnderWater
+    best: liquidation.Liquidation
+
+
+def _answer(question: _Question, stored: Sequence[asyncpg.Record]) -> Opportunities:
+    snapshot, pool = question.snapshot, question.pool
+    profits, refused = _profits(question, stored)
+    shown = [
+        profit
+        for profit in profits
+        if pool is not None or snapshot.is_listed(profit.position.key.pool)
+    ]
+    shown.sort(key=lambda profit: (-profit.net, profit.position.key))
+    prices = opportunity.Prices(snapshot, question.moment, question.conditions)
     return Opportunities(
-        *moment.parts,
-        [_written(prices, entry, terms.costs) for entry in listed[:limit]],
+        *question.moment.parts,
+        [_shown(prices, profit, question.terms) for profit in shown[: question.limit]],
         refused,
-        unlisted,
+        len(profits) - len(shown),
         [
             unknown
             for key, unknown in unknown_state.pools(snapshot)
             if pool is not None or snapshot.is_listed(key)
         ],
     )
+
+
+def _profits(question: _Question, stored: Sequence[asyncpg.Record]) -> tuple[list[_Profit], int]:
+    """What may be liquidated within the terms, and how many positions their pool keeps as they
+    are."""
+    terms, found, refused = question.terms, list[_Profit](), 0
+    least = None if terms.min_profit_usd is None else _scaled(terms.min_profit_usd)
+    for position in _under_water(question.snapshot, stored, question.conditions):
+        most = _most(position.market, terms)
+        best = liquidation.whole(position.market, most)
+        if best is None:
+            # To find the largest part takes many tries: only where the whole is refused.
+            parts = liquidation.opportunity(position.market, most)
+            refused += parts is None
+            best = parts.best(most) if parts else None
+        if best is None:
+            continue
+        net = terms.costs.net(best)
+        if least is None or net >= least:
+            found.append(_Profit(net, position, best))
+    return found, refused
+
+
+def _shown(prices: opportunity.Prices, profit: _Profit, terms: Terms) -> opportunity.Opportunity:
+    key, market_state = profit.position
+    found = liquidation.opportunity(market_state, _most(market_state, terms))
+    assert found is not None, "its best liquidation was found"
+    return opportunity.shown(prices, key, market_state, found, profit.best, terms.costs)
 
 
 def _bound(conditions: markets.Conditions) -> decimal.Decimal | None:
@@ -206,18 +192,26 @@ async def _borrowers(
     snapshot: point_in_time.Snapshot,
     pool: int | None,
     bound: decimal.Decimal | None,
-) -> list[_Borrower]:
-    """The positions that owe something at the moment and may be of this health or a lower one."""
+) -> list[asyncpg.Record]:
+    """The positions that owe something at the moment and may be of this health or a lower one.
+
+    QuestionError where they are more than MOST_JUDGED.
+    """
     block = snapshot.moment.block_number
     candidates = None
     if bound is not None:
         candidates = await near.candidates(connection, snapshot, bound, MOST_CANDIDATES)
     if candidates is not None:
-        rows = await connection.fetch(_SQL["candidates"], block, *candidates)
-    else:
-        pool_id = None if pool is None else felt252.padded(pool)
-        rows = await connection.fetch(_SQL["borrowers"], block, pool_id)
-    return [_Borrower(*position_rows.parse(row)) for row in rows]
+        return await connection.fetch(_SQL["candidates"], block, *candidates)
+    pool_id = None if pool is None else felt252.padded(pool)
+    stored = await connection.fetch(_SQL["borrowers"], block, pool_id, MOST_JUDGED + 1)
+    if len(stored) > MOST_JUDGED:
+        raise errors.QuestionError(
+            f"more than {MOST_JUDGED:,} positions would have to be judged: name a pool, or let "
+            "prices change by less",
+            parameter="pool",
+        )
+    return stored
 
 
 class _UnderWater(NamedTuple):
@@ -226,10 +220,12 @@ class _UnderWater(NamedTuple):
 
 
 def _under_water(
-    snapshot: point_in_time.Snapshot, borrowers: Sequence[_Borrower], conditions: markets.Conditions
+    snapshot: point_in_time.Snapshot,
+    stored: Sequence[asyncpg.Record],
+    conditions: markets.Conditions,
 ) -> Iterator[_UnderWater]:
     """The positions beyond their limit, each under the key that its liquidation names."""
-    for key, position in borrowers:
+    for key, position in map(position_rows.parse, stored):
         own = key._replace(pool=snapshot.world.market(key.pool))
         try:
             met = markets.market_of(snapshot, key, position)
@@ -255,116 +251,3 @@ def _most(market_state: market.Market, terms: Terms) -> int | None:
 
 def _scaled(value: decimal.Decimal) -> int:
     return int(value.scaleb(18, point_in_time.EXACT))
-
-
-# --- how an opportunity is written ---------------------------------------------------------------
-
-
-class _Prices(NamedTuple):
-    snapshot: point_in_time.Snapshot
-    moment: point_in_time.Moment
-    conditions: markets.Conditions
-
-    def of(self, key: state.PositionKey) -> list[markets.Price]:
-        """The prices of a position's two assets."""
-        return [
-            markets.price_of(
-                self.snapshot,
-                state.AssetKey(key.pool, asset),
-                self.moment,
-                self.conditions.price_changes,
-            )
-            for asset in (key.collateral, key.debt)
-        ]
-
-
-def _written(
-    prices: _Prices,
-    entry: tuple[int, _UnderWater, liquidation.Opportunity, liquidation.Liquidation],
-    costs: liquidation.Costs,
-) -> Opportunity:
-    net, (key, market_state), opportunity, best = entry
-    collateral, debt = prices.of(key)
-    ltv = (
-        market_state.debt_usd * maths.SCALE // market_state.collateral_usd
-        if market_state.collateral_usd
-        else None
-    )
-    return Opportunity(
-        felt252.padded(key.pool.id),
-        felt252.padded(key.pool.address),
-        prices.snapshot.pool_name(key.pool),
-        prices.snapshot.is_listed(key.pool),
-        collateral.asset_address,
-        collateral.asset,
-        debt.asset_address,
-        debt.asset,
-        felt252.padded(key.user),
-        str(market_state.collateral_held),
-        str(market_state.debt_owed),
-        rows.scaled(ltv),
-        rows.scaled(
-            market_state.collateral_usd * market_state.pair.max_ltv // market_state.debt_usd
-        ),
-        rows.units(liquidation.bonus_rate(market_state), 18),
-        str(liquidation.smallest_repay(market_state)),
-        _repayment(market_state, opportunity.full, costs),
-        None
-        if opportunity.partial is None
-        else _repayment(market_state, opportunity.partial, costs),
-        "full" if best is opportunity.full else "partial",
-        rows.units(net, 18),
-        [collateral, debt],
-        _calls(key, market_state, best, costs, is_full=best is opportunity.full),
-    )
-
-
-def _repayment(
-    market_state: market.Market, liquidation: liquidation.Liquidation, costs: liquidation.Costs
-) -> Repayment:
-    debt, collateral = (
-        rows.decimals_of(side.scale) for side in (market_state.debt, market_state.collateral)
-    )
-    return Repayment(
-        None if liquidation.refusal is None else liquidation.refusal.value,
-        str(liquidation.paid),
-        rows.units(liquidation.paid, debt),
-        str(liquidation.seized),
-        rows.units(liquidation.seized, collateral),
-        str(liquidation.bad_debt),
-        rows.units(liquidation.bad_debt, debt),
-        liquidation.bad_debt > 0,
-        rows.units(liquidation.gross, 18),
-        rows.units(0 if liquidation.refusal else costs.net(liquidation), 18),
-    )
-
-
-def _calls(
-    key: state.PositionKey,
-    market_state: market.Market,
-    best: liquidation.Liquidation,
-    costs: liquidation.Costs,
-    *,
-    is_full: bool,
-) -> list[Call]:
-    """The approval and the liquidation, for at least the collateral less slippage."""
-    repay = best.asked
-    if is_full:
-        then = accrual.accrue(market_state.debt, market_state.debt.last_updated + MARGIN_SECONDS)
-        repay = quotes.repay_all(
-            market_state.nominal_debt, market_state.debt, then, MARGIN_SECONDS
-        ).later
-    least = best.seized * (maths.SCALE - costs.slippage) // maths.SCALE
-    return [
-        _call(calls.approve(key.debt, key.pool.address, repay)),
-        _call(calls.liquidate(key, repay, least)),
-    ]
-
-
-def _call(call: calls.Call) -> Call:
-    return Call(
-        felt252.padded(call.contract),
-        call.function,
-        hex(call.selector),
-        [hex(felt) for felt in call.calldata],
-    )

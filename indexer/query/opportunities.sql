@@ -14,7 +14,7 @@ WHERE h.nominal_debt > 0 AND h.migrated_block IS NULL;
 
 -- name: borrowers
 -- The newest versions up to a block of the positions of a pool ($2; NULL: of all) that owe something
--- then.
+-- then, at most $3.
 SELECT h.*
 FROM vesu_positions c
 CROSS JOIN LATERAL (
@@ -24,4 +24,5 @@ CROSS JOIN LATERAL (
     ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
     LIMIT 1
 ) h
-WHERE ($2::text IS NULL OR c.pool_id = $2) AND h.nominal_debt > 0 AND h.migrated_block IS NULL;
+WHERE ($2::text IS NULL OR c.pool_id = $2) AND h.nominal_debt > 0 AND h.migrated_block IS NULL
+LIMIT $3;

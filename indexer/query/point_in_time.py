@@ -199,6 +199,10 @@ class Snapshot:
         """The generation of a pool that is loaded."""
         return self._protocols[pool]
 
+    def symbol(self, asset: str) -> str | None:
+        """The symbol of the asset at an address; None where it is unknown."""
+        return self._tokens.get(int(asset, 16), tokens.UNKNOWN).symbol
+
     def is_listed(self, pool: state.PoolKey) -> bool:
         """Whether sums count the pool."""
         return self._listed.has(rows.padded(pool.id))

@@ -7,7 +7,6 @@ candidate valued at the moment: that is done once, and the order is kept for the
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import decimal
 from collections.abc import Hashable, Sequence
@@ -18,6 +17,7 @@ import msgspec
 from indexer import errors
 from indexer.projections import positions as position_rows
 from indexer.query import (
+    computation,
     database_state,
     filters,
     kinds,
@@ -150,7 +150,7 @@ class Pages:
                 candidates = await _candidates_of(connection, state, ranking_query)
                 if candidates is None:
                     return None
-                ranking = await asyncio.to_thread(_ranked, state, candidates, ranking_query)
+                ranking = await computation.of(_ranked, state, candidates, ranking_query)
                 self._rankings.keep(key, ranking)
         return ranking
 

@@ -15,14 +15,7 @@ import asyncpg
 import msgspec
 
 from indexer.projections import rows
-from indexer.query import (
-    filters,
-    kinds,
-    listing,
-    point_in_time,
-    position_pages,
-    states,
-)
+from indexer.query import debts, kinds, listing, point_in_time, states
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "analysis")
@@ -33,8 +26,6 @@ STEPS = 20
 
 BUCKETS = 20
 """Columns of the heatmap: each a twentieth of the LTV at which a position can be liquidated."""
-
-Position = position_pages.Position
 
 
 class Unlisted(msgspec.Struct, frozen=True):
@@ -51,17 +42,16 @@ class Unlisted(msgspec.Struct, frozen=True):
 class Indebted(NamedTuple):
     """Positions with debt: the counted ones, and those of unlisted pools."""
 
-    counted: list[Position]
-    rest: list[Position]
+    counted: list[debts.Debt]
+    rest: list[debts.Debt]
 
     @property
     def unlisted(self) -> Unlisted:
         """The sums of the positions in unlisted pools."""
-        values = [_values(position) for position in self.rest if position.health_factor is not None]
         return Unlisted(
             len(self.rest),
-            _ratio(sum(debt for _, debt in values)),
-            _ratio(sum(collateral for collateral, _ in values)),
+            _ratio(sum(debt.debt_usd for debt in self.rest)),
+            _ratio(sum(debt.collateral_usd for debt in self.rest)),
         )
 
 
@@ -160,24 +150,15 @@ class BadDebt(msgspec.Struct, frozen=True):
     unrealised: list[Unrealised]
 
 
-async def indebted(
-    connection: listing.Connection,
-    state: states.State,
-    conditions: Sequence[filters.Condition] = (),
-) -> Indebted:
-    """The positions with debt that pass the conditions: those of listed pools are counted.
+def indebted(found: Iterable[debts.Debt], *, is_of_pool: bool) -> Indebted:
+    """Divide positions with debt: those of listed pools are counted.
 
-    Where the conditions name a pool, its positions are counted whether it is listed or not.
+    Where the question names their pool (`is_of_pool`), all are.
     """
-    owes = filters.Condition("nominal_debt", ">=", (1,))
-    candidates = await position_pages.candidates(connection, state, (*conditions, owes))
-    positions = position_pages.valued(state, candidates)
-    if any(condition.field == "pool_id" for condition in conditions):
-        return Indebted(positions, [])
-    return Indebted(
-        [position for position in positions if position.is_listed],
-        [position for position in positions if not position.is_listed],
-    )
+    parts = Indebted([], [])
+    for debt in found:
+        (parts.counted if debt.is_listed or is_of_pool else parts.rest).append(debt)
+    return parts
 
 
 # --- falling prices ---------------------------------------------------------------------------
@@ -189,42 +170,45 @@ def curve(state: states.State, indebted: Indebted, falling: Collection[str] | No
     `falling` are the addresses of the assets that fall together; None: every collateral falls
     against its debt. What falls on both sides of a position leaves its health as it is.
     """
-    positions = indebted.counted
-    priced = [position for position in positions if position.health_factor is not None]
     limits = _limits(state)
-    points = [_shocked(priced, limits, UNIT * step // STEPS, falling) for step in range(STEPS + 1)]
-    return Curve(len(positions), len(positions) - len(priced), indebted.unlisted, points)
+    exposed = [
+        _Exposed(
+            *(debt.collateral_usd, debt.debt_usd, *limits.get(debt.pair, NO_LIMITS)),
+            falling is None or debt.collateral_address in falling,
+            falling is not None and debt.debt_address in falling,
+        )
+        for debt in indebted.counted
+        if debt.health is not None
+    ]
+    points = [_shocked(exposed, UNIT * step // STEPS) for step in range(STEPS + 1)]
+    count = len(indebted.counted)
+    return Curve(count, count - len(exposed), indebted.unlisted, points)
 
 
-def _shocked(
-    positions: Sequence[Position],
-    limits: dict[tuple[str, str, str | None], _Limits],
-    shock: int,
-    falling: Collection[str] | None,
-) -> CurvePoint:
+class _Exposed(NamedTuple):
+    """A position's values in USD x 10^18, its pair's limits, and which of its sides fall."""
+
+    collateral: int
+    debt: int
+    max_ltv: int
+    factor: int
+    has_falling_collateral: bool
+    has_falling_debt: bool
+
+
+def _shocked(exposed: Iterable[_Exposed], shock: int) -> CurvePoint:
     count = owed = collateral_value = lost = 0
     left = UNIT - shock
-    for position in positions:
-        collateral, debt = _values(position)
-        limit = limits.get(_pair(position), NO_LIMITS)
-        if falling is None or position.collateral_address in falling:
+    for collateral, debt, max_ltv, factor, has_falling_collateral, has_falling_debt in exposed:
+        if has_falling_collateral:
             collateral = collateral * left // UNIT
-        if falling is not None and position.debt_address in falling:
+        if has_falling_debt:
             debt = -(-debt * left // UNIT)
-        if collateral * limit.max_ltv >= debt * UNIT:
+        if collateral * max_ltv >= debt * UNIT:
             continue
         count, owed, collateral_value = count + 1, owed + debt, collateral_value + collateral
-        lost += max(0, debt - collateral * limit.factor // UNIT)
+        lost += max(0, debt - collateral * factor // UNIT)
     return CurvePoint(_ratio(shock), count, _ratio(owed), _ratio(collateral_value), _ratio(lost))
-
-
-def _values(position: Position) -> tuple[int, int]:
-    """Collateral and debt in USD x 10^18; priced positions alone."""
-    return _scaled(position.collateral_value_usd), _scaled(position.debt_value_usd)
-
-
-def _pair(position: Position) -> tuple[str, str, str | None]:
-    return position.pool_id, position.collateral_address, position.debt_address
 
 
 class _Limits(NamedTuple):
@@ -250,17 +234,16 @@ def _limits(state: states.State) -> dict[tuple[str, str, str | None], _Limits]:
 # --- where the debt stands --------------------------------------------------------------------
 
 
-def heatmap(indebted: Indebted) -> list[Cell]:
+def heatmap(state: states.State, indebted: Indebted) -> list[Cell]:
     """Debt by pair and by how much of the limit is used (1 / health factor), largest last."""
-    cells: dict[tuple[tuple[str, str, str | None], int], list[Position]] = {}
-    for position in (*indebted.counted, *indebted.rest):
-        if position.health_factor is None:
+    cells: dict[tuple[tuple[str, str, str], int], list[debts.Debt]] = {}
+    for debt in (*indebted.counted, *indebted.rest):
+        if debt.health is None:
             continue
-        health = _scaled(position.health_factor)
-        used = UNIT * UNIT // health if health else BUCKETS * UNIT
+        used = UNIT * UNIT // debt.health if debt.health else BUCKETS * UNIT
         bucket = min(BUCKETS, used * BUCKETS // UNIT)
-        cells.setdefault((_pair(position), bucket), []).append(position)
-    made = [_cell(members[0], bucket, members) for (_, bucket), members in cells.items()]
+        cells.setdefault((debt.pair, bucket), []).append(debt)
+    made = [_cell(state.snapshot, bucket, members) for (_, bucket), members in cells.items()]
     return sorted(
         made,
         key=lambda cell: (
@@ -272,31 +255,29 @@ def heatmap(indebted: Indebted) -> list[Cell]:
     )
 
 
-def _cell(pair: Position, bucket: int, members: Sequence[Position]) -> Cell:
-    sums = [_values(position) for position in members]
-    is_last = bucket == BUCKETS
+def _cell(snapshot: point_in_time.Snapshot, bucket: int, members: Sequence[debts.Debt]) -> Cell:
+    first, is_last = members[0], bucket == BUCKETS
     return Cell(
-        pair.pool_id,
-        pair.is_listed,
-        pair.collateral_address,
-        pair.debt_address,
-        pair.collateral_asset,
-        pair.debt_asset,
+        first.pool_id,
+        first.is_listed,
+        first.collateral_address,
+        first.debt_address,
+        snapshot.symbol(first.collateral_address),
+        snapshot.symbol(first.debt_address),
         _ratio(UNIT * bucket // BUCKETS),
         None if is_last else _ratio(UNIT * (bucket + 1) // BUCKETS),
         len(members),
-        _ratio(sum(debt for _, debt in sums)),
-        _ratio(sum(collateral for collateral, _ in sums)),
+        _ratio(sum(debt.debt_usd for debt in members)),
+        _ratio(sum(debt.collateral_usd for debt in members)),
     )
 
 
 def concentration(indebted: Indebted, of: str, top: int) -> Concentration:
     """The users who owe most (`of` debt) or stand behind most debt (`of` collateral)."""
     by_user: dict[str, int] = defaultdict(int)
-    for position in indebted.counted:
-        if position.health_factor is not None:
-            collateral, debt = _values(position)
-            by_user[position.user_id] += debt if of == "debt" else collateral
+    for debt in indebted.counted:
+        if debt.health is not None:
+            by_user[debt.user_id] += debt.debt_usd if of == "debt" else debt.collateral_usd
     total = sum(by_user.values())
     largest = sorted(by_user.items(), key=lambda item: (-item[1], item[0]))
     squares = sum(value * value for value in by_user.values())
@@ -316,14 +297,14 @@ def concentration(indebted: Indebted, of: str, top: int) -> Concentration:
 # --- bad debt ---------------------------------------------------------------------------------
 
 
-async def bad_debt(
-    connection: listing.Connection, state: states.State, indebted: Indebted
-) -> BadDebt:
+async def realised(connection: listing.Connection, state: states.State) -> list[Realised]:
+    """The bad debt that liquidations left behind up to the moment."""
+    rows = await connection.fetch(_SQL["bad_debt"], state.moment.block_number)
+    return [_realised(row) for row in rows]
+
+
+def bad_debt(state: states.State, indebted: Indebted, realised: list[Realised]) -> BadDebt:
     """The realised bad debt, and the loss of liquidations at the moment's prices."""
-    realised = [
-        _realised(row)
-        for row in await connection.fetch(_SQL["bad_debt"], state.moment.block_number)
-    ]
     unrealised = _unrealised(state, [*indebted.counted, *indebted.rest])
     return BadDebt(
         _lost(realised, is_listed=True),
@@ -354,27 +335,23 @@ def _realised(row: asyncpg.Record) -> Realised:
     )
 
 
-def _unrealised(state: states.State, positions: Iterable[Position]) -> list[Unrealised]:
+def _unrealised(state: states.State, found: Iterable[debts.Debt]) -> list[Unrealised]:
     limits, lost = _limits(state), []
-    for position in positions:
-        if position.health_factor is None:
+    for debt in found:
+        if debt.health is None:
             continue
-        collateral, debt = _values(position)
-        missing = debt - collateral * limits.get(_pair(position), NO_LIMITS).factor // UNIT
+        covered = debt.collateral_usd * limits.get(debt.pair, NO_LIMITS).factor // UNIT
+        missing = debt.debt_usd - covered
         if missing > 0:
-            lost.append(
-                Unrealised(
-                    *(position.id, position.pool_id, position.is_listed, position.user_id),
-                    *(_ratio(debt), _ratio(collateral), _ratio(missing)),
-                )
-            )
-    return sorted(lost, key=lambda lost: (-decimal.Decimal(lost.bad_debt_usd), lost.position_id))
-
-
-def _scaled(text: str | None) -> int:
-    """A decimal in text x 10^18; USD values and ratios have exactly 18 digits."""
-    assert text is not None, "a health factor needs both values"
-    return int(decimal.Decimal(text).scaleb(18, point_in_time.EXACT))
+            lost.append((missing, debt))
+    lost.sort(key=lambda entry: (-entry[0], entry[1].position_id))
+    return [
+        Unrealised(
+            *(debt.position_id, debt.pool_id, debt.is_listed, debt.user_id),
+            *(_ratio(debt.debt_usd), _ratio(debt.collateral_usd), _ratio(missing)),
+        )
+        for missing, debt in lost
+    ]
 
 
 def _ratio(scaled: int) -> str:

@@ -172,6 +172,21 @@ class Opportunity(msgspec.Struct, frozen=True):
         return None
 
 
+def whole(market_state: market.Market, most: int | None = None) -> Liquidation | None:
+    """The liquidation that repays everything: where it is allowed, the best one.
+
+    None where it is refused, or costs more than `most` units.
+    """
+    try:
+        if market_state.is_collateralized or not market_state.nominal_debt:
+            return None
+        full = liquidate(market_state, market_state.debt_owed)
+    except maths.RevertedError:
+        return None
+    is_allowed = full.refusal is None and (most is None or full.paid <= most)
+    return full if is_allowed else None
+
+
 def opportunity(market_state: market.Market, most: int | None = None) -> Opportunity | None:
     """What may be liquidated of a position; None where the contract allows nothing."""
     try:
@@ -202,10 +217,30 @@ def _partial(market_state: market.Market, high: int) -> Liquidation | None:
     if high <= 0:
         return None
     best = quotes.largest(
-        high, lambda repay_amount: _leaves_enough(liquidate(market_state, repay_amount))
+        high,
+        lambda repay_amount: _leaves_enough(liquidate(market_state, repay_amount)),
+        _least_left(market_state),
     )
     partial = liquidate(market_state, best) if best else None
     return partial if partial and partial.refusal is None else None
+
+
+def _least_left(market_state: market.Market) -> int:
+    """About the largest repayment that leaves loan and collateral above their floors, and takes no
+    more collateral than the reserve holds.
+
+    In rational arithmetic, which the contract's rounding misses by a few units.
+    """
+    collateral, debt = market_state.collateral, market_state.debt
+    factor = market_state.pair.liquidation_factor or maths.SCALE
+    price = debt.price or 1
+    worth, owed = market_state.collateral_usd, market_state.debt_usd
+    covered = worth * factor // maths.SCALE
+    # Each unit repaid takes bad debt with it where the collateral does not cover the loan.
+    by_debt = (owed - debt.floor) * min(covered, owed) // (owed or 1)
+    reserve = market.value_of_collateral(collateral.reserve + 1, collateral)
+    by_collateral = min(worth - collateral.floor, reserve) * factor // maths.SCALE
+    return min(by_debt, by_collateral) * debt.scale // price
 
 
 _TOO_LITTLE = frozenset(

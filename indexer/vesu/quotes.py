@@ -86,9 +86,14 @@ def max_withdraw(state: market.Market) -> Largest:
     return Largest(amount, withdraw(amount).deltas, limit)
 
 
-def largest(high: int, fits: Callable[[int], bool]) -> int:
-    """The largest of 0 … `high` that fits; what is smaller than one that fits must fit, too."""
+def largest(high: int, fits: Callable[[int], bool], near: int | None = None) -> int:
+    """The largest of 0 … `high` that fits; what is smaller than one that fits must fit, too.
+
+    `near`: where it may be; the closer, the fewer are tried.
+    """
     low = 0
+    if near is not None:
+        low, high = _around(min(max(near, 0), high), high, fits)
     while low < high:
         middle = (low + high + 1) // 2
         if fits(middle):
@@ -96,6 +101,24 @@ def largest(high: int, fits: Callable[[int], bool]) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _around(near: int, high: int, fits: Callable[[int], bool]) -> tuple[int, int]:
+    """Bounds of the largest that fits, found in growing steps from `near` on."""
+    low, step = 0, 1
+    if near == 0 or fits(near):
+        low = near
+        while low + step <= high:
+            if not fits(low + step):
+                return low, low + step - 1
+            low, step = low + step, 2 * step
+        return low, high
+    high = near - 1
+    while high - step > 0:
+        if fits(high - step):
+            return high - step, high
+        high, step = high - step - 1, 2 * step
+    return 0, high
 
 
 def repay_all(

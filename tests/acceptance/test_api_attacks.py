@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
+from unittest import mock
 from urllib import parse
 
 import pytest
 
 from indexer.api import gate, protocol
+from indexer.query import computation, debts
 from tests import postgres
 from tests.acceptance.api_client import Client
 
@@ -182,3 +185,40 @@ async def test_connections_are_bounded(api: Client, monkeypatch: pytest.MonkeyPa
     finally:
         for _, writer in opened:
             writer.close()
+
+
+async def test_long_computations_keep_nobody_waiting(api: Client) -> None:
+    """While answers wait for the one thread that computes, short ones come, and more long ones are
+    told to come back."""
+    done = threading.Event()
+    running = asyncio.create_task(computation.of(done.wait, 30.0))
+    await asyncio.sleep(0)
+    long = ("/v1/risk/curve", "/v1/risk/heatmap?at_block=90", "/v1/liquidations/opportunities")
+    waiting = [asyncio.create_task(api.ask(path)) for path in long]
+    try:
+        async with asyncio.timeout(10):
+            while len(computation._in_hand) < computation.MOST:
+                await asyncio.sleep(0.01)
+            assert (await api.ask("/v1/positions?limit=5")).status == 200
+            refused = await api.ask("/v1/risk/bad-debt?at_block=80")
+        assert refused.status == 503
+        assert "ask again" in refused.body["detail"]
+        assert not any(task.done() for task in (running, *waiting))
+    finally:
+        done.set()
+        found = await asyncio.gather(*waiting)
+    assert [said.status for said in found] == [200] * len(long)
+    assert (await api.ask("/v1/risk/bad-debt?at_block=80")).status == 200
+
+
+async def test_who_asks_the_same_at_once_shares_the_work(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valued = mock.Mock(wraps=debts.valued)
+    monkeypatch.setattr(debts, "valued", valued)
+    found = [await asyncio.gather(*(api.data("/v1/risk/curve") for _ in range(3))) for _ in "12"]
+    assert valued.call_count == 1
+    assert found[0] + found[1] == [found[0][0]] * 6
+    others = [await api.data("/v1/risk/curve", at_block=block) for block in (60, 90)]
+    assert others[0] != others[1]
+    assert valued.call_count == 3

@@ -8,6 +8,7 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
+from indexer import errors
 from indexer.query import markets, near, opportunities, point_in_time, positions
 from indexer.store import database
 from tests.acceptance import tables_v1
@@ -89,6 +90,26 @@ async def test_opportunities_are_those_of_a_look_at_every_position(
     whole = [await opportunities.find(indexed, at=at, conditions=said) for at, said in asked]
     assert found == whole
     assert sum(len(one.opportunities) for one in whole) > 3
+
+
+async def test_more_positions_than_an_answer_judges_are_refused(
+    indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the index does not tell them apart, all that have debt are judged."""
+    owing = await indexed.fetch(
+        "SELECT pool_id, count(*) AS positions FROM vesu_positions WHERE nominal_debt > 0 "
+        "GROUP BY 1"
+    )
+    every = sum(one["positions"] for one in owing)
+    monkeypatch.setattr(opportunities, "MOST_CANDIDATES", -1)
+    monkeypatch.setattr(opportunities, "MOST_JUDGED", every - 1)
+    with pytest.raises(errors.QuestionError, match="name a pool") as refused:
+        await opportunities.find(indexed)
+    assert refused.value.parameter == "pool"
+    for one in owing:
+        await opportunities.find(indexed, pool=int(one["pool_id"], 16))
+    monkeypatch.setattr(opportunities, "MOST_JUDGED", every)
+    assert (await opportunities.find(indexed)).opportunities
 
 
 async def test_the_first_pages_by_health(api: Client, indexed: asyncpg.Connection) -> None:

@@ -12,7 +12,17 @@ import msgspec
 import pytest
 
 from indexer import errors
-from indexer.query import assets, markets, opportunities, pools, positions, quotes, simulate, totals
+from indexer.query import (
+    assets,
+    markets,
+    opportunities,
+    opportunity,
+    pools,
+    positions,
+    quotes,
+    simulate,
+    totals,
+)
 from indexer.store import database
 from indexer.vesu import amounts, simulation, state
 from tests.acceptance import action_stage, past_markets, recorded_calls, tables_v1, truth
@@ -197,7 +207,7 @@ async def compare_listed(connection: asyncpg.Connection, blocks: list[int]) -> i
     return listed
 
 
-def compare_profit(one: opportunities.Opportunity) -> None:
+def compare_profit(one: opportunity.Opportunity) -> None:
     """Gross profit is the value seized less the value repaid, at the prices that are named."""
     collateral, debt = (decimal.Decimal(price.used or 0) for price in one.prices)
     for repayment in (one.full, one.partial):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import hypothesis
 import msgspec
 from hypothesis import strategies as st
@@ -122,6 +124,35 @@ def test_little_capital_makes_a_partial_liquidation() -> None:
     assert one.partial.paid == 4_000_000
     assert one.best(most=4_000_000) == one.partial
     assert one.best(most=3_999_999) is None
+
+
+@examples
+@hypothesis.given(under_water(), st.none() | st.integers(0, 10**30))
+def test_the_whole_loan_is_repaid_where_that_is_allowed(
+    found: market.Market, most: int | None
+) -> None:
+    """It is then the best liquidation, and no part has to be looked for."""
+    one, whole = liquidation.opportunity(found, most), liquidation.whole(found, most)
+    is_allowed = (
+        one is not None and one.full.refusal is None and (most is None or one.full.paid <= most)
+    )
+    assert (whole is not None) == is_allowed
+    if one is not None and whole is not None:
+        assert whole == one.full == one.best(most)
+
+
+@examples
+@hypothesis.given(under_water())
+def test_few_parts_are_tried(found: market.Market) -> None:
+    """In a falling market there are thousands of positions, and each try is a whole liquidation."""
+    hypothesis.assume(liquidation.opportunity(found) is not None)
+    tried = mock.Mock(wraps=liquidation.liquidate)
+    with mock.patch.object(liquidation, "liquidate", tried):
+        liquidation.opportunity(found)
+    # To halve what is owed until one unit is left would take as many.
+    halvings = found.debt_owed.bit_length()
+    is_coarse = found.collateral.scale < found.debt.scale
+    assert tried.call_count <= (2 * halvings if is_coarse else 26)
 
 
 def test_v2_takes_no_repayment_of_2000_units_or_fewer() -> None:

@@ -94,6 +94,29 @@ def agrees(refusal: refusals.Refusal | None, broken: set[str]) -> bool:
 
 
 @examples
+@hypothesis.given(
+    st.integers(0, 10**30), st.integers(0, 10**30), st.none() | st.integers(-(10**31), 10**31)
+)
+def test_the_largest_is_found_from_wherever_it_is_looked_for(
+    high: int, limit: int, near: int | None
+) -> None:
+    assert quotes.largest(high, lambda tried: tried <= limit, near) == min(high, limit)
+
+
+@examples
+@hypothesis.given(st.integers(10**9, 10**30), st.integers(-8, 8))
+def test_close_to_the_largest_few_are_tried(limit: int, away: int) -> None:
+    tried: list[int] = []
+
+    def fits(amount: int) -> bool:
+        tried.append(amount)
+        return amount <= limit
+
+    assert quotes.largest(2 * limit, fits, limit + away) == limit
+    assert len(tried) <= 9
+
+
+@examples
 @hypothesis.given(markets(), st.integers(1, 10**30))
 def test_the_quoted_loan_is_allowed_and_one_unit_more_is_not(
     found: market.Market, another: int
