@@ -54,6 +54,10 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
     hashes = await connection.fetch(
         "SELECT transaction_hash FROM vesu_transactions ORDER BY id LIMIT 2000"
     )
+    rarest = await connection.fetchval(
+        "SELECT address FROM event_emitters WHERE id = "
+        "(SELECT emitter FROM event_log GROUP BY 1 ORDER BY count(*), 1 LIMIT 1)"
+    )
     one, other = dice.choice(found), dice.choice(found)
     return [
         "/v1/pools",
@@ -77,6 +81,8 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "/v1/liquidations/opportunities?count=50",
         "/v1/events?limit=50",
         f"/v1/events?name=ModifyPosition&from_address={one['pool_id']}&limit=50",
+        "/v1/events?name=SetAssetConfig&limit=50",
+        f"/v1/events?from_address={rarest}&limit=50",
         "/v1/blocks?limit=50",
         f"/v1/pools/{one['pool_id']}/config-history?limit=50",
         "/v1/stats",

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from indexer.api import queries, routes
-from indexer.query import filters, listing, records, watches
+from indexer.query import event_pages, filters, listing, records, watches
 
 USER = queries.Parameter("user", "felt", "Address of a wallet.", "0x1")
 HASH = queries.Parameter("hash", "felt", "Hash of a transaction.", "0x1")
@@ -39,6 +39,13 @@ def _list(
         example=example,
         **options,
     )
+
+
+async def _events(question: routes.Question) -> routes.Answer:
+    page = await event_pages.page(
+        question.connection, question.moment.block_number, question.page_query
+    )
+    return routes.Answer(page.rows, page.next)
 
 
 class TransactionState(watches.Sighting, frozen=True):
@@ -114,7 +121,16 @@ ROUTES = (
         "Liquidations",
         "bad_debt_gte=0.000001&order=-debt_repaid",
     ),
-    _list("events", records.EVENTS, "The raw log, decoded", "name=ModifyPosition&limit=10"),
+    routes.Route(
+        "/v1/events",
+        "The raw log, decoded",
+        _events,
+        list[records.Event],
+        "records",
+        filters=records.EVENTS.fields,
+        orders=records.EVENTS.allowed,
+        example="name=ModifyPosition&limit=10",
+    ),
     _list("blocks", records.BLOCKS, "Stored blocks", "number_gte=1&order=number&limit=10"),
     _list("reorgs", records.REORGS, "Rollbacks that this database went through", "limit=10"),
     _list("prices", records.PRICES, "What oracles said", "block_number_lte=90&limit=10"),

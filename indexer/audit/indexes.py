@@ -16,7 +16,12 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 OTHER: dict[str, tuple[str, ...]] = {
     "blocks": ("idx_blocks_timestamp", "idx_blocks_hash", "idx_blocks_by_events_alone"),
-    "event_log": ("idx_events_transaction_hash", "idx_events_undecoded"),
+    "event_log": (
+        "idx_events_transaction_hash",
+        "idx_events_undecoded",
+        "idx_events_layout",
+        "idx_events_emitter",
+    ),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
     "vesu_sampled_prices": ("idx_vesu_sampled_prices_block", "idx_vesu_sampled_prices_known"),
     "price_samplings": (

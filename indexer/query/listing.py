@@ -39,7 +39,8 @@ class Listing(msgspec.Struct, frozen=True):
     A page of each statement is read and the pages are merged, so that each may come out of an
     index. `key` orders every row apart; `orders` are further columns, none of them NULL, that a
     page may be ordered by before the key. `is_newest_first`: the order where none is asked for.
-    `arguments`: what the statements take from $2 on.
+    `arguments`: what the statements take from $2 on. `each`: one statement is read once for each of
+    these, its $2.
     """
 
     statements: tuple[str, ...]
@@ -48,6 +49,7 @@ class Listing(msgspec.Struct, frozen=True):
     orders: tuple[str, ...] = ()
     is_newest_first: bool = True
     arguments: tuple[Any, ...] = ()
+    each: tuple[int, ...] = ()
 
     @property
     def fields(self) -> Mapping[str, kinds.Field]:
@@ -96,7 +98,7 @@ def _columns(listing: Listing, order: filters.Order) -> list[str]:
 def _composed(
     listing: Listing, block_number: int, page_query: filters.PageQuery
 ) -> tuple[str, list[Any]]:
-    fields, args = listing.fields, [block_number, *listing.arguments]
+    fields, args = listing.fields, [block_number, *listing.arguments, *listing.each]
     order = listing.order(page_query)
     columns = _columns(listing, order)
     terms = [_term(fields[condition.field], condition, args) for condition in page_query.conditions]
@@ -108,6 +110,9 @@ def _composed(
     ordered = ", ".join(f"source.{sqlfile.quoted(name)} {direction}" for name in columns)
     where = f" WHERE {' AND '.join(terms)}" if terms else ""
     sources = [_SQL[statement] for statement in listing.statements]
+    if listing.each:
+        (source,) = sources
+        sources = [source.replace("$2", f"${2 + index}") for index in range(len(listing.each))]
     rest = f"{where} ORDER BY {ordered} LIMIT ${len(args)}"
     if len(sources) == 1:
         (source,) = sources

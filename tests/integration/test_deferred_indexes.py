@@ -33,7 +33,8 @@ async def definitions(url: str) -> list[str]:
         url,
         """
         SELECT pg_get_indexdef(indexrelid) || COALESCE(obj_description(indexrelid), '') AS text
-        FROM pg_index WHERE indrelid = 'vesu_positions'::regclass ORDER BY 1
+        FROM pg_index
+        WHERE indrelid IN ('vesu_positions'::regclass, 'event_log'::regclass) ORDER BY 1
         """,
     )
     return [row["text"] for row in rows]

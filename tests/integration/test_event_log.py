@@ -289,6 +289,14 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
         ("SELECT * FROM events WHERE transaction_hash = '0x1'", {"idx_events_transaction_hash"}),
         ("SELECT keys FROM events WHERE block_number BETWEEN 3 AND 4", {"event_log_pkey"}),
         ("SELECT emitter FROM event_log WHERE decoded_as IS NULL", {"idx_events_undecoded"}),
+        (
+            "SELECT * FROM event_log WHERE decoded_as = 1 ORDER BY block_number DESC LIMIT 5",
+            {"idx_events_layout"},
+        ),
+        (
+            "SELECT * FROM event_log WHERE emitter = 1 ORDER BY block_number DESC LIMIT 5",
+            {"idx_events_emitter"},
+        ),
     ],
 )
 async def test_the_view_reads_by_the_indexes_of_the_log(

@@ -1,0 +1,2 @@
+DROP INDEX idx_events_layout;
+DROP INDEX idx_events_emitter;
