@@ -68,7 +68,10 @@ class Debts:
             async with self._kept.making(key):
                 found = self._kept.get(key)
                 if found is None:
-                    stored = await position_pages.candidates(connection, state, (*conditions, OWES))
+                    listed = position_pages.versions(state, standing)
+                    stored = await position_pages.candidates(
+                        connection, state, (*conditions, OWES), listed
+                    )
                     found = await computation.of(valued, state, stored)
                     self._kept.keep(key, found)
         return found

@@ -84,6 +84,15 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) h;
 
+-- name: current_positions
+-- The same of the newest block: the rows as they stand. $1, the answer's block, bounds none of them.
+SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, c.collateral_shares, c.nominal_debt,
+    c.vtoken_balance_raw, c.status, c.migrated_block, c.last_updated AS changed_at,
+    c.last_event_block AS block_number
+FROM vesu_positions c
+WHERE $1::bigint IS NOT NULL;
+
 -- name: positions_of
 -- The newest version up to a block of the positions with these pool ids ($2) and ids ($3).
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,

@@ -89,8 +89,15 @@ ORDERS = (
 VERSIONS = listing.Listing(
     ("positions",), PositionVersion, ("pool_id", "id"), is_newest_first=False
 )
-BY_ID = listing.Listing(("positions",), PositionVersion, ("id",), is_newest_first=False)
+CURRENT = msgspec.structs.replace(VERSIONS, statements=("current_positions",))
 BY_POOL = filters.Order("pool_id")
+
+
+def versions(state: states.State, standing: database_state.DatabaseState) -> listing.Listing:
+    """The positions as of the state's block. Where no later block is stored, they are the rows as
+    they stand, which indexes of all columns find."""
+    is_newest = state.moment.block_number == standing.stored_number
+    return CURRENT if is_newest else VERSIONS
 
 
 class Pages:
@@ -109,10 +116,11 @@ class Pages:
         """A page; QuestionError where more positions than MOST_RANKED would have to be valued."""
         stored, of_worth = _parted(page_query.conditions)
         order = page_query.order or BY_POOL
+        listed = versions(state, standing)
         if not of_worth and order.field == "pool_id":
             stored_only = msgspec.structs.replace(page_query, conditions=stored, order=order)
             rows, next_key = await listing.records(
-                connection, VERSIONS, state.moment.block_number, stored_only
+                connection, listed, state.moment.block_number, stored_only
             )
             return filters.Page(valued(state, rows), next_key)
         ranking_query = _RankingQuery(stored, of_worth, order)
@@ -120,13 +128,14 @@ class Pages:
             connection,
             state.snapshot,
             msgspec.structs.replace(page_query, order=order),
-            _source(connection, state, ranking_query),
+            _source(connection, state, ranking_query, listed),
         )
         if measured is not None:
             return measured
         identity = states.identity(state.moment, standing)
         for health in ranking_query.ceilings:
-            ranking = await self._ranking(connection, state, identity, ranking_query.below(health))
+            below = ranking_query.below(health)
+            ranking = await self._ranking(connection, state, identity, below, listed)
             if ranking is not None and (
                 ranking_query.is_whole(health) or _reaches(ranking, page_query)
             ):
@@ -141,13 +150,14 @@ class Pages:
         state: states.State,
         identity: Hashable,
         ranking_query: _RankingQuery,
+        listed: listing.Listing,
     ) -> list[_Candidate] | None:
         """The ranking; None: too many positions are below the ceiling, or changed."""
         key: Hashable = (identity, ranking_query)
         async with self._rankings.making(key):
             ranking = self._rankings.get(key)
             if ranking is None:
-                candidates = await _candidates_of(connection, state, ranking_query)
+                candidates = await _candidates_of(connection, state, ranking_query, listed)
                 if candidates is None:
                     return None
                 ranking = await computation.of(_ranked, state, candidates, ranking_query)
@@ -230,12 +240,18 @@ def _parted(
 
 
 async def candidates(
-    connection: listing.Connection, state: states.State, stored: tuple[filters.Condition, ...]
+    connection: listing.Connection,
+    state: states.State,
+    stored: tuple[filters.Condition, ...],
+    listed: listing.Listing = VERSIONS,
 ) -> list[asyncpg.Record]:
-    """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED."""
+    """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED.
+
+    `listed` is what `versions` gives, where that is known.
+    """
     page_query = filters.PageQuery(stored, BY_POOL, MOST_RANKED)
     rows, next_key = await listing.records(
-        connection, VERSIONS, state.moment.block_number, page_query
+        connection, listed, state.moment.block_number, page_query
     )
     if next_key is not None:
         raise errors.QuestionError(
@@ -247,11 +263,14 @@ async def candidates(
 
 
 async def _candidates_of(
-    connection: listing.Connection, state: states.State, ranking_query: _RankingQuery
+    connection: listing.Connection,
+    state: states.State,
+    ranking_query: _RankingQuery,
+    listed: listing.Listing = VERSIONS,
 ) -> list[asyncpg.Record] | None:
     """The candidates below a ceiling; None: they are too many to be found that way."""
     if ranking_query.ceiling is None:
-        return await candidates(connection, state, ranking_query.stored)
+        return await candidates(connection, state, ranking_query.stored, listed)
     found = await near.candidates(connection, state.snapshot, ranking_query.ceiling, MOST_RANKED)
     if found is None:
         return None
@@ -311,9 +330,13 @@ async def _of_ranking(
 
 
 def _source(
-    connection: listing.Connection, state: states.State, ranking_query: _RankingQuery
+    connection: listing.Connection,
+    state: states.State,
+    ranking_query: _RankingQuery,
+    listed: listing.Listing,
 ) -> worth_pages.Source:
     """The rows that pass the filters, valued."""
+    by_id = msgspec.structs.replace(listed, key=("id",))
 
     async def named(keys: near.Candidates) -> list[Position]:
         page_query = filters.PageQuery(ranking_query.stored, BY_POOL, 2 * MOST_RANKED)
@@ -323,7 +346,7 @@ def _source(
     async def following(after: str, count: int) -> tuple[list[Position], str | None]:
         page_query = filters.PageQuery(ranking_query.stored, filters.Order("id"), count, (after,))
         block = state.moment.block_number
-        found, next_key = await listing.records(connection, BY_ID, block, page_query)
+        found, next_key = await listing.records(connection, by_id, block, page_query)
         rows = sorting.chosen(valued(state, found), FIELDS, ranking_query.of_worth)
         return rows, None if next_key is None else next_key[0]
 
