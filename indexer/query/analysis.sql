@@ -1,7 +1,7 @@
 -- name: interest
 -- What debtors of each asset owed anew between two times ($1, $2), above block $4 up to block $3, in
--- raw units x 10^36: nominal debt times the growth of the accumulator, from version to version. The ends are
--- the caller's: rows at $1 and $2 with the accumulators accrued to them.
+-- raw units x 10^36: nominal debt times the growth of the accumulator, from version to version. The
+-- ends are the caller's: rows at $1 and $2 with the accumulators accrued to them.
 WITH versions AS (
     SELECT pool_id, id, total_nominal_debt, last_rate_accumulator, fee_rate, scale,
         lead(last_rate_accumulator) OVER place AS next_accumulator

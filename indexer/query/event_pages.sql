@@ -8,8 +8,10 @@ SELECT id FROM event_emitters WHERE address = ANY ($1::text[]) ORDER BY id;
 
 -- name: count_of_layouts
 -- How many events have these layouts ($1), counted up to $2.
-SELECT count(*) FROM (SELECT FROM event_log WHERE decoded_as = ANY ($1::integer[]) LIMIT $2) AS counted;
+SELECT count(*)
+FROM (SELECT FROM event_log WHERE decoded_as = ANY ($1::integer[]) LIMIT $2) AS counted;
 
 -- name: count_of_emitters
 -- How many events these contracts ($1) emitted, counted up to $2.
-SELECT count(*) FROM (SELECT FROM event_log WHERE emitter = ANY ($1::integer[]) LIMIT $2) AS counted;
+SELECT count(*)
+FROM (SELECT FROM event_log WHERE emitter = ANY ($1::integer[]) LIMIT $2) AS counted;
