@@ -25,7 +25,7 @@ from indexer.api import (
     table,
     watching,
 )
-from indexer.query import counts, debts, position_pages, states, status
+from indexer.query import configuration, counts, debts, position_pages, states, status
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +60,7 @@ def app(
         states.States(),
         position_pages.Pages(),
         debts.Debts(),
+        configuration.Configurations(),
         options.limits,
         counts.Counts(),
     )

@@ -82,7 +82,12 @@ async def _curve(question: routes.Question) -> routes.Answer:
 
 async def _configuration(question: routes.Question) -> routes.Answer:
     pool = await markets.pool(question)
-    changes = await configuration.of(question.connection, question.moment, pool.pool_id)
+    changes = await question.shared.configurations.changes(
+        question.connection,
+        question.database_state,
+        question.moment.block_number,
+        pool.pool_id,
+    )
     page = sorting.page(changes, CHANGE, question.page_query, BY_BLOCK)
     shown = await endangered.of(
         question.connection,

@@ -12,6 +12,7 @@ import msgspec
 from indexer.api import queries
 from indexer.query import (
     assets,
+    configuration,
     counts,
     database_state,
     debts,
@@ -44,6 +45,7 @@ class Shared(msgspec.Struct, frozen=True):
     states: states.States
     positions: position_pages.Pages
     debts: debts.Debts
+    configurations: configuration.Configurations
     limits: status.Limits
     counts: counts.Counts
 

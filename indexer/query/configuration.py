@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal
 
 import asyncpg
 import msgspec
 
-from indexer.query import kinds, point_in_time
+from indexer.query import database_state, kinds, point_in_time, states
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "configuration")
+
+POOLS_KEPT = 64
+MOST_KEPT = 1_000
+"""The changes of a pool that has more are looked for anew each time."""
 
 PAIR_SETTINGS = ("max_ltv_raw", "liquidation_factor_raw", "debt_cap_raw")
 
@@ -43,11 +47,48 @@ class Change(msgspec.Struct, frozen=True):
         return "/".join(map(str, (*event_key, *owner, self.setting)))
 
 
-async def of(
-    connection: point_in_time.Connection, moment: point_in_time.Moment, pool_id: str
+class Configurations:
+    """The changes of the pools that were asked for last: for a later block what is new is added.
+
+    To find them takes a look at every version of the pool's assets and pairs.
+    """
+
+    def __init__(self) -> None:
+        self._kept: states.Kept[_Known] = states.Kept(POOLS_KEPT)
+
+    async def changes(
+        self,
+        connection: point_in_time.Connection,
+        standing: database_state.DatabaseState,
+        block: int,
+        pool_id: str,
+    ) -> list[Change]:
+        """All changes of a pool's configuration up to a block, the oldest first."""
+        # What is committed stays, until a rollback or a replay.
+        key: Hashable = (pool_id, standing.fork_counter, standing.generation)
+        async with self._kept.making(key):
+            known = self._kept.get(key) or _Known(-1, [])
+            if block > known.block_number:
+                new = await between(connection, pool_id, known.block_number, block)
+                known = _Known(block, [*known.changes, *new])
+                if len(known.changes) <= MOST_KEPT:
+                    self._kept.keep(key, known)
+        return [change for change in known.changes if change.block_number <= block]
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """All changes of a pool up to a block."""
+
+    block_number: int
+    changes: list[Change]
+
+
+async def between(
+    connection: point_in_time.Connection, pool_id: str, above: int, block: int
 ) -> list[Change]:
-    """All changes of a pool's configuration up to a moment, the oldest first."""
-    args = (pool_id, moment.block_number)
+    """The changes of a pool's configuration above a block (-1: from the first) up to another one,
+    the oldest first."""
+    args = (pool_id, block, above)
     changes: list[Change] = []
     for row in await connection.fetch(_SQL["contracts"], *args):
         changes += _changes("pool", row, None, None, *_settings(row))

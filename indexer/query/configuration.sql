@@ -1,5 +1,22 @@
 -- name: pairs
--- Every change of a pair's limits in a pool, up to a block.
+-- Every change of a pair's limits in a pool above block $3 up to block $2. Of each pair the last
+-- version up to $3 is looked at, too: the first one above it may differ.
+WITH versions AS (
+    SELECT h.*
+    FROM vesu_pool_history h
+    WHERE h.pool_id = $1 AND h.block_number > $3 AND h.block_number <= $2
+    UNION ALL
+    SELECT last.*
+    FROM vesu_pools p
+    CROSS JOIN LATERAL (
+        SELECT h.*
+        FROM vesu_pool_history h
+        WHERE h.pool_id = p.pool_id AND h.id = p.id AND h.block_number <= $3
+        ORDER BY h.block_number DESC, h.transaction_index DESC, h.event_index DESC
+        LIMIT 1
+    ) AS last
+    WHERE p.pool_id = $1
+)
 SELECT *
 FROM (
     SELECT h.id::text, h.collateral_address, h.debt_address, h.max_ltv_raw::text,
@@ -8,31 +25,46 @@ FROM (
         lag(h.max_ltv_raw::text) OVER place AS old_max_ltv_raw,
         lag(h.liquidation_factor_raw::text) OVER place AS old_liquidation_factor_raw,
         lag(h.debt_cap_raw::text) OVER place AS old_debt_cap_raw
-    FROM vesu_pool_history h
-    WHERE h.pool_id = $1 AND h.block_number <= $2
+    FROM versions h
     WINDOW place AS (
         PARTITION BY h.id ORDER BY h.block_number, h.transaction_index, h.event_index
     )
-) AS versions
-WHERE (max_ltv_raw, liquidation_factor_raw, debt_cap_raw) IS DISTINCT FROM
+) AS compared
+WHERE block_number > $3 AND (max_ltv_raw, liquidation_factor_raw, debt_cap_raw) IS DISTINCT FROM
     (old_max_ltv_raw, old_liquidation_factor_raw, old_debt_cap_raw)
 ORDER BY block_number, transaction_index, event_index, id;
 
 -- name: assets
--- Every version of the assets of a pool up to a block whose settings differ from the one before, with
--- both. Equal settings have one id, so that the versions are told apart by it.
-WITH changed AS (
+-- Every version of the assets of a pool above block $3 up to block $2 whose settings differ from the
+-- one before, with both. Equal settings have one id, so that the versions are told apart by it.
+WITH versions AS (
+    SELECT v.id, v.settings_id, v.changed_at, v.block_number, v.transaction_index, v.event_index
+    FROM asset_versions v
+    WHERE v.id IN (SELECT id FROM vesu_assets WHERE pool_id = $1)
+        AND v.block_number > $3 AND v.block_number <= $2
+    UNION ALL
+    SELECT last.*
+    FROM vesu_assets a
+    CROSS JOIN LATERAL (
+        SELECT v.id, v.settings_id, v.changed_at, v.block_number, v.transaction_index,
+            v.event_index
+        FROM asset_versions v
+        WHERE v.id = a.id AND v.block_number <= $3
+        ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+        LIMIT 1
+    ) AS last
+    WHERE a.pool_id = $1
+),
+changed AS (
     SELECT *
     FROM (
-        SELECT v.id, v.settings_id, v.changed_at, v.block_number, v.transaction_index,
-            v.event_index, lag(v.settings_id) OVER place AS before_id
-        FROM asset_versions v
-        WHERE v.id IN (SELECT id FROM vesu_assets WHERE pool_id = $1) AND v.block_number <= $2
+        SELECT v.*, lag(v.settings_id) OVER place AS before_id
+        FROM versions v
         WINDOW place AS (
             PARTITION BY v.id ORDER BY v.block_number, v.transaction_index, v.event_index
         )
-    ) AS versions
-    WHERE before_id IS DISTINCT FROM settings_id
+    ) AS compared
+    WHERE block_number > $3 AND before_id IS DISTINCT FROM settings_id
 ),
 settings AS (
     SELECT id, jsonb_build_object(
@@ -60,7 +92,8 @@ WHERE before.shown IS DISTINCT FROM now.shown
 ORDER BY c.block_number, c.transaction_index, c.event_index, c.id;
 
 -- name: contracts
--- Every version of a pool's own settings up to a block that differs from the one before.
+-- Every version of a pool's own settings above block $3 up to block $2 that differs from the one
+-- before. They are few.
 SELECT *
 FROM (
     SELECT h.address, h.kind, h.block_number, h.transaction_index, h.event_index,
@@ -80,5 +113,5 @@ FROM (
         ORDER BY h.block_number, h.transaction_index, h.event_index
     )
 ) AS versions
-WHERE before IS DISTINCT FROM now
+WHERE block_number > $3 AND before IS DISTINCT FROM now
 ORDER BY block_number, transaction_index, event_index;
