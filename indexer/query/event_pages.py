@@ -21,17 +21,17 @@ MOST_COUNTED = 10_000
 
 
 class _Dictionary(msgspec.Struct, frozen=True):
-    """What a field is stored as: the statements that name its numbers, count and read events."""
+    """The column of numbers that a field is stored as, and statements that name and count them."""
 
     field: str
+    column: str
     numbers: str
     count: str
-    source: str
 
 
 _DICTIONARIES = (
-    _Dictionary("name", "layouts", "count_of_layouts", "events_of_layout"),
-    _Dictionary("from_address", "emitters", "count_of_emitters", "events_of_emitter"),
+    _Dictionary("name", "decoded_as", "layouts", "count_of_layouts"),
+    _Dictionary("from_address", "emitter", "emitters", "count_of_emitters"),
 )
 
 
@@ -59,9 +59,7 @@ async def page(
     )
     events = records.EVENTS
     if rarest is not None:
-        events = msgspec.structs.replace(
-            events, statements=(rarest.dictionary.source,), each=rarest.numbers
-        )
+        events = msgspec.structs.replace(events, of=rarest.dictionary.column, values=rarest.numbers)
     return await listing.page(connection, events, block_number, page_query)
 
 

@@ -39,8 +39,8 @@ class Listing(msgspec.Struct, frozen=True):
     A page of each statement is read and the pages are merged, so that each may come out of an
     index. `key` orders every row apart; `orders` are further columns, none of them NULL, that a
     page may be ordered by before the key. `is_newest_first`: the order where none is asked for.
-    `arguments`: what the statements take from $2 on. `each`: one statement is read once for each of
-    these, its $2.
+    `arguments`: what the statements take from $2 on. `values`: the rows of each of these values of
+    the column `of` are read apart, so that an index on it gives them in order.
     """
 
     statements: tuple[str, ...]
@@ -49,7 +49,8 @@ class Listing(msgspec.Struct, frozen=True):
     orders: tuple[str, ...] = ()
     is_newest_first: bool = True
     arguments: tuple[Any, ...] = ()
-    each: tuple[int, ...] = ()
+    of: str = ""
+    values: tuple[int, ...] = ()
 
     @property
     def fields(self) -> Mapping[str, kinds.Field]:
@@ -98,7 +99,7 @@ def _columns(listing: Listing, order: filters.Order) -> list[str]:
 def _composed(
     listing: Listing, block_number: int, page_query: filters.PageQuery
 ) -> tuple[str, list[Any]]:
-    fields, args = listing.fields, [block_number, *listing.arguments, *listing.each]
+    fields, args = listing.fields, [block_number, *listing.arguments]
     order = listing.order(page_query)
     columns = _columns(listing, order)
     terms = [_term(fields[condition.field], condition, args) for condition in page_query.conditions]
@@ -108,18 +109,31 @@ def _composed(
     direction = "DESC" if order.is_descending else "ASC"
     selected = ", ".join(_selected(field) for field in fields.values())
     ordered = ", ".join(f"source.{sqlfile.quoted(name)} {direction}" for name in columns)
-    where = f" WHERE {' AND '.join(terms)}" if terms else ""
-    sources = [_SQL[statement] for statement in listing.statements]
-    if listing.each:
-        (source,) = sources
-        sources = [source.replace("$2", f"${2 + index}") for index in range(len(listing.each))]
-    rest = f"{where} ORDER BY {ordered} LIMIT ${len(args)}"
-    if len(sources) == 1:
-        (source,) = sources
-    else:
-        pages = (f"(SELECT * FROM ({source}) AS source{rest})" for source in sources)  # noqa: S608
-        source, rest = " UNION ALL ".join(pages), f" ORDER BY {ordered} LIMIT ${len(args)}"
-    return f"SELECT {selected} FROM ({source}) AS source{rest}", args  # noqa: S608
+    last = f" ORDER BY {ordered} LIMIT ${len(args)}"
+    parts = [(_SQL[statement], terms) for statement in listing.statements]
+    if listing.values:
+        parts = [
+            (source, [*terms, _equal(listing.of, value, args)])
+            for source, terms in parts
+            for value in listing.values
+        ]
+    if len(parts) == 1:
+        ((source, terms),) = parts
+        return f"SELECT {selected} FROM ({source}) AS source{_where(terms)}{last}", args  # noqa: S608
+    pages = (
+        f"(SELECT * FROM ({source}) AS source{_where(terms)}{last})"  # noqa: S608
+        for source, terms in parts
+    )
+    return f"SELECT {selected} FROM ({' UNION ALL '.join(pages)}) AS source{last}", args  # noqa: S608
+
+
+def _where(terms: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(terms)}" if terms else ""
+
+
+def _equal(column: str, value: int, args: list[Any]) -> str:
+    args.append(value)
+    return f"source.{sqlfile.quoted(column)} = ${len(args)}"
 
 
 def _selected(field: kinds.Field) -> str:

@@ -12,34 +12,16 @@ JOIN vesu_positions p ON p.pool_id = l.pool_id AND p.id = l.position_id
 WHERE l.block_number <= $1;
 
 -- name: events
--- The raw log, decoded, up to a block.
-SELECT *
-FROM events
-WHERE block_number <= $1;
-
--- name: events_of_layout
--- The same of one layout ($2), in the order of idx_events_layout.
+-- The raw log, decoded, up to a block: the view, and the numbers of layout and contract beside it.
 SELECT l.block_number, l.transaction_index, l.event_index, b.hash AS block_hash,
     '0x' || encode(l.transaction_hash, 'hex') AS transaction_hash, m.address AS from_address,
     event_felts(l.keys) AS keys, event_felts(l.data) AS data, m.contract, y.name,
-    event_args(l.keys, l.data, y.selectors, y.steps) AS args
+    event_args(l.keys, l.data, y.selectors, y.steps) AS args, l.decoded_as, l.emitter
 FROM event_log l
 LEFT JOIN event_emitters m ON m.id = l.emitter
 LEFT JOIN event_layouts y ON y.id = l.decoded_as
 LEFT JOIN blocks b ON b.number = l.block_number
-WHERE l.block_number <= $1 AND l.decoded_as = $2;
-
--- name: events_of_emitter
--- The same of one contract ($2), in the order of idx_events_emitter.
-SELECT l.block_number, l.transaction_index, l.event_index, b.hash AS block_hash,
-    '0x' || encode(l.transaction_hash, 'hex') AS transaction_hash, m.address AS from_address,
-    event_felts(l.keys) AS keys, event_felts(l.data) AS data, m.contract, y.name,
-    event_args(l.keys, l.data, y.selectors, y.steps) AS args
-FROM event_log l
-LEFT JOIN event_emitters m ON m.id = l.emitter
-LEFT JOIN event_layouts y ON y.id = l.decoded_as
-LEFT JOIN blocks b ON b.number = l.block_number
-WHERE l.block_number <= $1 AND l.emitter = $2;
+WHERE l.block_number <= $1;
 
 -- name: blocks
 -- Stored blocks up to a block, and how many events of ours each holds.
