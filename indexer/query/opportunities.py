@@ -119,11 +119,15 @@ class _Question(NamedTuple):
 
 
 class _Profit(NamedTuple):
-    """A position that may be liquidated: its best liquidation, and what that brings in the end."""
+    """A position that may be liquidated: its best liquidation, and what that brings in the end.
+
+    `parts` is what was looked for to find it; None: the whole was allowed.
+    """
 
     net: int
     position: _UnderWater
     best: liquidation.Liquidation
+    parts: liquidation.Opportunity | None
 
 
 def _answer(question: _Question, stored: Sequence[asyncpg.Record]) -> Opportunities:
@@ -156,7 +160,7 @@ def _profits(question: _Question, stored: Sequence[asyncpg.Record]) -> tuple[lis
     least = None if terms.min_profit_usd is None else _scaled(terms.min_profit_usd)
     for position in _under_water(question.snapshot, stored, question.conditions):
         most = _most(position.market, terms)
-        best = liquidation.whole(position.market, most)
+        best, parts = liquidation.whole(position.market, most), None
         if best is None:
             # To find the largest part takes many tries: only where the whole is refused.
             parts = liquidation.opportunity(position.market, most)
@@ -166,13 +170,13 @@ def _profits(question: _Question, stored: Sequence[asyncpg.Record]) -> tuple[lis
             continue
         net = terms.costs.net(best)
         if least is None or net >= least:
-            found.append(_Profit(net, position, best))
+            found.append(_Profit(net, position, best, parts))
     return found, refused
 
 
 def _shown(prices: opportunity.Prices, profit: _Profit, terms: Terms) -> opportunity.Opportunity:
     key, market_state = profit.position
-    found = liquidation.opportunity(market_state, _most(market_state, terms))
+    found = profit.parts or liquidation.opportunity(market_state, _most(market_state, terms))
     assert found is not None, "its best liquidation was found"
     return opportunity.shown(prices, key, market_state, found, profit.best, terms.costs)
 

@@ -163,13 +163,14 @@ class Opportunity(msgspec.Struct, frozen=True):
     def best(self, most: int | None = None) -> Liquidation | None:
         """The larger allowed repayment that costs up to `most` units; None if neither is."""
         for liquidation in (self.full, self.partial):
-            if (
-                liquidation is not None
-                and liquidation.refusal is None
-                and (most is None or liquidation.paid <= most)
-            ):
+            if liquidation is not None and _is_allowed(liquidation, most):
                 return liquidation
         return None
+
+
+def _is_allowed(liquidation: Liquidation, most: int | None) -> bool:
+    """Whether the contract takes it, and it costs up to `most` units."""
+    return liquidation.refusal is None and (most is None or liquidation.paid <= most)
 
 
 def whole(market_state: market.Market, most: int | None = None) -> Liquidation | None:
@@ -178,13 +179,17 @@ def whole(market_state: market.Market, most: int | None = None) -> Liquidation |
     None where it is refused, or costs more than `most` units.
     """
     try:
-        if market_state.is_collateralized or not market_state.nominal_debt:
-            return None
-        full = liquidate(market_state, market_state.debt_owed)
+        full = _full(market_state)
     except maths.RevertedError:
         return None
-    is_allowed = full.refusal is None and (most is None or full.paid <= most)
-    return full if is_allowed else None
+    return full if full is not None and _is_allowed(full, most) else None
+
+
+def _full(market_state: market.Market) -> Liquidation | None:
+    """The repayment of everything, allowed or not; None where there is nothing to liquidate."""
+    if market_state.is_collateralized or not market_state.nominal_debt:
+        return None
+    return liquidate(market_state, market_state.debt_owed)
 
 
 def opportunity(market_state: market.Market, most: int | None = None) -> Opportunity | None:
@@ -196,9 +201,9 @@ def opportunity(market_state: market.Market, most: int | None = None) -> Opportu
 
 
 def _opportunity(market_state: market.Market, most: int | None) -> Opportunity | None:
-    if market_state.is_collateralized or not market_state.nominal_debt:
+    full = _full(market_state)
+    if full is None:
         return None
-    full = liquidate(market_state, market_state.debt_owed)
     high = full.paid if full.refusal is None else market_state.debt_owed
     if most is not None:
         high = min(high, most + 1)
