@@ -39,7 +39,7 @@ def unpack(packed: bytes) -> list[int]:
     while offset < length:
         count = packed[offset]
         offset += 1
-        # Half of all felts are zero, and most others of one byte.
+        # Half of all felts are zero or of one byte.
         if count == 0:
             add(0)
         elif count == 1:

@@ -34,6 +34,10 @@ UNVALUED = (*[None] * 10, False, rows.iso(0), -1, None, None, 0)
 """The values of an active position that was not valued yet: as of before every block."""
 
 
+EMPTIED = valuation.Valuation(0, 0, 0, 0)
+"""The worth of a position that is not active any more."""
+
+
 class Block(NamedTuple):
     """The block at whose state positions are valued, and its time in seconds since 1970."""
 
@@ -98,7 +102,7 @@ class Valuer:
         if position.status == "active":
             worth, block = self.worth(key, position), self._block
         else:
-            worth = valuation.Valuation(0, 0, 0, 0)
+            worth = EMPTIED
             block = Block(position.last_event_block, position.last_updated)
         collateral, debt, _ = self._standing(key)
         collateral_decimals = rows.decimals_of(collateral.scale)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
 
 from indexer.projections import positions as position_rows
+from indexer.projections import valuations
 from indexer.query import (
     computation,
     database_state,
@@ -62,19 +63,14 @@ class Debts:
 
         QuestionError where they are more than `position_pages.MOST_RANKED`.
         """
-        key: Hashable = (states.identity(state.moment, standing), tuple(conditions))
-        found = self._kept.get(key)
-        if found is None:
-            async with self._kept.making(key):
-                found = self._kept.get(key)
-                if found is None:
-                    listed = position_pages.versions(state, standing)
-                    stored = await position_pages.candidates(
-                        connection, state, (*conditions, OWES), listed
-                    )
-                    found = await computation.of(valued, state, stored)
-                    self._kept.keep(key, found)
-        return found
+
+        async def read() -> list[Debt]:
+            listed = position_pages.versions(state, standing)
+            stored = await position_pages.candidates(connection, state, (*conditions, OWES), listed)
+            return await computation.of(valued, state, stored)
+
+        key = (states.identity(state.moment, standing), tuple(conditions))
+        return await self._kept.made(key, read)
 
 
 def valued(state: states.State, stored: Sequence[asyncpg.Record]) -> list[Debt]:
@@ -84,9 +80,9 @@ def valued(state: states.State, stored: Sequence[asyncpg.Record]) -> list[Debt]:
     found = []
     for row in stored:
         key, position = position_rows.parse(row)
-        # A position that is not active any more is worth nothing, as in vesu_positions.
-        worth = valuer.worth(key, position) if position.status == "active" else None
-        health = None if worth is None else worth.health_factor
+        is_active = position.status == "active"
+        worth = valuer.worth(key, position) if is_active else valuations.EMPTIED
+        is_priced = worth.health_factor is not None
         pool_id, collateral, debt = row["pool_id"], row["collateral_address"], row["debt_address"]
         found.append(
             Debt(
@@ -96,9 +92,9 @@ def valued(state: states.State, stored: Sequence[asyncpg.Record]) -> list[Debt]:
                 row["user_id"],
                 known(collateral, collateral),
                 known(debt, debt),
-                0 if worth is None or health is None else worth.collateral_usd or 0,
-                0 if worth is None or health is None else worth.debt_usd or 0,
-                health,
+                (worth.collateral_usd or 0) if is_priced else 0,
+                (worth.debt_usd or 0) if is_priced else 0,
+                worth.health_factor,
             )
         )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from indexer.query import assets, database_state, point_in_time, pools
@@ -34,6 +34,17 @@ class Kept(Generic[T]):
         self._values.move_to_end(key)
         while len(self._values) > self._size:
             self._values.popitem(last=False)
+
+    async def made(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        """The kept value; where there is none it is made, once for all who ask meanwhile."""
+        value = self.get(key)
+        if value is None:
+            async with self.making(key):
+                value = self.get(key)
+                if value is None:
+                    value = await make()
+                    self.keep(key, value)
+        return value
 
     def making(self, key: Hashable) -> asyncio.Lock:
         """The lock held while a value is made, so that it is made only once."""
@@ -77,17 +88,13 @@ class States:
         standing: database_state.DatabaseState,
     ) -> State:
         """The state at a moment, read in the caller's transaction where it is not kept."""
-        key = identity(moment, standing)
-        state = self._kept.get(key)
-        if state is None:
-            async with self._kept.making(key):
-                state = self._kept.get(key)
-                if state is None:
-                    snapshot = point_in_time.Snapshot(moment)
-                    await snapshot.load(connection, None, standing.sampling)
-                    state = State(snapshot)
-                    self._kept.keep(key, state)
-        return state
+
+        async def read() -> State:
+            snapshot = point_in_time.Snapshot(moment)
+            await snapshot.load(connection, None, standing.sampling)
+            return State(snapshot)
+
+        return await self._kept.made(identity(moment, standing), read)
 
 
 def identity(
