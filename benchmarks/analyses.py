@@ -10,6 +10,7 @@ its own, so that no answer is kept, and then again. Afterwards a short question 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import statistics
@@ -26,8 +27,8 @@ import click
 from benchmarks import chain, reading, runs, serving
 
 ROUNDS = 5
-SECONDS = 10.0
-EVERY_SECONDS = 0.02
+SECONDS = 10
+RATE = 50
 SHORT = "/v1/positions?limit=50"
 
 
@@ -79,20 +80,6 @@ async def _analysed(
     }
 
 
-async def _short(session: aiohttp.ClientSession) -> dict[str, float]:
-    """Percentiles of the short question, asked at a fixed rate for some seconds."""
-    began, tasks = time.perf_counter(), []
-    for number in range(round(SECONDS / EVERY_SECONDS)):
-        await asyncio.sleep(max(0.0, began + number * EVERY_SECONDS - time.perf_counter()))
-        tasks.append(asyncio.create_task(_asked(session, SHORT)))
-    times = sorted(await asyncio.gather(*tasks))
-    return {
-        "median_ms": round(statistics.median(times), 1),
-        "p99_ms": round(times[len(times) * 99 // 100], 1),
-        "worst_ms": round(times[-1], 1),
-    }
-
-
 async def _for_ever(
     session: aiohttp.ClientSession, paths: list[str], blocks: Iterable[int]
 ) -> None:
@@ -109,9 +96,10 @@ async def measure(database: str, head: int) -> dict[str, Any]:
         analyses = {
             path.partition("?")[0]: await _analysed(session, path, blocks) for path in paths
         }
-        found: dict[str, Any] = {"analyses": analyses, "short_alone": await _short(session)}
+        short = functools.partial(reading.load, base, [SHORT], RATE, SECONDS, chain.SEED)
+        found: dict[str, Any] = {"analyses": analyses, "short_alone": await short()}
         asking = asyncio.create_task(_for_ever(session, paths, blocks))
-        found["short_beside"] = await _short(session)
+        found["short_beside"] = await short()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
     return found
