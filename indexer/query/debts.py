@@ -15,6 +15,7 @@ from indexer.query import (
     filters,
     listing,
     position_pages,
+    position_versions,
     states,
 )
 
@@ -65,8 +66,9 @@ class Debts:
         """
 
         async def read() -> list[Debt]:
-            listed = position_pages.versions(state, standing)
-            stored = await position_pages.candidates(connection, state, (*conditions, OWES), listed)
+            owed = (*conditions, OWES)
+            listed = await position_versions.of_moment(connection, state.moment, standing, owed)
+            stored = await position_pages.candidates(connection, state, owed, listed)
             return await computation.of(valued, state, stored)
 
         key = (states.identity(state.moment, standing), tuple(conditions))

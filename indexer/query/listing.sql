@@ -75,6 +75,30 @@ SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collate
 FROM vesu_positions c
 WHERE $1::bigint IS NOT NULL;
 
+-- name: unchanged_positions
+-- The same of the positions that did not change after block $1: the rows as they stand.
+SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, c.collateral_shares, c.nominal_debt,
+    c.vtoken_balance_raw, c.status, c.migrated_block, c.last_updated AS changed_at,
+    c.last_event_block AS block_number
+FROM vesu_positions c
+WHERE c.last_event_block <= $1;
+
+-- name: changed_positions
+-- The newest version up to block $1 of the positions that changed after it.
+SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
+    h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
+FROM (SELECT DISTINCT v.id FROM position_versions v WHERE v.block_number > $1) since
+JOIN vesu_positions c ON c.id = since.id
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM position_versions v
+    WHERE v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
 -- name: positions_of
 -- The newest version up to a block of the positions with these pool ids ($2) and ids ($3).
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,

@@ -59,9 +59,15 @@ async def changed(
 ) -> list[asyncpg.Record] | None:
     """The keys of the positions that changed since the moment; None: more than `most` times."""
     block = snapshot.moment.block_number
-    if await connection.fetchval(_SQL["count_changed"], block, most + 1) > most:
+    if await count_changed(connection, block, most) is None:
         return None
     return await connection.fetch(_SQL["changed"], block, most)
+
+
+async def count_changed(connection: Connection, block_number: int, most: int) -> int | None:
+    """The number of versions of positions above a block; None: more than `most`."""
+    count: int = await connection.fetchval(_SQL["count_changed"], block_number, most + 1)
+    return None if count > most else count
 
 
 def _bounds(

@@ -7,7 +7,6 @@ candidate valued at the moment: that is done once, and the order is kept for the
 
 from __future__ import annotations
 
-import datetime
 import decimal
 from collections.abc import Hashable, Sequence
 
@@ -24,6 +23,7 @@ from indexer.query import (
     listing,
     near,
     point_in_time,
+    position_versions,
     positions,
     sorting,
     states,
@@ -46,29 +46,6 @@ RENAMED = {"last_updated": "changed_at", "last_event_block": "block_number"}
 """Columns that the history has under another name."""
 
 
-class PositionVersion(msgspec.Struct, frozen=True):
-    """A version of a position: the columns of vesu_position_history."""
-
-    id: kinds.Id
-    pool_id: kinds.Felt
-    pool_address: kinds.Felt
-    protocol: str
-    is_listed: bool
-    user_id: kinds.Felt
-    kind: str
-    collateral_address: kinds.Felt
-    debt_address: kinds.Felt | None
-    v_token: kinds.Felt | None
-    created_at: datetime.datetime
-    collateral_shares: kinds.Raw
-    nominal_debt: kinds.Raw
-    vtoken_balance_raw: kinds.Raw
-    status: str
-    migrated_block: kinds.Block | None
-    changed_at: datetime.datetime
-    block_number: kinds.Block
-
-
 class Position(positions.Position, frozen=True):
     """A position at the moment of the answer.
 
@@ -86,18 +63,7 @@ ORDERS = (
     *("debt_value_usd", "collateral_value_usd", "debt_amount", "collateral_amount"),
     *("created_at", "last_updated"),
 )
-VERSIONS = listing.Listing(
-    ("positions",), PositionVersion, ("pool_id", "id"), is_newest_first=False
-)
-CURRENT = msgspec.structs.replace(VERSIONS, statements=("current_positions",))
 BY_POOL = filters.Order("pool_id")
-
-
-def versions(state: states.State, standing: database_state.DatabaseState) -> listing.Listing:
-    """The positions as of the state's block. Where no later block is stored, they are the rows as
-    they stand, which indexes of all columns find."""
-    is_newest = state.moment.block_number == standing.stored_number
-    return CURRENT if is_newest else VERSIONS
 
 
 class Pages:
@@ -116,7 +82,7 @@ class Pages:
         """A page; QuestionError where more positions than MOST_RANKED would have to be valued."""
         stored, of_worth = _parted(page_query.conditions)
         order = page_query.order or BY_POOL
-        listed = versions(state, standing)
+        listed = await position_versions.of_moment(connection, state.moment, standing, stored)
         if not of_worth and order.field == "pool_id":
             stored_only = msgspec.structs.replace(page_query, conditions=stored, order=order)
             rows, next_key = await listing.records(
@@ -230,7 +196,7 @@ def _parted(
     stored, of_worth = [], []
     for condition in conditions:
         name = RENAMED.get(condition.field, condition.field)
-        if name in VERSIONS.fields:
+        if name in position_versions.FIELDS:
             stored.append(msgspec.structs.replace(condition, field=name))
         else:
             of_worth.append(condition)
@@ -243,11 +209,11 @@ async def candidates(
     connection: listing.Connection,
     state: states.State,
     stored: tuple[filters.Condition, ...],
-    listed: listing.Listing = VERSIONS,
+    listed: listing.Listing = position_versions.EVERY,
 ) -> list[asyncpg.Record]:
     """All positions that pass conditions on stored columns; QuestionError above MOST_RANKED.
 
-    `listed` is what `versions` gives, where that is known.
+    `listed` is what `position_versions.of_moment` gives, where that is known.
     """
     page_query = filters.PageQuery(stored, BY_POOL, MOST_RANKED)
     rows, next_key = await listing.records(
@@ -266,7 +232,7 @@ async def _candidates_of(
     connection: listing.Connection,
     state: states.State,
     ranking_query: _RankingQuery,
-    listed: listing.Listing = VERSIONS,
+    listed: listing.Listing = position_versions.EVERY,
 ) -> list[asyncpg.Record] | None:
     """The candidates below a ceiling; None: they are too many to be found that way."""
     if ranking_query.ceiling is None:
@@ -297,10 +263,8 @@ async def _records_of(
     page_query: filters.PageQuery,
 ) -> list[asyncpg.Record]:
     """The requested positions among the candidates, as of the moment."""
-    of = msgspec.structs.replace(
-        VERSIONS, statements=("positions_of",), arguments=tuple(candidates)
-    )
-    records, _ = await listing.records(connection, of, state.moment.block_number, page_query)
+    named = position_versions.of_keys(candidates)
+    records, _ = await listing.records(connection, named, state.moment.block_number, page_query)
     return records
 
 
@@ -358,7 +322,8 @@ async def find_one(
 ) -> Position | None:
     """The position with an id at the moment; None where there was none yet."""
     page_query = filters.PageQuery((filters.Condition("id", "=", (position_id,)),), BY_POOL, 1)
-    rows, _ = await listing.records(connection, VERSIONS, state.moment.block_number, page_query)
+    every = position_versions.EVERY
+    rows, _ = await listing.records(connection, every, state.moment.block_number, page_query)
     return valued(state, rows)[0] if rows else None
 
 
