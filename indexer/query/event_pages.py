@@ -1,7 +1,8 @@
-"""Pages of the raw log. Events of a name or of a contract are found by the index of these.
+"""Pages of the raw log. Events of a name, a contract or a kind of contract are found by an index.
 
 PostgreSQL cannot know how rare a name is that stands in another table, and would read the log from
-its end until a page is full, which of a rare one it never is.
+its end until a page is full, which of a rare one it never is. It does know how often the log holds
+each number that stands for a name or a contract.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ from indexer.query import filters, listing, records
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "event_pages")
-
-MOST_APART = 8
-"""How many names or contracts are read one by one. For more of them the log is read as it is."""
 
 MOST_COUNTED = 10_000
 """Of a name and a contract the rarer one is looked up; beyond so many events neither is rare."""
@@ -32,6 +30,7 @@ class _Dictionary(msgspec.Struct, frozen=True):
 _DICTIONARIES = (
     _Dictionary("name", "decoded_as", "layouts", "count_of_layouts"),
     _Dictionary("from_address", "emitter", "emitters", "count_of_emitters"),
+    _Dictionary("contract", "emitter", "emitters_of_kinds", "count_of_emitters"),
 )
 
 
@@ -54,9 +53,7 @@ async def page(
     ]
     if not all(lookup.numbers for lookup in lookups):
         return filters.Page([])  # no event was ever of such a name, or of such a contract
-    rarest = await _rarest(
-        connection, [lookup for lookup in lookups if len(lookup.numbers) <= MOST_APART]
-    )
+    rarest = await _rarest(connection, lookups)
     events = records.EVENTS
     if rarest is not None:
         events = msgspec.structs.replace(events, of=rarest.dictionary.column, values=rarest.numbers)

@@ -6,6 +6,10 @@ SELECT id FROM event_layouts WHERE name = ANY ($1::text[]) ORDER BY id;
 -- The numbers of the contracts at these addresses ($1).
 SELECT id FROM event_emitters WHERE address = ANY ($1::text[]) ORDER BY id;
 
+-- name: emitters_of_kinds
+-- The numbers of the contracts of these kinds and generations ($1).
+SELECT id FROM event_emitters WHERE contract = ANY ($1::text[]) ORDER BY id;
+
 -- name: count_of_layouts
 -- How many events have these layouts ($1), counted up to $2.
 SELECT count(*)

@@ -33,14 +33,19 @@ CASTS: Mapping[str, str] = {
 }
 
 
+MOST_APART = 8
+"""How many values of a column are read one by one."""
+
+
 class Listing(msgspec.Struct, frozen=True):
     """A list: the statements that yield its rows up to block $1, and how they are ordered.
 
     A page of each statement is read and the pages are merged, so that each may come out of an
     index. `key` orders every row apart; `orders` are further columns, none of them NULL, that a
     page may be ordered by before the key. `is_newest_first`: the order where none is asked for.
-    `arguments`: what the statements take from $2 on. `values`: the rows of each of these values of
-    the column `of` are read apart, so that an index on it gives them in order.
+    `arguments`: what the statements take from $2 on. `values`: only rows with one of these values
+    of the column `of`. Those of each value are read apart, so that an index on it gives them in
+    order; of more than MOST_APART values PostgreSQL decides how.
     """
 
     statements: tuple[str, ...]
@@ -112,11 +117,8 @@ def _composed(
     last = f" ORDER BY {ordered} LIMIT ${len(args)}"
     parts = [(_SQL[statement], terms) for statement in listing.statements]
     if listing.values:
-        parts = [
-            (source, [*terms, _equal(listing.of, value, args)])
-            for source, terms in parts
-            for value in listing.values
-        ]
+        alternatives = _alternatives(listing.of, listing.values, args)
+        parts = [(source, [*terms, one_of]) for source, terms in parts for one_of in alternatives]
     if len(parts) == 1:
         ((source, terms),) = parts
         return f"SELECT {selected} FROM ({source}) AS source{_where(terms)}{last}", args  # noqa: S608
@@ -131,9 +133,14 @@ def _where(terms: Sequence[str]) -> str:
     return f" WHERE {' AND '.join(terms)}" if terms else ""
 
 
-def _equal(column: str, value: int, args: list[Any]) -> str:
-    args.append(value)
-    return f"source.{sqlfile.quoted(column)} = ${len(args)}"
+def _alternatives(column: str, values: Sequence[int], args: list[Any]) -> list[str]:
+    """Conditions of which each row that has one of the values fulfils one."""
+    name, first = f"source.{sqlfile.quoted(column)}", len(args) + 1
+    if len(values) > MOST_APART:
+        args.append(list(values))
+        return [f"{name} = ANY (${first}::integer[])"]
+    args.extend(values)
+    return [f"{name} = ${number}" for number in range(first, first + len(values))]
 
 
 def _selected(field: kinds.Field) -> str:
