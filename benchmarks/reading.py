@@ -41,6 +41,9 @@ PAGE_MS = 20.0
 LONGEST_SECONDS = 15
 """A statement that takes longer is shown with its plan alone."""
 
+BLOCKS_BEFORE = 100
+"""A reader of many pages is some minutes behind the block that is committed meanwhile."""
+
 WARM = 2
 CONNECTIONS = 64
 
@@ -58,6 +61,10 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "SELECT address FROM event_emitters WHERE id = "
         "(SELECT emitter FROM event_log GROUP BY 1 ORDER BY count(*), 1 LIMIT 1)"
     )
+    rarest_asset = await connection.fetchval(
+        "SELECT asset_address FROM vesu_transactions GROUP BY 1 ORDER BY count(*), 1 LIMIT 1"
+    )
+    newest = await connection.fetchval("SELECT block_number FROM cursor")
     one, other = dice.choice(found), dice.choice(found)
     return [
         "/v1/pools",
@@ -68,6 +75,9 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "/v1/positions?health_factor_lte=1.05&order=health_factor&limit=50",
         "/v1/positions?order=-debt_value_usd&limit=50",
         "/v1/positions?order=-collateral_value_usd&limit=50",
+        "/v1/positions?status=closed&limit=50",
+        f"/v1/positions?status=closed&at_block={newest - BLOCKS_BEFORE}&limit=50",
+        f"/v1/positions?kind=borrow&at_block={newest - BLOCKS_BEFORE}&limit=50",
         f"/v1/positions/{one['id']}",
         f"/v1/positions/{other['id']}/health",
         f"/v1/users/{one['user_id']}/portfolio",
@@ -76,12 +86,16 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "/v1/transactions?limit=50",
         "/v1/transactions?type=borrow&limit=50",
         "/v1/transactions?type=borrow&order=-timestamp&amount_gte=100&limit=50",
+        "/v1/transactions?order=-amount&limit=50",
+        f"/v1/transactions?asset_address={rarest_asset}&limit=50",
+        "/v1/transactions?asset=NOPE&limit=50",
         f"/v1/transactions/{dice.choice(hashes)['transaction_hash']}",
         "/v1/liquidations?limit=50",
         "/v1/liquidations/opportunities?count=50",
         "/v1/events?limit=50",
         f"/v1/events?name=ModifyPosition&from_address={one['pool_id']}&limit=50",
         "/v1/events?name=SetAssetConfig&limit=50",
+        "/v1/events?contract=pool_factory_v2&limit=50",
         f"/v1/events?from_address={rarest}&limit=50",
         "/v1/blocks?limit=50",
         f"/v1/pools/{one['pool_id']}/config-history?limit=50",
