@@ -1,3 +1,8 @@
+-- name: plan_for_values
+-- Until the end of the transaction plan each statement for its values. One plan for all values takes
+-- a filter that nearly nothing passes for one that much passes, and reads a table to its end.
+SET LOCAL plan_cache_mode = force_custom_plan;
+
 -- name: transactions
 -- What people did, up to a block.
 SELECT *

@@ -356,9 +356,6 @@ async def connect_pool(settings: DatabaseSettings) -> asyncpg.Pool:
                 "idle_in_transaction_session_timeout": milliseconds,
                 # Compiling takes longer than any of the readers' statements gain by it.
                 "jit": "off",
-                # A plan for any value takes a filter that nearly nothing passes for one that much
-                # passes, and reads a table from its end; planning anew takes some 0.2 ms.
-                "plan_cache_mode": "force_custom_plan",
             },
         )
         return pool

@@ -1,4 +1,4 @@
-"""Statements of readers are planned for the values asked for, however often they are asked."""
+"""Lists are planned for the values they are filtered by, however often they are asked."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ async def test_no_plan_serves_all_values() -> None:
         async with await database.connect_pool(settings) as pool, pool.acquire() as connection:
             for number in range(OFTEN):
                 asset = filters.Condition("asset_address", "=", (f"0x{number:064x}",))
-                await listing.records(
-                    connection, records.TRANSACTIONS, 1_000, filters.PageQuery((asset,))
-                )
+                page_query = filters.PageQuery((asset,))
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    await listing.records(connection, records.TRANSACTIONS, 1_000, page_query)
             plans = await connection.fetch(
                 "SELECT generic_plans, custom_plans FROM pg_prepared_statements "
                 "WHERE statement LIKE '%vesu_transactions%' AND statement NOT LIKE '%pg_prepared%'"
