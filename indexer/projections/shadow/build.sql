@@ -43,10 +43,11 @@ CREATE UNLOGGED TABLE vesu_shadow.progress (
 );
 
 -- name: create_table
--- An empty table like the live one; readers never see it, so it needs the key's index alone.
+-- An empty table like the live one; readers never see it, so it needs the key's index alone. It is
+-- analysed before it is compared, which waits a second for an autovacuum that has it in hand.
 CREATE UNLOGGED TABLE vesu_shadow.{stored} (
     LIKE {live}.{stored} INCLUDING DEFAULTS INCLUDING GENERATED, PRIMARY KEY ({stored_key})
-);
+) WITH (autovacuum_enabled = off);
 
 -- name: view_definition
 -- What the view $1 of the live schema selects; tables that the search path finds are named alone.
