@@ -257,7 +257,7 @@ POSITIONS = Table(
         """
     ),
     history="vesu_position_history",
-    history_indexes=("idx_position_versions_block",),
+    history_indexes=("idx_position_versions_block", "idx_position_versions_status"),
     versions="position_versions",
     fixed=_names(
         """

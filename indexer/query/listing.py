@@ -45,7 +45,8 @@ class Listing(msgspec.Struct, frozen=True):
     page may be ordered by before the key. `is_newest_first`: the order where none is asked for.
     `arguments`: what the statements take from $2 on. `values`: only rows with one of these values
     of the column `of`. Those of each value are read apart, so that an index on it gives them in
-    order; of more than MOST_APART values PostgreSQL decides how.
+    order; of more than MOST_APART values PostgreSQL decides how. `is_of_keys`: the arguments name
+    the rows, which an index finds whatever else they are filtered by.
     """
 
     statements: tuple[str, ...]
@@ -56,6 +57,7 @@ class Listing(msgspec.Struct, frozen=True):
     arguments: tuple[Any, ...] = ()
     of: str = ""
     values: tuple[int, ...] = ()
+    is_of_keys: bool = False
 
     @property
     def fields(self) -> Mapping[str, kinds.Field]:
@@ -88,8 +90,7 @@ async def records(
     Numbers and ids are text in them.
     """
     statement, args = _composed(listing, block_number, page_query)
-    # Rows that are named by their keys are found by an index under any plan.
-    if page_query.conditions and not listing.arguments:
+    if page_query.conditions and not listing.is_of_keys:
         await connection.execute(_SQL["plan_for_values"])
     found = await connection.fetch(statement, *args)
     rows = found[: page_query.limit]

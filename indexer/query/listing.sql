@@ -71,6 +71,26 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) h;
 
+-- name: positions_once
+-- The same of the positions that had one of the statuses $2, none of them active, before.
+SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
+    h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
+FROM vesu_positions c
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM position_versions v
+    WHERE v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h
+WHERE EXISTS (
+    SELECT
+    FROM position_versions v
+    WHERE v.id = c.id AND v.status = ANY ($2::text[]) AND v.status <> 'active'
+        AND v.block_number <= $1
+);
+
 -- name: current_positions
 -- The same of the newest block: the rows as they stand. $1, the answer's block, bounds none of them.
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,

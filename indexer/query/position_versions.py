@@ -2,7 +2,7 @@
 
 The newest block has the rows of `vesu_positions` as they stand. Shortly before it nearly all rows
 are still those: the few that changed since are looked up. Further back each position's newest
-version is.
+version is, or where closed or liquidated ones are asked for, that of each which once was.
 """
 
 from __future__ import annotations
@@ -75,10 +75,20 @@ async def of_moment(
         return CURRENT
     if all(condition.field not in OF_STATE for condition in conditions):
         return EVERY
-    changes = await near.count_changed(connection, block, MOST_CHANGED)
-    return EVERY if changes is None else RECENT
+    if await near.count_changed(connection, block, MOST_CHANGED) is not None:
+        return RECENT
+    asked = [condition.values for condition in conditions if condition.field == "status"]
+    return _once(asked[0]) if asked and "active" not in asked[0] else EVERY
+
+
+def _once(statuses: Sequence[str]) -> listing.Listing:
+    """The positions that had one of these statuses: most never end."""
+    arguments = (list(statuses),)
+    return msgspec.structs.replace(EVERY, statements=("positions_once",), arguments=arguments)
 
 
 def of_keys(keys: near.Candidates) -> listing.Listing:
     """The list of the positions with these keys."""
-    return msgspec.structs.replace(EVERY, statements=("positions_of",), arguments=tuple(keys))
+    return msgspec.structs.replace(
+        EVERY, statements=("positions_of",), arguments=tuple(keys), is_of_keys=True
+    )

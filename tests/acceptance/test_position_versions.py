@@ -148,3 +148,27 @@ async def test_the_number_of_changes_decides(
         assert await chosen(changes, is_active) is position_versions.RECENT
         assert await chosen(changes - 1, is_active) is position_versions.EVERY
         assert await chosen(changes, of_user) is position_versions.EVERY
+
+
+async def test_ended_positions_of_long_ago(
+    indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are closed or liquidated at a block, out of all that ever were."""
+    monkeypatch.setattr(position_versions, "MOST_CHANGED", 0)
+    found = 0
+    async with indexed.transaction(isolation="repeatable_read"):
+        standing = await newest(indexed)
+        assert standing.stored_number is not None
+        for block in await earlier_blocks(indexed, standing.stored_number):
+            for statuses in (("closed",), ("liquidated",), ("closed", "liquidated")):
+                ended = (filters.Condition("status", "in", statuses),)
+                moment = await point_in_time.moment(indexed, block)
+                listed = await position_versions.of_moment(indexed, moment, standing, ended)
+                every = await rows(indexed, position_versions.EVERY, block, ended)
+                assert await rows(indexed, listed, block, ended) == every
+                assert await rows(indexed, listed, block, ended, 2) == every
+                found += len(every) * (listed.statements == ("positions_once",))
+            either = (filters.Condition("status", "in", ("active", "closed")),)
+            listed = await position_versions.of_moment(indexed, moment, standing, either)
+            assert listed in (position_versions.EVERY, position_versions.RECENT)
+    assert found > 0

@@ -1,0 +1,1 @@
+DROP INDEX idx_position_versions_status;
