@@ -22,6 +22,9 @@ OTHER: dict[str, tuple[str, ...]] = {
         "idx_events_layout",
         "idx_events_emitter",
     ),
+    "completeness_gaps": ("completeness_gaps_open",),
+    "observation_gaps": ("observation_gaps_open",),
+    "reconciliation_differences": ("idx_reconciliation_differences_open",),
     "orphaned_events": ("idx_orphaned_events_block_hash",),
     "vesu_sampled_prices": ("idx_vesu_sampled_prices_block", "idx_vesu_sampled_prices_known"),
     "price_samplings": (
@@ -115,7 +118,7 @@ def promised() -> set[str]:
 
 def statements() -> dict[str, str]:
     """The statement of the migrations that makes each index, on one line."""
-    return _of_migrations(r"CREATE INDEX (\w+)[^;]*;")
+    return _of_migrations(r"CREATE (?:UNIQUE )?INDEX (\w+)[^;]*;")
 
 
 def comments() -> dict[str, str]:

@@ -253,6 +253,19 @@ async def test_every_index_of_the_guide_is_there(made_url: str) -> None:
     assert all(set(names) <= set(indexes.EXPECTED[table]) for table, names in guide.items())
 
 
+async def test_every_index_that_the_migrations_leave_is_expected(made_url: str) -> None:
+    """But for those of constraints, without which PostgreSQL would not have the table."""
+    statement = """
+        SELECT indrelid::regclass::text, indexrelid::regclass::text
+        FROM pg_index
+        JOIN pg_class ON pg_class.oid = indexrelid
+        WHERE relnamespace = current_schema()::regnamespace
+            AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+    """
+    expected = {(table, name) for table, names in indexes.EXPECTED.items() for name in names}
+    assert set(rows(made_url, statement)) == expected
+
+
 async def test_keys_can_be_distributed_by_pool(made_url: str) -> None:
     statement = """
         SELECT t.relname, bool_or(a.attname = 'pool_id')
