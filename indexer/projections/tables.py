@@ -253,7 +253,8 @@ POSITIONS = Table(
         idx_vesu_positions_health_factor idx_vesu_positions_user_pool
         idx_vesu_positions_status_health idx_vesu_positions_last_updated
         idx_vesu_positions_id idx_vesu_positions_valued_at_block
-        idx_vesu_positions_shares_to_debt
+        idx_vesu_positions_shares_to_debt idx_vesu_positions_by_debt
+        idx_vesu_positions_by_shares idx_vesu_positions_last_event_block
         """
     ),
     history="vesu_position_history",
@@ -334,6 +335,7 @@ MISMATCHES = Table(
         explanation block_number transaction_index event_index timestamp
         """
     ),
+    indexes=("idx_accrual_mismatches_block",),
 )
 
 CURRENT = (CONTRACTS, POOLS, ASSETS, POSITIONS)

@@ -1,0 +1,1 @@
+DROP INDEX idx_vesu_positions_last_event_block;
