@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,7 +15,6 @@ import psycopg
 import pytest
 
 from indexer import errors
-from indexer.audit import indexes
 from indexer.commands import migrate as command
 from indexer.store import database, locks, migrate
 from tests import checksums, postgres
@@ -243,27 +241,6 @@ async def test_exact_integers_have_exact_types(made_url: str) -> None:
     floats = "SELECT relname, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE "
     floats += "atttypid IN ('real'::regtype, 'float8'::regtype) AND relname ~ '^(vesu|events)'"
     assert rows(made_url, floats) == []
-
-
-async def test_every_index_of_the_guide_is_there(made_url: str) -> None:
-    guide = json.loads((ROOT / "tests/data/index-names.json").read_text())
-    assert sum(map(len, guide.values())) == 24
-    held = rows(made_url, "SELECT tablename, indexname FROM pg_indexes")
-    assert {(table, name) for table, names in guide.items() for name in names} <= set(held)
-    assert all(set(names) <= set(indexes.EXPECTED[table]) for table, names in guide.items())
-
-
-async def test_every_index_that_the_migrations_leave_is_expected(made_url: str) -> None:
-    """But for those of constraints, without which PostgreSQL would not have the table."""
-    statement = """
-        SELECT indrelid::regclass::text, indexrelid::regclass::text
-        FROM pg_index
-        JOIN pg_class ON pg_class.oid = indexrelid
-        WHERE relnamespace = current_schema()::regnamespace
-            AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
-    """
-    expected = {(table, name) for table, names in indexes.EXPECTED.items() for name in names}
-    assert set(rows(made_url, statement)) == expected
 
 
 async def test_keys_can_be_distributed_by_pool(made_url: str) -> None:
