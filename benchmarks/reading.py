@@ -42,7 +42,7 @@ LONGEST_SECONDS = 15
 """A statement that takes longer is shown with its plan alone."""
 
 BLOCKS_BEFORE = 100
-"""A reader of many pages is some minutes behind the block that is committed meanwhile."""
+"""How far below the newest block later pages of a list are asked: minutes on the chain."""
 
 WARM = 2
 CONNECTIONS = 64
@@ -77,7 +77,9 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "/v1/positions?order=-collateral_value_usd&limit=50",
         "/v1/positions?status=closed&limit=50",
         f"/v1/positions?status=closed&at_block={newest - BLOCKS_BEFORE}&limit=50",
-        f"/v1/positions?kind=borrow&at_block={newest - BLOCKS_BEFORE}&limit=50",
+        f"/v1/positions?status=active&at_block={newest - BLOCKS_BEFORE}&limit=50",
+        f"/v1/positions?status=closed&at_block={newest // 2}&limit=50",
+        f"/v1/positions?last_event_block_gte={newest - BLOCKS_BEFORE}&limit=50",
         f"/v1/positions/{one['id']}",
         f"/v1/positions/{other['id']}/health",
         f"/v1/users/{one['user_id']}/portfolio",

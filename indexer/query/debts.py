@@ -22,8 +22,6 @@ from indexer.query import (
 MOST_KEPT = 2
 """Questions whose debts are kept until others are asked, each up to MOST_RANKED of them."""
 
-OWES = filters.Condition("nominal_debt", ">=", (1,))
-
 
 class Debt(msgspec.Struct, frozen=True, gc=False):
     """A position with debt. `health` and both USD values x 10^18, rounded as in vesu_positions.
@@ -66,7 +64,7 @@ class Debts:
         """
 
         async def read() -> list[Debt]:
-            owed = (*conditions, OWES)
+            owed = (*conditions, position_versions.OWES)
             listed = await position_versions.of_moment(connection, state.moment, standing, owed)
             stored = await position_pages.candidates(connection, state, owed, listed)
             return await computation.of(valued, state, stored)

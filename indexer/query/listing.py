@@ -45,8 +45,8 @@ class Listing(msgspec.Struct, frozen=True):
     page may be ordered by before the key. `is_newest_first`: the order where none is asked for.
     `arguments`: what the statements take from $2 on. `values`: only rows with one of these values
     of the column `of`. Those of each value are read apart, so that an index on it gives them in
-    order; of more than MOST_APART values PostgreSQL decides how. `is_of_keys`: the arguments name
-    the rows, which an index finds whatever else they are filtered by.
+    order; of more than MOST_APART values PostgreSQL decides how. `keeps_plan`: the
+    statement has one plan for all values, since one index finds the rows whatever the filters.
     """
 
     statements: tuple[str, ...]
@@ -57,7 +57,7 @@ class Listing(msgspec.Struct, frozen=True):
     arguments: tuple[Any, ...] = ()
     of: str = ""
     values: tuple[int, ...] = ()
-    is_of_keys: bool = False
+    keeps_plan: bool = False
 
     @property
     def fields(self) -> Mapping[str, kinds.Field]:
@@ -87,10 +87,11 @@ async def records(
 ) -> tuple[list[asyncpg.Record], tuple[str, ...] | None]:
     """The same rows as records with the columns that the row's type declares; and the page's next.
 
-    Numbers and ids are text in them.
+    Numbers and ids are text in them. A list that is filtered sets how the rest of the caller's
+    transaction is planned.
     """
     statement, args = _composed(listing, block_number, page_query)
-    if page_query.conditions and not listing.is_of_keys:
+    if page_query.conditions and not listing.keeps_plan:
         await connection.execute(_SQL["plan_for_values"])
     found = await connection.fetch(statement, *args)
     rows = found[: page_query.limit]

@@ -71,8 +71,8 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) h;
 
--- name: positions_once
--- The same of the positions that had one of the statuses $2, none of them active, before.
+-- name: positions_ever_of_status
+-- The same of the positions that had one of the statuses $2, none of them active, by block $1.
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
     c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
     h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import asyncpg
 
 from indexer.projections import rows
-from indexer.query import point_in_time
+from indexer.query import changes, point_in_time
 from indexer.store import sqlfile
 from indexer.vesu import maths
 
@@ -43,7 +43,7 @@ async def candidates(
     Of the pools that the snapshot has loaded. None: they, or those that changed since the moment,
     are more than `most`.
     """
-    since = await changed(connection, snapshot, most)
+    since = await changes.keys(connection, snapshot.moment.block_number, most)
     if since is None:
         return None
     rows = await connection.fetch(_SQL["below"], *_bounds(snapshot, health), most + 1)
@@ -52,22 +52,6 @@ async def candidates(
     rows += since
     keys = sorted({(row["pool_id"], row["id"]) for row in rows})
     return Candidates([pool_id for pool_id, _ in keys], [id_ for _, id_ in keys])
-
-
-async def changed(
-    connection: Connection, snapshot: point_in_time.Snapshot, most: int
-) -> list[asyncpg.Record] | None:
-    """The keys of the positions that changed since the moment; None: more than `most` times."""
-    block = snapshot.moment.block_number
-    if await count_changed(connection, block, most) is None:
-        return None
-    return await connection.fetch(_SQL["changed"], block, most)
-
-
-async def count_changed(connection: Connection, block_number: int, most: int) -> int | None:
-    """The number of versions of positions above a block; None: more than `most`."""
-    count: int = await connection.fetchval(_SQL["count_changed"], block_number, most + 1)
-    return None if count > most else count
 
 
 def _bounds(

@@ -13,14 +13,3 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS near
 LIMIT $3;
-
--- name: changed
--- Positions that changed above a block ($1), at most $2 versions.
-SELECT DISTINCT pool_id, id::text AS id
-FROM (SELECT pool_id, id FROM vesu_position_history WHERE block_number > $1 LIMIT $2) AS since;
-
--- name: count_changed
--- How many versions there are above a block ($1), counted up to $2.
-SELECT count(*) FROM (
-    SELECT 1 FROM vesu_position_history WHERE block_number > $1 LIMIT $2
-) AS since;

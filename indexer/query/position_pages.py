@@ -201,7 +201,7 @@ def _parted(
         else:
             of_worth.append(condition)
             if condition.field in OF_DEBT:
-                stored.append(filters.Condition("nominal_debt", ">=", (1,)))
+                stored.append(position_versions.OWES)
     return tuple(stored), tuple(of_worth)
 
 
@@ -300,7 +300,7 @@ def _source(
     listed: listing.Listing,
 ) -> worth_pages.Source:
     """The rows that pass the filters, valued."""
-    by_id = msgspec.structs.replace(listed, key=("id",))
+    by_id = msgspec.structs.replace(listed, key=("id",), keeps_plan=True)
 
     async def named(keys: near.Candidates) -> list[Position]:
         page_query = filters.PageQuery(ranking_query.stored, BY_POOL, 2 * MOST_RANKED)

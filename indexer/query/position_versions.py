@@ -1,8 +1,9 @@
 """The versions that positions have at a block, read from where an index finds them.
 
-The newest block has the rows of `vesu_positions` as they stand. Shortly before it nearly all rows
-are still those: the few that changed since are looked up. Further back each position's newest
-version is, or where closed or liquidated ones are asked for, that of each which once was.
+At the newest block `vesu_positions` has the rows as they stand. Shortly before it nearly all rows
+are still those, and only the few that changed since are looked up. Further back the newest version
+of each position is looked up; for closed or liquidated positions, only that of positions which had
+such a status by then.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from indexer.query import database_state, filters, kinds, listing, near, point_in_time
-
-MOST_CHANGED = 5_000
-"""Versions above a block up to which it counts as recent; to count them takes 1 ms."""
+from indexer.query import (
+    changes,
+    database_state,
+    filters,
+    kinds,
+    listing,
+    near,
+    point_in_time,
+)
 
 
 class PositionVersion(msgspec.Struct, frozen=True):
@@ -56,7 +62,10 @@ OF_STATE = (
     *("collateral_shares", "nominal_debt", "vtoken_balance_raw", "status"),
     *("migrated_block", "changed_at", "block_number"),
 )
-"""The columns that change from version to version; all others name the position."""
+"""The columns that events change; all others are the same in every version."""
+
+OWES = filters.Condition("nominal_debt", ">=", (1,))
+"""Positions with debt."""
 
 
 async def of_moment(
@@ -67,28 +76,40 @@ async def of_moment(
 ) -> listing.Listing:
     """The list of positions as of a moment's block, for a question with these conditions.
 
-    Where none is on the state, each row that an index finds is one of the page, and its version is
-    looked up in less time than all that changed since are.
+    Where they leave few rows of many, these come out of an index of the rows as they stand or of
+    those that ended. Where they leave most rows, or name the user, it takes less time to look up
+    the versions of a page than those of all that changed since.
     """
     block = moment.block_number
     if block == standing.stored_number:
         return CURRENT
-    if all(condition.field not in OF_STATE for condition in conditions):
+    if not any(map(_leaves_few, conditions)) or any(map(_names_rows, conditions)):
         return EVERY
-    if await near.count_changed(connection, block, MOST_CHANGED) is not None:
+    if await changes.are_few(connection, block, changes.MOST):
         return RECENT
     asked = [condition.values for condition in conditions if condition.field == "status"]
-    return _once(asked[0]) if asked and "active" not in asked[0] else EVERY
+    return _ever_of_status(asked[0]) if asked and "active" not in asked[0] else EVERY
 
 
-def _once(statuses: Sequence[str]) -> listing.Listing:
-    """The positions that had one of these statuses: most never end."""
+def _leaves_few(condition: filters.Condition) -> bool:
+    """Whether a condition on the state may leave few positions: most are active, many have debt."""
+    is_of_most = condition == OWES or (condition.field == "status" and "active" in condition.values)
+    return condition.field in OF_STATE and not is_of_most
+
+
+def _names_rows(condition: filters.Condition) -> bool:
+    return condition.field in ("id", "user_id")
+
+
+def _ever_of_status(statuses: Sequence[str]) -> listing.Listing:
+    """The positions that had one of these statuses by the block: most never ended."""
     arguments = (list(statuses),)
-    return msgspec.structs.replace(EVERY, statements=("positions_once",), arguments=arguments)
+    statements = ("positions_ever_of_status",)
+    return msgspec.structs.replace(EVERY, statements=statements, arguments=arguments)
 
 
 def of_keys(keys: near.Candidates) -> listing.Listing:
     """The list of the positions with these keys."""
     return msgspec.structs.replace(
-        EVERY, statements=("positions_of",), arguments=tuple(keys), is_of_keys=True
+        EVERY, statements=("positions_of",), arguments=tuple(keys), keeps_plan=True
     )

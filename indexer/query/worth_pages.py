@@ -11,16 +11,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from indexer.query import filters, measured, near, point_in_time
+from indexer.query import changes, filters, measured, near, point_in_time
 
 MOST_TRIED = 5_000
 """How many candidates are read for one page where filters let few of them through."""
 
 MOST_TIED = 50_000
 """How many candidates may lie between two ends of a page."""
-
-MOST_CHANGED = 5_000
-"""How many positions may have changed since the moment of a page."""
 
 AT_ONCE = 1_000
 NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -72,7 +69,8 @@ class _Pages(msgspec.Struct):
 
     async def with_measure(self) -> list[Any] | None:
         """The page's rows of the first part, and one more; None: too many would be looked at."""
-        since = await near.changed(self.connection, self.snapshot, MOST_CHANGED)
+        block = self.snapshot.moment.block_number
+        since = await changes.keys(self.connection, block, changes.MOST)
         if since is None:
             return None
         changed = near.Candidates([row["pool_id"] for row in since], [row["id"] for row in since])

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from indexer.query import (
+    changes,
     database_state,
     filters,
     listing,
@@ -127,34 +128,47 @@ async def test_the_same_of_earlier_generations(indexed_v1: tables_v1.Indexed) ->
         assert await compare_earlier(connection) > 0
 
 
-async def test_the_number_of_changes_decides(
+ACTIVE = filters.Condition("status", "=", ("active",))
+ENDED = filters.Condition("status", "in", ("closed", "liquidated"))
+LARGE = filters.Condition("collateral_shares", ">=", (10**30,))
+OF_USER = filters.Condition("user_id", "=", (f"0x{1:064x}",))
+OF_POOL = filters.Condition("pool_id", "=", (f"0x{1:064x}",))
+
+
+async def test_the_conditions_and_the_number_of_changes_decide(
     indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And whether the question is about the state: the rows of a user are few in any case."""
+    """What changed since is looked up where it is little, for filters that may leave few rows."""
 
-    async def chosen(most_changed: int, condition: filters.Condition) -> listing.Listing:
-        monkeypatch.setattr(position_versions, "MOST_CHANGED", most_changed)
-        return await position_versions.of_moment(indexed, moment, standing, (condition,))
+    async def chosen(most: int, *conditions: filters.Condition) -> listing.Listing:
+        monkeypatch.setattr(changes, "MOST", most)
+        return await position_versions.of_moment(indexed, moment, standing, conditions)
 
-    is_active = filters.Condition("status", "=", ("active",))
-    of_user = filters.Condition("user_id", "=", (f"0x{1:064x}",))
     async with indexed.transaction(isolation="repeatable_read"):
         standing = await newest(indexed)
         moment = await point_in_time.moment(indexed, 90)
-        changes = await indexed.fetchval(
+        count = await indexed.fetchval(
             "SELECT count(*) FROM position_versions WHERE block_number > 90"
         )
-        assert changes > 0
-        assert await chosen(changes, is_active) is position_versions.RECENT
-        assert await chosen(changes - 1, is_active) is position_versions.EVERY
-        assert await chosen(changes, of_user) is position_versions.EVERY
+        assert count > 0
+        for conditions in ((ENDED,), (LARGE,), (LARGE, ACTIVE, OF_POOL)):
+            assert await chosen(count, *conditions) is position_versions.RECENT
+        assert await chosen(count - 1, LARGE) is position_versions.EVERY
+        for conditions in (
+            (),
+            (ACTIVE,),
+            (OF_POOL,),
+            (position_versions.OWES, ACTIVE),
+            (OF_USER, ENDED),
+        ):
+            assert await chosen(count, *conditions) is position_versions.EVERY
 
 
 async def test_ended_positions_of_long_ago(
     indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that are closed or liquidated at a block, out of all that ever were."""
-    monkeypatch.setattr(position_versions, "MOST_CHANGED", 0)
+    monkeypatch.setattr(changes, "MOST", 0)
     found = 0
     async with indexed.transaction(isolation="repeatable_read"):
         standing = await newest(indexed)
@@ -167,7 +181,7 @@ async def test_ended_positions_of_long_ago(
                 every = await rows(indexed, position_versions.EVERY, block, ended)
                 assert await rows(indexed, listed, block, ended) == every
                 assert await rows(indexed, listed, block, ended, 2) == every
-                found += len(every) * (listed.statements == ("positions_once",))
+                found += len(every) * (listed.statements == ("positions_ever_of_status",))
             either = (filters.Condition("status", "in", ("active", "closed")),)
             listed = await position_versions.of_moment(indexed, moment, standing, either)
             assert listed in (position_versions.EVERY, position_versions.RECENT)
