@@ -6,9 +6,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from indexer import metrics
 from tests import postgres
 from tests.integration import daemon_stage
 from tests.integration.daemon_stage import LAST, Playhead, recording
+
+
+@pytest.fixture(autouse=True)
+def _no_trouble_yet() -> None:
+    """Trouble is counted by endpoint, and a node of an earlier test may have had the same port."""
+    metrics.node_trouble.clear()
 
 
 @pytest.fixture
