@@ -26,7 +26,6 @@ NAMES = (
     "idx_vesu_positions_health_factor",
     "idx_vesu_positions_status_health",
     "idx_vesu_positions_last_updated",
-    "idx_vesu_positions_last_event_block",
     "idx_vesu_positions_valued_at_block",
     "idx_vesu_positions_shares_to_debt",
     "idx_vesu_positions_by_debt",

@@ -254,7 +254,7 @@ POSITIONS = Table(
         idx_vesu_positions_status_health idx_vesu_positions_last_updated
         idx_vesu_positions_id idx_vesu_positions_valued_at_block
         idx_vesu_positions_shares_to_debt idx_vesu_positions_by_debt
-        idx_vesu_positions_by_shares idx_vesu_positions_last_event_block
+        idx_vesu_positions_by_shares
         """
     ),
     history="vesu_position_history",

@@ -1,1 +1,0 @@
-DROP INDEX idx_vesu_positions_last_event_block;
