@@ -91,17 +91,9 @@ WHERE EXISTS (
         AND v.block_number <= $1
 );
 
--- name: current_positions
--- The same of the newest block: the rows as they stand. $1, the answer's block, bounds none of them.
-SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
-    c.debt_address, c.v_token, c.created_at, c.is_listed, c.collateral_shares, c.nominal_debt,
-    c.vtoken_balance_raw, c.status, c.migrated_block, c.last_updated AS changed_at,
-    c.last_event_block AS block_number
-FROM vesu_positions c
-WHERE $1::bigint IS NOT NULL;
-
 -- name: unchanged_positions
--- The same of the positions that did not change after block $1: the rows as they stand.
+-- The same of the positions that did not change after block $1, which at the newest block are all:
+-- the rows as they stand.
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
     c.debt_address, c.v_token, c.created_at, c.is_listed, c.collateral_shares, c.nominal_debt,
     c.vtoken_balance_raw, c.status, c.migrated_block, c.last_updated AS changed_at,

@@ -50,7 +50,7 @@ class PositionVersion(msgspec.Struct, frozen=True):
 EVERY = listing.Listing(("positions",), PositionVersion, ("pool_id", "id"), is_newest_first=False)
 """The newest version of each position, at any block."""
 
-CURRENT = msgspec.structs.replace(EVERY, statements=("current_positions",))
+CURRENT = msgspec.structs.replace(EVERY, statements=("unchanged_positions",))
 """The same at the newest block."""
 
 RECENT = msgspec.structs.replace(EVERY, statements=("unchanged_positions", "changed_positions"))

@@ -56,7 +56,7 @@ async def test_the_events_of_each_name_and_contract(
 async def test_several_names_in_one_order(
     api: Client, indexed: asyncpg.Connection, count: int
 ) -> None:
-    """Read one by one and merged; of many names the log is read as it is."""
+    """Read one by one and merged; of many names in the way that PostgreSQL chooses."""
     found = await indexed.fetch(
         "SELECT DISTINCT name FROM events WHERE name IS NOT NULL ORDER BY 1"
     )
