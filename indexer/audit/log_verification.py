@@ -22,7 +22,7 @@ from indexer.audit import proof_batches
 from indexer.cairo import view_call
 from indexer.chain import ancestry, block_proof, client, failures, types
 from indexer.chain import source as sources
-from indexer.log import cursor, facts, gaps, verified
+from indexer.log import cursor, facts, gaps, seals, verified
 from indexer.projections import fees
 from indexer.store import locks, sqlfile
 
@@ -38,6 +38,9 @@ BATCHES_AHEAD = 4
 
 LOCAL_EVENTS = 5_000
 """About how many stored events are compared with their seals at a time."""
+
+_NEVER_STORED = ""
+"""The seal of a block that no row is of: of no events."""
 
 
 class Proved(msgspec.Struct, frozen=True):
@@ -322,7 +325,7 @@ async def _note(
         _SQL["mark"],
         [*by_commitment, *wrong],
         [True] * len(by_commitment) + [False] * len(wrong),
-        [facts.seal(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
+        [seals.seal(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
     )
     for number in wrong:
         await verified.take_out(connection, number)
@@ -358,11 +361,11 @@ async def broken_seals(
     async for batch in facts.read_batches(connection, first_block, last_block, LOCAL_EVENTS):
         stored = facts.by_block(batch.events)
         rows = await connection.fetch(_SQL["seals"], first, batch.to_block)
-        seals = {row["number"]: row["seal"] for row in rows}
-        for number in sorted(seals.keys() | stored.keys()):
-            if number in seals and seals[number] is None:
-                continue  # Committed before seals were kept, or known to be wrong.
-            if seals.get(number) != facts.seal(stored.get(number, [])):
+        sealed = {row["number"]: row["seal"] for row in rows}
+        for number in sorted(sealed.keys() | stored.keys()):
+            seal = sealed.get(number, _NEVER_STORED)
+            # NULL: committed before seals were kept, or known to be wrong.
+            if seal is not None and not seals.is_whole(seal, stored.get(number, [])):
                 spans.append(verified.Span(number, number))
         first = batch.to_block + 1
     return spans

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
 
-from indexer.cairo import abi, packed
+from indexer.cairo import abi
 from indexer.chain import types
-from indexer.log import dictionaries, facts
+from indexer.log import dictionaries, facts, seals
 from indexer.store import copying, turns
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -56,8 +58,6 @@ _HEAD_WITHOUT_LAYOUT = struct.Struct(">h iq ii ii ii i").pack
 
 _NULL_LENGTH = -1
 
-_length = struct.Struct(">i").pack
-
 
 class EncodedRange(msgspec.Struct, frozen=True):
     """The rows of blocks and receipts, and of each event its key, contract, layout and bytes.
@@ -88,15 +88,16 @@ async def encode(
     ]
     layouts = dictionaries.distinct(about.layout for about in derived)
     layout_numbers = {id(layout): number for number, layout in enumerate(layouts)}
+    payloads = [seals.payload(event) async for some in turns.of(part.events) for event in some]
     return EncodedRange(
-        await _block_rows(part),
+        await _block_rows(part, payloads),
         _receipt_rows(part, batch),
         [(event.block_number, event.transaction_index, event.event_index) for event in part.events],
         [(facts.padded(address), contract) for address, contract in emitters],
         emitter_of,
         layouts,
         [layout_numbers.get(id(about.layout)) for about in derived],
-        [_payload(event) async for some in turns.of(part.events) for event in some],
+        payloads,
     )
 
 
@@ -144,32 +145,43 @@ def _head(event_key: tuple[int, int, int], emitter: int, layout: int | None) -> 
     return _HEAD(*fields, 4, layout)
 
 
-def _payload(event: types.EmittedEvent) -> bytes:
-    hash_ = bytes.fromhex(event.transaction_hash[2:].rjust(64, "0"))
-    keys, data = packed.pack(event.keys), packed.pack(event.data)
-    return b"".join(
-        (_length(len(hash_)), hash_, _length(len(keys)), keys, _length(len(data)), data)
-    )
+class _Block(NamedTuple):
+    """Our events of a block, and their payloads."""
+
+    events: list[types.EmittedEvent]
+    payloads: list[bytes]
 
 
-async def _block_rows(part: types.Range) -> list[Row]:
-    events = facts.by_block(part.events)
+_NO_EVENTS = _Block([], [])
+
+
+def _by_block(
+    events: Sequence[types.EmittedEvent], payloads: Sequence[bytes]
+) -> Mapping[int, _Block]:
+    found: collections.defaultdict[int, _Block] = collections.defaultdict(lambda: _Block([], []))
+    for event, payload in zip(events, payloads, strict=True):
+        block = found[event.block_number]
+        block.events.append(event)
+        block.payloads.append(payload)
+    return found
+
+
+async def _block_rows(part: types.Range, payloads: Sequence[bytes]) -> list[Row]:
+    blocks = _by_block(part.events, payloads)
     rows = [
-        _block_row(header, events.get(header.number, []), header.number in part.proved)
+        _block_row(header, blocks.get(header.number, _NO_EVENTS), header.number in part.proved)
         async for some in turns.of(facts.headers_of(part))
         for header in some
     ]
     rows += [
-        _block_of_events(events[number], time)
+        _block_of_events(blocks[number], time)
         async for some in turns.of(list(part.event_times.items()))
         for number, time in some
     ]
     return rows
 
 
-def _block_row(
-    header: types.BlockHeader, events: Sequence[types.EmittedEvent], is_proved: bool
-) -> Row:
+def _block_row(header: types.BlockHeader, block: _Block, is_proved: bool) -> Row:
     return (
         header.number,
         facts.padded(header.hash),
@@ -179,13 +191,13 @@ def _block_row(
         header.event_count,
         header.event_commitment,
         True if is_proved else None,
-        facts.seal(events),
+        seals.seal(block.events, block.payloads),
     )
 
 
-def _block_of_events(events: Sequence[types.EmittedEvent], seconds: int) -> Row:
+def _block_of_events(block: _Block, seconds: int) -> Row:
     """A block known only by its events; the prover adds its header's fields later."""
-    first = events[0]
+    first = block.events[0]
     return (
         first.block_number,
         facts.padded(first.block_hash),
@@ -195,7 +207,7 @@ def _block_of_events(events: Sequence[types.EmittedEvent], seconds: int) -> Row:
         None,
         None,
         None,
-        facts.seal(events),
+        seals.seal(block.events, block.payloads),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import asyncpg
@@ -66,31 +65,6 @@ def minimal(felt: str) -> str:
 def as_datetime(seconds: int) -> datetime.datetime:
     """A block time in the type that the database takes."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-
-
-def seal(events: Sequence[types.EmittedEvent]) -> str:
-    """What our events of one block were when they were committed: SHA-256, in hex.
-
-    A row that is lost, added or changed later gives another one.
-    """
-    return hashlib.sha256(f"[{','.join(map(_sealed, events))}]".encode()).hexdigest()
-
-
-def _sealed(event: types.EmittedEvent) -> str:
-    """The JSON text of an event, with its fields in their order and felts in minimal hex."""
-    return (
-        f'{{"block_number":{event.block_number},'
-        f'"transaction_index":{event.transaction_index},'
-        f'"event_index":{event.event_index},'
-        f'"block_hash":"{event.block_hash}",'
-        f'"transaction_hash":"{event.transaction_hash}",'
-        f'"from_address":"{event.from_address}",'
-        f'"keys":[{_quoted(event.keys)}],"data":[{_quoted(event.data)}]}}'
-    )
-
-
-def _quoted(felts: Sequence[int]) -> str:
-    return '"' + '","'.join(map(hex, felts)) + '"' if felts else ""
 
 
 def by_block(events: Iterable[types.EmittedEvent]) -> dict[int, list[types.EmittedEvent]]:
