@@ -98,9 +98,9 @@ async def encode(
         )
 
     return EncodedRows(
-        await _encoded(last_of_each_event(journal.pairs), pool, copying.nullable_line),
-        await _encoded(last_of_each_event(journal.assets), asset, copying.nullable_line),
-        await _encoded(last_of_each_event(journal.positions), position, copying.nullable_line),
+        await _encoded(last_of_each_event(journal.pairs), pool, copying.textless_line),
+        await _encoded(last_of_each_event(journal.assets), asset, copying.textless_line),
+        await _encoded(last_of_each_event(journal.positions), position, copying.textless_line),
         await _encoded(journal.transactions, transaction, copying.plain_line),
         list(settings.values()),
         None if block is None else await positions_of(memory_, journal, memory_.valuer(block)),

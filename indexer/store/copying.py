@@ -27,22 +27,16 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 def line(row: Iterable[Any]) -> str:
     """One row; None is NULL, everything else goes as its text."""
     values = tuple(row)
-    texts = [
-        value if value.__class__ is str else _NULL if value is None else str(value)
-        for value in values
-    ]
-    found = "\t".join(texts)
+    found = nullable_line(values)
     # Nearly no row holds anything to escape: four looks at the whole row find that out.
     if (
         found.count("\\") == values.count(None)
-        and found.count("\t") == len(texts) - 1
-        and "\n" not in found
+        and found.count("\t") == len(values) - 1
+        and found.count("\n") == 1
         and "\r" not in found
     ):
-        return found + "\n"
-    fields = zip(values, texts, strict=True)
-    escaped = [text if value is None else text.translate(_ESCAPES) for value, text in fields]
-    return "\t".join(escaped) + "\n"
+        return found
+    return "\t".join(_NULL if value is None else field(str(value)) for value in values) + "\n"
 
 
 def field(value: str | None) -> str:
@@ -68,6 +62,12 @@ def plain_line(values: tuple[Any, ...]) -> str:
 def nullable_line(values: tuple[Any, ...]) -> str:
     """The same of rows that mostly hold a NULL."""
     return _template(len(values)) % tuple([_NULL if value is None else value for value in values])
+
+
+def textless_line(values: tuple[Any, ...]) -> str:
+    """The same of rows without texts that somebody may choose; their first value is no NULL."""
+    found = _template(len(values)) % values
+    return found.replace("\tNone", "\t\\N") if "None" in found else found
 
 
 async def copy(

@@ -37,3 +37,12 @@ def test_a_plain_line_of_fields_is_the_same_line(values: list[object]) -> None:
 @given(st.lists(st.sampled_from(["None", "a", None, 1, True]), min_size=1))
 def test_a_null_and_a_text_that_says_none_are_told_apart(values: list[object]) -> None:
     assert copying.plain_line(tuple(values)) == copying.line(values)
+
+
+TEXTLESS = st.sampled_from(["0x5a", "2026-11-30T23:19:42+00:00", "active"]) | st.integers()
+
+
+@given(TEXTLESS, st.lists(TEXTLESS | st.none() | st.booleans()))
+def test_a_line_without_texts_is_the_same_line(first: object, others: list[object]) -> None:
+    values = (first, *others)
+    assert copying.textless_line(values) == copying.line(values)
