@@ -8,6 +8,7 @@ make thousands of them, with loans near their limit.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import math
@@ -33,6 +34,13 @@ ROWS_AT_ONCE = 5_000
 
 ROWS_A_STATEMENT = 100
 """Valuing this many rows takes some milliseconds, and writing them takes at least as long."""
+
+ROWS_OF_THE_FIRST = 25
+"""The first statement has fewer: PostgreSQL is idle until it comes."""
+
+ROWS_A_TURN = 10
+"""After so many rows the event loop has its turn: an answer of PostgreSQL that waits for the end of
+a statement's rows leaves it idle for milliseconds."""
 
 SMALL_TABLE = 250
 """Up to so many active positions are all valued at every block."""
@@ -174,11 +182,27 @@ async def write(
     Some are valued while PostgreSQL writes those before them.
     """
     async with statement_pipeline.running(connection) as pipeline:
-        for start in range(0, len(found), ROWS_A_STATEMENT):
-            part = found[start : start + ROWS_A_STATEMENT]
-            document = rows.encode([_valued(row, valuer) for row in part]).decode()
+        for part in _parts(found):
+            document = await _document(part, valuer)
             ctids = [row["ctid"] for row in part]
             await pipeline.run(functools.partial(_write_part, document=document, ctids=ctids))
+
+
+def _parts(found: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
+    """The rows of each statement."""
+    start, size = 0, ROWS_OF_THE_FIRST
+    while start < len(found):
+        yield found[start : start + size]
+        start, size = start + size, ROWS_A_STATEMENT
+
+
+async def _document(part: Sequence[asyncpg.Record], valuer: valuations.Valuer) -> str:
+    """Keys and valuations of stored rows as JSON."""
+    valued = []
+    for start in range(0, len(part), ROWS_A_TURN):
+        valued += [_valued(row, valuer) for row in part[start : start + ROWS_A_TURN]]
+        await asyncio.sleep(0)
+    return rows.encode(valued).decode()
 
 
 async def _write_part(
