@@ -2,7 +2,9 @@
 
 `vesu-indexer run` fills a database up to the block before the last ones of an invented chain. Then
 its node shows one more block every 200 ms. A block's time ends when a listener of `vesu_blocks`
-hears of it: its rows can be read then. Prints one JSON line.
+hears of it: its rows can be read then. It begins when the block is there to be asked for, and once
+more when the node's first answer names it, between which the indexer waits for its next look.
+Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -109,9 +111,11 @@ async def measure(folder: Path, below: int, last: int, database: str) -> dict[st
             await heard.until(last)
             cpu = _cpu_seconds(process.pid) - cpu
             peak = clock.peak_megabytes(process.pid)
+        told = node.told()
     active = await connection.fetchval(ACTIVE)
     await connection.close()
     took = [(heard.committed[block] - at) * 1000 for block, at in shown.items()]
+    published = [(heard.committed[block] - told[block]) * 1000 for block in shown]
     return {
         "active": active,
         "blocks": len(took),
@@ -119,6 +123,7 @@ async def measure(folder: Path, below: int, last: int, database: str) -> dict[st
         "poll_ms": round(POLL_SECONDS * 1000),
         "commits": len({heard.committed[block] for block in shown}),
         "committed_ms": head.spread(took),
+        "answered_ms": head.spread(published),
         "cpu_ms_a_block": round(cpu / len(took) * 1000, 1),
         "peak_megabytes": peak,
     }

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.node FOLDER [LATENCY]`: every request takes LATENCY seconds. A line `BRANCH
 NUMBER` on stdin puts the head on that block; its hash and the time are printed as JSON. A line
-`traffic` prints what was asked since the last such line, as JSON (`benchmarks.serving`).
+`traffic` prints what was asked since the last such line, a line `told` when the first answer named
+each block, as JSON (`benchmarks.serving`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -20,15 +22,32 @@ from indexer.recording import chain, options, server
 
 
 class CountingServer(server.RecordingServer):
-    """Counts its answers and the bytes of their bodies."""
+    """Counts its answers and the bytes of their bodies; notes when it told of each new head."""
 
     requests = 0
     body_bytes = 0
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._untold: list[int] = []
+        self._told: dict[int, float] = {}
+
     def _respond(self, request: web.Request, body: bytes) -> web.Response:
         self.requests += 1
         self.body_bytes += len(body)
+        if self._untold and b'"block_number":%d,' % self._untold[-1] in body:
+            self._told |= dict.fromkeys(self._untold, time.time())
+            self._untold.clear()
         return super()._respond(request, body)
+
+    def go_to(self, number: int, branch: int) -> None:
+        """Put the head on a block of a branch."""
+        self.playhead.go_to(number, branch)
+        self._untold.append(number)
+
+    def told(self) -> dict[int, float]:
+        """When the first answer named each head, or a later one; Unix time in seconds."""
+        return self._told
 
     def traffic(self) -> serving.Traffic:
         """What was asked since the last time."""
@@ -49,8 +68,11 @@ async def main(folder: Path, latency: float) -> None:
             if line.strip() == "traffic":
                 _tell(node.traffic())
                 continue
+            if line.strip() == "told":
+                print(msgspec.json.encode(node.told()).decode(), flush=True)
+                continue
             branch, number = map(int, line.split())
-            node.playhead.go_to(number, branch)
+            node.go_to(number, branch)
             hash_ = node.recording.branch(branch).blocks[number].hash
             _tell(serving.Shown(hash_, time.time()))
 

@@ -120,12 +120,15 @@ def _proof(run: Run) -> list[str]:
 
 
 def _follow(run: Run) -> list[str]:
-    took = run["committed_ms"]
+    took = f"{_milliseconds(run['committed_ms'])}, worst {run['committed_ms']['worst']:.0f} ms"
+    # Lines of before it was measured have none.
+    if answered := run.get("answered_ms"):
+        took += f"; after the node's answer {_milliseconds(answered)}"
     pace = f"one every {run['block_ms']} ms, polled every {run['poll_ms']} ms"
     return [
         "head: a block available until committed",
         f"{run['blocks']:,} blocks, {pace}; {run['active']:,} positions",
-        f"p50 {took['median']:.0f} ms, p99 {took['p99']:.0f} ms, worst {took['worst']:.0f} ms",
+        took,
         f"{run['cpu_ms_a_block']} ms a block",
         "",
         "",
@@ -133,13 +136,17 @@ def _follow(run: Run) -> list[str]:
     ]
 
 
+def _milliseconds(spread: dict[str, float]) -> str:
+    return f"p50 {spread['median']:.0f} ms, p99 {spread['p99']:.0f} ms"
+
+
 def _head(run: Run) -> list[str]:
     took, cpu, log = run["commit_ms"], run["cpu_ms"], run["wal_bytes"]
     return [
         "head: the commit alone",
         f"{run['blocks']:,} blocks; {run['active']:,} positions, {run['below_1.3']:,} below 1.3",
-        f"p50 {took['median']:.0f} ms, p99 {took['p99']:.0f} ms",
-        f"with its PostgreSQL process: p50 {cpu['median']:.0f} ms, p99 {cpu['p99']:.0f} ms",
+        _milliseconds(took),
+        f"with its PostgreSQL process: {_milliseconds(cpu)}",
         "",
         f"write-ahead log: p50 {log['median'] / 1e6:.2f} MB, p99 {log['p99'] / 1e6:.2f} MB",
         "",

@@ -48,6 +48,10 @@ class Node:
         """Put the head on a block of a branch."""
         return msgspec.json.decode(self._told(f"{branch} {number}"), type=Shown)
 
+    def told(self) -> dict[int, float]:
+        """When its first answer named each head, or a later one, in Unix seconds."""
+        return msgspec.json.decode(self._told("told"), type=dict[int, float])
+
     def _told(self, line: str) -> str:
         self._in.write(f"{line}\n")
         self._in.flush()

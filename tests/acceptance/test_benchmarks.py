@@ -92,6 +92,7 @@ async def test_all_benchmarks_in_one_command(tmp_path: Path) -> None:
     for one in (few, crowd):
         assert one["blocks"] == 25 >= one["commits"] > 0
         assert 0 < one["committed_ms"]["median"] <= one["committed_ms"]["p99"]
+        assert 0 < one["answered_ms"]["median"] < one["committed_ms"]["median"]
     names = [one["run"] for one in runs[-3:]]
     assert names == ["head", "reorganisation", "reorganisation"]
     table = page.tables(runs).splitlines()
