@@ -61,6 +61,9 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "SELECT address FROM event_emitters WHERE id = "
         "(SELECT emitter FROM event_log GROUP BY 1 ORDER BY count(*), 1 LIMIT 1)"
     )
+    rarest_asset = await connection.fetchval(
+        "SELECT asset_address FROM vesu_transactions GROUP BY 1 ORDER BY count(*), 1 LIMIT 1"
+    )
     newest = await connection.fetchval("SELECT block_number FROM cursor")
     one, other = dice.choice(found), dice.choice(found)
     return [
@@ -84,6 +87,9 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         "/v1/transactions?limit=50",
         "/v1/transactions?type=borrow&limit=50",
         "/v1/transactions?type=borrow&order=-timestamp&amount_gte=100&limit=50",
+        "/v1/transactions?order=-amount&limit=50",
+        f"/v1/transactions?asset_address={rarest_asset}&limit=50",
+        "/v1/transactions?asset=NOPE&limit=50",
         f"/v1/transactions/{dice.choice(hashes)['transaction_hash']}",
         "/v1/liquidations?limit=50",
         "/v1/liquidations/opportunities?count=50",

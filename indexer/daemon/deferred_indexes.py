@@ -1,9 +1,10 @@
 """Indexes that are left out while a long history is written for the first time.
 
 Every change of a position changes its indexes too, at pages that are far apart, and those of
-events by name or contract grow at as many places as there are names. Made once at the end they cost
-a small part of that, and the latter take half of the room. The table deferred_indexes says which
-were dropped: a daemon that was killed in between makes them after its next catch-up.
+events by name or contract and of transactions by amount grow at as many places as there are
+values. Made once at the end they cost a small part of that, and the latter take half of the room.
+The table deferred_indexes says which were dropped: a daemon that was killed in between makes them
+after its next catch-up.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ NAMES = (
     "idx_vesu_positions_by_shares",
     "idx_events_layout",
     "idx_events_emitter",
+    "idx_vesu_transactions_asset",
+    "idx_vesu_transactions_asset_address",
+    "idx_vesu_transactions_amount",
 )
 """No part of a fill reads them. Those of positions are on what changes with a position's state or
 value: without them PostgreSQL updates a row within its page, and the other indexes stay as they
 are. Positions can be read by id, user and pool all the while; sorted by health or worth they are
-slow, and so are events by name or contract."""
+slow, and so are events by name or contract and transactions by asset or amount."""
 
 PUT_OFF_SECONDS = 60.0
 """How long they are left alone where another session held the table."""

@@ -286,7 +286,8 @@ TRANSACTIONS = Table(
         idx_vesu_transactions_hash idx_vesu_transactions_type idx_vesu_transactions_status
         idx_vesu_transactions_user_type idx_vesu_transactions_created_at
         idx_vesu_transactions_timestamp idx_vesu_transactions_block
-        idx_vesu_transactions_pool_id
+        idx_vesu_transactions_pool_id idx_vesu_transactions_asset
+        idx_vesu_transactions_asset_address idx_vesu_transactions_amount
         """
     ),
 )

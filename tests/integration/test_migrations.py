@@ -71,6 +71,10 @@ PROMISED = {
 }
 
 
+COMMENTS_RESTORED_FROM = "0042"
+"""Earlier migrations, when taken back, leave some comments as they made them."""
+
+
 def rows(url: str, statement: str) -> list[Any]:
     with psycopg.connect(url, autocommit=True) as connection:
         answer = connection.execute(statement.encode())
@@ -105,6 +109,18 @@ def catalogue(url: str) -> set[tuple[str, str]]:
             FROM pg_class JOIN ours ON ours.oid = relnamespace WHERE relacl::text ~ '[{,]='
             UNION SELECT 'schema', nspname FROM pg_namespace WHERE nspname !~ '^pg_'
             UNION SELECT 'extension', extname FROM pg_extension""",
+        )
+    )
+
+
+def comments(url: str) -> set[tuple[str, int, str]]:
+    """What tables, columns and indexes say of themselves."""
+    return set(
+        rows(
+            url,
+            """
+            SELECT objoid::regclass::text, objsubid, description FROM pg_description
+            WHERE classoid = 'pg_class'::regclass AND objoid >= 16384""",
         )
     )
 
@@ -156,14 +172,15 @@ async def test_ours_there_and_back_and_there_again(empty_database_url: str) -> N
 async def test_each_migration_can_be_taken_back_by_itself(empty_database_url: str) -> None:
     url = empty_database_url
     for revision in migrate.known():
-        before = catalogue(url)
+        before, commented = catalogue(url), comments(url)
         with migrate._connected(url) as connection, migrate._alone(connection, url) as backend:
             (todo,) = [one for one in backend.to_apply(migrate._read()) if one.id == revision]
             migrate._move(backend, todo, "apply")
             made = catalogue(url)
-            assert made != before
+            assert (made, comments(url)) != (before, commented)
             migrate._move(backend, todo, "rollback")
             assert catalogue(url) == before
+            assert comments(url) == commented or revision < COMMENTS_RESTORED_FROM
             migrate._move(backend, todo, "apply")
             assert catalogue(url) == made
 

@@ -1,0 +1,3 @@
+DROP INDEX idx_vesu_transactions_amount;
+DROP INDEX idx_vesu_transactions_asset_address;
+DROP INDEX idx_vesu_transactions_asset;
