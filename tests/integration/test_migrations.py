@@ -185,6 +185,23 @@ async def test_each_migration_can_be_taken_back_by_itself(empty_database_url: st
             assert catalogue(url) == made
 
 
+async def test_seals_that_an_earlier_release_cannot_read_go_with_their_migration(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    migrate.apply(url)
+    rows(
+        url,
+        "INSERT INTO blocks (number, hash, timestamp, finality, seal) VALUES "
+        "(1, '0x1', now(), 'ACCEPTED_ON_L2', 'ab'), (2, '0x2', now(), 'ACCEPTED_ON_L2', '2:ab')",
+    )
+    with migrate._connected(url) as connection, migrate._alone(connection, url) as backend:
+        later = [one for one in backend.to_rollback(migrate._read()) if one.id >= "0043"]
+        for migration in later:
+            migrate._move(backend, migration, "rollback")
+    assert rows(url, "SELECT number, seal FROM blocks ORDER BY 1") == [(1, "ab"), (2, None)]
+
+
 async def test_a_shadow_goes_with_the_tables(empty_database_url: str) -> None:
     before = catalogue(empty_database_url)
     migrate.apply(empty_database_url)
