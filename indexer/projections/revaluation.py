@@ -8,7 +8,6 @@ make thousands of them, with loans near their limit.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import itertools
 import math
@@ -18,7 +17,7 @@ from typing import Any, Literal
 import asyncpg
 
 from indexer.projections import memory, positions, rows, statements, tables, valuations
-from indexer.store import sqlfile, statement_pipeline
+from indexer.store import sqlfile, statement_pipeline, turns
 from indexer.vesu import state
 
 _SQL = {
@@ -37,10 +36,6 @@ ROWS_A_STATEMENT = 100
 
 ROWS_OF_THE_FIRST = 25
 """The first statement has fewer: PostgreSQL is idle until it comes."""
-
-ROWS_A_TURN = 10
-"""After so many rows the event loop has its turn: an answer of PostgreSQL that waits for the end of
-a statement's rows leaves it idle for milliseconds."""
 
 SMALL_TABLE = 250
 """Up to so many active positions are all valued at every block."""
@@ -197,12 +192,13 @@ def _parts(found: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]
 
 
 async def _document(part: Sequence[asyncpg.Record], valuer: valuations.Valuer) -> str:
-    """Keys and valuations of stored rows as JSON."""
-    valued = []
-    for start in range(0, len(part), ROWS_A_TURN):
-        valued += [_valued(row, valuer) for row in part[start : start + ROWS_A_TURN]]
-        await asyncio.sleep(0)
-    return rows.encode(valued).decode()
+    """Keys and valuations of stored rows as JSON.
+
+    In turns: an answer of PostgreSQL is taken and its next statement sent in between.
+    """
+    return rows.encode(
+        [_valued(row, valuer) async for some in turns.of(part) for row in some]
+    ).decode()
 
 
 async def _write_part(
