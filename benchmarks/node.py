@@ -30,13 +30,14 @@ class CountingServer(server.RecordingServer):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._untold: list[int] = []
-        self._told: dict[int, float] = {}
+        self.told: dict[int, float] = {}
+        """When the first answer named each head, or a later one; Unix time in seconds."""
 
     def _respond(self, request: web.Request, body: bytes) -> web.Response:
         self.requests += 1
         self.body_bytes += len(body)
         if self._untold and b'"block_number":%d,' % self._untold[-1] in body:
-            self._told |= dict.fromkeys(self._untold, time.time())
+            self.told |= dict.fromkeys(self._untold, time.time())
             self._untold.clear()
         return super()._respond(request, body)
 
@@ -44,10 +45,6 @@ class CountingServer(server.RecordingServer):
         """Put the head on a block of a branch."""
         self.playhead.go_to(number, branch)
         self._untold.append(number)
-
-    def told(self) -> dict[int, float]:
-        """When the first answer named each head, or a later one; Unix time in seconds."""
-        return self._told
 
     def traffic(self) -> serving.Traffic:
         """What was asked since the last time."""
@@ -69,7 +66,7 @@ async def main(folder: Path, latency: float) -> None:
                 _tell(node.traffic())
                 continue
             if line.strip() == "told":
-                print(msgspec.json.encode(node.told()).decode(), flush=True)
+                _tell(node.told)
                 continue
             branch, number = map(int, line.split())
             node.go_to(number, branch)
@@ -77,7 +74,7 @@ async def main(folder: Path, latency: float) -> None:
             _tell(serving.Shown(hash_, time.time()))
 
 
-def _tell(answer: msgspec.Struct) -> None:
+def _tell(answer: object) -> None:
     print(msgspec.json.encode(answer).decode(), flush=True)
 
 
