@@ -325,7 +325,7 @@ async def _note(
         _SQL["mark"],
         [*by_commitment, *wrong],
         [True] * len(by_commitment) + [False] * len(wrong),
-        [seals.seal(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
+        [seals.seal_of(stored.get(number, [])) for number in by_commitment] + [None] * len(wrong),
     )
     for number in wrong:
         await verified.take_out(connection, number)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 import struct
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
@@ -50,6 +48,9 @@ RECEIPT_COLUMNS = (
 )
 
 Row = tuple[object, ...]
+
+_Contents = list[tuple[types.EmittedEvent, bytes]]
+"""Our events of a block, each with its payload."""
 
 _HEAD = struct.Struct(">h iq ii ii ii ii").pack
 """The fields of a row of event_log before its bytes, each after its length."""
@@ -145,31 +146,12 @@ def _head(event_key: tuple[int, int, int], emitter: int, layout: int | None) -> 
     return _HEAD(*fields, 4, layout)
 
 
-class _Block(NamedTuple):
-    """Our events of a block, and their payloads."""
-
-    events: list[types.EmittedEvent]
-    payloads: list[bytes]
-
-
-_NO_EVENTS = _Block([], [])
-
-
-def _by_block(
-    events: Sequence[types.EmittedEvent], payloads: Sequence[bytes]
-) -> Mapping[int, _Block]:
-    found: collections.defaultdict[int, _Block] = collections.defaultdict(lambda: _Block([], []))
-    for event, payload in zip(events, payloads, strict=True):
-        block = found[event.block_number]
-        block.events.append(event)
-        block.payloads.append(payload)
-    return found
-
-
 async def _block_rows(part: types.Range, payloads: Sequence[bytes]) -> list[Row]:
-    blocks = _by_block(part.events, payloads)
+    blocks: dict[int, _Contents] = {}
+    for event, payload in zip(part.events, payloads, strict=True):
+        blocks.setdefault(event.block_number, []).append((event, payload))
     rows = [
-        _block_row(header, blocks.get(header.number, _NO_EVENTS), header.number in part.proved)
+        _block_row(header, blocks.get(header.number, []), header.number in part.proved)
         async for some in turns.of(facts.headers_of(part))
         for header in some
     ]
@@ -181,7 +163,7 @@ async def _block_rows(part: types.Range, payloads: Sequence[bytes]) -> list[Row]
     return rows
 
 
-def _block_row(header: types.BlockHeader, block: _Block, is_proved: bool) -> Row:
+def _block_row(header: types.BlockHeader, contents: _Contents, is_proved: bool) -> Row:
     return (
         header.number,
         facts.padded(header.hash),
@@ -191,13 +173,13 @@ def _block_row(header: types.BlockHeader, block: _Block, is_proved: bool) -> Row
         header.event_count,
         header.event_commitment,
         True if is_proved else None,
-        seals.seal(block.events, block.payloads),
+        seals.seal(contents),
     )
 
 
-def _block_of_events(block: _Block, seconds: int) -> Row:
+def _block_of_events(contents: _Contents, seconds: int) -> Row:
     """A block known only by its events; the prover adds its header's fields later."""
-    first = block.events[0]
+    first, _ = contents[0]
     return (
         first.block_number,
         facts.padded(first.block_hash),
@@ -207,7 +189,7 @@ def _block_of_events(block: _Block, seconds: int) -> Row:
         None,
         None,
         None,
-        seals.seal(block.events, block.payloads),
+        seals.seal(contents),
     )
 
 

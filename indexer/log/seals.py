@@ -34,13 +34,11 @@ def payload(event: types.EmittedEvent) -> bytes:
     )
 
 
-def seal(events: Sequence[types.EmittedEvent], payloads: Iterable[bytes] | None = None) -> str:
-    """`OF_BYTES` and the SHA-256 of the events in their order, in hex.
+def seal(contents: Iterable[tuple[types.EmittedEvent, bytes]]) -> str:
+    """`OF_BYTES` and the SHA-256 of events with their payloads, in their order, in hex.
 
     Of each the place, the block's hash and the address as text in minimal hex, and the payload.
-    `payloads` are those of the events where they are known.
     """
-    known = map(payload, events) if payloads is None else payloads
     parts = [
         b"".join(
             (
@@ -49,14 +47,19 @@ def seal(events: Sequence[types.EmittedEvent], payloads: Iterable[bytes] | None 
                 bytes_,
             )
         )
-        for event, bytes_ in zip(events, known, strict=True)
+        for event, bytes_ in contents
     ]
     return OF_BYTES + hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+def seal_of(events: Iterable[types.EmittedEvent]) -> str:
+    """The seal of events alone."""
+    return seal((event, payload(event)) for event in events)
+
+
 def is_whole(stored: str, events: Sequence[types.EmittedEvent]) -> bool:
     """Whether these are the events that a block was sealed with."""
-    return stored == (seal(events) if stored.startswith(OF_BYTES) else _seal_of_json(events))
+    return stored == (seal_of(events) if stored.startswith(OF_BYTES) else _seal_of_json(events))
 
 
 def _seal_of_json(events: Sequence[types.EmittedEvent]) -> str:

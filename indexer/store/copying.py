@@ -60,7 +60,7 @@ def plain_line(values: tuple[Any, ...]) -> str:
 
 
 def nullable_line(values: tuple[Any, ...]) -> str:
-    """The same of rows that mostly hold a NULL."""
+    """The same of rows of which any value may be NULL."""
     return _template(len(values)) % tuple([_NULL if value is None else value for value in values])
 
 

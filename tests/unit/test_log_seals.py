@@ -54,14 +54,14 @@ def json_of(events: list[types.EmittedEvent]) -> str:
 
 
 def test_a_seal_is_the_hash_of_the_bytes() -> None:
-    assert seals.seal([EVENT]) == "2:" + hashlib.sha256(OF_BYTES).hexdigest()
-    assert seals.seal([EVENT, EVENT]) == "2:" + hashlib.sha256(OF_BYTES * 2).hexdigest()
-    assert seals.seal([]) == "2:" + hashlib.sha256(b"").hexdigest()
+    assert seals.seal_of([EVENT]) == "2:" + hashlib.sha256(OF_BYTES).hexdigest()
+    assert seals.seal_of([EVENT, EVENT]) == "2:" + hashlib.sha256(OF_BYTES * 2).hexdigest()
+    assert seals.seal_of([]) == "2:" + hashlib.sha256(b"").hexdigest()
 
 
 @hypothesis.given(strategies.lists(EVENTS, max_size=3))
 def test_a_block_is_whole_by_seals_of_both_kinds(events: list[types.EmittedEvent]) -> None:
-    assert seals.is_whole(seals.seal(events), events)
+    assert seals.is_whole(seals.seal_of(events), events)
     assert seals.is_whole(hashlib.sha256(json_of(events).encode()).hexdigest(), events)
 
 
@@ -70,7 +70,7 @@ def test_other_events_break_seals_of_both_kinds(
     events: list[types.EmittedEvent], others: list[types.EmittedEvent]
 ) -> None:
     hypothesis.assume(events != others)
-    assert not seals.is_whole(seals.seal(events), others)
+    assert not seals.is_whole(seals.seal_of(events), others)
     assert not seals.is_whole(hashlib.sha256(json_of(events).encode()).hexdigest(), others)
 
 
@@ -93,7 +93,7 @@ def test_other_events_break_seals_of_both_kinds(
 )
 def test_each_field_is_sealed(change: dict[str, object]) -> None:
     changed = msgspec.structs.replace(EVENT, **change)
-    assert not seals.is_whole(seals.seal([EVENT]), [changed])
+    assert not seals.is_whole(seals.seal_of([EVENT]), [changed])
     assert not seals.is_whole(OF_JSON, [changed])
 
 
