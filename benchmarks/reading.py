@@ -30,8 +30,9 @@ import click
 import structlog
 
 from benchmarks import chain, head, many_rows, runs
-from indexer import app, config
+from indexer import config
 from indexer.api import server
+from indexer.app import databases
 from indexer.recording import chain as recordings
 from tests.acceptance import stage
 
@@ -112,7 +113,7 @@ async def plans(url: str, asked: list[str]) -> list[dict[str, Any]]:
     """Of each question: the time of its answer, and its statements with their plans."""
     settings = config.load(None, {}, {"database.pool_min": 1, "database.pool_max": 1})
     heard: list[Any] = []
-    async with app.pool(settings, url) as pool:
+    async with databases.pool(settings, url) as pool:
         async with pool.acquire() as connection:
             connection.add_query_logger(heard.append)
         async with (

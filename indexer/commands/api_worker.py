@@ -12,8 +12,9 @@ import os
 import socket
 import sys
 
-from indexer import app, config
+from indexer import config
 from indexer.api import server
+from indexer.app import api_settings, databases
 from indexer.commands import event_loop, logs, serve, showing
 from indexer.daemon import api_process
 
@@ -27,9 +28,9 @@ class _Daemon:
         self._asking = asyncio.Lock()
         self._answers: asyncio.Queue[bytes] = asyncio.Queue()
 
-    async def settings(self) -> app.ApiSettings:
+    async def settings(self) -> api_settings.ApiSettings:
         """The settings that the daemon sends first."""
-        return app.ApiSettings.read(await api_process.read_frame(self._reader))
+        return api_settings.ApiSettings.read(await api_process.read_frame(self._reader))
 
     def serves(self) -> None:
         """Tell the daemon that it need not answer in our place any more."""
@@ -60,7 +61,7 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
     logs.set_up(settings.log.level, settings.log.format)
     listens = asyncio.create_task(daemon.listen())
     async with (
-        app.pool(settings, api_settings.url, at_once=False) as pool,
+        databases.pool(settings, api_settings.url, at_once=False) as pool,
         server.serving_on(
             listening, pool, serve.options(settings, api_settings.url), daemon.metrics
         ),

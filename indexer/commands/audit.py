@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases, engines, networks, nodes
 from indexer.audit import refold, report
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
@@ -67,11 +68,11 @@ def command(
 async def _make(
     settings: config.Settings, scope: refold.Scope, views: str, seed: int | None
 ) -> report.AuditReport:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         committed = await cursor.read(connection)
         chosen = seed if seed is not None else committed.block_number if committed else 0
         refolding = refold.Refolding(
-            app.engine(settings), scope, chosen, settings.ingest.batch_events
+            engines.engine(settings), scope, chosen, settings.ingest.batch_events
         )
         async with _asking(settings, views, chosen) as asking:
             return await report.make(connection, refolding, asking)
@@ -83,12 +84,14 @@ async def _asking(
 ) -> AsyncIterator[report.ViewCheck]:
     """The configured node, or why none is asked: that is no failure of the audit."""
     sample = None if views == "all" else SAMPLE_ROWS
-    asking = report.ViewCheck(None, "no node is configured", app.extensions(settings), sample, seed)
+    asking = report.ViewCheck(
+        None, "no node is configured", networks.extensions(settings), sample, seed
+    )
     if views == "off":
         asking.why_not = "not asked for (--views off)"
     elif settings.node.urls:
         try:
-            asking.node = await app.node(settings)
+            asking.node = await nodes.node(settings)
         except errors.NodeError as error:
             asking.why_not = str(error)
     try:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config, values
+from indexer import config, values
+from indexer.app import databases
 from indexer.audit import manifest
 from indexer.commands import arguments, event_loop, output, output_files, progress
 from indexer.store import catalog, dumps, migrate
@@ -44,9 +45,9 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
 
 async def _dump(settings: config.Settings, part: Path, quiet: bool) -> manifest.Manifest:
     line = progress.Counted("backing up", "bytes", quiet=quiet)
-    with app.database_url(settings) as url:
+    with databases.database_url(settings) as url:
         migrations = migrate.applied(url)
-        async with app.reading_connection(url) as connection:
+        async with databases.reading_connection(url) as connection:
             client = dumps.dumper(connection.get_server_version().major)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 # The transaction waits for pg_dump, as long as that takes.

@@ -13,8 +13,9 @@ import msgspec
 import rich.console
 import rich.live
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
 from indexer.api import server as http
+from indexer.app import databases, networks, nodes, parts
 from indexer.chain import client
 from indexer.commands import arguments, event_loop, output, overview
 from indexer.config import sections
@@ -145,12 +146,12 @@ class _Demo:
         settings: config.Settings,
         connection: asyncpg.Connection,
     ) -> tuple[ingestor.Ingestor, price_sampler.Sampler]:
-        node: client.StarknetNode = await app.node(settings)
+        node: client.StarknetNode = await nodes.node(settings)
         stack.push_async_callback(node.close)
-        worker = app.ingestor(settings, node, connection, self._note)
-        await worker.open(hex(app.chain_id(settings)), app.start_block(settings))
+        worker = parts.ingestor(settings, node, connection, self._note)
+        await worker.open(hex(networks.chain_id(settings)), networks.start_block(settings))
         session = await stack.enter_async_context(database.session(self._url))
-        return worker, app.price_sampling(settings, node, session)
+        return worker, parts.price_sampling(settings, node, session)
 
     async def _index(self, worker: ingestor.Ingestor, sampler: price_sampler.Sampler) -> None:
         """Index the whole recording; prices are sampled meanwhile and at its last block."""
@@ -176,7 +177,7 @@ class _Demo:
     ) -> None:
         """Show the tables as they fill until the recording is over, then until stopped."""
         event_loop.stop_on_signals(worker.stopping)
-        pool = await stack.enter_async_context(app.pool(settings, self._url))
+        pool = await stack.enter_async_context(databases.pool(settings, self._url))
         port = await self._serve(stack, pool, settings.api.host)
         looking = await stack.enter_async_context(database.session(self._url))
         task = asyncio.create_task(self._index(worker, sampler))

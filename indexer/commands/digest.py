@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config, values
+from indexer import config, values
+from indexer.app import databases
 from indexer.audit import digest, first_difference
 from indexer.commands import arguments, event_loop, output
 from indexer.config import values as config_values
@@ -78,22 +79,22 @@ def command(
 
 
 async def _digest(settings: config.Settings, at_block: int | None) -> digest.Digest:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         return await digest.at_block(connection, at_block)
 
 
 async def _valuations(settings: config.Settings) -> digest.Valuations:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         return await digest.of_valuations(connection)
 
 
 async def _samples(settings: config.Settings, at_block: int | None) -> digest.Samples:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         return await digest.of_samples(connection, at_block)
 
 
 async def _compare(settings: config.Settings, other: str) -> first_difference.FirstDifference:
-    with app.database_url(settings) as url:
+    with databases.database_url(settings) as url:
         for each in (url, other):
             migrate.require_same(each)
         async with (

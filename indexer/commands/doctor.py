@@ -12,8 +12,8 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors, values
-from indexer.app import abi_folder, health_ages
+from indexer import config, errors, values
+from indexer.app import abi_folder, databases, health_ages, networks, nodes
 from indexer.audit import indexes
 from indexer.chain import capacity, client, types
 from indexer.commands import arguments, event_loop, output
@@ -76,7 +76,7 @@ def _guarded(check_name: str, look: Callable[[], list[Finding]]) -> list[Finding
 
 def _configuration(settings: config.Settings) -> Finding:
     try:
-        found = app.contracts(settings)
+        found = networks.contracts(settings)
         abi_folder.read(settings)
     except errors.ConfigError as error:
         return Finding("configuration", str(error), is_good=False)
@@ -90,7 +90,7 @@ def _configuration(settings: config.Settings) -> Finding:
         "configuration",
         f"network {settings.network.name}, {len(found)} configured "
         f"{'contract' if len(found) == 1 else 'contracts'}, "
-        f"first block {app.start_block(settings):,}",
+        f"first block {networks.start_block(settings):,}",
     )
 
 
@@ -114,7 +114,7 @@ def _disk(settings: config.Settings) -> Finding:
 
 
 def _database(settings: config.Settings) -> list[Finding]:
-    with app.database_url(settings) as url:
+    with databases.database_url(settings) as url:
         pending = migrate.pending(url)
         findings = [
             Finding("database", "reachable" if settings.database.url else "embedded, runs"),
@@ -181,7 +181,7 @@ async def _server(connection: asyncpg.Connection) -> Finding:
 
 async def _watch_list(connection: asyncpg.Connection, settings: config.Settings) -> Finding:
     """Whether the database was filled with the contracts that are configured."""
-    compared = await watch_list.compare(connection, app.watched_contracts(settings))
+    compared = await watch_list.compare(connection, networks.watched_contracts(settings))
     if sentence := compared.sentence():
         return Finding("watch list", sentence, is_good=False)
     return Finding("watch list", "the configured contracts are those of the database")
@@ -245,7 +245,7 @@ async def _classes(connection: asyncpg.Connection) -> Finding:
 
 
 async def _node(settings: config.Settings) -> list[Finding]:
-    node = await app.node(settings)
+    node = await nodes.node(settings)
     try:
         head = await node.head()
         finalised = await node.finalised()
@@ -282,7 +282,7 @@ def _clock(head: types.BlockHeader) -> Finding:
 
 async def _contracts(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
     """Whether there is a contract at every configured address."""
-    configured = app.watched_contracts(settings)
+    configured = networks.watched_contracts(settings)
     reached = [contract for contract in configured if contract.from_block <= block]
     for contract in reached:
         try:
@@ -303,7 +303,7 @@ async def _contracts(settings: config.Settings, node: client.StarknetNode, block
 
 async def _events(settings: config.Settings, node: client.StarknetNode, block: int) -> Finding:
     """What the configured contracts said in a block, and whether all of it can be decoded."""
-    kinds = {entry.address: entry.kind for entry in app.contracts(settings)}
+    kinds = {entry.address: entry.kind for entry in networks.contracts(settings)}
     events = await node.source.events(block, block, list(kinds), MOST_EVENTS)
     named: dict[str, list[str]] = {}
     strange = 0

@@ -10,7 +10,8 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases
 from indexer.cairo import felt252
 from indexer.commands import arguments, event_loop, output, output_files, progress
 from indexer.query import export, names, parquet
@@ -130,7 +131,7 @@ async def _export(
 ) -> Metadata:
     line = progress.Counted("exporting", "rows", quiet=quiet)
     async with contextlib.AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(app.reader(settings))
+        connection = await stack.enter_async_context(databases.reader(settings))
         if pool_name is not None:
             address = felt252.padded(await names.pool(connection, pool_name))
             filters = msgspec.structs.replace(filters, pool=address)

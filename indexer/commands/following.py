@@ -8,8 +8,9 @@ import os
 
 import structlog
 
-from indexer import app, config, urls
+from indexer import config, urls
 from indexer.api import startup
+from indexer.app import databases, networks, parts
 from indexer.commands import event_loop, output, progress
 from indexer.daemon import ingestor, process, sessions, systemd
 from indexer.log import cursor
@@ -24,10 +25,10 @@ def run(
     *,
     as_json: bool,
 ) -> None:
-    """Index until stopped, or until a block is committed; `probes` as in `app.daemon_parts`."""
+    """Index until stopped, or until a block is committed; `probes` as in `parts.daemon_parts`."""
     service = systemd.Notifier.from_environment(os.environ)
-    app.contracts(settings)
-    with app.database_location(settings, make=True) as location:
+    networks.contracts(settings)
+    with databases.database_location(settings, make=True) as location:
         log.info(
             "starting",
             version=importlib.metadata.version("vesu-indexer"),
@@ -49,7 +50,7 @@ def run(
 
 async def _run(
     settings: config.Settings,
-    location: app.DatabaseLocation,
+    location: databases.DatabaseLocation,
     until_block: int | None,
     probes: startup.Responder | None,
     service: systemd.Notifier,
@@ -57,13 +58,13 @@ async def _run(
     stopping, hurrying = asyncio.Event(), asyncio.Event()
     event_loop.stop_on_signals(stopping, hurrying)
     database_sessions = sessions.Sessions(location.url, stopping, location.revive, hurrying)
-    line = progress.Blocks("indexing", app.start_block(settings))
+    line = progress.Blocks("indexing", networks.start_block(settings))
 
     def report(progress: ingestor.Progress) -> None:
         database_sessions.progressed()
         last = progress.head if until_block is None else min(until_block, progress.head)
         line.update(progress.block, max(last, progress.block), progress.total_events)
 
-    parts = app.daemon_parts(settings, location.url, report, probes)
-    daemon = process.Daemon(parts, database_sessions, service, stopping, until_block)
+    made = parts.daemon_parts(settings, location.url, report, probes)
+    daemon = process.Daemon(made, database_sessions, service, stopping, until_block)
     return await daemon.run()

@@ -9,7 +9,8 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases
 from indexer.audit import advice
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.log import retention
@@ -94,7 +95,7 @@ async def _maintain(
     line = progress.Counted("maintaining", "steps", quiet=quiet)
     expired = found = None
     done: list[upkeep.Done] = []
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         if parts.retention:
             expired = await _retain(connection, days, line, apply=parts.apply)
         if parts.reindex or parts.vacuum or parts.analyze:

@@ -7,7 +7,8 @@ from pathlib import Path
 import asyncpg
 import click
 
-from indexer import app, urls, values
+from indexer import urls, values
+from indexer.app import databases
 from indexer.audit import indexes
 from indexer.commands import arguments, event_loop, output
 from indexer.log import cursor
@@ -32,7 +33,7 @@ def command(
     if listing and rollback:
         raise click.UsageError("--list and --rollback exclude each other")
     settings = arguments.settings(config_file)
-    with app.database_url(settings, make=not (listing or rollback)) as url:
+    with databases.database_url(settings, make=not (listing or rollback)) as url:
         changed: list[str] = []
         if rollback:
             changed = _rollback(url, yes=yes)

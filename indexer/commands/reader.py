@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import asyncpg
 
-from indexer import app, config
+from indexer import config
+from indexer.app import databases
 from indexer.commands import arguments, event_loop
 from indexer.query import names, point_in_time
 
@@ -38,5 +39,5 @@ def ask_of_pool(
 async def _answer(
     settings: config.Settings, question: Callable[[asyncpg.Connection], Awaitable[T]]
 ) -> T:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         return await question(connection)

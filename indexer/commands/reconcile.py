@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases, networks, nodes
 from indexer.audit import reconcile, reconciliations, stored_state
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.query import names
@@ -67,17 +68,17 @@ async def _check(
 ) -> reconcile.Reconciliation:
     """Compare and store. NotFoundError: nothing is there to be compared, which is not equality."""
     line = progress.Counted("reconciling", "views", quiet=quiet)
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         if pool is not None:
             scope = msgspec.structs.replace(scope, pool=await names.pool(connection, pool))
-        node = await app.node(settings)
+        node = await nodes.node(settings)
         try:
             reconciliation, equal = await reconcile.check(
                 connection,
                 node,
                 block,
                 scope,
-                app.extensions(settings),
+                networks.extensions(settings),
                 line.update,
             )
         finally:

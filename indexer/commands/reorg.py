@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases, engines
 from indexer.chain import types
 from indexer.commands import arguments, event_loop, output
 from indexer.daemon import rollback
@@ -39,7 +40,7 @@ def command(config_file: Path | None, as_json: bool, to_block: int, yes: bool) -
     the daemon first. Exit code 1 without --yes: nothing was changed.
     """
     settings = arguments.settings(config_file)
-    with app.database_url(settings) as url:
+    with databases.database_url(settings) as url:
         migrate.require(url)
         plan = event_loop.run(_reorganise(settings, url, to_block, yes))
     if as_json:
@@ -68,7 +69,7 @@ async def _reorganise(settings: config.Settings, url: str, to_block: int, yes: b
         blocks, events = await reorgs.extent(connection, ancestor[0])
         final = await cursor.finalised(connection)
         if yes:
-            engine = app.engine(settings)
+            engine = engines.engine(settings)
             await engine.load(connection)
             # No node was asked, so the branch that follows is told by its first block alone.
             head = types.BlockHeader(*ancestor, "0x0", 0, "", "")

@@ -10,7 +10,8 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases, engines, networks
 from indexer.audit import invariants, reconciliations, shadow_diff
 from indexer.cairo import felt252
 from indexer.commands import arguments, event_loop, output, progress
@@ -104,7 +105,7 @@ def command(
         raise click.UsageError("--pool excludes --shadow, --discard and --to-block")
     arguments.require_range(from_block, to_block)
     settings = arguments.settings(config_file)
-    with app.database_url(settings) as url:
+    with databases.database_url(settings) as url:
         migrate.require(url)
         if discard:
             _print_discarded(event_loop.run(_discard(settings, url)), as_json)
@@ -144,7 +145,7 @@ async def _in_place(
 ) -> replay.Done:
     async with locks.WriterLock(url), database.session(url) as connection:
         built = _shadow_on(connection, settings, url)
-        await watch_list.require_same(connection, app.watched_contracts(settings))
+        await watch_list.require_same(connection, networks.watched_contracts(settings))
         report = _reporter("replaying", quiet)
         pool_id = None
         if request.pool is not None:
@@ -154,7 +155,9 @@ async def _in_place(
 
 def _shadow_on(connection: asyncpg.Connection, settings: config.Settings, url: str) -> build.Shadow:
     open_second = functools.partial(database.session, url)
-    return build.Shadow(connection, app.engine(settings), settings.ingest.batch_events, open_second)
+    return build.Shadow(
+        connection, engines.engine(settings), settings.ingest.batch_events, open_second
+    )
 
 
 async def _settle(url: str) -> None:
@@ -171,7 +174,7 @@ async def _shadow(
 ) -> ShadowReplay:
     async with database.session(url) as connection:
         built = _shadow_on(connection, settings, url)
-        await watch_list.require_same(connection, app.watched_contracts(settings))
+        await watch_list.require_same(connection, networks.watched_contracts(settings))
         if request.swap:
             await replay.require_enough(connection, request.from_block, request.to_block)
         await built.open(request.from_block, request.to_block)
@@ -209,7 +212,7 @@ async def _swapped(
 
 async def _discard(settings: config.Settings, url: str) -> bool:
     async with database.session(url) as connection:
-        return await build.Shadow(connection, app.engine(settings)).discard()
+        return await build.Shadow(connection, engines.engine(settings)).discard()
 
 
 def _print_discarded(was_there: bool, as_json: bool) -> None:

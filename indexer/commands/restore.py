@@ -9,7 +9,8 @@ import asyncpg
 import click
 import msgspec
 
-from indexer import app, errors, values
+from indexer import errors, values
+from indexer.app import databases
 from indexer.audit import manifest
 from indexer.commands import arguments, event_loop, output, progress
 from indexer.projections.shadow import build
@@ -39,7 +40,7 @@ def command(config_file: Path | None, as_json: bool, file: Path, force: bool) ->
     """
     settings = arguments.settings(config_file)
     kept = manifest.read(file)
-    with app.database_url(settings, make=True) as url:
+    with databases.database_url(settings, make=True) as url:
         proof = event_loop.run(_restore(url, file, kept, force=force, quiet=as_json))
         pending = migrate.pending(url)
     outcome = RestoreResult(str(file), kept.block_number, kept.block_hash, proof, pending)

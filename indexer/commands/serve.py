@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import structlog
 
-from indexer import app, config
+from indexer import config
 from indexer.api import application, gate, server
-from indexer.app import health_ages
+from indexer.app import databases, health_ages
 from indexer.commands import arguments, event_loop, output
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ def command(config_file: Path | None, as_json: bool, port: int | None) -> None:
     watch.database_url. SIGTERM and SIGINT end it after the answers in hand.
     """
     settings = arguments.settings(config_file, api__port=port)
-    with app.database_location(settings) as location:
+    with databases.database_location(settings) as location:
         event_loop.run(_serve(settings, location.url, as_json), event_loop.fast())
 
 
@@ -42,7 +42,7 @@ async def _serve(settings: config.Settings, url: str, as_json: bool) -> None:
     event_loop.stop_on_signals(stopping)
     api = settings.api
     async with (
-        app.pool(settings, url) as pool,
+        databases.pool(settings, url) as pool,
         server.serving(pool, api.host, api.port, options(settings, url)) as port,
     ):
         log.info("serving", api=f"http://{api.host}:{port}/v1/status")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config, values
-from indexer.app import health_ages
+from indexer import config, values
+from indexer.app import databases, health_ages
 from indexer.cairo import felt252
 from indexer.commands import arguments, event_loop, output
 from indexer.query import status
@@ -31,7 +31,7 @@ def command(config_file: Path | None, as_json: bool) -> None:
 
 
 async def _read(settings: config.Settings) -> status.Status:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         return await status.read(connection, health_ages.limits(settings))
 
 

@@ -14,7 +14,8 @@ import click
 import msgspec
 import structlog
 
-from indexer import app, config, errors, values
+from indexer import config, errors, values
+from indexer.app import databases, networks, nodes, parts
 from indexer.audit import log_verification, proof_batches
 from indexer.cairo import felt252
 from indexer.chain import client
@@ -130,7 +131,7 @@ def command(
     """
     settings = arguments.settings(config_file)
     settings.require_node()
-    with app.database_url(settings) as url:
+    with databases.database_url(settings) as url:
         migrate.require(url)
         verification = event_loop.run(_verify(settings, url, from_block, to_block, repair, as_json))
     if as_json:
@@ -151,9 +152,9 @@ async def _verify(
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.session(url))
         committed = await log_verification.committed(connection)
-        await watch_list.require_same(connection, app.watched_contracts(settings))
+        await watch_list.require_same(connection, networks.watched_contracts(settings))
         first, last = _range(committed, from_block, to_block)
-        node = await app.node(settings)
+        node = await nodes.node(settings)
         stack.push_async_callback(node.close)
         is_asked = from_block is not None or to_block is not None
         tally = await _prove(
@@ -206,7 +207,7 @@ async def _prove(
             spans = await _unproved(connection, first, last)
         total = sum(span.last_block - span.first_block + 1 for span in spans)
         line = progress.Blocks("verifying", 1, quiet=quiet or not total)
-        addresses = app.known_addresses(settings)
+        addresses = networks.known_addresses(settings)
         sweep = log_verification.sweep(
             node,
             connection,
@@ -273,8 +274,8 @@ async def _read_again(
 ) -> None:
     """Roll back to before the lowest gap, and index up to where the tables stood."""
     until = (await log_verification.committed(connection)).block_number
-    worker = app.ingestor(settings, node, connection)
-    chain_id, start_block = hex(app.chain_id(settings)), app.start_block(settings)
+    worker = parts.ingestor(settings, node, connection)
+    chain_id, start_block = hex(networks.chain_id(settings)), networks.start_block(settings)
     await worker.open(chain_id, start_block)
     await worker.repair()
     for attempt in range(1, ATTEMPTS + 1):

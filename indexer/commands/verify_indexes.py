@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from indexer import app, config
+from indexer import config
+from indexer.app import databases
 from indexer.audit import indexes
 from indexer.commands import arguments, event_loop, output
 
@@ -35,5 +36,5 @@ def command(config_file: Path | None, as_json: bool) -> None:
 
 
 async def _check(settings: config.Settings) -> indexes.IndexReport:
-    async with app.reader(settings) as connection:
+    async with databases.reader(settings) as connection:
         return await indexes.check(connection)

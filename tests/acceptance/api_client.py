@@ -10,8 +10,9 @@ from urllib import parse
 
 import aiohttp
 
-from indexer import app, config
+from indexer import config
 from indexer.api import application, server
+from indexer.app import databases
 
 
 class Said(NamedTuple):
@@ -69,7 +70,7 @@ class Client:
 async def serving(url: str, **options: Any) -> AsyncIterator[Client]:
     """A client of the API over a database."""
     async with (
-        app.pool(config.load(None, {}, {}), url) as pool,
+        databases.pool(config.load(None, {}, {}), url) as pool,
         server.serving(pool, "127.0.0.1", 0, application.Options(**options)) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):

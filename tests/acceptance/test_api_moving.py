@@ -12,7 +12,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer import app, config
+from indexer import config
+from indexer.app import databases
 from indexer.query import filters, listing, records
 from indexer.recording import playhead, server
 from tests import postgres
@@ -154,7 +155,7 @@ NEWEST = "block_number DESC, transaction_index DESC, event_index DESC, leg DESC,
 
 async def _pages_read(url: str, block: int, limit: int) -> tuple[list[int], int]:
     """Blocks of the database that the first and the last page of a whole walk touch; its rows."""
-    async with app.pool(config.load(None, {}, {}), url) as pool, pool.acquire() as connection:
+    async with databases.pool(config.load(None, {}, {}), url) as pool, pool.acquire() as connection:
         heard: list[asyncpg.connection.LoggedQuery] = []
         after, rows = None, 0
         connection.add_query_logger(heard.append)

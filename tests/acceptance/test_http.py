@@ -17,9 +17,10 @@ import aiohttp
 import asyncpg
 import pytest
 
-from indexer import app, config
+from indexer import config
 from indexer.api import problems
 from indexer.api import server as http
+from indexer.app import databases
 from indexer.recording import options, playhead, server
 from tests import postgres
 from tests.acceptance import stage, truth
@@ -329,7 +330,7 @@ def test_why_the_database_does_not_answer_is_told_in_words(error: Exception, wor
 async def test_database_gone_is_not_healthy() -> None:
     async with (
         postgres.fresh_database(migrated=True) as url,
-        app.pool(config.load(None, {}, {}), url) as pool,
+        databases.pool(config.load(None, {}, {}), url) as pool,
         http.serving(pool, "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):

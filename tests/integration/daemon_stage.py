@@ -16,7 +16,8 @@ import msgspec
 import prometheus_client
 import structlog
 
-from indexer import app, config, urls
+from indexer import config, urls
+from indexer.app import engines, networks, parts
 from indexer.audit import digest
 from indexer.chain import client, rpc
 from indexer.daemon import ingestor
@@ -112,22 +113,22 @@ async def following(
     set_up = settings(url, *nodes, **more)
     treated = msgspec.structs.replace(QUICK, **(node or {}))
     connection, watching = await database.connect(url), await database.connect(url)
-    connected = await client.connect(set_up.node.urls, app.chain_id(set_up), treated)
+    connected = await client.connect(set_up.node.urls, networks.chain_id(set_up), treated)
     with structlog.testing.capture_logs() as logged:
         made = Following(watching, logged)
         made.node = connected
-        followed = app.ingestor_settings(set_up)
+        followed = parts.ingestor_settings(set_up)
         quick = msgspec.structs.replace(followed.reading, pause_seconds=0.001)
         made.worker = ingestor.Ingestor(
             connected,
             connection,
-            app.engine(set_up),
+            engines.engine(set_up),
             msgspec.structs.replace(followed, reading=quick),
-            app.watched_contracts(set_up),
+            networks.watched_contracts(set_up),
             open_second=functools.partial(database.session, url),
         )
         try:
-            await made.worker.open(hex(app.chain_id(set_up)), app.start_block(set_up))
+            await made.worker.open(hex(networks.chain_id(set_up)), networks.start_block(set_up))
             made.task = asyncio.create_task(made.worker.run(until_block))
             try:
                 yield made

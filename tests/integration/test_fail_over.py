@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer import app
+from indexer.app import networks
 from indexer.chain import client
 from indexer.daemon import prover
 from indexer.recording import options
@@ -135,11 +135,11 @@ SHUT = Fault(status=403, body=b"the key was revoked")
 async def proving(url: str, *nodes: str) -> AsyncIterator[client.StarknetNode]:
     """The prover of a daemon on these nodes runs beside, and must not end by itself."""
     settings = daemon_stage.settings(url, *nodes)
-    node = await client.connect(settings.node.urls, app.chain_id(settings), daemon_stage.QUICK)
+    node = await client.connect(settings.node.urls, networks.chain_id(settings), daemon_stage.QUICK)
     connection = await asyncpg.connect(url)
     stopping = asyncio.Event()
     made = prover.Prover(
-        node, connection, app.known_addresses(settings), prover.ProverSettings(6_000)
+        node, connection, networks.known_addresses(settings), prover.ProverSettings(6_000)
     )
     task = asyncio.create_task(made.run(stopping))
     try:
