@@ -95,17 +95,16 @@ async def test_from_a_machine_that_went_through_a_reorganisation(
     fork = loaded.forks[0]
     head = playhead.Playhead.at_block(loaded, fork.common, story=True)
     async with postgres.fresh_database(migrated=True) as url:
-        async with (
-            server.RecordingServer(loaded, head) as node,
-            following(recorded, node, url),
-            serving(url) as api,
-        ):
-            head.go_to(fork.last, branch=1)
-            await committed(api, fork.last, fork.blocks[fork.last].hash)
+        async with server.RecordingServer(loaded, head) as node, serving(url) as api:
+            # The other machine took no samples on the way: no block before the last was its head.
+            async with following(recorded, node, url, VESU_PRICES_SAMPLE_SECONDS="0"):
+                head.go_to(fork.last, branch=1)
+                await committed(api, fork.last, fork.blocks[fork.last].hash)
             head.go_to(loaded.main.last)
-            await committed(api, loaded.main.last, loaded.main.blocks[loaded.main.last].hash)
-            assert (await api.get("/v1/pools", limit=1))["meta"]["fork"] > 0
-            await sampled(url, await sampled_at_the_end(indexed_url))
+            async with following(recorded, node, url):
+                await committed(api, loaded.main.last, loaded.main.blocks[loaded.main.last].hash)
+                assert (await api.get("/v1/pools", limit=1))["meta"]["fork"] > 0
+                await sampled(url, await sampled_at_the_end(indexed_url))
         found, wanted = await told(url), await told(indexed_url)
     for answers_of in (found, wanted):
         for block in BLOCKS:

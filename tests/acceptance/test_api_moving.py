@@ -36,10 +36,11 @@ LISTS: tuple[tuple[str, dict[str, str]], ...] = (
 
 @contextlib.asynccontextmanager
 async def following(
-    recorded: truth.Recorded, node: server.RecordingServer, url: str
+    recorded: truth.Recorded, node: server.RecordingServer, url: str, **settings: str
 ) -> AsyncIterator[None]:
-    """A daemon that follows the node while inside."""
-    process = await stage.start(stage.environment(recorded, node.url, url), "run", "--no-serve")
+    """A daemon that follows the node while inside; `settings` as environment variables."""
+    environ = stage.environment(recorded, node.url, url, **settings)
+    process = await stage.start(environ, "run", "--no-serve")
     try:
         yield
     finally:

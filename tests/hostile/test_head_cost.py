@@ -103,7 +103,11 @@ async def test_a_block_costs_the_same_with_half_as_many_pools_more(
             works.append(await counted(url, monkeypatch, blocks))
     print(*works, sep="\n")
     assert works[0]["accrue"] > 0 < works[0]["with_sample"]
-    assert works[0] == works[1]
+    assert works[0].keys() == works[1].keys()
+    for name, few in works[0].items():
+        # Which of equally old rows the slice of the oldest takes is up to PostgreSQL, and so
+        # whether these are of one asset more.
+        assert abs(works[1][name] - few) <= 5, name
 
 
 async def test_every_pool_has_its_turn_and_the_listed_ones_have_every_block() -> None:
