@@ -36,6 +36,21 @@ def test_commitment_and_count_of_every_recorded_block(folder: Path) -> None:
     assert compared > 50
 
 
+@pytest.mark.parametrize("cores", [1, 2, 3, 7])
+def test_the_commitment_is_the_same_on_any_number_of_cores(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commitment, "CORES", cores)
+    monkeypatch.setattr(commitment, "EVENTS_PER_THREAD", 1)
+    compared = 0
+    for block in blocks(chain.bundled()):
+        if (block.header.event_count or 0) > 1:
+            assert hex(commitment.of_block(block.receipts)) == block.header.event_commitment
+            compared += 1
+    print(f"compared {compared} blocks on {cores} cores")
+    assert compared > 50
+
+
 def ours(block: types.BlockWithReceipts, address: str) -> list[types.EmittedEvent]:
     return [
         types.EmittedEvent(
