@@ -18,13 +18,13 @@ def prove(
     block: types.BlockWithReceipts,
     returned: Sequence[types.EmittedEvent],
     addresses: Collection[str],
-    hashed: bool = True,
+    threads: int = 1,
 ) -> types.Proof:
     """Run all three checks on a block read with its receipts' events; returns the proof reached.
 
-    `returned`: what getEvents returned for `addresses` in this block, in chain order. Without
-    `hashed` the event commitment is not computed, which takes a tenth of a second for a busy
-    block. InconsistentAnswerError where the node contradicts itself.
+    `returned`: what getEvents returned for `addresses` in this block, in chain order. `threads`
+    hash the event commitment, which takes some tenths of a second for a busy block; 0: it is not
+    computed. InconsistentAnswerError where the node contradicts itself.
     """
     in_receipts = types.events_of(block, addresses)
     if in_receipts != list(returned):
@@ -33,10 +33,10 @@ def prove(
             f"its receipts hold {len(in_receipts)}: {_first_difference(in_receipts, returned)}",
             kind="incomplete",
         )
-    return prove_receipts(block, hashed)
+    return prove_receipts(block, threads)
 
 
-def prove_receipts(block: types.BlockWithReceipts, hashed: bool = True) -> types.Proof:
+def prove_receipts(block: types.BlockWithReceipts, threads: int = 1) -> types.Proof:
     """Run the first two checks: the receipts hold every event that the header counts."""
     header = block.header
     count = sum(len(receipt.events) for receipt in block.receipts)
@@ -45,8 +45,8 @@ def prove_receipts(block: types.BlockWithReceipts, hashed: bool = True) -> types
             f"block {header.number} counts {header.event_count} events, its receipts hold {count}",
             kind="incomplete",
         )
-    if hashed and header.event_commitment is not None:
-        if hex(commitment.of_block(block.receipts)) != header.event_commitment:
+    if threads and header.event_commitment is not None:
+        if hex(commitment.of_block(block.receipts, threads)) != header.event_commitment:
             raise errors.InconsistentAnswerError(
                 f"the receipts of block {header.number} do not have the event commitment of its "
                 "header",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Sequence
 from concurrent import futures
 
@@ -20,19 +19,22 @@ from indexer.cairo import felt252
 from indexer.chain import types
 
 HEIGHT = 64
-CORES = os.cpu_count() or 1
 EVENTS_PER_THREAD = 8
 """At least so many: they take some 4 ms, and a thread 0.1 ms to start."""
 
 
-def of_block(receipts: Sequence[types.Receipt]) -> int:
-    """The event commitment over all events of these receipts (a whole block's, in order)."""
+def of_block(receipts: Sequence[types.Receipt], threads: int = 1) -> int:
+    """The event commitment over all events of these receipts (a whole block's, in order).
+
+    So many threads at most hash at once: the library gives the interpreter's lock away for nine
+    tenths of the time that a hash takes.
+    """
     preimages = [
         _preimage(event, int(receipt.transaction_hash, 16))
         for receipt in receipts
         for event in receipt.events
     ]
-    return root(_leaves(preimages))
+    return root(_leaves(preimages, threads))
 
 
 def _preimage(event: types.ReceiptEvent, transaction_hash: int) -> list[int]:
@@ -40,12 +42,8 @@ def _preimage(event: types.ReceiptEvent, transaction_hash: int) -> list[int]:
     return [int(event.from_address, 16), transaction_hash, len(keys), *keys, len(data), *data]
 
 
-def _leaves(preimages: Sequence[list[int]]) -> list[int]:
-    """The hash of each preimage, computed on all cores.
-
-    The library gives the interpreter's lock away for nine tenths of the time that a hash takes.
-    """
-    threads = min(CORES, len(preimages) // EVENTS_PER_THREAD)
+def _leaves(preimages: Sequence[list[int]], threads: int) -> list[int]:
+    threads = min(threads, len(preimages) // EVENTS_PER_THREAD)
     if threads <= 1:
         return _hash_all(preimages)
     share = math.ceil(len(preimages) / threads)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from indexer.chain import block_proof, types, windows
+from indexer.chain import at_once, block_proof, types, windows
 from indexer.chain import source as sources
+
+CORES = os.cpu_count() or 1
+"""How many threads hash blocks that wait for their commit."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -70,18 +75,22 @@ class Choice(msgspec.Struct, frozen=True):
         for event in part.events:
             returned.setdefault(event.block_number, []).append(event)
         addresses = {hex(address) for address in part.addresses}
+        others = self._others(part)
+        is_alone = len(part.blocks) + len(others) == 1
         proofs: dict[int, types.Proof] = {}
-        async for block in self._to_prove(part):
+
+        async def prove_block(block: types.BlockWithReceipts) -> None:
             number = block.header.number
-            events = returned.get(number, ())
+            prove = functools.partial(block_proof.prove, block, returned.get(number, ()), addresses)
             if self._is_hashed(number):
-                # Hashing a busy block takes a tenth of a second: not on the event loop.
-                proof = await asyncio.to_thread(block_proof.prove, block, events, addresses)
+                # Hashing a busy block takes some tenths of a second: not on the event loop.
+                proofs[number] = await asyncio.to_thread(prove, CORES if is_alone else 1)
             else:
-                proof = block_proof.prove(block, events, addresses, hashed=False)
-            proofs[number] = proof
+                proofs[number] = prove(0)
             if number in part.blocks:
                 part.blocks[number] = types.without_events(block)
+
+        await at_once.each(_to_prove(part, others), prove_block, CORES)
         return proofs
 
     def verified(
@@ -114,12 +123,14 @@ class Choice(msgspec.Struct, frozen=True):
             if number not in part.blocks and self._is_always_proved(number)
         ]
 
-    async def _to_prove(self, part: windows.Window) -> AsyncIterator[types.BlockWithReceipts]:
-        """The blocks to prove: those with watched events, then the others in batches."""
-        for number in sorted(part.blocks):
-            yield part.blocks[number]
-        others = self._others(part)
-        for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
-            batch = others[start : start + sources.BLOCKS_PER_BATCH]
-            for block in await part.source.blocks(batch, with_events=True):
-                yield block
+
+async def _to_prove(
+    part: windows.Window, others: list[int]
+) -> AsyncIterator[types.BlockWithReceipts]:
+    """The blocks to prove: those with watched events, then the others in batches."""
+    for number in sorted(part.blocks):
+        yield part.blocks[number]
+    for start in range(0, len(others), sources.BLOCKS_PER_BATCH):
+        batch = others[start : start + sources.BLOCKS_PER_BATCH]
+        for block in await part.source.blocks(batch, with_events=True):
+            yield block
