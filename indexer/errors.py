@@ -14,7 +14,9 @@
     │   ├── EmbeddedServerError
     │   ├── DatabaseUnavailableError  lost or out of reach; a running daemon waits for it
     │   │   ├── DatabaseRefusalError  it cannot for now: deadlock, time-out, full disk
-    │   │   │   └── TooManyWatchesError  no more transactions may be watched for now
+    │   │   │   └── BusyError       as much is in hand as may be
+    │   │   │       ├── BeingCountedError    whole tables are counted, once in a process
+    │   │   │       └── TooManyWatchesError  no more transactions may be watched for now
     │   │   └── DatabaseReadOnlyError  it takes no writes: a standby
     │   ├── DatabaseRightsError
     │   ├── BackupError             an archive, or the program for it, cannot be used
@@ -137,7 +139,15 @@ class DatabaseRefusalError(DatabaseUnavailableError):
     """The database cannot do for now what was asked."""
 
 
-class TooManyWatchesError(DatabaseRefusalError):
+class BusyError(DatabaseRefusalError):
+    """As much is in hand as may be; the same question may be answered later."""
+
+
+class BeingCountedError(BusyError):
+    """Whole tables are being counted for the first time."""
+
+
+class TooManyWatchesError(BusyError):
     """The limit of watched transactions that are not decided yet is reached."""
 
 

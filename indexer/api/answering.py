@@ -77,7 +77,7 @@ class Head:
         """Wait until the block is committed; NotCommittedError if it is not in time."""
         deadline = time.monotonic() + WAIT_SECONDS
         if self._waiting >= MOST_WAITING:
-            raise errors.DatabaseRefusalError("too many requests wait for blocks already")
+            raise errors.BusyError("too many requests wait for blocks already")
         self._waiting += 1
         try:
             while (committed := await self._committed()) < block:

@@ -54,6 +54,7 @@ def app(
     pool: asyncpg.Pool,
     options: Options = DEFAULTS,
     metrics: probes.Metrics = probes.own_metrics,
+    counted: counts.Counts | None = None,
 ) -> types.ASGIApp:
     """The application; it asks through `pool`, which stays the caller's to close."""
     shared = routes.Shared(
@@ -62,7 +63,7 @@ def app(
         debts.Debts(),
         configuration.Configurations(),
         options.limits,
-        counts.Counts(),
+        counted or counts.Counts(),
     )
     signer = cursors.Signer(options.cursor_secret.encode())
     cache = "private, no-cache" if options.rules.is_key_required else "no-cache"

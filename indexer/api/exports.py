@@ -49,7 +49,7 @@ class Exporter:
         self._in_hand = 0
 
     async def answer(self, request: litestar.Request[Any, Any, Any]) -> response.Stream:
-        """The file; QuestionError for what cannot be exported, DatabaseRefusalError when busy."""
+        """The file; QuestionError for what cannot be exported, BusyError when busy."""
         query_values = queries.split(request.scope["query_string"].decode("latin-1"))
         queries.check_known(query_values, [parameter.name for parameter in PARAMETERS])
         parameters = {
@@ -64,7 +64,7 @@ class Exporter:
                 parameter="table",
             )
         if self._in_hand >= AT_ONCE:
-            raise errors.DatabaseRefusalError("too many exports are in hand already")
+            raise errors.BusyError("too many exports are in hand already")
         self._in_hand += 1
         try:
             form = parameters.pop("format", "ndjson")

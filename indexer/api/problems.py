@@ -69,7 +69,7 @@ def of(error: BaseException) -> Problem | None:
     """The problem for an error; None for an internal error, whose details are not shown."""
     if isinstance(error, errors.NothingCommittedError):
         return problem(503, str(error))
-    if isinstance(error, errors.TooManyWatchesError):
+    if isinstance(error, errors.BusyError):
         return problem(503, str(error))
     if isinstance(error, NOT_WRITABLE):
         return problem(

@@ -8,10 +8,14 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
+import structlog
 import uvicorn
 
 from indexer import errors
-from indexer.api import application, probes, protocol, sockets
+from indexer.api import application, probes, problems, protocol, sockets
+from indexer.query import counts
+
+log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 5
 """How long an unfinished answer may take once the server is told to stop."""
@@ -61,9 +65,10 @@ async def serving_on(
     metrics: probes.Metrics = probes.own_metrics,
 ) -> AsyncIterator[None]:
     """Serve on a listening socket while inside; closing it stays the caller's."""
+    counted = counts.Counts()
     server = _Quiet(
         uvicorn.Config(
-            application.app(pool, options, metrics),
+            application.app(pool, options, metrics, counted),
             http=protocol.Protocol,
             ws="none",
             log_config=None,
@@ -77,6 +82,7 @@ async def serving_on(
     )
     task = asyncio.create_task(server.serve(sockets=[listening]))
     listens = asyncio.create_task(server.listens.wait())
+    counting = asyncio.create_task(_count_ahead(counted, pool))
     try:
         await asyncio.wait([task, listens], return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -85,5 +91,19 @@ async def serving_on(
         yield
     finally:
         listens.cancel()
+        counting.cancel()
         server.should_exit = True
         await asyncio.wait([task], timeout=STOP_SECONDS + 1)
+
+
+async def _count_ahead(counted: counts.Counts, pool: asyncpg.Pool) -> None:
+    """Count whole tables before anybody asks, where that leaves connections for questions.
+
+    What fails here fails again, and is told, where somebody asks for the counts.
+    """
+    if pool.get_max_size() == 1:
+        return
+    try:
+        await counted.count_ahead(pool)
+    except problems.PASSING as error:
+        log.debug("not_counted_ahead", reason=str(error))

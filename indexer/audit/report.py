@@ -83,6 +83,11 @@ class Audit(msgspec.Struct):
     refolding: refold.Refolding
     view_check: ViewCheck
 
+    @property
+    def events(self) -> int:
+        """How many events the log holds."""
+        return self.status.rows["events"] or 0
+
 
 Section = Callable[[Audit], Awaitable[Sequence[Check | NotCovered]]]
 
@@ -151,7 +156,7 @@ async def _refold(audit: Audit) -> list[Check | NotCovered]:
     check = Check(subject, not outcome.differing, outcome.rows, _refolded(outcome, refolding.seed))
     if outcome.is_whole:
         return [check]
-    others = audit.status.rows["events"] - outcome.events
+    others = audit.events - outcome.events
     return [
         check,
         NotCovered(
@@ -245,7 +250,7 @@ async def _decoded(audit: Audit) -> list[Check | NotCovered]:
     """Every event of a known contract has a name."""
     events = sum(event.events for event in audit.status.undecoded)
     found = f"{events} undecoded"
-    return [Check("events decoded", not events, audit.status.rows["events"], found)]
+    return [Check("events decoded", not events, audit.events, found)]
 
 
 async def _recorded(audit: Audit) -> list[Check | NotCovered]:

@@ -32,12 +32,12 @@ _in_hand: set[object] = set()
 
 
 async def of(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns or raises. DatabaseRefusalError where MOST others run or wait.
+    """What `work` returns or raises. BusyError where MOST others run or wait.
 
     Nothing that the event loop uses may be changed by it.
     """
     if len(_in_hand) >= MOST:
-        raise errors.DatabaseRefusalError("too many answers are being computed: ask again")
+        raise errors.BusyError("too many answers are being computed: ask again")
     ticket = object()
     _in_hand.add(ticket)
     try:

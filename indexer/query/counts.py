@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from indexer import errors
-from indexer.query import database_state
+from indexer.query import database_state, point_in_time
 from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "counts")
@@ -29,6 +29,9 @@ APART = 100
 
 COUNTING_SECONDS = 600.0
 """How long the first count may take; `allow_long` says the same."""
+
+WAIT_SECONDS = 1.0
+"""How long a question waits for a count that has begun: a small database is counted by then."""
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -73,35 +76,47 @@ class Counts:
         self._kept: list[_Kept] = []
         self._counting = asyncio.Lock()
 
+    async def count_ahead(self, pool: asyncpg.Pool) -> None:
+        """Count once before anybody asks, on a connection of the pool.
+
+        NothingCommittedError before the first commit.
+        """
+        async with pool.acquire() as connection, point_in_time.steady(connection):
+            standing = await database_state.read(connection)
+            await self.counts_at(connection, standing, standing.block_number)
+
     async def counts_at(
         self, connection: Connection, standing: database_state.DatabaseState, block: int
     ) -> Counted:
         """The counts at a block, in the caller's snapshot.
 
-        DatabaseRefusalError while they are counted for the first time for somebody else.
+        BeingCountedError where they are counted for the first time, for longer than WAIT_SECONDS,
+        for somebody else.
         """
         listing = str(await connection.fetchval(_SQL["listing"]))
-        holding = [kept async for kept in self._holding(connection, standing, listing)]
-        self._kept = holding
-        if not holding:
-            self._keep(await self._count(connection, standing), standing, listing)
-        nearest = min(
-            (kept.counted for kept in self._kept),
-            key=lambda counted: abs(counted.block_number - block),
-        )
+        known = await self._known(connection, standing, listing)
+        if not known:
+            known = [await self._counted_once(connection, standing, listing)]
+        nearest = min(known, key=lambda counted: abs(counted.block_number - block))
         found = await _counts_beyond(connection, nearest, block)
         if block == standing.block_number and block - nearest.block_number > APART:
             self._keep(found, standing, listing)
         return found
 
-    async def _holding(
+    async def _known(
+        self, connection: Connection, standing: database_state.DatabaseState, listing: str
+    ) -> list[Counted]:
+        """The counts of blocks that the caller's snapshot holds; those not valid are dropped."""
+        self._kept = [kept async for kept in self._valid(connection, standing, listing)]
+        counted = (kept.counted for kept in self._kept)
+        return [found for found in counted if found.block_number <= standing.block_number]
+
+    async def _valid(
         self, connection: Connection, standing: database_state.DatabaseState, listing: str
     ) -> AsyncIterator[_Kept]:
-        """The counts that are still valid: of this fold and listing, and not rolled back."""
+        """The counts of this fold and listing that were not rolled back."""
         for kept in self._kept:
             if (kept.generation, kept.listing) != (standing.generation, listing):
-                continue
-            if kept.counted.block_number > standing.block_number:
                 continue
             if kept.fork_counter != standing.fork_counter:
                 try:
@@ -114,13 +129,22 @@ class Counts:
             # Looked at once after a rollback, not with every question from then on.
             yield msgspec.structs.replace(kept, fork_counter=standing.fork_counter)
 
-    async def _count(
-        self, connection: Connection, standing: database_state.DatabaseState
+    async def _counted_once(
+        self, connection: Connection, standing: database_state.DatabaseState, listing: str
     ) -> Counted:
-        if self._counting.locked():
-            raise errors.DatabaseRefusalError("the tables are being counted: ask again")
-        async with self._counting:
-            return await counted(connection, standing.block_number)
+        """The counts at the committed block, from whole tables; one caller at a time counts."""
+        try:
+            await asyncio.wait_for(self._counting.acquire(), WAIT_SECONDS)
+        except TimeoutError as error:
+            raise errors.BeingCountedError("the tables are being counted: ask again") from error
+        try:
+            if known := await self._known(connection, standing, listing):
+                return known[-1]
+            found = await counted(connection, standing.block_number)
+            self._keep(found, standing, listing)
+            return found
+        finally:
+            self._counting.release()
 
     def _keep(self, counted: Counted, standing: database_state.DatabaseState, listing: str) -> None:
         kept = _Kept(

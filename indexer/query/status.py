@@ -158,7 +158,10 @@ class Prices(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Where the tables stand. Ages and silence in seconds; None where nothing is known yet."""
+    """Where the tables stand. Ages and silence in seconds; None where nothing is known yet.
+
+    `rows`: None for the large tables while a process that was just started counts them.
+    """
 
     is_fresh: bool
     state: State
@@ -176,7 +179,7 @@ class Status(msgspec.Struct, frozen=True):
     finalised_block: int | None
     fork_counter: int
     fold_version: int
-    rows: dict[str, int]
+    rows: dict[str, int | None]
     undecoded: list[Undecoded]
     reorgs: list[Reorg]
     completeness: completeness.Completeness
@@ -249,17 +252,20 @@ async def read(
 
 async def _rows(
     connection: Connection, committed_hash: str | None, known: counts.Counts | None
-) -> dict[str, int]:
-    """The number of rows of each table."""
+) -> dict[str, int | None]:
+    """The number of rows of each table; None for the large ones while they are counted."""
     markets = await connection.fetchrow(_SQL["counts"])
     assert markets is not None  # aggregates have one row
     if known is None or committed_hash is None:
         large = await counts.rows(connection)
     else:
         standing = await database_state.read(connection)
-        large = (await known.counts_at(connection, standing, standing.block_number)).rows
+        try:
+            large = (await known.counts_at(connection, standing, standing.block_number)).rows
+        except errors.BeingCountedError:
+            large = {}
     found = {**markets, **large}
-    return {name: found[name] for name in TABLES}
+    return {name: found.get(name) for name in TABLES}
 
 
 async def freshness(connection: Connection, limits: Limits = DEFAULTS) -> Freshness:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
+import pytest
 
 from indexer.query import counts, database_state
 from indexer.store import database
 from tests import postgres
 from tests.acceptance import tables_v1
+from tests.acceptance.api_client import serving
 
 HELD = """
 SELECT c.protocol, c.is_listed, h.status, h.nominal_debt, c.kind, c.user_id
@@ -129,3 +132,55 @@ async def test_what_a_rollback_takes_back_is_counted_anew(indexed_copy: str) -> 
         )
         await connection.execute("UPDATE cursor SET fork_counter = fork_counter + 1")
         assert await told() == (0, head)
+
+
+async def test_what_is_being_counted_keeps_status_waiting_for_a_second_at_most(
+    indexed_copy: str,
+) -> None:
+    """A server that was just started counts; who asks meanwhile is told the rest, or to come again.
+
+    A lock on a table that only the count reads stands for one that takes long to count.
+    """
+    async with database.session(indexed_copy) as connection:
+        lock = connection.transaction()
+        await lock.start()
+        await connection.execute("LOCK TABLE vesu_liquidations IN ACCESS EXCLUSIVE MODE")
+        async with serving(indexed_copy) as api:
+            rows = (await api.get("/v1/status"))["data"]["rows"]
+            assert rows["pools"] > 0 < rows["assets"]
+            large = ("events", "positions", "transactions", "liquidations")
+            assert [rows[name] for name in large] == [None] * 4
+            refused = await api.ask("/v1/stats")
+            assert refused.status == 503
+            assert int(refused.headers["retry-after"]) > 0
+            assert "being counted" in refused.body["detail"]
+            await lock.rollback()
+            async with asyncio.timeout(60):
+                while (rows := (await api.get("/v1/status"))["data"]["rows"])["events"] is None:
+                    await asyncio.sleep(0.1)
+            wanted = await connection.fetchrow(
+                "SELECT (SELECT count(*) FROM events) AS events, "
+                "(SELECT count(*) FROM vesu_positions) AS positions, "
+                "(SELECT count(*) FROM vesu_transactions) AS transactions, "
+                "(SELECT count(*) FROM vesu_liquidations) AS liquidations"
+            )
+            assert {name: rows[name] for name in large} == dict(wanted or {})
+            assert (await api.ask("/v1/stats")).status == 200
+
+
+async def test_who_asks_at_once_makes_one_count(
+    indexed_copy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+
+    async def counting(connection: asyncpg.Connection, block: int) -> counts.Counted:
+        nonlocal made
+        made += 1
+        return await counts_of(connection, block)
+
+    counts_of = counts.counted
+    monkeypatch.setattr(counts, "counted", counting)
+    async with serving(indexed_copy) as api:
+        found = await asyncio.gather(*(api.get("/v1/stats") for _ in range(8)))
+    assert all(answer["data"] == found[0]["data"] for answer in found)
+    assert made == 1
