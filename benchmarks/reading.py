@@ -80,6 +80,7 @@ async def questions(connection: asyncpg.Connection, dice: random.Random) -> list
         f"/v1/positions?status=closed&at_block={newest - BLOCKS_BEFORE}&limit=50",
         f"/v1/positions?status=active&at_block={newest - BLOCKS_BEFORE}&limit=50",
         f"/v1/positions?status=closed&at_block={newest // 2}&limit=50",
+        f"/v1/positions?last_event_block_gte={newest - BLOCKS_BEFORE}&limit=50",
         f"/v1/positions/{one['id']}",
         f"/v1/positions/{other['id']}/health",
         f"/v1/users/{one['user_id']}/portfolio",

@@ -1,4 +1,4 @@
-"""Positions that changed above a block: few shortly before the newest one."""
+"""Positions that changed in some blocks: few in the last ones."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 async def are_few(connection: Connection, block_number: int, most: int) -> bool:
     """Whether at most `most` versions of positions lie above a block."""
     return bool(await connection.fetchval(_SQL["are_few"], block_number, most))
+
+
+async def are_few_in(connection: Connection, first: int, last: int, most: int) -> bool:
+    """Whether at most `most` versions of positions are of the blocks from `first` to `last`."""
+    return bool(await connection.fetchval(_SQL["are_few_in"], first, last, most))
 
 
 async def keys(connection: Connection, block_number: int, most: int) -> list[asyncpg.Record] | None:

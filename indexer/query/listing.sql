@@ -116,6 +116,23 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) h;
 
+-- name: positions_changed_in
+-- The newest version up to block $1 of the positions that changed in the blocks from $2 to $3.
+SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
+    c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
+    h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
+FROM (
+    SELECT DISTINCT v.id FROM position_versions v WHERE v.block_number BETWEEN $2 AND $3
+) since
+JOIN vesu_positions c ON c.id = since.id
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM position_versions v
+    WHERE v.id = c.id AND v.block_number <= $1
+    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
+    LIMIT 1
+) h;
+
 -- name: positions_of
 -- The newest version up to a block of the positions with these pool ids ($2) and ids ($3).
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,

@@ -3,7 +3,7 @@
 At the newest block `vesu_positions` has the rows as they stand. Shortly before it nearly all rows
 are still those, and only the few that changed since are looked up. Further back the newest version
 of each position is looked up; for closed or liquidated positions, only that of positions which had
-such a status by then.
+such a status by then. Who asks what changed since a block is answered out of the versions since.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ async def of_moment(
     the versions of a page than those of all that changed since.
     """
     block = moment.block_number
+    if (changed_in := _changed_in(conditions, block)) is not None:
+        first, last = changed_in
+        if await changes.are_few_in(connection, first, last, changes.MOST):
+            return _changed(first, last)
     if block == standing.stored_number:
         return CURRENT
     if not any(map(_leaves_few, conditions)) or any(map(_names_rows, conditions)):
@@ -99,6 +103,26 @@ def _leaves_few(condition: filters.Condition) -> bool:
 
 def _names_rows(condition: filters.Condition) -> bool:
     return condition.field in ("id", "user_id")
+
+
+def _changed_in(conditions: Sequence[filters.Condition], block: int) -> tuple[int, int] | None:
+    """The first and last block in which the positions asked for changed; None: it is not said.
+
+    Nor where the rows are named: those of a user are fewer.
+    """
+    if any(map(_names_rows, conditions)):
+        return None
+    asked = [condition for condition in conditions if condition.field == "block_number"]
+    firsts = [min(each.values) for each in asked if each.operator != "<="]
+    lasts = [max(each.values) for each in asked if each.operator != ">="]
+    return (max(firsts), min([*lasts, block])) if firsts else None
+
+
+def _changed(first: int, last: int) -> listing.Listing:
+    """The positions that changed in these blocks."""
+    return msgspec.structs.replace(
+        EVERY, statements=("positions_changed_in",), arguments=(first, last)
+    )
 
 
 def _ever_of_status(statuses: Sequence[str]) -> listing.Listing:

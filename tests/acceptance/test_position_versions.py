@@ -164,6 +164,63 @@ async def test_the_conditions_and_the_number_of_changes_decide(
             assert await chosen(count, *conditions) is position_versions.EVERY
 
 
+BORROWED = filters.Condition("kind", "=", ("borrow",))
+
+
+def changed(operator: filters.Operator, *blocks: int) -> filters.Condition:
+    return filters.Condition("block_number", operator, blocks)
+
+
+async def test_what_changed_since_a_block(indexed: asyncpg.Connection) -> None:
+    """Out of the versions since: what all positions give, at the newest block and before it."""
+    found = 0
+    async with indexed.transaction(isolation="repeatable_read"):
+        standing = await newest(indexed)
+        assert standing.stored_number is not None
+        blocks = await earlier_blocks(indexed, standing.stored_number)
+        for block in (standing.stored_number, *blocks[::3]):
+            moment = await point_in_time.moment(indexed, block)
+            for since in blocks:
+                for conditions in (
+                    (changed(">=", since),),
+                    (changed("=", since),),
+                    (changed("in", since, since + 1, since + 5), ACTIVE),
+                    (changed(">=", since), changed("<=", since + 9), BORROWED),
+                    (changed("<=", since), changed(">=", since - 9), ACTIVE),
+                ):
+                    listed = await position_versions.of_moment(
+                        indexed, moment, standing, conditions
+                    )
+                    assert listed.statements == ("positions_changed_in",)
+                    every = await rows(indexed, position_versions.EVERY, block, conditions)
+                    assert await rows(indexed, listed, block, conditions) == every
+                    assert await rows(indexed, listed, block, conditions, 2) == every
+                    found += len(every)
+    assert found > 100
+
+
+async def test_what_changed_since_long_ago_or_of_a_user_is_read_otherwise(
+    indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with indexed.transaction(isolation="repeatable_read"):
+        standing = await newest(indexed)
+        moment = standing.newest
+        assert moment is not None
+
+        async def chosen(*conditions: filters.Condition) -> listing.Listing:
+            return await position_versions.of_moment(indexed, moment, standing, conditions)
+
+        assert await chosen(changed("<=", 90)) is position_versions.CURRENT
+        assert await chosen(changed(">=", 90), OF_USER) is position_versions.CURRENT
+        count = await indexed.fetchval(
+            "SELECT count(*) FROM position_versions WHERE block_number >= 90"
+        )
+        monkeypatch.setattr(changes, "MOST", count)
+        assert (await chosen(changed(">=", 90))).statements == ("positions_changed_in",)
+        monkeypatch.setattr(changes, "MOST", count - 1)
+        assert await chosen(changed(">=", 90)) is position_versions.CURRENT
+
+
 async def test_ended_positions_of_long_ago(
     indexed: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
