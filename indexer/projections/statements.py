@@ -7,7 +7,7 @@ Placeholders stand for identifiers, never for values. A prefix names the alias o
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from indexer.projections import tables
 
@@ -17,23 +17,28 @@ ALIASES = ("c", "d", "excluded", "h", "l", "p", "s", "t", "v", "wanted")
 @functools.cache
 def fill(text: str, table: tables.Table, live: str = "") -> str:
     """A statement for one table; `live` is the quoted name of the schema that readers see."""
-    lists = _column_lists(table)
-    return text.format(
-        name=table.name,
-        live=live,
-        history=table.history or table.name,
-        versions=_versions(table).stored_name,
-        stored=table.stored_name,
-        key_arrays=_key_arrays(table),
-        aliased=_aliased(table),
-        read_as_text=_read_as_text(table),
+    return text.format(live=live, **_placeholders(table))
+
+
+@functools.cache
+def _placeholders(table: tables.Table) -> Mapping[str, str]:
+    """What each placeholder stands for."""
+    lists = {name: tuple(columns) for name, columns in _column_lists(table).items()}
+    return {
+        "name": table.name,
+        "history": table.history or table.name,
+        "versions": _versions(table).stored_name,
+        "stored": table.stored_name,
+        "key_arrays": _key_arrays(table),
+        "aliased": _aliased(table),
+        "read_as_text": _read_as_text(table),
         **{name: _listed(columns) for name, columns in lists.items()},
         **{
             f"{alias}_{name}": _listed(columns, alias)
             for name, columns in lists.items()
             for alias in ALIASES
         },
-    )
+    }
 
 
 def compared(table: tables.Table) -> tuple[str, ...]:
