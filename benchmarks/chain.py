@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import msgspec
 
 from benchmarks import actors, crowd, folding
+from indexer.cairo import selector
 from indexer.chain import commitment, types
 from indexer.projections import valuations
 from indexer.recording import chain as recordings
@@ -43,6 +44,11 @@ NEAR_SHARE = 0.01
 
 COMMITTED_BLOCKS = 1_010
 """How many of the last blocks have an event commitment: a few more than are proved by it."""
+
+FOREIGN_EVENTS = 4
+"""Events of a transaction of others, beside its fee's."""
+
+TRANSFER = ("Transfer", "token", "sender", "recipient", "amount")
 
 NOTHING: dict[str, Any] = {
     "transaction_count": 0,
@@ -112,12 +118,15 @@ def build_fork(
     return common
 
 
-def build_crowd(folder: Path, positions: int, blocks: int, seed: int = SEED) -> tuple[int, int]:
+def build_crowd(
+    folder: Path, positions: int, blocks: int, seed: int = SEED, foreign: int = 0
+) -> tuple[int, int]:
     """As `build`: one market with so many positions, and then `blocks` blocks with a change of one.
 
     Where positions are opened, headers have no event commitment, as before Starknet 0.13.2.
-    Without positions the blocks hold a transaction of anybody's in any market. Returns the number
-    of the last block before these blocks, and the head.
+    Without positions the blocks hold a transaction of anybody's in any market, and with `foreign`
+    about so many events of other contracts beside it. Returns the number of the last block before
+    these blocks, and the head.
     """
     recorded, told = _begin(folder)
     invented = actors.Actors(recordings.bundled(), seed)
@@ -131,7 +140,7 @@ def build_crowd(folder: Path, positions: int, blocks: int, seed: int = SEED) -> 
             del block["event_commitment"]
             branch.add(block, emitted)
         below = int(branch.last["block_number"])
-        following = _invent(users or invented, branch.last, 1, proved=False)
+        following = _invent(users or invented, branch.last, 1, proved=False, foreign=foreign)
         for block, emitted, _ in itertools.islice(following, blocks):
             block["event_commitment"] = _commitment(block["transactions"])
             branch.add(block, emitted)
@@ -257,8 +266,12 @@ def _invent(
     proved: bool = True,
     salt: str = "",
     empty_blocks: int = 0,
+    foreign: int = 0,
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], int]]:
-    """Block after block above `last`: the block, its events, and how many of them are Vesu's."""
+    """Block after block above `last`: the block, its events, and how many of them are Vesu's.
+
+    `foreign`: about how many events of others a block holds, behind Vesu's.
+    """
     template = last["transactions"][0]
     header = last
     fee = template["receipt"]["events"][-1]
@@ -268,9 +281,14 @@ def _invent(
         transactions: list[dict[str, Any]] = []
         emitted: list[dict[str, Any]] = []
         ours = 0
-        while ours < block_events:
-            inside = [_event(*event) for event in users.transaction(header["timestamp"])]
-            ours += len(inside)
+        while ours < block_events or len(emitted) < foreign:
+            if ours < block_events:
+                inside = [_event(*event) for event in users.transaction(header["timestamp"])]
+                ours += len(inside)
+            else:
+                inside = [
+                    _transfer(number, len(transactions), index) for index in range(FOREIGN_EVENTS)
+                ]
             # What no transaction changes is shared: a copy took half of the time.
             hash_ = _hash("transaction", number, len(transactions), *salt.split())
             receipt = template["receipt"] | {
@@ -336,6 +354,16 @@ def _event(emitter: int, keys: list[int], data: list[int]) -> dict[str, Any]:
         "from_address": hex(emitter),
         "keys": [hex(felt) for felt in keys],
         "data": [hex(felt) for felt in data],
+    }
+
+
+def _transfer(*place: int) -> dict[str, Any]:
+    """A Transfer of some token between two wallets."""
+    token, sender, recipient, amount = (_hash(name, *place) for name in TRANSFER[1:])
+    return {
+        "from_address": token,
+        "keys": [hex(selector.of(TRANSFER[0])), sender, recipient],
+        "data": [amount, "0x0"],
     }
 
 

@@ -1,10 +1,10 @@
 """From a block's appearing to its commit: `python -m benchmarks.follow [--positions N]`.
 
 `vesu-indexer run` fills a database up to the block before the last ones of an invented chain. Then
-its node shows one more block every 200 ms. A block's time ends when a listener of `vesu_blocks`
-hears of it: its rows can be read then. It begins when the block is there to be asked for, and once
-more when the node's first answer names it, between which the indexer waits for its next look.
-Prints one JSON line.
+its node shows one more block every 200 ms (`--block-ms`), in which other contracts emit events, too
+(`--foreign`). A block's time ends when a listener of `vesu_blocks` hears of it: its rows can be read
+then. It begins when the block is there to be asked for, and once more when the node's first answer
+names it, between which the indexer waits for its next look. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ async def _running(environ: dict[str, str]) -> AsyncIterator[asyncio.subprocess.
         await process.wait()
 
 
-async def measure(folder: Path, below: int, last: int, database: str) -> dict[str, Any]:
+async def measure(
+    folder: Path, below: int, last: int, database: str, block_seconds: float = BLOCK_SECONDS
+) -> dict[str, Any]:
     """Follow the blocks after `below`; milliseconds from when each is shown until its commit."""
     heard = Heard()
     shown: dict[int, float] = {}
@@ -105,7 +107,7 @@ async def measure(folder: Path, below: int, last: int, database: str) -> dict[st
             began = asyncio.get_running_loop().time()
             cpu = _cpu_seconds(process.pid)
             for turn, block in enumerate(range(below + 1, last + 1)):
-                wait = began + turn * BLOCK_SECONDS - asyncio.get_running_loop().time()
+                wait = began + turn * block_seconds - asyncio.get_running_loop().time()
                 await asyncio.sleep(max(0.0, wait))
                 shown[block] = node.go_to(0, block).at
             await heard.until(last)
@@ -119,7 +121,7 @@ async def measure(folder: Path, below: int, last: int, database: str) -> dict[st
     return {
         "active": active,
         "blocks": len(took),
-        "block_ms": round(BLOCK_SECONDS * 1000),
+        "block_ms": round(block_seconds * 1000),
         "poll_ms": round(POLL_SECONDS * 1000),
         "commits": len({heard.committed[block] for block in shown}),
         "committed_ms": head.spread(took),
@@ -135,27 +137,38 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def run(folder: Path, below: int, last: int, url: str) -> dict[str, Any]:
+async def run(
+    folder: Path, below: int, last: int, url: str, block_seconds: float = BLOCK_SECONDS
+) -> dict[str, Any]:
     """Measure in a database of its own."""
     async with runs.fresh_database(url) as database:
-        return await measure(folder, below, last, database)
+        return await measure(folder, below, last, database, block_seconds)
 
 
 @click.command(epilog="Example: python -m benchmarks.follow --positions 50000 --blocks 300")
 @click.option("--positions", default=0, show_default=True, help="Opened in one market before.")
 @click.option("--blocks", default=300, show_default=True, help="Followed one by one.")
+@click.option(
+    "--block-ms",
+    default=round(BLOCK_SECONDS * 1000),
+    show_default=True,
+    help="From one to the next.",
+)
+@click.option("--foreign", default=0, show_default=True, help="Events of others in each of them.")
 @click.option("--seed", default=chain.SEED, show_default=True, help="Of the invented chain.")
 @click.option("--database", "server", help="URL of a server; default: an embedded one.")
-def main(positions: int, blocks: int, seed: int, server: str | None) -> None:
-    """Follow an invented chain with a block every 200 ms."""
+def main(
+    positions: int, blocks: int, block_ms: int, foreign: int, seed: int, server: str | None
+) -> None:
+    """Follow an invented chain, by default with a block every 200 ms."""
     with (
         tempfile.TemporaryDirectory(prefix="vesu-follow-") as home,
         runs.server(server, home) as url,
     ):
         folder = Path(home) / "chain"
-        below, last = chain.build_crowd(folder, positions, blocks, seed)
+        below, last = chain.build_crowd(folder, positions, blocks, seed, foreign)
         told = {"machine": asyncio.run(runs.machine(url))}
-        click.echo(json.dumps(told | asyncio.run(run(folder, below, last, url))))
+        click.echo(json.dumps(told | asyncio.run(run(folder, below, last, url, block_ms / 1000))))
 
 
 if __name__ == "__main__":
