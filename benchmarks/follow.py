@@ -1,10 +1,10 @@
 """From a block's appearing to its commit: `python -m benchmarks.follow [--positions N]`.
 
 `vesu-indexer run` fills a database up to the block before the last ones of an invented chain. Then
-its node shows one more block every 200 ms (`--block-ms`), in which other contracts emit events, too
-(`--foreign`). A block's time ends when a listener of `vesu_blocks` hears of it: its rows can be read
-then. It begins when the block is there to be asked for, and once more when the node's first answer
-names it, between which the indexer waits for its next look. Prints one JSON line.
+its node shows one more block every 200 ms (`--block-ms`), in which others emit events, too
+(`--foreign`). A block's time ends when a listener of `vesu_blocks` hears of it: its rows can be
+read then. It begins when the block is there to be asked for, and once more when the node's first
+answer names it, between which the indexer waits for its next look. Prints one JSON line.
 """
 
 from __future__ import annotations

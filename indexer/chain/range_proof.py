@@ -96,12 +96,14 @@ class Choice(msgspec.Struct, frozen=True):
     def verified(
         self, part: windows.Window, proofs: dict[int, types.Proof]
     ) -> tuple[types.Verified, ...]:
-        """The ranges proved; one "sampled" range where only some blocks are proved."""
+        """What counts as proved of the window's blocks: "sampled" where nothing else is known.
+
+        A proof without the hash does not count: the background can prove more.
+        """
         if not self.is_proving:
             return ()
-        if all(map(self._is_always_proved, part.numbers)):
-            return types.runs(proofs)
-        return (types.Verified(part.from_block, part.to_block, "sampled"),)
+        hashed = {number: proof for number, proof in proofs.items() if self._is_hashed(number)}
+        return types.runs({number: hashed.get(number, "sampled") for number in part.numbers})
 
     def _is_hashed(self, number: int) -> bool:
         """Whether a block's event commitment is computed: years of them would take days."""

@@ -165,8 +165,8 @@ def without_events(block: BlockWithReceipts) -> BlockWithReceipts:
     return BlockWithReceipts(block.header, receipts)
 
 
-def runs(proofs: Mapping[int, Proof]) -> tuple[Verified, ...]:
-    """Proofs by block number as the fewest ranges, ascending."""
+def runs(proofs: Mapping[int, Method]) -> tuple[Verified, ...]:
+    """Methods by block number as the fewest ranges, ascending."""
     verified_ranges: list[Verified] = []
     for number in sorted(proofs):
         last = verified_ranges[-1] if verified_ranges else None

@@ -204,7 +204,7 @@ class Prover:
         return not (await gaps.still_open(self._connection)).blocks
 
     async def _next(self, committed: cursor.Cursor) -> _Work:
-        """Unverified blocks with events, else the top of the newest unproved range."""
+        """Unverified blocks with events, else the newest unproved blocks."""
         unread = await verified.lacking(
             self._connection,
             committed.start_block,
@@ -215,14 +215,9 @@ class Prover:
         if unread:
             return await self._with_events(unread[0])
         spans = await verified.lacking(
-            self._connection, committed.start_block, committed.block_number, most=1
+            self._connection, committed.start_block, committed.block_number, most=self._most
         )
-        # From the top, so that what is proved is kept in few ranges.
-        top = [
-            verified.Span(max(span.first_block, span.last_block - self._most + 1), span.last_block)
-            for span in spans
-        ]
-        return _Work(proof_batches.of_spans(top))
+        return _Work(proof_batches.of_spans(_highest(spans, self._most)))
 
     async def _with_events(self, span: verified.Span) -> _Work:
         """The top of a range: its newest blocks with events, and the sample of the others."""
@@ -241,6 +236,19 @@ class Prover:
             for number in range(first, last + 1):
                 if block_proof.is_sampled(number, rate, seed):
                     yield number
+
+
+def _highest(spans: Sequence[verified.Span], most: int) -> Iterator[verified.Span]:
+    """So many of the highest blocks of ranges, which descend.
+
+    From the top of each, so that what is proved is kept in few ranges.
+    """
+    for span in spans:
+        first = max(span.first_block, span.last_block - most + 1)
+        yield verified.Span(first, span.last_block)
+        most -= span.last_block - first + 1
+        if not most:
+            return
 
 
 def note(completeness: completeness.Completeness) -> None:

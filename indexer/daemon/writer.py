@@ -164,7 +164,9 @@ class Writer:
         part, prepared, log_rows = ready
         await encoded_range.append_blocks(self.connection, log_rows)
         await observations.append(self.connection, self._to_store(part, prepared))
-        await verified.add(self.connection, part.verified, datetime.datetime.now(datetime.UTC))
+        await verified.add_committed(
+            self.connection, part.verified, datetime.datetime.now(datetime.UTC)
+        )
         if close_gaps:
             await gaps.close(self.connection, part.from_block, part.to_block)
 

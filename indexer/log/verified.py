@@ -6,9 +6,10 @@ who writes them holds the cursor's row first, so that no two write at once.
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -45,22 +46,55 @@ class Row(msgspec.Struct, frozen=True):
     """Digest of the watch list for which it holds: it counts for no other."""
 
 
+MOST_RANGES = 1_000
+"""From so many rows on, blocks that are committed add none. Those with an event of ours are proved
+before their commit and the others are not: each change from one to the other is a row."""
+
+
 async def add(
     connection: Connection,
-    verified_ranges: Iterable[types.Verified],
+    verified_ranges: Sequence[types.Verified],
     verified_at: datetime.datetime,
 ) -> None:
-    """Note ranges as verified, inside the caller's transaction, which holds the cursor."""
-    for verified in verified_ranges:
-        await _overlay(
-            connection, Row(verified.first_block, verified.last_block, verified.method, verified_at)
-        )
+    """Note ranges as verified, inside the caller's transaction, which holds the cursor.
+
+    They ascend and do not overlap.
+    """
+    if verified_ranges:
+        await _overlay(connection, _rows(verified_ranges, verified_at))
+
+
+async def add_committed(
+    connection: Connection,
+    verified_ranges: Sequence[types.Verified],
+    verified_at: datetime.datetime,
+) -> None:
+    """As `add`, of blocks that are being committed.
+
+    Where there are MOST_RANGES rows, all count as the weakest of them and of the block below them.
+    The background proves them once more then, and makes one range of many.
+    """
+    if not verified_ranges:
+        return
+    if await connection.fetchval(_SQL["are_many"], MOST_RANGES):
+        first, last = verified_ranges[0].first_block, verified_ranges[-1].last_block
+        below = await connection.fetchval(_SQL["method_of"], first - 1)
+        methods = {below or "sampled", *(each.method for each in verified_ranges)}
+        weakest = min(methods, key=STRENGTH.__getitem__)
+        verified_ranges = [types.Verified(first, last, weakest)]
+    await add(connection, verified_ranges, verified_at)
+
+
+def _rows(verified_ranges: Sequence[types.Verified], verified_at: datetime.datetime) -> list[Row]:
+    return [
+        Row(each.first_block, each.last_block, each.method, verified_at) for each in verified_ranges
+    ]
 
 
 async def take_out(connection: Connection, block: int) -> None:
     """Note that a block is not complete after all."""
     now = datetime.datetime.now(datetime.UTC)
-    await _overlay(connection, Row(block, block, "sampled", now), is_removal=True)
+    await _overlay(connection, [Row(block, block, "sampled", now)], is_removal=True)
 
 
 async def drop_above(connection: Connection, block: int) -> None:
@@ -87,44 +121,48 @@ async def lacking(
     return [Span(*row.values()) for row in rows]
 
 
-async def _overlay(connection: Connection, new: Row, is_removal: bool = False) -> None:
-    found = await connection.fetch(_SQL["near"], new.first_block, new.last_block)
-    new = msgspec.structs.replace(new, watch_list=found[0]["present"])
+async def _overlay(connection: Connection, news: Sequence[Row], is_removal: bool = False) -> None:
+    found = await connection.fetch(_SQL["near"], news[0].first_block, news[-1].last_block)
     near = [Row(*tuple(row)[1:]) for row in found if row["first_block"] is not None]
-    overlay_rows = overlaid(near, new, is_removal)
-    firsts = {row.first_block for row in overlay_rows}
+    present = found[0]["present"]
+    news = [msgspec.structs.replace(new, watch_list=present) for new in news]
+    rows = overlaid(near, news, is_removal)
+    firsts = {row.first_block for row in rows}
     if old := [row.first_block for row in near if row.first_block not in firsts]:
         await connection.execute(_SQL["forget"], old)
-    for row in overlay_rows:
-        if row not in near:
-            await connection.execute(
-                _SQL["put"],
-                row.first_block,
-                row.last_block,
-                row.method,
-                row.verified_at,
-                row.watch_list,
-            )
+    known = set(near)
+    if written := [msgspec.structs.astuple(row) for row in rows if row not in known]:
+        await connection.execute(_SQL["put"], *map(list, zip(*written, strict=True)))
 
 
-def overlaid(near: Sequence[Row], new: Row, is_removal: bool = False) -> list[Row]:
-    """Rows that say what `near` says, and `new` where that is no weaker; ascending, fewest.
+def overlaid(near: Sequence[Row], news: Sequence[Row], is_removal: bool = False) -> list[Row]:
+    """Rows that say what `near` says, and `news` where these are no weaker; ascending, fewest.
 
-    `near` has no overlaps. What holds for another watch list than `new` is weaker. A removal
-    leaves nothing in the place of `new`.
+    Both ascend and have no overlaps of their own; `news` are of one watch list, and what holds for
+    another is weaker. A removal leaves nothing in the place of `news`.
     """
-    ends = {edge for row in (*near, new) for edge in (row.first_block, row.last_block + 1)}
+    ends = {edge for row in (*near, *news) for edge in (row.first_block, row.last_block + 1)}
+    old_at, new_at = _lookup(near), _lookup(news)
     parts = []
     for first, after in itertools.pairwise(sorted(ends)):
-        is_new = new.first_block <= first <= new.last_block
-        if is_new and is_removal:
+        old, new = old_at(first), new_at(first)
+        if new is not None and is_removal:
             continue
-        overlapping = [row for row in near if row.first_block <= first <= row.last_block]
-        overlapping += [new] if is_new else []
-        if overlapping:
-            best = max(overlapping, key=lambda row: _strength(row, new.watch_list))
+        if overlapping := [row for row in (old, new) if row is not None]:
+            best = max(overlapping, key=lambda row: _strength(row, news[0].watch_list))
             parts.append(msgspec.structs.replace(best, first_block=first, last_block=after - 1))
     return _joined(parts)
+
+
+def _lookup(rows: Sequence[Row]) -> Callable[[int], Row | None]:
+    """Finds the row that holds a block."""
+    firsts = [row.first_block for row in rows]
+
+    def holding(block: int) -> Row | None:
+        index = bisect.bisect_right(firsts, block) - 1
+        return rows[index] if index >= 0 and rows[index].last_block >= block else None
+
+    return holding
 
 
 def _strength(row: Row, present: str | None) -> tuple[bool, int, datetime.datetime]:

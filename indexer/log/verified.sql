@@ -10,10 +10,19 @@ ORDER BY r.first_block;
 -- Take out the ranges that begin at these blocks.
 DELETE FROM verified_ranges WHERE first_block = ANY ($1::bigint[]);
 
+-- name: are_many
+-- Whether there are so many ranges or more.
+SELECT count(*) >= $1 FROM (SELECT FROM verified_ranges LIMIT $1) AS counted;
+
+-- name: method_of
+-- How a block is proved.
+SELECT method FROM verified_ranges WHERE first_block <= $1 AND last_block >= $1;
+
 -- name: put
--- Add a range, or put it in the place of the one that begins with the same block.
+-- Add ranges, or put them in the place of those that begin with the same blocks.
 INSERT INTO verified_ranges (first_block, last_block, method, verified_at, watch_list)
-VALUES ($1, $2, $3, $4, $5)
+SELECT *
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[])
 ON CONFLICT (first_block) DO UPDATE
 SET (last_block, method, verified_at, watch_list)
     = (excluded.last_block, excluded.method, excluded.verified_at, excluded.watch_list);

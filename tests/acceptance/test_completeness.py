@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from indexer.recording import options, server
 from tests import postgres
 from tests.acceptance import stage, truth
+from tests.acceptance.test_http import daemon
+from tests.acceptance.test_verify import told
 
 SEED = 20261125
 
@@ -84,3 +87,32 @@ async def _unverified(url: str) -> int:
         "AND number IN (SELECT block_number FROM events)",
     )
     return count
+
+
+class Asked:
+    """A fault that does nothing, and counts how often the receipts of each block are asked."""
+
+    def __init__(self) -> None:
+        self.times: collections.Counter[int] = collections.Counter()
+
+    def __call__(self, method: str, params: Any) -> options.Fault | None:
+        if method == "starknet_getBlockWithReceipts":
+            self.times[params["block_id"]["block_number"]] += 1
+        return None
+
+
+async def test_each_block_is_read_with_its_receipts_once(
+    fresh: str, recorded: truth.Recorded
+) -> None:
+    """Those with an event of ours before their commit, and the others by the background."""
+    asked = Asked()
+    made = server.ServerOptions(fault=asked)
+    async with server.RecordingServer(recorded.chain, options=made) as running_node:
+        environ = stage.environment(
+            recorded, running_node.url, fresh, VESU_INGEST_VERIFY_BLOCKS_PER_MINUTE="6000"
+        )
+        async with daemon(environ) as running:
+            await running.health(200, committed_block=125)
+            await told(running, 'vesu_verified_blocks{method="commitment"}', 126)
+            await running.stop()
+    assert asked.times == dict.fromkeys(range(126), 1)

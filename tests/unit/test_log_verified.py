@@ -16,39 +16,60 @@ BLOCKS = 24
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
+Added = tuple[int, int, types.Method | None]
+
+
 @strategies.composite
-def steps(draw: strategies.DrawFn) -> list[tuple[int, int, types.Method | None]]:
-    """First and last block of each range that is added, and how; None: taken out."""
-    methods = [*verified.STRENGTH, None]
-    found = []
+def steps(draw: strategies.DrawFn) -> list[list[Added]]:
+    """First and last block of the ranges that are added at once, and how; None: one taken out."""
+    methods = list(verified.STRENGTH)
+    found: list[list[Added]] = []
     for _ in range(draw(strategies.integers(1, 12))):
-        first = draw(strategies.integers(0, BLOCKS - 1))
-        last = draw(strategies.integers(first, BLOCKS - 1))
-        found.append((first, last, draw(strategies.sampled_from(methods))))
+        edges = draw(
+            strategies.lists(strategies.integers(0, BLOCKS), min_size=2, max_size=7, unique=True)
+        )
+        spans = list(itertools.pairwise(sorted(edges)))
+        if draw(strategies.integers(0, 4)) == 0:
+            found.append([(spans[0][0], spans[0][1] - 1, None)])
+            continue
+        found.append(
+            [
+                (first, after - 1, draw(strategies.sampled_from(methods)))
+                for first, after in spans
+                if len(spans) == 1 or draw(strategies.integers(0, 3))
+            ]
+            or [(spans[0][0], spans[0][1] - 1, "count")]
+        )
     return found
 
 
 @hypothesis.settings(max_examples=400, derandomize=True, deadline=None)
 @hypothesis.given(steps())
 def test_ranges_say_what_was_said_of_each_block(
-    added: list[tuple[int, int, types.Method | None]],
+    added: list[list[Added]],
 ) -> None:
     rows: list[verified.Row] = []
     said: dict[int, types.Method] = {}
-    for step, (first, last, method) in enumerate(added):
+    for step, at_once in enumerate(added):
         at = START + datetime.timedelta(hours=step)
-        near = [row for row in rows if row.last_block >= first - 1 and row.first_block <= last + 1]
+        lowest, highest = at_once[0][0], at_once[-1][1]
+        near = [
+            row for row in rows if row.last_block >= lowest - 1 and row.first_block <= highest + 1
+        ]
         far = [row for row in rows if row not in near]
-        new = verified.Row(first, last, method or "sampled", at)
+        news = [
+            verified.Row(first, last, method or "sampled", at) for first, last, method in at_once
+        ]
+        is_removal = at_once[0][2] is None
         rows = sorted(
-            [*far, *verified.overlaid(near, new, is_removal=method is None)],
-            key=lambda row: row.first_block,
+            [*far, *verified.overlaid(near, news, is_removal)], key=lambda row: row.first_block
         )
-        for number in range(first, last + 1):
-            if method is None:
-                said.pop(number, None)
-            elif verified.STRENGTH[method] >= verified.STRENGTH.get(said.get(number), -1):
-                said[number] = method
+        for first, last, method in at_once:
+            for number in range(first, last + 1):
+                if method is None:
+                    said.pop(number, None)
+                elif verified.STRENGTH[method] >= verified.STRENGTH.get(said.get(number), -1):
+                    said[number] = method
         told = {n: row.method for row in rows for n in range(row.first_block, row.last_block + 1)}
         assert told == said
         assert sum(row.last_block - row.first_block + 1 for row in rows) == len(said)
