@@ -93,7 +93,7 @@ async def serving_on(
         listens.cancel()
         counting.cancel()
         server.should_exit = True
-        await asyncio.wait([task], timeout=STOP_SECONDS + 1)
+        await asyncio.wait([task, counting], timeout=STOP_SECONDS + 1)
 
 
 async def _count_ahead(counted: counts.Counts, pool: asyncpg.Pool) -> None:

@@ -18,6 +18,14 @@ MOST = 20
 """How many ranges, holes and gaps are listed; the counts include all."""
 
 
+FEW = 5
+"""So many ranges at most are told one by one."""
+
+
+def _proved(method: str) -> str:
+    return "sampled" if method == "sampled" else f"by {method}"
+
+
 def _named(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}..{last}"
 
@@ -71,14 +79,24 @@ class Completeness(msgspec.Struct, frozen=True):
     """How many blocks were verified for another watch list alone: they count as holes."""
 
     def sentence(self) -> str:
-        """For people, from the lowest block up: 0..125 by commitment; holes: none."""
-        sentences = [
-            f"{_named(block_range.first_block, block_range.last_block)} "
-            f"{'sampled' if block_range.method == 'sampled' else f'by {block_range.method}'}"
-            for block_range in reversed(self.ranges)
-        ]
-        if self.more_ranges:
-            sentences.insert(0, f"{self.more_ranges} ranges below")
+        """For people, from the lowest block up: 0..125 by commitment; holes: none.
+
+        Where these are many ranges, how many blocks are proved how.
+        """
+        count = len(self.ranges) + self.more_ranges
+        if count <= FEW:
+            sentences = [
+                f"{_named(block_range.first_block, block_range.last_block)} "
+                f"{_proved(block_range.method)}"
+                for block_range in reversed(self.ranges)
+            ]
+        else:
+            sentences = [
+                f"{values.counted(blocks, 'block')} {_proved(method)}"
+                for method, blocks in sorted(self.blocks.items())
+                if method != "hole"
+            ]
+            sentences.append(f"{count:,} ranges in all")
         holes = ", ".join(
             _named(hole.first_block, hole.last_block) for hole in reversed(self.holes)
         )

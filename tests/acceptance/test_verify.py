@@ -78,6 +78,8 @@ async def test_all_blocks_are_proved_and_stay_so(
         await run(environ, recorded)
         before = (await stage.json_of(environ, "status"))["completeness"]
         assert before["blocks"] == {"commitment": 97, "sampled": 29, "hole": 0}
+        _, out, _ = await stage.command(environ, "status")
+        assert "97 blocks by commitment; 29 blocks sampled; " in out
         found = await stage.json_of(environ, "verify")
         assert found["checked_blocks"] == found["proved"]["commitment"] == 29
         assert found["checked_events"] == 0
