@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from benchmarks import chain, folding, page
+from indexer.chain import block_proof, wire
 from indexer.recording import chain as recordings
 from tests import postgres
 
@@ -173,3 +174,18 @@ def test_a_crowded_market_is_folded(tmp_path: Path) -> None:
     assert len(crowded.positions) == len(recorded.positions) + 250 + 7
     served = recordings.load(tmp_path / "one").main
     assert [len(served.blocks[number].events) for number in range(below + 1, head + 1)] == [3] * 7
+
+
+def test_blocks_with_events_of_others_are_proved(tmp_path: Path) -> None:
+    """They fold as the same blocks without; what a node tells of them agrees."""
+    below, head = chain.build_crowd(tmp_path / "one", 0, 3, seed=7, foreign=40)
+    plain = chain.build_crowd(tmp_path / "two", 0, 3, seed=7)
+    assert plain == (below, head)
+    busy, quiet = (folding.folded(tmp_path / name).journal for name in ("one", "two"))
+    assert len(busy.positions) == len(quiet.positions)
+    lines = (tmp_path / "one" / "blocks.jsonl").read_bytes().splitlines()
+    for line in lines[-3:]:
+        block = wire.block(wire.full_block_decoder.decode(line))
+        count = sum(len(receipt.events) for receipt in block.receipts)
+        assert 40 <= count == block.header.event_count
+        assert block_proof.prove_receipts(block) == "commitment"
