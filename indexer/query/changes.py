@@ -14,14 +14,11 @@ MOST = 5_000
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-async def are_few(connection: Connection, block_number: int, most: int) -> bool:
-    """Whether at most `most` versions of positions lie above a block."""
-    return bool(await connection.fetchval(_SQL["are_few"], block_number, most))
-
-
-async def are_few_in(connection: Connection, first: int, last: int, most: int) -> bool:
-    """Whether at most `most` versions of positions are of the blocks from `first` to `last`."""
-    return bool(await connection.fetchval(_SQL["are_few_in"], first, last, most))
+async def are_few(
+    connection: Connection, block_number: int, most: int, last: int | None = None
+) -> bool:
+    """Whether at most `most` versions of positions lie above a block, up to the block `last`."""
+    return bool(await connection.fetchval(_SQL["are_few"], block_number, most, last))
 
 
 async def keys(connection: Connection, block_number: int, most: int) -> list[asyncpg.Record] | None:

@@ -102,27 +102,16 @@ FROM vesu_positions c
 WHERE c.last_event_block <= $1;
 
 -- name: changed_positions
--- The newest version up to block $1 of the positions that changed after it.
-SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
-    c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
-    h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
-FROM (SELECT DISTINCT v.id FROM position_versions v WHERE v.block_number > $1) since
-JOIN vesu_positions c ON c.id = since.id
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM position_versions v
-    WHERE v.id = c.id AND v.block_number <= $1
-    ORDER BY v.block_number DESC, v.transaction_index DESC, v.event_index DESC
-    LIMIT 1
-) h;
-
--- name: positions_changed_in
--- The newest version up to block $1 of the positions that changed in the blocks from $2 to $3.
+-- The newest version up to block $1 of the positions that changed in the blocks from $2 to $3
+-- (NULL: that changed after block $1).
 SELECT c.id, c.pool_id, c.pool_address, c.protocol, c.user_id, c.kind, c.collateral_address,
     c.debt_address, c.v_token, c.created_at, c.is_listed, h.collateral_shares, h.nominal_debt,
     h.vtoken_balance_raw, h.status, h.migrated_block, h.changed_at, h.block_number
 FROM (
-    SELECT DISTINCT v.id FROM position_versions v WHERE v.block_number BETWEEN $2 AND $3
+    SELECT DISTINCT v.id
+    FROM position_versions v
+    WHERE v.block_number >= COALESCE($2::bigint, $1::bigint + 1)
+        AND v.block_number <= COALESCE($3::bigint, 9223372036854775807)
 ) since
 JOIN vesu_positions c ON c.id = since.id
 CROSS JOIN LATERAL (

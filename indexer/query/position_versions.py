@@ -53,7 +53,9 @@ EVERY = listing.Listing(("positions",), PositionVersion, ("pool_id", "id"), is_n
 CURRENT = msgspec.structs.replace(EVERY, statements=("unchanged_positions",))
 """The same at the newest block."""
 
-RECENT = msgspec.structs.replace(EVERY, statements=("unchanged_positions", "changed_positions"))
+RECENT = msgspec.structs.replace(
+    EVERY, statements=("unchanged_positions", "changed_positions"), arguments=(None, None)
+)
 """The same at a block above which few positions changed."""
 
 FIELDS = kinds.fields(PositionVersion)
@@ -83,7 +85,7 @@ async def of_moment(
     block = moment.block_number
     if (changed_in := _changed_in(conditions, block)) is not None:
         first, last = changed_in
-        if await changes.are_few_in(connection, first, last, changes.MOST):
+        if await changes.are_few(connection, first - 1, changes.MOST, last):
             return _changed(first, last)
     if block == standing.stored_number:
         return CURRENT
@@ -121,7 +123,7 @@ def _changed_in(conditions: Sequence[filters.Condition], block: int) -> tuple[in
 def _changed(first: int, last: int) -> listing.Listing:
     """The positions that changed in these blocks."""
     return msgspec.structs.replace(
-        EVERY, statements=("positions_changed_in",), arguments=(first, last)
+        EVERY, statements=("changed_positions",), arguments=(first, last)
     )
 
 

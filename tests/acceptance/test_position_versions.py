@@ -191,7 +191,7 @@ async def test_what_changed_since_a_block(indexed: asyncpg.Connection) -> None:
                     listed = await position_versions.of_moment(
                         indexed, moment, standing, conditions
                     )
-                    assert listed.statements == ("positions_changed_in",)
+                    assert listed.statements == ("changed_positions",)
                     every = await rows(indexed, position_versions.EVERY, block, conditions)
                     assert await rows(indexed, listed, block, conditions) == every
                     assert await rows(indexed, listed, block, conditions, 2) == every
@@ -216,7 +216,7 @@ async def test_what_changed_since_long_ago_or_of_a_user_is_read_otherwise(
             "SELECT count(*) FROM position_versions WHERE block_number >= 90"
         )
         monkeypatch.setattr(changes, "MOST", count)
-        assert (await chosen(changed(">=", 90))).statements == ("positions_changed_in",)
+        assert (await chosen(changed(">=", 90))).statements == ("changed_positions",)
         monkeypatch.setattr(changes, "MOST", count - 1)
         assert await chosen(changed(">=", 90)) is position_versions.CURRENT
 
