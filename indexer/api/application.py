@@ -52,9 +52,9 @@ DEFAULTS = Options()
 
 def app(
     pool: asyncpg.Pool,
-    options: Options = DEFAULTS,
-    metrics: probes.Metrics = probes.own_metrics,
-    counted: counts.Counts | None = None,
+    options: Options,
+    metrics: probes.Metrics,
+    counted: counts.Counts,
 ) -> types.ASGIApp:
     """The application; it asks through `pool`, which stays the caller's to close."""
     shared = routes.Shared(
@@ -63,7 +63,7 @@ def app(
         debts.Debts(),
         configuration.Configurations(),
         options.limits,
-        counted or counts.Counts(),
+        counted,
     )
     signer = cursors.Signer(options.cursor_secret.encode())
     cache = "private, no-cache" if options.rules.is_key_required else "no-cache"

@@ -1,4 +1,4 @@
-"""What the process that serves the API is told of the settings."""
+"""The settings that the API process receives from the daemon."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ from indexer.chain import types
 
 HEIGHT = 64
 EVENTS_PER_THREAD = 8
-"""At least so many: they take some 4 ms, and a thread 0.1 ms to start."""
+"""A thread hashes at least this many: they take some 4 ms, and it takes 0.1 ms to start."""
 
 
 def of_block(receipts: Sequence[types.Receipt], threads: int = 1) -> int:
     """The event commitment over all events of these receipts (a whole block's, in order).
 
-    So many threads at most hash at once: the library gives the interpreter's lock away for nine
+    At most `threads` threads hash at once: the library releases the interpreter's lock for nine
     tenths of the time that a hash takes.
     """
     preimages = [

@@ -165,13 +165,13 @@ def without_events(block: BlockWithReceipts) -> BlockWithReceipts:
     return BlockWithReceipts(block.header, receipts)
 
 
-def runs(proofs: Mapping[int, Method]) -> tuple[Verified, ...]:
+def runs(methods: Mapping[int, Method]) -> tuple[Verified, ...]:
     """Methods by block number as the fewest ranges, ascending."""
     verified_ranges: list[Verified] = []
-    for number in sorted(proofs):
+    for number in sorted(methods):
         last = verified_ranges[-1] if verified_ranges else None
-        if last and last.last_block == number - 1 and last.method == proofs[number]:
+        if last and last.last_block == number - 1 and last.method == methods[number]:
             verified_ranges[-1] = Verified(last.first_block, number, last.method)
         else:
-            verified_ranges.append(Verified(number, number, proofs[number]))
+            verified_ranges.append(Verified(number, number, methods[number]))
     return tuple(verified_ranges)

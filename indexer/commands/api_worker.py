@@ -55,16 +55,14 @@ async def _work(listening: socket.socket, pair: socket.socket) -> None:
     stopping = asyncio.Event()
     event_loop.stop_on_signals(stopping)
     daemon = _Daemon(*await asyncio.open_connection(sock=pair))
-    api_settings = await daemon.settings()
-    settings = api_settings.settings
+    received = await daemon.settings()
+    settings = received.settings
     showing.keep_secret(config.secrets_of(settings))
     logs.set_up(settings.log.level, settings.log.format)
     listens = asyncio.create_task(daemon.listen())
     async with (
-        databases.pool(settings, api_settings.url, at_once=False) as pool,
-        server.serving_on(
-            listening, pool, serve.options(settings, api_settings.url), daemon.metrics
-        ),
+        databases.pool(settings, received.url, at_once=False) as pool,
+        server.serving_on(listening, pool, serve.options(settings, received.url), daemon.metrics),
     ):
         daemon.serves()
         await stopping.wait()

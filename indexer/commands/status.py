@@ -56,7 +56,7 @@ def _print(status_: status.Status, proved_per_minute: int) -> None:
         ),
         ("final", _final(status_)),
         ("chain", status_.chain_id and felt252.named(int(status_.chain_id, 16))),
-        ("rows", ", ".join(f"{count or 0:,} {name}" for name, count in status_.rows.items())),
+        ("rows", ", ".join(f"{_count(count)} {name}" for name, count in status_.rows.items())),
         ("verified", status_.completeness.sentence()),
         ("receipts", _receipts(status_.blocks_by_events_alone, proved_per_minute)),
         ("reorgs", f"{status_.fork_counter:,}"),
@@ -89,6 +89,10 @@ def _print(status_: status.Status, proved_per_minute: int) -> None:
         click.echo(
             f"{'':<10} {event.events:,} x {event.selector} of {event.contract} {event.address}"
         )
+
+
+def _count(rows: int | None) -> str:
+    return "-" if rows is None else f"{rows:,}"
 
 
 def _final(status_: status.Status) -> str:

@@ -239,7 +239,7 @@ class Prover:
 
 
 def _highest(spans: Sequence[verified.Span], most: int) -> Iterator[verified.Span]:
-    """So many of the highest blocks of ranges, which descend.
+    """The `most` highest blocks of these ranges, which descend.
 
     From the top of each, so that what is proved is kept in few ranges.
     """

@@ -47,7 +47,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 MOST_RANGES = 1_000
-"""From so many rows on, blocks that are committed add none. Those with an event of ours are proved
+"""With this many rows, committed blocks add no more. Those with an event of ours are proved
 before their commit and the others are not: each change from one to the other is a row."""
 
 

@@ -17,9 +17,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 MOST = 20
 """How many ranges, holes and gaps are listed; the counts include all."""
 
-
 FEW = 5
-"""So many ranges at most are told one by one."""
+"""Up to this many ranges, a sentence names each of them."""
 
 
 def _proved(method: str) -> str:
@@ -81,7 +80,7 @@ class Completeness(msgspec.Struct, frozen=True):
     def sentence(self) -> str:
         """For people, from the lowest block up: 0..125 by commitment; holes: none.
 
-        Where these are many ranges, how many blocks are proved how.
+        With more than FEW ranges it counts the blocks of each method instead.
         """
         count = len(self.ranges) + self.more_ranges
         if count <= FEW:
