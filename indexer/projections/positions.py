@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from indexer.cairo import felt252
 from indexer.projections import rows, tables, tokens, valuations
 from indexer.vesu import state
 
@@ -118,9 +119,10 @@ def parse(row: asyncpg.Record) -> tuple[state.PositionKey, state.PositionState]:
     """Key and state, from either table."""
     key = state.PositionKey(
         rows.pool_key(row),
-        int(row["collateral_address"], 16),
-        int(row["debt_address"] or "0x0", 16),
-        int(row["v_token"] or "0x0", 16),
+        # Many rows share few assets.
+        felt252.integer(row["collateral_address"]),
+        felt252.integer(row["debt_address"] or "0x0"),
+        felt252.integer(row["v_token"] or "0x0"),
         int(row["user_id"], 16),
     )
     return key, state.PositionState(

@@ -113,13 +113,13 @@ def _compare(
     """Whether a row is worth what it says."""
     key, position = positions.parse(row)
     stored: tuple[Any, ...] = row[-len(valuations.COLUMNS) :]
-    computed = valuer.values(key, position)
+    computed = _typed(valuer.values(key, position))
     different: dict[str, tuple[str | None, str | None]] = {}
-    if stored != _typed(computed):
+    if stored != computed:
         different = {
             column: (_text(value), _text(expected))
             for column, value, expected in zip(valuations.COLUMNS, stored, computed, strict=True)
-            if not _is_equal(column, value, expected)
+            if value != expected and not _is_same_number(column, value, expected)
         }
     if position.status == "active" and row["valued_at_block"] < position.last_event_block:
         different["valued_at_block"] = (str(row["valued_at_block"]), f">= {row['block_number']}")
@@ -149,10 +149,11 @@ _time = functools.lru_cache(maxsize=1_024)(
 """The moment that a computed time names; many rows share few."""
 
 
-def _is_equal(column: str, stored: Any, computed: Any) -> bool:
-    if column in _NUMBERS and stored is not None and computed is not None:
-        return decimal.Decimal(stored) == decimal.Decimal(computed)
-    return bool(stored == (_time(computed) if column in tables.TIMES else computed))
+def _is_same_number(column: str, stored: Any, computed: Any) -> bool:
+    """Whether two texts that differ are one number, as 0 and 0.000 are."""
+    if column not in _NUMBERS or stored is None or computed is None:
+        return False
+    return decimal.Decimal(stored) == decimal.Decimal(computed)
 
 
 def _text(value: Any) -> str | None:

@@ -53,6 +53,22 @@ class Markets(NamedTuple):
     max_ltv: int
 
 
+Price = tuple[int, int]
+"""Block and Unix time in seconds of an oracle's answer."""
+
+
+class Standing(NamedTuple):
+    """The assets of a position as its pool's last events left them, and what a row says of them;
+    no debt asset for a vToken. A price is None where none was told yet."""
+
+    collateral: accrual.AssetState
+    debt: accrual.AssetState | None
+    collateral_decimals: int
+    debt_decimals: int
+    collateral_price: Price | None
+    debt_price: Price | None
+
+
 Samples = Mapping[state.AssetKey, accrual.Sample]
 
 NO_SAMPLES: Samples = {}
@@ -81,7 +97,7 @@ class Valuer:
         self._block = block
         self._sampling = sampling
         self._samples = samples
-        self._markets: dict[tuple[object, ...], Markets] = {}
+        self._standing_markets: dict[tuple[object, ...], Standing] = {}
         self._accrued_markets: dict[tuple[object, ...], Markets] = {}
         self._assets: dict[state.AssetKey, accrual.AssetState] = {}
         self._accrued_assets: dict[state.AssetKey, accrual.AssetState] = {}
@@ -104,24 +120,22 @@ class Valuer:
         else:
             worth = EMPTIED
             block = Block(position.last_event_block, position.last_updated)
-        collateral, debt, _ = self._standing(key)
-        collateral_decimals = rows.decimals_of(collateral.scale)
-        debt_decimals = rows.decimals_of(debt.scale) if debt else 0
+        standing = self._standing(key)
         return (
             rows.text_or_none(worth.collateral),
             rows.text_or_none(worth.debt),
-            rows.units_or_none(worth.collateral, collateral_decimals),
-            rows.units_or_none(worth.debt, debt_decimals),
+            rows.units_or_none(worth.collateral, standing.collateral_decimals),
+            rows.units_or_none(worth.debt, standing.debt_decimals),
             rows.scaled(worth.collateral_usd),
             rows.scaled(worth.debt_usd),
             rows.scaled(worth.ltv),
             rows.scaled(worth.health_factor),
             rows.scaled(worth.liquidation_price),
             worth.unvalued_reason,
-            _rests_on_invalid_price(position, collateral, debt),
+            _rests_on_invalid_price(position, standing),
             rows.iso(block.timestamp),
             block.number,
-            *_oldest_price(position, collateral, debt),
+            *_oldest_price(position, standing),
             self._sampling,
         )
 
@@ -133,7 +147,8 @@ class Valuer:
         None: no position of the pair has a health, since a price is not known.
         """
         key = state.PositionKey(pair.pool, pair.collateral, pair.debt, 0, 0)
-        collateral, debt, _ = self._standing(key)
+        standing = self._standing(key)
+        collateral, debt = standing.collateral, standing.debt
         reference = state.PositionState(
             kind="borrow", collateral_shares=_REFERENCE, nominal_debt=_REFERENCE
         )
@@ -147,12 +162,20 @@ class Valuer:
             return EVERY_RATIO
         return health * RATIO_SCALE * _MARGIN // (factor * 1_000) + 1
 
-    def _standing(self, key: state.PositionKey) -> Markets:
+    def _standing(self, key: state.PositionKey) -> Standing:
         """The markets of a position, as they stand; those of one pair and vToken are the same."""
         market = key[:4]
-        found = self._markets.get(market)
+        found = self._standing_markets.get(market)
         if found is None:
-            found = self._markets[market] = self._of(key, self._asset)
+            collateral, debt, _ = self._of(key, self._asset)
+            found = self._standing_markets[market] = Standing(
+                collateral,
+                debt,
+                rows.decimals_of(collateral.scale),
+                rows.decimals_of(debt.scale) if debt else 0,
+                _price(collateral),
+                _price(debt) if debt else None,
+            )
         return found
 
     def _accrued(self, key: state.PositionKey) -> Markets:
@@ -206,35 +229,32 @@ class Unvalued(Valuer):
         return super().values(key, position) if position.status != "active" else UNVALUED
 
 
-def _rests_on_invalid_price(
-    position: state.PositionState, collateral: accrual.AssetState, debt: accrual.AssetState | None
-) -> bool:
+def _price(asset: accrual.AssetState) -> Price | None:
+    if asset.price_block is None or asset.price_timestamp is None:
+        return None
+    return asset.price_block, asset.price_timestamp
+
+
+def _rests_on_invalid_price(position: state.PositionState, standing: Standing) -> bool:
     """Whether the oracle called the price of something invalid that the position holds or owes."""
-    holds = position.collateral_shares or position.vtoken_balance
-    return bool(
-        (holds and collateral.price_is_valid is False)
-        or (position.nominal_debt and debt is not None and debt.price_is_valid is False)
-    )
+    debt = standing.debt
+    if standing.collateral.price_is_valid is False and _holds(position):
+        return True
+    return debt is not None and debt.price_is_valid is False and position.nominal_debt > 0
+
+
+def _holds(position: state.PositionState) -> bool:
+    return bool(position.collateral_shares or position.vtoken_balance)
 
 
 def _oldest_price(
-    position: state.PositionState, collateral: accrual.AssetState, debt: accrual.AssetState | None
+    position: state.PositionState, standing: Standing
 ) -> tuple[int | None, str | None]:
     """Block and time of the older of the prices that the values rest on; None: on no price."""
     if position.status != "active":
         return None, None
-    known = [
-        (asset.price_block, asset.price_timestamp)
-        for asset, is_used in (
-            (collateral, position.collateral_shares or position.vtoken_balance),
-            (debt, position.nominal_debt),
-        )
-        if is_used
-        and asset is not None
-        and asset.price_block is not None
-        and asset.price_timestamp is not None
-    ]
-    if not known:
-        return None, None
-    block, timestamp = min(known)
-    return block, rows.iso(timestamp)
+    oldest = standing.collateral_price if _holds(position) else None
+    owed = standing.debt_price
+    if owed is not None and position.nominal_debt and (oldest is None or owed < oldest):
+        oldest = owed
+    return (None, None) if oldest is None else (oldest[0], rows.iso(oldest[1]))
