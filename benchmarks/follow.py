@@ -92,14 +92,22 @@ async def _running(environ: dict[str, str]) -> AsyncIterator[asyncio.subprocess.
 
 
 async def measure(
-    folder: Path, below: int, last: int, database: str, block_seconds: float = BLOCK_SECONDS
+    folder: Path,
+    below: int,
+    last: int,
+    database: str,
+    block_seconds: float = BLOCK_SECONDS,
+    latency: float = 0.0,
 ) -> dict[str, Any]:
-    """Follow the blocks after `below`; milliseconds from when each is shown until its commit."""
+    """Follow the blocks after `below`; milliseconds from when each is shown until its commit.
+
+    `latency`: seconds that each of the node's answers takes.
+    """
     heard = Heard()
     shown: dict[int, float] = {}
     connection = await asyncpg.connect(database)
     await connection.add_listener("vesu_blocks", heard.hear)
-    with serving.serving(folder) as node:
+    with serving.serving(folder, latency) as node:
         node.go_to(0, below)
         async with _running(_environment(folder, node.url, database)) as process:
             await heard.until(below)
@@ -138,11 +146,16 @@ def _cpu_seconds(pid: int) -> float:
 
 
 async def run(
-    folder: Path, below: int, last: int, url: str, block_seconds: float = BLOCK_SECONDS
+    folder: Path,
+    below: int,
+    last: int,
+    url: str,
+    block_seconds: float = BLOCK_SECONDS,
+    latency: float = 0.0,
 ) -> dict[str, Any]:
     """Measure in a database of its own."""
     async with runs.fresh_database(url) as database:
-        return await measure(folder, below, last, database, block_seconds)
+        return await measure(folder, below, last, database, block_seconds, latency)
 
 
 @click.command(epilog="Example: python -m benchmarks.follow --positions 50000 --blocks 300")
@@ -155,10 +168,17 @@ async def run(
     help="From one to the next.",
 )
 @click.option("--foreign", default=0, show_default=True, help="Events of others in each of them.")
+@click.option("--latency", default=0, show_default=True, help="Milliseconds an answer takes.")
 @click.option("--seed", default=chain.SEED, show_default=True, help="Of the invented chain.")
 @click.option("--database", "server", help="URL of a server; default: an embedded one.")
 def main(
-    positions: int, blocks: int, block_ms: int, foreign: int, seed: int, server: str | None
+    positions: int,
+    blocks: int,
+    block_ms: int,
+    foreign: int,
+    latency: int,
+    seed: int,
+    server: str | None,
 ) -> None:
     """Follow an invented chain, by default with a block every 200 ms."""
     with (
@@ -168,7 +188,8 @@ def main(
         folder = Path(home) / "chain"
         below, last = chain.build_crowd(folder, positions, blocks, seed, foreign)
         told = {"machine": asyncio.run(runs.machine(url))}
-        click.echo(json.dumps(told | asyncio.run(run(folder, below, last, url, block_ms / 1000))))
+        measured = asyncio.run(run(folder, below, last, url, block_ms / 1000, latency / 1000))
+        click.echo(json.dumps(told | {"latency_ms": latency} | measured))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     async def prove_and_close(self, part: windows.Window) -> dict[int, types.Proof]:
         """As `prove`; the window is closed meanwhile where nothing more is read for its proofs."""
-        if self.is_proving and self._others(part):
+        if self.reads_more(part):
             return await self.prove(part)
         closing = asyncio.create_task(windows.close(part))
         try:
@@ -63,6 +63,10 @@ class Choice(msgspec.Struct, frozen=True):
             # What it failed with goes behind the error of the proof.
             await asyncio.gather(closing, return_exceptions=True)
         return proofs
+
+    def reads_more(self, part: windows.Window) -> bool:
+        """Whether blocks are read for the proofs that the window does not hold."""
+        return self.is_proving and bool(self._others(part))
 
     async def prove(self, part: windows.Window) -> dict[int, types.Proof]:
         """Check the window against its blocks; returns the proof of each block checked.

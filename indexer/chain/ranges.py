@@ -8,21 +8,26 @@ shrink when the node refuses them or they hold too many events, and grow again w
 from __future__ import annotations
 
 import asyncio
-import collections
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from indexer import errors
-from indexer.chain import client, failures, range_proof, types, windows
+from indexer.chain import (
+    client,
+    failures,
+    range_proof,
+    types,
+    windows,
+    windows_ahead,
+)
+from indexer.chain import closing as closings
 from indexer.chain import source as sources
 
 Known = Callable[[], frozenset[int]]
 Discover = Callable[[Sequence[types.EmittedEvent]], Awaitable[object]]
 Forget = Callable[[], Awaitable[None]]
-EventTimes = Callable[[Sequence[types.EmittedEvent]], dict[int, int]]
 
 
 async def _nothing() -> None:
@@ -63,18 +68,6 @@ class ReaderSettings(msgspec.Struct, frozen=True):
     sample_seed: int = 0
 
 
-class _Ahead(NamedTuple):
-    """A window that is being read: `tasks` in order, each of which waits for the one before.
-
-    The last one returns the window. The others are kept to be cancelled, too: a task that is
-    cancelled before it has started does not cancel the one that it would wait for.
-    """
-
-    from_block: int
-    addresses: frozenset[int]
-    tasks: tuple[asyncio.Task[windows.Window], ...]
-
-
 class RangeReader:
     """Reads ranges from one node, and remembers the window size that the node answers."""
 
@@ -83,7 +76,7 @@ class RangeReader:
         self._settings = settings or ReaderSettings()
         self._window = self._settings.first_window
         self._end = 0
-        self._event_times: EventTimes = _no_times
+        self._closing: closings.Closing | None = None
         self.suspects: frozenset[int] = frozenset()
         """Blocks that the node answered incompletely before: proved whatever the settings are."""
 
@@ -94,7 +87,9 @@ class RangeReader:
         known: Known,
         discover: Discover,
         forget: Forget = _nothing,
-        event_times: EventTimes = _no_times,
+        event_times: windows.EventTimes = _no_times,
+        *,
+        may_close_later: bool = False,
     ) -> AsyncGenerator[types.Range, None]:
         """Every block from `from_block` to `to_block`, once, in order.
 
@@ -103,10 +98,13 @@ class RangeReader:
         read from the range's first block on, before the range is delivered. `forget()` drops
         what `discover` added of a range that is read again: it may be of another branch.
         `event_times(events)` returns the times of those blocks whose own events tell them.
+        `may_close_later`: the last range may be delivered before it is closed. It is delivered
+        again where its closing refused the commit.
         """
         settings = self._settings
         self._end = to_block
-        self._event_times = event_times
+        self._known, self._discover = known, discover
+        self._forget, self._event_times = forget, event_times
         self._proving = range_proof.Choice(
             settings.verify,
             to_block - settings.near_blocks,
@@ -114,7 +112,7 @@ class RangeReader:
             settings.sample_seed,
             self.suspects,
         )
-        ahead: collections.deque[_Ahead] = collections.deque()
+        ahead = windows_ahead.Queue()
         next_to_deliver = next_to_read = from_block
         try:
             while next_to_deliver <= to_block:
@@ -123,19 +121,26 @@ class RangeReader:
                     if len(ahead) > self._most_ahead(range(next_to_read, end + 1)):
                         break
                     task = asyncio.create_task(self._read(next_to_read, end, addresses))
-                    ahead.append(_Ahead(next_to_read, addresses, (task,)))
+                    ahead.append(windows_ahead.Ahead(next_to_read, addresses, (task,)))
                     next_to_read = end + 1
-                delivered = await self._deliver(await ahead[0].tasks[-1], known, discover, forget)
+                window = await ahead[0].tasks[-1]
+                closes_later = may_close_later and window.to_block == to_block
+                delivered = await self._deliver(window, closes_later=closes_later)
                 ahead.popleft()
                 next_to_deliver = delivered.to_block + 1
                 if next_to_deliver != (ahead[0].from_block if ahead else next_to_read):
                     # The window was cut short: the windows read ahead leave a gap.
-                    await _cancel(ahead)
+                    await windows_ahead.cancel(ahead)
                     next_to_read = next_to_deliver
                 self._grow_all(ahead, known())
                 yield delivered
+                if delivered.closing is not None and delivered.closing.refusal is not None:
+                    delivered = await self._deliver(window, delivered.closing.refusal)
+                    next_to_deliver = next_to_read = delivered.to_block + 1
+                    yield delivered
         finally:
-            await _cancel(ahead)
+            await windows_ahead.cancel(ahead)
+            await self._break_off()
 
     def _most_ahead(self, blocks: range) -> int:
         """How many windows may be read ahead of the first where the last of them has these blocks.
@@ -231,12 +236,14 @@ class RangeReader:
             return await self._read(part.from_block, end, addresses)
         return part
 
-    def _grow_all(self, ahead: collections.deque[_Ahead], addresses: frozenset[int]) -> None:
+    def _grow_all(self, ahead: windows_ahead.Queue, addresses: frozenset[int]) -> None:
         """Begin to read the events of addresses that the windows read ahead lack."""
         for index, window in enumerate(ahead):
             if not addresses <= window.addresses:
                 task = asyncio.create_task(self._grow(window.tasks[-1], addresses))
-                ahead[index] = _Ahead(window.from_block, addresses, (*window.tasks, task))
+                ahead[index] = windows_ahead.Ahead(
+                    window.from_block, addresses, (*window.tasks, task)
+                )
 
     async def _close_ahead(self, part: windows.Window) -> None:
         """Close a window far behind the end as soon as it is read: nothing waits for that then.
@@ -268,7 +275,7 @@ class RangeReader:
             sorted([*part.events, *events], key=types.event_key) if part.events else events
         )
         if self._is_left_to_background(part):
-            await self._add_times(part)
+            await windows.add_times(part, self._event_times)
             windows.check_hashes(part)
             return
         missing = {event.block_number for event in events} - part.blocks.keys()
@@ -300,29 +307,6 @@ class RangeReader:
     def _is_left_to_background(self, part: windows.Window) -> bool:
         return self._proving.is_left_to_background(part.source, part.numbers)
 
-    async def _add_times(self, part: windows.Window) -> None:
-        """Find the time of each block with events: by its events, else by its header.
-
-        Times that run backwards, or contradict a header, tell that some event lies: then every
-        header of the window is read.
-        """
-        numbers = {event.block_number for event in part.events}
-        # The tip is known by its header, whatever its events tell: no block is two rows.
-        part.headers[part.to_block] = part.tip
-        part.event_times = {
-            number: seconds
-            for number, seconds in self._event_times(part.events).items()
-            if number not in part.headers
-        }
-        await self._add_headers(part, numbers - part.event_times.keys())
-        if not windows.times_ascend(part):
-            part.event_times = {}
-            await self._add_headers(part, numbers)
-
-    async def _add_headers(self, part: windows.Window, numbers: set[int]) -> None:
-        for header in await part.source.headers(sorted(numbers - part.headers.keys())):
-            part.headers[header.number] = header
-
     def _blocks_at_once(self, node_source: sources.Source) -> int:
         """How many blocks a window has: few enough for the targets and for the endpoint."""
         return min(self._window, node_source.most_blocks)
@@ -342,28 +326,43 @@ class RangeReader:
     # --- delivery ---------------------------------------------------------------------
 
     async def _deliver(
-        self, part: windows.Window, known: Known, discover: Discover, forget: Forget
+        self,
+        part: windows.Window,
+        failure: errors.NodeError | None = None,
+        *,
+        closes_later: bool = False,
     ) -> types.Range:
-        """The complete range of a part; where that fails it is read again, perhaps shorter."""
+        """The complete range of a part; where that fails it is read again, perhaps shorter.
+
+        `failure`: why a range that was delivered could not be committed.
+        """
         attempts = 0
         while True:
             try:
-                return await self._complete(part, known, discover)
+                if failure is not None:
+                    raise failure
+                return await self._complete(part, closes_later=closes_later)
             except errors.NodeError as error:
+                failure, closes_later = None, False
+                await self._break_off()
                 attempts += not _asks_for_less(error, part.from_block, part.to_block)
                 end = await self._next_end(
                     error, part.source, part.from_block, part.to_block, attempts
                 )
-            await forget()
-            part = await self._read(part.from_block, end, known())
+            await self._forget()
+            part = await self._read(part.from_block, end, self._known())
 
-    async def _complete(
-        self, part: windows.Window, known: Known, discover: Discover
-    ) -> types.Range:
-        await self._add_discovered(part, known, discover)
+    async def _complete(self, part: windows.Window, *, closes_later: bool) -> types.Range:
+        await self._add_discovered(part)
         is_proved_later = self._is_left_to_background(part)
-        proofs = {} if is_proved_later else await self._proving.prove_and_close(part)
-        await windows.close(part)
+        if closes_later and not self._proving.reads_more(part):
+            self._closing = closings.Closing(windows.close(part))
+        proofs: dict[int, types.Proof] = {}
+        if not is_proved_later:
+            prove = self._proving.prove if self._closing else self._proving.prove_and_close
+            proofs = await prove(part)
+        if self._closing is None:
+            await windows.close(part)
         return types.Range(
             part.from_block,
             part.to_block,
@@ -375,24 +374,23 @@ class RangeReader:
             () if is_proved_later else self._proving.verified(part, proofs),
             tuple(part.headers[number] for number in sorted(part.headers)),
             part.event_times,
+            self._closing,
         )
 
-    async def _add_discovered(self, part: windows.Window, known: Known, discover: Discover) -> None:
+    async def _break_off(self) -> None:
+        """Await no more whether the last range is closed."""
+        if self._closing is not None:
+            await self._closing.break_off()
+            self._closing = None
+
+    async def _add_discovered(self, part: windows.Window) -> None:
         """Read the events of addresses that were not known when the window was read."""
         while True:
-            await discover(part.events)
-            if not await self._add_missing(part, known()):
+            await self._discover(part.events)
+            if not await self._add_missing(part, self._known()):
                 return
 
 
 def _asks_for_less(error: errors.NodeError, from_block: int, to_block: int) -> bool:
     """Whether the node may answer if it is asked for fewer blocks: not a failed attempt."""
     return isinstance(error, errors.RangeTooLargeError) and to_block > from_block
-
-
-async def _cancel(ahead: collections.deque[_Ahead]) -> None:
-    tasks = [task for window in ahead for task in window.tasks]
-    ahead.clear()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from indexer.chain import closing as closings
+
 Proof = Literal["commitment", "count", "receipts"]
 """What a block's receipts were checked against: the header's event count and event commitment,
 its count alone, or neither, because the node has neither."""
@@ -107,7 +109,8 @@ class Range(msgspec.Struct, frozen=True):
     complete against their headers' commitments; `verified` says the same of ranges, ascending,
     with weaker proofs too. Far behind the head receipts are left for later: then `blocks` is
     empty, and each block with an event here is in `headers` or, where its own events tell its
-    time, in `event_times` (seconds by block number).
+    time, in `event_times` (seconds by block number). With `closing`, the answer that `tip` is
+    unchanged is still awaited: the range must be closed before it is committed.
     """
 
     from_block: int
@@ -120,6 +123,7 @@ class Range(msgspec.Struct, frozen=True):
     verified: tuple[Verified, ...] = ()
     headers: tuple[BlockHeader, ...] = ()
     event_times: Mapping[int, int] = msgspec.field(default_factory=dict)
+    closing: closings.Closing | None = None
 
 
 class TransactionState(msgspec.Struct, frozen=True):

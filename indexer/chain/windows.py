@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from indexer import errors
 from indexer.chain import source as sources
 from indexer.chain import types
+
+EventTimes = Callable[[Sequence[types.EmittedEvent]], dict[int, int]]
+"""The times in seconds of those blocks, by number, whose own events tell them."""
 
 
 class Window(msgspec.Struct):
@@ -83,7 +87,32 @@ def check_hashes(window: Window) -> None:
             )
 
 
-def times_ascend(window: Window) -> bool:
+async def add_times(window: Window, event_times: EventTimes) -> None:
+    """Find the time of each block with events: by its events, else by its header.
+
+    Times that run backwards, or contradict a header, tell that some event lies: then every
+    header of the window is read.
+    """
+    numbers = {event.block_number for event in window.events}
+    # The tip is known by its header, whatever its events tell: no block is two rows.
+    window.headers[window.to_block] = window.tip
+    window.event_times = {
+        number: seconds
+        for number, seconds in event_times(window.events).items()
+        if number not in window.headers
+    }
+    await _add_headers(window, numbers - window.event_times.keys())
+    if not _times_ascend(window):
+        window.event_times = {}
+        await _add_headers(window, numbers)
+
+
+async def _add_headers(window: Window, numbers: set[int]) -> None:
+    for header in await window.source.headers(sorted(numbers - window.headers.keys())):
+        window.headers[header.number] = header
+
+
+def _times_ascend(window: Window) -> bool:
     """Whether the times of headers and events together never run backwards, up to the tip's."""
     times = window.event_times | {
         number: header.timestamp for number, header in window.headers.items()

@@ -271,7 +271,7 @@ class Ingestor:
         open_second = self._open_second if is_far else None
         async with (
             pipeline.running(self._writer, self._committed, open_second) as committing,
-            self._read_ahead(last, committing) as parts,
+            self._read_ahead(last, committing, may_close_later=not is_far) as parts,
         ):
             async for part in parts:
                 is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
@@ -281,11 +281,8 @@ class Ingestor:
                 elif self._indexes.are_to_drop(self._total_events, last - part.to_block):
                     await committing.finish()
                     await self._indexes.drop()
-                await committing.add(
-                    part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects)
-                )
-                if is_at_head:
-                    await committing.finish()
+                commit = committing.commit if is_at_head or not is_far else committing.add
+                await commit(part, is_at_head=is_at_head, close_gaps=bool(self._reader.suspects))
                 if self.stopping.is_set():
                     return
                 head = await self._look_meanwhile(committing) or head
@@ -293,7 +290,7 @@ class Ingestor:
 
     @contextlib.asynccontextmanager
     async def _read_ahead(
-        self, last: int, committing: pipeline.Pipeline
+        self, last: int, committing: pipeline.Pipeline, *, may_close_later: bool
     ) -> AsyncIterator[AsyncIterator[types.Range]]:
         """The ranges up to `last`; what is asked ahead is broken off where they are left early."""
 
@@ -308,6 +305,7 @@ class Ingestor:
             self._writer.discover,
             forget,
             self._writer.event_times,
+            may_close_later=may_close_later,
         )
         try:
             async with contextlib.aclosing(reading):

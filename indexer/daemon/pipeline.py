@@ -56,6 +56,20 @@ class Pipeline:
         self.writing.start(self._writer.start(ready, is_at_head=is_at_head, close_gaps=close_gaps))
         self._tip_hash = part.tip.hash
 
+    async def commit(self, part: types.Range, *, is_at_head: bool, close_gaps: bool) -> bool:
+        """As `add`, and wait until the range is committed.
+
+        False: its closing refused that, which was still awaited; the reader delivers it again.
+        """
+        try:
+            await self.add(part, is_at_head=is_at_head, close_gaps=close_gaps)
+            await self.finish()
+        except errors.NodeError:
+            if part.closing is None or part.closing.refusal is None:
+                raise
+            return False
+        return True
+
     async def free_connection(self) -> asyncpg.Connection:
         """A connection that is in no transaction now; it is until the next range is added."""
         if self._reading is not None:
@@ -74,7 +88,11 @@ class Pipeline:
 
     async def finish(self) -> None:
         """Wait until nothing is being written; raises what a commit failed with."""
-        await self.writing.finish()
+        try:
+            await self.writing.finish()
+        except BaseException:
+            self._tip_hash = self._writer.cursor.block_hash
+            raise
 
 
 @contextlib.asynccontextmanager

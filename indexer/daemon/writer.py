@@ -152,6 +152,8 @@ class Writer:
                 )
             sums = await self._check_sums(part.to_block, summary, scope)
             await cursor.notify(self.connection, advanced, summary.tables)
+            if part.closing is not None:
+                await part.closing.require_closed()
         self.cursor = advanced
         self._observed = [
             observation
