@@ -101,17 +101,10 @@ class RangeReader:
         `may_close_later`: the last range may be delivered before it is closed. It is delivered
         again where its closing refused the commit.
         """
-        settings = self._settings
         self._end = to_block
         self._known, self._discover = known, discover
         self._forget, self._event_times = forget, event_times
-        self._proving = range_proof.Choice(
-            settings.verify,
-            to_block - settings.near_blocks,
-            settings.sample_rate,
-            settings.sample_seed,
-            self.suspects,
-        )
+        self._proving = self._choice(to_block)
         ahead = windows_ahead.Queue()
         next_to_deliver = next_to_read = from_block
         try:
@@ -141,6 +134,16 @@ class RangeReader:
         finally:
             await windows_ahead.cancel(ahead)
             await self._break_off()
+
+    def _choice(self, end: int) -> range_proof.Choice:
+        settings = self._settings
+        return range_proof.Choice(
+            settings.verify,
+            end - settings.near_blocks,
+            settings.sample_rate,
+            settings.sample_seed,
+            self.suspects,
+        )
 
     def _most_ahead(self, blocks: range) -> int:
         """How many windows may be read ahead of the first where the last of them has these blocks.
