@@ -13,15 +13,17 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS  := requirements.lock requirements-build.lock
 # Files in their order: those of tests/unit, which are short, fill up the end.
 SPREAD := --dist loadfile --no-loadscope-reorder
+# One file of tests/hostile takes eight minutes of one core: it begins first.
+HEAVY  := -m heavy tests/hostile tests/chaos tests/acceptance tests/integration
 
 # Tests start Python some thousand times: without its compiled files each start takes a third longer.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all checked compiled check format bench chaos drops fuzz soak lock wheel clean
+.PHONY: help demo test test-heavy test-all checked compiled check format bench chaos drops fuzz soak lock wheel clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  Options: PYTHON=python3.12 (for the virtualenv), ARGS="..." (for demo, test and bench), JOBS=4 (test files side by side)'
 
 demo: $(VENV)/.installed ## Embedded database, recorded chain, filled tables (ARGS="--once" ends by itself)
@@ -30,6 +32,10 @@ demo: $(VENV)/.installed ## Embedded database, recorded chain, filled tables (AR
 test: checked ## All checks, then the tests but for the heavy ones (ARGS="-k NAME" for some)
 	@echo 'pytest'
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(SPREAD) -m 'not heavy' $(ARGS)
+
+test-heavy: $(VENV)/.installed-dev ## The heavy tests alone
+	@echo 'pytest, the heavy tests'
+	@$(BIN)/python -m pytest -q -n $(JOBS) $(SPREAD) $(HEAVY) $(ARGS)
 
 test-all: checked ## All checks, then all tests, the heavy ones too
 	@echo 'pytest, the heavy tests too'
