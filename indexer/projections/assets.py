@@ -26,9 +26,10 @@ _SETTINGS = ("max_utilization", "floor", "scale", "fee_rate")
 _MODEL = events.InterestRateConfig.__struct_fields__
 
 _numbers_of = operator.attrgetter(*_CHANGING)
-_settings_of = operator.attrgetter(
+settings_of = operator.attrgetter(
     *_SETTINGS, "is_legacy", "v_token", "variant", "rate_model_block", "model"
 )
+"""What a row of asset_settings is made of, as a tuple: equal ones are the same row."""
 
 
 @functools.lru_cache(maxsize=1_024)
@@ -50,12 +51,12 @@ def columns(protocol: str, key: state.AssetKey, asset: accrual.AssetState) -> di
 
 def settings(asset: accrual.AssetState) -> Mapping[str, Any]:
     """A row of asset_settings."""
-    return _settings(*_settings_of(asset))
+    return _settings(*settings_of(asset))
 
 
 @functools.lru_cache(maxsize=4_096)
 def _settings(*values: Any) -> Mapping[str, Any]:
-    """The row of values in the order of `_settings_of`: a market keeps them for months."""
+    """The row of values in the order of `settings_of`: a market keeps them for months."""
     *numbers, is_legacy, v_token, variant, rate_model_block, model = values
     named = {
         **dict(zip(_SETTINGS, map(str, numbers), strict=True)),
@@ -130,15 +131,11 @@ VERSION = (
 
 
 def version(
-    protocol: str,
-    event_key: state.EventKey,
-    key: state.AssetKey,
-    asset: accrual.AssetState,
-    settings_id: str,
+    asset_id: str, settings_id: str, event_key: state.EventKey, asset: accrual.AssetState
 ) -> tuple[Any, ...]:
     """A row of asset_versions; `settings_id` is that of `settings` of the asset."""
     return (
-        rows.asset_id(protocol, key),
+        asset_id,
         settings_id,
         *_numbers_of(asset),
         asset.rates_confirmed_block,

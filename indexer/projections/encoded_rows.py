@@ -19,6 +19,7 @@ from indexer.projections import (
     memory,
     pools,
     positions,
+    rows,
     samples,
     storage,
     transactions,
@@ -30,6 +31,10 @@ from indexer.vesu import accrual, state
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 Item = TypeVar("Item")
+
+
+Changed = Mapping[state.PositionKey, state.PositionState]
+Origins = Mapping[tuple[int, int], transactions.Origin]
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -48,6 +53,8 @@ class EncodedRows(msgspec.Struct, frozen=True):
     """Lines of COPY by table, some hundred in each part; `settings` are rows of asset_settings.
 
     `positions` is None where they are too few for COPY, or the time of the batch is not known.
+    `changed` are the positions that the fold changed, as it left them, and `origins` the
+    transactions of the batch: what is written beside these lines is made of them.
     """
 
     pool_versions: Sequence[bytes]
@@ -56,6 +63,29 @@ class EncodedRows(msgspec.Struct, frozen=True):
     transactions: Sequence[bytes]
     settings: Sequence[Mapping[str, Any]]
     positions: Positions | None
+    changed: Changed
+    origins: Origins
+
+
+class _Settings:
+    """Rows of asset_settings by their ids, each made once: a market keeps its own for months."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Mapping[str, Any]] = {}
+        self._latest: dict[str, tuple[tuple[Any, ...], str]] = {}
+
+    def id_of(self, asset_id: str, asset: accrual.AssetState) -> str:
+        """The id of an asset's settings."""
+        values = assets.settings_of(asset)
+        latest = self._latest.get(asset_id)
+        # Most values are the same objects as before: to compare them takes less than to hash them.
+        if latest is not None and latest[0] == values:
+            return latest[1]
+        row = assets.settings(asset)
+        settings_id = str(row["id"])
+        self.rows[settings_id] = row
+        self._latest[asset_id] = values, settings_id
+        return settings_id
 
 
 async def encode(
@@ -70,8 +100,9 @@ async def encode(
     """
     # Many rows are of a few pools and assets.
     protocol, named = functools.cache(memory_.protocol), functools.cache(memory_.named)
-    origins = origins_of(batch)
-    settings: dict[str, Mapping[str, Any]] = {}
+    origins = _origins_of(batch)
+    changed = {key: position for _, key, position in journal.positions}
+    settings = _Settings()
 
     def pool(change: tuple[state.EventKey, state.PairKey, state.PairState]) -> tuple[Any, ...]:
         event_key, key, pair = change
@@ -79,9 +110,9 @@ async def encode(
 
     def asset(change: tuple[state.EventKey, state.AssetKey, accrual.AssetState]) -> tuple[Any, ...]:
         event_key, key, asset_state = change
-        row = assets.settings(asset_state)
-        settings[row["id"]] = row
-        return assets.version(protocol(key.pool), event_key, key, asset_state, row["id"])
+        asset_id = rows.asset_id(protocol(key.pool), key)
+        settings_id = settings.id_of(asset_id, asset_state)
+        return assets.version(asset_id, settings_id, event_key, asset_state)
 
     def position(
         change: tuple[state.EventKey, state.PositionKey, state.PositionState],
@@ -102,16 +133,17 @@ async def encode(
         await _encoded(last_of_each_event(journal.assets), asset, copying.textless_line),
         await _encoded(last_of_each_event(journal.positions), position, copying.textless_line),
         await _encoded(journal.transactions, transaction, copying.plain_line),
-        list(settings.values()),
-        None if block is None else await positions_of(memory_, journal, memory_.valuer(block)),
+        list(settings.rows.values()),
+        None if block is None else await positions_of(memory_, changed, memory_.valuer(block)),
+        changed,
+        origins,
     )
 
 
 async def positions_of(
-    memory_: memory.Memory, journal: state.Journal, valuer: valuations.Valuer
+    memory_: memory.Memory, changed: Changed, valuer: valuations.Valuer
 ) -> Positions | None:
     """The positions that a fold changed, valued by `valuer` of that memory; None: they are few."""
-    changed = list(last_positions(journal).items())
     if len(changed) < storage.STAGED_FROM:
         return None
     known = memory_.samples
@@ -120,16 +152,9 @@ async def positions_of(
         "".join(
             [copying.line(memory_.position_row(key, position, valuer)) for key, position in part]
         ).encode()
-        async for part in turns.of(changed)
+        async for part in turns.of(list(changed.items()))
     ]
     return Positions(parts, *taken)
-
-
-def last_positions(
-    journal: state.Journal,
-) -> dict[state.PositionKey, state.PositionState]:
-    """The positions that a fold changed, as it left them."""
-    return {key: position for _, key, position in journal.positions}
 
 
 async def _encoded(
@@ -166,7 +191,7 @@ def last_of_each_event(
     return found
 
 
-def origins_of(batch: facts.Batch) -> dict[tuple[int, int], transactions.Origin]:
+def _origins_of(batch: facts.Batch) -> Origins:
     """The transactions of a batch, by block number and transaction index."""
     hashes = {
         (raw.block_number, raw.transaction_index): raw.transaction_hash for raw in batch.events

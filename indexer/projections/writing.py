@@ -48,8 +48,8 @@ async def write(
         await _write_assets(pipeline, memory_, journal)
         await storage.add(pipeline, tables.ASSET_SETTINGS, encoded.settings)
         await pipeline.run(functools.partial(_append, encoded=encoded, append_events=append_events))
-        await _write_positions(pipeline, memory_, journal, encoded, valuer)
-        await _write_effects(pipeline, memory_, batch, journal, encoded)
+        await _write_positions(pipeline, memory_, encoded, valuer)
+        await _write_effects(pipeline, memory_, journal, encoded)
         await _write_mismatches(pipeline, memory_, batch, journal)
 
 
@@ -172,14 +172,12 @@ async def _write_assets(
 async def _write_positions(
     pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
-    journal: state.Journal,
     encoded: encoded_rows.EncodedRows,
     valuer: valuations.Valuer,
 ) -> None:
-    made = encoded.positions
+    made, changed = encoded.positions, encoded.changed
     if made is None or not made.are_of(memory_.samples):
-        made = await encoded_rows.positions_of(memory_, journal, valuer)
-    changed = encoded_rows.last_positions(journal)
+        made = await encoded_rows.positions_of(memory_, changed, valuer)
     if made is None:
         few = [
             positions.by_column(memory_.position_row(key, position, valuer))
@@ -188,14 +186,13 @@ async def _write_positions(
         await storage.upsert(pipeline, tables.POSITIONS, few)
     else:
         await storage.upsert_encoded(pipeline, tables.POSITIONS, positions.COLUMNS, made.parts)
-    holders = (key.user for key, position in changed.items() if position.kind != "system")
+    holders = {key.user for key, position in changed.items() if position.kind != "system"}
     await pipeline.run(functools.partial(wallets.add, addresses=list(map(rows.padded, holders))))
 
 
 async def _write_effects(
     pipeline: statement_pipeline.StatementPipeline,
     memory_: memory.Memory,
-    batch: facts.Batch,
     journal: state.Journal,
     encoded: encoded_rows.EncodedRows,
 ) -> None:
@@ -209,7 +206,7 @@ async def _write_effects(
     )
     if not journal.liquidations:
         return
-    protocol, named, origins = memory_.protocol, memory_.named, encoded_rows.origins_of(batch)
+    protocol, named = memory_.protocol, memory_.named
     await storage.append(
         pipeline,
         tables.LIQUIDATIONS,
@@ -217,7 +214,7 @@ async def _write_effects(
             transactions.liquidation(
                 protocol(effect.position.pool),
                 effect,
-                origins[effect.event_key[:2]],
+                encoded.origins[effect.event_key[:2]],
                 named(effect.position.pool, effect.position.collateral),
                 named(effect.position.pool, effect.position.debt),
             )

@@ -82,7 +82,7 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
     asset = filled(accrual.AssetState)
     position = filled(state.PositionState)
     key = state.PositionKey(POOL, 3, 4, 0, 5)
-    asset_key = state.AssetKey(POOL, 3)
+    identity = assets.identity("v2", state.AssetKey(POOL, 3))
     pair_key = state.PairKey(POOL, 3, 4)
     rows = {
         tables.CONTRACTS: (contract, contracts.history(event_key, 0xA, contract), contracts),
@@ -94,8 +94,8 @@ def written() -> dict[tables.Table, tuple[Any, dict[str, Any], Any]]:
         ),
         tables.ASSETS: (
             asset,
-            {**assets.settings(asset), **assets.identity("v2", asset_key)}
-            | row(assets.VERSION, assets.version("v2", event_key, asset_key, asset, "")),
+            {**assets.settings(asset), **identity}
+            | row(assets.VERSION, assets.version(identity["id"], "", event_key, asset)),
             assets,
         ),
         tables.POSITIONS: (

@@ -72,7 +72,7 @@ def test_rows_have_the_columns_of_their_descriptions() -> None:
     pair_key, position = state.PairKey(POOL, 3, 4), state.PositionState(kind="borrow")
     versions: dict[tables.Table, tuple[Sequence[str], Sequence[Any]]] = {
         tables.POOLS: (pools.VERSION, pools.version("v2", at, pair_key, state.PairState(), world)),
-        tables.ASSETS: (assets.VERSION, assets.version("v2", at, asset, accrual.AssetState(), "")),
+        tables.ASSETS: (assets.VERSION, assets.version("", "", at, accrual.AssetState())),
         tables.POSITIONS: (positions.VERSION, positions.version("v2", at, key, position)),
         tables.CONTRACTS: ([*(row := contracts.history(at, 1, contract))], [*row.values()]),
     }
