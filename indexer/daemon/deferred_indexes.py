@@ -5,6 +5,9 @@ events by name or contract and of transactions by amount grow at as many places 
 values. Made once at the end they cost a small part of that, and the latter take half of the room.
 The table deferred_indexes says which were dropped: a daemon that was killed in between makes them
 after its next catch-up.
+
+At the end of that first fill PostgreSQL knows nothing of the tables yet: it gathers statistics
+within a minute, and plans until then as if they were small.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import asyncpg
 import structlog
 
 from indexer.audit import indexes
-from indexer.store import sqlfile
+from indexer.store import catalog, sqlfile
 
 _SQL = sqlfile.load(__package__, "deferred_indexes")
 
@@ -41,6 +44,9 @@ value: without them PostgreSQL updates a row within its page, and the other inde
 are. Positions can be read by id, user and pool all the while; sorted by health or worth they are
 slow, and so are events by name or contract and transactions by asset or amount."""
 
+STATISTICS_FROM = 1_000
+"""The fewest events of a first fill whose tables need statistics at once."""
+
 PUT_OFF_SECONDS = 60.0
 """How long they are left alone where another session held the table."""
 
@@ -54,9 +60,10 @@ _KEEP = (
 
 
 class DeferredIndexes:
-    """Drops the indexes `NAMES` once, in a first fill, and makes those that it dropped.
+    """Drops the indexes `NAMES` once, in a first fill, and makes those that it dropped; then
+    statistics are gathered.
 
-    `is_building`: PostgreSQL is making one, which may take minutes.
+    `is_building`: PostgreSQL is at that, which may take minutes.
     """
 
     def __init__(self, connection: asyncpg.Connection, from_events: int) -> None:
@@ -70,11 +77,13 @@ class DeferredIndexes:
         self._most_left = 0
         self._dropped: tuple[str, ...] = ()
         self._put_off_until = 0.0
+        self._lacks_statistics = False
 
     async def open(self, *, is_new: bool) -> None:
         """Read which were dropped. Only in a new database others are dropped later on: readers of
         one that is in use need its indexes."""
         self._dropped = tuple(await self._connection.fetchval(_SQL["dropped"]))
+        self._lacks_statistics = is_new
         if not is_new:
             self._from_events = 0
 
@@ -104,15 +113,25 @@ class DeferredIndexes:
         self._dropped = tuple(dropped)
         log.info("indexes_deferred", indexes=dropped)
 
-    async def build(self) -> None:
-        """Make those that were dropped, each in a transaction of its own. The first fill is over.
+    async def build(self, events: int) -> None:
+        """Make those that were dropped, each in a transaction of its own. The first fill is over,
+        after so many events.
 
         Where another session holds the table for seconds, the rest is put off for a minute.
         """
         self._from_events = 0
-        if not self.are_missing:
-            return
+        gathers = self._lacks_statistics and events >= STATISTICS_FROM
+        self._lacks_statistics = False
         self.is_building = True
+        try:
+            if self.are_missing:
+                await self._build_all()
+            if gathers:
+                await self._gather_statistics()
+        finally:
+            self.is_building = False
+
+    async def _build_all(self) -> None:
         # Texts of the migrations.
         statements, comments = indexes.statements(), indexes.comments()
         try:
@@ -124,8 +143,17 @@ class DeferredIndexes:
         except asyncpg.InsufficientPrivilegeError as error:
             log.warning("indexes_not_made", indexes=self._dropped, reason=str(error))
             self._dropped = ()
-        finally:
-            self.is_building = False
+
+    async def _gather_statistics(self) -> None:
+        """Statistics of all tables. Who holds one of them for seconds leaves it to PostgreSQL."""
+        for table in (await catalog.tables(self._connection)).values():
+            try:
+                async with self._connection.transaction():
+                    await self._connection.execute(_SQL["wait_little"])
+                    await self._connection.execute(_SQL["take_time"])
+                    await self._connection.execute(f"ANALYZE {table}")
+            except asyncpg.LockNotAvailableError:
+                continue
 
     async def _build(self, name: str, statement: str, comment: str | None) -> None:
         began = time.monotonic()

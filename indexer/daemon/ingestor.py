@@ -159,7 +159,7 @@ class Ingestor:
             self._progressed_at = time.monotonic()
             has_arrived = until_block is not None and self.position.block_number >= until_block
             if has_arrived and self._is_history_read:
-                await self._indexes.build()
+                await self._indexes.build(self._total_events)
                 return
             if not await self._step_or_wait(until_block):
                 await self._pause()
@@ -277,7 +277,7 @@ class Ingestor:
                 is_at_head = part.to_block >= head.number - AT_HEAD_BLOCKS
                 if is_at_head and self._indexes.are_missing:
                     await committing.finish()
-                    await self._indexes.build()
+                    await self._indexes.build(self._total_events)
                 elif self._indexes.are_to_drop(self._total_events, last - part.to_block):
                     await committing.finish()
                     await self._indexes.drop()
@@ -286,7 +286,7 @@ class Ingestor:
                 if self.stopping.is_set():
                     return
                 head = await self._look_meanwhile(committing) or head
-        await self._indexes.build()
+        await self._indexes.build(self._total_events)
 
     @contextlib.asynccontextmanager
     async def _read_ahead(
