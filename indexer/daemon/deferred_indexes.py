@@ -18,7 +18,8 @@ import asyncpg
 import structlog
 
 from indexer.audit import indexes
-from indexer.store import catalog, sqlfile
+from indexer.projections import tables
+from indexer.store import sqlfile
 
 _SQL = sqlfile.load(__package__, "deferred_indexes")
 
@@ -46,6 +47,14 @@ slow, and so are events by name or contract and transactions by asset or amount.
 
 STATISTICS_FROM = 1_000
 """The fewest events of a first fill whose tables need statistics at once."""
+
+MARKETS = tuple(
+    name
+    for table in (tables.CONTRACTS, tables.ASSETS, tables.POOLS)
+    for name in (table.name, table.past.stored_name)
+)
+"""The tables that any answer about state reads, of which a stranger can make thousands of rows. The
+others are large, and take as long as all the rest of the end of a fill."""
 
 PUT_OFF_SECONDS = 60.0
 """How long they are left alone where another session held the table."""
@@ -145,8 +154,8 @@ class DeferredIndexes:
             self._dropped = ()
 
     async def _gather_statistics(self) -> None:
-        """Statistics of all tables. Who holds one of them for seconds leaves it to PostgreSQL."""
-        for table in (await catalog.tables(self._connection)).values():
+        """Who holds one of the tables for seconds leaves it to PostgreSQL."""
+        for table in MARKETS:
             try:
                 async with self._connection.transaction():
                     await self._connection.execute(_SQL["wait_little"])

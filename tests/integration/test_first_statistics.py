@@ -35,7 +35,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deferred_indexes, "STATISTICS_FROM", 10)
 
 
-TABLES = {"event_log", "vesu_positions", "vesu_transactions", "contract_history", "asset_versions"}
+TABLES = {"contracts", "contract_history", "vesu_assets", "asset_versions", "vesu_pools"}
 
 
 @pytest.mark.usefixtures("few")
