@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import click
@@ -91,23 +91,23 @@ async def _running(environ: dict[str, str]) -> AsyncIterator[asyncio.subprocess.
         await process.wait()
 
 
-async def measure(
-    folder: Path,
-    below: int,
-    last: int,
-    database: str,
-    block_seconds: float = BLOCK_SECONDS,
-    latency: float = 0.0,
-) -> dict[str, Any]:
-    """Follow the blocks after `below`; milliseconds from when each is shown until its commit.
+class Pace(NamedTuple):
+    """Seconds from one block to the next, and seconds that each of the node's answers takes."""
 
-    `latency`: seconds that each of the node's answers takes.
-    """
+    block_seconds: float = BLOCK_SECONDS
+    latency: float = 0.0
+
+
+USUAL = Pace()
+
+
+async def measure(folder: Path, below: int, last: int, database: str, pace: Pace) -> dict[str, Any]:
+    """Follow the blocks after `below`; milliseconds from when each is shown until its commit."""
     heard = Heard()
     shown: dict[int, float] = {}
     connection = await asyncpg.connect(database)
     await connection.add_listener("vesu_blocks", heard.hear)
-    with serving.serving(folder, latency) as node:
+    with serving.serving(folder, pace.latency) as node:
         node.go_to(0, below)
         async with _running(_environment(folder, node.url, database)) as process:
             await heard.until(below)
@@ -115,7 +115,7 @@ async def measure(
             began = asyncio.get_running_loop().time()
             cpu = _cpu_seconds(process.pid)
             for turn, block in enumerate(range(below + 1, last + 1)):
-                wait = began + turn * block_seconds - asyncio.get_running_loop().time()
+                wait = began + turn * pace.block_seconds - asyncio.get_running_loop().time()
                 await asyncio.sleep(max(0.0, wait))
                 shown[block] = node.go_to(0, block).at
             await heard.until(last)
@@ -129,7 +129,7 @@ async def measure(
     return {
         "active": active,
         "blocks": len(took),
-        "block_ms": round(block_seconds * 1000),
+        "block_ms": round(pace.block_seconds * 1000),
         "poll_ms": round(POLL_SECONDS * 1000),
         "commits": len({heard.committed[block] for block in shown}),
         "committed_ms": head.spread(took),
@@ -145,17 +145,10 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def run(
-    folder: Path,
-    below: int,
-    last: int,
-    url: str,
-    block_seconds: float = BLOCK_SECONDS,
-    latency: float = 0.0,
-) -> dict[str, Any]:
+async def run(folder: Path, below: int, last: int, url: str, pace: Pace = USUAL) -> dict[str, Any]:
     """Measure in a database of its own."""
     async with runs.fresh_database(url) as database:
-        return await measure(folder, below, last, database, block_seconds, latency)
+        return await measure(folder, below, last, database, pace)
 
 
 @click.command(epilog="Example: python -m benchmarks.follow --positions 50000 --blocks 300")
@@ -188,7 +181,8 @@ def main(
         folder = Path(home) / "chain"
         below, last = chain.build_crowd(folder, positions, blocks, seed, foreign)
         told = {"machine": asyncio.run(runs.machine(url))}
-        measured = asyncio.run(run(folder, below, last, url, block_ms / 1000, latency / 1000))
+        pace = Pace(block_ms / 1000, latency / 1000)
+        measured = asyncio.run(run(folder, below, last, url, pace))
         click.echo(json.dumps(told | {"latency_ms": latency} | measured))
 
 

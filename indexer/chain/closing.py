@@ -26,10 +26,14 @@ class Closing:
         self._closing = asyncio.create_task(close)
         self.refusal: errors.NodeError | None = None
 
-    async def require_closed(self) -> None:
-        """Return once the range is closed.
+    async def closed(self) -> None:
+        """Return once the range is closed. NodeError: it could not be."""
+        await self._closing
 
-        NodeError: it could not be. NodeUnreachableError: the answer takes too long.
+    async def require_closed(self) -> None:
+        """The same for a transaction that is ready for its commit: it refuses where it raises.
+
+        NodeUnreachableError: the answer takes too long.
         """
         await asyncio.wait([self._closing], timeout=HELD_SECONDS)
         try:

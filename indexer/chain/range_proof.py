@@ -50,20 +50,6 @@ class Choice(msgspec.Struct, frozen=True):
         """
         return self.is_proving and not self.is_left_to_background(node_source, blocks)
 
-    async def prove_and_close(self, part: windows.Window) -> dict[int, types.Proof]:
-        """As `prove`; the window is closed meanwhile where nothing more is read for its proofs."""
-        if self.reads_more(part):
-            return await self.prove(part)
-        closing = asyncio.create_task(windows.close(part))
-        try:
-            proofs = await self.prove(part)
-            await closing
-        finally:
-            closing.cancel()
-            # What it failed with goes behind the error of the proof.
-            await asyncio.gather(closing, return_exceptions=True)
-        return proofs
-
     def reads_more(self, part: windows.Window) -> bool:
         """Whether blocks are read for the proofs that the window does not hold."""
         return self.is_proving and bool(self._others(part))

@@ -14,14 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 import msgspec
 
 from indexer import errors
-from indexer.chain import (
-    client,
-    failures,
-    range_proof,
-    types,
-    windows,
-    windows_ahead,
-)
+from indexer.chain import client, failures, range_proof, types, windows, windows_ahead
 from indexer.chain import closing as closings
 from indexer.chain import source as sources
 
@@ -358,14 +351,15 @@ class RangeReader:
     async def _complete(self, part: windows.Window, *, closes_later: bool) -> types.Range:
         await self._add_discovered(part)
         is_proved_later = self._is_left_to_background(part)
-        if closes_later and not self._proving.reads_more(part):
+        # While the window is proved, unless more is read for that: it is closed after all else.
+        if is_proved_later or not self._proving.reads_more(part):
             self._closing = closings.Closing(windows.close(part))
-        proofs: dict[int, types.Proof] = {}
-        if not is_proved_later:
-            prove = self._proving.prove if self._closing else self._proving.prove_and_close
-            proofs = await prove(part)
+        proofs = {} if is_proved_later else await self._proving.prove(part)
         if self._closing is None:
             await windows.close(part)
+        elif not closes_later:
+            await self._closing.closed()
+            self._closing = None
         return types.Range(
             part.from_block,
             part.to_block,
